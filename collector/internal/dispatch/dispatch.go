@@ -1,0 +1,65 @@
+// Package dispatch keeps the orders to endpoints: stored before they are sent,
+// idempotent by identifier, waiting for endpoints that are away, ending in a
+// measured result. It knows nothing of gRPC.
+package dispatch
+
+import "time"
+
+// Verb is what an agent can be ordered to do; the list is fixed.
+type Verb string
+
+// The verbs of this version.
+const (
+	Acquire Verb = "acquire"
+	Isolate Verb = "isolate"
+	Release Verb = "release"
+)
+
+// Status is how far a command has come.
+type Status string
+
+// The statuses, in the order of a life.
+const (
+	Queued      Status = "queued" // stored; the endpoint has not confirmed it
+	Accepted    Status = "accepted"
+	Done        Status = "done"
+	Failed      Status = "failed"
+	Expired     Status = "expired"
+	Unsupported Status = "unsupported"
+	Refused     Status = "refused"
+)
+
+// Final reports whether nothing more will come of it.
+func (s Status) Final() bool { return s != Queued && s != Accepted }
+
+// Command is one order to one endpoint.
+type Command struct {
+	ID             string
+	OrganisationID string
+	EndpointID     string
+	Counter        uint64 // counts up per endpoint
+	Verb           Verb
+	Profile        string // of Acquire
+	IsolateFirst   bool   // of Isolate
+	IncidentID     string // may be empty
+	Issuer         string // display name of the operator, for the record on the PC
+	IssuedBy       string // operator ID or "system"
+	Reason         string
+	IssuedAt       time.Time
+	ExpiresAt      time.Time // zero: never
+	Status         Status
+	AcceptedAt     time.Time
+	FinishedAt     time.Time // agent clock
+	ReceivedAt     time.Time // collector clock, when the result arrived
+	Detail         string
+	AcquisitionID  string
+}
+
+// Result is what came of a command.
+type Result struct {
+	CommandID     string
+	Status        Status
+	Detail        string
+	FinishedAt    time.Time
+	AcquisitionID string
+}

@@ -1,0 +1,68 @@
+// Package endpoint is the inventory of the PCs and servers we look after: what
+// they said of themselves, when they were last seen, and their isolation as it was
+// measured. It knows nothing of certificates, commands or gRPC.
+package endpoint
+
+import "time"
+
+// State is a state of an endpoint's network as [IsolationStatus] carries it.
+type State string
+
+// The states. Unknown is never shown as isolated.
+const (
+	Unknown   State = "unknown"
+	Released  State = "released"
+	Isolating State = "isolating"
+	Isolated  State = "isolated"
+	Releasing State = "releasing"
+	Failed    State = "failed"
+)
+
+// StaleAfter is the age from which a measurement is shown as unknown.
+const StaleAfter = 90 * time.Second
+
+// Endpoint is one PC or server; it survives reinstalling the agent.
+type Endpoint struct {
+	ID             string
+	OrganisationID string
+	Label          string // name given by people; empty shows Hostname
+	Hostname       string
+	OS             string // GOOS
+	Arch           string // GOARCH
+	Platform       string // for people, such as "debian 12.11"
+	AgentVersion   string
+	Capability     uint32
+	BootID         string
+	EnrolledAt     time.Time
+	LastSeenAt     time.Time     // zero before the first connection
+	ClockOffset    time.Duration // agent clock minus collector clock at last Hello
+	Online         bool          // has a live control stream now
+	RevokedAt      time.Time     // zero while enrolled
+	Spooled        uint32        // sealed acquisitions waiting on the PC
+	Isolation      IsolationStatus
+}
+
+// IsolationStatus is what the agent measured.
+type IsolationStatus struct {
+	Desired        State
+	Observed       State
+	MeasuredAt     time.Time // agent clock
+	ReceivedAt     time.Time // collector clock; zero when never received
+	WayHome        bool
+	RulesDigest    string
+	DroppedPackets uint64
+	Detail         string
+	CommandID      string
+	Capable        bool // the system can isolate at all
+}
+
+// Description is what an endpoint says of itself in Hello; nothing in it is trusted.
+type Description struct {
+	Hostname, OS, Arch, Platform, AgentVersion string
+	Capability                                 uint32
+	BootID                                     string
+	AgentTime                                  time.Time
+	Spooled                                    uint32
+	SpooledBytes                               uint64
+	Isolation                                  IsolationStatus
+}

@@ -1,0 +1,63 @@
+// Package incident keeps the case: the incident, the endpoints it touches and its
+// timeline (対応経過). It knows nothing of evidence bytes, commands or HTML.
+package incident
+
+import "time"
+
+// JoinWithin is how long after opening a further alert from the same endpoint
+// joins the incident instead of opening another.
+const JoinWithin = 30 * time.Minute
+
+// Classification is item 1 of the record (分類).
+type Classification string
+
+// The classifications; each has a playbook in the guide.
+const (
+	Malware    Classification = "malware"
+	Ransomware Classification = "ransomware"
+	Outage     Classification = "outage"
+	Leak       Classification = "leak"
+	NotYet     Classification = "unknown" // 不明 is an answer
+)
+
+// Incident is one case.
+type Incident struct {
+	ID             string
+	OrganisationID string
+	Number         string // "INC-2026-0007", counts per organisation and year (JST)
+	Title          string
+	Classification Classification
+	Reporter       string    // who noticed, as written
+	DiscoveredAt   time.Time // 発覚日時
+	OpenedAt       time.Time
+	ClosedAt       time.Time // zero while open
+	EndpointIDs    []string
+}
+
+// EntryKind says where a timeline entry comes from.
+type EntryKind string
+
+// The kinds of entries.
+const (
+	EntryNote      EntryKind = "note"      // a person wrote it
+	EntryOpened    EntryKind = "opened"    // the incident was opened
+	EntryAlert     EntryKind = "alert"     // the PC's user reported
+	EntryCommand   EntryKind = "command"   // an order was given
+	EntryResult    EntryKind = "result"    // what came of an order
+	EntryEvidence  EntryKind = "evidence"  // evidence was received
+	EntryRefused   EntryKind = "refused"   // evidence was refused
+	EntryIsolation EntryKind = "isolation" // measured isolation changed
+)
+
+// Entry is one line of the timeline; it is never changed, only followed by another.
+type Entry struct {
+	ID         string
+	IncidentID string
+	At         time.Time // collector clock
+	AgentAt    time.Time // agent clock, zero when no agent was involved
+	Kind       EntryKind
+	Actor      string            // display name or host name
+	Text       string            // what a person wrote; never translated
+	Params     map[string]string // for the translated sentence of the kind, such as {"command":"isolate","endpoint":"end_…"}
+	LedgerIdx  int64             // index of its ledger entry
+}

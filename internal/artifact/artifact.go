@@ -1,0 +1,158 @@
+// Package artifact is the data model of evidence as an agent hands it over: kinds,
+// outcomes and the manifest that binds one acquisition together. It is pure data:
+// no file, no network, no clock. The format is described in internal/docs/design/evidence-format.md.
+package artifact
+
+import "time"
+
+// Kind names one family of evidence. Kinds are stable for ever: they stand in
+// manifests, file names and translations.
+type Kind string
+
+// The kinds of this version.
+const (
+	KindProcess   Kind = "process"
+	KindNetConn   Kind = "netconn"
+	KindOpenFile  Kind = "openfile"
+	KindExeHash   Kind = "exehash"
+	KindSession   Kind = "session"
+	KindNetConfig Kind = "netconfig"
+	KindHostInfo  Kind = "hostinfo"
+	KindClock     Kind = "clock"
+)
+
+// Outcome says how the reading of one family ended. Absence is evidence too, so
+// every probe of a plan has one.
+type Outcome string
+
+// The outcomes. See [Outcome.Usable].
+const (
+	Complete    Outcome = "complete"
+	Partial     Outcome = "partial"
+	Empty       Outcome = "empty"
+	Unsupported Outcome = "unsupported"
+	Denied      Outcome = "denied"
+	TimedOut    Outcome = "timed_out"
+	Interrupted Outcome = "interrupted"
+	Failed      Outcome = "failed"
+	NotStarted  Outcome = "not_started"
+)
+
+// Valid reports whether o is one of the outcomes above.
+func (o Outcome) Valid() bool {
+	switch o {
+	case Complete, Partial, Empty, Unsupported, Denied, TimedOut, Interrupted, Failed, NotStarted:
+		return true
+	}
+	return false
+}
+
+// Trigger says why an acquisition was run.
+type Trigger string
+
+// The triggers of this version.
+const (
+	TriggerCommand   Trigger = "command"   // an operator asked for it
+	TriggerIsolation Trigger = "isolation" // the flash capture before a network isolation
+	TriggerAlert     Trigger = "alert"     // the PC's user reported trouble
+	TriggerManual    Trigger = "manual"    // hozen-agent acquire
+)
+
+// Format is the first field of every manifest of this version.
+const Format = "hozen-manifest/1"
+
+// Names of the files beside artifacts/ in the folder of an acquisition.
+const (
+	ManifestFile  = "manifest.json"
+	SignatureFile = "manifest.json.sig" // detached ECDSA P-256/SHA-256 signature, ASN.1 DER, over the exact bytes of ManifestFile
+	SignerFile    = "signer.pem"        // the signer's public key, PEM "PUBLIC KEY"
+	CertFile      = "signer-cert.pem"   // the signer's certificate and its issuer, when the agent is enrolled
+	ReceiptFile   = "receipt.json"      // the collector's signed receipt, when there is one
+	ArtifactDir   = "artifacts"
+)
+
+// Manifest binds the artifacts of one acquisition: what was asked for, what came
+// of it, and the digest of every byte. All times are UTC, RFC 3339 with nanoseconds.
+type Manifest struct {
+	Format        string         `json:"format"`
+	AcquisitionID string         `json:"acquisition_id"`
+	EndpointID    string         `json:"endpoint_id,omitempty"` // empty before enrolment
+	Trigger       Trigger        `json:"trigger"`
+	CommandID     string         `json:"command_id,omitempty"`
+	AlertID       string         `json:"alert_id,omitempty"`
+	IncidentID    string         `json:"incident_id,omitempty"`
+	Profile       string         `json:"profile"`
+	Host          Host           `json:"host"`
+	Tool          Tool           `json:"tool"`
+	StartedAt     Instant        `json:"started_at"`
+	FinishedAt    Instant        `json:"finished_at"`
+	Outcome       Outcome        `json:"outcome"` // of the whole: complete, partial, interrupted or failed
+	Probes        []ProbeOutcome `json:"probes"`  // in the order of the plan
+	Artifacts     []Entry        `json:"artifacts"`
+	Signer        Signer         `json:"signer"`
+}
+
+// Instant is one moment on both clocks of the endpoint. The wall clock is recorded
+// as it was, never corrected.
+type Instant struct {
+	Wall   time.Time `json:"wall"`
+	BootNS int64     `json:"boot_ns"` // nanoseconds since boot, sleep included (CLOCK_BOOTTIME); 0 when unknown
+}
+
+// Host identifies the endpoint as it described itself.
+type Host struct {
+	Hostname string `json:"hostname"`
+	OS       string `json:"os"`   // GOOS
+	Arch     string `json:"arch"` // GOARCH
+	BootID   string `json:"boot_id"`
+}
+
+// Tool identifies the program that acquired.
+type Tool struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+	SHA256  string `json:"sha256"` // of the executable file; empty when it could not be read
+}
+
+// ProbeOutcome is the line of one probe of the plan.
+type ProbeOutcome struct {
+	Kind       Kind    `json:"kind"`
+	BudgetNS   int64   `json:"budget_ns"`
+	StartedAt  Instant `json:"started_at"`
+	DurationNS int64   `json:"duration_ns"`
+	Outcome    Outcome `json:"outcome"`
+	Detail     string  `json:"detail,omitempty"` // what is missing and why, English, for experts
+	Records    int64   `json:"records"`
+	Skipped    int64   `json:"skipped,omitempty"` // things seen but not readable, counted
+}
+
+// Entry is one artifact: what was read (plain) and what lies in the file (stored).
+type Entry struct {
+	Name        string   `json:"name"` // artifacts/<kind>.jsonl.zst
+	Kind        Kind     `json:"kind"`
+	Schema      string   `json:"schema"` // hozen.<kind>/<version>
+	Records     int64    `json:"records"`
+	Compression string   `json:"compression"` // "zstd" or "none"
+	Envelope    Envelope `json:"envelope"`
+	Plain       Content  `json:"plain"`
+	Stored      Content  `json:"stored"`
+}
+
+// Envelope says how the stored bytes are sealed against reading.
+type Envelope struct {
+	Scheme string `json:"scheme"` // "none" in this version
+}
+
+// Content is a digest and a size in bytes.
+type Content struct {
+	SHA256 string `json:"sha256"`
+	Size   int64  `json:"size"`
+}
+
+// Signer identifies the key that signed the manifest.
+type Signer struct {
+	Algorithm string `json:"algorithm"`          // "ecdsa-p256-sha256"
+	KeySHA256 string `json:"key_sha256"`         // SHA-256 of the DER SubjectPublicKeyInfo
+	OneTime   bool   `json:"one_time,omitempty"` // made for this acquisition alone (no enrolment)
+}

@@ -1,0 +1,17 @@
+// Package capability holds the one number that says what an agent or a collector
+// understands on the wire. Agents in the field are older than their collector, so
+// each number has a dated line and none is ever reused. It knows nothing of gRPC.
+package capability
+
+// Number counts additions to the protocol. Both ends send theirs when they meet.
+type Number uint32
+
+// History:
+//
+//	1: 2026-11-22: enrolment, control stream, Acquire, Isolate, Release, resumable upload, signed receipts.
+const (
+	// Current is what this build understands.
+	Current Number = 1
+	// OldestAgent is the oldest agent that a collector of this build still serves.
+	OldestAgent Number = 1
+)
