@@ -6,6 +6,7 @@ package act
 
 import (
 	"errors"
+	"fmt"
 
 	"hozen/collector/internal/operator"
 )
@@ -33,8 +34,30 @@ const (
 
 // The errors that callers act on.
 var (
-	ErrForbidden = errors.New("this role may not do this")
+	ErrForbidden = errors.New("not allowed")
 	ErrNotFound  = errors.New("no such thing")
 	ErrConflict  = errors.New("its state does not allow this")
 	ErrInvalid   = errors.New("invalid input")
 )
+
+// ErrMustChangePassword is the [ErrForbidden] of an operator who still has a
+// one-time password: nothing but [Acts.ChangePassword] is open to them.
+var ErrMustChangePassword = fmt.Errorf("%w: the one-time password must be changed first", ErrForbidden)
+
+// ErrLocked is the [ErrForbidden] of a sign-in that comes too soon after wrong
+// ones; the password was not looked at.
+var ErrLocked = fmt.Errorf("%w: too many wrong passwords, wait a while", ErrForbidden)
+
+// Invalid says which input was not understood and why. It is an [ErrInvalid].
+type Invalid struct {
+	Field string // name of the input in snake_case, such as "profile"
+	Code  string // "required", "too_long", "too_short", "unknown", "in_use", "weak", "range", "malformed"
+	Err   error  // English, for the record
+}
+
+func (e *Invalid) Error() string {
+	return fmt.Sprintf("invalid %s: %v", e.Field, e.Err)
+}
+
+// Unwrap makes errors.Is(err, ErrInvalid) true.
+func (e *Invalid) Unwrap() []error { return []error{ErrInvalid, e.Err} }

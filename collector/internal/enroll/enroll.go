@@ -31,3 +31,6 @@ type Request struct {
 	RemoteAddr     string
 	RequestedAt    time.Time
 }
+
+// DefaultTTL is how long a token works unless another time is asked for.
+const DefaultTTL = 24 * time.Hour
