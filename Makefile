@@ -1,0 +1,59 @@
+# Hozen: the only entry point. Needs Go 1.26 and make; `make help` lists what there is.
+GO   ?= go
+BIN  := .build/bin
+
+VERSION := $(patsubst v%,%,$(or $(shell git describe --tags --match 'v*' --dirty 2>/dev/null),0.0.0-dev))
+COMMIT  := $(or $(shell git describe --always --dirty --exclude '*' 2>/dev/null),unknown)
+BUILT   := $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
+INFO    := hozen/internal/buildinfo
+LDFLAGS := -s -w -X $(INFO).version=$(VERSION) -X $(INFO).commit=$(COMMIT) -X $(INFO).built=$(BUILT)
+GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+CHECK    = $(GO) build -o $(BIN)/hozen-check ./internal/cmd/hozen-check && exec $(BIN)/hozen-check
+TOOLS   := $(BIN)/buf $(BIN)/staticcheck
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test check bench soak fuzz generate clean
+
+help: ## This list
+	@echo 'Hozen (保全): make TARGET [VARIABLE=value]'; echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
+
+build: ## The three programs, into .build/bin
+	@$(GOBUILD) -tags grpcnotrace -o $(BIN)/hozen-agent ./agent
+	@$(GOBUILD) -o $(BIN)/hozen-collector ./collector
+	@$(GOBUILD) -o $(BIN)/hozen-verify ./internal/cmd/hozen-verify
+
+run: build ## See it work on this machine: collector, agent, an incident, verified evidence (ONCE=1: then stop)
+	@$(GO) build -o $(BIN)/hozen-demo ./internal/cmd/hozen-demo
+	@exec $(BIN)/hozen-demo -bin $(BIN) -dir .run $(if $(ONCE),-once)
+
+test: $(TOOLS) ## Everything that can be checked here, what it needs installed first (ONLY=regexp of steps)
+	@$(CHECK) -only '$(ONLY)' test
+
+check: $(TOOLS) ## The static part of `make test`: formats, vet, lints, imports, generated code, cross-builds
+	@$(CHECK) -only '$(ONLY)' static
+
+bench: build ## Every figure that is promised, against its bar (ONLY=regexp of names, QUICK=1: under 2 minutes)
+	@$(GO) build -o $(BIN)/hozen-bench ./internal/cmd/hozen-bench
+	@exec $(BIN)/hozen-bench -bin $(BIN) -only '$(ONLY)' $(if $(QUICK),-quick)
+
+soak: $(TOOLS) ## The repetitions: kills by the hundred, long fuzzing (hours)
+	@$(CHECK) -only '$(ONLY)' -fuzztime $(or $(FUZZTIME),10m) soak
+
+fuzz: ## Every fuzz target for a while (FUZZTIME=30s)
+	@$(CHECK) -only '$(ONLY)' -fuzztime $(or $(FUZZTIME),30s) fuzz
+
+generate: $(BIN)/buf ## Go code and the wire's descriptor image from the .proto files
+	@test ! -f proto/hozen.binpb || buf breaking proto --against proto/hozen.binpb
+	@buf generate --template proto/buf.gen.yaml
+	@buf build proto --exclude-source-info -o proto/hozen.binpb
+
+clean: ## Remove what was built and the demonstration's data
+	rm -rf .build .run
+
+# Tools are pinned by internal/tools/go.mod; buf takes minutes the first time.
+$(BIN)/buf: PKG = github.com/bufbuild/buf/cmd/buf
+$(BIN)/staticcheck: PKG = honnef.co/go/tools/cmd/staticcheck
+$(TOOLS): internal/tools/go.mod
+	@mkdir -p $(BIN) && cd internal/tools && GOBIN=$(CURDIR)/$(BIN) $(GO) install $(PKG) && touch $(CURDIR)/$@

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// need is a program or file of the machine that tests use, and the Debian package
+// that brings it.
+type need struct {
+	look string // a program's name, or a pattern of paths
+	pkg  string
+	why  string
+}
+
+// needs lists what the tests take from the machine; building takes nothing but Go.
+var needs = []need{
+	{"gcc", "gcc", "the race detector links with it"},
+	{"/usr/include/stdlib.h", "libc6-dev", "the race detector links with it"},
+	{"git", "git", "the version of a build"},
+	{"/usr/lib/postgresql/*/bin/postgres", "postgresql", "every store test runs on SQLite and on PostgreSQL"},
+	{"chromium", "chromium", "the console is tested in a real browser"},
+	{"/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc", "fonts-noto-cjk", "Japanese in the browser tests"},
+	{"ip", "iproute2", "network namespaces are looked at from outside"},
+	{"nft", "nftables", "rules are read back by another program than ours"},
+	{"openssl", "openssl", "signatures are checked by another program than ours"},
+	{"zstd", "zstd", "artifacts are opened by another program than ours"},
+	{"strace", "strace", "the agent is watched for programs that it starts"},
+}
+
+func (c *checker) prerequisites(ctx context.Context) error {
+	missing := lookFor(needs)
+	if len(missing) == 0 {
+		return nil
+	}
+	var pkgs, lines []string
+	for _, n := range missing {
+		pkgs = append(pkgs, n.pkg)
+		lines = append(lines, fmt.Sprintf("missing: %s (%s)", n.pkg, n.why))
+	}
+	install := "apt-get install -y --no-install-recommends " + strings.Join(pkgs, " ")
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return errors.New(strings.Join(append(lines, "on Debian or Ubuntu: sudo "+install), "\n"))
+	}
+	if !c.root {
+		return errors.New(strings.Join(append(lines, "install with: sudo "+install), "\n"))
+	}
+	fmt.Fprintf(c.out, "   installing %s\n", strings.Join(pkgs, " "))
+	env := []string{"DEBIAN_FRONTEND=noninteractive"}
+	if _, err := cmd(ctx, "", env, "apt-get", "update", "-q"); err != nil {
+		return err
+	}
+	args := append([]string{"install", "-y", "-q", "--no-install-recommends"}, pkgs...)
+	if _, err := cmd(ctx, "", env, "apt-get", args...); err != nil {
+		return err
+	}
+	if left := lookFor(missing); len(left) > 0 {
+		return fmt.Errorf("%s is still missing after: %s", left[0].look, install)
+	}
+	return nil
+}
+
+func lookFor(list []need) (missing []need) {
+	for _, n := range list {
+		if strings.HasPrefix(n.look, "/") {
+			if found, _ := filepath.Glob(n.look); len(found) == 0 {
+				missing = append(missing, n)
+			}
+		} else if _, err := exec.LookPath(n.look); err != nil {
+			missing = append(missing, n)
+		}
+	}
+	return missing
+}

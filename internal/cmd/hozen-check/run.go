@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// step is one thing that is checked. A nil error is a pass.
+type step struct {
+	name string
+	run  func(ctx context.Context) error
+}
+
+// checker runs steps and counts.
+type checker struct {
+	out      io.Writer
+	root     bool
+	fuzzTime time.Duration
+
+	passed, failed, skipped int
+	troubles                []string     // names of failed steps and tests
+	seen                    testOutcomes // every test of this run, for .ci/must-run
+}
+
+func (c *checker) runAll(ctx context.Context, steps []step, whole bool) int {
+	begin := time.Now()
+	for _, s := range steps {
+		if ctx.Err() != nil {
+			break
+		}
+		start := time.Now()
+		fmt.Fprintf(c.out, "── %s\n", s.name)
+		err := s.run(ctx)
+		took := time.Since(start).Seconds()
+		if err != nil {
+			c.failed++
+			c.troubles = append(c.troubles, s.name)
+			fmt.Fprintf(c.out, "%s\n   FAILED  %s  %.1f s\n", indent(err.Error()), s.name, took)
+			continue
+		}
+		c.passed++
+		fmt.Fprintf(c.out, "   ok  %.1f s\n", took)
+	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(c.out, "interrupted")
+		c.failed++
+	}
+	fmt.Fprintf(c.out, "\n%.0f s", time.Since(begin).Seconds())
+	if c.skipped > 0 {
+		fmt.Fprintf(c.out, ", %d tests skipped", c.skipped)
+	}
+	if !whole {
+		fmt.Fprint(c.out, ", part of the steps")
+	}
+	fmt.Fprintln(c.out)
+	for _, t := range c.troubles {
+		fmt.Fprintf(c.out, "  failed: %s\n", t)
+	}
+	fmt.Fprintf(c.out, "%d passed, %d failed\n", c.passed, c.failed)
+	if c.failed > 0 {
+		return 1
+	}
+	return 0
+}
+
+// cmd runs a program in dir ("" = here) with extra environment entries and returns
+// its output; a failure carries the output.
+func cmd(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
+	p := exec.CommandContext(ctx, name, args...)
+	p.Dir = dir
+	p.Env = append(os.Environ(), env...)
+	p.Cancel = func() error { return p.Process.Signal(syscall.SIGTERM) }
+	p.WaitDelay = 20 * time.Second
+	var out bytes.Buffer
+	p.Stdout, p.Stderr = &out, &out
+	if err := p.Run(); err != nil {
+		return out.String(), fmt.Errorf("%s\n%s %s: %w", tail(out.String(), 60), name, strings.Join(args, " "), err)
+	}
+	return out.String(), nil
+}
+
+// quiet is cmd for programs that print nothing when all is well.
+func quiet(ctx context.Context, dir string, env []string, name string, args ...string) error {
+	out, err := cmd(ctx, dir, env, name, args...)
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(out) != "" {
+		return errors.New(out)
+	}
+	return nil
+}
+
+func tail(s string, lines int) string {
+	all := strings.Split(strings.TrimRight(s, "\n"), "\n")
+	if len(all) > lines {
+		all = append([]string{"…"}, all[len(all)-lines:]...)
+	}
+	return strings.Join(all, "\n")
+}
+
+func indent(s string) string {
+	return "   " + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n   ")
+}

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// Packages that run the whole system; they have a step of their own.
+const e2ePackage = "hozen/internal/e2e"
+
+// lints is what staticcheck checks: its defaults, and some on comments and errors.
+// SA4023 is off because it fires on files for one operating system that always
+// return errors.ErrUnsupported, which callers of another system compare with nil.
+const lints = "inherit,-SA4023,ST1000,ST1005,ST1016,ST1017,ST1018,ST1019,ST1023"
+
+// plan returns the steps of a mode.
+func (c *checker) plan(mode string) ([]step, bool) {
+	static := []step{
+		{"gofmt", c.gofmt},
+		{"vet linux", vet("linux")},
+		{"vet windows", vet("windows")},
+		{"staticcheck linux", lint("linux")},
+		{"staticcheck windows", lint("windows")},
+		{"architecture", func(ctx context.Context) error { return c.goTest(ctx, nil, "-vet=off", "hozen/internal/archtest") }},
+		{"proto lint", func(ctx context.Context) error { return quiet(ctx, "", nil, "buf", "lint", "proto") }},
+		{"proto breaking", func(ctx context.Context) error {
+			return quiet(ctx, "", nil, "buf", "breaking", "proto", "--against", "proto/hozen.binpb")
+		}},
+		{"proto generated", generated},
+		{"go.mod tidy", func(ctx context.Context) error { return quiet(ctx, "", nil, "go", "mod", "tidy", "-diff") }},
+		{"tools go.mod tidy", func(ctx context.Context) error {
+			return quiet(ctx, "internal/tools", nil, "go", "mod", "tidy", "-diff")
+		}},
+		{"agent links", agentLinks},
+		{"cross-build", crossBuild},
+	}
+	switch mode {
+	case "static":
+		return static, true
+	case "test":
+		all := append([]step{{"prerequisites", c.prerequisites}}, static...)
+		return append(all,
+			step{"tests with the race detector", c.raceTests},
+			step{"end to end", c.endToEnd},
+			step{"must-run", c.mustRun},
+		), true
+	case "fuzz":
+		return []step{{"fuzz", c.fuzz}}, true
+	case "soak":
+		return []step{{"prerequisites", c.prerequisites}, {"soak", c.soak}, {"fuzz", c.fuzz}}, true
+	}
+	return nil, false
+}
+
+func (c *checker) gofmt(ctx context.Context) error {
+	var files []string
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata"):
+			return fs.SkipDir
+		case strings.HasSuffix(path, ".go"):
+			files = append(files, path)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("list Go files: %w", err)
+	}
+	return quiet(ctx, "", nil, "gofmt", append([]string{"-l"}, files...)...)
+}
+
+func vet(goos string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return quiet(ctx, "", []string{"GOOS=" + goos, "CGO_ENABLED=0"}, "go", "vet", "./...")
+	}
+}
+
+func lint(goos string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return quiet(ctx, "", []string{"GOOS=" + goos, "CGO_ENABLED=0"}, "staticcheck", "-checks", lints, "./...")
+	}
+}
+
+// generated compares the committed wire code and descriptor image with what the
+// generators make of the .proto files now. It writes outside the tree only.
+func generated(ctx context.Context) error {
+	tmp, err := os.MkdirTemp("", "hozen-generated-")
+	if err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	defer os.RemoveAll(tmp)
+	if err := quiet(ctx, "", nil, "buf", "generate", "--template", "proto/buf.gen.yaml", "-o", tmp); err != nil {
+		return err
+	}
+	if err := quiet(ctx, "", nil, "buf", "build", "proto", "--exclude-source-info", "-o", tmp+"/proto/hozen.binpb"); err != nil {
+		return err
+	}
+	fresh, err := wireFiles(tmp)
+	if err != nil {
+		return err
+	}
+	have, err := wireFiles(".")
+	if err != nil {
+		return err
+	}
+	var differ []string
+	for name, b := range fresh {
+		if !bytes.Equal(b, have[name]) {
+			differ = append(differ, name)
+		}
+	}
+	for name := range have {
+		if _, ok := fresh[name]; !ok {
+			differ = append(differ, name+" (nothing makes it)")
+		}
+	}
+	if len(differ) > 0 {
+		return fmt.Errorf("run `make generate` and commit:\n%s", strings.Join(differ, "\n"))
+	}
+	return nil
+}
+
+func wireFiles(root string) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	err := filepath.WalkDir(filepath.Join(root, "proto"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".pb.go") && !strings.HasSuffix(path, ".binpb") {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		files[name], err = os.ReadFile(path)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read generated files: %w", err)
+	}
+	return files, nil
+}
+
+// agentLinks keeps out of the agent what costs megabytes at once (template engines
+// switch off the linker's dead code removal) or what an agent must not have.
+func agentLinks(ctx context.Context) error {
+	banned := regexp.MustCompile(`^(text/template|html/template|golang\.org/x/net/trace|database/sql|modernc\.org/.*|hozen/internal/(e2e|bench).*)$`)
+	var bad []string
+	for _, goos := range []string{"linux", "windows"} {
+		env := []string{"GOOS=" + goos, "CGO_ENABLED=0"}
+		out, err := cmd(ctx, "", env, "go", "list", "-deps", "-tags", "grpcnotrace", "./agent")
+		if err != nil {
+			return err
+		}
+		for _, pkg := range strings.Fields(out) {
+			if banned.MatchString(pkg) {
+				bad = append(bad, fmt.Sprintf("the agent for %s links %s", goos, pkg))
+			}
+		}
+	}
+	if len(bad) > 0 {
+		return errors.New(strings.Join(bad, "\n"))
+	}
+	return nil
+}
+
+func crossBuild(ctx context.Context) error {
+	for _, goos := range []string{"linux", "windows"} {
+		for _, arch := range []string{"amd64", "arm64"} {
+			env := []string{"GOOS=" + goos, "GOARCH=" + arch, "CGO_ENABLED=0"}
+			for _, args := range [][]string{
+				{"-tags", "grpcnotrace", "./agent"}, {"./collector"}, {"./internal/cmd/hozen-verify"},
+			} {
+				args = append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", os.DevNull}, args...)
+				if err := quiet(ctx, "", env, "go", args...); err != nil {
+					return fmt.Errorf("for %s/%s: %w", goos, arch, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// raceTests runs every test but the whole-system ones with the race detector, and
+// with them the seeds of every fuzz target.
+func (c *checker) raceTests(ctx context.Context) error {
+	pkgs, err := packages(ctx, func(p string) bool {
+		return !strings.HasPrefix(p, e2ePackage) && p != "hozen/internal/archtest"
+	})
+	if err != nil {
+		return err
+	}
+	args := []string{"-race", "-vet=off", "-timeout", "15m"}
+	return c.goTest(ctx, []string{"CGO_ENABLED=1"}, append(args, pkgs...)...)
+}
+
+// endToEnd runs the real programs. Caching would hide a changed program.
+func (c *checker) endToEnd(ctx context.Context) error {
+	return c.goTest(ctx, nil, "-vet=off", "-count=1", "-timeout", "20m", e2ePackage+"/...")
+}
+
+func (c *checker) soak(ctx context.Context) error {
+	return c.goTest(ctx, []string{"HOZEN_SOAK=1"}, "-vet=off", "-count=1", "-timeout", "8h", e2ePackage+"/...")
+}
+
+var fuzzName = regexp.MustCompile(`(?m)^Fuzz\w+$`)
+
+// fuzz runs each fuzz target of the tree for the given time.
+func (c *checker) fuzz(ctx context.Context) error {
+	pkgs, err := packages(ctx, func(string) bool { return true })
+	if err != nil {
+		return err
+	}
+	var bad []string
+	for _, pkg := range pkgs {
+		out, err := cmd(ctx, "", nil, "go", "test", "-vet=off", "-list", "^Fuzz", pkg)
+		if err != nil {
+			return err
+		}
+		for _, name := range fuzzName.FindAllString(out, -1) {
+			fmt.Fprintf(c.out, "   %s %s\n", pkg, name)
+			args := []string{"test", "-vet=off", "-run", "^$", "-fuzz", "^" + name + "$", "-fuzztime", c.fuzzTime.String(), pkg}
+			if _, err := cmd(ctx, "", nil, "go", args...); err != nil {
+				c.failed++
+				bad = append(bad, err.Error())
+				continue
+			}
+			c.passed++
+		}
+	}
+	if len(bad) > 0 {
+		return errors.New(strings.Join(bad, "\n"))
+	}
+	return nil
+}
+
+// packages lists the module's packages that keep says yes to.
+func packages(ctx context.Context, keep func(string) bool) ([]string, error) {
+	p := exec.CommandContext(ctx, "go", "list", "./...")
+	p.Stderr = os.Stderr
+	out, err := p.Output()
+	if err != nil {
+		return nil, fmt.Errorf("list packages: %w", err)
+	}
+	var pkgs []string
+	for _, pkg := range strings.Fields(string(out)) {
+		if keep(pkg) {
+			pkgs = append(pkgs, pkg)
+		}
+	}
+	return pkgs, nil
+}
