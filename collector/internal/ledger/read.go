@@ -1,0 +1,156 @@
+package ledger
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"hozen/collector/internal/sqldb"
+)
+
+// Recorded is an entry as it stands in the ledger.
+type Recorded struct {
+	Entry
+	Index     int64
+	ClockBack time.Duration // how far the clock was behind the entry before; mostly 0
+	Text      string        // exact text that was hashed
+	Salt      string        // hexadecimal
+	Leaf      tlog.Hash
+}
+
+// Filter selects entries.
+type Filter struct {
+	OrganisationID string
+	Subject        string // Optional: only entries about this thing
+	Before         int64  // Optional: only entries with a smaller index; 0 means from the newest on
+	Limit          int    // Optional; default and maximum 1000
+}
+
+// Entries returns entries, newest first.
+func Entries(ctx context.Context, q sqldb.Queryer, f Filter) ([]Recorded, error) {
+	if f.Limit <= 0 || f.Limit > 1000 {
+		f.Limit = 1000
+	}
+	if f.Before <= 0 {
+		f.Before = 1<<63 - 1
+	}
+	where, args := "", []any{f.OrganisationID, f.Before, f.Limit}
+	if f.Subject != "" {
+		where, args = " AND subject = $4", append(args, f.Subject)
+	}
+	rows, err := q.QueryContext(ctx, `SELECT idx, entry_json, salt, record_sha256 FROM ledger_entries
+		WHERE organisation_id = $1 AND idx < $2`+where+` ORDER BY idx DESC LIMIT $3`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read ledger: %w", err)
+	}
+	defer rows.Close()
+	var out []Recorded
+	for rows.Next() {
+		var r Recorded
+		var record string
+		if err := rows.Scan(&r.Index, &r.Text, &r.Salt, &record); err != nil {
+			return nil, fmt.Errorf("read ledger: %w", err)
+		}
+		d, err := decode(r.Text)
+		if err != nil {
+			return nil, fmt.Errorf("read ledger: %w: entry %d: %w", ErrBroken, r.Index, err)
+		}
+		at, err := sqldb.ParseTime(d.At)
+		if err != nil {
+			return nil, fmt.Errorf("read ledger: %w: entry %d: %w", ErrBroken, r.Index, err)
+		}
+		rec, err := hex.DecodeString(record)
+		if err != nil {
+			return nil, fmt.Errorf("read ledger: %w: entry %d: %w", ErrBroken, r.Index, err)
+		}
+		r.Leaf, r.ClockBack = tlog.RecordHash(rec), time.Duration(d.ClockBackNS)
+		r.Entry = Entry{OrganisationID: d.OrganisationID, At: at, ActorKind: d.Actor.Kind, ActorID: d.Actor.ID,
+			ActorName: d.Actor.Name, Act: d.Act, Subject: d.Subject, Details: d.Details}
+		out = append(out, r)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read ledger: %w", err)
+	}
+	return out, nil
+}
+
+// RootAt returns the root of the tree as it was with size entries.
+func RootAt(ctx context.Context, q sqldb.Queryer, organisationID string, size int64) (tlog.Hash, error) {
+	h, err := tlog.TreeHash(size, reader(ctx, q, organisationID))
+	if err != nil {
+		return tlog.Hash{}, fmt.Errorf("root of ledger at %d: %w", size, err)
+	}
+	return h, nil
+}
+
+// Inclusion proves that the entry at index is part of the tree with size entries
+// (RFC 6962, 2.1.1).
+func Inclusion(ctx context.Context, q sqldb.Queryer, organisationID string, size, index int64) (tlog.RecordProof, error) {
+	p, err := tlog.ProveRecord(size, index, reader(ctx, q, organisationID))
+	if err != nil {
+		return nil, fmt.Errorf("prove entry %d of ledger: %w", index, err)
+	}
+	return p, nil
+}
+
+// Consistency proves that the tree with size entries begins with the tree with old
+// entries (RFC 6962, 2.1.2).
+func Consistency(ctx context.Context, q sqldb.Queryer, organisationID string, size, old int64) (tlog.TreeProof, error) {
+	p, err := tlog.ProveTree(size, old, reader(ctx, q, organisationID))
+	if err != nil {
+		return nil, fmt.Errorf("prove ledger from %d to %d: %w", old, size, err)
+	}
+	return p, nil
+}
+
+// reader reads stored hashes by tlog's numbering.
+func reader(ctx context.Context, q sqldb.Queryer, organisationID string) tlog.HashReader {
+	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		if len(indexes) == 0 {
+			return nil, nil
+		}
+		args := []any{organisationID}
+		var in strings.Builder
+		at := make(map[int64][]int, len(indexes))
+		for i, x := range indexes {
+			if i > 0 {
+				in.WriteString(", ")
+			}
+			args = append(args, x)
+			fmt.Fprintf(&in, "$%d", len(args))
+			at[x] = append(at[x], i)
+		}
+		rows, err := q.QueryContext(ctx, `SELECT idx, hash FROM ledger_hashes WHERE organisation_id = $1 AND idx IN (`+in.String()+`)`, args...)
+		if err != nil {
+			return nil, err
+		}
+		defer rows.Close()
+		out, found := make([]tlog.Hash, len(indexes)), 0
+		for rows.Next() {
+			var x int64
+			var text string
+			if err := rows.Scan(&x, &text); err != nil {
+				return nil, err
+			}
+			h, err := parseHash(text)
+			if err != nil {
+				return nil, fmt.Errorf("%w: stored hash %d: %w", ErrBroken, x, err)
+			}
+			for _, i := range at[x] {
+				out[i] = h
+				found++
+			}
+		}
+		if err := rows.Err(); err != nil {
+			return nil, err
+		}
+		if found != len(indexes) {
+			return nil, fmt.Errorf("%w: stored hashes are missing", ErrBroken)
+		}
+		return out, nil
+	})
+}

@@ -1,0 +1,83 @@
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"hozen/internal/durable"
+)
+
+// connectSQLite opens one connection for writing and a pool for reading. WAL lets
+// readers go on while the writer commits; synchronous=FULL makes a commit survive a
+// power cut (sqlite.org/pragma.html#pragma_synchronous: in WAL mode, NORMAL may lose
+// the last commits, and a receipt must never outlive its row).
+func connectSQLite(path string, cfg Config) (*DB, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	// SQLite would create the file readable for others.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	if err := durable.SyncDir(filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	common := []string{"busy_timeout(10000)", "foreign_keys(1)", "journal_mode(WAL)", "synchronous(FULL)", "trusted_schema(0)"}
+	w, err := sql.Open("sqlite", sqliteDSN(path, "immediate", common...))
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	w.SetMaxOpenConns(1)
+	w.SetMaxIdleConns(1)
+	r, err := sql.Open("sqlite", sqliteDSN(path, "deferred", append(common, "query_only(1)")...))
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	r.SetMaxOpenConns(cfg.MaxConns)
+	r.SetMaxIdleConns(cfg.MaxConns)
+	return &DB{dialect: SQLite, path: path, write: w, read: r, writer: make(chan struct{}, 1)}, nil
+}
+
+// Copy writes a consistent copy of the SQLite database to path, which must not
+// exist, while the collector goes on working, and makes it durable.
+func (db *DB) Copy(ctx context.Context, path string) error {
+	if db.dialect != SQLite {
+		return fmt.Errorf("copy database: %w", errors.ErrUnsupported)
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("copy database: %q exists", path)
+	}
+	tmp := path + ".tmp"
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("copy database: %w", err)
+	}
+	// Made first, because SQLite would make it readable for others.
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("copy database: %w", err)
+	}
+	_, err = db.read.ExecContext(ctx, "VACUUM INTO $1", tmp)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("copy database: %w", err), os.Remove(tmp))
+	}
+	if err := durable.Rename(tmp, path); err != nil {
+		return fmt.Errorf("copy database: %w", err)
+	}
+	return nil
+}
