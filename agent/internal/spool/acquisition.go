@@ -1,0 +1,299 @@
+package spool
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"hozen/internal/digest"
+	"hozen/internal/durable"
+)
+
+// entry is what is known of one acquisition. Its fields are guarded by the mutex of
+// whoever holds it.
+type entry struct {
+	id         string
+	sequence   uint64
+	state      State
+	begunAt    time.Time
+	plan       []byte
+	parts      []*part
+	other      int64 // bytes of everything but parts
+	reason     string
+	receivedAt time.Time // of the receipt or the refusal
+	dropped    []string  // half-written parts that recovery took away
+}
+
+type part struct {
+	name     string // final name; on disk with the suffix ".part" until complete
+	onDisk   string
+	size     int64
+	complete bool
+	gone     bool
+	sum      digest.Digest // zero until known
+}
+
+func (e *entry) bytes() int64 {
+	n := e.other
+	for _, p := range e.parts {
+		n += p.size
+	}
+	return n
+}
+
+func (e *entry) info() Info {
+	return Info{AcquisitionID: e.id, Sequence: e.sequence, State: e.state, BegunAt: e.begunAt, Bytes: e.bytes(), Reason: e.reason}
+}
+
+// head is acquisition.json.
+type head struct {
+	Format        string    `json:"format"`
+	AcquisitionID string    `json:"acquisition_id"`
+	Sequence      uint64    `json:"sequence"`
+	BegunAt       time.Time `json:"begun_at"`
+	Plan          []byte    `json:"plan"`
+}
+
+const headFormat = "hozen-spool/1"
+
+// host is whoever an acquisition is written for: the spool, or a folder of its own.
+type host interface {
+	reserve(n int64) error // room for n more bytes, or ErrFull; called with the mutex held
+	changedLocked()
+	step(name string, do func() error) error
+}
+
+// Acquisition is being written. It serves one writer; its parts serve one writer each.
+type Acquisition struct {
+	host host
+	mu   *sync.Mutex
+	e    *entry
+	dir  string
+	root *os.Root // of dir
+	bare bool     // a folder of its own, without acquisition.json
+	open int      // parts being written
+}
+
+// Seal is what ends an acquisition.
+type Seal struct {
+	Manifest  []byte
+	Signature []byte // over the exact bytes of Manifest
+	SignerPEM []byte // public key
+	CertPEM   []byte // leaf first, then issuer; empty before enrolment
+}
+
+// ID returns the identifier.
+func (a *Acquisition) ID() string { return a.e.id }
+
+// Plan returns the plan as last noted.
+func (a *Acquisition) Plan() []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.e.plan)
+}
+
+// Dropped names the half-written parts that were taken away after a crash.
+func (a *Acquisition) Dropped() []string { return slices.Clone(a.e.dropped) }
+
+// Note replaces the plan durably.
+func (a *Acquisition) Note(plan []byte) error {
+	if a.bare {
+		return nil
+	}
+	a.mu.Lock()
+	a.e.plan = slices.Clone(plan)
+	a.mu.Unlock()
+	if err := a.host.step("note", a.writeHead); err != nil {
+		return fmt.Errorf("note plan of %s: %w", a.e.id, err)
+	}
+	return nil
+}
+
+func (a *Acquisition) writeHead() error {
+	b, err := json.Marshal(head{headFormat, a.e.id, a.e.sequence, a.e.begunAt, a.e.plan})
+	if err != nil {
+		return err
+	}
+	if len(b) > maxHead {
+		return fmt.Errorf("plan of %d bytes is too large", len(a.e.plan))
+	}
+	a.e.other = int64(len(b))
+	return a.write(headFile, b)
+}
+
+// write makes a whole file durable; what was there before is there until then.
+func (a *Acquisition) write(name string, b []byte) error {
+	return durable.WriteFile(filepath.Join(a.dir, name), b, 0o600)
+}
+
+// Create begins a part, such as "artifacts/process.jsonl.zst". A name serves once.
+func (a *Acquisition) Create(name string) (*Part, error) {
+	if err := checkPart(name); err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if slices.ContainsFunc(a.e.parts, func(p *part) bool { return p.name == name }) {
+		return nil, fmt.Errorf("create part %s: %w", name, os.ErrExist)
+	}
+	p := &part{name: name, onDisk: name + growing}
+	var f *os.File
+	err := a.host.step("part.create", func() (err error) {
+		f, err = createFile(a.root, p.onDisk)
+		return err
+	})
+	if err != nil {
+		if f != nil {
+			f.Close()
+		}
+		return nil, fmt.Errorf("create part %s: %w", name, err)
+	}
+	a.e.parts = append(a.e.parts, p)
+	a.open++
+	a.host.changedLocked()
+	return &Part{a: a, p: p, f: f, hash: digest.NewWriter(f)}, nil
+}
+
+// Parts describes the parts so far.
+func (a *Acquisition) Parts() []PartInfo {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return describe(a.e.parts)
+}
+
+// Read opens a closed part.
+func (a *Acquisition) Read(name string) (io.ReadCloser, error) {
+	if err := checkPart(name); err != nil {
+		return nil, err
+	}
+	f, _, err := openRegular(a.root, name)
+	return f, err
+}
+
+// Seal writes the manifest and last of all its signature; when it returns nil the
+// acquisition survives whatever happens next. After an error it may be called again,
+// or the acquisition be left with [Acquisition.Leave].
+func (a *Acquisition) Seal(s Seal) error {
+	a.mu.Lock()
+	open := a.open
+	a.mu.Unlock()
+	if open > 0 {
+		return fmt.Errorf("seal %s: %d parts are still being written", a.e.id, open)
+	}
+	if len(s.Manifest) == 0 || len(s.Manifest) > maxManifest || len(s.Signature) == 0 || len(s.Signature) > maxSmall ||
+		len(s.SignerPEM) == 0 || len(s.SignerPEM) > maxSmall || len(s.CertPEM) > maxSmall {
+		return fmt.Errorf("seal %s: a file is empty or larger than the format allows", a.e.id)
+	}
+	err := a.host.step("seal.manifest", func() error {
+		if err := errors.Join(a.write(manifestFile, s.Manifest), a.write(signerFile, s.SignerPEM)); err != nil {
+			return err
+		}
+		if len(s.CertPEM) > 0 {
+			return a.write(certFile, s.CertPEM)
+		}
+		return nil
+	})
+	if err == nil {
+		err = a.host.step("seal.signature", func() error { return a.write(signatureFile, s.Signature) })
+	}
+	if err != nil {
+		return fmt.Errorf("seal %s: %w", a.e.id, err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.e.other += int64(len(s.Manifest) + len(s.Signature) + len(s.SignerPEM) + len(s.CertPEM))
+	a.e.state = Sealed
+	a.host.changedLocked()
+	return a.root.Close()
+}
+
+// Part is one file of an acquisition while it is written.
+type Part struct {
+	a    *Acquisition
+	p    *part
+	f    *os.File
+	hash *digest.Writer
+	done bool
+}
+
+// Write appends. The error wraps ErrFull when the spool has no room; what was written
+// before stays valid.
+func (p *Part) Write(b []byte) (int, error) {
+	if p.done {
+		return 0, os.ErrClosed
+	}
+	p.a.mu.Lock()
+	err := p.a.host.reserve(int64(len(b)))
+	p.a.mu.Unlock()
+	if err != nil {
+		return 0, fmt.Errorf("write part %s: %w", p.p.name, err)
+	}
+	n, err := p.hash.Write(b)
+	p.a.mu.Lock()
+	p.p.size += int64(n)
+	p.a.host.changedLocked()
+	p.a.mu.Unlock()
+	return n, err
+}
+
+// Sum returns digest and size of what was written.
+func (p *Part) Sum() (digest.Digest, int64) { return p.hash.Sum(), p.hash.Size() }
+
+// Close makes the part durable under its final name. After an error the part is
+// given up.
+func (p *Part) Close() error {
+	if p.done {
+		return os.ErrClosed
+	}
+	p.done = true
+	err := p.a.host.step("part.sync", p.f.Sync)
+	err = errors.Join(err, p.f.Close())
+	if err == nil {
+		err = p.a.host.step("part.rename", func() error {
+			p.a.mu.Lock()
+			defer p.a.mu.Unlock()
+			if err := durable.Rename(filepath.Join(p.a.dir, p.p.onDisk), filepath.Join(p.a.dir, p.p.name)); err != nil {
+				return err
+			}
+			p.p.onDisk = p.p.name
+			return nil
+		})
+	}
+	p.finish(err == nil)
+	if err != nil {
+		return fmt.Errorf("close part %s: %w", p.p.name, err)
+	}
+	return nil
+}
+
+// Discard gives the part up and takes its bytes away.
+func (p *Part) Discard() error {
+	if p.done {
+		return nil
+	}
+	p.done = true
+	err := p.f.Close()
+	p.finish(false)
+	return err
+}
+
+// finish ends the part under the mutex, and removes what lies on disk if it is no good.
+func (p *Part) finish(ok bool) {
+	p.a.mu.Lock()
+	defer p.a.mu.Unlock()
+	p.a.open--
+	if ok {
+		p.p.complete, p.p.sum = true, p.hash.Sum()
+	} else {
+		p.p.gone, p.p.size = true, 0
+		// What cannot be removed now is removed when the spool is opened next.
+		removeIfThere(p.a.root, p.p.onDisk)
+	}
+	p.a.host.changedLocked()
+}

@@ -1,0 +1,226 @@
+package spool
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"hozen/internal/durable"
+)
+
+// step does one thing that persists something, with the marks that tests use to stop
+// before and after it.
+func (s *Spool) step(name string, do func() error) error {
+	for _, mark := range []string{".before", ".after"} {
+		if mark == ".after" {
+			if err := do(); err != nil {
+				return err
+			}
+		}
+		if s.cfg.Step != nil {
+			if err := s.cfg.Step(name + mark); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Receipt keeps the collector's receipt beside the acquisition, which from now on may
+// be dropped. Calling it again is no error. The error wraps ErrUnknown when the
+// acquisition is not here or not sealed.
+func (s *Spool) Receipt(acquisitionID string, receipt []byte) error {
+	if len(receipt) == 0 || len(receipt) > maxSmall {
+		return fmt.Errorf("keep receipt of %s: %d bytes, want 1 to %d", acquisitionID, len(receipt), maxSmall)
+	}
+	return s.settle(acquisitionID, Received, "", receiptFile, receipt)
+}
+
+// Refused keeps the word that the collector will not take the acquisition, so that
+// it isn't sent for ever. The evidence stays.
+func (s *Spool) Refused(acquisitionID, reason string) error {
+	if len(reason) > maxSmall/2 {
+		reason = reason[:maxSmall/2]
+	}
+	b, err := json.Marshal(verdict{Reason: reason, At: s.cfg.Now().UTC()})
+	if err != nil {
+		return fmt.Errorf("keep refusal of %s: %w", acquisitionID, err)
+	}
+	return s.settle(acquisitionID, Refused, reason, refusedFile, b)
+}
+
+func (s *Spool) settle(acquisitionID string, state State, reason, file string, b []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.entries[acquisitionID]
+	switch {
+	case e == nil || e.state == Live || e.state == Interrupted:
+		return fmt.Errorf("settle %.60q as %s: %w", acquisitionID, state, ErrUnknown)
+	case e.state == state:
+		return nil
+	case e.state == Received:
+		return fmt.Errorf("settle %s as %s: it has a receipt", acquisitionID, state)
+	}
+	err := s.step("settle", func() error { return durable.WriteFile(filepath.Join(s.cfg.Dir, e.id, file), b, 0o600) })
+	if err != nil {
+		return fmt.Errorf("settle %s as %s: %w", acquisitionID, state, err)
+	}
+	e.state, e.reason, e.receivedAt = state, reason, s.cfg.Now()
+	e.other += int64(len(b))
+	s.changedLocked()
+	_, err = s.sweep()
+	return err
+}
+
+// Sweep drops acquisitions with a receipt that are past their time.
+func (s *Spool) Sweep() (dropped int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sweep()
+}
+
+func (s *Spool) sweep() (dropped int, err error) {
+	for _, e := range s.candidates() {
+		if e.state == Received && s.pastTime(e) {
+			if err := s.drop(e); err != nil {
+				return dropped, err
+			}
+			dropped++
+		}
+	}
+	return dropped, nil
+}
+
+// pastTime reports whether an acquisition was settled longer ago than it is kept. A
+// clock that ran backwards makes that later, never sooner.
+func (s *Spool) pastTime(e *entry) bool {
+	return s.cfg.KeepAfterReceipt < 0 || s.cfg.Now().Sub(e.receivedAt) > s.cfg.KeepAfterReceipt
+}
+
+// candidates lists what may be dropped, the first to go first. This is the order
+// that the package comment promises.
+func (s *Spool) candidates() []*entry {
+	var list []*entry
+	for _, e := range s.entries {
+		if e.state == Received || (e.state == Refused && s.pastTime(e)) {
+			list = append(list, e)
+		}
+	}
+	slices.SortFunc(list, func(a, b *entry) int {
+		if a.state != b.state {
+			return int(a.state) - int(b.state)
+		}
+		if a.sequence < b.sequence {
+			return -1
+		}
+		return 1
+	})
+	return list
+}
+
+func (s *Spool) used() (n int64) {
+	for _, e := range s.entries {
+		n += e.bytes()
+	}
+	return n
+}
+
+func (s *Spool) droppable() (n int64) {
+	for _, e := range s.candidates() {
+		n += e.bytes()
+	}
+	return n
+}
+
+// short returns how many bytes must go before n more fit.
+func (s *Spool) short(n int64) int64 {
+	missing := s.used() + n - s.cfg.MaxBytes
+	if s.cfg.MinFreeBytes > 0 {
+		// Where free space cannot be known the quota alone has to do.
+		if free, err := s.cfg.Free(s.cfg.Dir); err == nil {
+			missing = max(missing, s.cfg.MinFreeBytes+n-free)
+		}
+	}
+	return max(missing, 0)
+}
+
+// makeRoom drops what may be dropped until n more bytes fit. When that cannot
+// succeed it drops nothing.
+func (s *Spool) makeRoom(n int64) error {
+	missing := s.short(n)
+	if missing == 0 {
+		return nil
+	}
+	if missing > s.droppable() {
+		return fmt.Errorf("%d bytes short of %d: %w", missing, s.cfg.MaxBytes, ErrFull)
+	}
+	for _, e := range s.candidates() {
+		if missing <= 0 {
+			break
+		}
+		missing -= e.bytes()
+		if err := s.drop(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reserve implements host.
+func (s *Spool) reserve(n int64) error { return s.makeRoom(n) }
+
+// drop takes an acquisition away. The folder loses its name first, so that a crash in
+// the middle never leaves something that looks like an unsealed acquisition.
+func (s *Spool) drop(e *entry) error {
+	s.cfg.Log.Info("acquisition dropped from the spool", slog.String("acquisition", e.id), slog.String("state", e.state.String()),
+		slog.Duration("after", s.cfg.Now().Sub(e.receivedAt).Round(time.Second)), slog.Int64("bytes", e.bytes()))
+	err := s.step("drop", func() error {
+		return durable.Rename(filepath.Join(s.cfg.Dir, e.id), filepath.Join(s.cfg.Dir, e.id+dropping))
+	})
+	if err != nil {
+		return fmt.Errorf("drop %s: %w", e.id, err)
+	}
+	delete(s.entries, e.id)
+	s.changedLocked()
+	if err := s.root.RemoveAll(e.id + dropping); err != nil {
+		return fmt.Errorf("drop %s: %w", e.id, err)
+	}
+	return nil
+}
+
+// Abort takes a live acquisition away as if it had never been begun.
+func (a *Acquisition) Abort() error {
+	err := a.root.Close()
+	switch h := a.host.(type) {
+	case *Spool:
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return errors.Join(err, h.drop(a.e))
+	default:
+		for _, p := range a.e.parts {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(a.dir, p.onDisk)))
+		}
+		return err
+	}
+}
+
+// Leave gives the acquisition up without sealing it, as a crash would. In a spool it
+// is interrupted from now on and can be resumed.
+func (a *Acquisition) Leave() error {
+	err := a.root.Close()
+	s, ok := a.host.(*Spool)
+	if !ok {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.entries, a.e.id)
+	err = errors.Join(err, s.loadOne(a.e.id))
+	s.changedLocked()
+	return err
+}

@@ -1,0 +1,49 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"hozen/internal/durable"
+)
+
+// ErrNotEmpty is the error of a folder that already holds something.
+var ErrNotEmpty = errors.New("folder is not empty")
+
+// Folder takes one acquisition into a folder of its own, for a PC without collector.
+// There is no quota, and what a crash interrupts stays unsealed.
+type Folder struct {
+	Dir string // made with mode 0700 when absent; must be empty
+	mu  sync.Mutex
+}
+
+// Begin starts the acquisition. The error wraps ErrNotEmpty when something lies there.
+func (f *Folder) Begin(acquisitionID string, _ []byte) (*Acquisition, error) {
+	if err := durable.MkdirAll(f.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("begin acquisition in a folder: %w", err)
+	}
+	list, err := os.ReadDir(f.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("begin acquisition in a folder: %w", err)
+	}
+	if len(list) > 0 {
+		return nil, fmt.Errorf("%q: %w", f.Dir, ErrNotEmpty)
+	}
+	root, err := os.OpenRoot(f.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("begin acquisition in a folder: %w", err)
+	}
+	if err := root.Mkdir(artifactDir, 0o700); err != nil {
+		root.Close()
+		return nil, fmt.Errorf("begin acquisition in a folder: %w", err)
+	}
+	e := &entry{id: acquisitionID, begunAt: time.Now().UTC()}
+	return &Acquisition{host: f, mu: &f.mu, e: e, dir: f.Dir, root: root, bare: true}, nil
+}
+
+func (f *Folder) reserve(int64) error                  { return nil }
+func (f *Folder) changedLocked()                       {}
+func (f *Folder) step(_ string, do func() error) error { return do() }
