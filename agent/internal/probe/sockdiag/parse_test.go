@@ -111,18 +111,18 @@ func TestMessages(t *testing.T) {
 	datagram = append(datagram, header(typeDiagByFam, 2, 6, []byte("old "))...)
 	datagram = append(datagram, header(typeDone, 2, 7, make([]byte, 4))...)
 	var rows []string
-	collect := func(_ uint16, b []byte) error { rows = append(rows, string(b)); return nil }
-	r, err := Messages(datagram, 7, collect)
+	keep := func(_ uint16, b []byte) error { rows = append(rows, string(b)); return nil }
+	r, err := Messages(datagram, 7, keep)
 	if err != nil || !r.Done || !r.Interrupted || len(rows) != 2 || rows[1] != "row2" {
 		t.Errorf("%+v %v %q", r, err, rows)
 	}
-	minus := int32(-syscall.ENOENT)
-	_, err = Messages(header(typeError, 0, 7, binary.NativeEndian.AppendUint32(nil, uint32(minus))), 7, collect)
+	minus := -int32(syscall.ENOENT)
+	_, err = Messages(header(typeError, 0, 7, binary.NativeEndian.AppendUint32(nil, uint32(minus))), 7, keep)
 	if !errors.Is(err, syscall.ENOENT) {
 		t.Errorf("error message: %v", err)
 	}
 	for _, cut := range []int{1, 15, 17, len(datagram) - 1} {
-		if _, err := Messages(datagram[:cut], 7, collect); err == nil {
+		if _, err := Messages(datagram[:cut], 7, keep); err == nil {
 			t.Errorf("cut at %d: no error", cut)
 		}
 	}
