@@ -3,7 +3,10 @@
 // measured result. It knows nothing of gRPC.
 package dispatch
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Verb is what an agent can be ordered to do; the list is fixed.
 type Verb string
@@ -63,3 +66,12 @@ type Result struct {
 	FinishedAt    time.Time
 	AcquisitionID string
 }
+
+// MaxReason and MaxDetail bound what people and agents write, in bytes.
+const (
+	MaxReason = 1024
+	MaxDetail = 4096
+)
+
+// ErrNotFound means that there is no such command.
+var ErrNotFound = errors.New("no such command")

@@ -3,7 +3,10 @@
 // measured. It knows nothing of certificates, commands or gRPC.
 package endpoint
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // State is a state of an endpoint's network as [IsolationStatus] carries it.
 type State string
@@ -65,4 +68,25 @@ type Description struct {
 	Spooled                                    uint32
 	SpooledBytes                               uint64
 	Isolation                                  IsolationStatus
+}
+
+// MaxLabel is the longest label in bytes.
+const MaxLabel = 128
+
+// ErrNotFound means that there is no such endpoint.
+var ErrNotFound = errors.New("no such endpoint")
+
+// At returns the status as it may be shown at a moment: a measurement that is older
+// than [StaleAfter] says nothing about now.
+func (s IsolationStatus) At(now time.Time) IsolationStatus {
+	if s.Observed == "" {
+		s.Observed = Unknown
+	}
+	if s.Desired == "" {
+		s.Desired = Unknown
+	}
+	if s.ReceivedAt.IsZero() || now.Sub(s.ReceivedAt) > StaleAfter {
+		s.Observed = Unknown
+	}
+	return s
 }

@@ -2,7 +2,12 @@
 // timeline (対応経過). It knows nothing of evidence bytes, commands or HTML.
 package incident
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
 
 // JoinWithin is how long after opening a further alert from the same endpoint
 // joins the incident instead of opening another.
@@ -19,6 +24,14 @@ const (
 	Leak       Classification = "leak"
 	NotYet     Classification = "unknown" // 不明 is an answer
 )
+
+// Classifications returns all classifications.
+func Classifications() []Classification {
+	return []Classification{Malware, Ransomware, Outage, Leak, NotYet}
+}
+
+// Valid reports whether c is one of the classifications.
+func (c Classification) Valid() bool { return slices.Contains(Classifications(), c) }
 
 // Incident is one case.
 type Incident struct {
@@ -41,6 +54,8 @@ type EntryKind string
 const (
 	EntryNote      EntryKind = "note"      // a person wrote it
 	EntryOpened    EntryKind = "opened"    // the incident was opened
+	EntryJoined    EntryKind = "joined"    // an endpoint was added
+	EntryClosed    EntryKind = "closed"    // the incident was closed
 	EntryAlert     EntryKind = "alert"     // the PC's user reported
 	EntryCommand   EntryKind = "command"   // an order was given
 	EntryResult    EntryKind = "result"    // what came of an order
@@ -61,3 +76,22 @@ type Entry struct {
 	Params     map[string]string // for the translated sentence of the kind, such as {"command":"isolate","endpoint":"end_…"}
 	LedgerIdx  int64             // index of its ledger entry
 }
+
+// Limits of what people write, in bytes.
+const (
+	MaxTitle    = 256
+	MaxReporter = 256
+	MaxText     = 8192
+)
+
+// ErrNotFound means that there is no such incident.
+var ErrNotFound = errors.New("no such incident")
+
+// jst is the zone in which incidents are numbered; Japan has no summer time.
+func jst() *time.Location { return time.FixedZone("JST", 9*60*60) }
+
+// Year returns the year by which an incident opened at that moment is numbered.
+func Year(opened time.Time) int { return opened.In(jst()).Year() }
+
+// Number spells the number for people. Numbers beyond 9999 get longer.
+func Number(year, n int) string { return fmt.Sprintf("INC-%04d-%04d", year, n) }

@@ -2,7 +2,12 @@
 // sessions. It knows nothing of incidents, endpoints or HTML.
 package operator
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
 
 // Role is what a person may do; the table of role × act is in package act.
 type Role string
@@ -17,6 +22,12 @@ const (
 	Vendor      Role = "vendor"      // 外部専門家
 )
 
+// Roles returns all roles.
+func Roles() []Role { return []Role{Owner, Responsible, Handler, Viewer, Auditor, Vendor} }
+
+// Valid reports whether r is one of the roles.
+func (r Role) Valid() bool { return slices.Contains(Roles(), r) }
+
 // Operator is one person at the console.
 type Operator struct {
 	ID                 string
@@ -28,4 +39,32 @@ type Operator struct {
 	DisabledAt         time.Time // zero while active
 	CreatedAt          time.Time
 	LastSignInAt       time.Time // zero before the first
+}
+
+// Limits of what people type.
+const (
+	MaxName        = 64
+	MaxDisplayName = 128 // bytes
+	MinPassword    = 10  // characters
+	MaxPassword    = 256 // bytes
+)
+
+// The errors that callers act on.
+var (
+	ErrNotFound = errors.New("no such operator")
+	ErrNameUsed = errors.New("the name is in use")
+)
+
+// CheckName reports why name can't be a sign-in name, or nil.
+func CheckName(name string) error {
+	if name == "" || len(name) > MaxName {
+		return fmt.Errorf("want 1 to %d characters", MaxName)
+	}
+	for i, c := range []byte(name) {
+		letter := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
+		if !letter && (i == 0 || c != '.' && c != '_' && c != '-') {
+			return errors.New("want a-z, 0-9 and, after the first, '.', '_', '-'")
+		}
+	}
+	return nil
 }

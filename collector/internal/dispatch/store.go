@@ -1,0 +1,125 @@
+package dispatch
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"hozen/collector/internal/sqldb"
+)
+
+const columns = `id, organisation_id, endpoint_id, counter, verb, profile, isolate_first, incident_id, issuer, issued_by, reason,
+	issued_at, expires_at, status, accepted_at, finished_at, received_at, detail, acquisition_id`
+
+func scan(s interface{ Scan(dest ...any) error }) (Command, error) {
+	var c Command
+	err := s.Scan(&c.ID, &c.OrganisationID, &c.EndpointID, &c.Counter, &c.Verb, &c.Profile, sqldb.ScanBool(&c.IsolateFirst), &c.IncidentID,
+		&c.Issuer, &c.IssuedBy, &c.Reason, sqldb.ScanTime(&c.IssuedAt), sqldb.ScanTime(&c.ExpiresAt), &c.Status, sqldb.ScanTime(&c.AcceptedAt),
+		sqldb.ScanTime(&c.FinishedAt), sqldb.ScanTime(&c.ReceivedAt), &c.Detail, &c.AcquisitionID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Command{}, ErrNotFound
+	}
+	if err != nil {
+		return Command{}, fmt.Errorf("read command: %w", err)
+	}
+	return c, nil
+}
+
+// Insert stores a command as [Queued] and gives it the next counter of its endpoint.
+func Insert(ctx context.Context, tx *sqldb.Tx, c Command) (Command, error) {
+	var counter int64
+	err := tx.QueryRowContext(ctx, `INSERT INTO dispatch_counter (endpoint_id, organisation_id, counter) VALUES ($1, $2, 1)
+		ON CONFLICT (endpoint_id) DO UPDATE SET counter = dispatch_counter.counter + 1 RETURNING counter`,
+		c.EndpointID, c.OrganisationID).Scan(&counter)
+	if err != nil {
+		return Command{}, fmt.Errorf("count command: %w", err)
+	}
+	c.Counter, c.Status = uint64(counter), Queued
+	_, err = tx.ExecContext(ctx, `INSERT INTO dispatch_command (`+columns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, '', '', '', '', '')`,
+		c.ID, c.OrganisationID, c.EndpointID, counter, string(c.Verb), c.Profile, sqldb.FormatBool(c.IsolateFirst), c.IncidentID,
+		sqldb.CleanText(c.Issuer), c.IssuedBy, sqldb.CleanText(c.Reason), sqldb.FormatTime(c.IssuedAt), sqldb.FormatTime(c.ExpiresAt), string(c.Status))
+	if err != nil {
+		return Command{}, fmt.Errorf("store command: %w", err)
+	}
+	return c, nil
+}
+
+// ByID finds a command.
+func ByID(ctx context.Context, q sqldb.Queryer, id string) (Command, error) {
+	return scan(q.QueryRowContext(ctx, `SELECT `+columns+` FROM dispatch_command WHERE id = $1`, id))
+}
+
+// Filter narrows [List].
+type Filter struct {
+	OrganisationID string
+	EndpointID     string // empty: any
+	IncidentID     string // empty: any
+	Limit          int
+}
+
+// List returns commands, newest first.
+func List(ctx context.Context, q sqldb.Queryer, f Filter) ([]Command, error) {
+	where, args := []string{"organisation_id = $1"}, []any{f.OrganisationID}
+	for _, w := range []struct{ column, value string }{{"endpoint_id", f.EndpointID}, {"incident_id", f.IncidentID}} {
+		if w.value != "" {
+			args = append(args, w.value)
+			where = append(where, w.column+" = $"+strconv.Itoa(len(args)))
+		}
+	}
+	args = append(args, f.Limit)
+	return list(ctx, q, `WHERE `+strings.Join(where, " AND ")+` ORDER BY issued_at DESC, id DESC LIMIT $`+strconv.Itoa(len(args)), args...)
+}
+
+// Outstanding returns the commands of an endpoint that have no result yet, in the
+// order of their counters, expired ones too.
+func Outstanding(ctx context.Context, q sqldb.Queryer, endpointID string) ([]Command, error) {
+	return list(ctx, q, `WHERE endpoint_id = $1 AND status IN ($2, $3) ORDER BY counter`, endpointID, string(Queued), string(Accepted))
+}
+
+// Due returns the queued commands that expired before a moment.
+func Due(ctx context.Context, q sqldb.Queryer, endpointID string, now time.Time) ([]Command, error) {
+	return list(ctx, q, `WHERE endpoint_id = $1 AND status = $2 AND expires_at <> '' AND expires_at <= $3 ORDER BY counter`,
+		endpointID, string(Queued), sqldb.FormatTime(now))
+}
+
+func list(ctx context.Context, q sqldb.Queryer, where string, args ...any) ([]Command, error) {
+	rows, err := q.QueryContext(ctx, `SELECT `+columns+` FROM dispatch_command `+where, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list commands: %w", err)
+	}
+	defer rows.Close()
+	var list []Command
+	for rows.Next() {
+		c, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	return list, rows.Err()
+}
+
+// Accept records that the endpoint has stored the command.
+func Accept(ctx context.Context, tx *sqldb.Tx, id string, at time.Time) error {
+	_, err := tx.ExecContext(ctx, `UPDATE dispatch_command SET status = $1, accepted_at = $2 WHERE id = $3 AND status = $4`,
+		string(Accepted), sqldb.FormatTime(at), id, string(Queued))
+	if err != nil {
+		return fmt.Errorf("record acknowledgement: %w", err)
+	}
+	return nil
+}
+
+// Finish records what came of a command.
+func Finish(ctx context.Context, tx *sqldb.Tx, r Result, receivedAt time.Time) error {
+	_, err := tx.ExecContext(ctx, `UPDATE dispatch_command SET status = $1, detail = $2, finished_at = $3, received_at = $4, acquisition_id = $5 WHERE id = $6`,
+		string(r.Status), sqldb.CleanText(r.Detail), sqldb.FormatTime(r.FinishedAt), sqldb.FormatTime(receivedAt), r.AcquisitionID, r.CommandID)
+	if err != nil {
+		return fmt.Errorf("record result: %w", err)
+	}
+	return nil
+}

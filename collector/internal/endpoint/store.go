@@ -1,0 +1,122 @@
+package endpoint
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"hozen/collector/internal/sqldb"
+)
+
+const columns = `id, organisation_id, label, hostname, os, arch, platform, agent_version, capability, boot_id, enrolled_at,
+	last_seen_at, clock_offset_ns, revoked_at, spooled, isolation_desired, isolation_observed, isolation_measured_at,
+	isolation_received_at, isolation_way_home, isolation_rules_digest, isolation_dropped, isolation_detail,
+	isolation_command_id, isolation_capable`
+
+func scan(s interface{ Scan(dest ...any) error }) (Endpoint, error) {
+	var e Endpoint
+	i := &e.Isolation
+	err := s.Scan(&e.ID, &e.OrganisationID, &e.Label, &e.Hostname, &e.OS, &e.Arch, &e.Platform, &e.AgentVersion, &e.Capability, &e.BootID,
+		sqldb.ScanTime(&e.EnrolledAt), sqldb.ScanTime(&e.LastSeenAt), (*int64)(&e.ClockOffset), sqldb.ScanTime(&e.RevokedAt), &e.Spooled,
+		&i.Desired, &i.Observed, sqldb.ScanTime(&i.MeasuredAt), sqldb.ScanTime(&i.ReceivedAt), sqldb.ScanBool(&i.WayHome),
+		&i.RulesDigest, &i.DroppedPackets, &i.Detail, &i.CommandID, sqldb.ScanBool(&i.Capable))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Endpoint{}, ErrNotFound
+	}
+	if err != nil {
+		return Endpoint{}, fmt.Errorf("read endpoint: %w", err)
+	}
+	return e, nil
+}
+
+// Insert adds an endpoint that has just been enrolled.
+func Insert(ctx context.Context, tx *sqldb.Tx, e Endpoint, remoteAddr string) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO endpoint_endpoint (`+columns+`, remote_addr, spooled_bytes)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', 0, '', 0, $12, $13, '', '', 0, '', 0, '', '', 0, $14, 0)`,
+		e.ID, e.OrganisationID, sqldb.CleanText(e.Label), sqldb.CleanText(e.Hostname), sqldb.CleanText(e.OS), sqldb.CleanText(e.Arch),
+		sqldb.CleanText(e.Platform), sqldb.CleanText(e.AgentVersion), int64(e.Capability), sqldb.CleanText(e.BootID),
+		sqldb.FormatTime(e.EnrolledAt), string(Unknown), string(Unknown), remoteAddr)
+	if err != nil {
+		return fmt.Errorf("add endpoint: %w", err)
+	}
+	return nil
+}
+
+// ByID finds an endpoint, revoked ones too. Isolation is as last received, see
+// [IsolationStatus.At]; Online is not known here.
+func ByID(ctx context.Context, q sqldb.Queryer, id string) (Endpoint, error) {
+	return scan(q.QueryRowContext(ctx, `SELECT `+columns+` FROM endpoint_endpoint WHERE id = $1`, id))
+}
+
+// List returns the endpoints of an organisation in the order of enrolment, revoked
+// ones too.
+func List(ctx context.Context, q sqldb.Queryer, organisationID string) ([]Endpoint, error) {
+	rows, err := q.QueryContext(ctx, `SELECT `+columns+` FROM endpoint_endpoint WHERE organisation_id = $1 ORDER BY enrolled_at, id`, organisationID)
+	if err != nil {
+		return nil, fmt.Errorf("list endpoints: %w", err)
+	}
+	defer rows.Close()
+	var list []Endpoint
+	for rows.Next() {
+		e, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, e)
+	}
+	return list, rows.Err()
+}
+
+// SetLabel gives an endpoint the name that people use; empty takes it away.
+func SetLabel(ctx context.Context, tx *sqldb.Tx, id, label string) error {
+	return exec(ctx, tx, "label endpoint", `UPDATE endpoint_endpoint SET label = $1 WHERE id = $2`, sqldb.CleanText(label), id)
+}
+
+// Revoke bars an endpoint for ever.
+func Revoke(ctx context.Context, tx *sqldb.Tx, id string, at time.Time) error {
+	return exec(ctx, tx, "revoke endpoint", `UPDATE endpoint_endpoint SET revoked_at = $1 WHERE id = $2`, sqldb.FormatTime(at), id)
+}
+
+// Describe stores what an endpoint said of itself when it connected.
+func Describe(ctx context.Context, tx *sqldb.Tx, id string, d Description, remoteAddr string, at time.Time) error {
+	offset := time.Duration(0)
+	if !d.AgentTime.IsZero() {
+		offset = d.AgentTime.Sub(at)
+	}
+	return exec(ctx, tx, "describe endpoint", `UPDATE endpoint_endpoint SET hostname = $1, os = $2, arch = $3, platform = $4, agent_version = $5,
+		capability = $6, boot_id = $7, spooled = $8, spooled_bytes = $9, clock_offset_ns = $10, last_seen_at = $11, remote_addr = $12 WHERE id = $13`,
+		sqldb.CleanText(d.Hostname), sqldb.CleanText(d.OS), sqldb.CleanText(d.Arch), sqldb.CleanText(d.Platform), sqldb.CleanText(d.AgentVersion),
+		int64(d.Capability), sqldb.CleanText(d.BootID), int64(d.Spooled), clamp(d.SpooledBytes), int64(offset), sqldb.FormatTime(at), remoteAddr, id)
+}
+
+// Seen stores that an endpoint was heard of.
+func Seen(ctx context.Context, tx *sqldb.Tx, id string, at time.Time) error {
+	return exec(ctx, tx, "record that endpoint was seen", `UPDATE endpoint_endpoint SET last_seen_at = $1 WHERE id = $2`, sqldb.FormatTime(at), id)
+}
+
+// SetIsolation stores what an endpoint measured of its isolation.
+func SetIsolation(ctx context.Context, tx *sqldb.Tx, id string, i IsolationStatus) error {
+	return exec(ctx, tx, "store isolation", `UPDATE endpoint_endpoint SET isolation_desired = $1, isolation_observed = $2, isolation_measured_at = $3,
+		isolation_received_at = $4, isolation_way_home = $5, isolation_rules_digest = $6, isolation_dropped = $7, isolation_detail = $8,
+		isolation_command_id = $9, isolation_capable = $10 WHERE id = $11`,
+		string(i.Desired), string(i.Observed), sqldb.FormatTime(i.MeasuredAt), sqldb.FormatTime(i.ReceivedAt), sqldb.FormatBool(i.WayHome),
+		sqldb.CleanText(i.RulesDigest), clamp(i.DroppedPackets), sqldb.CleanText(i.Detail), sqldb.CleanText(i.CommandID), sqldb.FormatBool(i.Capable), id)
+}
+
+// exec runs an update that must find its one endpoint.
+func exec(ctx context.Context, tx *sqldb.Tx, what, query string, args ...any) error {
+	res, err := tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n != 1 {
+		return errors.Join(fmt.Errorf("%s: %w", what, ErrNotFound), err)
+	}
+	return nil
+}
+
+// clamp fits what an agent counted into a BIGINT.
+func clamp(n uint64) int64 { return int64(min(n, math.MaxInt64)) }

@@ -1,0 +1,96 @@
+package incident
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"hozen/collector/internal/sqldb"
+)
+
+// AddEntry adds a line to the timeline of an incident.
+func AddEntry(ctx context.Context, tx *sqldb.Tx, organisationID string, e Entry) error {
+	params := map[string]string{}
+	for k, v := range e.Params {
+		params[k] = sqldb.CleanText(v)
+	}
+	text, err := json.Marshal(params)
+	if err != nil {
+		return fmt.Errorf("add to timeline: %w", err)
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO incident_entry (id, organisation_id, incident_id, at, agent_at, kind, actor, text, params, ledger_idx)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		e.ID, organisationID, e.IncidentID, sqldb.FormatTime(e.At), sqldb.FormatTime(e.AgentAt), string(e.Kind),
+		sqldb.CleanText(e.Actor), sqldb.CleanText(e.Text), string(text), e.LedgerIdx)
+	if err != nil {
+		return fmt.Errorf("add to timeline: %w", err)
+	}
+	return nil
+}
+
+// Timeline returns the entries of an incident in the order in which they were made.
+func Timeline(ctx context.Context, q sqldb.Queryer, incidentID string) ([]Entry, error) {
+	rows, err := q.QueryContext(ctx, `SELECT id, incident_id, at, agent_at, kind, actor, text, params, ledger_idx FROM incident_entry
+		WHERE incident_id = $1 ORDER BY ledger_idx, id`, incidentID)
+	if err != nil {
+		return nil, fmt.Errorf("read timeline: %w", err)
+	}
+	defer rows.Close()
+	var list []Entry
+	for rows.Next() {
+		var e Entry
+		var params string
+		if err := rows.Scan(&e.ID, &e.IncidentID, sqldb.ScanTime(&e.At), sqldb.ScanTime(&e.AgentAt), &e.Kind, &e.Actor, &e.Text, &params, &e.LedgerIdx); err != nil {
+			return nil, fmt.Errorf("read timeline: %w", err)
+		}
+		if err := json.Unmarshal([]byte(params), &e.Params); err != nil {
+			return nil, fmt.Errorf("read timeline entry %s: %w", e.ID, err)
+		}
+		list = append(list, e)
+	}
+	return list, rows.Err()
+}
+
+// Alert is one report of trouble by the user of a PC.
+type Alert struct {
+	ID             string // made by the agent
+	OrganisationID string
+	EndpointID     string
+	IncidentID     string
+	Message        string
+	Reporter       string
+	ReportedAt     time.Time // agent clock
+	ReceivedAt     time.Time // collector clock
+}
+
+// ErrNoAlert means that there is no such alert.
+var ErrNoAlert = errors.New("no such alert")
+
+// InsertAlert stores an alert.
+func InsertAlert(ctx context.Context, tx *sqldb.Tx, a Alert) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO incident_alert (alert_id, organisation_id, endpoint_id, incident_id, message, reporter, reported_at, received_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, a.ID, a.OrganisationID, a.EndpointID, a.IncidentID, sqldb.CleanText(a.Message),
+		sqldb.CleanText(a.Reporter), sqldb.FormatTime(a.ReportedAt), sqldb.FormatTime(a.ReceivedAt))
+	if err != nil {
+		return fmt.Errorf("store alert: %w", err)
+	}
+	return nil
+}
+
+// AlertByID finds an alert.
+func AlertByID(ctx context.Context, q sqldb.Queryer, id string) (Alert, error) {
+	var a Alert
+	err := q.QueryRowContext(ctx, `SELECT alert_id, organisation_id, endpoint_id, incident_id, message, reporter, reported_at, received_at
+		FROM incident_alert WHERE alert_id = $1`, id).Scan(&a.ID, &a.OrganisationID, &a.EndpointID, &a.IncidentID, &a.Message, &a.Reporter,
+		sqldb.ScanTime(&a.ReportedAt), sqldb.ScanTime(&a.ReceivedAt))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Alert{}, ErrNoAlert
+	}
+	if err != nil {
+		return Alert{}, fmt.Errorf("read alert: %w", err)
+	}
+	return a, nil
+}

@@ -1,0 +1,189 @@
+package operator
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+
+	"hozen/collector/internal/sqldb"
+)
+
+// SessionKey is the name under which a console session holds the operator's
+// identifier, a string. [SessionStore] looks for it, so that sessions end when
+// their operator is disabled or gets another password.
+const SessionKey = "operator_id"
+
+// The kinds of sessions; one can't be used as the other.
+const (
+	kindConsole = "console"
+	kindLocal   = "local"
+)
+
+// LocalSessionLife is how long a sign-in at the local socket lasts.
+const LocalSessionLife = 12 * time.Hour
+
+// SessionStore keeps the sessions of the console in the database, by the SHA-256 of
+// their tokens: whoever reads the database can't take over a session. It is an
+// scs.Store and scs.CtxStore.
+type SessionStore struct {
+	db  *sqldb.DB
+	now func() time.Time
+}
+
+var _ scs.CtxStore = (*SessionStore)(nil)
+
+// NewSessionStore returns a store on db with that clock.
+func NewSessionStore(db *sqldb.DB, now func() time.Time) *SessionStore {
+	return &SessionStore{db: db, now: now}
+}
+
+// Find is FindCtx without a context.
+func (s *SessionStore) Find(token string) ([]byte, bool, error) {
+	return s.FindCtx(context.Background(), token)
+}
+
+// Commit is CommitCtx without a context.
+func (s *SessionStore) Commit(token string, b []byte, expiry time.Time) error {
+	return s.CommitCtx(context.Background(), token, b, expiry)
+}
+
+// Delete is DeleteCtx without a context.
+func (s *SessionStore) Delete(token string) error {
+	return s.DeleteCtx(context.Background(), token)
+}
+
+// FindCtx returns the data of a session that has not expired and whose operator, if
+// it has one, is active.
+func (s *SessionStore) FindCtx(ctx context.Context, token string) ([]byte, bool, error) {
+	var data string
+	err := s.db.Read().QueryRowContext(ctx, `SELECT data FROM operator_session s
+		WHERE token_sha256 = $1 AND kind = $2 AND expires_at > $3
+		AND (operator_id = '' OR EXISTS (SELECT 1 FROM operator_operator o WHERE o.id = s.operator_id AND o.disabled_at = ''))`,
+		hashToken(token), kindConsole, sqldb.FormatTime(s.now())).Scan(&data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("find session: %w", err)
+	}
+	b, err := base64.StdEncoding.DecodeString(data)
+	if err != nil {
+		return nil, false, nil // as scs asks for with malformed ones
+	}
+	return b, true, nil
+}
+
+// CommitCtx stores the data of a session, new or known.
+func (s *SessionStore) CommitCtx(ctx context.Context, token string, b []byte, expiry time.Time) error {
+	_, values, err := scs.GobCodec{}.Decode(b)
+	if err != nil {
+		return fmt.Errorf("read session: %w", err)
+	}
+	operatorID, _ := values[SessionKey].(string)
+	return s.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		return insertSession(ctx, tx, session{token: token, operatorID: operatorID, kind: kindConsole, data: b, expiresAt: expiry}, s.now())
+	})
+}
+
+// DeleteCtx ends a session; one that does not exist is no error.
+func (s *SessionStore) DeleteCtx(ctx context.Context, token string) error {
+	return s.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		return deleteSession(ctx, tx, token)
+	})
+}
+
+// NewLocalSession makes a session for the local socket and returns its token, which
+// is stored only as a hash.
+func NewLocalSession(ctx context.Context, tx *sqldb.Tx, operatorID string, now time.Time) (token string, expiresAt time.Time, err error) {
+	token = rand.Text()
+	expiresAt = now.Add(LocalSessionLife)
+	return token, expiresAt, insertSession(ctx, tx, session{token: token, operatorID: operatorID, kind: kindLocal, expiresAt: expiresAt}, now)
+}
+
+// LocalSession returns the operator of a token from [NewLocalSession], or
+// [ErrNotFound] when it has expired or its operator is disabled.
+func LocalSession(ctx context.Context, q sqldb.Queryer, token string, now time.Time) (Operator, error) {
+	var operatorID string
+	err := q.QueryRowContext(ctx, `SELECT operator_id FROM operator_session WHERE token_sha256 = $1 AND kind = $2 AND expires_at > $3`,
+		hashToken(token), kindLocal, sqldb.FormatTime(now)).Scan(&operatorID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Operator{}, ErrNotFound
+	}
+	if err != nil {
+		return Operator{}, fmt.Errorf("find session: %w", err)
+	}
+	o, err := ByID(ctx, q, operatorID)
+	if err != nil {
+		return Operator{}, err
+	}
+	if !o.DisabledAt.IsZero() {
+		return Operator{}, ErrNotFound
+	}
+	return o, nil
+}
+
+// EndLocalSession ends a session; one that does not exist is no error.
+func EndLocalSession(ctx context.Context, tx *sqldb.Tx, token string) error {
+	return deleteSession(ctx, tx, token)
+}
+
+type session struct {
+	token, operatorID, kind string
+	data                    []byte
+	expiresAt               time.Time
+}
+
+func insertSession(ctx context.Context, tx *sqldb.Tx, s session, now time.Time) error {
+	organisationID := ""
+	if s.operatorID != "" {
+		o, err := ByID(ctx, tx, s.operatorID)
+		if errors.Is(err, ErrNotFound) || err == nil && !o.DisabledAt.IsZero() {
+			// A request that was under way while its operator was disabled must not
+			// bring the session back to life.
+			return deleteSession(ctx, tx, s.token)
+		}
+		if err != nil {
+			return err
+		}
+		organisationID = o.OrganisationID
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM operator_session WHERE expires_at <= $1`, sqldb.FormatTime(now)); err != nil {
+		return fmt.Errorf("drop expired sessions: %w", err)
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO operator_session (token_sha256, organisation_id, operator_id, kind, data, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (token_sha256) DO UPDATE SET organisation_id = excluded.organisation_id, operator_id = excluded.operator_id,
+			kind = excluded.kind, data = excluded.data, expires_at = excluded.expires_at`,
+		hashToken(s.token), organisationID, s.operatorID, s.kind, base64.StdEncoding.EncodeToString(s.data), sqldb.FormatTime(s.expiresAt))
+	if err != nil {
+		return fmt.Errorf("store session: %w", err)
+	}
+	return nil
+}
+
+func deleteSession(ctx context.Context, tx *sqldb.Tx, token string) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM operator_session WHERE token_sha256 = $1`, hashToken(token)); err != nil {
+		return fmt.Errorf("end session: %w", err)
+	}
+	return nil
+}
+
+func endSessions(ctx context.Context, tx *sqldb.Tx, operatorID string) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM operator_session WHERE operator_id = $1`, operatorID); err != nil {
+		return fmt.Errorf("end sessions: %w", err)
+	}
+	return nil
+}
+
+func hashToken(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}
