@@ -1,0 +1,333 @@
+// Package acquire runs one acquisition at a time: the probes of a plan in order of
+// volatility, a time budget and an outcome for each, and a signed manifest over what
+// they wrote. It knows nothing of how an operating system is asked, nor of the collector.
+package acquire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"hozen/agent/internal/probe"
+	"hozen/agent/internal/spool"
+	"hozen/internal/artifact"
+	"hozen/internal/digest"
+	"hozen/internal/id"
+)
+
+// Planned is one probe of a plan.
+type Planned struct {
+	// New makes the probe; a probe serves one acquisition.
+	New func() probe.Probe
+	// Budget is how long the probe may take.
+	Budget time.Duration
+	// Rest adds to Budget what the probes before it left of theirs.
+	Rest bool
+}
+
+// Plan is what an acquisition does. The runner sorts the probes by volatility.
+type Plan struct {
+	Profile string // such as "flash"
+	Probes  []Planned
+}
+
+// Total is the longest time that the probes of the plan can take together.
+func (p Plan) Total() (d time.Duration) {
+	for _, x := range p.Probes {
+		d += x.Budget
+	}
+	return d
+}
+
+// Sink takes acquisitions: *spool.Spool, or *spool.Folder for one that stands alone.
+type Sink interface {
+	Begin(acquisitionID string, plan []byte) (*spool.Acquisition, error)
+}
+
+// Signer signs manifests; *identity.Signer is one.
+type Signer interface {
+	// Sign returns an ECDSA P-256 signature over the SHA-256 of message, ASN.1 DER.
+	Sign(message []byte) ([]byte, error)
+	// PublicPEM is the public key.
+	PublicPEM() []byte
+	// CertificatePEM is the certificate and its issuer; empty before enrolment.
+	CertificatePEM() []byte
+	// Describe says which key it is.
+	Describe() artifact.Signer
+}
+
+// Identity is in whose name an acquisition is made.
+type Identity struct {
+	EndpointID string // empty before enrolment
+	Signer     Signer
+}
+
+// Config is what a Runner is made of.
+type Config struct {
+	// Sink takes the acquisitions.
+	Sink Sink
+	// Plan returns the plan of a profile, or an error that names the known ones.
+	Plan func(profile string) (Plan, error)
+	// Identity is asked once per acquisition, before the first probe.
+	Identity func() (Identity, error)
+	// Host describes the endpoint. Default [ThisHost].
+	Host func() artifact.Host
+	// Tool describes this program. Default [ThisTool].
+	Tool func() artifact.Tool
+	// Clock reads both clocks. Default [SystemClock].
+	Clock func() artifact.Instant
+	// Grace is how long a probe whose time is up may take to stop before it is cut
+	// off and left behind. Default 250 ms.
+	Grace time.Duration
+	// Log hears of probes that were cut off or panicked. Optional.
+	Log *slog.Logger
+}
+
+const defaultGrace = 250 * time.Millisecond
+
+// Order asks for one acquisition.
+type Order struct {
+	// AcquisitionID names it; the same identifier is carried out once. Default: a new one.
+	AcquisitionID string
+	Trigger       artifact.Trigger
+	CommandID     string // "cmd_…" or empty
+	AlertID       string // "alt_…" or empty
+	IncidentID    string // "inc_…" or empty
+	Profile       string
+	// Progress is called from the goroutine of Run, before and after each probe and
+	// when the acquisition is sealed. It must return quickly. Optional.
+	Progress func(Progress)
+}
+
+// Progress says how far an acquisition has come.
+type Progress struct {
+	AcquisitionID string
+	CommandID     string
+	AlertID       string
+	Kind          artifact.Kind    // probe that begins or has just ended
+	Outcome       artifact.Outcome // of Kind, once it has ended
+	Done, Total   int              // probes
+	Records       int64            // so far
+	Sealed        bool
+}
+
+// Result is a sealed acquisition.
+type Result struct {
+	AcquisitionID  string
+	Manifest       artifact.Manifest
+	ManifestSHA256 digest.Digest // of the exact bytes of the manifest
+	// Repeated means that the acquisition was already there. Its manifest is given only
+	// if it was the last that this runner made.
+	Repeated bool
+}
+
+// Runner is safe for concurrent use.
+type Runner struct {
+	cfg  Config
+	turn chan struct{} // holds one token
+
+	tool func() artifact.Tool
+
+	mu   sync.Mutex
+	last Result
+}
+
+// NewRunner returns a Runner.
+func NewRunner(cfg Config) *Runner {
+	if cfg.Host == nil {
+		cfg.Host = ThisHost
+	}
+	if cfg.Tool == nil {
+		cfg.Tool = ThisTool
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = SystemClock
+	}
+	if cfg.Grace <= 0 {
+		cfg.Grace = defaultGrace
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Runner{cfg: cfg, turn: make(chan struct{}, 1), tool: sync.OnceValue(cfg.Tool)}
+}
+
+// Run carries out one acquisition and seals it. Others wait for their turn as long as
+// their ctx allows. When ctx ends during the capture, what was acquired so far is
+// sealed with the outcome interrupted, and that is no error. The error wraps
+// [spool.ErrFull] when there is no room to begin.
+func (r *Runner) Run(ctx context.Context, o Order) (Result, error) {
+	if o.AcquisitionID == "" {
+		o.AcquisitionID = id.New(id.Acquisition)
+	}
+	select {
+	case r.turn <- struct{}{}:
+	case <-ctx.Done():
+		return Result{}, fmt.Errorf("acquire %s: wait for the acquisition before it: %w", o.AcquisitionID, ctx.Err())
+	}
+	defer func() { <-r.turn }()
+	if last := r.lastResult(); last.AcquisitionID == o.AcquisitionID {
+		last.Repeated = true
+		return last, nil
+	}
+	res, err := r.run(ctx, o)
+	if errors.Is(err, spool.ErrExists) {
+		return Result{AcquisitionID: o.AcquisitionID, Repeated: true}, nil
+	}
+	if err != nil {
+		return Result{}, fmt.Errorf("acquire %s: %w", o.AcquisitionID, err)
+	}
+	r.mu.Lock()
+	r.last = res
+	r.mu.Unlock()
+	// A capture needs much memory for a second and none for the weeks after it.
+	debug.FreeOSMemory()
+	return res, nil
+}
+
+func (r *Runner) lastResult() Result {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last
+}
+
+func (r *Runner) run(ctx context.Context, o Order) (Result, error) {
+	plan, err := r.cfg.Plan(o.Profile)
+	if err != nil {
+		return Result{}, err
+	}
+	who, err := r.cfg.Identity()
+	if err != nil {
+		return Result{}, err
+	}
+	probes := inOrder(plan)
+	n := note{Format: noteFormat, Manifest: artifact.Manifest{
+		Format:        artifact.Format,
+		AcquisitionID: o.AcquisitionID,
+		EndpointID:    who.EndpointID,
+		Trigger:       o.Trigger,
+		CommandID:     o.CommandID,
+		AlertID:       o.AlertID,
+		IncidentID:    o.IncidentID,
+		Profile:       plan.Profile,
+		Host:          r.cfg.Host(),
+		StartedAt:     r.cfg.Clock(),
+		Probes:        []artifact.ProbeOutcome{},
+		Artifacts:     []artifact.Entry{},
+		Signer:        who.Signer.Describe(),
+	}}
+	for _, p := range probes {
+		n.Planned = append(n.Planned, planned{p.Kind(), p.Schema(), int64(p.budget)})
+	}
+	acq, err := r.cfg.Sink.Begin(o.AcquisitionID, n.encode())
+	if err != nil {
+		return Result{}, err
+	}
+	m := &n.Manifest
+	progress := Progress{AcquisitionID: o.AcquisitionID, CommandID: o.CommandID, AlertID: o.AlertID, Total: len(probes)}
+	tell := func() {
+		if o.Progress != nil {
+			o.Progress(progress)
+		}
+	}
+	enc, err := newEncoder()
+	if err != nil {
+		return Result{}, errors.Join(err, acq.Leave())
+	}
+	var spare time.Duration
+	for _, p := range probes {
+		progress.Kind, progress.Outcome = p.Kind(), ""
+		tell()
+		budget := p.budget
+		if p.rest {
+			budget += spare
+		}
+		out, entry := r.runProbe(ctx, acq, enc, p.Probe, budget)
+		spare += max(p.budget-time.Duration(out.DurationNS), -spare)
+		m.Probes = append(m.Probes, out)
+		if entry != nil {
+			m.Artifacts = append(m.Artifacts, *entry)
+		}
+		// A note that cannot be kept costs detail after a crash and nothing else.
+		if err := acq.Note(n.encode()); err != nil {
+			r.cfg.Log.WarnContext(ctx, "running notes not kept", slog.String("acquisition", o.AcquisitionID), slog.Any("error", err))
+		}
+		progress.Outcome = out.Outcome
+		progress.Done++
+		progress.Records += out.Records
+		tell()
+	}
+	m.Outcome = overall(m.Probes, ctx.Err() != nil)
+	res, err := r.seal(acq, n.Manifest, who.Signer)
+	if err != nil {
+		return Result{}, errors.Join(err, acq.Leave())
+	}
+	progress.Sealed = true
+	tell()
+	return res, nil
+}
+
+// seal fills in what is known only at the end, signs and hands over.
+func (r *Runner) seal(acq *spool.Acquisition, m artifact.Manifest, signer Signer) (Result, error) {
+	m.Tool = r.tool()
+	m.FinishedAt = r.cfg.Clock()
+	b, err := encodeManifest(m)
+	if err != nil {
+		return Result{}, err
+	}
+	sig, err := signer.Sign(b)
+	if err != nil {
+		return Result{}, fmt.Errorf("sign manifest: %w", err)
+	}
+	err = acq.Seal(spool.Seal{Manifest: b, Signature: sig, SignerPEM: signer.PublicPEM(), CertPEM: signer.CertificatePEM()})
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{AcquisitionID: m.AcquisitionID, Manifest: m, ManifestSHA256: digest.Of(b)}, nil
+}
+
+type readied struct {
+	probe.Probe
+	budget time.Duration
+	rest   bool
+}
+
+// inOrder makes the probes and puts the most volatile first (RFC 3227, 2.1).
+func inOrder(plan Plan) []readied {
+	var list []readied
+	for _, p := range plan.Probes {
+		list = append(list, readied{p.New(), p.Budget, p.Rest})
+	}
+	slices.SortStableFunc(list, func(a, b readied) int { return int(a.Volatility()) - int(b.Volatility()) })
+	return list
+}
+
+// overall sums up the outcomes of the probes.
+func overall(probes []artifact.ProbeOutcome, interrupted bool) artifact.Outcome {
+	if interrupted {
+		return artifact.Interrupted
+	}
+	whole, some := true, false
+	for _, p := range probes {
+		switch p.Outcome {
+		case artifact.Complete, artifact.Empty:
+			some = true
+		case artifact.Unsupported:
+		default:
+			whole = false
+			some = some || p.Records > 0
+		}
+	}
+	switch {
+	case !some:
+		return artifact.Failed
+	case whole:
+		return artifact.Complete
+	}
+	return artifact.Partial
+}
