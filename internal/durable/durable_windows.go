@@ -1,6 +1,8 @@
 package durable
 
 import (
+	"errors"
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/windows"
@@ -31,3 +33,25 @@ func move(from, to string, flags uint32) error {
 	}
 	return nil
 }
+
+// Free returns how many bytes this process's user may still store on the volume
+// that holds path (GetDiskFreeSpaceExW, lpFreeBytesAvailableToCaller).
+func Free(path string) (uint64, error) {
+	p, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return 0, fmt.Errorf("ask for free space: %w", err)
+	}
+	var free uint64
+	if err := windows.GetDiskFreeSpaceEx(p, &free, nil, nil); err != nil {
+		return 0, fmt.Errorf("ask for free space: %w", &os.PathError{Op: "GetDiskFreeSpaceEx", Path: path, Err: err})
+	}
+	return free, nil
+}
+
+// IsFull reports whether err means that no space is left, or no quota.
+func IsFull(err error) bool {
+	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL) || errors.Is(err, windows.ERROR_DISK_QUOTA_EXCEEDED)
+}
+
+// StartWriteback does nothing on this system.
+func StartWriteback(*os.File, int64, int64) {}

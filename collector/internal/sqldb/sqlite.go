@@ -66,7 +66,13 @@ func (db *DB) Copy(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("copy database: %w", err)
 	}
-	_, err = db.read.ExecContext(ctx, "VACUUM INTO $1", tmp)
+	// A connection of its own: the pool for reading is query_only, which VACUUM INTO
+	// counts as writing, and the writer must not wait for a copy.
+	own, err := sql.Open("sqlite", sqliteDSN(db.path, "deferred", "busy_timeout(10000)"))
+	if err == nil {
+		_, err = own.ExecContext(ctx, "VACUUM INTO $1", tmp)
+		err = errors.Join(err, own.Close())
+	}
 	if err == nil {
 		err = f.Sync()
 	}

@@ -1,0 +1,182 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"hozen/collector/internal/ledger"
+	"hozen/collector/internal/sqldb"
+	"hozen/collector/internal/sqldb/sqldbtest"
+)
+
+func verify(t *testing.T, db *sqldb.DB) []ledger.Problem {
+	t.Helper()
+	var problems []ledger.Problem
+	if err := db.ReadTx(t.Context(), func(ctx context.Context, q sqldb.Queryer) (err error) {
+		problems, err = ledger.Verify(ctx, q, nil)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return problems
+}
+
+func TestVerifyClean(t *testing.T) {
+	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		other := entry(0)
+		other.OrganisationID = "org_2"
+		var entries []ledger.Entry
+		for i := range 70 {
+			entries = append(entries, entry(i))
+		}
+		appendAll(t, db, append(entries, other)...)
+		if p := verify(t, db); len(p) > 0 {
+			t.Errorf("problems in a ledger that nobody touched: %v", p)
+		}
+	})
+}
+
+// What an intruder with the database can do short of rewriting it all, and the
+// index that must be named.
+func TestVerifyNamesTampering(t *testing.T) {
+	for name, c := range map[string]struct {
+		sql   []string
+		index int64
+		code  ledger.Code
+	}{
+		"entry deleted":           {[]string{`DELETE FROM ledger_entries WHERE idx = 5`}, 5, ledger.Missing},
+		"text edited":             {[]string{`UPDATE ledger_entries SET entry_json = REPLACE(entry_json, 'incident.note', 'incident.nope'), act = 'incident.nope' WHERE idx = 7`}, 7, ledger.Edited},
+		"column edited":           {[]string{`UPDATE ledger_entries SET subject = 'inc_9' WHERE idx = 7`}, 7, ledger.Edited},
+		"salt edited":             {[]string{`UPDATE ledger_entries SET salt = '00' WHERE idx = 0`}, 0, ledger.Edited},
+		"two swapped":             {[]string{`UPDATE ledger_entries SET idx = -1 WHERE idx = 3`, `UPDATE ledger_entries SET idx = 3 WHERE idx = 4`, `UPDATE ledger_entries SET idx = 4 WHERE idx = -1`}, 3, ledger.Moved},
+		"last cut off":            {[]string{`DELETE FROM ledger_entries WHERE idx = 9`, `UPDATE ledger_heads SET size = 9`}, -1, ledger.Surplus},
+		"head edited":             {[]string{`UPDATE ledger_heads SET root_sha256 = REPLACE(root_sha256, SUBSTR(root_sha256, 1, 2), 'zz')`}, -1, ""},
+		"head removed":            {[]string{`DELETE FROM ledger_heads`}, -1, ledger.Surplus},
+		"inner hash edited":       {[]string{`UPDATE ledger_hashes SET hash = (SELECT hash FROM ledger_hashes WHERE idx = 0) WHERE idx = 2`}, 1, ledger.Tree},
+		"leaf hash removed":       {[]string{`DELETE FROM ledger_hashes WHERE idx = 0`}, 0, ledger.Tree},
+		"hash column not a hash":  {[]string{`UPDATE ledger_hashes SET hash = 'x' WHERE idx = 0`}, 0, ledger.Tree},
+		"entry with hash swapped": {[]string{`UPDATE ledger_entries SET entry_json = (SELECT entry_json FROM ledger_entries WHERE idx = 1), salt = (SELECT salt FROM ledger_entries WHERE idx = 1), record_sha256 = (SELECT record_sha256 FROM ledger_entries WHERE idx = 1) WHERE idx = 2`}, 2, ledger.Moved},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := sqldbtest.Open(t)
+			for i := range 10 {
+				appendAll(t, db, entry(i))
+			}
+			if err := db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+				for _, s := range c.sql {
+					if _, err := tx.ExecContext(ctx, s); err != nil {
+						return err
+					}
+				}
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if c.code == "" { // not even readable: an error is as good
+				if _, err := ledger.Heads(t.Context(), db.Read()); !errors.Is(err, ledger.ErrBroken) {
+					t.Errorf("heads: %v", err)
+				}
+				return
+			}
+			problems := verify(t, db)
+			if !slices.ContainsFunc(problems, func(p ledger.Problem) bool { return p.Index == c.index && p.Code == c.code }) {
+				t.Errorf("want entry %d: %s; got %v", c.index, c.code, problems)
+			}
+		})
+	}
+}
+
+func TestClock(t *testing.T) {
+	db := sqldbtest.Open(t)
+	appendAll(t, db, entry(0))
+	at := func(d time.Duration) ledger.Entry {
+		e := entry(0)
+		e.At = noon.Add(d)
+		return e
+	}
+	appendAll(t, db, at(-time.Second), at(-time.Hour), at(time.Second))
+	got, err := ledger.Entries(t.Context(), db.Read(), ledger.Filter{OrganisationID: "org_1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, e := range slices.Backward(got) {
+		lines = append(lines, fmt.Sprint(e.At.Sub(noon), " ", e.ClockBack))
+	}
+	if s := strings.Join(lines, "; "); s != "0s 0s; 0s 0s; -1h0m0s 1h0m0s; 1s 0s" {
+		t.Error(s)
+	}
+	if p := verify(t, db); len(p) > 0 {
+		t.Error(p)
+	}
+	err = db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+		_, err := ledger.Append(ctx, tx, at(-ledger.MaxClockBack-time.Minute))
+		return err
+	})
+	if !errors.Is(err, ledger.ErrClock) {
+		t.Errorf("a clock of another month: %v", err)
+	}
+}
+
+func TestEntriesPage(t *testing.T) {
+	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		for i := range 9 {
+			appendAll(t, db, entry(i))
+		}
+		page, err := ledger.Entries(t.Context(), db.Read(), ledger.Filter{OrganisationID: "org_1", Subject: "inc_1", Before: 7, Limit: 1})
+		if err != nil || len(page) != 1 || page[0].Index != 4 || page[0].ActorName != "保全 太郎" {
+			t.Errorf("%+v, %v", page, err)
+		}
+		if page, err := ledger.Entries(t.Context(), db.Read(), ledger.Filter{OrganisationID: "org_2"}); err != nil || len(page) != 0 {
+			t.Errorf("another organisation's: %v, %v", page, err)
+		}
+	})
+}
+
+func TestConcurrentAppends(t *testing.T) {
+	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		const writers, each = 8, 10
+		errs := make(chan error, writers)
+		for w := range writers {
+			go func() {
+				for i := range each {
+					if err := db.Tx(context.Background(), func(ctx context.Context, tx *sqldb.Tx) error {
+						_, err := ledger.Append(ctx, tx, entry(w*each+i))
+						return err
+					}); err != nil {
+						errs <- err
+						return
+					}
+				}
+				errs <- nil
+			}()
+		}
+		for range writers {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
+		head, err := ledger.HeadOf(t.Context(), db.Read(), "org_1")
+		if err != nil || head.Size != writers*each {
+			t.Errorf("%d entries, %v", head.Size, err)
+		}
+		if p := verify(t, db); len(p) > 0 {
+			t.Error(p)
+		}
+	})
+}
+
+func FuzzEntryText(f *testing.F) {
+	f.Add(`{"format":"hozen-ledger-entry/1","index":0,"organisation_id":"o","at":"","actor":{"kind":"","id":"","name":""},"act":"","subject":""}`)
+	f.Add(`{}{}`)
+	f.Fuzz(func(t *testing.T, s string) {
+		if err := ledger.CheckText(s); err == nil && !strings.Contains(s, ledger.Format) {
+			t.Errorf("accepted %q", s)
+		}
+	})
+}

@@ -1,0 +1,4 @@
+package sqldb
+
+// OpenWith opens with other migrations than the program's.
+var OpenWith = open

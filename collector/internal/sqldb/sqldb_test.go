@@ -1,0 +1,233 @@
+package sqldb_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"hozen/collector/internal/sqldb"
+	"hozen/collector/internal/sqldb/sqldbtest"
+)
+
+func file(sql string) *fstest.MapFile { return &fstest.MapFile{Data: []byte("-- +goose Up\n" + sql)} }
+
+func TestMigrate(t *testing.T) {
+	old := fstest.MapFS{"00001_a.sql": file("CREATE TABLE a (n BIGINT NOT NULL);")}
+	new := fstest.MapFS{"00001_a.sql": old["00001_a.sql"], "00002_b.sql": file("ALTER TABLE a ADD COLUMN s TEXT NOT NULL DEFAULT 'x';")}
+	broken := fstest.MapFS{"00001_a.sql": old["00001_a.sql"], "00002_b.sql": file("CREATE TABLE b (n BIGINT);\nNONSENSE;")}
+	dir := t.TempDir()
+	for name, u := range map[string]string{"sqlite": sqldbtest.SQLiteURL(filepath.Join(dir, "保全 100%?.db")), "postgres": ""} {
+		t.Run(name, func(t *testing.T) {
+			if u == "" {
+				u = sqldbtest.PostgresURL(t)
+			}
+			at := func(files fstest.MapFS, f func(db *sqldb.DB)) error {
+				db, err := sqldb.OpenWith(t.Context(), sqldb.Config{URL: u}, files)
+				if err != nil {
+					return err
+				}
+				f(db)
+				return db.Close()
+			}
+			count := func(db *sqldb.DB) (n int) {
+				if err := db.Read().QueryRowContext(t.Context(), `SELECT COUNT(*) FROM a`).Scan(&n); err != nil {
+					t.Error(err)
+				}
+				return n
+			}
+			if err := at(old, func(db *sqldb.DB) {
+				if err := db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+					_, err := tx.ExecContext(ctx, `INSERT INTO a (n) VALUES ($1)`, 1)
+					return err
+				}); err != nil {
+					t.Error(err)
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if err := at(broken, func(*sqldb.DB) { t.Error("a broken migration was applied") }); err == nil {
+				t.Error("a broken migration was applied")
+			}
+			// A failed migration leaves nothing: the same number, mended, applies.
+			if err := at(new, func(db *sqldb.DB) {
+				if n := count(db); n != 1 {
+					t.Errorf("%d rows after migrating", n)
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if err := at(old, func(*sqldb.DB) {}); !errors.Is(err, sqldb.ErrNewer) {
+				t.Errorf("an older program opened a newer schema: %v", err)
+			}
+		})
+	}
+	copies, err := filepath.Glob(filepath.Join(dir, "*.before-00002-*"))
+	if err != nil || len(copies) != 2 { // one per attempt
+		t.Fatalf("copies before migrating: %v, %v", copies, err)
+	}
+	db, err := sqldb.OpenWith(t.Context(), sqldb.Config{URL: sqldbtest.SQLiteURL(copies[0])}, old)
+	if err != nil {
+		t.Fatalf("the copy does not open with the older program: %v", err)
+	}
+	defer db.Close()
+	if fi, err := os.Stat(copies[0]); err != nil || fi.Mode().Perm()&0o077 != 0 {
+		t.Errorf("the copy can be read by others: %v, %v", fi.Mode(), err)
+	}
+}
+
+func TestTx(t *testing.T) {
+	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		ctx := t.Context()
+		exec := func(ctx context.Context, q string, args ...any) error {
+			return db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+				_, err := tx.ExecContext(ctx, q, args...)
+				return err
+			})
+		}
+		if err := exec(ctx, `CREATE TABLE t (id TEXT PRIMARY KEY, n BIGINT NOT NULL, at TEXT NOT NULL)`); err != nil {
+			t.Fatal(err)
+		}
+		now := time.Date(2026, 11, 22, 1, 2, 3, 4, time.FixedZone("JST", 9*3600))
+		if err := exec(ctx, `INSERT INTO t VALUES ($1, $2, $3)`, "x", sqldb.FormatBool(true), sqldb.FormatTime(now)); err != nil {
+			t.Fatal(err)
+		}
+		var at time.Time
+		var flag bool
+		if err := db.Read().QueryRowContext(ctx, `SELECT n, at FROM t`).Scan(sqldb.ScanBool(&flag), sqldb.ScanTime(&at)); err != nil || !flag || !at.Equal(now) {
+			t.Errorf("read back %v %v, %v", flag, at, err)
+		}
+
+		// Read, decide, write: without serialised transactions updates would be lost.
+		if err := exec(ctx, `UPDATE t SET n = 0`); err != nil {
+			t.Fatal(err)
+		}
+		errs := make(chan error)
+		const writers, each = 6, 15
+		for range writers {
+			go func() {
+				var err error
+				for range each {
+					err = errors.Join(err, db.Tx(context.Background(), func(ctx context.Context, tx *sqldb.Tx) error {
+						var n int64
+						if err := tx.QueryRowContext(ctx, `SELECT n FROM t`).Scan(&n); err != nil {
+							return err
+						}
+						_, err := tx.ExecContext(ctx, `UPDATE t SET n = $1`, n+1)
+						return err
+					}))
+				}
+				errs <- err
+			}()
+		}
+		for range writers {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
+		var n int
+		if err := db.Read().QueryRowContext(ctx, `SELECT n FROM t`).Scan(&n); err != nil || n != writers*each {
+			t.Errorf("%d updates arrived, %v", n, err)
+		}
+
+		err := db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error { return exec(ctx, `DELETE FROM t`) })
+		if !errors.Is(err, sqldb.ErrNested) {
+			t.Errorf("a transaction within a transaction: %v", err)
+		}
+		func() {
+			defer func() { _ = recover() }()
+			_ = db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+				_, _ = tx.ExecContext(ctx, `DELETE FROM t`)
+				panic("boom")
+			})
+		}()
+		if err := db.Read().QueryRowContext(ctx, `SELECT n FROM t`).Scan(&n); err != nil {
+			t.Errorf("a panic did not roll back: %v", err)
+		}
+		if err := exec(ctx, `UPDATE t SET n = 1`); err != nil {
+			t.Errorf("a panic left the writer locked: %v", err)
+		}
+
+		// One unchanging view while others write.
+		if err := db.ReadTx(ctx, func(rctx context.Context, q sqldb.Queryer) error {
+			read := func() (n int) {
+				if err := q.QueryRowContext(rctx, `SELECT n FROM t`).Scan(&n); err != nil {
+					t.Error(err)
+				}
+				return n
+			}
+			before := read()
+			if err := exec(ctx, `UPDATE t SET n = 99`); err != nil {
+				t.Error(err)
+			}
+			if after := read(); after != before {
+				t.Errorf("the view changed from %d to %d", before, after)
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestReadersCannotWrite(t *testing.T) {
+	db := sqldbtest.Open(t)
+	writer, ok := db.Read().(*sql.DB)
+	if !ok {
+		t.Fatalf("%T", db.Read())
+	}
+	if _, err := writer.ExecContext(t.Context(), `DELETE FROM ledger_heads`); err == nil {
+		t.Error("the pool for reading wrote")
+	}
+}
+
+func TestURLs(t *testing.T) {
+	for _, u := range []string{"", "mysql://x/y", "sqlite:", "sqlite:///x?mode=ro", "sqlite://host/x", "postgres://u:geheim@h:x/y", "postgres://u:geheim@[/y", "/path/only"} {
+		db, err := sqldb.Open(t.Context(), sqldb.Config{URL: u})
+		if err == nil {
+			t.Errorf("%q was opened", u)
+			_ = db.Close()
+			continue
+		}
+		if strings.Contains(err.Error(), "geheim") {
+			t.Errorf("the error tells the password: %v", err)
+		}
+	}
+}
+
+func TestCopy(t *testing.T) {
+	db := sqldbtest.Open(t)
+	to := filepath.Join(t.TempDir(), "copy.db")
+	if err := db.Copy(t.Context(), to); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Copy(t.Context(), to); err == nil {
+		t.Error("a copy was overwritten")
+	}
+	c, err := sqldb.Open(t.Context(), sqldb.Config{URL: sqldbtest.SQLiteURL(to)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestValues(t *testing.T) {
+	if s := sqldb.CleanText("a\x00b\xff保"); s != "a\uFFFDb\uFFFD保" {
+		t.Errorf("%q", s)
+	}
+	for _, s := range []string{"2026-11-22T00:00:00Z", "x", "2026-11-22T00:00:00.000000000+09:00"} {
+		if _, err := sqldb.ParseTime(s); err == nil {
+			t.Errorf("%q was read as a time", s)
+		}
+	}
+	if tm, err := sqldb.ParseTime(sqldb.FormatTime(time.Time{})); err != nil || !tm.IsZero() {
+		t.Errorf("the zero time came back as %v, %v", tm, err)
+	}
+}
