@@ -1,0 +1,135 @@
+// Command hozen-bench measures every figure that is promised and holds it against
+// its bar. Times are ratios to the bare operation in the same run; milliseconds stand
+// beside them without a bar. It knows the programs by their command lines and files.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+
+	"hozen/internal/bench"
+	"hozen/internal/bench/bare"
+)
+
+const usage = `usage: hozen-bench [-bin folder] [-only regexp] [-quick]
+
+Prints one line a figure, tab-separated: name, value, unit, bar, ok or SHORT.
+Exit code: 0 every bar is met, 1 one is not or a figure is absent, 2 wrong usage.
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// env is what every group of figures gets.
+type env struct {
+	bin   string // folder of the programs
+	dir   string // empty folder of this group
+	quick bool   // fewer repetitions
+	note  io.Writer
+	print func(bench.Figure)
+}
+
+// group measures figures that need the same preparation. Names are those that must
+// be printed; more may be.
+type group struct {
+	names []string
+	run   func(ctx context.Context, e env) error
+}
+
+func groups() []group {
+	return []group{
+		{[]string{"agent.size.linux-amd64", "agent.size.windows-amd64"}, agentSize},
+	}
+}
+
+func run(ctx context.Context, args []string, out, note io.Writer) int {
+	if len(args) == 2 && args[0] == "bare-client" { // a copy of this program, started by a group
+		files, _ := filepath.Glob(filepath.Join(args[1], "*.upload"))
+		if err := bare.Client(ctx, args[1], files); err != nil {
+			fmt.Fprintln(note, "hozen-bench:", err)
+			return 1
+		}
+		return 0
+	}
+	flags := flag.NewFlagSet("hozen-bench", flag.ContinueOnError)
+	flags.SetOutput(note)
+	flags.Usage = func() { fmt.Fprint(note, usage) }
+	bin := flags.String("bin", ".build/bin", "`folder` of the programs")
+	only := flags.String("only", "", "measure only figures whose name matches `regexp`")
+	quick := flags.Bool("quick", false, "fewer repetitions, under 2 minutes in all")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	match, err := regexp.Compile(*only)
+	if err != nil || flags.NArg() > 0 {
+		flags.Usage()
+		return 2
+	}
+	b := bencher{match: match, out: out, note: note, env: env{bin: *bin, quick: *quick, note: note}}
+	return b.runAll(ctx, groups())
+}
+
+type bencher struct {
+	env
+	match   *regexp.Regexp
+	out     io.Writer
+	note    io.Writer
+	figures []bench.Figure
+}
+
+func (b *bencher) runAll(ctx context.Context, all []group) int {
+	var must []string
+	var wrong []error
+	for _, g := range all {
+		must = append(must, g.names...)
+		if !slices.ContainsFunc(g.names, b.match.MatchString) {
+			continue
+		}
+		if err := b.runGroup(ctx, g); err != nil {
+			fmt.Fprintf(b.note, "hozen-bench: %s: %v\n", strings.Join(g.names, ", "), err)
+			wrong = append(wrong, err)
+		}
+	}
+	bad := len(wrong) > 0
+	for _, f := range b.figures {
+		bad = bad || !f.Met()
+	}
+	for _, name := range bench.Absent(must, b.figures, b.match) {
+		fmt.Fprintf(b.note, "hozen-bench: %s is absent\n", name)
+		bad = true
+	}
+	if bad {
+		return 1
+	}
+	return 0
+}
+
+func (b *bencher) runGroup(ctx context.Context, g group) (err error) {
+	dir, err := os.MkdirTemp("", "hozen-bench-")
+	if err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	e := b.env
+	e.dir = dir
+	e.print = func(f bench.Figure) {
+		b.figures = append(b.figures, f)
+		if err := f.Write(b.out); err != nil {
+			fmt.Fprintln(b.note, "hozen-bench:", err)
+		}
+	}
+	return g.run(ctx, e)
+}
