@@ -34,6 +34,8 @@ type Spec struct {
 	Log string
 	// Host is the network namespace to start in. Default: this process's.
 	Host *netlab.Host
+	// User is the account to run as; only root may ask for one. Default: this process's.
+	User string
 }
 
 func (s Spec) command() *exec.Cmd {
@@ -68,7 +70,7 @@ func (n *Nursery) Start(s Spec) (*Proc, error) {
 		out = f
 	}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
-	if err := n.start(p.cmd, s.Host); err != nil {
+	if err := n.start(p.cmd, s); err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.name, err)
 	}
 	go func() {
@@ -153,7 +155,7 @@ func (n *Nursery) Run(ctx context.Context, s Spec, stdin string) (Result, error)
 	cmd := s.command()
 	var out, errOut bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errOut
-	if err := n.start(cmd, s.Host); err != nil {
+	if err := n.start(cmd, s); err != nil {
 		return Result{}, fmt.Errorf("start %s: %w", filepath.Base(s.Path), err)
 	}
 	ended := make(chan error, 1)
@@ -197,10 +199,15 @@ func (n *Nursery) add(p *Proc) {
 
 // start runs cmd.Start on the nursery's thread or the namespace's, because a child
 // dies with the thread that started it.
-func (n *Nursery) start(cmd *exec.Cmd, host *netlab.Host) error {
+func (n *Nursery) start(cmd *exec.Cmd, s Spec) error {
 	dieWithParent(cmd)
-	if host != nil {
-		return host.Start(cmd)
+	if s.User != "" {
+		if err := runAs(cmd, s.User); err != nil {
+			return err
+		}
+	}
+	if s.Host != nil {
+		return s.Host.Start(cmd)
 	}
 	done := make(chan error, 1)
 	n.work <- func() { done <- cmd.Start() }

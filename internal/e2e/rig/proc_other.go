@@ -2,7 +2,11 @@
 
 package rig
 
-import "os/exec"
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+)
 
 func (n *Nursery) live() {
 	for {
@@ -16,3 +20,11 @@ func (n *Nursery) live() {
 }
 
 func dieWithParent(*exec.Cmd) {}
+
+func runAs(*exec.Cmd, string) error {
+	return fmt.Errorf("run as another account: %w", errors.ErrUnsupported)
+}
+
+func chownTo(string, string) error {
+	return fmt.Errorf("hand folder to another account: %w", errors.ErrUnsupported)
+}

@@ -2,6 +2,7 @@ package rig
 
 import (
 	"context"
+	"errors"
 	"os"
 	"testing"
 	"time"
@@ -54,5 +55,22 @@ func TestUntilNoticesAProgramThatEnds(t *testing.T) {
 	}
 	if p.ExitCode() != 1 {
 		t.Errorf("exit code %d, want 1", p.ExitCode())
+	}
+}
+
+func TestPostgresStarts(t *testing.T) {
+	n := NewNursery()
+	defer n.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	_, dir, err := n.Postgres(ctx)
+	if errors.Is(err, ErrNoPostgres) {
+		t.Skip(err)
+	}
+	if dir != "" {
+		t.Cleanup(func() { os.RemoveAll(dir) })
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
