@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"hozen/internal/crashpoint"
 	"hozen/internal/digest"
 	"hozen/internal/durable"
 )
@@ -106,25 +107,25 @@ func (a *Acquisition) Note(plan []byte) error {
 	if a.bare {
 		return nil
 	}
-	a.mu.Lock()
-	a.e.plan = slices.Clone(plan)
-	a.mu.Unlock()
-	if err := a.host.step("note", a.writeHead); err != nil {
+	b, err := encodeHead(a.e, plan)
+	if err == nil {
+		err = a.host.step(crashpoint.SpoolNote, func() error { return a.write(headFile, b) })
+	}
+	if err != nil {
 		return fmt.Errorf("note plan of %s: %w", a.e.id, err)
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.e.plan, a.e.other = slices.Clone(plan), int64(len(b))
 	return nil
 }
 
-func (a *Acquisition) writeHead() error {
-	b, err := json.Marshal(head{headFormat, a.e.id, a.e.sequence, a.e.begunAt, a.e.plan})
-	if err != nil {
-		return err
+func encodeHead(e *entry, plan []byte) ([]byte, error) {
+	b, err := json.Marshal(head{headFormat, e.id, e.sequence, e.begunAt, plan})
+	if err == nil && len(b) > maxHead {
+		err = fmt.Errorf("plan of %d bytes is too large", len(plan))
 	}
-	if len(b) > maxHead {
-		return fmt.Errorf("plan of %d bytes is too large", len(a.e.plan))
-	}
-	a.e.other = int64(len(b))
-	return a.write(headFile, b)
+	return b, err
 }
 
 // write makes a whole file durable; what was there before is there until then.
@@ -144,7 +145,7 @@ func (a *Acquisition) Create(name string) (*Part, error) {
 	}
 	p := &part{name: name, onDisk: name + growing}
 	var f *os.File
-	err := a.host.step("part.create", func() (err error) {
+	err := a.host.step(crashpoint.SpoolPartCreate, func() (err error) {
 		f, err = createFile(a.root, p.onDisk)
 		return err
 	})
@@ -190,7 +191,7 @@ func (a *Acquisition) Seal(s Seal) error {
 		len(s.SignerPEM) == 0 || len(s.SignerPEM) > maxSmall || len(s.CertPEM) > maxSmall {
 		return fmt.Errorf("seal %s: a file is empty or larger than the format allows", a.e.id)
 	}
-	err := a.host.step("seal.manifest", func() error {
+	err := a.host.step(crashpoint.SpoolSealFiles, func() error {
 		if err := errors.Join(a.write(manifestFile, s.Manifest), a.write(signerFile, s.SignerPEM)); err != nil {
 			return err
 		}
@@ -200,7 +201,7 @@ func (a *Acquisition) Seal(s Seal) error {
 		return nil
 	})
 	if err == nil {
-		err = a.host.step("seal.signature", func() error { return a.write(signatureFile, s.Signature) })
+		err = a.host.step(crashpoint.SpoolSeal, func() error { return a.write(signatureFile, s.Signature) })
 	}
 	if err != nil {
 		return fmt.Errorf("seal %s: %w", a.e.id, err)
@@ -252,10 +253,10 @@ func (p *Part) Close() error {
 		return os.ErrClosed
 	}
 	p.done = true
-	err := p.a.host.step("part.sync", p.f.Sync)
+	err := p.a.host.step(crashpoint.SpoolPartSync, p.f.Sync)
 	err = errors.Join(err, p.f.Close())
 	if err == nil {
-		err = p.a.host.step("part.rename", func() error {
+		err = p.a.host.step(crashpoint.SpoolPartRename, func() error {
 			p.a.mu.Lock()
 			defer p.a.mu.Unlock()
 			if err := durable.Rename(filepath.Join(p.a.dir, p.p.onDisk), filepath.Join(p.a.dir, p.p.name)); err != nil {

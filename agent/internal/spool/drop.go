@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"hozen/internal/crashpoint"
 	"hozen/internal/durable"
 )
 
@@ -22,6 +23,7 @@ func (s *Spool) step(name string, do func() error) error {
 				return err
 			}
 		}
+		crashpoint.Hit(name + mark)
 		if s.cfg.Step != nil {
 			if err := s.cfg.Step(name + mark); err != nil {
 				return err
@@ -66,7 +68,7 @@ func (s *Spool) settle(acquisitionID string, state State, reason, file string, b
 	case e.state == Received:
 		return fmt.Errorf("settle %s as %s: it has a receipt", acquisitionID, state)
 	}
-	err := s.step("settle", func() error { return durable.WriteFile(filepath.Join(s.cfg.Dir, e.id, file), b, 0o600) })
+	err := s.step(crashpoint.SpoolSettle, func() error { return durable.WriteFile(filepath.Join(s.cfg.Dir, e.id, file), b, 0o600) })
 	if err != nil {
 		return fmt.Errorf("settle %s as %s: %w", acquisitionID, state, err)
 	}
@@ -179,7 +181,7 @@ func (s *Spool) reserve(n int64) error { return s.makeRoom(n) }
 func (s *Spool) drop(e *entry) error {
 	s.cfg.Log.Info("acquisition dropped from the spool", slog.String("acquisition", e.id), slog.String("state", e.state.String()),
 		slog.Duration("after", s.cfg.Now().Sub(e.receivedAt).Round(time.Second)), slog.Int64("bytes", e.bytes()))
-	err := s.step("drop", func() error {
+	err := s.step(crashpoint.SpoolDrop, func() error {
 		return durable.Rename(filepath.Join(s.cfg.Dir, e.id), filepath.Join(s.cfg.Dir, e.id+dropping))
 	})
 	if err != nil {

@@ -27,6 +27,7 @@ import (
 	"sync"
 	"time"
 
+	"hozen/internal/crashpoint"
 	"hozen/internal/durable"
 	"hozen/internal/id"
 )
@@ -58,7 +59,7 @@ type Config struct {
 	// Log hears of what is dropped and of what does not belong here. Optional.
 	Log *slog.Logger
 	// Step is told before and after each step that persists something, such as
-	// "seal.signature.before"; an error stops there. Optional, for tests.
+	// "spool.seal.signature.before"; an error stops there. Optional, for tests.
 	Step func(step string) error
 	// Free tells how many bytes are free on the volume of a folder. Optional, for tests.
 	Free func(dir string) (int64, error)
@@ -191,7 +192,7 @@ func (s *Spool) Begin(acquisitionID string, plan []byte) (*Acquisition, error) {
 	if err := s.makeRoom(min(admission, s.cfg.MaxBytes/2)); err != nil {
 		return nil, fmt.Errorf("begin %s: %w", acquisitionID, err)
 	}
-	if err := s.step("begin.folder", func() error { return s.root.Mkdir(acquisitionID, 0o700) }); err != nil {
+	if err := s.step(crashpoint.SpoolBeginFolder, func() error { return s.root.Mkdir(acquisitionID, 0o700) }); err != nil {
 		return nil, fmt.Errorf("begin %s: %w", acquisitionID, err)
 	}
 	root, err := s.root.OpenRoot(acquisitionID)
@@ -201,8 +202,13 @@ func (s *Spool) Begin(acquisitionID string, plan []byte) (*Acquisition, error) {
 	s.sequence++
 	e := &entry{id: acquisitionID, sequence: s.sequence, state: Live, begunAt: s.cfg.Now().UTC(), plan: slices.Clone(plan)}
 	a := s.writer(e, root)
-	if err = root.Mkdir(artifactDir, 0o700); err == nil {
-		err = s.step("begin.plan", func() error { return errors.Join(a.writeHead(), durable.SyncDir(s.cfg.Dir)) })
+	b, err := encodeHead(e, plan)
+	if err == nil {
+		err = root.Mkdir(artifactDir, 0o700)
+	}
+	if err == nil {
+		e.other = int64(len(b))
+		err = s.step(crashpoint.SpoolBeginPlan, func() error { return errors.Join(a.write(headFile, b), durable.SyncDir(s.cfg.Dir)) })
 	}
 	if err != nil {
 		// Nothing was acquired yet; what cannot be removed now is removed at the next Open.
