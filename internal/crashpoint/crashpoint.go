@@ -22,6 +22,13 @@ const (
 	SpoolSettle      = "spool.settle"         // receipt or refusal is kept
 	SpoolDrop        = "spool.drop"           // the folder has lost its name
 
+	// Agent, package journal, in the order of a command's life.
+	JournalCommand = "journal.command" // an order is kept; it is acknowledged next
+	JournalStart   = "journal.start"   // it is noted that the order is begun
+	JournalResult  = "journal.result"  // the result is kept
+	JournalConfirm = "journal.confirm" // it is noted that the collector has the result or the alert
+	JournalAlert   = "journal.alert"   // a report of trouble is kept; the person is told so next
+
 	// Collector, package evidence, in the order of an upload.
 	EvidencePartWritten = "evidence.part.written" // bytes of a chunk are in the incoming file
 	EvidencePartEnded   = "evidence.part.ended"   // the part was checked and marked as complete
@@ -36,6 +43,7 @@ func All() []string {
 	var out []string
 	for _, step := range []string{
 		SpoolBeginFolder, SpoolBeginPlan, SpoolPartCreate, SpoolPartSync, SpoolPartRename, SpoolNote, SpoolSealFiles, SpoolSeal, SpoolSettle, SpoolDrop,
+		JournalCommand, JournalStart, JournalResult, JournalConfirm, JournalAlert,
 		EvidencePartWritten, EvidencePartEnded, EvidenceSealKept, EvidenceBlobKept, EvidenceRowsKept, EvidenceCleaned,
 	} {
 		out = append(out, step+".before", step+".after")
