@@ -1,0 +1,30 @@
+package netconn
+
+import (
+	"context"
+
+	"hozen/agent/internal/probe"
+	"hozen/agent/internal/probe/scan"
+	"hozen/internal/artifact"
+	"hozen/internal/artifact/record"
+)
+
+type reader struct{ pass *scan.Pass }
+
+// New returns the probe that writes the sockets of pass.
+func New(pass *scan.Pass) probe.Probe { return reader{pass} }
+
+func (reader) Kind() artifact.Kind          { return artifact.KindNetConn }
+func (reader) Schema() string               { return record.SchemaSocket }
+func (reader) Volatility() probe.Volatility { return probe.Live }
+
+// Acquire writes what was read even if ctx ended meanwhile: it is in memory already.
+func (r reader) Acquire(ctx context.Context, w probe.Writer) error {
+	list, missing := r.pass.Sockets(ctx)
+	for i := range list {
+		if err := w.Write(&list[i]); err != nil {
+			return err
+		}
+	}
+	return missing
+}

@@ -1,0 +1,30 @@
+package openfile
+
+import (
+	"context"
+
+	"hozen/agent/internal/probe"
+	"hozen/agent/internal/probe/scan"
+	"hozen/internal/artifact"
+	"hozen/internal/artifact/record"
+)
+
+type reader struct{ pass *scan.Pass }
+
+// New returns the probe that writes the open descriptors of pass.
+func New(pass *scan.Pass) probe.Probe { return reader{pass} }
+
+func (reader) Kind() artifact.Kind          { return artifact.KindOpenFile }
+func (reader) Schema() string               { return record.SchemaOpenFiles }
+func (reader) Volatility() probe.Volatility { return probe.Handles }
+
+// Acquire writes what was read even if ctx ended meanwhile: it is in memory already.
+func (r reader) Acquire(ctx context.Context, w probe.Writer) error {
+	list, missing := r.pass.Files(ctx)
+	for i := range list {
+		if err := w.Write(&list[i]); err != nil {
+			return err
+		}
+	}
+	return missing
+}
