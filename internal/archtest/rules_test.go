@@ -53,6 +53,7 @@ var contextMeets = map[string]string{}
 // The checker shares no code with what is checked, only the published formats.
 var verifierDeps = map[string]string{
 	mod + "internal/cmd/hozen-verify": "itself",
+	mod + "internal/verify":           "its readers",
 	mod + "internal/artifact":         "the manifest's and the records' form",
 	mod + "internal/buildinfo":        "says which build it is",
 	mod + "internal/digest":           "the form of a SHA-256",

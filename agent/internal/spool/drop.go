@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"hozen/internal/crashpoint"
@@ -37,8 +38,8 @@ func (s *Spool) step(name string, do func() error) error {
 // be dropped. Calling it again is no error. The error wraps ErrUnknown when the
 // acquisition is not here or not sealed.
 func (s *Spool) Receipt(acquisitionID string, receipt []byte) error {
-	if len(receipt) == 0 || len(receipt) > maxSmall {
-		return fmt.Errorf("keep receipt of %s: %d bytes, want 1 to %d", acquisitionID, len(receipt), maxSmall)
+	if len(receipt) == 0 || len(receipt) > maxReceipt {
+		return fmt.Errorf("keep receipt of %s: %d bytes, want 1 to %d", acquisitionID, len(receipt), maxReceipt)
 	}
 	return s.settle(acquisitionID, Received, "", receiptFile, receipt)
 }
@@ -46,9 +47,7 @@ func (s *Spool) Receipt(acquisitionID string, receipt []byte) error {
 // Refused keeps the word that the collector will not take the acquisition, so that
 // it isn't sent for ever. The evidence stays.
 func (s *Spool) Refused(acquisitionID, reason string) error {
-	if len(reason) > maxSmall/2 {
-		reason = reason[:maxSmall/2]
-	}
+	reason = strings.ToValidUTF8(reason[:min(len(reason), maxReason)], "\ufffd")
 	b, err := json.Marshal(verdict{Reason: reason, At: s.cfg.Now().UTC()})
 	if err != nil {
 		return fmt.Errorf("keep refusal of %s: %w", acquisitionID, err)

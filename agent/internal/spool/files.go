@@ -30,6 +30,8 @@ const (
 	maxHead     = 2 << 20
 	maxManifest = 4 << 20
 	maxSmall    = 64 << 10
+	maxReceipt  = 512 << 10
+	maxReason   = 4 << 10
 )
 
 var errNotRegular = errors.New("not a regular file")

@@ -144,4 +144,4 @@ func (r *Reader) Seal() (Seal, bool, error) {
 }
 
 // Receipt returns the collector's receipt, or an error wrapping fs.ErrNotExist.
-func (r *Reader) Receipt() ([]byte, error) { return readFile(r.root, receiptFile, maxSmall) }
+func (r *Reader) Receipt() ([]byte, error) { return readFile(r.root, receiptFile, maxReceipt) }

@@ -1,0 +1,147 @@
+// Command hozen-verify checks evidence without any other part of Hozen: it shares no
+// code with what made or kept the evidence, only the published formats.
+package main
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+
+	"hozen/internal/buildinfo"
+	"hozen/internal/i18n"
+	"hozen/internal/verify"
+)
+
+//go:embed translations
+var translations embed.FS
+
+// The exit codes, as --help explains them.
+const (
+	exitVerified    = 0
+	exitNotVerified = 1
+	exitUsage       = 2
+	exitConsistent  = 4
+	exitBroken      = 5
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
+
+// options is the command line.
+type options struct {
+	json, version bool
+	lang          string
+	anchor        verify.Anchor
+}
+
+// run is the program without its process.
+func run(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	texts, err := catalogue()
+	if err != nil {
+		fmt.Fprintln(stderr, "hozen-verify:", err)
+		return exitBroken
+	}
+	p := texts.Printer(i18n.FromLocale(getenv("LC_ALL"), getenv("LC_MESSAGES"), getenv("LANG")))
+	var o options
+	set := flag.NewFlagSet("hozen-verify", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.BoolVar(&o.json, "json", false, "")
+	set.BoolVar(&o.version, "version", false, "")
+	set.StringVar(&o.lang, "lang", "", "")
+	set.StringVar(&o.anchor.CASHA256, "ca-fingerprint", "", "")
+	set.StringVar(&o.anchor.KeySHA256, "key-fingerprint", "", "")
+	set.StringVar(&o.anchor.ReceiptCode, "receipt-code", "", "")
+	folders, err := parse(set, args)
+	if l, ok := i18n.Parse(o.lang); ok {
+		p = texts.Printer(l)
+	} else if o.lang != "" && err == nil {
+		err = fmt.Errorf("lang %q: want ja or en", o.lang)
+	}
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(stdout, p.Text("verify.help"))
+		return exitVerified
+	case err == nil && o.version:
+		b := buildinfo.Get()
+		fmt.Fprintf(stdout, "hozen-verify %s (%s, %s, %s/%s)\n", b.Version, b.Commit, b.Go, b.OS, b.Arch)
+		return exitVerified
+	case err == nil && len(folders) != 1:
+		err = errors.New(p.Text("verify.want_folder"))
+	}
+	if err != nil {
+		return usage(p, stderr, err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	report, err := verify.Folder(ctx, folders[0], o.anchor)
+	if ctx.Err() != nil {
+		fmt.Fprintln(stderr, "hozen-verify:", p.Text("verify.broken_off"))
+		return exitBroken
+	}
+	if err != nil {
+		return usage(p, stderr, err)
+	}
+	if o.json {
+		err = writeJSON(stdout, report)
+	} else {
+		err = printReport(stdout, p, folders[0], report)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "hozen-verify:", err)
+		return exitBroken
+	}
+	return exitOf(report.Verdict)
+}
+
+func catalogue() (i18n.Catalogue, error) {
+	sub, err := fs.Sub(translations, "translations")
+	if err != nil {
+		return i18n.Catalogue{}, err
+	}
+	return i18n.Load(sub)
+}
+
+// parse accepts flags before and after the folder.
+func parse(set *flag.FlagSet, args []string) (rest []string, err error) {
+	for {
+		if err := set.Parse(args); err != nil {
+			return nil, err
+		}
+		if set.NArg() == 0 {
+			return rest, nil
+		}
+		rest, args = append(rest, set.Arg(0)), set.Args()[1:]
+	}
+}
+
+func usage(p i18n.Printer, stderr io.Writer, err error) int {
+	fmt.Fprintln(stderr, "hozen-verify:", printable(err.Error()))
+	fmt.Fprintln(stderr, p.Text("verify.see_help"))
+	return exitUsage
+}
+
+func exitOf(v verify.Verdict) int {
+	switch v {
+	case verify.Verified:
+		return exitVerified
+	case verify.Consistent:
+		return exitConsistent
+	}
+	return exitNotVerified
+}
+
+func writeJSON(w io.Writer, r verify.Report) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(struct {
+		Format string `json:"format"`
+		Exit   int    `json:"exit_code"`
+		verify.Report
+	}{"hozen-verification/1", exitOf(r.Verdict), r})
+}
