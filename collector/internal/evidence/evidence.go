@@ -27,6 +27,7 @@ type Acquisition struct {
 	Items          int
 	Records        int64
 	StoredBytes    int64
+	LedgerIdx      int64 // entry of the acceptance
 }
 
 // Item is one artifact accepted as evidence.

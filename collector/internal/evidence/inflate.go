@@ -1,0 +1,121 @@
+package evidence
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+
+	"hozen/internal/digest"
+)
+
+// plain is what decompressed bytes turned out to be.
+type plain struct {
+	sum     digest.Digest
+	size    int64
+	records int64 // lines
+	whole   bool  // the last line is ended
+}
+
+// errBomb means that few bytes become very many.
+var errBomb = errors.New("decompresses to more than its size can justify")
+
+// Bounds of decompression. Evidence compresses 10 to 40 times; the allowance lets
+// short texts of equal lines pass.
+const (
+	maxWindow = 8 << 20 // bytes of memory per decoder
+	bombFree  = 64 << 20
+	bombRatio = 400
+)
+
+// inflater reads the bytes of a part as they arrive and learns what they decompress
+// to, in a goroutine of its own beside hashing and writing.
+type inflater struct {
+	chunks chan []byte
+	done   chan struct{}
+	fed    int64 // bytes taken by the goroutine
+	got    plain // valid after done
+	err    error // valid after done
+}
+
+func newInflater(compression string) *inflater {
+	f := &inflater{chunks: make(chan []byte, 8), done: make(chan struct{})}
+	go func() {
+		defer close(f.done)
+		f.err = f.run(compression)
+	}()
+	return f
+}
+
+// feed hands b over; b must not be changed afterwards.
+func (f *inflater) feed(b []byte) {
+	select {
+	case f.chunks <- b:
+	case <-f.done: // it failed, which finish tells
+	}
+}
+
+// finish says that no more comes and returns what there was.
+func (f *inflater) finish() (plain, error) {
+	close(f.chunks)
+	<-f.done
+	return f.got, f.err
+}
+
+func (f *inflater) run(compression string) error {
+	var src io.Reader = &chunkReader{f: f}
+	if compression == "zstd" {
+		dec, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(maxWindow), zstd.IgnoreChecksum(true)) // SHA-256 is checked instead
+		if err != nil {
+			return err
+		}
+		defer dec.Close()
+		src = dec
+	}
+	h := sha256.New()
+	buf := make([]byte, 128<<10)
+	for {
+		n, err := src.Read(buf)
+		b := buf[:n]
+		h.Write(b)
+		f.got.size += int64(n)
+		f.got.records += int64(bytes.Count(b, []byte{'\n'}))
+		if n > 0 {
+			f.got.whole = b[n-1] == '\n'
+		}
+		if f.got.size > bombFree+bombRatio*f.fed {
+			return fmt.Errorf("%w: %d bytes of %d", errBomb, f.got.size, f.fed)
+		}
+		if err == io.EOF {
+			f.got.sum = digest.Digest(h.Sum(nil))
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// chunkReader reads the channel; only the goroutine of run uses it.
+type chunkReader struct {
+	f    *inflater
+	rest []byte
+}
+
+func (c *chunkReader) Read(p []byte) (int, error) {
+	for len(c.rest) == 0 {
+		b, ok := <-c.f.chunks
+		if !ok {
+			return 0, io.EOF
+		}
+		c.rest = b
+		c.f.fed += int64(len(b))
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}
