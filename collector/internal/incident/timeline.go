@@ -63,7 +63,7 @@ type Alert struct {
 	Message        string
 	Reporter       string
 	ReportedAt     time.Time // agent clock
-	ReceivedAt     time.Time // collector clock
+	ReceivedAt     time.Time // collector clock; zero when only evidence has named it so far
 }
 
 // ErrNoAlert means that there is no such alert.
@@ -74,6 +74,16 @@ func InsertAlert(ctx context.Context, tx *sqldb.Tx, a Alert) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO incident_alert (alert_id, organisation_id, endpoint_id, incident_id, message, reporter, reported_at, received_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, a.ID, a.OrganisationID, a.EndpointID, a.IncidentID, sqldb.CleanText(a.Message),
 		sqldb.CleanText(a.Reporter), sqldb.FormatTime(a.ReportedAt), sqldb.FormatTime(a.ReceivedAt))
+	if err != nil {
+		return fmt.Errorf("store alert: %w", err)
+	}
+	return nil
+}
+
+// FillAlert stores what an alert says that was known by name only.
+func FillAlert(ctx context.Context, tx *sqldb.Tx, a Alert) error {
+	_, err := tx.ExecContext(ctx, `UPDATE incident_alert SET message = $1, reporter = $2, reported_at = $3, received_at = $4 WHERE alert_id = $5`,
+		sqldb.CleanText(a.Message), sqldb.CleanText(a.Reporter), sqldb.FormatTime(a.ReportedAt), sqldb.FormatTime(a.ReceivedAt), a.ID)
 	if err != nil {
 		return fmt.Errorf("store alert: %w", err)
 	}

@@ -119,13 +119,16 @@ func randomBelow(n int) int {
 	}
 }
 
+// ErrTooShort is what [CheckPassword] says of a password with too few characters.
+var ErrTooShort = fmt.Errorf("want at least %d characters", MinPassword)
+
 // CheckPassword reports why password is no good for that person, or nil.
 func CheckPassword(password, name string) error {
 	switch {
 	case !utf8.ValidString(password):
 		return errors.New("it is not UTF-8 text")
 	case utf8.RuneCountInString(password) < MinPassword:
-		return fmt.Errorf("want at least %d characters", MinPassword)
+		return ErrTooShort
 	case len(password) > MaxPassword:
 		return fmt.Errorf("want at most %d bytes", MaxPassword)
 	case len(name) >= 4 && strings.Contains(strings.ToLower(password), name):

@@ -19,7 +19,7 @@ import (
 // SessionKey is the name under which a console session holds the operator's
 // identifier, a string. [SessionStore] looks for it, so that sessions end when
 // their operator is disabled or gets another password.
-const SessionKey = "operator_id"
+const SessionKey = "operator"
 
 // The kinds of sessions; one can't be used as the other.
 const (

@@ -1,0 +1,252 @@
+package act
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"hozen/collector/internal/blob"
+	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/enroll"
+	"hozen/collector/internal/evidence"
+	"hozen/collector/internal/incident"
+	"hozen/collector/internal/ledger"
+	"hozen/collector/internal/operator"
+	"hozen/collector/internal/organisation"
+	"hozen/collector/internal/sqldb"
+)
+
+// Issuer makes the certificates of endpoints; see package pki.
+type Issuer interface {
+	IssueAgent(endpointID string, pub crypto.PublicKey, now time.Time) (der []byte, serial string, err error)
+	Certificate() *x509.Certificate
+	Fingerprint() string
+}
+
+// Config is what the acts are made of.
+type Config struct {
+	// DB is the database with this program's schema. Required.
+	DB *sqldb.DB
+	// CA issues certificates. Required.
+	CA Issuer
+	// Blobs keeps the bytes of evidence. Required.
+	Blobs blob.Store
+	// Backup copies everything into a folder. Optional: without it [Acts.Backup] is unsupported.
+	Backup func(ctx context.Context, dir string) error
+	// Hub carries news to streams and pages. Required.
+	Hub *Hub
+	// Addresses, "host:port", are where agents find the collector; they go into tokens.
+	Addresses []string
+	// PasswordCost is what checking a password costs. Optional; default [operator.DefaultCost].
+	PasswordCost operator.Cost
+	// Now is the clock. Optional; default time.Now.
+	Now func() time.Time
+	// Log hears of faults that no caller can be told of. Optional; default discards.
+	Log *slog.Logger
+}
+
+// Acts is the one door to the collector's data. It is safe for concurrent use.
+type Acts struct {
+	db        *sqldb.DB
+	ca        Issuer
+	hub       *Hub
+	evidence  evidence.Reader
+	backup    func(ctx context.Context, dir string) error
+	addresses []string
+	hasher    *operator.Hasher
+	limiter   *operator.Limiter
+	presence  *presence
+	now       func() time.Time
+	log       *slog.Logger
+}
+
+// New returns the acts on what cfg names.
+func New(cfg Config) (*Acts, error) {
+	if cfg.DB == nil || cfg.CA == nil || cfg.Hub == nil || cfg.Blobs == nil {
+		return nil, errors.New("make acts: DB, CA, Hub and Blobs are required")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	hasher, err := operator.NewHasher(cfg.PasswordCost)
+	if err != nil {
+		return nil, fmt.Errorf("make acts: %w", err)
+	}
+	return &Acts{
+		db: cfg.DB, ca: cfg.CA, hub: cfg.Hub, addresses: cfg.Addresses, hasher: hasher,
+		evidence: evidence.Reader{DB: cfg.DB, Blobs: cfg.Blobs}, backup: cfg.Backup,
+		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), now: cfg.Now, log: cfg.Log,
+	}, nil
+}
+
+// Hub returns the live news.
+func (s *Acts) Hub() *Hub { return s.hub }
+
+// identify turns whom an edge claims to act for into who it is by the database, and
+// checks the right. Role, name and organisation are those of the account now, not
+// those of the moment of signing in.
+func (s *Acts) identify(ctx context.Context, q sqldb.Queryer, a Actor, p permission) (Actor, error) {
+	switch a.Kind {
+	case ByOperator:
+		o, err := operator.ByID(ctx, q, a.ID)
+		if errors.Is(err, operator.ErrNotFound) {
+			return Actor{}, fmt.Errorf("%w: unknown operator", ErrForbidden)
+		}
+		if err != nil {
+			return Actor{}, err
+		}
+		if !o.DisabledAt.IsZero() {
+			return Actor{}, fmt.Errorf("%w: the operator is disabled", ErrForbidden)
+		}
+		if o.MustChangePassword {
+			return Actor{}, ErrMustChangePassword
+		}
+		a = actorOf(o)
+		if !permitted(a.Role, p) {
+			return Actor{}, fmt.Errorf("%w: the role %s may not %s", ErrForbidden, a.Role, p)
+		}
+		return a, nil
+	case ByLocal:
+		if a.BreakGlass == "" {
+			return Actor{}, fmt.Errorf("%w: acting without sign-in needs a reason", ErrForbidden)
+		}
+		return s.ofDefault(ctx, q, a)
+	case BySystem:
+		return s.ofDefault(ctx, q, a)
+	default:
+		return Actor{}, fmt.Errorf("%w: %q is no operator", ErrForbidden, a.Kind)
+	}
+}
+
+func (s *Acts) ofDefault(ctx context.Context, q sqldb.Queryer, a Actor) (Actor, error) {
+	if a.OrganisationID == "" {
+		o, err := organisation.Default(ctx, q)
+		if err != nil {
+			return Actor{}, err
+		}
+		a.OrganisationID = o.ID
+	}
+	a.Role = operator.Owner
+	return a, nil
+}
+
+func actorOf(o operator.Operator) Actor {
+	name := o.DisplayName
+	if name == "" {
+		name = o.Name
+	}
+	return Actor{Kind: ByOperator, ID: o.ID, Name: name, OrganisationID: o.OrganisationID, Role: o.Role}
+}
+
+// read runs fn for an actor who has the right; nothing is recorded.
+func read[T any](ctx context.Context, s *Acts, a Actor, p permission, fn func(q sqldb.Queryer, a Actor) (T, error)) (T, error) {
+	var none T
+	a, err := s.identify(ctx, s.db.Read(), a, p)
+	if err != nil {
+		return none, err
+	}
+	v, err := fn(s.db.Read(), a)
+	if err != nil {
+		return none, known(err)
+	}
+	return v, nil
+}
+
+// write runs fn in a transaction for an actor who has the right. The news that fn
+// leaves in the deed go out after the commit.
+func (s *Acts) write(ctx context.Context, a Actor, p permission, fn func(ctx context.Context, d *deed) error) error {
+	return s.transact(ctx, func(ctx context.Context, d *deed) error {
+		var err error
+		if d.actor, err = s.identify(ctx, d.tx, a, p); err != nil {
+			return err
+		}
+		return fn(ctx, d)
+	})
+}
+
+// transact runs fn in a transaction and sends its news after the commit.
+func (s *Acts) transact(ctx context.Context, fn func(ctx context.Context, d *deed) error) error {
+	var d *deed
+	err := s.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		d = &deed{tx: tx, now: s.now()} // anew at each try
+		return fn(ctx, d)
+	})
+	if err != nil {
+		return known(err)
+	}
+	for _, tell := range d.after {
+		tell()
+	}
+	return nil
+}
+
+// deed is one act while its transaction is open.
+type deed struct {
+	tx    *sqldb.Tx
+	actor Actor
+	now   time.Time
+	after []func()
+}
+
+// record writes the ledger entry of the deed and returns its index.
+func (d *deed) record(ctx context.Context, act, subject string, details map[string]string) (int64, error) {
+	if d.actor.BreakGlass != "" {
+		with := map[string]string{"break_glass": d.actor.BreakGlass}
+		for k, v := range details {
+			with[k] = v
+		}
+		details = with
+	}
+	for k, v := range details {
+		if v == "" {
+			delete(details, k)
+		}
+	}
+	return ledger.Append(ctx, d.tx, ledger.Entry{
+		OrganisationID: d.actor.OrganisationID, At: d.now, ActorKind: string(d.actor.Kind), ActorID: d.actor.ID, ActorName: d.actor.Name,
+		Act: act, Subject: subject, Details: details,
+	})
+}
+
+// tell sends news to the organisation of the actor after the commit.
+func (d *deed) tell(s *Acts, e Event) {
+	org := d.actor.OrganisationID
+	d.after = append(d.after, func() { s.hub.publish(org, e) })
+}
+
+// known turns the contexts' words for "not there" into ours.
+func known(err error) error {
+	for _, e := range []error{operator.ErrNotFound, endpoint.ErrNotFound, enroll.ErrNotFound, dispatch.ErrNotFound, incident.ErrNotFound, evidence.ErrNotFound} {
+		if errors.Is(err, e) {
+			return fmt.Errorf("%w: %w", ErrNotFound, err)
+		}
+	}
+	return err
+}
+
+// own refuses what belongs to another organisation as if it did not exist.
+func (a Actor) own(organisationID string) error {
+	if a.OrganisationID != organisationID {
+		return ErrNotFound
+	}
+	return nil
+}
+
+// text checks a text that a person or an agent wrote.
+func text(field, s string, maxBytes int, required bool) error {
+	switch {
+	case required && s == "":
+		return &Invalid{Field: field, Code: "required", Err: errors.New("it is empty")}
+	case len(s) > maxBytes:
+		return &Invalid{Field: field, Code: "too_long", Err: fmt.Errorf("it has %d bytes, at most %d are taken", len(s), maxBytes)}
+	}
+	return nil
+}

@@ -1,0 +1,267 @@
+package act
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/incident"
+	"hozen/collector/internal/sqldb"
+	"hozen/internal/id"
+)
+
+// ProfileFlash is the acquisition profile of this version: what is most volatile, in
+// seconds.
+const ProfileFlash = "flash"
+
+// Acquire orders evidence to be taken.
+func (s *Acts) Acquire(ctx context.Context, a Actor, endpointID string, o Order) (dispatch.Command, error) {
+	if o.Profile == "" {
+		o.Profile = ProfileFlash
+	}
+	if o.Profile != ProfileFlash {
+		return dispatch.Command{}, &Invalid{Field: "profile", Code: "unknown", Err: fmt.Errorf("there is no profile %.40q", o.Profile)}
+	}
+	return s.order(ctx, a, mayAcquire, endpointID, dispatch.Command{Verb: dispatch.Acquire, Profile: o.Profile}, o)
+}
+
+// Isolate orders: flash acquisition, then cut the network.
+func (s *Acts) Isolate(ctx context.Context, a Actor, endpointID string, o Order) (dispatch.Command, error) {
+	return s.order(ctx, a, mayIsolate, endpointID, dispatch.Command{Verb: dispatch.Isolate, IsolateFirst: o.IsolateFirst}, o)
+}
+
+// Release orders the network to be given back.
+func (s *Acts) Release(ctx context.Context, a Actor, endpointID string, o Order) (dispatch.Command, error) {
+	return s.order(ctx, a, mayRelease, endpointID, dispatch.Command{Verb: dispatch.Release}, o)
+}
+
+// order stores a command with its ledger entry and its line in the timeline, and
+// only then wakes the endpoint's stream.
+func (s *Acts) order(ctx context.Context, a Actor, p permission, endpointID string, c dispatch.Command, o Order) (dispatch.Command, error) {
+	if err := text("reason", o.Reason, dispatch.MaxReason, false); err != nil {
+		return dispatch.Command{}, err
+	}
+	var stored dispatch.Command
+	err := s.write(ctx, a, p, func(ctx context.Context, d *deed) error {
+		e, err := d.endpoint(ctx, endpointID)
+		if err != nil {
+			return err
+		}
+		if !e.RevokedAt.IsZero() {
+			return fmt.Errorf("%w: the endpoint was revoked", ErrConflict)
+		}
+		inc, err := s.incidentFor(ctx, d, e, o.IncidentID)
+		if err != nil {
+			return err
+		}
+		c.ID, c.OrganisationID, c.EndpointID, c.IncidentID = id.New(id.Command), e.OrganisationID, e.ID, inc.ID
+		c.Issuer, c.IssuedBy, c.Reason, c.IssuedAt = d.actor.Name, d.actor.ID, o.Reason, d.now
+		if c.IssuedBy == "" {
+			c.IssuedBy = string(d.actor.Kind)
+		}
+		if stored, err = dispatch.Insert(ctx, d.tx, c); err != nil {
+			return err
+		}
+		facts := map[string]string{"command": string(c.Verb), "command_id": c.ID, "endpoint": e.ID, "profile": c.Profile}
+		if c.IsolateFirst {
+			facts["isolate_first"] = "true"
+		}
+		with := map[string]string{"incident": inc.ID, "reason": c.Reason, "counter": strconv.FormatUint(stored.Counter, 10)}
+		for k, v := range facts {
+			with[k] = v
+		}
+		idx, err := d.record(ctx, "dispatch."+string(c.Verb), c.ID, with)
+		if err != nil {
+			return err
+		}
+		d.tell(s, Event{Kind: EventCommand, EndpointID: e.ID, IncidentID: inc.ID})
+		d.after = append(d.after, func() { s.hub.wake(e.ID) })
+		return s.line(ctx, d, inc, e.ID, incident.Entry{Kind: incident.EntryCommand, Text: c.Reason, Params: facts, LedgerIdx: idx})
+	})
+	if err != nil {
+		return dispatch.Command{}, err
+	}
+	return stored, nil
+}
+
+// incidentFor finds the incident that an order belongs to: the one that is named,
+// else the endpoint's newest open one, else a new one.
+func (s *Acts) incidentFor(ctx context.Context, d *deed, e endpoint.Endpoint, named string) (incident.Incident, error) {
+	if named != "" {
+		inc, err := incident.Find(ctx, d.tx, d.actor.OrganisationID, named)
+		if err != nil {
+			return incident.Incident{}, err
+		}
+		if !inc.ClosedAt.IsZero() {
+			return incident.Incident{}, fmt.Errorf("%w: %s is closed", ErrConflict, inc.Number)
+		}
+		return inc, s.join(ctx, d, inc, e)
+	}
+	inc, err := incident.NewestOpen(ctx, d.tx, e.ID, zeroTime)
+	if errors.Is(err, incident.ErrNotFound) {
+		return s.open(ctx, d, NewIncident{Title: display(e), Classification: incident.NotYet, EndpointIDs: []string{e.ID}})
+	}
+	return inc, err
+}
+
+// Commands lists commands, newest first.
+func (s *Acts) Commands(ctx context.Context, a Actor, f CommandFilter) ([]dispatch.Command, error) {
+	return read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) ([]dispatch.Command, error) {
+		if f.IncidentID != "" {
+			inc, err := incident.Find(ctx, q, a.OrganisationID, f.IncidentID)
+			if err != nil {
+				return nil, err
+			}
+			f.IncidentID = inc.ID
+		}
+		return dispatch.List(ctx, q, dispatch.Filter{OrganisationID: a.OrganisationID, EndpointID: f.EndpointID, IncidentID: f.IncidentID, Limit: limit(f.Limit)})
+	})
+}
+
+// limit is how many rows a list has.
+func limit(n int) int {
+	switch {
+	case n <= 0:
+		return 100
+	case n > 1000:
+		return 1000
+	}
+	return n
+}
+
+// Command finds one command.
+func (s *Acts) Command(ctx context.Context, a Actor, id string) (dispatch.Command, error) {
+	return read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) (dispatch.Command, error) {
+		c, err := dispatch.ByID(ctx, q, id)
+		if err != nil {
+			return dispatch.Command{}, err
+		}
+		return c, a.own(c.OrganisationID)
+	})
+}
+
+// Outstanding returns what an endpoint has to do and has not reported the end of, in
+// the order of the counter. What expired before it was confirmed is ended here.
+func (s *Acts) Outstanding(ctx context.Context, endpointID string) ([]dispatch.Command, error) {
+	due, err := dispatch.Due(ctx, s.db.Read(), endpointID, s.now())
+	if err != nil {
+		return nil, err
+	}
+	if len(due) > 0 {
+		if err := s.transact(ctx, func(ctx context.Context, d *deed) error { return s.expireDue(ctx, d, endpointID) }); err != nil {
+			return nil, err
+		}
+	}
+	return dispatch.Outstanding(ctx, s.db.Read(), endpointID)
+}
+
+func (s *Acts) expireDue(ctx context.Context, d *deed, endpointID string) error {
+	due, err := dispatch.Due(ctx, d.tx, endpointID, d.now)
+	if err != nil {
+		return err
+	}
+	for _, c := range due {
+		d.actor = Actor{Kind: BySystem, OrganisationID: c.OrganisationID}
+		r := dispatch.Result{CommandID: c.ID, Status: dispatch.Expired, Detail: "not confirmed by the endpoint in time"}
+		if err := s.finish(ctx, d, c, r, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CommandAcked records that the endpoint has stored a command. Again is no error.
+func (s *Acts) CommandAcked(ctx context.Context, endpointID, commandID string) error {
+	return s.transact(ctx, func(ctx context.Context, d *deed) error {
+		c, err := d.commandOf(ctx, endpointID, commandID)
+		if err != nil || c.Status != dispatch.Queued {
+			return err
+		}
+		if err := dispatch.Accept(ctx, d.tx, c.ID, d.now); err != nil {
+			return err
+		}
+		d.tell(s, Event{Kind: EventCommand, EndpointID: endpointID, IncidentID: c.IncidentID})
+		_, err = d.record(ctx, "dispatch.accept", c.ID, map[string]string{"endpoint": endpointID, "command": string(c.Verb)})
+		return err
+	})
+}
+
+// CommandFinished records what came of a command, and the isolation as it was
+// measured afterwards when there is one. Again is no error: the first word stands.
+func (s *Acts) CommandFinished(ctx context.Context, endpointID string, r dispatch.Result, i *endpoint.IsolationStatus) error {
+	switch r.Status {
+	case dispatch.Done, dispatch.Failed, dispatch.Expired, dispatch.Unsupported, dispatch.Refused:
+	default:
+		return &Invalid{Field: "status", Code: "unknown", Err: fmt.Errorf("%.40q is no result", r.Status)}
+	}
+	if err := text("detail", r.Detail, dispatch.MaxDetail, false); err != nil {
+		return err
+	}
+	if r.AcquisitionID != "" {
+		if err := id.Check(id.Acquisition, r.AcquisitionID); err != nil {
+			return &Invalid{Field: "acquisition_id", Code: "malformed", Err: err}
+		}
+	}
+	r.FinishedAt = sane(r.FinishedAt)
+	return s.transact(ctx, func(ctx context.Context, d *deed) error {
+		c, err := d.commandOf(ctx, endpointID, r.CommandID)
+		if err != nil || c.Status.Final() {
+			return err
+		}
+		if i != nil {
+			e, err := endpoint.ByID(ctx, d.tx, endpointID)
+			if err != nil {
+				return err
+			}
+			measured := *i
+			measured.MeasuredAt = sane(measured.MeasuredAt)
+			if err := s.measured(ctx, d, e, measured); err != nil {
+				return err
+			}
+		}
+		return s.finish(ctx, d, c, r, i)
+	})
+}
+
+// finish stores a result with its ledger entry and its line in the timeline.
+func (s *Acts) finish(ctx context.Context, d *deed, c dispatch.Command, r dispatch.Result, i *endpoint.IsolationStatus) error {
+	if err := dispatch.Finish(ctx, d.tx, r, d.now); err != nil {
+		return err
+	}
+	facts := map[string]string{"command": string(c.Verb), "command_id": c.ID, "endpoint": c.EndpointID, "status": string(r.Status),
+		"acquisition": r.AcquisitionID, "detail": r.Detail}
+	if i != nil {
+		facts["observed"], facts["way_home"] = string(i.Observed), strconv.FormatBool(i.WayHome)
+	}
+	idx, err := d.record(ctx, "dispatch.finish", c.ID, facts)
+	if err != nil {
+		return err
+	}
+	d.tell(s, Event{Kind: EventCommand, EndpointID: c.EndpointID, IncidentID: c.IncidentID})
+	if c.IncidentID == "" {
+		return nil
+	}
+	inc, err := incident.Find(ctx, d.tx, c.OrganisationID, c.IncidentID)
+	if err != nil {
+		return err
+	}
+	return s.line(ctx, d, inc, c.EndpointID, incident.Entry{Kind: incident.EntryResult, AgentAt: r.FinishedAt, Params: facts, LedgerIdx: idx})
+}
+
+// commandOf finds a command of the endpoint that speaks; another's does not exist.
+func (d *deed) commandOf(ctx context.Context, endpointID, commandID string) (dispatch.Command, error) {
+	if _, err := d.agent(ctx, endpointID); err != nil {
+		return dispatch.Command{}, err
+	}
+	c, err := dispatch.ByID(ctx, d.tx, commandID)
+	if err != nil {
+		return dispatch.Command{}, err
+	}
+	if c.EndpointID != endpointID {
+		return dispatch.Command{}, dispatch.ErrNotFound
+	}
+	return c, nil
+}

@@ -1,0 +1,57 @@
+package act
+
+import (
+	"slices"
+
+	"hozen/collector/internal/operator"
+)
+
+// permission is one right that roles have or have not.
+type permission string
+
+const (
+	mayLook         permission = "look"          // inventory, incidents, timelines, commands, what evidence there is
+	mayOpenEvidence permission = "open_evidence" // the bytes: personal data of whoever uses the PC
+	mayAcquire      permission = "acquire"
+	mayIsolate      permission = "isolate"
+	mayRelease      permission = "release"
+	mayNote         permission = "note"
+	mayRunIncident  permission = "run_incident" // open, close, label endpoints
+	mayEnrol        permission = "enrol"        // tokens and requests
+	mayRevoke       permission = "revoke"       // endpoints
+	mayManagePeople permission = "manage_people"
+	mayReadLedger   permission = "read_ledger"
+	mayCheck        permission = "check"  // fsck
+	mayBackUp       permission = "backup" // a copy of everything
+)
+
+// table is role × act, the one place that says who may do what.
+func table() map[permission][]operator.Role {
+	const (
+		owner, responsible, handler = operator.Owner, operator.Responsible, operator.Handler
+		viewer, auditor, vendor     = operator.Viewer, operator.Auditor, operator.Vendor
+	)
+	return map[permission][]operator.Role{
+		mayLook:         {owner, responsible, handler, viewer, auditor, vendor},
+		mayOpenEvidence: {owner, responsible, handler, vendor},
+		mayAcquire:      {owner, responsible, handler},
+		mayIsolate:      {owner, responsible, handler},
+		mayRelease:      {owner, responsible, handler},
+		mayNote:         {owner, responsible, handler, vendor},
+		mayRunIncident:  {owner, responsible, handler},
+		mayEnrol:        {owner, responsible, handler},
+		mayRevoke:       {owner, responsible},
+		mayManagePeople: {owner, responsible},
+		mayReadLedger:   {owner, responsible, handler, auditor},
+		mayCheck:        {owner, responsible, auditor},
+		mayBackUp:       {owner, responsible},
+	}
+}
+
+func permitted(r operator.Role, p permission) bool { return slices.Contains(table()[p], r) }
+
+// mayGrant reports whether somebody with one role may make, reset or disable
+// somebody with another: nobody reaches above their own.
+func mayGrant(by, to operator.Role) bool {
+	return by == operator.Owner || permitted(by, mayManagePeople) && to != operator.Owner
+}
