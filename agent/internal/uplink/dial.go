@@ -1,0 +1,125 @@
+package uplink
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+
+	"hozen/agent/internal/identity"
+	"hozen/internal/buildinfo"
+	"hozen/internal/pki"
+	"hozen/proto/wire"
+)
+
+const (
+	connectTime  = 10 * time.Second
+	callTime     = 30 * time.Second // of a call with one answer
+	maxAnswer    = 1 << 20          // bytes of any message from the collector
+	clientWindow = 64 << 10         // bytes in flight to the agent, which receives little
+)
+
+// dialer makes TCP connections as [Config.Control] wants them.
+func dialer(control func(network, address string, c syscall.RawConn) error) *net.Dialer {
+	return &net.Dialer{
+		Timeout: connectTime,
+		Control: func(network, address string, c syscall.RawConn) error {
+			if err := keepQueueShort(c); err != nil {
+				return err
+			}
+			if control == nil {
+				return nil
+			}
+			return control(network, address, c)
+		},
+	}
+}
+
+// client opens the one connection of a session. It connects at the first call and
+// never again by itself: when it breaks, the session ends.
+func client(a string, tlsConfig *tls.Config, control func(network, address string, c syscall.RawConn) error) (*grpc.ClientConn, error) {
+	d := dialer(control)
+	return grpc.NewClient("passthrough:///"+a,
+		grpc.WithTransportCredentials(credentials.NewTLS(tlsConfig)),
+		grpc.WithAuthority("collector"), // keeps addresses and names out of the TLS handshake
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return d.DialContext(ctx, "tcp", a) }),
+		grpc.WithUserAgent("hozen-agent/"+buildinfo.Get().Version),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithDisableRetry(),
+		grpc.WithIdleTimeout(0),
+		grpc.WithInitialWindowSize(clientWindow),
+		grpc.WithInitialConnWindowSize(4*clientWindow),
+		grpc.WithReadBufferSize(8<<10),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer), grpc.MaxCallSendMsgSize(wire.MaxMessage)),
+	)
+}
+
+// clientTLS are the TLS settings of an enrolled agent.
+func (u *Uplink) clientTLS(e identity.Enrolment) (*tls.Config, *x509.Certificate, error) {
+	ca, err := pki.ParseCertificate(e.CA)
+	if err != nil {
+		return nil, nil, err
+	}
+	give := func() (*tls.Certificate, error) {
+		c, err := u.cfg.Identity.TLSCertificate()
+		return &c, err
+	}
+	return pki.ClientConfig(ca, give, u.cfg.Identity.Now), ca, nil
+}
+
+// WayHome makes a new connection to the collector beside the session and reports nil
+// when the collector answered with its certificate at one of its addresses.
+func (u *Uplink) WayHome(ctx context.Context) error {
+	e, err := u.cfg.Identity.Enrolment()
+	if err != nil {
+		return err
+	}
+	cfg, _, err := u.clientTLS(e)
+	if err != nil {
+		return err
+	}
+	cfg.NextProtos = []string{"h2"}
+	errs := []error{errors.New("collector not reached by a new connection")}
+	for _, a := range u.routes.resolve(ctx, u.addresses(e)) {
+		err := shakeHands(ctx, a.String(), cfg, u.cfg.Control)
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", a, err))
+	}
+	return errors.Join(errs...)
+}
+
+func shakeHands(ctx context.Context, a string, cfg *tls.Config, control func(network, address string, c syscall.RawConn) error) error {
+	raw, err := dialer(control).DialContext(ctx, "tcp", a)
+	if err != nil {
+		return err
+	}
+	defer raw.Close()
+	return tls.Client(raw, cfg).HandshakeContext(ctx)
+}
+
+// explain turns an error of a call into one on which a caller acts, and takes the
+// machinery's words out of it.
+func explain(err error) error {
+	s, ok := status.FromError(err)
+	if !ok {
+		return err
+	}
+	switch s.Code() {
+	case codes.OK:
+		return nil
+	case codes.PermissionDenied:
+		return ErrRevoked
+	}
+	return fmt.Errorf("%s: %s", s.Code(), wire.Text(s.Message(), wire.MaxReason))
+}

@@ -1,0 +1,110 @@
+package uplink
+
+import (
+	"time"
+
+	"hozen/agent/internal/uplink/journal"
+	"hozen/internal/capability"
+	agentv1 "hozen/proto/hozen/agent/v1"
+	"hozen/proto/wire"
+)
+
+// What the agent says is made to fit the rules of the wire here, so that a strange
+// host name or a long message never costs the connection.
+
+func toHost(h Host) *agentv1.HostDescription {
+	return &agentv1.HostDescription{
+		Hostname: wire.Line(h.Hostname, wire.MaxHostname), Os: h.OS, Arch: h.Arch,
+		Platform: wire.Line(h.Platform, wire.MaxPlatform), AgentVersion: wire.Line(h.AgentVersion, wire.MaxVersion),
+	}
+}
+
+func toHello(h Host, i journal.Isolation, waiting uint32, waitingBytes uint64) *agentv1.Hello {
+	return &agentv1.Hello{
+		Capability: uint32(capability.Current), Host: toHost(h), BootId: wire.Line(h.BootID, wire.MaxBootID),
+		AgentTime: wire.Timestamp(time.Now()), Isolation: toIsolation(i), SpooledAcquisitions: waiting, SpooledBytes: waitingBytes,
+	}
+}
+
+func toState(s journal.State) agentv1.IsolationState {
+	switch s {
+	case journal.StateReleased:
+		return agentv1.IsolationState_ISOLATION_STATE_RELEASED
+	case journal.StateIsolating:
+		return agentv1.IsolationState_ISOLATION_STATE_ISOLATING
+	case journal.StateIsolated:
+		return agentv1.IsolationState_ISOLATION_STATE_ISOLATED
+	case journal.StateReleasing:
+		return agentv1.IsolationState_ISOLATION_STATE_RELEASING
+	case journal.StateFailed:
+		return agentv1.IsolationState_ISOLATION_STATE_FAILED
+	}
+	return agentv1.IsolationState_ISOLATION_STATE_UNSPECIFIED
+}
+
+func toIsolation(i journal.Isolation) *agentv1.IsolationStatus {
+	return &agentv1.IsolationStatus{
+		Desired: toState(i.Desired), Observed: toState(i.Observed), MeasuredAt: wire.Timestamp(i.MeasuredAt), WayHome: i.WayHome,
+		RulesDigest: i.RulesDigest, DroppedPackets: i.DroppedPackets, Detail: wire.Text(i.Detail, wire.MaxDetail),
+		CommandId: i.CommandID, Capable: i.Capable,
+	}
+}
+
+func toResult(r journal.Result) *agentv1.CommandResult {
+	m := &agentv1.CommandResult{
+		CommandId: r.CommandID, Status: toStatus(r.Status), Detail: wire.Text(r.Detail, wire.MaxDetail),
+		FinishedAt: wire.Timestamp(r.FinishedAt), AcquisitionId: r.AcquisitionID,
+	}
+	if r.Isolation != nil {
+		m.Isolation = toIsolation(*r.Isolation)
+	}
+	return m
+}
+
+func toStatus(s journal.Status) agentv1.CommandStatus {
+	switch s {
+	case journal.Done:
+		return agentv1.CommandStatus_COMMAND_STATUS_DONE
+	case journal.Expired:
+		return agentv1.CommandStatus_COMMAND_STATUS_EXPIRED
+	case journal.Unsupported:
+		return agentv1.CommandStatus_COMMAND_STATUS_UNSUPPORTED
+	case journal.Refused:
+		return agentv1.CommandStatus_COMMAND_STATUS_REFUSED
+	}
+	return agentv1.CommandStatus_COMMAND_STATUS_FAILED
+}
+
+func toAlert(a journal.Alert) *agentv1.Alert {
+	return &agentv1.Alert{
+		AlertId: a.ID, Message: wire.Text(a.Message, wire.MaxAlert), Reporter: wire.Line(a.Reporter, wire.MaxName),
+		ReportedAt: wire.Timestamp(a.ReportedAt),
+	}
+}
+
+func toProgress(p Progress) *agentv1.AcquisitionProgress {
+	return &agentv1.AcquisitionProgress{
+		AcquisitionId: p.AcquisitionID, CommandId: p.CommandID, AlertId: p.AlertID, Kind: p.Kind,
+		Done: uint32(p.Done), Total: uint32(p.Total), Records: uint64(p.Records), Sealed: p.Sealed,
+	}
+}
+
+// fromCommand translates an order that [wire.ConnectResponse] let pass.
+func fromCommand(m *agentv1.Command) journal.Command {
+	c := journal.Command{
+		ID: m.GetCommandId(), Counter: m.GetCounter(), Verb: journal.Unknown, Issuer: m.GetIssuer(), Reason: m.GetReason(),
+		IncidentID: m.GetIncidentId(), IssuedAt: wire.Time(m.GetIssuedAt()), ExpiresAt: wire.Time(m.GetExpiresAt()),
+	}
+	switch v := m.GetVerb().(type) {
+	case *agentv1.Command_Acquire:
+		c.Verb, c.Profile = journal.Acquire, v.Acquire.GetProfile()
+	case *agentv1.Command_Isolate:
+		// A mode of a newer collector is a verb that this agent does not know.
+		if v.Isolate.GetMode() == agentv1.IsolationMode_ISOLATION_MODE_STANDARD {
+			c.Verb, c.IsolateFirst = journal.Isolate, v.Isolate.GetIsolateFirst()
+		}
+	case *agentv1.Command_Release:
+		c.Verb = journal.Release
+	}
+	return c
+}

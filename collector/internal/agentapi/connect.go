@@ -1,0 +1,299 @@
+package agentapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"hozen/collector/internal/act"
+	"hozen/internal/capability"
+	agentv1 "hozen/proto/hozen/agent/v1"
+	"hozen/proto/wire"
+)
+
+// controlStream is the control stream as gRPC hands it over.
+type controlStream = grpc.BidiStreamingServer[agentv1.ConnectRequest, agentv1.ConnectResponse]
+
+// control is one live control stream. Only the goroutine of Connect sends; a second
+// one receives and puts its answers into out.
+type control struct {
+	s      *Server
+	stream controlStream
+	who    caller
+	in     chan received                 // what the agent sent, handled in order
+	out    chan *agentv1.ConnectResponse // answers, waiting to be sent
+	heard  atomic.Int64                  // when the agent was last heard, on the clock of started
+	start  time.Time
+	sent   map[string]bool // commands sent on this stream
+}
+
+type received struct {
+	m   *agentv1.ConnectRequest
+	err error
+}
+
+// Connect implements the AgentService.
+func (s *Server) Connect(stream controlStream) (err error) {
+	ctx := stream.Context()
+	c := &control{
+		s: s, stream: stream, who: callerOf(ctx), start: time.Now(), sent: map[string]bool{},
+		in: make(chan received), out: make(chan *agentv1.ConnectResponse, 16),
+	}
+	// Receiving has its own goroutine for as long as the stream lives; it ends with the
+	// stream's context, which gRPC ends when Connect returns.
+	go c.receive(ctx)
+	hello, err := c.hello(ctx)
+	if err != nil {
+		s.refused(ctx, c.who, agentv1.AgentService_Connect_FullMethodName, err)
+		return err
+	}
+	ctx, leave, err := s.sessions.claim(ctx, c.who.endpointID, replaceTime)
+	if err != nil {
+		return status.Error(codes.Aborted, err.Error())
+	}
+	defer leave()
+	wake, revoked, unsubscribe := s.cfg.Live.SubscribeEndpoint(c.who.endpointID)
+	defer unsubscribe()
+	if err := s.cfg.Presence.EndpointConnected(ctx, c.who.endpointID, fromHello(hello), c.who.remote); err != nil {
+		return s.fault(ctx, "note connection", err)
+	}
+	defer c.gone(ctx, unsubscribe)
+	s.cfg.Log.InfoContext(ctx, "endpoint connected", slog.String("endpoint", c.who.endpointID), slog.String("remote", c.who.remote))
+	welcome := &agentv1.Welcome{
+		Capability: uint32(capability.Current), CollectorTime: wire.Timestamp(s.cfg.Now()), HeartbeatSeconds: uint32(s.cfg.Heartbeat / time.Second),
+	}
+	if err := stream.Send(&agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Welcome{Welcome: welcome}}); err != nil {
+		return err
+	}
+	return c.run(ctx, wake, revoked)
+}
+
+// receive passes messages on until the stream ends.
+func (c *control) receive(ctx context.Context) {
+	for {
+		m, err := c.stream.Recv()
+		if err == nil {
+			if bad := wire.ConnectRequest(m); bad != nil {
+				err = invalid(bad)
+			}
+		}
+		select {
+		case c.in <- received{m, err}:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// hello waits for the first message.
+func (c *control) hello(ctx context.Context) (*agentv1.Hello, error) {
+	timer := time.NewTimer(helloTime)
+	defer timer.Stop()
+	select {
+	case r := <-c.in:
+		if r.err != nil {
+			return nil, r.err
+		}
+		h := r.m.GetHello()
+		if h == nil {
+			return nil, invalid(errors.New("body: the first message of a stream must be hello"))
+		}
+		if n := capability.Number(h.GetCapability()); n < capability.OldestAgent {
+			return nil, status.Error(codes.FailedPrecondition, fmt.Sprintf("hello.capability: agent has %d, this collector serves %d and newer; update the agent", n, capability.OldestAgent))
+		}
+		return h, nil
+	case <-timer.C:
+		return nil, status.Error(codes.DeadlineExceeded, "no hello within "+helloTime.String())
+	case <-ctx.Done():
+		return nil, status.FromContextError(ctx.Err()).Err()
+	}
+}
+
+// run sends commands and answers until the stream ends.
+func (c *control) run(ctx context.Context, wake, revoked <-chan struct{}) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	c.heard.Store(int64(time.Since(c.start)))
+	handled := make(chan error, 1)
+	go func() { handled <- c.handleAll(ctx) }()
+	// Whatever ends the stream, the handler has finished before "gone" is said.
+	defer func() {
+		cancel(nil)
+		for {
+			select {
+			case <-handled:
+				return
+			case <-c.out: // nobody reads it any more
+			}
+		}
+	}()
+
+	if err := c.sendCommands(ctx); err != nil {
+		return err
+	}
+	quiet := 3 * c.s.cfg.Heartbeat
+	check := time.NewTicker(c.s.cfg.Heartbeat)
+	defer check.Stop()
+	for {
+		select {
+		case <-revoked:
+			return errRevoked
+		case <-wake:
+			if err := c.sendCommands(ctx); err != nil {
+				return err
+			}
+		case m := <-c.out:
+			if err := c.stream.Send(m); err != nil {
+				return err
+			}
+		case err := <-handled:
+			handled <- nil
+			return err
+		case <-check.C:
+			if time.Since(c.start)-time.Duration(c.heard.Load()) > quiet {
+				return status.Error(codes.DeadlineExceeded, "nothing heard for "+quiet.String())
+			}
+			if c.s.cfg.Now().After(c.who.expires) {
+				return status.Error(codes.Unauthenticated, "the certificate has expired; renew it first")
+			}
+		case <-ctx.Done():
+			if err := context.Cause(ctx); errors.Is(err, errReplaced) {
+				return status.Error(codes.Aborted, err.Error())
+			}
+			return status.FromContextError(ctx.Err()).Err()
+		}
+	}
+}
+
+// sendCommands sends what is outstanding and was not sent on this stream yet, in the
+// order of the counter.
+func (c *control) sendCommands(ctx context.Context) error {
+	list, err := c.s.cfg.Orders.Outstanding(ctx, c.who.endpointID)
+	if err != nil {
+		return c.s.fault(ctx, "read commands", err)
+	}
+	still := make(map[string]bool, len(list))
+	for _, cmd := range list {
+		still[cmd.ID] = true
+		if c.sent[cmd.ID] {
+			continue
+		}
+		m := toCommand(cmd)
+		if m == nil {
+			c.s.cfg.Log.ErrorContext(ctx, "command has no form on the wire", slog.String("command", cmd.ID), slog.String("verb", string(cmd.Verb)))
+			continue
+		}
+		if err := c.stream.Send(&agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Command{Command: m}}); err != nil {
+			return err
+		}
+	}
+	c.sent = still
+	return nil
+}
+
+// handleAll handles what the agent sends, one message after the other.
+func (c *control) handleAll(ctx context.Context) (err error) {
+	defer c.s.recovered(ctx, agentv1.AgentService_Connect_FullMethodName, &err)
+	for {
+		select {
+		case r := <-c.in:
+			if errors.Is(r.err, io.EOF) {
+				return nil // the agent said good-bye
+			}
+			if r.err != nil {
+				return r.err
+			}
+			c.heard.Store(int64(time.Since(c.start)))
+			answer, err := c.handle(ctx, r.m)
+			if err != nil {
+				return err
+			}
+			if answer == nil {
+				continue
+			}
+			select {
+			case c.out <- answer:
+			case <-ctx.Done():
+				return nil
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// handle carries one message to its act and returns the answer, if there is one.
+func (c *control) handle(ctx context.Context, m *agentv1.ConnectRequest) (*agentv1.ConnectResponse, error) {
+	s, endpointID := c.s, c.who.endpointID
+	switch b := m.GetBody().(type) {
+	case *agentv1.ConnectRequest_Hello:
+		return nil, invalid(errors.New("hello: only the first message of a stream may be hello"))
+	case *agentv1.ConnectRequest_Heartbeat:
+		if err := s.cfg.Presence.EndpointSeen(ctx, endpointID, fromIsolation(b.Heartbeat.GetIsolation())); err != nil {
+			return nil, s.fault(ctx, "note heartbeat", err)
+		}
+		return &agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Heartbeat{Heartbeat: &agentv1.Heartbeat{
+			Sequence: b.Heartbeat.GetSequence(), SentAt: wire.Timestamp(s.cfg.Now()),
+		}}}, nil
+	case *agentv1.ConnectRequest_CommandAck:
+		if err := s.cfg.Orders.CommandAcked(ctx, endpointID, b.CommandAck.GetCommandId()); !c.passOver(ctx, err) {
+			return nil, s.fault(ctx, "note acknowledgement", err)
+		}
+	case *agentv1.ConnectRequest_CommandResult:
+		r := fromResult(b.CommandResult)
+		err := s.cfg.Orders.CommandFinished(ctx, endpointID, r, measured(b.CommandResult.GetIsolation()))
+		if !c.passOver(ctx, err) {
+			return nil, s.fault(ctx, "store result", err)
+		}
+		return &agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_ResultReceived{ResultReceived: &agentv1.ResultReceived{CommandId: r.CommandID}}}, nil
+	case *agentv1.ConnectRequest_Progress:
+		s.cfg.Live.Progress(endpointID, fromProgress(b.Progress))
+	case *agentv1.ConnectRequest_Isolation:
+		if err := s.cfg.Presence.EndpointIsolation(ctx, endpointID, fromIsolation(b.Isolation)); err != nil {
+			return nil, s.fault(ctx, "note isolation", err)
+		}
+	case *agentv1.ConnectRequest_Alert:
+		inc, err := s.cfg.Alerts.ReportTrouble(ctx, endpointID, fromAlert(b.Alert))
+		if err != nil {
+			return nil, s.fault(ctx, "store alert", err)
+		}
+		return &agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_AlertReceived{AlertReceived: &agentv1.AlertReceived{
+			AlertId: b.Alert.GetAlertId(), IncidentNumber: inc.Number, IncidentId: inc.ID,
+		}}}, nil
+	}
+	return nil, nil
+}
+
+// passOver reports whether an error about a command is none or one that must not end
+// the stream: a collector that was put back to an older state does not know commands
+// that it gave since, and an agent would repeat their results for ever.
+func (c *control) passOver(ctx context.Context, err error) bool {
+	if errors.Is(err, act.ErrNotFound) {
+		c.s.cfg.Log.WarnContext(ctx, "endpoint speaks of a command that is not its own or not known", slog.String("endpoint", c.who.endpointID))
+		return true
+	}
+	return err == nil
+}
+
+// gone tells that the stream has ended. The context of the call has ended too, but
+// this must still be written.
+func (c *control) gone(ctx context.Context, unsubscribe func()) {
+	unsubscribe()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), replaceTime)
+	defer cancel()
+	if err := c.s.cfg.Presence.EndpointDisconnected(ctx, c.who.endpointID); err != nil {
+		c.s.cfg.Log.ErrorContext(ctx, "note disconnection", slog.String("endpoint", c.who.endpointID), slog.Any("error", err))
+	}
+	c.s.cfg.Log.InfoContext(ctx, "endpoint disconnected", slog.String("endpoint", c.who.endpointID))
+}
