@@ -22,7 +22,10 @@ func (i *Intake) State(ctx context.Context, endpointID, acquisitionID string) (U
 	defer s.release()
 	if s.hasSeal() {
 		r, err := s.finish(ctx)
-		return UploadState{Receipt: &r}, i.record(ctx, endpointID, acquisitionID, err)
+		if err != nil {
+			return UploadState{}, i.record(ctx, endpointID, acquisitionID, err)
+		}
+		return UploadState{Receipt: &r}, nil
 	}
 	known, err := accepted(ctx, i.cfg.DB.Read(), acquisitionID)
 	if err != nil {
