@@ -1,0 +1,184 @@
+// Package isolate cuts the endpoint's network except the way to the collector, keeps
+// that so across restarts, and says of it only what was read back from the kernel. It
+// knows nothing of commands, gRPC or how a firewall is spoken to.
+package isolate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// State is the state of the endpoint's network.
+type State string
+
+// The states. They stand in the state file and in records, so they are stable.
+const (
+	// Unknown: nothing could be measured. It is never shown as isolated.
+	Unknown State = "unknown"
+	// Released: nothing of ours is in force.
+	Released State = "released"
+	// Isolating: on the way to Isolated.
+	Isolating State = "isolating"
+	// Isolated: every rule that was ordered was read back from the kernel.
+	Isolated State = "isolated"
+	// Releasing: on the way to Released.
+	Releasing State = "releasing"
+	// Failed: what is in force is not what was ordered.
+	Failed State = "failed"
+)
+
+// Mode is which traffic stays allowed.
+type Mode string
+
+// Standard allows the collector, address configuration and loopback.
+const Standard Mode = "standard"
+
+// Errors on which callers act.
+var (
+	// ErrNeedsRoot means that this process lacks the right to change the firewall.
+	ErrNeedsRoot = errors.New("network isolation needs root (CAP_NET_ADMIN)")
+	// ErrNoCollector means that an order to isolate names no address of the collector,
+	// so that the endpoint could never be reached again.
+	ErrNoCollector = errors.New("no collector address to keep open")
+	// ErrNotInForce means that after everything was tried the kernel enforces something
+	// else than what was ordered.
+	ErrNotInForce = errors.New("kernel does not enforce what was ordered")
+)
+
+// Policy is what stays allowed while the network is cut. Its zero value, and any
+// policy without collectors, allows loopback and address configuration alone.
+type Policy struct {
+	// Mode is Standard.
+	Mode Mode `json:"mode"`
+	// Collectors are the pinned addresses and TCP ports of the collector, IPv4 and
+	// IPv6. They are not names: while isolated there is no DNS.
+	Collectors []netip.AddrPort `json:"collectors"`
+	// DHCPServers are the IPv4 servers to which a lease may be renewed by unicast.
+	// Optional: without it renewal falls back to broadcast, which is always allowed.
+	DHCPServers []netip.Addr `json:"dhcp_servers,omitempty"`
+	// Mark, if not 0, is the socket mark (SO_MARK, socket(7)) that packets to the
+	// collector must carry, so that only the agent can use that way.
+	Mark uint32 `json:"mark,omitempty"`
+}
+
+// Clean returns the policy in its one canonical form: addresses sorted and unique,
+// IPv4 addresses not wrapped in IPv6, no zones (the address then counts on every
+// link), nothing that cannot be a single endpoint.
+func (p Policy) Clean() Policy {
+	var cs []netip.AddrPort
+	for _, c := range p.Collectors {
+		if a := c.Addr().Unmap().WithZone(""); usable(a) && c.Port() != 0 {
+			cs = append(cs, netip.AddrPortFrom(a, c.Port()))
+		}
+	}
+	slices.SortFunc(cs, netip.AddrPort.Compare)
+	var ds []netip.Addr
+	for _, d := range p.DHCPServers {
+		if a := d.Unmap(); a.Is4() && usable(a) {
+			ds = append(ds, a)
+		}
+	}
+	slices.SortFunc(ds, netip.Addr.Compare)
+	return Policy{
+		Mode:        cmp.Or(p.Mode, Standard),
+		Collectors:  slices.Compact(cs),
+		DHCPServers: slices.Compact(ds),
+		Mark:        p.Mark,
+	}
+}
+
+func usable(a netip.Addr) bool {
+	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast()
+}
+
+// Equal reports whether two policies allow the same.
+func (p Policy) Equal(q Policy) bool {
+	p, q = p.Clean(), q.Clean()
+	return p.Mode == q.Mode && p.Mark == q.Mark &&
+		slices.Equal(p.Collectors, q.Collectors) && slices.Equal(p.DHCPServers, q.DHCPServers)
+}
+
+// Firewall is the part of an operating system that can cut its network. Calls come
+// one at a time, except that Observe may run beside one of the others. Every method
+// ends soon after its context does. Errors wrap [ErrNeedsRoot] without the rights and
+// [errors.ErrUnsupported] where the system has no such firewall.
+type Firewall interface {
+	// Apply puts p in force, whole or not at all, replacing an earlier policy without a
+	// moment in which neither holds. Applying the same again changes nothing. After an
+	// error something may still be in force: never less than before the call.
+	Apply(ctx context.Context, p Policy) error
+	// Observe reads back from the kernel what is in force and compares it with p; nil
+	// means that nothing of ours should be. It changes nothing.
+	Observe(ctx context.Context, p *Policy) (Observation, error)
+	// Restore takes away what any Apply of any process ever put in force, and nothing
+	// else. It needs no memory of an Apply; taking away nothing is no error.
+	Restore(ctx context.Context) error
+}
+
+// Observation is what the kernel enforced at one moment.
+type Observation struct {
+	// MeasuredAt is the agent's wall clock when reading was done.
+	MeasuredAt time.Time `json:"measured_at"`
+	// Present means that at least one table of ours exists.
+	Present bool `json:"present"`
+	// Complete means that everything that the policy asks for, and that this kernel can
+	// do, is in force: no Gaps.
+	Complete bool `json:"complete"`
+	// Digest is the SHA-256 of the normalised rules as read back, Expected that of the
+	// rules as asked for; both in hexadecimal, empty where there are none.
+	Digest   string `json:"digest,omitempty"`
+	Expected string `json:"expected,omitempty"`
+	// Tables are the tables of ours that exist.
+	Tables []string `json:"tables,omitempty"`
+	// Links are the network devices and what covers them. Loopback is not one of them.
+	Links []Link `json:"links,omitempty"`
+	// Drops are the packets dropped so far, per chain. They start again from 0 whenever
+	// a policy is applied.
+	Drops []Drop `json:"drops,omitempty"`
+	// Gaps say, in English, what is in force otherwise than asked for.
+	Gaps []string `json:"gaps,omitempty"`
+	// Limits say, in English, what this kernel cannot do and therefore nobody missed.
+	Limits []string `json:"limits,omitempty"`
+}
+
+// Link is the cover of one network device. A false value is a gap, or a limit.
+type Link struct {
+	Name    string `json:"name"`
+	Ingress bool   `json:"ingress"`
+	Egress  bool   `json:"egress"`
+}
+
+// Drop counts the packets that one chain dropped.
+type Drop struct {
+	Chain   string `json:"chain"`
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
+}
+
+// DroppedPackets is the sum over all chains. A packet that the innermost chain drops
+// never reaches another, so none counts twice.
+func (o Observation) DroppedPackets() uint64 {
+	var n uint64
+	for _, d := range o.Drops {
+		n += d.Packets
+	}
+	return n
+}
+
+// Unsupported is the Firewall of a system that has none.
+type Unsupported struct{}
+
+// Apply returns errors.ErrUnsupported.
+func (Unsupported) Apply(context.Context, Policy) error { return errors.ErrUnsupported }
+
+// Observe returns errors.ErrUnsupported.
+func (Unsupported) Observe(context.Context, *Policy) (Observation, error) {
+	return Observation{}, errors.ErrUnsupported
+}
+
+// Restore returns errors.ErrUnsupported.
+func (Unsupported) Restore(context.Context) error { return errors.ErrUnsupported }

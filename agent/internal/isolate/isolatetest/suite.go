@@ -1,0 +1,147 @@
+package isolatetest
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	"hozen/agent/internal/isolate"
+)
+
+// PolicyA is a policy with a collector of both families.
+func PolicyA() isolate.Policy {
+	return isolate.Policy{Mode: isolate.Standard, Collectors: []netip.AddrPort{
+		netip.MustParseAddrPort("192.0.2.1:7443"), netip.MustParseAddrPort("[2001:db8::1]:7443"),
+	}}
+}
+
+// PolicyB is a policy with another collector, IPv4 alone.
+func PolicyB() isolate.Policy {
+	return isolate.Policy{Mode: isolate.Standard, Collectors: []netip.AddrPort{
+		netip.MustParseAddrPort("192.0.2.2:7443"),
+	}}
+}
+
+// Run checks the contract of isolate.Firewall. Each part gets a firewall of its own,
+// with nothing of ours in force, from open.
+func Run(t *testing.T, open func(*testing.T) isolate.Firewall) {
+	a, b, none := PolicyA(), PolicyB(), isolate.Policy{}
+	t.Run("restore without apply", func(t *testing.T) {
+		f := open(t)
+		must(t, f.Restore(t.Context()))
+		released(t, f)
+	})
+	t.Run("apply then restore", func(t *testing.T) {
+		f := open(t)
+		released(t, f)
+		must(t, f.Apply(t.Context(), a))
+		inForce(t, f, a)
+		must(t, f.Restore(t.Context()))
+		released(t, f)
+		must(t, f.Restore(t.Context()))
+		released(t, f)
+	})
+	t.Run("apply twice is the same", func(t *testing.T) {
+		f := open(t)
+		must(t, f.Apply(t.Context(), a))
+		first := inForce(t, f, a)
+		must(t, f.Apply(t.Context(), a))
+		if second := inForce(t, f, a); first.Digest != second.Digest {
+			t.Errorf("digest changed from %s to %s", first.Digest, second.Digest)
+		}
+	})
+	t.Run("apply replaces", func(t *testing.T) {
+		f := open(t)
+		must(t, f.Apply(t.Context(), a))
+		first := inForce(t, f, a)
+		must(t, f.Apply(t.Context(), b))
+		if second := inForce(t, f, b); first.Digest == second.Digest {
+			t.Error("two policies have the same digest")
+		}
+		o, err := f.Observe(t.Context(), &a)
+		must(t, err)
+		if o.Complete || len(o.Gaps) == 0 {
+			t.Errorf("the replaced policy still counts as in force: %+v", o)
+		}
+	})
+	t.Run("order and spelling of addresses do not matter", func(t *testing.T) {
+		f := open(t)
+		p := a
+		p.Mode = ""
+		p.Collectors = []netip.AddrPort{a.Collectors[1], a.Collectors[0], a.Collectors[1],
+			netip.AddrPortFrom(netip.AddrFrom16(a.Collectors[0].Addr().As16()), a.Collectors[0].Port())}
+		must(t, f.Apply(t.Context(), p))
+		inForce(t, f, a)
+	})
+	t.Run("policy without collectors", func(t *testing.T) {
+		f := open(t)
+		must(t, f.Apply(t.Context(), none))
+		inForce(t, f, none)
+	})
+	t.Run("what is in force is not released", func(t *testing.T) {
+		f := open(t)
+		must(t, f.Apply(t.Context(), a))
+		o, err := f.Observe(t.Context(), nil)
+		must(t, err)
+		if !o.Present || o.Complete || len(o.Gaps) == 0 || len(o.Tables) == 0 {
+			t.Errorf("leftover is not seen: %+v", o)
+		}
+	})
+	t.Run("nothing in force is not isolated", func(t *testing.T) {
+		f := open(t)
+		o, err := f.Observe(t.Context(), &a)
+		must(t, err)
+		if o.Present || o.Complete || len(o.Gaps) == 0 {
+			t.Errorf("isolation is seen where there is none: %+v", o)
+		}
+	})
+	t.Run("ended context", func(t *testing.T) {
+		f := open(t)
+		ctx, stop := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+		defer stop()
+		if err := f.Apply(ctx, a); err == nil {
+			t.Error("apply: no error")
+		}
+		if _, err := f.Observe(ctx, &a); err == nil {
+			t.Error("observe: no error")
+		}
+		if err := f.Restore(ctx); err == nil {
+			t.Error("restore: no error")
+		}
+		released(t, f)
+	})
+}
+
+func inForce(t *testing.T, f isolate.Firewall, p isolate.Policy) isolate.Observation {
+	t.Helper()
+	start := time.Now()
+	o, err := f.Observe(t.Context(), &p)
+	must(t, err)
+	if !o.Present || !o.Complete || len(o.Gaps) != 0 {
+		t.Fatalf("policy is not in force: %+v", o)
+	}
+	if o.Digest == "" || o.Digest != o.Expected {
+		t.Fatalf("digest %q, expected %q", o.Digest, o.Expected)
+	}
+	if o.MeasuredAt.Before(start.Round(0)) || o.MeasuredAt.After(time.Now()) {
+		t.Fatalf("measured at %v, not within the call", o.MeasuredAt)
+	}
+	return o
+}
+
+func released(t *testing.T, f isolate.Firewall) {
+	t.Helper()
+	o, err := f.Observe(t.Context(), nil)
+	must(t, err)
+	if o.Present || !o.Complete || len(o.Gaps) != 0 || len(o.Tables) != 0 {
+		t.Fatalf("something is in force: %+v", o)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,275 @@
+package isolate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Config is what a Manager is built from.
+type Config struct {
+	// Firewall cuts the network.
+	Firewall Firewall
+	// Store keeps the last order.
+	Store Store
+	// Before runs before the network is cut: the flash capture. Its failure or slowness
+	// never keeps the network open. Optional.
+	Before func(context.Context) error
+	// BeforeLimit is how long Before may take; it is abandoned then. Default 10 s.
+	BeforeLimit time.Duration
+	// WayHome makes a new connection to the collector, to show that the way through the
+	// rules is open. Optional.
+	WayHome func(context.Context) error
+	// WayHomeLimit is how long WayHome may take. Default 10 s.
+	WayHomeLimit time.Duration
+	// Collectors returns the addresses of the collector that the agent knows by itself,
+	// kept open when the record of an ordered isolation is lost. Optional: without it
+	// such an endpoint is closed entirely.
+	Collectors func() []netip.AddrPort
+	// FirewallLimit is how long changing and how long reading the firewall may take.
+	// Default 10 s.
+	FirewallLimit time.Duration
+	// Log takes what nobody is there to be told. Default: nowhere.
+	Log *slog.Logger
+}
+
+// Request is an order to isolate or to release.
+type Request struct {
+	// CommandID names the order in the record, "cmd_…". Carrying out the same command
+	// again only measures again what is in force, and puts it right.
+	CommandID string
+	// Policy is what stays allowed; only Isolate reads it.
+	Policy Policy
+	// IsolateFirst leaves out Before.
+	IsolateFirst bool
+}
+
+// Manager is the state machine of isolation: it carries out orders one at a time,
+// keeps the last one across restarts and measures what is in force. What is ordered
+// and what is measured are two things here; no method says Isolated because Apply
+// returned nil. It is safe for concurrent use.
+type Manager struct {
+	cfg  Config
+	op   chan struct{} // held by the one order that is being carried out
+	load sync.Mutex    // held while the store is used
+	// A call that is stuck keeps its gate shut.
+	change, read, before, home gate
+
+	mu        sync.Mutex
+	gen       int // counts every change of the fields below
+	loaded    bool
+	persisted bool
+	rec       Record
+	phase     State // Isolating or Releasing while an order is being carried out
+	lastHome  *WayHome
+}
+
+// NewManager returns a Manager. It touches nothing before the first call of a method;
+// the agent calls Resume at its start.
+func NewManager(c Config) (*Manager, error) {
+	if c.Firewall == nil || c.Store == nil {
+		return nil, errors.New("build isolation manager: Firewall and Store are needed")
+	}
+	c.BeforeLimit = cmp.Or(c.BeforeLimit, 10*time.Second)
+	c.WayHomeLimit = cmp.Or(c.WayHomeLimit, 10*time.Second)
+	c.FirewallLimit = cmp.Or(c.FirewallLimit, 10*time.Second)
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Manager{
+		cfg: c, op: make(chan struct{}, 1),
+		change: newGate(), read: newGate(), before: newGate(), home: newGate(),
+	}, nil
+}
+
+// Isolate cuts the network: Before, record, apply, read back, way home, in this order.
+// Once the order is recorded it is carried out even if ctx ends. The error is nil only
+// if the kernel was seen to enforce the policy; whether the way home is open, the
+// order is on disk and Before went well stands in the Status. The network stays cut
+// when the way home is closed.
+//
+// The error wraps ErrNoCollector, ErrNeedsRoot or errors.ErrUnsupported, and then
+// nothing was done, or ErrNotInForce, and then Reconcile goes on trying.
+func (m *Manager) Isolate(ctx context.Context, r Request) (Status, error) {
+	p := r.Policy.Clean()
+	if len(p.Collectors) == 0 {
+		return m.refuse(ctx, "isolate", ErrNoCollector)
+	}
+	end, err := m.begin(ctx, Isolating)
+	if err != nil {
+		return m.refuse(ctx, "isolate", err)
+	}
+	defer end()
+	// A record that cannot be loaded is no reason to stay connected: it is replaced.
+	_ = m.ensureLoaded(ctx)
+	was := m.record()
+	seen := m.measure(ctx, capableLimit)
+	if !seen.Capable {
+		return seen, fmt.Errorf("isolate: %w", reasonError(seen.Reason))
+	}
+	done := r.CommandID != "" && was.CommandID == r.CommandID && was.Policy.Equal(p) &&
+		seen.Observed == Isolated && seen.Persisted
+	before := BeforeOutcome("")
+	if was.Desired != Isolated {
+		before = m.runBefore(ctx, r.IsolateFirst)
+	}
+	// From here on a caller that goes away does not leave the network half cut.
+	ctx = context.WithoutCancel(ctx)
+	var applied error
+	if !done {
+		rec := Record{Desired: Isolated, CommandID: r.CommandID, OrderedAt: time.Now().UTC(), Policy: p}
+		if err := m.save(rec); err != nil {
+			// A full disk is no reason to stay connected.
+			m.cfg.Log.ErrorContext(ctx, "isolation is not on disk", slog.Any("error", err))
+		}
+		applied = m.apply(ctx, p)
+	}
+	st := m.finish(ctx, applied)
+	st.Before = before
+	return st, m.verdict("isolate", st, applied)
+}
+
+// Release gives the network back. The record is written first: if that fails the
+// network stays cut. The error is nil only if the kernel was seen to enforce nothing
+// of ours; if it wraps ErrNotInForce, Reconcile goes on trying.
+func (m *Manager) Release(ctx context.Context, r Request) (Status, error) {
+	end, err := m.begin(ctx, Releasing)
+	if err != nil {
+		return m.refuse(ctx, "release", err)
+	}
+	defer end()
+	ctx = context.WithoutCancel(ctx)
+	_ = m.ensureLoaded(ctx) // the order replaces what cannot be loaded
+	if seen := m.measure(ctx, capableLimit); !seen.Capable {
+		return seen, fmt.Errorf("release: %w", reasonError(seen.Reason))
+	}
+	rec := Record{Desired: Released, CommandID: r.CommandID, OrderedAt: time.Now().UTC(), Policy: m.record().Policy}
+	if err := m.save(rec); err != nil {
+		return m.measure(ctx, m.cfg.FirewallLimit), fmt.Errorf("release: %w", err)
+	}
+	restored := m.restore(ctx)
+	st := m.finish(ctx, restored)
+	return st, m.verdict("release", st, restored)
+}
+
+// Resume puts the recorded order in force again; the agent calls it at its start. An
+// endpoint whose record is lost stays closed.
+func (m *Manager) Resume(ctx context.Context) (Status, error) {
+	return m.reconcile(ctx, "resume isolation")
+}
+
+// Reconcile measures and, where something else is in force than ordered, puts it
+// right. What it found changed stands in Status.Drift. The agent calls it every few
+// seconds and whenever something in the network changed.
+func (m *Manager) Reconcile(ctx context.Context) (Status, error) {
+	return m.reconcile(ctx, "reconcile isolation")
+}
+
+func (m *Manager) reconcile(ctx context.Context, what string) (Status, error) {
+	end, err := m.begin(ctx, "")
+	if err != nil {
+		return m.refuse(ctx, what, err)
+	}
+	defer end()
+	if err := m.ensureLoaded(ctx); err != nil {
+		return m.refuse(ctx, what, err)
+	}
+	st := m.measure(ctx, m.cfg.FirewallLimit)
+	if !st.Capable {
+		if st.Desired == Released {
+			return st, nil // nothing to do, and nobody asked for more
+		}
+		return st, fmt.Errorf("%s: %w", what, reasonError(st.Reason))
+	}
+	rec := m.record()
+	if !st.Persisted {
+		if err := m.save(rec); err == nil {
+			st.Persisted = true
+		}
+	}
+	if st.matches() {
+		if h := st.WayHome; rec.Desired == Isolated && (h == nil || !h.OK) {
+			m.tryWayHome(ctx)
+			st.WayHome = m.wayHome()
+		}
+		return st, nil
+	}
+	drift := append([]string{st.Detail}, st.Observation.Gaps...)
+	if len(st.Observation.Gaps) > 0 {
+		drift = drift[1:]
+	}
+	ctx = context.WithoutCancel(ctx)
+	var did error
+	if rec.Desired == Isolated {
+		did = m.apply(ctx, rec.Policy)
+	} else {
+		did = m.restore(ctx)
+	}
+	st = m.finish(ctx, did)
+	st.Drift = drift
+	return st, m.verdict(what, st, did)
+}
+
+// Status measures now. While an order is being carried out it says so.
+func (m *Manager) Status(ctx context.Context) Status {
+	if err := m.ensureLoaded(ctx); err != nil {
+		return Status{Desired: Unknown, Observed: Unknown, Reason: Unmeasured, Detail: err.Error(), Capable: true}
+	}
+	for try := 1; ; try++ {
+		before, _ := m.moment()
+		st := m.measure(ctx, m.cfg.FirewallLimit)
+		after, phase := m.moment()
+		switch {
+		case !st.Capable:
+			return st
+		case before != after && try < 3:
+			continue // an order began or ended while the kernel was read
+		case before != after && phase == "":
+			st.Observed, st.Reason, st.Detail = Unknown, Unmeasured, "orders were carried out meanwhile"
+		case phase != "":
+			st.Observed, st.Reason, st.Detail = phase, "", ""
+		}
+		return st
+	}
+}
+
+// finish reads back what an order has led to, and probes the way home.
+func (m *Manager) finish(ctx context.Context, did error) Status {
+	st := m.measure(ctx, m.cfg.FirewallLimit)
+	if st.Observed == Isolated {
+		m.tryWayHome(ctx)
+		st.WayHome = m.wayHome()
+	}
+	if did != nil && !st.matches() {
+		st.Detail = did.Error() + "; " + st.Detail
+	}
+	return st
+}
+
+func (m *Manager) verdict(what string, st Status, did error) error {
+	if st.matches() {
+		return nil // what was measured counts, not what a call returned
+	}
+	return errors.Join(fmt.Errorf("%s: %w: %s", what, ErrNotInForce, st.Detail), did)
+}
+
+func (m *Manager) refuse(ctx context.Context, what string, err error) (Status, error) {
+	return m.Status(ctx), fmt.Errorf("%s: %w", what, err)
+}
+
+// capableLimit is how long the look before an order may take that tells whether this
+// process may touch the firewall at all. A firewall that cannot be read in that time
+// is cut all the same.
+const capableLimit = 2 * time.Second
+
+func reasonError(r Reason) error {
+	if r == NeedsRoot {
+		return ErrNeedsRoot
+	}
+	return errors.ErrUnsupported
+}

@@ -1,0 +1,191 @@
+package isolate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// begin waits until no other order is being carried out.
+func (m *Manager) begin(ctx context.Context, phase State) (end func(), err error) {
+	select {
+	case m.op <- struct{}{}:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for another order: %w", ctx.Err())
+	}
+	m.setPhase(phase)
+	return func() {
+		m.setPhase("")
+		<-m.op
+	}, nil
+}
+
+// ensureLoaded loads the record once. It fails when neither disk nor kernel can tell
+// whether isolation was ordered: taking that for "no" could open the endpoint.
+func (m *Manager) ensureLoaded(ctx context.Context) error {
+	m.load.Lock()
+	defer m.load.Unlock()
+	m.mu.Lock()
+	loaded := m.loaded
+	m.mu.Unlock()
+	if loaded {
+		return nil
+	}
+	rec, err := m.cfg.Store.Load()
+	lost := errors.Is(err, ErrRecordLost)
+	if err != nil && !lost {
+		// No file says that isolation was ordered. The kernel may: rules of ours are there
+		// because somebody ordered them.
+		o, oerr := m.observe(ctx, nil, capableLimit)
+		if oerr != nil && !errors.Is(oerr, ErrNeedsRoot) && !errors.Is(oerr, errors.ErrUnsupported) {
+			return fmt.Errorf("learn whether isolation was ordered: %w", oerr)
+		}
+		lost = oerr == nil && o.Present
+	}
+	persisted := err == nil || errors.Is(err, ErrNoRecord) && !lost
+	switch {
+	case lost:
+		m.cfg.Log.ErrorContext(ctx, "isolation record is lost, endpoint stays closed", slog.Any("error", err))
+		rec = Record{Desired: Isolated, OrderedAt: time.Now().UTC(), Lost: true}
+		if m.cfg.Collectors != nil {
+			rec.Policy.Collectors = m.cfg.Collectors()
+		}
+		rec.Policy = rec.Policy.Clean()
+	case err != nil:
+		rec = Record{Desired: Released}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.loaded { // no order was given meanwhile
+		m.rec, m.persisted, m.loaded = rec, persisted, true
+		m.gen++
+	}
+	return nil
+}
+
+func (m *Manager) record() Record {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.rec
+}
+
+func (m *Manager) wayHome() *WayHome {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.lastHome
+}
+
+func (m *Manager) setPhase(s State) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.phase = s
+	m.gen++
+}
+
+// save records an order, on disk and here. When the disk fails, an order to isolate
+// counts all the same; an order to release does not.
+func (m *Manager) save(r Record) error {
+	m.load.Lock() // the store is for one caller at a time
+	err := m.cfg.Store.Save(r)
+	m.load.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err != nil && r.Desired == Released {
+		m.persisted = false // either order may be on disk now: write the old one again
+		m.gen++
+		return err
+	}
+	if r.CommandID != m.rec.CommandID || r.Desired != m.rec.Desired {
+		m.lastHome = nil
+	}
+	m.rec, m.persisted, m.loaded = r, err == nil, true
+	m.gen++
+	return err
+}
+
+func (m *Manager) apply(ctx context.Context, p Policy) error {
+	return m.change.run(ctx, m.cfg.FirewallLimit, func(ctx context.Context) error {
+		return m.cfg.Firewall.Apply(ctx, p)
+	})
+}
+
+func (m *Manager) restore(ctx context.Context) error {
+	return m.change.run(ctx, m.cfg.FirewallLimit, m.cfg.Firewall.Restore)
+}
+
+func (m *Manager) observe(ctx context.Context, p *Policy, limit time.Duration) (Observation, error) {
+	var o Observation
+	out := make(chan Observation, 1) // an abandoned call must not write to o
+	err := m.read.run(ctx, limit, func(ctx context.Context) error {
+		o, err := m.cfg.Firewall.Observe(ctx, p)
+		out <- o
+		return err
+	})
+	if err == nil {
+		o = <-out
+	}
+	return o, err
+}
+
+// measure reads back what is in force. It knows no memory of an earlier measurement.
+func (m *Manager) measure(ctx context.Context, limit time.Duration) Status {
+	m.mu.Lock()
+	rec, persisted, home := m.rec, m.persisted, m.lastHome
+	m.mu.Unlock()
+	var want *Policy
+	if rec.Desired == Isolated {
+		want = &rec.Policy
+	}
+	o, err := m.observe(ctx, want, limit)
+	st := Status{
+		Desired: cmp.Or(rec.Desired, Released), CommandID: rec.CommandID, OrderedAt: rec.OrderedAt, Policy: rec.Policy,
+		Persisted: persisted, RecordLost: rec.Lost, WayHome: home, Observation: o,
+	}
+	st.Observed, st.Reason, st.Detail = judge(st.Desired, o, err)
+	st.Capable = st.Reason != NeedsRoot && st.Reason != NotSupported
+	return st
+}
+
+// moment names the present moment in the manager's life and says what is going on.
+func (m *Manager) moment() (gen int, phase State) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.gen, m.phase
+}
+
+func (m *Manager) runBefore(ctx context.Context, skip bool) BeforeOutcome {
+	switch {
+	case m.cfg.Before == nil:
+		return ""
+	case skip:
+		return BeforeSkipped
+	}
+	err := m.before.run(ctx, m.cfg.BeforeLimit, m.cfg.Before)
+	switch {
+	case err == nil:
+		return BeforeDone
+	case errors.Is(err, context.DeadlineExceeded):
+		m.cfg.Log.WarnContext(ctx, "work before isolation took too long", slog.Any("error", err))
+		return BeforeTimedOut
+	default:
+		m.cfg.Log.WarnContext(ctx, "work before isolation failed", slog.Any("error", err))
+		return BeforeFailed
+	}
+}
+
+func (m *Manager) tryWayHome(ctx context.Context) {
+	if m.cfg.WayHome == nil {
+		return
+	}
+	err := m.home.run(ctx, m.cfg.WayHomeLimit, m.cfg.WayHome)
+	w := &WayHome{OK: err == nil, At: time.Now().UTC()}
+	if err != nil {
+		w.Detail = err.Error()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lastHome = w
+}
