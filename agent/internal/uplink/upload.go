@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -62,6 +63,9 @@ func (up *uploader) work(ctx context.Context, want spool.State) {
 		acquisitionID, next := up.pick(want)
 		if acquisitionID != "" {
 			err := up.upload(ctx, acquisitionID)
+			if errors.Is(err, errGivenUp) {
+				err = up.upload(ctx, acquisitionID)
+			}
 			up.put(acquisitionID, err)
 			if err != nil && ctx.Err() == nil {
 				up.u.cfg.Log.WarnContext(ctx, "evidence not handed over yet", slog.String("acquisition", acquisitionID), slog.Any("error", err))
@@ -235,6 +239,10 @@ type sentPart struct {
 // errDropped ends the upload of an acquisition that has gone from the spool.
 var errDropped = errors.New("the acquisition is not in the spool any more")
 
+// errGivenUp ends an upload in the middle of a part that will not be in the manifest;
+// the next attempt leaves it out.
+var errGivenUp = errors.New("a part was given up")
+
 // run sends everything up to the seal. io.EOF means that the collector has answered.
 func (s *sender) run(ctx context.Context, acquisitionID string) error {
 	s.buf = make([]byte, chunkSize)
@@ -259,6 +267,12 @@ func (s *sender) run(ctx context.Context, acquisitionID string) error {
 			}
 			moved = moved || m
 		}
+		if s.open != "" && !slices.ContainsFunc(parts, func(p spool.PartInfo) bool { return p.Name == s.open }) {
+			return errGivenUp
+		}
+		if moved {
+			continue // until nothing is new: only then everything was sent
+		}
 		if sealed {
 			cert, err := leaf(seal.CertPEM)
 			if err != nil {
@@ -267,9 +281,6 @@ func (s *sender) run(ctx context.Context, acquisitionID string) error {
 			return s.send(&agentv1.UploadRequest{Step: &agentv1.UploadRequest_Seal{Seal: &agentv1.Seal{
 				Manifest: seal.Manifest, Signature: seal.Signature, Certificate: cert,
 			}}})
-		}
-		if moved {
-			continue
 		}
 		if s.r.Info().State == spool.Interrupted {
 			return errDropped // its writer gave up; when it is sealed after all, it comes again
@@ -291,11 +302,15 @@ func (s *sender) part(p spool.PartInfo) (moved bool, err error) {
 		h = &sentPart{}
 		s.have[p.Name] = h
 	}
-	if h.ended || !p.Complete && h.size >= p.Size {
+	// A part is ended before the next begins; until then the others wait.
+	if h.ended || s.open != "" && s.open != p.Name {
 		return false, nil
 	}
 	if h.size > p.Size {
-		return false, fmt.Errorf("collector has %d bytes of %s, here are %d", h.size, p.Name, p.Size)
+		h.size, s.open = 0, "" // bytes that did not survive a crash here; begin anew
+	}
+	if !p.Complete && h.size >= p.Size {
+		return false, nil
 	}
 	if s.open != p.Name {
 		if err := s.send(&agentv1.UploadRequest{Step: &agentv1.UploadRequest_PartBegin{PartBegin: &agentv1.PartBegin{Name: p.Name, Offset: uint64(h.size)}}}); err != nil {
@@ -306,7 +321,7 @@ func (s *sender) part(p spool.PartInfo) (moved bool, err error) {
 	for h.size < p.Size {
 		n, err := s.r.ReadAt(p.Name, s.buf[:min(int64(len(s.buf)), p.Size-h.size)], h.size)
 		if errors.Is(err, spool.ErrGone) {
-			return false, nil // it will not be in the manifest
+			return false, errGivenUp
 		}
 		if n == 0 {
 			if err == nil || errors.Is(err, io.EOF) {

@@ -174,3 +174,13 @@ func toCode(c evidence.Code) agentv1.RefusalCode {
 	}
 	return agentv1.RefusalCode_REFUSAL_CODE_UNSPECIFIED
 }
+
+// Intake makes the evidence intake into Uploads.
+func Intake(i *evidence.Intake) Uploads { return intake{i} }
+
+type intake struct{ *evidence.Intake }
+
+// Begin hides which kind of upload the intake makes.
+func (i intake) Begin(ctx context.Context, endpointID, acquisitionID string) (Upload, error) {
+	return i.Intake.Begin(ctx, endpointID, acquisitionID)
+}
