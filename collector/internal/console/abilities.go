@@ -1,0 +1,25 @@
+package console
+
+import (
+	"slices"
+
+	"hozen/collector/internal/operator"
+)
+
+// abilities are what a page offers to somebody. They only keep buttons away from
+// people whom the acts would refuse; the acts decide.
+type abilities struct {
+	Order, Open, Note, Run, Enrol, Ledger, People bool
+}
+
+func abilitiesOf(r operator.Role) abilities {
+	is := func(roles ...operator.Role) bool { return slices.Contains(roles, r) }
+	staff := is(operator.Owner, operator.Responsible, operator.Handler)
+	return abilities{
+		Order: staff, Run: staff, Enrol: staff,
+		Open:   staff || is(operator.Vendor),
+		Note:   staff || is(operator.Vendor),
+		Ledger: staff || is(operator.Auditor),
+		People: is(operator.Owner, operator.Responsible),
+	}
+}

@@ -1,0 +1,123 @@
+package console
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+
+	"hozen/collector/internal/act"
+	"hozen/collector/internal/console/records"
+	"hozen/internal/buildinfo"
+	"hozen/internal/i18n"
+)
+
+// Config is what the console needs.
+type Config struct {
+	// Acts is the door to everything that is shown and done. Required.
+	Acts *act.Acts
+	// Sessions keeps who is signed in. Required; [operator.SessionStore] survives a
+	// restart of the collector.
+	Sessions scs.Store
+	// Log gets one line per request that failed on our side, never contents of
+	// evidence. Optional; default discards.
+	Log *slog.Logger
+	// Version is shown in the footer and on the page about the product.
+	Version buildinfo.Info
+	// Secure says that browsers reach the console by https: cookies are then never
+	// sent without. Leave it false on loopback only.
+	Secure bool
+	// Now is the clock that ages are counted with. Optional; default time.Now.
+	Now func() time.Time
+}
+
+// Limits of the console as a whole.
+const (
+	maxBody       = 64 << 10         // bytes of a form
+	pageTime      = 30 * time.Second // to make a page
+	sessionLife   = 12 * time.Hour   // from sign-in
+	sessionIdle   = 2 * time.Hour    // without a page asked for by a person
+	cacheBytes    = 96 << 20         // of decoded evidence
+	viewRemembers = 15 * time.Minute // within which turning pages is one viewing in the ledger
+)
+
+// New returns the handler of the whole console. An error means that the build is
+// broken (a template or text is missing) or that cfg is incomplete.
+func New(cfg Config) (http.Handler, error) {
+	if cfg.Acts == nil {
+		return nil, errors.New("make console: Acts is required")
+	}
+	a := cfg.Acts
+	return newServer(cfg, ports{people: a, endpoints: a, enrolment: a, orders: a, incidents: a, evidence: a, ledger: a, live: a.Hub()})
+}
+
+// server is the console at work. Nothing in it changes after newServer but what the
+// named parts guard themselves.
+type server struct {
+	ports
+	log      *slog.Logger
+	version  buildinfo.Info
+	now      func() time.Time
+	secure   bool
+	texts    i18n.Catalogue
+	pages    *pages
+	assets   *assets
+	sessions *scs.SessionManager
+	minted   *once
+	viewed   *recent
+	streams  *streams
+	records  *records.Cache
+}
+
+func newServer(cfg Config, p ports) (http.Handler, error) {
+	if cfg.Sessions == nil {
+		return nil, errors.New("make console: Sessions is required")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &server{
+		ports: p, log: cfg.Log, version: cfg.Version, now: cfg.Now, secure: cfg.Secure,
+		minted: newOnce(), viewed: newRecent(viewRemembers), streams: newStreams(),
+		records: records.NewCache(cacheBytes, records.DefaultLimits()),
+	}
+	var err error
+	if s.texts, err = i18n.Load(sub("translations")); err != nil {
+		return nil, fmt.Errorf("make console: %w", err)
+	}
+	if s.assets, err = loadAssets(sub("static")); err != nil {
+		return nil, fmt.Errorf("make console: %w", err)
+	}
+	if s.pages, err = loadPages(sub("templates"), s.texts, s.assets); err != nil {
+		return nil, fmt.Errorf("make console: %w", err)
+	}
+	s.sessions = s.newSessions(cfg.Sessions)
+	return s.routes(), nil
+}
+
+// sub returns a folder of the embedded files; the folders exist by construction.
+func sub(dir string) fs.FS {
+	f, err := fs.Sub(files, dir)
+	if err != nil {
+		panic(err)
+	}
+	return f
+}
+
+// Harden sets the limits of s that keep slow and greedy clients from holding the
+// console: everything but the handler and the address. Live streams and downloads
+// extend the time for writing by themselves.
+func Harden(s *http.Server) {
+	s.ReadHeaderTimeout = 10 * time.Second
+	s.ReadTimeout = 30 * time.Second
+	s.WriteTimeout = 60 * time.Second
+	s.IdleTimeout = 2 * time.Minute
+	s.MaxHeaderBytes = 32 << 10
+}

@@ -1,0 +1,75 @@
+package console
+
+import (
+	"errors"
+
+	"hozen/collector/internal/act"
+	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/enroll"
+	"hozen/collector/internal/incident"
+)
+
+type dashboardView struct {
+	Endpoints []endpointView
+	Requests  []enroll.Request
+	Incidents []incident.Incident // open ones
+	Online    int
+	Isolated  int
+	Unknown   int
+	Active    int // endpoints that are not revoked
+}
+
+// dashboard is the first page: what waits for a person, then every endpoint.
+func (s *server) dashboard(v *visit) error {
+	all, err := s.endpoints.Endpoints(v.ctx(), v.actor)
+	if err != nil {
+		return err
+	}
+	requests, err := s.waiting(v)
+	if err != nil {
+		return err
+	}
+	incidents, err := s.incidents.Incidents(v.ctx(), v.actor)
+	if err != nil {
+		return err
+	}
+	view := dashboardView{Endpoints: viewEndpoints(all, v.now), Requests: requests, Incidents: openOnes(incidents)}
+	for _, e := range view.Endpoints {
+		if e.Presence == "revoked" {
+			continue
+		}
+		view.Active++
+		if e.Online {
+			view.Online++
+		}
+		switch endpoint.State(e.Isolation.State) {
+		case endpoint.Isolated:
+			view.Isolated++
+		case endpoint.Unknown:
+			view.Unknown++
+		}
+	}
+	p := s.page(v, "dashboard", v.text.Text("title.dashboard"))
+	p.Live, p.Refresh = "all=1", 30
+	return s.showStatus(v, 200, p, view)
+}
+
+// waiting returns the enrolments that wait for approval; roles that may not see them
+// have none.
+func (s *server) waiting(v *visit) ([]enroll.Request, error) {
+	requests, err := s.enrolment.EnrollmentRequests(v.ctx(), v.actor)
+	if errors.Is(err, act.ErrForbidden) {
+		return nil, nil
+	}
+	return requests, err
+}
+
+func openOnes(all []incident.Incident) []incident.Incident {
+	var open []incident.Incident
+	for _, i := range all {
+		if i.ClosedAt.IsZero() {
+			open = append(open, i)
+		}
+	}
+	return open
+}

@@ -1,0 +1,119 @@
+package console
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"hozen/collector/internal/endpoint"
+)
+
+// endpointView is an endpoint as the pages show it.
+type endpointView struct {
+	endpoint.Endpoint
+	Name      string
+	Presence  string // online, offline, never, revoked
+	Isolation isolationView
+}
+
+// isolationView is an isolation as it may be shown: only what was measured, and only
+// while the measurement is fresh. Everything else is unknown, and unknown never looks
+// like a good state.
+type isolationView struct {
+	State    string // key of the word: released, isolating, isolated, releasing, failed, unknown
+	Why      string // key of the reason when unknown: never, stale, unclear, revoked
+	Last     string // of an unknown: the state that was measured last, or empty
+	Measured endpoint.IsolationStatus
+	Notes    []string // keys of what else to know: incapable, no_way_home, not_as_ordered
+}
+
+func viewIsolation(e endpoint.Endpoint, now time.Time) isolationView {
+	m := e.Isolation
+	v := isolationView{State: string(endpoint.Unknown), Measured: m}
+	switch {
+	case !e.RevokedAt.IsZero():
+		v.Why = "revoked"
+		return v
+	case m.ReceivedAt.IsZero():
+		v.Why = "never"
+		return v
+	case now.Sub(m.ReceivedAt) > endpoint.StaleAfter:
+		v.Why, v.Last = "stale", known(m.Observed)
+		return v
+	}
+	switch m.Observed {
+	case endpoint.Released, endpoint.Isolating, endpoint.Isolated, endpoint.Releasing, endpoint.Failed:
+		v.State = string(m.Observed)
+	default:
+		v.Why = "unclear"
+	}
+	if !m.Capable {
+		v.Notes = append(v.Notes, "incapable")
+	}
+	if m.Observed == endpoint.Isolated && !m.WayHome {
+		v.Notes = append(v.Notes, "no_way_home")
+	}
+	settled := m.Observed == endpoint.Isolated || m.Observed == endpoint.Released
+	if settled && (m.Desired == endpoint.Isolated || m.Desired == endpoint.Released) && m.Desired != m.Observed {
+		v.Notes = append(v.Notes, "not_as_ordered")
+	}
+	return v
+}
+
+// known returns the state when it is one, else nothing.
+func known(s endpoint.State) string {
+	switch s {
+	case endpoint.Released, endpoint.Isolating, endpoint.Isolated, endpoint.Releasing, endpoint.Failed:
+		return string(s)
+	}
+	return ""
+}
+
+func viewEndpoint(e endpoint.Endpoint, now time.Time) endpointView {
+	v := endpointView{Endpoint: e, Name: cmp.Or(e.Label, e.Hostname, e.ID), Isolation: viewIsolation(e, now)}
+	switch {
+	case !e.RevokedAt.IsZero():
+		v.Presence = "revoked"
+	case e.Online:
+		v.Presence = "online"
+	case e.LastSeenAt.IsZero():
+		v.Presence = "never"
+	default:
+		v.Presence = "offline"
+	}
+	return v
+}
+
+// ClockOff reports whether the endpoint's clock is so far off that it matters when
+// its times are read beside others.
+func (v endpointView) ClockOff() bool { return v.ClockOffset.Abs() >= 2*time.Second }
+
+// viewEndpoints sorts what needs eyes to the top: failed, isolated and in between
+// first, then by name; revoked ones last.
+func viewEndpoints(all []endpoint.Endpoint, now time.Time) []endpointView {
+	views := make([]endpointView, len(all))
+	for i, e := range all {
+		views[i] = viewEndpoint(e, now)
+	}
+	rank := func(v endpointView) int {
+		if v.Presence == "revoked" {
+			return 9
+		}
+		switch endpoint.State(v.Isolation.State) {
+		case endpoint.Failed:
+			return 0
+		case endpoint.Isolating, endpoint.Releasing:
+			return 1
+		case endpoint.Isolated:
+			return 2
+		}
+		if v.Isolation.Last == string(endpoint.Isolated) {
+			return 3
+		}
+		return 4
+	}
+	slices.SortStableFunc(views, func(a, b endpointView) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+	return views
+}

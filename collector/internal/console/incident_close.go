@@ -1,0 +1,60 @@
+package console
+
+import (
+	"net/http"
+
+	"hozen/collector/internal/act"
+	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/incident"
+)
+
+type incidentCloseView struct {
+	Incident incident.Incident
+	Isolated []endpointView // still cut off; closing does not release them
+	Form     form
+}
+
+func (s *server) incidentCloseForm(v *visit) error {
+	return s.showIncidentClose(v, form{}, http.StatusOK)
+}
+
+func (s *server) showIncidentClose(v *visit, f form, status int) error {
+	if !abilitiesOf(v.operator.Role).Run {
+		return act.ErrForbidden
+	}
+	i, err := s.incidents.Incident(v.ctx(), v.actor, v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	view := incidentCloseView{Incident: i, Form: f}
+	for _, id := range i.EndpointIDs {
+		e, err := s.endpoints.Endpoint(v.ctx(), v.actor, id)
+		if err != nil {
+			return err
+		}
+		if e.RevokedAt.IsZero() && (e.Isolation.Desired == endpoint.Isolated || e.Isolation.Observed == endpoint.Isolated) {
+			view.Isolated = append(view.Isolated, viewEndpoint(e, v.now))
+		}
+	}
+	p := s.page(v, "incident_close", v.text.Text("title.incident_close"))
+	p.Here = "/incidents/" + i.ID + "/close"
+	return s.showStatus(v, status, p, view)
+}
+
+func (s *server) incidentClose(v *visit) error {
+	f, err := readForm(v, field{name: "reason", kind: manyLines, max: maxReason})
+	if err != nil {
+		return err
+	}
+	id := v.r.PathValue("id")
+	if f.ok() {
+		err := s.incidents.CloseIncident(v.ctx(), v.actor, id, f.Values["reason"])
+		if err == nil {
+			return s.done(v, "incident.closed", "/incidents/"+id)
+		}
+		if !f.refuse(v, err) {
+			return err
+		}
+	}
+	return s.showIncidentClose(v, f, http.StatusUnprocessableEntity)
+}

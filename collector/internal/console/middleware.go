@@ -1,0 +1,70 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+)
+
+// policy is the Content-Security-Policy of every page: nothing but our own files,
+// no inline script or style, no frames, no plug-ins, and scripts may make HTML only
+// through the one named policy of live.js.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'; " +
+	"require-trusted-types-for 'script'; trusted-types hozen"
+
+// headers sets what every answer has. HSTS is absent on purpose: with the collector's
+// own CA, a browser that does not know it yet would be locked out during an incident.
+func headers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "same-origin") // "no-referrer" would also blank Origin, which guards forms
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+		h.Set("Cache-Control", "no-store") // pages show personal data; assets say otherwise
+		next.ServeHTTP(w, r)
+	})
+}
+
+// recovered turns a panic into the page of an internal error, so that one bad request
+// never takes the console down.
+func (s *server) recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			s.log.ErrorContext(r.Context(), "request panicked", slog.String("path", r.URL.Path), slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
+			s.errorPage(s.newVisit(w, r), http.StatusInternalServerError, "internal", "")
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// timed gives a page its time. Live streams and downloads take as long as they take.
+func timed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), pageTime)
+		defer cancel()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// sameOrigin refuses forms that another site sent.
+func (s *server) sameOrigin(next http.Handler) http.Handler {
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.errorPage(s.newVisit(w, r), http.StatusForbidden, "cross_origin", "")
+	}))
+	return guard.Handler(next)
+}

@@ -1,0 +1,91 @@
+package console
+
+import (
+	"context"
+	"io"
+
+	"hozen/collector/internal/act"
+	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/enroll"
+	"hozen/collector/internal/evidence"
+	"hozen/collector/internal/incident"
+	"hozen/collector/internal/ledger"
+	"hozen/collector/internal/operator"
+)
+
+// ports are the acts as the pages use them, one interface per concern, so that each
+// page shows what it can touch.
+type ports struct {
+	people    people
+	endpoints endpoints
+	enrolment enrolment
+	orders    orders
+	incidents incidents
+	evidence  evidenceActs
+	ledger    ledgerActs
+	live      live
+}
+
+type people interface {
+	SignIn(ctx context.Context, name, password, remoteAddr string) (operator.Operator, error)
+	ChangePassword(ctx context.Context, a act.Actor, old, new string) error
+	OperatorByID(ctx context.Context, id string) (operator.Operator, error)
+	Operators(ctx context.Context, a act.Actor) ([]operator.Operator, error)
+}
+
+type endpoints interface {
+	Endpoints(ctx context.Context, a act.Actor) ([]endpoint.Endpoint, error)
+	Endpoint(ctx context.Context, a act.Actor, id string) (endpoint.Endpoint, error)
+	LabelEndpoint(ctx context.Context, a act.Actor, id, label string) error
+	EndpointAcquisitions(ctx context.Context, a act.Actor, endpointID string) ([]evidence.Acquisition, error)
+}
+
+type enrolment interface {
+	MintToken(ctx context.Context, a act.Actor, n act.NewToken) (act.MintedToken, error)
+	Tokens(ctx context.Context, a act.Actor) ([]enroll.Token, error)
+	RevokeToken(ctx context.Context, a act.Actor, tokenID string) error
+	requests
+}
+
+type requests interface {
+	EnrollmentRequests(ctx context.Context, a act.Actor) ([]enroll.Request, error)
+	ApproveEnrollment(ctx context.Context, a act.Actor, requestID string) error
+	RejectEnrollment(ctx context.Context, a act.Actor, requestID, reason string) error
+}
+
+type orders interface {
+	Acquire(ctx context.Context, a act.Actor, endpointID string, o act.Order) (dispatch.Command, error)
+	Isolate(ctx context.Context, a act.Actor, endpointID string, o act.Order) (dispatch.Command, error)
+	Release(ctx context.Context, a act.Actor, endpointID string, o act.Order) (dispatch.Command, error)
+	Commands(ctx context.Context, a act.Actor, f act.CommandFilter) ([]dispatch.Command, error)
+}
+
+type incidents interface {
+	Incidents(ctx context.Context, a act.Actor) ([]incident.Incident, error)
+	Incident(ctx context.Context, a act.Actor, idOrNumber string) (incident.Incident, error)
+	OpenIncident(ctx context.Context, a act.Actor, n act.NewIncident) (incident.Incident, error)
+	timeline
+}
+
+type timeline interface {
+	Timeline(ctx context.Context, a act.Actor, incidentID string) ([]incident.Entry, error)
+	AddNote(ctx context.Context, a act.Actor, incidentID, text string) error
+	CloseIncident(ctx context.Context, a act.Actor, incidentID, reason string) error
+}
+
+type evidenceActs interface {
+	Acquisitions(ctx context.Context, a act.Actor, incidentID string) ([]evidence.Acquisition, error)
+	Evidence(ctx context.Context, a act.Actor, incidentID string) ([]evidence.Item, error)
+	EvidenceItem(ctx context.Context, a act.Actor, idOrNumber string) (evidence.Item, error)
+	OpenEvidence(ctx context.Context, a act.Actor, evidenceID string, p act.Purpose) (evidence.Item, io.ReadCloser, error)
+	ManifestOf(ctx context.Context, a act.Actor, acquisitionID string) (manifest, sig []byte, err error)
+}
+
+type ledgerActs interface {
+	LedgerEntries(ctx context.Context, a act.Actor, f act.LedgerFilter) ([]ledger.Recorded, error)
+}
+
+type live interface {
+	Subscribe(organisationID string) (<-chan act.Event, func())
+}

@@ -1,0 +1,96 @@
+package console
+
+import (
+	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/evidence"
+)
+
+// progressView is how far a command has come, step by step.
+type progressView struct {
+	Command dispatch.Command
+	Steps   []step
+	Waiting bool // the endpoint is away; the command waits for it
+	Final   bool
+	Good    bool // done, and nothing left to say
+}
+
+// step is one line of the progress.
+type step struct {
+	Key   string // step.<key>
+	State string // done, active, waiting, failed, skipped, unknown
+}
+
+// viewProgress derives the steps from what is recorded: the command, what was
+// measured, and what evidence has arrived. A step that the records don't speak of is
+// never shown as done.
+func viewProgress(c dispatch.Command, e endpointView, acquisitions []evidence.Acquisition) progressView {
+	v := progressView{Command: c, Final: c.Status.Final(), Good: c.Status == dispatch.Done}
+	v.Waiting = c.Status == dispatch.Queued && e.Presence != "online"
+	accepted := !c.AcceptedAt.IsZero() || c.Status == dispatch.Accepted || c.Status == dispatch.Done || c.Status == dispatch.Failed
+	m := e.Measured()
+	ours := m.CommandID == c.ID && !m.ReceivedAt.IsZero()
+
+	captured := c.AcquisitionID != "" || ours && (m.Observed == endpoint.Isolated || m.Observed == endpoint.Isolating)
+	received := false
+	for _, a := range acquisitions {
+		if a.CommandID == c.ID || c.AcquisitionID != "" && a.ID == c.AcquisitionID {
+			captured, received = true, true
+		}
+	}
+	steps := []struct {
+		key     string
+		reached bool
+	}{{"ordered", true}, {"accepted", accepted}}
+	add := func(key string, reached bool) {
+		steps = append(steps, struct {
+			key     string
+			reached bool
+		}{key, reached})
+	}
+	done := c.Status == dispatch.Done
+	switch c.Verb {
+	case dispatch.Isolate:
+		isolated := done || ours && m.Observed == endpoint.Isolated
+		if c.IsolateFirst {
+			add("cut", isolated || ours && m.Observed == endpoint.Isolating)
+			add("read_back", isolated)
+			add("way_home", isolated && (!ours || m.WayHome))
+			add("captured", captured && (received || v.Final))
+		} else {
+			add("captured", captured)
+			add("cut", isolated || ours && m.Observed == endpoint.Isolating)
+			add("read_back", isolated)
+			add("way_home", isolated && (!ours || m.WayHome))
+		}
+		add("received", received)
+	case dispatch.Release:
+		released := done || ours && m.Observed == endpoint.Released
+		add("opened", released)
+		add("read_back_open", released)
+	default:
+		add("captured", captured)
+		add("received", received)
+	}
+	active := true
+	for _, s := range steps {
+		state := "waiting"
+		switch {
+		case s.reached:
+			state = "done"
+		case v.Final && s.key == "received" && v.Good:
+			state = "active" // the order is done, its evidence is still on its way
+		case v.Final && active && !v.Good:
+			state, active = "failed", false
+		case v.Final:
+			state = "unknown"
+		case active:
+			state, active = "active", false
+		}
+		v.Steps = append(v.Steps, step{s.key, state})
+	}
+	return v
+}
+
+// Measured is the isolation as it was last reported, fresh or not.
+func (v endpointView) Measured() endpoint.IsolationStatus { return v.Isolation.Measured }

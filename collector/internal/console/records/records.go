@@ -1,0 +1,210 @@
+// Package records reads the artifacts of evidence for showing: it unpacks, counts,
+// hashes again and decodes them line by line within limits, and keeps the last ones.
+// It knows nothing of HTML, of operators or of where the bytes are stored.
+package records
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+
+	"hozen/collector/internal/evidence"
+	"hozen/internal/artifact"
+	"hozen/internal/artifact/record"
+	"hozen/internal/digest"
+)
+
+// Limits bound what one artifact may cost. An endpoint wrote it, and the endpoint is
+// in the hands of an attacker.
+type Limits struct {
+	Plain int64 // unpacked bytes that are read; the rest is left out and said so
+	Lines int   // lines that are decoded
+	Line  int   // bytes of one line; a longer one is skipped and counted
+}
+
+// DefaultLimits fit a PC with 20,000 processes or 200,000 sockets.
+func DefaultLimits() Limits { return Limits{Plain: 128 << 20, Lines: 200_000, Line: 4 << 20} }
+
+// ErrScheme means that the artifact is packed in a way that this build cannot unpack.
+var ErrScheme = errors.New("unknown packing")
+
+// File is a decoded artifact. Exactly one of the slices is filled, by kind; it is
+// shared between readers and must not be changed.
+type File struct {
+	Processes []record.Process
+	Sockets   []record.Socket
+	OpenFiles []record.OpenFiles
+	Hashes    []record.ExeHash
+	Lines     [][]Field // of every other kind
+
+	Bad       int  // lines that are not what the schema says
+	Cut       bool // a limit was reached; there is more in the evidence
+	StoredOK  bool // the stored bytes have the digest that was recorded
+	PlainOK   bool // the unpacked bytes have the digest that was recorded
+	PlainSize int64
+}
+
+// Field is one member of a JSON object, in the order of the line. A value that is
+// not a string stands as its JSON.
+type Field struct {
+	Name, Value string
+}
+
+// Read decodes an artifact from its stored bytes. Damage is not an error: what could
+// be read is returned and the flags of File say what is wrong. An error means that
+// nothing can be shown.
+func Read(ctx context.Context, item evidence.Item, stored io.Reader, l Limits) (*File, error) {
+	f := &File{}
+	hashed := digest.NewWriter(io.Discard)
+	raw := io.TeeReader(stored, hashed)
+	unpacked, closeUnpacked, err := unpack(item.Name, raw)
+	if err != nil {
+		return nil, fmt.Errorf("read evidence %s: %w", item.ID, err)
+	}
+	defer closeUnpacked()
+
+	plain := digest.NewWriter(io.Discard)
+	lines := bufio.NewReaderSize(io.TeeReader(io.LimitReader(unpacked, l.Plain), plain), 64<<10)
+	damaged := f.lines(ctx, item.Kind, lines, l)
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("read evidence %s: %w", item.ID, ctx.Err())
+	}
+	f.PlainSize = plain.Size()
+	more, _ := io.ReadFull(unpacked, make([]byte, 1))
+	f.Cut = f.Cut || more > 0
+	f.PlainOK = damaged == nil && more == 0 && plain.Sum().String() == item.PlainSHA256
+	if _, err := io.Copy(io.Discard, raw); err == nil { // what the unpacker left, so that all stored bytes are hashed
+		f.StoredOK = hashed.Sum().String() == item.StoredSHA256
+	}
+	if damaged != nil {
+		f.Bad++
+	}
+	return f, nil
+}
+
+func unpack(name string, r io.Reader) (io.Reader, func(), error) {
+	switch {
+	case strings.HasSuffix(name, ".zst"):
+		// One goroutine and a bounded window: the collector may be a small machine.
+		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(32<<20), zstd.WithDecoderMaxMemory(64<<20))
+		if err != nil {
+			return nil, nil, err
+		}
+		return d, d.Close, nil
+	case strings.HasSuffix(name, ".jsonl"):
+		return r, func() {}, nil
+	}
+	return nil, nil, fmt.Errorf("%w: %.80q", ErrScheme, name)
+}
+
+// lines decodes line by line. The error is what ended the reading before the end.
+func (f *File) lines(ctx context.Context, kind artifact.Kind, r *bufio.Reader, l Limits) error {
+	var line []byte
+	tooLong := false
+	for n := 0; ; {
+		part, err := r.ReadSlice('\n')
+		if tooLong = tooLong || len(line)+len(part) > l.Line; !tooLong {
+			line = append(line, part...)
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if b := bytes.TrimSpace(line); tooLong || len(b) > 0 {
+			if n++; n > l.Lines {
+				f.Cut = true
+				_, err := io.Copy(io.Discard, r) // for the digests
+				return err
+			}
+			if tooLong || f.add(kind, b) != nil {
+				f.Bad++
+			}
+		}
+		line, tooLong = line[:0], false
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if n%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+func (f *File) add(kind artifact.Kind, line []byte) error {
+	switch kind {
+	case artifact.KindProcess:
+		return add(&f.Processes, line)
+	case artifact.KindNetConn:
+		return add(&f.Sockets, line)
+	case artifact.KindOpenFile:
+		return add(&f.OpenFiles, line)
+	case artifact.KindExeHash:
+		return add(&f.Hashes, line)
+	}
+	members, err := Fields(line)
+	if err != nil {
+		return err
+	}
+	f.Lines = append(f.Lines, members)
+	return nil
+}
+
+func add[T any](to *[]T, line []byte) error {
+	var v T
+	if err := json.Unmarshal(line, &v); err != nil {
+		return err
+	}
+	*to = append(*to, v)
+	return nil
+}
+
+// maxFields is how many members of an object are kept for showing.
+const maxFields = 256
+
+// Fields splits a line into its members in the order in which they stand.
+func Fields(line []byte) ([]Field, error) {
+	d := json.NewDecoder(bytes.NewReader(line))
+	if t, err := d.Token(); err != nil {
+		return nil, err
+	} else if t != json.Delim('{') {
+		return nil, errors.New("want an object")
+	}
+	var fields []Field
+	for d.More() {
+		t, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		name, _ := t.(string)
+		var raw json.RawMessage
+		if err := d.Decode(&raw); err != nil {
+			return nil, err
+		}
+		value := string(raw)
+		if raw[0] == '"' {
+			if err := json.Unmarshal(raw, &value); err != nil {
+				return nil, err
+			}
+		}
+		if len(fields) < maxFields {
+			fields = append(fields, Field{name, value})
+		}
+	}
+	_, err := d.Token()
+	return fields, err
+}
+
+// Rows returns the number of records that were decoded.
+func (f *File) Rows() int {
+	return len(f.Processes) + len(f.Sockets) + len(f.OpenFiles) + len(f.Hashes) + len(f.Lines)
+}

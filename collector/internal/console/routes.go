@@ -1,0 +1,57 @@
+package console
+
+import "net/http"
+
+// routes is the whole map of the console: every address, who may ask, which page
+// answers. What a person may do there is decided by the acts.
+func (s *server) routes() http.Handler {
+	pages := http.NewServeMux()
+	add := func(pattern string, h http.Handler) { pages.Handle(pattern, timed(h)) }
+
+	add("GET /sign-in", s.public(s.signInForm))
+	add("POST /sign-in", s.public(s.signIn))
+	add("POST /sign-out", s.public(s.signOut))
+	add("POST /language", s.public(s.setLanguage))
+	add("GET /about", s.public(s.about))
+	add("GET /password", s.signedIn(s.passwordForm))
+	add("POST /password", s.signedIn(s.changePassword))
+
+	add("GET /{$}", s.private(s.dashboard))
+	add("GET /endpoints/add", s.private(s.endpointAddForm))
+	add("POST /endpoints/add", s.private(s.endpointAdd))
+	add("POST /tokens/{id}/revoke", s.private(s.tokenRevoke))
+	add("POST /enrolments/{id}/approve", s.private(s.enrolmentApprove))
+	add("POST /enrolments/{id}/reject", s.private(s.enrolmentReject))
+	add("GET /endpoints/{id}", s.private(s.endpointShow))
+	add("POST /endpoints/{id}/label", s.private(s.endpointLabel))
+	add("GET /endpoints/{id}/order/{verb}", s.private(s.endpointOrderForm))
+	add("POST /endpoints/{id}/order/{verb}", s.private(s.endpointOrder))
+
+	add("GET /incidents", s.private(s.incidentList))
+	add("GET /incidents/new", s.private(s.incidentNewForm))
+	add("POST /incidents/new", s.private(s.incidentNew))
+	add("GET /incidents/{id}", s.private(s.incidentShow))
+	add("POST /incidents/{id}/notes", s.private(s.incidentNote))
+	add("GET /incidents/{id}/close", s.private(s.incidentCloseForm))
+	add("POST /incidents/{id}/close", s.private(s.incidentClose))
+
+	add("GET /evidence/{id}", s.private(s.evidenceShow))
+	add("GET /evidence/{id}/records", s.private(s.evidenceRecords))
+	add("GET /evidence/{id}/tree", s.private(s.processTree))
+	add("GET /evidence/{id}/processes/{process}", s.private(s.processShow))
+	add("GET /acquisitions/{id}/manifest.json", s.private(s.manifestDownload))
+	add("GET /acquisitions/{id}/manifest.json.sig", s.private(s.signatureDownload))
+
+	add("GET /ledger", s.private(s.ledgerList))
+	add("GET /operators", s.private(s.operatorList))
+	add("/", s.public(s.notFound))
+
+	// As long as they take.
+	pages.Handle("GET /evidence/{id}/download", s.private(s.evidenceDownload))
+	pages.Handle("GET /live", s.private(s.liveStream))
+
+	all := http.NewServeMux()
+	all.Handle("GET /static/", s.assets)
+	all.Handle("/", http.MaxBytesHandler(s.sameOrigin(s.sessions.LoadAndSave(s.recovered(pages))), maxBody))
+	return headers(all)
+}

@@ -1,0 +1,105 @@
+package console
+
+import (
+	"slices"
+
+	"hozen/collector/internal/incident"
+	"hozen/internal/i18n"
+)
+
+// entryView is one line of the timeline in one language.
+type entryView struct {
+	incident.Entry
+	Sentence string // translated; a stranger's words in it are already visible text
+	Tone     string // how the line is marked: person, alert, order, good, bad, plain
+	Icon     string
+	Detail   string // what a machine said went wrong, as it was
+	Numbers  string // of the evidence that the entry is about
+}
+
+// viewTimeline translates the entries, newest first, because that is what somebody
+// who opens the page wants to know.
+func viewTimeline(p i18n.Printer, entries []incident.Entry, names map[string]string) []entryView {
+	views := make([]entryView, 0, len(entries))
+	for _, e := range entries {
+		view := entryView{Entry: e, Sentence: sentence(p, e, names), Detail: e.Params["detail"]}
+		view.Tone, view.Icon = tone(e)
+		if first, last := e.Params["first"], e.Params["last"]; first != "" {
+			view.Numbers = first
+			if last != first {
+				view.Numbers += " – " + last
+			}
+		}
+		views = append(views, view)
+	}
+	slices.Reverse(views)
+	return views
+}
+
+// words is where the values of parameters are translated whose values are words of ours.
+func words() map[string]string {
+	return map[string]string{
+		"command": "verb.", "verb": "verb.", "status": "command.status.", "outcome": "outcome.",
+		"from": "isolation.state.", "to": "isolation.state.", "observed": "isolation.state.", "desired": "isolation.state.",
+		"code": "refusal.", "kind": "kind.", "trigger": "trigger.", "classification": "classification.",
+	}
+}
+
+// sentence is the translated sentence of an entry. A parameter that the sentence
+// needs and the entry does not have shows as 不明, not as a hole.
+func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string {
+	key := "timeline." + string(e.Kind)
+	if variant := e.Params["command"]; e.Kind == incident.EntryCommand && p.Has(key+"."+variant) {
+		key += "." + variant
+	}
+	if e.Kind == incident.EntryResult && e.Params["observed"] != "" {
+		key += ".measured"
+	}
+	if !p.Has(key) {
+		key = "timeline.other"
+	}
+	values := make(map[string]string, len(e.Params)+2)
+	for _, name := range []string{"endpoint", "command", "status", "from", "to", "observed", "number", "items", "code", "outcome", "reporter"} {
+		values[name] = p.Text("unknown")
+	}
+	for name, value := range e.Params {
+		switch prefix, ok := words()[name]; {
+		case name == "endpoint":
+			value = plain(nameOf(names, value), 80)
+		case ok:
+			value = optional(p, prefix, value)
+		default:
+			value = plain(value, 300)
+		}
+		values[name] = value
+	}
+	values["kind_of_entry"] = string(e.Kind)
+	return p.TextWith(key, values)
+}
+
+func tone(e incident.Entry) (tone, icon string) {
+	switch e.Kind {
+	case incident.EntryNote:
+		return "person", "pen"
+	case incident.EntryAlert:
+		return "alert", "bell"
+	case incident.EntryCommand:
+		return "order", "arrow"
+	case incident.EntryResult:
+		if s := e.Params["status"]; s != "" && s != "done" {
+			return "bad", "cross"
+		}
+		return "good", "check"
+	case incident.EntryEvidence:
+		return "good", "box"
+	case incident.EntryRefused:
+		return "bad", "cross"
+	case incident.EntryIsolation:
+		return "order", "shield"
+	case incident.EntryJoined:
+		return "plain", "pc"
+	case incident.EntryClosed:
+		return "plain", "check"
+	}
+	return "plain", "flag"
+}
