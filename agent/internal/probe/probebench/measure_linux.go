@@ -219,7 +219,7 @@ func agreement() error {
 		fmt.Fprintln(os.Stderr, "probebench: "+name+": not compared, HOZEN_SNAPLIMIT names no program")
 		return print(name, 0, "not compared", "")
 	}
-	const turns, passes = 11, 7 // many short turns, because a machine's speed drifts
+	const turns, passes = 7, 15 // many short turns, because a machine's speed drifts
 	read := newLimit(workers, true)
 	var own, other []time.Duration
 	for range turns {

@@ -97,7 +97,7 @@ func (c *Conn) Append(ctx context.Context, socks []record.Socket, r Request) ([]
 // Interfaces returns the names of the interfaces by number.
 func (c *Conn) Interfaces(ctx context.Context) (map[uint32]string, error) {
 	names := make(map[uint32]string)
-	_, err := c.dump(ctx, c.route, linksMessage, func(typ uint16, body []byte) error {
+	err := c.Routing(ctx, typeGetLink, make([]byte, 16), func(typ uint16, body []byte) error {
 		if typ != typeNewLink {
 			return nil
 		}
@@ -109,6 +109,14 @@ func (c *Conn) Interfaces(ctx context.Context) (map[uint32]string, error) {
 		return names, fmt.Errorf("list interfaces: %w", err)
 	}
 	return names, nil
+}
+
+// Routing asks for a whole table of rtnetlink(7): typ is an RTM_GET… and body the
+// fixed part of its message. Each row is passed to row, which must not keep it.
+func (c *Conn) Routing(ctx context.Context, typ uint16, body []byte, row func(typ uint16, body []byte) error) error {
+	message := func(seq uint32) []byte { return header(typ, flagRequest|flagDump, seq, body) }
+	_, err := c.dump(ctx, c.route, message, row)
+	return err
 }
 
 // dump sends one question on fd and passes each row of the answer to row.

@@ -136,8 +136,8 @@ func (p *Parser) text(a netip.Addr) string {
 	return t
 }
 
-// attrs calls f with each attribute (struct nlattr or rtattr) of b.
-func attrs(b []byte, f func(typ uint16, v []byte)) error {
+// Attrs calls f with each attribute (struct nlattr or rtattr) of b.
+func Attrs(b []byte, f func(typ uint16, v []byte)) error {
 	ne := binary.NativeEndian
 	for len(b) >= 4 {
 		n := int(ne.Uint16(b))
@@ -161,7 +161,7 @@ func unixSocket(b []byte) (record.Socket, error) {
 		Source: record.SourceSockDiag, Family: record.FamilyUnix, Proto: record.ProtoUnix,
 		Type: procfs.SockType(b[1]), State: procfs.StateName(b[2]), Inode: uint64(ne.Uint32(b[4:])), UID: record.Unknown,
 	}
-	err := attrs(b[16:], func(typ uint16, v []byte) {
+	err := Attrs(b[16:], func(typ uint16, v []byte) {
 		switch {
 		case typ == attrName:
 			s.Path, s.PathRaw = unixPath(v)
@@ -216,7 +216,7 @@ func packetSocket(b []byte) (record.Socket, error) {
 		Source: record.SourceSockDiag, Family: record.FamilyPacket, Proto: record.ProtoPacket,
 		Type: procfs.SockType(b[1]), ProtocolNum: int(ne.Uint16(b[2:])), Inode: uint64(ne.Uint32(b[4:])), UID: record.Unknown,
 	}
-	err := attrs(b[16:], func(typ uint16, v []byte) {
+	err := Attrs(b[16:], func(typ uint16, v []byte) {
 		switch {
 		case typ == attrInfo && len(v) >= 4:
 			s.IfIndex = ne.Uint32(v)
@@ -236,7 +236,7 @@ func link(b []byte) (index uint32, name string, err error) {
 	}
 	const attrIfName = 3
 	index = binary.NativeEndian.Uint32(b[4:])
-	err = attrs(b[16:], func(typ uint16, v []byte) {
+	err = Attrs(b[16:], func(typ uint16, v []byte) {
 		if typ == attrIfName {
 			for len(v) > 0 && v[len(v)-1] == 0 {
 				v = v[:len(v)-1]

@@ -96,11 +96,6 @@ func (r Request) message(seq uint32) []byte {
 	return header(typeDiagByFam, flagRequest|flagDump, seq, body)
 }
 
-// linksMessage asks for all interfaces (rtnetlink(7)).
-func linksMessage(seq uint32) []byte {
-	return header(typeGetLink, flagRequest|flagDump, seq, make([]byte, 16)) // struct ifinfomsg
-}
-
 func header(typ, flags uint16, seq uint32, body []byte) []byte {
 	ne := binary.NativeEndian
 	b := make([]byte, 0, headerLen+len(body))

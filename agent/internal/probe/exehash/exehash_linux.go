@@ -1,0 +1,169 @@
+package exehash
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hozen/agent/internal/probe/procfs"
+	"hozen/internal/artifact/record"
+	"hozen/internal/digest"
+)
+
+const (
+	// chunk is how much is read between two looks at the context.
+	chunk = 256 << 10
+	// settled is how old the last change of a file must be for its digest to be kept:
+	// a second change within the same tick of the file system's clock would not show.
+	settled = 2 * time.Second
+)
+
+var (
+	errChanged = errors.New("the file changed while it was read")
+	errGone    = errors.New("the process ended before its executable was read")
+)
+
+// find groups the processes by the file that they run. unread counts those whose file
+// is not shown to the agent.
+func (h hasher) find(ctx context.Context, procs []*record.Process) (files []*file, unread int64) {
+	at := make(map[identity]*file)
+	for _, p := range procs {
+		if ctx.Err() != nil {
+			return files, unread
+		}
+		if p.KernelOnly || p.State == "Z" {
+			continue
+		}
+		var st unix.Stat_t
+		err := unix.Stat(exePath(p.PID), &st)
+		if err != nil || !same(p.PID, p.StartTicks) {
+			if errors.Is(err, fs.ErrPermission) {
+				unread++
+			}
+			continue // ended since
+		}
+		id := identityOf(&st)
+		ref := record.ProcRef{PID: p.PID, StartTicks: p.StartTicks}
+		f := at[id]
+		if f == nil {
+			f = &file{id: id, done: make(chan struct{}), rec: record.ExeHash{
+				Path: p.Exe, PathRaw: p.ExeRaw, Deleted: p.ExeDeleted, MemFD: p.ExeMemFD,
+				Dev: st.Dev, Inode: st.Ino, Size: st.Size, Mode: st.Mode & 0o7777, UID: int64(st.Uid),
+				MTime: time.Unix(st.Mtim.Unix()).UTC(), CTime: time.Unix(st.Ctim.Unix()).UTC(),
+			}}
+			at[id] = f
+			files = append(files, f)
+		}
+		f.rec.Processes = append(f.rec.Processes, ref)
+	}
+	return files, unread
+}
+
+func exePath(pid int) string { return "/proc/" + strconv.Itoa(pid) + "/exe" }
+
+// same reports whether the PID still belongs to the process that started at ticks.
+func same(pid int, ticks uint64) bool {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return false
+	}
+	st, err := procfs.ParseStat(b)
+	return err == nil && st.StartTicks == ticks
+}
+
+func identityOf(st *unix.Stat_t) identity {
+	return identity{dev: st.Dev, inode: st.Ino, size: st.Size, mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano()}
+}
+
+// hash fills in the digest of f, or f.err.
+func (h hasher) hash(ctx context.Context, f *file, buf []byte) {
+	if d, ok := h.cache.get(f.id); ok {
+		f.rec.SHA256, f.rec.Cached = d.String(), true
+		return
+	}
+	f.err = errGone
+	for _, p := range f.rec.Processes { // any of them is a door to the file
+		d, keep, err := sum(ctx, p, f.id, buf)
+		f.err = err
+		if err == nil {
+			f.rec.SHA256 = d.String()
+			if keep {
+				h.cache.put(f.id, d)
+			}
+		}
+		if !errors.Is(err, errGone) {
+			return
+		}
+	}
+}
+
+// sum hashes the executable of p, which must be the file id. keep says that the digest
+// may be remembered.
+func sum(ctx context.Context, p record.ProcRef, id identity, buf []byte) (d digest.Digest, keep bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return d, false, err
+	}
+	f, err := os.Open(exePath(p.PID))
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = errGone
+		}
+		return d, false, err
+	}
+	defer f.Close()
+	fd := int(f.Fd())
+	var before, after unix.Stat_t
+	if err := unix.Fstat(fd, &before); err != nil {
+		return d, false, fmt.Errorf("stat executable: %w", err)
+	}
+	if identityOf(&before) != id {
+		return d, false, errGone // the PID belongs to another, or it runs another program now
+	}
+	begun := time.Now()
+	hash := sha256.New()
+	var n int64
+	for {
+		if err := ctx.Err(); err != nil {
+			return d, false, err
+		}
+		k, err := f.Read(buf)
+		hash.Write(buf[:k])
+		n += int64(k)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return d, false, fmt.Errorf("read executable: %w", err)
+		}
+	}
+	if err := unix.Fstat(fd, &after); err != nil {
+		return d, false, fmt.Errorf("stat executable: %w", err)
+	}
+	if identityOf(&after) != id || n != id.size {
+		return d, false, errChanged
+	}
+	newest := time.Unix(0, max(id.ctime, id.mtime))
+	return digest.Digest(hash.Sum(nil)), begun.Sub(newest) > settled && tellsChanges(fd), nil
+}
+
+// tellsChanges reports whether the file system of fd moves the change time for every
+// write. Those in memory do not for writes through a mapping.
+func tellsChanges(fd int) bool {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(fd, &st); err != nil {
+		return false
+	}
+	switch int64(st.Type) {
+	case unix.TMPFS_MAGIC, unix.RAMFS_MAGIC, unix.HUGETLBFS_MAGIC:
+		return false
+	}
+	return true
+}

@@ -1,0 +1,14 @@
+//go:build !linux
+
+package netconfig
+
+import (
+	"context"
+	"errors"
+
+	"hozen/internal/artifact/record"
+)
+
+func read(context.Context, string) ([]record.NetConfig, int64, error) {
+	return nil, 0, errors.ErrUnsupported
+}

@@ -1,0 +1,10 @@
+//go:build !linux
+
+package session
+
+import (
+	"context"
+	"errors"
+)
+
+func read(context.Context, string) ([]source, error) { return nil, errors.ErrUnsupported }
