@@ -1,0 +1,101 @@
+package act_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"hozen/collector/internal/act"
+	"hozen/collector/internal/operator"
+)
+
+// TestRolesByActs goes through every role and every act of operators. A letter is a
+// role that may: o owner, r responsible, h handler, v viewer, a auditor, x vendor.
+func TestRolesByActs(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		p := x.enrolled("pc-1")
+		inc, err := x.OpenIncident(t.Context(), x.owner, act.NewIncident{Title: "t", EndpointIDs: []string{p.id}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd, err := x.Acquire(t.Context(), x.owner, p.id, act.Order{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		only := func(_ any, err error) error { return err }
+		table := []struct {
+			act string
+			may string
+			do  func(ctx context.Context, a act.Actor) error
+		}{
+			{"Operators", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Operators(ctx, a)) }},
+			{"Endpoints", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Endpoints(ctx, a)) }},
+			{"Endpoint", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Endpoint(ctx, a, p.id)) }},
+			{"EnrollmentRequests", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.EnrollmentRequests(ctx, a)) }},
+			{"Commands", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Commands(ctx, a, act.CommandFilter{})) }},
+			{"Command", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Command(ctx, a, cmd.ID)) }},
+			{"Incidents", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Incidents(ctx, a)) }},
+			{"Incident", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Incident(ctx, a, inc.Number)) }},
+			{"Timeline", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Timeline(ctx, a, inc.ID)) }},
+			{"Acquisitions", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Acquisitions(ctx, a, inc.ID)) }},
+			{"EndpointAcquisitions", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.EndpointAcquisitions(ctx, a, p.id)) }},
+			{"Evidence", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Evidence(ctx, a, inc.ID)) }},
+			{"EvidenceItem", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.EvidenceItem(ctx, a, "evd_none")) }},
+			{"ManifestOf", "orhvax", func(ctx context.Context, a act.Actor) error {
+				_, _, err := x.ManifestOf(ctx, a, "acq_none")
+				return err
+			}},
+			{"OpenEvidence", "orhx", func(ctx context.Context, a act.Actor) error {
+				_, _, err := x.OpenEvidence(ctx, a, "evd_none", act.ToView)
+				return err
+			}},
+			{"Acquire", "orh", func(ctx context.Context, a act.Actor) error { return only(x.Acquire(ctx, a, p.id, act.Order{})) }},
+			{"Isolate", "orh", func(ctx context.Context, a act.Actor) error { return only(x.Isolate(ctx, a, p.id, act.Order{})) }},
+			{"Release", "orh", func(ctx context.Context, a act.Actor) error { return only(x.Release(ctx, a, p.id, act.Order{})) }},
+			{"AddNote", "orhx", func(ctx context.Context, a act.Actor) error { return x.AddNote(ctx, a, inc.ID, "n") }},
+			{"OpenIncident", "orh", func(ctx context.Context, a act.Actor) error {
+				return only(x.OpenIncident(ctx, a, act.NewIncident{Title: "t"}))
+			}},
+			{"CloseIncident", "orh", func(ctx context.Context, a act.Actor) error { return x.CloseIncident(ctx, a, "inc_none", "") }},
+			{"LabelEndpoint", "orh", func(ctx context.Context, a act.Actor) error { return x.LabelEndpoint(ctx, a, p.id, "l") }},
+			{"MintToken", "orh", func(ctx context.Context, a act.Actor) error { return only(x.MintToken(ctx, a, act.NewToken{})) }},
+			{"Tokens", "orh", func(ctx context.Context, a act.Actor) error { return only(x.Tokens(ctx, a)) }},
+			{"RevokeToken", "orh", func(ctx context.Context, a act.Actor) error { return x.RevokeToken(ctx, a, "tok_none") }},
+			{"ApproveEnrollment", "orh", func(ctx context.Context, a act.Actor) error { return x.ApproveEnrollment(ctx, a, "enr_none") }},
+			{"RejectEnrollment", "orh", func(ctx context.Context, a act.Actor) error { return x.RejectEnrollment(ctx, a, "enr_none", "") }},
+			{"LedgerEntries", "orha", func(ctx context.Context, a act.Actor) error {
+				return only(x.LedgerEntries(ctx, a, act.LedgerFilter{}))
+			}},
+			{"Backup", "or", func(ctx context.Context, a act.Actor) error { return x.Backup(ctx, a, "dir") }},
+			{"RevokeEndpoint", "or", func(ctx context.Context, a act.Actor) error { return x.RevokeEndpoint(ctx, a, "end_none", "") }},
+			{"AddOperator", "or", func(ctx context.Context, a act.Actor) error {
+				_, _, err := x.AddOperator(ctx, a, act.NewOperator{Name: "taken", Role: operator.Viewer})
+				return err
+			}},
+			{"ResetPassword", "or", func(ctx context.Context, a act.Actor) error { return only(x.ResetPassword(ctx, a, "opr_none")) }},
+			{"DisableOperator", "or", func(ctx context.Context, a act.Actor) error { return x.DisableOperator(ctx, a, "opr_none") }},
+		}
+		x.person("taken", operator.Viewer)
+		for _, role := range operator.Roles() {
+			letter := string(role[0])
+			if role == operator.Vendor {
+				letter = "x"
+			}
+			a := x.person("p-"+string(role), role)
+			for _, row := range table {
+				before := len(x.acts(""))
+				err := row.do(t.Context(), a)
+				if may, did := strings.Contains(row.may, letter), !errors.Is(err, act.ErrForbidden); may != did {
+					t.Errorf("%s by %s: allowed is %t, want %t (%v)", row.act, role, did, may, err)
+				}
+				if err != nil && len(x.acts("")) != before {
+					t.Errorf("%s by %s failed and left a ledger entry", row.act, role)
+				}
+			}
+			x.clock = x.clock.Add(time.Second)
+		}
+		x.ledgerStands()
+	})
+}
