@@ -68,6 +68,7 @@ func TestRolesByActs(t *testing.T) {
 			{"LedgerEntries", "orha", func(ctx context.Context, a act.Actor) error {
 				return only(x.LedgerEntries(ctx, a, act.LedgerFilter{}))
 			}},
+			{"Fsck", "ora", func(ctx context.Context, a act.Actor) error { return only(x.Fsck(ctx, a, nil)) }},
 			{"Backup", "or", func(ctx context.Context, a act.Actor) error { return x.Backup(ctx, a, "dir") }},
 			{"RevokeEndpoint", "or", func(ctx context.Context, a act.Actor) error { return x.RevokeEndpoint(ctx, a, "end_none", "") }},
 			{"AddOperator", "or", func(ctx context.Context, a act.Actor) error {
