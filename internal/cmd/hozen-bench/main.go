@@ -19,6 +19,7 @@ import (
 
 	"hozen/internal/bench"
 	"hozen/internal/bench/bare"
+	"hozen/internal/bench/capture"
 )
 
 const usage = `usage: hozen-bench [-bin folder] [-only regexp] [-quick]
@@ -51,6 +52,7 @@ type group struct {
 
 func groups() []group {
 	return []group{
+		{capture.Names(), func(ctx context.Context, e env) error { return capture.Run(ctx, e.quick, e.note, e.print) }},
 		{[]string{"agent.size.linux-amd64", "agent.size.windows-amd64"}, agentSize},
 	}
 }
