@@ -131,7 +131,7 @@ const (
 	maxReceipt   = 512 << 10
 	maxArtifacts = 256
 	maxPlain     = 4 << 30 // of one artifact
-	maxLine      = 16 << 20
+	maxLine      = 64 << 20
 	maxProblems  = 200
 )
 

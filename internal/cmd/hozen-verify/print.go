@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -44,21 +45,37 @@ func printReport(out io.Writer, p i18n.Printer, dir string, r verify.Report) err
 	}
 	line("verify.stock")
 	fmt.Fprintf(w, "  cd %s\n", shellWord(dir))
-	for _, s := range []string{
-		"openssl dgst -sha256 -verify signer.pem -signature manifest.json.sig manifest.json",
-		"openssl pkey -pubin -in signer.pem -outform DER | sha256sum",
-		"sha256sum artifacts/*",
-		"for f in artifacts/*.zst; do zstd -dc \"$f\" | sha256sum; done",
-	} {
+	for _, s := range stock(runtime.GOOS) {
 		fmt.Fprintln(w, "  "+s)
 	}
-	line("verify.stock_compare")
+	if runtime.GOOS == "windows" {
+		line("verify.stock_compare_windows")
+	} else {
+		line("verify.stock_compare")
+	}
 	return w.Flush()
+}
+
+// stock lists commands that check the same without this program.
+func stock(goos string) []string {
+	const signature = "openssl dgst -sha256 -verify signer.pem -signature manifest.json.sig manifest.json"
+	if goos == "windows" { // PowerShell
+		return []string{signature, `Get-FileHash artifacts\* | Format-List Path, Hash`}
+	}
+	return []string{
+		signature,
+		"openssl pkey -pubin -in signer.pem -outform DER | sha256sum",
+		"sha256sum artifacts/*",
+		`for f in artifacts/*.zst; do zstd -dc "$f" | sha256sum; done`,
+	}
 }
 
 func printFacts(w io.Writer, p i18n.Printer, r verify.Report) {
 	line := func(key string, pairs ...string) { fmt.Fprintln(w, p.Text(key, pairs...)) }
 	fmt.Fprintln(w)
+	if r.Verdict == verify.NotVerified {
+		line("fact.unproven")
+	}
 	line("fact.acquisition", "id", printable(r.AcquisitionID), "outcome", p.Text("outcome."+r.Outcome))
 	line("fact.host", "host", printable(r.Hostname), "endpoint", or(printable(r.EndpointID), p.Text("fact.not_enrolled")))
 	line("fact.time", "from", when(r.StartedAt), "to", when(r.FinishedAt))
@@ -68,7 +85,9 @@ func printFacts(w io.Writer, p i18n.Printer, r verify.Report) {
 	if r.CASHA256 != "" {
 		line("fact.ca", "sha256", r.CASHA256)
 	}
-	line("fact.anchor", "anchor", p.Text("anchor."+or(r.Anchor, "none")))
+	if r.Anchor != "" || r.Verdict != verify.NotVerified {
+		line("fact.anchor", "anchor", p.Text("anchor."+or(r.Anchor, "none")))
+	}
 	if x := r.Receipt; x != nil {
 		line("fact.receipt", "incident", or(printable(x.IncidentNumber), "-"), "at", when(x.ReceivedAt), "index", strconv.FormatInt(x.LedgerIndex, 10))
 	}
