@@ -29,7 +29,7 @@ func (i *Intake) State(ctx context.Context, endpointID, acquisitionID string) (U
 	}
 	known, err := accepted(ctx, i.cfg.DB.Read(), acquisitionID)
 	if err != nil {
-		return UploadState{}, err
+		return UploadState{}, spaceError(err)
 	}
 	if known != nil && known.endpointID != endpointID {
 		return UploadState{}, i.record(ctx, endpointID, acquisitionID, refuse(ForeignEndpoint, "", "the identifier belongs to another endpoint's acquisition"))

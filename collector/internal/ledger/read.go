@@ -26,6 +26,7 @@ type Recorded struct {
 type Filter struct {
 	OrganisationID string
 	Subject        string // Optional: only entries about this thing
+	Act            string // Optional: only entries of this act
 	Before         int64  // Optional: only entries with a smaller index; 0 means from the newest on
 	Limit          int    // Optional; default and maximum 1000
 }
@@ -40,7 +41,12 @@ func Entries(ctx context.Context, q sqldb.Queryer, f Filter) ([]Recorded, error)
 	}
 	where, args := "", []any{f.OrganisationID, f.Before, f.Limit}
 	if f.Subject != "" {
-		where, args = " AND subject = $4", append(args, f.Subject)
+		args = append(args, sqldb.CleanText(f.Subject))
+		where += fmt.Sprintf(" AND subject = $%d", len(args))
+	}
+	if f.Act != "" {
+		args = append(args, f.Act)
+		where += fmt.Sprintf(" AND act = $%d", len(args))
 	}
 	rows, err := q.QueryContext(ctx, `SELECT idx, entry_json, salt, record_sha256 FROM ledger_entries
 		WHERE organisation_id = $1 AND idx < $2`+where+` ORDER BY idx DESC LIMIT $3`, args...)
@@ -153,4 +159,13 @@ func reader(ctx context.Context, q sqldb.Queryer, organisationID string) tlog.Ha
 		}
 		return out, nil
 	})
+}
+
+// LeafAt returns the leaf hash of the entry at index, as the tree holds it.
+func LeafAt(ctx context.Context, q sqldb.Queryer, organisationID string, index int64) (tlog.Hash, error) {
+	h, err := reader(ctx, q, organisationID).ReadHashes([]int64{tlog.StoredHashIndex(0, index)})
+	if err != nil {
+		return tlog.Hash{}, fmt.Errorf("leaf %d of ledger: %w", index, err)
+	}
+	return h[0], nil
 }

@@ -87,3 +87,22 @@ func (db *DB) Copy(ctx context.Context, path string) error {
 	}
 	return nil
 }
+
+// OpenCopy opens a SQLite file that [DB.Copy] made for reading, without migrating or
+// changing it.
+func OpenCopy(ctx context.Context, path string) (*DB, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open copy: %w", err)
+	}
+	dsn := sqliteDSN(path, "deferred", "query_only(1)") + "&mode=ro&immutable=1"
+	r, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("open copy: %w", err)
+	}
+	db := &DB{dialect: SQLite, path: path, write: r, read: r, writer: make(chan struct{}, 1)}
+	if err := db.Ping(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open copy: %w", err), db.Close())
+	}
+	return db, nil
+}

@@ -1,0 +1,147 @@
+// Package fsck proves again, from bytes, everything that the collector keeps:
+// ledger, evidence, receipts, blobs. It changes nothing, and knows nothing of how
+// any of it came in.
+package fsck
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+
+	"hozen/collector/internal/blob"
+	"hozen/collector/internal/evidence"
+	"hozen/collector/internal/ledger"
+	"hozen/collector/internal/sqldb"
+	"hozen/internal/digest"
+)
+
+// Code says what kind of thing is wrong: one of the codes of [ledger.Code] after
+// "ledger_", one of [evidence.Fault], or one of those below.
+type Code string
+
+// Codes of the blob store.
+const (
+	// StrayFile means that something in the blob store is no blob.
+	StrayFile Code = "stray_file"
+	// OrphanBlob means that no row speaks of a blob. That is no problem but a note: an
+	// upload that is arriving, or one that a crash cut off before its rows.
+	OrphanBlob Code = "orphan_blob"
+)
+
+// Problem is one thing that is wrong, by name.
+type Problem struct {
+	Code           Code
+	OrganisationID string // empty when it belongs to none
+	Subject        string // identifier, "ledger 17", or digest
+	Detail         string // English, for experts
+}
+
+func (p Problem) String() string { return fmt.Sprintf("%s: %s: %s", p.Code, p.Subject, p.Detail) }
+
+// Report is what was found.
+type Report struct {
+	Problems     []Problem
+	Notes        []Problem // remarkable, but nothing is wrong
+	Heads        []ledger.Head
+	Entries      int64 // ledger entries verified
+	Acquisitions int
+	Items        int
+	Blobs        int
+	Bytes        int64 // read and hashed
+	OrphanBytes  int64
+}
+
+// Clean reports whether nothing is wrong.
+func (r Report) Clean() bool { return len(r.Problems) == 0 }
+
+// Config says what to look at.
+type Config struct {
+	DB    *sqldb.DB
+	Blobs blob.Store
+	// CA issued the collector's certificates. Optional: without it, receipts are checked
+	// only against the certificates that they carry.
+	CA *x509.Certificate
+	// Verifier knows whose certificates are whose. Optional: without it, manifests are
+	// checked only against the certificates that they came with.
+	Verifier evidence.Verifier
+}
+
+// The steps that progress hears of.
+const (
+	StepLedger   = "ledger"   // counts entries
+	StepEvidence = "evidence" // counts acquisitions
+	StepBlobs    = "blobs"    // counts blobs; the total is not known
+)
+
+// Run looks at everything. progress is optional. The collector may go on working
+// meanwhile: rows are seen as they were at the beginning. The error is only about
+// not being able to look.
+func Run(ctx context.Context, cfg Config, progress func(step string, done, total int)) (Report, error) {
+	if progress == nil {
+		progress = func(string, int, int) {}
+	}
+	var r Report
+	err := cfg.DB.ReadTx(ctx, func(ctx context.Context, q sqldb.Queryer) error {
+		if err := r.ledger(ctx, q, progress); err != nil {
+			return err
+		}
+		a := &evidence.Auditor{Query: q, Blobs: cfg.Blobs, CA: cfg.CA, Verifier: cfg.Verifier,
+			Progress: func(done, total int) { progress(StepEvidence, done, total) }}
+		findings, stats, err := a.Run(ctx)
+		if err != nil {
+			return err
+		}
+		for _, f := range findings {
+			r.Problems = append(r.Problems, Problem{Code(f.Fault), f.OrganisationID, f.Subject, f.Detail})
+		}
+		r.Acquisitions, r.Items, r.Bytes = stats.Acquisitions, stats.Items, stats.Bytes
+		return r.blobs(ctx, cfg.Blobs, a.Used(), progress)
+	})
+	if err != nil {
+		return Report{}, fmt.Errorf("check the store: %w", err)
+	}
+	return r, nil
+}
+
+func (r *Report) ledger(ctx context.Context, q sqldb.Queryer, progress func(string, int, int)) error {
+	heads, err := ledger.Heads(ctx, q)
+	if err != nil {
+		r.Problems = append(r.Problems, Problem{"ledger_head", "", "ledger", err.Error()})
+		return ctx.Err()
+	}
+	r.Heads = heads
+	problems, err := ledger.Verify(ctx, q, func(done, total int64) {
+		r.Entries = done
+		progress(StepLedger, int(done), int(total))
+	})
+	if err != nil {
+		return err
+	}
+	for _, p := range problems {
+		subject := "ledger"
+		if p.Index >= 0 {
+			subject = fmt.Sprintf("ledger %d", p.Index)
+		}
+		r.Problems = append(r.Problems, Problem{"ledger_" + Code(p.Code), p.OrganisationID, subject, p.Detail})
+	}
+	return nil
+}
+
+func (r *Report) blobs(ctx context.Context, blobs blob.Store, used map[digest.Digest]bool, progress func(string, int, int)) error {
+	for info, err := range blobs.List(ctx) {
+		if cerr := ctx.Err(); cerr != nil {
+			return cerr
+		}
+		if err != nil {
+			r.Problems = append(r.Problems, Problem{StrayFile, "", "blobs", err.Error()})
+			continue
+		}
+		r.Blobs++
+		if !used[info.Digest] {
+			r.OrphanBytes += info.Size
+			r.Notes = append(r.Notes, Problem{OrphanBlob, "", info.Digest.String(), fmt.Sprintf("%d bytes that no row speaks of", info.Size)})
+		}
+		progress(StepBlobs, r.Blobs, 0)
+	}
+	return nil
+}
