@@ -1,0 +1,7 @@
+package acquire
+
+// CheckNote lets a fuzz test at the reader of the running notes.
+func CheckNote(b []byte) error {
+	_, err := parseNote(b)
+	return err
+}
