@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Lab is a set of hosts and the cables between them.
@@ -99,4 +100,65 @@ func (h *Host) Sysctl(name, value string) error {
 		}
 		return nil
 	})
+}
+
+// AddAddr gives a device of the host one more address.
+func (h *Host) AddAddr(device string, p netip.Prefix) error {
+	return h.device(device, func(n *netlink.Handle, l netlink.Link) error {
+		return n.AddrAdd(l, &netlink.Addr{IPNet: ipNet(p), Flags: unix.IFA_F_NODAD})
+	})
+}
+
+// SetMTU sets the largest packet, in bytes, that a device of the host sends.
+func (h *Host) SetMTU(device string, mtu int) error {
+	return h.device(device, func(n *netlink.Handle, l netlink.Link) error { return n.LinkSetMTU(l, mtu) })
+}
+
+// ForgetNeighbours makes a device of the host ask again for the link-layer address of
+// everybody (ARP, neighbour discovery).
+func (h *Host) ForgetNeighbours(device string) error {
+	return h.device(device, func(n *netlink.Handle, l netlink.Link) error {
+		ns, err := n.NeighList(l.Attrs().Index, netlink.FAMILY_ALL)
+		for _, e := range ns {
+			if e.State&(netlink.NUD_NOARP|netlink.NUD_PERMANENT) == 0 {
+				err = errors.Join(err, n.NeighDel(&e))
+			}
+		}
+		return err
+	})
+}
+
+// AddBridge makes a bridge in the host and puts devices of the host on it.
+func (h *Host) AddBridge(name string, ports ...string) error {
+	n, err := handle(h.fd)
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	br := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}
+	if err := n.LinkAdd(br); err != nil {
+		return fmt.Errorf("make bridge %s: %w", name, err)
+	}
+	for _, p := range ports {
+		if err := h.device(p, func(n *netlink.Handle, l netlink.Link) error { return n.LinkSetMaster(l, br) }); err != nil {
+			return err
+		}
+	}
+	return h.device(name, func(n *netlink.Handle, l netlink.Link) error { return n.LinkSetUp(l) })
+}
+
+func (h *Host) device(name string, do func(*netlink.Handle, netlink.Link) error) error {
+	n, err := handle(h.fd)
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	l, err := n.LinkByName(name)
+	if err == nil {
+		err = do(n, l)
+	}
+	if err != nil {
+		return fmt.Errorf("change device %s: %w", name, err)
+	}
+	return nil
 }

@@ -1,0 +1,265 @@
+//go:build linux
+
+// Package nft isolates a Linux endpoint with nf_tables, spoken to over netlink: one
+// transaction puts all rules in force, and all of them are read back from the kernel.
+// It knows nothing of orders, files or the collector.
+//
+// There are two tables called "hozen". The inet table drops what arrives, leaves or is
+// forwarded, IPv4 and IPv6. The netdev table does the same at every network device,
+// which also stops what never sees the inet hooks: frames written straight to a device
+// (AF_PACKET, packet(7)), macvlan devices and guests on a bridge. A packet dropped in
+// any base chain is gone, so no table of anybody else can open what is closed here.
+//
+// The rules keep no state: established connections are cut with all others, and nothing
+// depends on conntrack. Reference: nft(8), and include/uapi/linux/netfilter/nf_tables.h
+// of the kernel.
+package nft
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"hozen/agent/internal/isolate"
+)
+
+// Config is what a Firewall is built from. Its zero value is right for an agent.
+type Config struct {
+	// NetNS is the file descriptor of the network namespace to work in. Default 0: the
+	// one of this process.
+	NetNS int
+	// Table is the name of both tables. Default "hozen".
+	Table string
+}
+
+// Firewall is isolate.Firewall by nf_tables. It keeps no state but what it learnt
+// about the kernel, so any number of them, in any process, see and do the same.
+type Firewall struct {
+	cfg Config
+
+	mu       sync.Mutex
+	features *features
+}
+
+var _ isolate.Firewall = (*Firewall)(nil)
+
+// New returns a Firewall; it touches nothing.
+func New(c Config) *Firewall {
+	if c.Table == "" {
+		c.Table = "hozen"
+	}
+	return &Firewall{cfg: c}
+}
+
+// Apply implements [isolate.Firewall]. A device that vanishes meanwhile makes the
+// kernel refuse the whole transaction; then it is tried again with those that are left.
+// If the devices cannot be covered at all, the inet table alone is put in force and
+// the error says so.
+func (f *Firewall) Apply(ctx context.Context, p isolate.Policy) error {
+	p = p.Clean()
+	feat, err := f.learn(ctx)
+	if err != nil {
+		return fmt.Errorf("apply isolation: %w", err)
+	}
+	for range 4 {
+		var links []string
+		if links, err = f.links(ctx); err != nil {
+			break
+		}
+		err = f.commit(ctx, replace(f.cfg.Table, plan(f.cfg.Table, p, feat, links)))
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENODEV) {
+			break
+		}
+	}
+	err = f.explain(ctx, "apply isolation", err)
+	if errors.Is(err, isolate.ErrNeedsRoot) || ctx.Err() != nil {
+		return err
+	}
+	inet := plan(f.cfg.Table, p, features{}, nil)
+	if ierr := f.commit(ctx, replace(f.cfg.Table, inet)); ierr != nil {
+		return errors.Join(err, ierr)
+	}
+	return fmt.Errorf("no network device is covered: %w", err)
+}
+
+// Restore implements [isolate.Firewall].
+func (f *Firewall) Restore(ctx context.Context) error {
+	var err error
+	for range 4 {
+		var msgs []netlink.Message
+		for _, family := range families {
+			var t *table
+			if t, err = f.readTable(ctx, family); err != nil {
+				return f.explain(ctx, "restore network", err)
+			}
+			if t != nil {
+				msgs = append(msgs, message(unix.NFT_MSG_DELTABLE, 0, family, attr(nil, unix.NFTA_TABLE_NAME, str(f.cfg.Table))))
+			}
+		}
+		if len(msgs) == 0 {
+			return nil
+		}
+		if err = f.commit(ctx, msgs); err == nil {
+			return nil
+		}
+		if !errors.Is(err, unix.ENOENT) { // somebody else was faster
+			break
+		}
+	}
+	return f.explain(ctx, "restore network", err)
+}
+
+// Observe implements [isolate.Firewall].
+func (f *Firewall) Observe(ctx context.Context, p *isolate.Policy) (isolate.Observation, error) {
+	found, err := f.read(ctx)
+	if err != nil {
+		return isolate.Observation{}, f.explain(ctx, "read isolation back", err)
+	}
+	if p == nil && len(found) == 0 {
+		return isolate.Observation{MeasuredAt: time.Now().UTC(), Complete: true}, nil
+	}
+	feat, err := f.learn(ctx)
+	if err != nil {
+		return isolate.Observation{}, fmt.Errorf("read isolation back: %w", err)
+	}
+	// Devices are listed last: one that came or went meanwhile counts as not covered,
+	// or its chains as left over, never the other way round.
+	links, err := f.links(ctx)
+	if err != nil {
+		return isolate.Observation{}, f.explain(ctx, "read isolation back", err)
+	}
+	var want []table
+	if p != nil {
+		want = plan(f.cfg.Table, p.Clean(), feat, links)
+	}
+	o := compare(want, found, links)
+	o.MeasuredAt = time.Now().UTC()
+	if p != nil {
+		o.Limits = feat.limits()
+	}
+	return o, nil
+}
+
+// features is what the running kernel can do beyond the inet family.
+type features struct {
+	netdev bool // chains at a device's ingress
+	egress bool // and at its egress: Linux 5.16 with CONFIG_NETFILTER_EGRESS
+}
+
+func (f features) limits() []string {
+	switch {
+	case !f.netdev:
+		return []string{"this kernel has no netdev tables: frames written straight to a device, macvlan devices and bridged guests are not cut"}
+	case !f.egress:
+		return []string{"this kernel has no egress hook: frames written straight to a device, and what macvlan devices and bridged guests send, are not cut"}
+	}
+	return nil
+}
+
+// learn finds out once what the kernel can do, by transactions that are never
+// committed, on loopback.
+func (f *Firewall) learn(ctx context.Context) (features, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.features != nil {
+		return *f.features, nil
+	}
+	var feat features
+	for _, try := range []struct {
+		hook uint32
+		has  *bool
+	}{{unix.NF_NETDEV_INGRESS, &feat.netdev}, {unix.NF_NETDEV_EGRESS, &feat.egress}} {
+		t := table{family: unix.NFPROTO_NETDEV, name: f.cfg.Table + "-probe", chains: []chain{
+			{name: "probe", hook: &hook{num: try.hook, priority: deviceFirst, policy: accept, devices: []string{"lo"}}},
+		}}
+		err := f.send(ctx, create(t), false)
+		switch {
+		case err == nil:
+			*try.has = true
+		case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EAFNOSUPPORT), errors.Is(err, unix.ENOENT):
+		default:
+			return feat, f.explain(ctx, "learn what the kernel can do", err)
+		}
+	}
+	f.features = &feat
+	return feat, nil
+}
+
+// explain turns the kernel's refusal into isolate's words.
+func (f *Firewall) explain(ctx context.Context, what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		// The same number answers somebody without rights and somebody who meets a table
+		// that another program owns (NFT_TABLE_F_OWNER).
+		if _, rerr := f.generation(ctx); errors.Is(rerr, unix.EPERM) || errors.Is(rerr, unix.EACCES) {
+			return fmt.Errorf("%s: %w", what, isolate.ErrNeedsRoot)
+		}
+	}
+	if errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EINVAL) {
+		// Without CONFIG_NETFILTER_NETLINK there is no such netlink family, without
+		// CONFIG_NF_TABLES no such subsystem.
+		if _, rerr := f.generation(ctx); rerr != nil {
+			return fmt.Errorf("%s: no nf_tables: %w: %w", what, errors.ErrUnsupported, err)
+		}
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// links lists the network devices except loopback, sorted.
+func (f *Firewall) links(ctx context.Context) ([]string, error) {
+	c, end, err := f.dial(ctx, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	msgs, err := c.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.RTM_GETLINK, Flags: netlink.Request | netlink.Dump},
+		Data:   make([]byte, unix.SizeofIfInfomsg),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list network devices: %w", err)
+	}
+	var names []string
+	for _, m := range msgs {
+		name, loopback, err := parseLink(m.Data)
+		if err != nil {
+			return nil, fmt.Errorf("list network devices: %w", err)
+		}
+		if !loopback {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// parseLink reads struct ifinfomsg and its attributes (rtnetlink(7)).
+func parseLink(b []byte) (name string, loopback bool, err error) {
+	if len(b) < unix.SizeofIfInfomsg {
+		return "", false, fmt.Errorf("device of %d bytes: %w", len(b), errReply)
+	}
+	flags := binary.NativeEndian.Uint32(b[8:])
+	err = each(b[unix.SizeofIfInfomsg:], func(typ uint16, v []byte) error {
+		if typ == unix.IFLA_IFNAME {
+			name = text(v)
+		}
+		return nil
+	})
+	if err == nil && (name == "" || strings.ContainsRune(name, '/')) {
+		err = fmt.Errorf("device name %.20q: %w", name, errReply)
+	}
+	return name, flags&unix.IFF_LOOPBACK != 0, err
+}
