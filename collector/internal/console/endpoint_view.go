@@ -22,7 +22,7 @@ type endpointView struct {
 type isolationView struct {
 	State    string // key of the word: released, isolating, isolated, releasing, failed, unknown
 	Why      string // key of the reason when unknown: never, stale, unclear, revoked
-	Last     string // of an unknown: the state that was measured last, or empty
+	Ordered  string // of one that went stale: the state that was ordered last, or empty
 	Measured endpoint.IsolationStatus
 	Notes    []string // keys of what else to know: incapable, no_way_home, not_as_ordered
 }
@@ -38,7 +38,7 @@ func viewIsolation(e endpoint.Endpoint, now time.Time) isolationView {
 		v.Why = "never"
 		return v
 	case now.Sub(m.ReceivedAt) > endpoint.StaleAfter:
-		v.Why, v.Last = "stale", known(m.Observed)
+		v.Why, v.Ordered = "stale", known(m.Desired)
 		return v
 	}
 	switch m.Observed {
@@ -107,7 +107,7 @@ func viewEndpoints(all []endpoint.Endpoint, now time.Time) []endpointView {
 		case endpoint.Isolated:
 			return 2
 		}
-		if v.Isolation.Last == string(endpoint.Isolated) {
+		if v.Isolation.Ordered == string(endpoint.Isolated) {
 			return 3
 		}
 		return 4

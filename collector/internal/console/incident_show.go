@@ -154,7 +154,7 @@ func (s *server) incidentNote(v *visit) error {
 // Stateful reports whether the endpoint can be ordered to be isolated or released
 // now, so that the pages offer the one that makes sense first.
 func (v endpointView) Stateful() (isolate, release bool) {
-	shut := v.Isolation.State == string(endpoint.Isolated) || v.Isolation.Last == string(endpoint.Isolated) || v.Measured().Desired == endpoint.Isolated
+	shut := v.Isolation.State == string(endpoint.Isolated) || v.Measured().Desired == endpoint.Isolated
 	return !shut, shut || v.Isolation.State == string(endpoint.Failed)
 }
 

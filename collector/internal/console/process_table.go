@@ -37,7 +37,7 @@ func (p processRow) Command() string {
 			b.WriteByte(' ')
 		}
 		if a == "" || strings.ContainsAny(a, " \t\n\"'") {
-			b.WriteString(strconv.Quote(a))
+			b.WriteString(`"` + strings.ReplaceAll(a, `"`, `\"`) + `"`)
 		} else {
 			b.WriteString(a)
 		}

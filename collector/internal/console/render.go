@@ -20,7 +20,7 @@ import (
 func pageNames() []string {
 	return []string{
 		"about", "connection_table", "dashboard", "endpoint_add", "endpoint_order", "endpoint_show", "error",
-		"evidence_show", "incident_close", "incident_list", "incident_new", "incident_show", "ledger_list",
+		"incident_close", "incident_list", "incident_new", "incident_show", "ledger_list",
 		"operator_list", "password", "process_show", "process_table", "process_tree", "record_table", "sign_in",
 	}
 }
@@ -38,7 +38,7 @@ func loadPages(fsys fs.FS, texts i18n.Catalogue, a *assets) (*pages, error) {
 	}
 	var parts, found []string
 	for _, n := range names {
-		if strings.HasPrefix(n, "_") {
+		if strings.HasPrefix(n, "part_") {
 			parts = append(parts, n)
 		} else {
 			found = append(found, strings.TrimSuffix(n, ".html"))
