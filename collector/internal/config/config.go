@@ -1,0 +1,224 @@
+// Package config is the collector's configuration: the files of its data folder and
+// the settings that a person may change. It knows nothing of what is built from them.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// FileName is the name of the settings within the data folder.
+const FileName = "collector.toml"
+
+// maxFile is far above any honest settings file, in bytes.
+const maxFile = 1 << 20
+
+// Config are the settings. The comments are the manual; `init` writes them into the file.
+type Config struct {
+	// Name is what the collector calls itself in receipts and on its page.
+	Name string `toml:"name"`
+	// Addresses, "host:port", are where agents find the collector; they go into
+	// enrolment tokens. A PC must be able to reach at least one of them.
+	Addresses []string `toml:"addresses"`
+	Listen    Listen   `toml:"listen"`
+	Storage   Storage  `toml:"storage"`
+	Log       Log      `toml:"log"`
+}
+
+// Listen says where the collector listens.
+type Listen struct {
+	// Agents is the address for agents (gRPC over TLS 1.3, own CA).
+	Agents string `toml:"agents"`
+	// Console is the address of the web console. On a loopback address it is plain HTTP;
+	// on any other it is HTTPS with a certificate of the own CA.
+	Console string `toml:"console"`
+	// Socket is the path of the local socket for this program's own commands. Relative
+	// paths begin at the data folder.
+	Socket string `toml:"socket"`
+}
+
+// Storage says where things are kept.
+type Storage struct {
+	// Database is "sqlite:///absolute/path", "sqlite:path" below the data folder, or
+	// "postgres://user@host/name?sslmode=verify-full". A password belongs into the
+	// environment (PGPASSWORD) or ~/.pgpass rather than here.
+	Database string `toml:"database"`
+	// Evidence is the folder of evidence bytes. Relative paths begin at the data folder.
+	Evidence string `toml:"evidence"`
+	// MinFreeMB is how many megabytes (10⁶ bytes) of disk uploads leave free; below ten
+	// times as much the collector warns.
+	MinFreeMB int64 `toml:"min_free_mb"`
+}
+
+// Log says what is logged, to standard error.
+type Log struct {
+	// Level is "debug", "info", "warn" or "error".
+	Level string `toml:"level"`
+	// Format is "text" or "json".
+	Format string `toml:"format"`
+}
+
+// Default returns the settings that hold where the file says nothing.
+func Default() Config {
+	return Config{
+		Name:    "Hozen",
+		Listen:  Listen{Agents: ":7443", Console: "127.0.0.1:7480", Socket: "collector.sock"},
+		Storage: Storage{Database: "sqlite:hozen.db", Evidence: "evidence", MinFreeMB: 256},
+		Log:     Log{Level: "info", Format: "text"},
+	}
+}
+
+// Load reads the settings of a data folder. A key that does not exist is an error
+// with its line and column, as is a value that makes no sense.
+func Load(dir string) (Config, error) {
+	path := filepath.Join(dir, FileName)
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Config{}, fmt.Errorf("read settings: %q does not exist; run init first, or name the folder with --data: %w", path, err)
+	}
+	if err != nil {
+		return Config{}, fmt.Errorf("read settings: %w", err)
+	}
+	defer f.Close()
+	b := make([]byte, maxFile+1)
+	n, err := readFull(f, b)
+	if err != nil {
+		return Config{}, fmt.Errorf("read settings: %w", err)
+	}
+	if n > maxFile {
+		return Config{}, fmt.Errorf("read settings: %q is larger than %d bytes", path, maxFile)
+	}
+	c, err := Parse(b[:n])
+	if err != nil {
+		return Config{}, fmt.Errorf("read settings %s:%w", path, err)
+	}
+	return c, nil
+}
+
+// Parse reads settings. Its errors begin with "line:column: ".
+func Parse(b []byte) (Config, error) {
+	c := Default()
+	d := toml.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		if missing, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(missing.Errors) > 0 {
+			e := missing.Errors[0]
+			row, col := e.Position()
+			return Config{}, fmt.Errorf("%d:%d: there is no setting %q", row, col, strings.Join(e.Key(), "."))
+		}
+		if e, ok := errors.AsType[*toml.DecodeError](err); ok {
+			row, col := e.Position()
+			return Config{}, fmt.Errorf("%d:%d: %w", row, col, err)
+		}
+		return Config{}, fmt.Errorf("1:1: %w", err)
+	}
+	if err := c.Check(); err != nil {
+		// The settings were read well, so the place is found by the last word of the key.
+		row, col := 1, 1
+		if inv, ok := errors.AsType[*Invalid](err); ok {
+			row, col = find(b, inv.Key)
+		}
+		return Config{}, fmt.Errorf("%d:%d: %w", row, col, err)
+	}
+	return c, nil
+}
+
+// Invalid says which setting makes no sense.
+type Invalid struct {
+	Key string // "listen.agents"
+	Err error
+}
+
+func (e *Invalid) Error() string { return e.Key + ": " + e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *Invalid) Unwrap() error { return e.Err }
+
+// Check reports the first setting that makes no sense.
+func (c Config) Check() error {
+	bad := func(key, format string, args ...any) error { return &Invalid{key, fmt.Errorf(format, args...)} }
+	switch {
+	case c.Name == "" || len(c.Name) > 128:
+		return bad("name", "want 1 to 128 bytes")
+	case len(c.Addresses) > 8:
+		return bad("addresses", "want at most 8")
+	case c.Listen.Socket == "":
+		return bad("listen.socket", "want a path")
+	case c.Storage.Evidence == "":
+		return bad("storage.evidence", "want a path")
+	case c.Storage.MinFreeMB < 1 || c.Storage.MinFreeMB > 1<<40:
+		return bad("storage.min_free_mb", "want 1 or more")
+	case c.Log.Level != "debug" && c.Log.Level != "info" && c.Log.Level != "warn" && c.Log.Level != "error":
+		return bad("log.level", "want debug, info, warn or error, got %.40q", c.Log.Level)
+	case c.Log.Format != "text" && c.Log.Format != "json":
+		return bad("log.format", "want text or json, got %.40q", c.Log.Format)
+	case !strings.HasPrefix(c.Storage.Database, "sqlite:") && !strings.HasPrefix(c.Storage.Database, "postgres:") && !strings.HasPrefix(c.Storage.Database, "postgresql:"):
+		return bad("storage.database", "want sqlite:… or postgres://…") // not repeated: it may hold a password
+	}
+	for _, a := range c.Addresses {
+		if host, _, err := splitAddress(a); err != nil {
+			return bad("addresses", "%w", err)
+		} else if host == "" {
+			return bad("addresses", "%.80q: agents need a host to go to", a)
+		}
+	}
+	if _, _, err := splitAddress(c.Listen.Agents); err != nil {
+		return bad("listen.agents", "%w", err)
+	}
+	if _, _, err := splitAddress(c.Listen.Console); err != nil {
+		return bad("listen.console", "%w", err)
+	}
+	return nil
+}
+
+func splitAddress(a string) (host string, port int, err error) {
+	host, p, err := net.SplitHostPort(a)
+	if err != nil {
+		return "", 0, fmt.Errorf("%.80q: want host:port", a)
+	}
+	port, err = strconv.Atoi(p)
+	if err != nil || port < 0 || port > 65535 {
+		return "", 0, fmt.Errorf("%.80q: want a port from 0 to 65535", a)
+	}
+	return host, port, nil
+}
+
+// ConsoleIsLocal reports whether the console listens on a loopback address only.
+func (c Config) ConsoleIsLocal() bool {
+	host, _, err := splitAddress(c.Listen.Console)
+	if err != nil {
+		return false
+	}
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// find returns the place of a setting, by the last word of its key within its table.
+func find(b []byte, key string) (row, col int) {
+	table, word := "", key
+	if i := strings.LastIndexByte(key, '.'); i >= 0 {
+		table, word = key[:i], key[i+1:]
+	}
+	in := ""
+	for i, line := range strings.Split(string(b), "\n") {
+		s := strings.TrimSpace(line)
+		if strings.HasPrefix(s, "[") {
+			in = strings.Trim(s, "[] ")
+		}
+		name, _, ok := strings.Cut(s, "=")
+		if ok && in == table && strings.TrimSpace(name) == word {
+			return i + 1, 1 + len(line) - len(strings.TrimLeft(line, " \t"))
+		}
+	}
+	return 1, 1 // a default that makes no sense here
+}

@@ -1,0 +1,124 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"path/filepath"
+	"strings"
+)
+
+// Paths are the files of a data folder.
+type Paths struct {
+	Dir          string
+	Settings     string
+	CACert       string // PEM
+	CAKey        string // PEM; whoever has it can make endpoints
+	CollectorPEM string // certificate of the listeners and of receipts
+	CollectorKey string
+	Incoming     string // uploads that are not sealed yet
+	Lock         string // held while a collector serves
+}
+
+// PathsOf returns the files of a data folder.
+func PathsOf(dir string) Paths {
+	at := func(parts ...string) string { return filepath.Join(append([]string{dir}, parts...)...) }
+	return Paths{
+		Dir: dir, Settings: at(FileName), CACert: at("pki", "ca.pem"), CAKey: at("pki", "ca-key.pem"),
+		CollectorPEM: at("pki", "collector.pem"), CollectorKey: at("pki", "collector-key.pem"),
+		Incoming: at("incoming"), Lock: at("serve.lock"),
+	}
+}
+
+// SocketPath returns the path of the local socket.
+func (c Config) SocketPath(dir string) string { return below(dir, c.Listen.Socket) }
+
+// EvidencePath returns the folder of evidence bytes.
+func (c Config) EvidencePath(dir string) string { return below(dir, c.Storage.Evidence) }
+
+// DatabaseURL returns the URL of the database with an absolute path.
+func (c Config) DatabaseURL(dir string) string {
+	rest, ok := strings.CutPrefix(c.Storage.Database, "sqlite:")
+	if !ok || strings.HasPrefix(rest, "/") {
+		return c.Storage.Database
+	}
+	if p, err := url.PathUnescape(rest); err == nil {
+		rest = p
+	}
+	return "sqlite:" + (&url.URL{Path: filepath.ToSlash(filepath.Join(dir, rest))}).EscapedPath()
+}
+
+func below(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// Text returns the settings as `init` writes them, with what they mean.
+func (c Config) Text() string {
+	var b strings.Builder
+	list := make([]string, len(c.Addresses))
+	for i, a := range c.Addresses {
+		list[i] = quote(a)
+	}
+	fmt.Fprintf(&b, `# Settings of hozen-collector. Changes take effect when it is started again.
+
+# What the collector calls itself in receipts and on its page.
+name = %s
+
+# Where agents find the collector, "host:port"; enrolment tokens carry them.
+addresses = [%s]
+
+[listen]
+# For agents: gRPC over TLS 1.3.
+agents = %s
+# The web console. Plain HTTP on a loopback address, HTTPS of the own CA on any other.
+console = %s
+# For this program's own commands. Relative paths begin at this folder.
+socket = %s
+
+[storage]
+# "sqlite:path", "sqlite:///absolute/path" or "postgres://user@host/name?sslmode=verify-full".
+database = %s
+# Folder of evidence bytes.
+evidence = %s
+# Megabytes of disk that uploads leave free.
+min_free_mb = %d
+
+[log]
+level = %s   # debug, info, warn, error
+format = %s  # text, json
+`, quote(c.Name), strings.Join(list, ", "), quote(c.Listen.Agents), quote(c.Listen.Console), quote(c.Listen.Socket),
+		quote(c.Storage.Database), quote(c.Storage.Evidence), c.Storage.MinFreeMB, quote(c.Log.Level), quote(c.Log.Format))
+	return b.String()
+}
+
+// quote writes a TOML basic string (toml.io, v1.0.0).
+func quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r < 0x20 || r == 0x7f:
+			fmt.Fprintf(&b, `\u%04X`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// readFull reads until b is full or r ends.
+func readFull(r io.Reader, b []byte) (int, error) {
+	n, err := io.ReadFull(r, b)
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}
