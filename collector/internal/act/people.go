@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/sqldb"
@@ -258,15 +259,15 @@ func (s *Acts) Operators(ctx context.Context, a Actor) ([]operator.Operator, err
 }
 
 // BeginLocalSession gives somebody who has just signed in a token for the local socket.
-func (s *Acts) BeginLocalSession(ctx context.Context, operatorID string) (token string, err error) {
+func (s *Acts) BeginLocalSession(ctx context.Context, operatorID string) (token string, expiresAt time.Time, err error) {
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		token, _, err = operator.NewLocalSession(ctx, tx, operatorID, s.now())
+		token, expiresAt, err = operator.NewLocalSession(ctx, tx, operatorID, s.now())
 		return err
 	})
 	if err != nil {
-		return "", err
+		return "", time.Time{}, err
 	}
-	return token, nil
+	return token, expiresAt, nil
 }
 
 // LocalSession returns the operator of a token from [Acts.BeginLocalSession], or

@@ -91,7 +91,7 @@ func TestDisabledOperatorIsOutAtOnce(t *testing.T) {
 	run(t, func(t *testing.T, x *fixture) {
 		ctx := t.Context()
 		a := x.person("suzuki", operator.Responsible)
-		token, err := x.BeginLocalSession(ctx, a.ID)
+		token, _, err := x.BeginLocalSession(ctx, a.ID)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package localapi
+
+import "net"
+
+// peerOf knows nobody here, so that nobody can break the glass.
+func peerOf(net.Conn) peer { return peer{} }

@@ -1,0 +1,103 @@
+package localapi
+
+import (
+	"context"
+	"io"
+)
+
+// verbs is the table of everything that can be asked. Names are stable: scripts and
+// older commands use them.
+func verbs() map[string]verb {
+	signIn := ask(signIn)
+	signIn.open = true
+	status := ask(status)
+	status.open = true
+	return map[string]verb{
+		"status":         status,
+		"session.begin":  signIn,
+		"session.end":    ask(signOut),
+		"session.whoami": ask(whoAmI),
+
+		"operator.list":           ask(operatorList),
+		"operator.add":            ask(operatorAdd),
+		"operator.reset_password": ask(operatorReset),
+		"operator.disable":        ask(operatorDisable),
+
+		"token.list":   ask(tokenList),
+		"token.create": ask(tokenCreate),
+		"token.revoke": ask(tokenRevoke),
+
+		"endpoint.list":    ask(endpointList),
+		"endpoint.show":    ask(endpointShow),
+		"endpoint.pending": ask(endpointPending),
+		"endpoint.approve": ask(endpointApprove),
+		"endpoint.reject":  ask(endpointReject),
+		"endpoint.revoke":  ask(endpointRevoke),
+		"endpoint.label":   ask(endpointLabel),
+
+		"command.order": ask(commandOrder),
+		"command.list":  ask(commandList),
+		"command.wait":  follow(commandWait),
+
+		"incident.list":  ask(incidentList),
+		"incident.show":  ask(incidentShow),
+		"incident.open":  ask(incidentOpen),
+		"incident.note":  ask(incidentNote),
+		"incident.close": ask(incidentClose),
+
+		"acquisition.list": ask(acquisitionList),
+		"acquisition.seal": ask(acquisitionSeal),
+		"evidence.list":    ask(evidenceList),
+		"evidence.show":    ask(evidenceShow),
+		"evidence.get":     fetch(evidenceGet),
+
+		"ledger.list": ask(ledgerList),
+		"fsck":        follow(check),
+		"backup":      follow(backUp),
+	}
+}
+
+// ask is a verb with one answer.
+func ask[T any](fn func(ctx context.Context, c *call, in T) (any, error)) verb {
+	return verb{answer: func(ctx context.Context, c *call) (any, error) {
+		var in T
+		if err := c.decode(&in); err != nil {
+			return nil, err
+		}
+		return fn(ctx, c, in)
+	}}
+}
+
+// follow is a verb that tells how it goes on.
+func follow[T any](fn func(ctx context.Context, c *call, in T, emit func(any) error) (any, error)) verb {
+	return verb{stream: func(ctx context.Context, c *call, emit func(any) error) (any, error) {
+		var in T
+		if err := c.decode(&in); err != nil {
+			return nil, err
+		}
+		return fn(ctx, c, in, emit)
+	}}
+}
+
+// fetch is a verb that answers with bytes.
+func fetch[T any](fn func(ctx context.Context, c *call, in T) (io.ReadCloser, error)) verb {
+	return verb{bytes: func(ctx context.Context, c *call) (io.ReadCloser, error) {
+		var in T
+		if err := c.decode(&in); err != nil {
+			return nil, err
+		}
+		return fn(ctx, c, in)
+	}}
+}
+
+// None is the request or answer that says nothing.
+type None struct{}
+
+// views turns a list into what goes over the socket, never null.
+func views[T, V any](list []T, view func(T) V) []V {
+	out := make([]V, 0, len(list))
+	for _, v := range list {
+		out = append(out, view(v))
+	}
+	return out
+}
