@@ -17,7 +17,8 @@ type FD struct {
 	FD int `json:"fd"`
 	// Target is what the kernel says it refers to: a path (with " (deleted)" behind it
 	// when the name is gone), "socket:[inode]", "pipe:[inode]", "anon_inode:…" or
-	// "/memfd:name (deleted)". The file itself is not read.
+	// "/memfd:name (deleted)". Empty when the system would not tell. The file itself
+	// is not read.
 	Target    string `json:"target"`
 	TargetRaw []byte `json:"target_b64,omitempty"`
 }

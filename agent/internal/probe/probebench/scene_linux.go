@@ -40,14 +40,15 @@ func buildScene(dir string) error {
 		env[i] = fmt.Sprintf("SERVICE_SETTING_%02d=/srv/data/setting/%d", i, i*i)
 	}
 	for i := range sceneProcs {
-		if err := startOne(dir, exes[i%sceneExes], i, env); err != nil {
+		if _, err := startOne(dir, exes[i%sceneExes], i, env); err != nil {
 			return fmt.Errorf("start process %d: %w", i, err)
 		}
 	}
 	return nil
 }
 
-func startOne(dir, exe string, i int, env []string) (err error) {
+// startOne starts process number i of the scene and returns its PID.
+func startOne(dir, exe string, i int, env []string) (pid int, err error) {
 	var fds []uintptr
 	defer func() {
 		for _, fd := range fds {
@@ -62,35 +63,34 @@ func startOne(dir, exe string, i int, env []string) (err error) {
 	for k := range 11 { // files
 		fd, err := unix.Open(filepath.Join(dir, fmt.Sprintf("data-%04d-%02d.db", i, k)), unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		add(fd)
 	}
 	for range 5 { // pipes, both ends
 		var p [2]int
 		if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
-			return err
+			return 0, err
 		}
 		add(p[0], p[1])
 	}
 	for len(fds) < scenePlain {
 		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		add(fd)
 	}
 	socks, err := tcpSockets(1, (sceneSockets-1)/2)
 	add(socks...)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	argv := []string{
 		exe, fmt.Sprintf("--worker=%04d", i), fmt.Sprintf("--config=/srv/application/conf/worker-%04d.toml", i),
 		"--log-level=info", "--listen=127.0.0.1:0",
 	}
-	_, err = syscall.ForkExec(exe, argv, &syscall.ProcAttr{Dir: dir, Env: env, Files: fds})
-	return err
+	return syscall.ForkExec(exe, argv, &syscall.ProcAttr{Dir: dir, Env: env, Files: fds})
 }
 
 // tcpSockets makes listening sockets and, on the first of them, connections with both

@@ -20,6 +20,7 @@ import (
 type fileList struct {
 	fds     []record.FD
 	cut     bool
+	refused bool // some targets were not shown
 	sockets []socketFD
 }
 
@@ -108,8 +109,11 @@ func (w *worker) fds(dir, limit int) *fileList {
 				return false
 			}
 			n, e := readlinkat(dir, name, w.buf)
-			if e != 0 {
+			if gone(e) {
 				return true // closed since it was listed
+			}
+			if e != 0 { // the list of numbers is shown to root, the targets need not be
+				l.refused, n = true, 0
 			}
 			target := w.buf[:n]
 			if ino := procfs.SocketInode(target); ino != 0 {
@@ -165,6 +169,9 @@ func (p *Pass) files(ctx context.Context) ([]record.OpenFiles, error) {
 			missing++
 		case l == nil, r.KernelOnly && len(l.fds) == 0:
 		default:
+			if l.refused {
+				denied++
+			}
 			if l.cut {
 				cut++
 			}
@@ -254,6 +261,9 @@ func (s *state) owners(socks []record.Socket) (denied, missing int64) {
 				missing++
 			}
 			continue
+		}
+		if l.refused {
+			denied++
 		}
 		for _, f := range l.sockets {
 			if k, ok := at[f.inode]; ok {

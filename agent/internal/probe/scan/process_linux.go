@@ -3,9 +3,7 @@ package scan
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,6 +47,7 @@ type slot struct {
 	gone    atomic.Bool
 	denied  atomic.Bool
 	merged  bool
+	waiting bool // for its command line, when it was merged
 }
 
 type cmdline struct {
@@ -88,7 +87,7 @@ func (p *Pass) firstHalf(ctx context.Context) error {
 	<-own // bound by ctx and by the patience of its sockets
 
 	s.all = make([]*record.Process, 0, len(s.slots))
-	var missing, partly int64
+	var missing, waiting, refused int64
 	for i := range s.slots {
 		sl := &s.slots[i]
 		r := sl.core.Load()
@@ -99,12 +98,15 @@ func (p *Pass) firstHalf(ctx context.Context) error {
 			continue
 		}
 		sl.merge(r)
-		if len(r.Unread) > 0 {
-			partly++
+		switch {
+		case sl.waiting:
+			waiting++
+		case len(r.Unread) > 0:
+			refused++
 		}
 		s.all = append(s.all, r)
 	}
-	s.allErr = p.processErr(ctx, missing, partly)
+	s.allErr = p.processErr(ctx, missing, waiting, refused)
 	p.otherNamespaces(ctx)
 	s.complete = ctx.Err() == nil
 	return nil
@@ -118,6 +120,7 @@ func (sl *slot) merge(r *record.Process) {
 	}
 	sl.merged = true
 	c := sl.cmdline.Load()
+	sl.waiting = c == nil
 	if c == nil || c.unread {
 		r.Unread = append(r.Unread, "cmdline")
 		return
@@ -125,18 +128,13 @@ func (sl *slot) merge(r *record.Process) {
 	r.Args, r.CmdlineRaw, r.CmdlineCut = c.args, c.exact, c.cut
 }
 
-func (p *Pass) processErr(ctx context.Context, missing, partly int64) error {
-	if missing+partly == 0 {
+func (p *Pass) processErr(ctx context.Context, missing, waiting, refused int64) error {
+	if missing+waiting+refused == 0 {
 		return ctx.Err()
 	}
-	why := fs.ErrPermission
-	if err := ctx.Err(); err != nil {
-		why = err
-	} else if os.Geteuid() == 0 {
-		why = errors.New("the kernel did not answer in time or refused")
-	}
-	return &probe.Missing{Skipped: missing + partly, Err: fmt.Errorf(
-		"read %d processes: %d not at all, %d without some fields: %w", len(p.state.all), missing, partly, why)}
+	return &probe.Missing{Skipped: missing + waiting + refused, Err: fmt.Errorf(
+		"read %d processes: %d not reached, %d command lines waited for in vain, some fields of %d refused: %w",
+		len(p.state.all), missing, waiting, refused, reason(ctx, refused))}
 }
 
 // list takes the list of processes and what does not change during the pass.

@@ -1,0 +1,20 @@
+package exehash_test
+
+import (
+	"errors"
+	"testing"
+
+	"hozen/agent/internal/probe"
+	"hozen/agent/internal/probe/exehash"
+	"hozen/agent/internal/probe/probetest"
+	"hozen/agent/internal/probe/scan"
+)
+
+func fresh() probe.Probe { return exehash.New(scan.New(scan.Options{}), exehash.NewCache(0)) }
+
+func TestConformance(t *testing.T) {
+	if err := fresh().Acquire(t.Context(), new(probetest.Lines)); errors.Is(err, errors.ErrUnsupported) {
+		t.Skip("this system has no such probe yet")
+	}
+	probetest.Run(t, probetest.Config{New: fresh, Key: probetest.Join("dev", "inode")})
+}
