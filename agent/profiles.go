@@ -6,7 +6,9 @@ import (
 
 	"hozen/agent/internal/acquire"
 	"hozen/agent/internal/probe"
+	"hozen/agent/internal/probe/clock"
 	"hozen/agent/internal/probe/exehash"
+	"hozen/agent/internal/probe/hostinfo"
 	"hozen/agent/internal/probe/netconfig"
 	"hozen/agent/internal/probe/netconn"
 	"hozen/agent/internal/probe/openfile"
@@ -52,6 +54,8 @@ func (p *profiles) flash() []acquire.Planned {
 		planned(1500*time.Millisecond, openfile.New(pass)),
 		planned(500*time.Millisecond, session.New("/")),
 		planned(500*time.Millisecond, netconfig.New("/")),
+		planned(500*time.Millisecond, hostinfo.New("/")),
+		planned(250*time.Millisecond, clock.New("/")),
 		resting(1500*time.Millisecond, exehash.New(pass, p.hashes)),
 	}
 }
