@@ -1,0 +1,219 @@
+// Package config reads the agent's configuration file. It knows nothing of what the
+// settings lead to. Everything has a default: most PCs need no file at all.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"hozen/internal/pki"
+)
+
+// maxFile is the largest file that is read, in bytes.
+const maxFile = 64 << 10
+
+// Config is the file; its field comments are the manual.
+type Config struct {
+	// Collectors are addresses "host:port" that are used instead of those that the
+	// enrolment gave. Default: those of the enrolment.
+	Collectors []string `toml:"collectors"`
+	// LogLevel is "debug", "info", "warn" or "error". Default "info".
+	LogLevel string `toml:"log_level"`
+	// Spool is where evidence waits for the collector.
+	Spool Spool `toml:"spool"`
+	// Uplink is the connection to the collector.
+	Uplink Uplink `toml:"uplink"`
+	// Isolation is how isolation is watched.
+	Isolation Isolation `toml:"isolation"`
+}
+
+// Spool bounds what evidence may take of the PC's disk.
+type Spool struct {
+	// MaxBytes is the most that waiting evidence may hold, at least 16 MiB. Default 1 GiB.
+	MaxBytes int64 `toml:"max_bytes"`
+	// MinFreeBytes is left free on the volume. Default 256 MiB.
+	MinFreeBytes int64 `toml:"min_free_bytes"`
+	// KeepAfterReceipt is how long evidence stays after the collector confirmed it, such
+	// as "168h". Default 168h.
+	KeepAfterReceipt Duration `toml:"keep_after_receipt"`
+}
+
+// Uplink bounds how the agent comes back to a collector that does not answer.
+type Uplink struct {
+	// MinBackoff and MaxBackoff bound the random wait before a further attempt.
+	// Default 1s and 1m.
+	MinBackoff Duration `toml:"min_backoff"`
+	MaxBackoff Duration `toml:"max_backoff"`
+}
+
+// Isolation sets how closely an isolated PC is watched.
+type Isolation struct {
+	// CheckEvery is the time between two readings of the rules while the PC is isolated,
+	// 1s to 1m. While it is not, nothing is read. Default 5s.
+	CheckEvery Duration `toml:"check_every"`
+}
+
+// Duration is written as "90s" or "1h30m"; a bare number is refused, as nobody could
+// tell its unit.
+type Duration struct {
+	time.Duration
+	bad string // what stood there instead
+}
+
+// UnmarshalText reads the spelling of time.ParseDuration. It never fails: the check
+// of the whole file does, which knows the key.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil {
+		d.bad = string(b)
+		return nil
+	}
+	d.Duration, d.bad = v, ""
+	return nil
+}
+
+// Default returns the settings without a file.
+func Default() Config {
+	return Config{
+		LogLevel:  "info",
+		Spool:     Spool{MaxBytes: 1 << 30, MinFreeBytes: 256 << 20, KeepAfterReceipt: Duration{Duration: 7 * 24 * time.Hour}},
+		Uplink:    Uplink{MinBackoff: Duration{Duration: time.Second}, MaxBackoff: Duration{Duration: time.Minute}},
+		Isolation: Isolation{CheckEvery: Duration{Duration: 5 * time.Second}},
+	}
+}
+
+// Load reads the file at path. When there is none the defaults count, unless needed
+// says that somebody asked for this very file.
+func Load(path string, needed bool) (Config, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) && !needed {
+		return Default(), nil
+	}
+	if err != nil {
+		return Config{}, fmt.Errorf("read configuration: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return Config{}, fmt.Errorf("read configuration %s: %w", path, err)
+	}
+	c, err := Parse(b)
+	if err != nil {
+		return Config{}, fmt.Errorf("%s:%w", path, err)
+	}
+	return c, nil
+}
+
+// Error says where in the file the trouble is.
+type Error struct {
+	Line, Column int // from 1; 0 when it is about the file as a whole
+	Reason       string
+}
+
+func (e *Error) Error() string {
+	if e.Line == 0 {
+		return " " + e.Reason
+	}
+	return fmt.Sprintf("%d:%d: %s", e.Line, e.Column, e.Reason)
+}
+
+// Parse reads the text of a file strictly: an unknown key, a wrong type and a value
+// out of bounds are errors of type *Error.
+func Parse(b []byte) (Config, error) {
+	if len(b) > maxFile {
+		return Config{}, &Error{Reason: fmt.Sprintf("larger than %d bytes", maxFile)}
+	}
+	c := Default()
+	d := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		return Config{}, explain(err)
+	}
+	if err := c.check(); err != nil {
+		return Config{}, &Error{Reason: err.Error()}
+	}
+	return c, nil
+}
+
+func explain(err error) error {
+	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
+		line, column := strict.Errors[0].Position()
+		return &Error{line, column, fmt.Sprintf("unknown key %q", keyOf(strict.Errors[0].Key()))}
+	}
+	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
+		line, column := bad.Position()
+		return &Error{line, column, bad.Error()}
+	}
+	return &Error{Reason: err.Error()}
+}
+
+func keyOf(k toml.Key) string {
+	s := ""
+	for i, part := range k {
+		if i > 0 {
+			s += "."
+		}
+		s += part
+	}
+	return s
+}
+
+func (c Config) check() error {
+	if len(c.Collectors) > pki.MaxAddresses {
+		return fmt.Errorf("collectors: %d addresses, at most %d are allowed", len(c.Collectors), pki.MaxAddresses)
+	}
+	for _, a := range c.Collectors {
+		if err := pki.CheckAddress(a); err != nil {
+			return fmt.Errorf("collectors: %w", err)
+		}
+	}
+	if _, err := c.Level(); err != nil {
+		return err
+	}
+	within := func(name string, d Duration, least, most time.Duration) error {
+		if d.bad != "" {
+			return fmt.Errorf("%s: %.40q, want a duration such as \"90s\" or \"1h30m\"", name, d.bad)
+		}
+		if d.Duration < least || d.Duration > most {
+			return fmt.Errorf("%s: %s, want %s to %s", name, d, least, most)
+		}
+		return nil
+	}
+	if c.Spool.MaxBytes < 16<<20 {
+		return fmt.Errorf("spool.max_bytes: %d, want at least %d", c.Spool.MaxBytes, 16<<20)
+	}
+	if c.Spool.MinFreeBytes < 0 {
+		return fmt.Errorf("spool.min_free_bytes: %d, want 0 or more", c.Spool.MinFreeBytes)
+	}
+	if c.Uplink.MaxBackoff.Duration < c.Uplink.MinBackoff.Duration {
+		return errors.New("uplink.max_backoff: less than uplink.min_backoff")
+	}
+	return errors.Join(
+		within("spool.keep_after_receipt", c.Spool.KeepAfterReceipt, 0, 10*365*24*time.Hour),
+		within("uplink.min_backoff", c.Uplink.MinBackoff, 10*time.Millisecond, time.Hour),
+		within("uplink.max_backoff", c.Uplink.MaxBackoff, 10*time.Millisecond, 24*time.Hour),
+		within("isolation.check_every", c.Isolation.CheckEvery, time.Second, time.Minute),
+	)
+}
+
+// Level returns the level of LogLevel.
+func (c Config) Level() (slog.Level, error) {
+	switch c.LogLevel {
+	case "debug":
+		return slog.LevelDebug, nil
+	case "info":
+		return slog.LevelInfo, nil
+	case "warn":
+		return slog.LevelWarn, nil
+	case "error":
+		return slog.LevelError, nil
+	}
+	return 0, fmt.Errorf("log_level: %q, want debug, info, warn or error", c.LogLevel)
+}

@@ -1,0 +1,95 @@
+package config_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"hozen/agent/internal/config"
+)
+
+func TestParse(t *testing.T) {
+	c, err := config.Parse([]byte(`
+collectors = ["collector.example:8443", "[2001:db8::1]:8443"]
+log_level = "warn"
+[spool]
+max_bytes = 33554432
+keep_after_receipt = "1h30m"
+[uplink]
+min_backoff = "50ms"
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Collectors) != 2 || c.Spool.MaxBytes != 32<<20 || c.Spool.KeepAfterReceipt.Duration != 90*time.Minute ||
+		c.Uplink.MinBackoff.Duration != 50*time.Millisecond || c.Spool.MinFreeBytes != config.Default().Spool.MinFreeBytes {
+		t.Fatalf("%+v", c)
+	}
+	if empty, err := config.Parse(nil); err != nil || empty.LogLevel != "info" {
+		t.Fatal(empty, err)
+	}
+}
+
+// TestHostileFiles: each says where and what.
+func TestHostileFiles(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"unknown key":         {"log_level = \"info\"\ncolectors = []\n", "2:1: unknown key \"colectors\""},
+		"unknown key inside":  {"[spool]\nmax_bites = 1\n", "2:1: unknown key \"spool.max_bites\""},
+		"unknown table":       {"[exec]\ncommand = \"x\"\n", "unknown key \"exec"},
+		"wrong type":          {"collectors = \"a:1\"\n", "1:14:"},
+		"not a duration":      {"[uplink]\nmin_backoff = \"soon\"\n", "uplink.min_backoff: \"soon\", want a duration"},
+		"number for duration": {"[uplink]\nmin_backoff = 5\n", "uplink.min_backoff: \"5\", want a duration"},
+		"open string":         {"log_level = \"info\n", "1:"},
+		"twice":               {"log_level = \"info\"\nlog_level = \"warn\"\n", "log_level"},
+		"level":               {"log_level = \"loud\"\n", "want debug, info, warn or error"},
+		"address":             {"collectors = [\"collector\"]\n", "want host:port"},
+		"address with a path": {"collectors = [\"a/b:1\"]\n", "no host name has"},
+		"port":                {"collectors = [\"a:99999\"]\n", "want a port"},
+		"many addresses":      {"collectors = [" + strings.Repeat("\"a:1\",", 9) + "]\n", "at most 8"},
+		"small spool":         {"[spool]\nmax_bytes = 1\n", "spool.max_bytes"},
+		"negative":            {"[spool]\nmin_free_bytes = -1\n", "spool.min_free_bytes"},
+		"number too large":    {"[spool]\nmax_bytes = 99999999999999999999\n", "2:13:"},
+		"backoff upside down": {"[uplink]\nmin_backoff = \"2m\"\n", "uplink.max_backoff"},
+		"busy check":          {"[isolation]\ncheck_every = \"1ms\"\n", "isolation.check_every"},
+		"NUL":                 {"log_level = \"in\x00fo\"\n", "1:"},
+		"not UTF-8":           {"log_level = \"\xff\xfe\"\n", ""},
+		"huge":                {strings.Repeat("#", 70_000), "larger than"},
+	} {
+		_, err := config.Parse([]byte(c.text))
+		var e *config.Error
+		if !errors.As(err, &e) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+func TestLoad(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "agent.toml")
+	if _, err := config.Load(path, false); err != nil {
+		t.Error("no file is in order:", err)
+	}
+	if _, err := config.Load(path, true); err == nil {
+		t.Error("a file that was asked for is missing")
+	}
+	if err := os.WriteFile(path, []byte("x = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Load(path, false); err == nil || !strings.HasPrefix(err.Error(), path+":1:1: unknown key") {
+		t.Error(err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("collectors = [\"a:1\"]\n[spool]\nmax_bytes = 33554432\n"))
+	f.Add([]byte("[[spool]]"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		_, err := config.Parse(b)
+		var e *config.Error
+		if err != nil && !errors.As(err, &e) {
+			t.Fatalf("%T", err)
+		}
+	})
+}
