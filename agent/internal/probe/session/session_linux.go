@@ -59,7 +59,11 @@ func logind(ctx context.Context, root *os.Root) (s source) {
 func utmp(root *os.Root) (s source) {
 	b, err := readFile(root, "run/utmp", maxUtmp)
 	if errors.Is(err, fs.ErrNotExist) {
-		b, err = readFile(root, "var/run/utmp", maxUtmp)
+		// Usually /var/run is an absolute link to /run, which leads out of root; then the
+		// first answer stands.
+		if old, oerr := readFile(root, "var/run/utmp", maxUtmp); oerr == nil {
+			b, err = old, nil
+		}
 	}
 	if err != nil {
 		s.err = err
