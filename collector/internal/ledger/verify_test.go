@@ -2,6 +2,8 @@ package ledger_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -88,6 +90,33 @@ func TestVerifyNamesTampering(t *testing.T) {
 				t.Errorf("want entry %d: %s; got %v", c.index, c.code, problems)
 			}
 		})
+	}
+}
+
+// An edit with its own hash put right too is found by the tree.
+func TestVerifyFindsCarefulEdit(t *testing.T) {
+	db := sqldbtest.Open(t)
+	for i := range 10 {
+		appendAll(t, db, entry(i))
+	}
+	e, err := ledger.Entries(t.Context(), db.Read(), ledger.Filter{OrganisationID: "org_1", Before: 8, Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	salt, err := hex.DecodeString(e[0].Salt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(e[0].Text, "保全 太郎", "保全 次郎", 1)
+	sum := sha256.Sum256(append(salt, text...))
+	if err := db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE ledger_entries SET entry_json = $1, record_sha256 = $2 WHERE idx = 7`, text, hex.EncodeToString(sum[:]))
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if p := verify(t, db); len(p) != 1 || p[0].Index != 7 || p[0].Code != ledger.Edited {
+		t.Errorf("%v", p)
 	}
 }
 

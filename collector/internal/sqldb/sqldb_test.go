@@ -175,6 +175,64 @@ func TestTx(t *testing.T) {
 	})
 }
 
+// Two programs on one database, as during an update: their transactions are
+// serialised too.
+func TestTwoPrograms(t *testing.T) {
+	for name, open := range map[string]func(t *testing.T) string{
+		"sqlite":   func(t *testing.T) string { return sqldbtest.SQLiteURL(filepath.Join(t.TempDir(), "two.db")) },
+		"postgres": func(t *testing.T) string { return sqldbtest.PostgresURL(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := open(t)
+			errs := make(chan error)
+			const each = 25
+			var dbs []*sqldb.DB
+			for range 2 {
+				db, err := sqldb.Open(t.Context(), sqldb.Config{URL: u})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer db.Close()
+				dbs = append(dbs, db)
+			}
+			if err := dbs[0].Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+				_, err := tx.ExecContext(ctx, `CREATE TABLE t (n BIGINT NOT NULL)`)
+				if err == nil {
+					_, err = tx.ExecContext(ctx, `INSERT INTO t VALUES (0)`)
+				}
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			for _, db := range dbs {
+				go func() {
+					var err error
+					for range each {
+						err = errors.Join(err, db.Tx(context.Background(), func(ctx context.Context, tx *sqldb.Tx) error {
+							var n int64
+							if err := tx.QueryRowContext(ctx, `SELECT n FROM t`).Scan(&n); err != nil {
+								return err
+							}
+							_, err := tx.ExecContext(ctx, `UPDATE t SET n = $1`, n+1)
+							return err
+						}))
+					}
+					errs <- err
+				}()
+			}
+			for range dbs {
+				if err := <-errs; err != nil {
+					t.Error(err)
+				}
+			}
+			var n int
+			if err := dbs[0].Read().QueryRowContext(t.Context(), `SELECT n FROM t`).Scan(&n); err != nil || n != 2*each {
+				t.Errorf("%d updates arrived, %v", n, err)
+			}
+		})
+	}
+}
+
 func TestReadersCannotWrite(t *testing.T) {
 	db := sqldbtest.Open(t)
 	writer, ok := db.Read().(*sql.DB)
