@@ -11,6 +11,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"time"
 
 	"hozen/collector/internal/blob"
 	"hozen/internal/digest"
@@ -18,6 +19,10 @@ import (
 )
 
 const tempPattern = ".tmp-*"
+
+// leftAfter is the age from which a file that nobody writes to any more is taken for
+// one that a crash left.
+const leftAfter = time.Hour
 
 // Store is a [blob.Store] in a folder.
 type Store struct {
@@ -39,7 +44,14 @@ func Open(dir string) (*Store, error) {
 		return nil, fmt.Errorf("open blob store: %w", err)
 	}
 	for _, path := range left {
-		if err := os.Remove(path); err != nil {
+		fi, err := os.Lstat(path)
+		if err == nil && time.Since(fi.ModTime()) < leftAfter {
+			continue // perhaps of a collector that is running while somebody looks at its store
+		}
+		if err == nil {
+			err = os.Remove(path)
+		}
+		if ignoreMissing(err) != nil {
 			return nil, fmt.Errorf("open blob store: %w", err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"hozen/collector/internal/blob"
 	"hozen/collector/internal/blob/blobtest"
@@ -61,6 +62,14 @@ func TestOpenCleansUp(t *testing.T) {
 	half := filepath.Join(dir, "sha256", ".tmp-123")
 	stray := filepath.Join(dir, "sha256", "ab", "notes.txt")
 	if err := errors.Join(os.WriteFile(half, nil, 0o600), os.Mkdir(filepath.Dir(stray), 0o700), os.WriteFile(stray, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	open(t, dir)
+	if _, err := os.Stat(half); err != nil {
+		t.Errorf("a file that is being written was removed: %v", err)
+	}
+	old := time.Now().Add(-2 * time.Hour)
+	if err := os.Chtimes(half, old, old); err != nil {
 		t.Fatal(err)
 	}
 	s := open(t, dir)
