@@ -344,6 +344,28 @@ func TestHangingCommandLine(t *testing.T) {
 	}
 }
 
+// A pass that takes longer than its patience with one process is not cut short, with a
+// context that ends some day or never.
+func TestSlowButSteady(t *testing.T) {
+	for _, ctx := range []context.Context{context.Background(), t.Context()} {
+		pass := New(Options{Patience: 200 * time.Millisecond, Workers: 1})
+		slow := func(dir int, w *worker, limit int) ([]byte, bool, unix.Errno) {
+			for begun := time.Now(); time.Since(begun) < 8*time.Millisecond; {
+				runtime.Gosched()
+			}
+			return readCmdline(dir, w, limit)
+		}
+		pass.state.cmdline = slow
+		procs, err := pass.Processes(ctx)
+		if len(procs) < 30 {
+			t.Skipf("%d processes are too few to take long", len(procs))
+		}
+		if err != nil && !strings.Contains(err.Error(), " 0 not reached, 0 command lines") {
+			t.Error(err)
+		}
+	}
+}
+
 // Descriptors of a process that got the PID of another are not told as the other's.
 func TestPIDUsedAgain(t *testing.T) {
 	pass := New(Options{})

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -80,35 +81,30 @@ func (p *Pass) each(ctx context.Context, next *atomic.Int64, n int, do func(w *w
 	}
 	watch := time.NewTicker(p.opt.Patience / 2)
 	defer watch.Stop()
-	done := ctx.Done()
+	done, over := ctx.Done(), false // done is nil for a context that never ends, too
 	for started := len(live); len(live) > 0; {
 		select {
 		case w := <-exit:
-			for i := range live {
-				if live[i] == w { // not there: it was given up and came back
-					live = append(live[:i], live[i+1:]...)
-					p.state.idle = append(p.state.idle, w)
-					break
-				}
+			if i := slices.Index(live, w); i >= 0 { // else it was given up and came back
+				live = slices.Delete(live, i, i+1)
+				p.state.idle = append(p.state.idle, w)
 			}
 		case <-done:
-			done = nil
+			done, over = nil, true
 			watch.Reset(farewell)
 		case <-watch.C:
-			var ok []*worker
-			for _, w := range live {
-				if at := w.busy.Load(); at != 0 && at == w.seen || done == nil {
+			before := len(live)
+			live = slices.DeleteFunc(live, func(w *worker) bool {
+				at := w.busy.Load()
+				hangs := at != 0 && at == w.seen
+				w.seen = at
+				if over || hangs {
 					w.left.Store(true)
-					continue
-				} else {
-					w.seen = at
 				}
-				ok = append(ok, w)
-			}
-			lost := len(live) - len(ok)
-			live = ok
-			for range lost {
-				if done != nil && next.Load() < int64(n) && started < p.opt.Workers+maxReplaced {
+				return over || hangs
+			})
+			for range before - len(live) {
+				if !over && next.Load() < int64(n) && started < p.opt.Workers+maxReplaced {
 					started++
 					start()
 				}
