@@ -451,6 +451,41 @@ func TestStockTools(t *testing.T) {
 	}
 }
 
+// TestStockToolsCheckTheCertificate runs the command of the format's description.
+func TestStockToolsCheckTheCertificate(t *testing.T) {
+	openssl, err := exec.LookPath("openssl")
+	if err != nil {
+		t.Skip("openssl is not installed")
+	}
+	f := newEnrolledFolder(t)
+	f.write("ca.pem", f.ca.CertificatePEM())
+	run := func() (string, error) {
+		c := exec.Command(openssl, "verify", "-partial_chain", "-no_check_time", "-trusted", "ca.pem", "signer-cert.pem")
+		c.Dir = f.dir
+		out, err := c.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := run(); err != nil {
+		t.Errorf("%s: %v", out, err)
+	}
+	other, err := pki.NewCA("other", f.manifest.StartedAt.Wall)
+	must(t, err)
+	f.write("ca.pem", other.CertificatePEM())
+	if out, err := run(); err == nil {
+		t.Errorf("another CA: %s", out)
+	}
+}
+
+func TestNothingAcquiredIsConsistentToo(t *testing.T) {
+	f := newFolder(t)
+	f.manifest.Artifacts, f.manifest.Probes, f.manifest.Outcome = []artifact.Entry{}, f.manifest.Probes[1:2], artifact.Failed
+	must(t, os.RemoveAll(f.path("artifacts")))
+	f.sign(true)
+	if r := check(t, f.dir, verify.Anchor{}); r.Verdict != verify.Consistent {
+		t.Errorf("%+v", r.Problems)
+	}
+}
+
 func TestOutcomesAgreeWithTheModel(t *testing.T) {
 	for _, o := range verify.Outcomes() {
 		if !artifact.Outcome(o).Valid() {
