@@ -1,0 +1,144 @@
+// Package localapi is the agent's socket on its own PC: whoever uses the PC can report
+// trouble and see how the agent is. It knows nothing of how a report is delivered, and
+// offers nothing that changes the PC.
+//
+// A client sends one line of JSON and gets lines of JSON back, the last of which has
+// "done" set. Who the client is, the kernel says (SO_PEERCRED, unix(7)).
+package localapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+	"unicode/utf8"
+)
+
+// Limits in bytes.
+const (
+	// MaxMessage is the longest report.
+	MaxMessage = 4 << 10
+	maxRequest = 32 << 10 // each byte of a message may need six in JSON
+	maxReply   = 256 << 10
+)
+
+// The verbs of a request.
+const (
+	VerbReport = "report"
+	VerbStatus = "status"
+	// VerbWake asks the agent to look for its enrolment and its collector now.
+	VerbWake = "wake"
+)
+
+// Request is what a client sends.
+type Request struct {
+	Verb    string `json:"verb"`
+	Message string `json:"message,omitempty"` // of report
+	// WaitSeconds is how long a report may take to be delivered before the answer says
+	// that it is stored; at most 60.
+	WaitSeconds int `json:"wait_seconds,omitempty"`
+}
+
+// Reply is one line of an answer.
+type Reply struct {
+	Done   bool    `json:"done"`
+	Code   string  `json:"code,omitempty"`  // of an error, see below
+	Error  string  `json:"error,omitempty"` // English
+	Report *Report `json:"report,omitempty"`
+	Status *Status `json:"status,omitempty"`
+}
+
+// The codes of errors.
+const (
+	CodeInvalid  = "invalid"
+	CodeTooMany  = "too_many"
+	CodeInternal = "internal"
+)
+
+// Report is how a report stands. The first line says that it is stored; the last one
+// whether it arrived.
+type Report struct {
+	AlertID        string `json:"alert_id"`
+	Delivered      bool   `json:"delivered"`
+	IncidentNumber string `json:"incident_number,omitempty"`
+	Connected      bool   `json:"connected"`
+}
+
+// Status is the state of the agent. Its JSON form is stable.
+type Status struct {
+	Format             string    `json:"format"` // hozen-agent-status/1
+	Version            string    `json:"version"`
+	StartedAt          time.Time `json:"started_at"`
+	EndpointID         string    `json:"endpoint_id,omitempty"` // empty before enrolment
+	CertificateExpires time.Time `json:"certificate_expires,omitzero"`
+	Connected          bool      `json:"connected"`
+	Collector          string    `json:"collector,omitempty"` // address, while connected
+	LastContact        time.Time `json:"last_contact,omitzero"`
+	Problem            string    `json:"problem,omitempty"` // why not connected, English
+	Isolation          Isolation `json:"isolation"`
+	Spool              Spool     `json:"spool"`
+	UnsentAlerts       int       `json:"unsent_alerts"`
+	UnsentResults      int       `json:"unsent_results"`
+	UnfinishedCommands int       `json:"unfinished_commands"`
+}
+
+// Isolation is what was measured of the network.
+type Isolation struct {
+	Capable    bool      `json:"capable"`
+	Desired    string    `json:"desired"`
+	Observed   string    `json:"observed"`
+	MeasuredAt time.Time `json:"measured_at,omitzero"`
+	WayHome    bool      `json:"way_home"`
+	Detail     string    `json:"detail,omitempty"`
+}
+
+// Spool is what waits for the collector.
+type Spool struct {
+	UsedBytes int64 `json:"used_bytes"`
+	MaxBytes  int64 `json:"max_bytes"`
+	Waiting   int   `json:"waiting"`
+	Received  int   `json:"received"`
+	Refused   int   `json:"refused"`
+	Full      bool  `json:"full"`
+	Problems  int   `json:"problems"`
+}
+
+// parseRequest reads a request strictly.
+func parseRequest(b []byte) (Request, error) {
+	if len(b) > maxRequest {
+		return Request{}, fmt.Errorf("request has %d bytes, at most %d are read", len(b), maxRequest)
+	}
+	if !utf8.Valid(b) {
+		return Request{}, errors.New("request is not UTF-8")
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	var r Request
+	if err := d.Decode(&r); err != nil {
+		return Request{}, fmt.Errorf("read request: %w", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return Request{}, errors.New("something follows the request")
+	}
+	switch r.Verb {
+	case VerbReport:
+		if r.Message == "" {
+			return Request{}, errors.New("message is empty")
+		}
+		if len(r.Message) > MaxMessage {
+			return Request{}, fmt.Errorf("message has %d bytes, at most %d are allowed", len(r.Message), MaxMessage)
+		}
+	case VerbStatus, VerbWake:
+		if r.Message != "" || r.WaitSeconds != 0 {
+			return Request{}, fmt.Errorf("%s takes nothing else", r.Verb)
+		}
+	default:
+		return Request{}, fmt.Errorf("verb %.40q is not known", r.Verb)
+	}
+	if r.WaitSeconds < 0 || r.WaitSeconds > 60 {
+		return Request{}, fmt.Errorf("wait_seconds: %d, want 0 to 60", r.WaitSeconds)
+	}
+	return r, nil
+}

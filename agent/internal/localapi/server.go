@@ -1,0 +1,223 @@
+package localapi
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Agent is what the socket speaks for.
+type Agent interface {
+	// Report stores a report of trouble and returns its identifier; after nil it will be
+	// delivered.
+	Report(ctx context.Context, reporter, message string) (alertID string, err error)
+	// AwaitReport waits until the collector has it, or ctx ends.
+	AwaitReport(ctx context.Context, alertID string) (incidentNumber string, err error)
+	Status(ctx context.Context) Status
+	Wake()
+}
+
+// Config is the manual of the socket.
+type Config struct {
+	// Path of the socket; its folder is made with mode 0755 when absent. A socket that
+	// nobody answers at is replaced.
+	Path  string
+	Agent Agent
+	// Log hears of faults; never of what a person wrote. Optional.
+	Log *slog.Logger
+}
+
+// What one person, and all of them together, may ask.
+const (
+	maxClients   = 64
+	requestTime  = 5 * time.Second // for a client to say what it wants
+	reportEvery  = 2 * time.Second
+	reportBurst  = 5
+	askRate      = 20 // per second
+	askBurst     = 40
+	maxReporters = 1000
+)
+
+// Server serves the socket.
+type Server struct {
+	cfg Config
+	l   net.Listener
+
+	mu        sync.Mutex
+	reporters map[string]*rate.Limiter
+	asks      *rate.Limiter
+}
+
+// ErrInUse means that another agent answers at the socket.
+var ErrInUse = errors.New("another agent answers at this socket")
+
+// Listen makes the socket.
+func Listen(cfg Config) (*Server, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o755); err != nil {
+		return nil, fmt.Errorf("make local socket: %w", err)
+	}
+	l, err := net.Listen("unix", cfg.Path)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		if c, derr := net.Dial("unix", cfg.Path); derr == nil {
+			c.Close()
+			return nil, fmt.Errorf("make local socket %s: %w", cfg.Path, ErrInUse)
+		}
+		// It was left by an agent that died.
+		if rerr := os.Remove(cfg.Path); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+			return nil, fmt.Errorf("make local socket: %w", rerr)
+		}
+		l, err = net.Listen("unix", cfg.Path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make local socket: %w", err)
+	}
+	// Everyone at this PC may speak to the agent; the kernel says who it is.
+	if err := os.Chmod(cfg.Path, 0o666); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("open local socket to everyone: %w", err)
+	}
+	return &Server{cfg: cfg, l: l, reporters: map[string]*rate.Limiter{}, asks: rate.NewLimiter(askRate, askBurst)}, nil
+}
+
+// Run serves until ctx ends.
+func (s *Server) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { s.l.Close() })
+	defer stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	room := make(chan struct{}, maxClients)
+	for {
+		c, err := s.l.Accept()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			s.cfg.Log.ErrorContext(ctx, "accept on local socket", slog.Any("error", err))
+			select { // such as too many open files: it passes
+			case <-time.After(time.Second):
+				continue
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		select {
+		case room <- struct{}{}:
+			wg.Go(func() {
+				defer func() { <-room }()
+				s.serve(ctx, c)
+			})
+		default:
+			c.Close() // too many at once
+		}
+	}
+}
+
+// serve answers one client.
+func (s *Server) serve(ctx context.Context, c net.Conn) {
+	defer c.Close()
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	defer stop()
+	defer func() {
+		if p := recover(); p != nil {
+			s.cfg.Log.ErrorContext(ctx, "local request panicked", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+		}
+	}()
+	if err := c.SetDeadline(time.Now().Add(requestTime)); err != nil {
+		return
+	}
+	line, err := bufio.NewReaderSize(c, maxRequest+1).ReadSlice('\n')
+	if err != nil {
+		if errors.Is(err, bufio.ErrBufferFull) {
+			s.say(c, Reply{Done: true, Code: CodeInvalid, Error: fmt.Sprintf("request has more than %d bytes", maxRequest)})
+		}
+		return
+	}
+	r, err := parseRequest(line)
+	if err != nil {
+		s.say(c, Reply{Done: true, Code: CodeInvalid, Error: err.Error()})
+		return
+	}
+	who := reporterOf(c)
+	if !s.allow(r.Verb, who) {
+		s.say(c, Reply{Done: true, Code: CodeTooMany, Error: "too many requests; wait a moment"})
+		return
+	}
+	switch r.Verb {
+	case VerbStatus:
+		st := s.cfg.Agent.Status(ctx)
+		s.say(c, Reply{Done: true, Status: &st})
+	case VerbWake:
+		s.cfg.Agent.Wake()
+		s.say(c, Reply{Done: true})
+	case VerbReport:
+		s.report(ctx, c, who, r)
+	}
+}
+
+func (s *Server) report(ctx context.Context, c net.Conn, who string, r Request) {
+	alertID, err := s.cfg.Agent.Report(ctx, who, r.Message)
+	if err != nil {
+		s.cfg.Log.ErrorContext(ctx, "report not stored", slog.Any("error", err))
+		s.say(c, Reply{Done: true, Code: CodeInternal, Error: err.Error()})
+		return
+	}
+	rep := Report{AlertID: alertID, Connected: s.cfg.Agent.Status(ctx).Connected}
+	if !s.say(c, Reply{Done: r.WaitSeconds == 0, Report: &rep}) || r.WaitSeconds == 0 {
+		return
+	}
+	wait := time.Duration(r.WaitSeconds) * time.Second
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	number, err := s.cfg.Agent.AwaitReport(ctx, alertID)
+	rep.Delivered, rep.IncidentNumber = err == nil, number
+	s.say(c, Reply{Done: true, Report: &rep})
+}
+
+// say writes one line; a client that does not read is left.
+func (s *Server) say(c net.Conn, r Reply) bool {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return false
+	}
+	if err := c.SetWriteDeadline(time.Now().Add(requestTime)); err != nil {
+		return false
+	}
+	_, err = c.Write(append(b, '\n'))
+	return err == nil
+}
+
+// allow holds the rate of reports per person and of everything else for all.
+func (s *Server) allow(verb, who string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if verb != VerbReport {
+		return s.asks.Allow()
+	}
+	l := s.reporters[who]
+	if l == nil {
+		if len(s.reporters) >= maxReporters {
+			clear(s.reporters)
+		}
+		l = rate.NewLimiter(rate.Every(reportEvery), reportBurst)
+		s.reporters[who] = l
+	}
+	return l.Allow()
+}
