@@ -1,0 +1,191 @@
+// Package osservice installs and controls the agent as a service of its operating
+// system, and is the frame in which the service runs there. It knows nothing of what
+// the agent does.
+//
+// Installing and controlling go through kardianos/service, which runs systemctl on
+// Linux; the running service starts no program.
+package osservice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/kardianos/service"
+)
+
+// Name is what the operating system calls the service.
+const Name = "hozen-agent"
+
+// Config says how the service is installed.
+type Config struct {
+	// Executable is the program's absolute path.
+	Executable string
+	// Arguments follow it.
+	Arguments []string
+}
+
+// State is what the operating system says of the service.
+type State string
+
+// The states.
+const (
+	NotInstalled State = "not_installed"
+	Running      State = "running"
+	Stopped      State = "stopped"
+	Unknown      State = "unknown"
+)
+
+// Errors on which callers act.
+var (
+	ErrInstalled    = errors.New("the service is already installed")
+	ErrNotInstalled = errors.New("the service is not installed")
+	ErrNeedsRoot    = errors.New("this needs administrator rights")
+	ErrNoManager    = errors.New("this system has no service manager that is known")
+)
+
+// nothing satisfies kardianos's interface: the service never runs inside it.
+type nothing struct{}
+
+func (nothing) Start(service.Service) error { return nil }
+func (nothing) Stop(service.Service) error  { return nil }
+
+// control returns kardianos's hand on the service.
+func control(c Config) (service.Service, error) {
+	unit := Unit(c)
+	s, err := service.New(nothing{}, &service.Config{
+		Name:        Name,
+		DisplayName: "Hozen agent",
+		Description: description,
+		Executable:  c.Executable,
+		Arguments:   c.Arguments,
+		Option:      options(unit),
+	})
+	if errors.Is(err, service.ErrNoServiceSystemDetected) {
+		return nil, ErrNoManager
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reach service manager: %w", err)
+	}
+	return s, nil
+}
+
+const description = "Hozen agent: keeps volatile evidence and cuts the network on command"
+
+// Install installs the service so that it starts with the PC; it does not start it now.
+// What is left of an installation that failed is taken away.
+func Install(c Config) error {
+	s, err := control(c)
+	if err != nil {
+		return err
+	}
+	if st, _ := state(s); st != NotInstalled {
+		return ErrInstalled
+	}
+	if err := s.Install(); err != nil {
+		err = rights(fmt.Errorf("install service: %w", err))
+		// Otherwise an empty unit stays behind, which systemd takes for a masked one.
+		if uerr := s.Uninstall(); uerr != nil && !errors.Is(uerr, service.ErrNotInstalled) {
+			err = errors.Join(err, uerr)
+		}
+		return err
+	}
+	return nil
+}
+
+// Uninstall stops the service and takes it away; what it kept on disk stays.
+func Uninstall() error {
+	s, err := installed()
+	if err != nil {
+		return err
+	}
+	if st, _ := state(s); st == Running {
+		if err := s.Stop(); err != nil {
+			return rights(fmt.Errorf("stop service: %w", err))
+		}
+	}
+	if err := s.Uninstall(); err != nil {
+		return rights(fmt.Errorf("uninstall service: %w", err))
+	}
+	return nil
+}
+
+// Start starts the installed service.
+func Start() error {
+	s, err := installed()
+	if err != nil {
+		return err
+	}
+	if err := s.Start(); err != nil {
+		return rights(fmt.Errorf("start service: %w", err))
+	}
+	return nil
+}
+
+// Stop stops the installed service.
+func Stop() error {
+	s, err := installed()
+	if err != nil {
+		return err
+	}
+	if err := s.Stop(); err != nil {
+		return rights(fmt.Errorf("stop service: %w", err))
+	}
+	return nil
+}
+
+// Status asks the operating system how the service is.
+func Status() (State, error) {
+	s, err := control(Config{})
+	if err != nil {
+		return Unknown, err
+	}
+	return state(s)
+}
+
+func installed() (service.Service, error) {
+	s, err := control(Config{})
+	if err != nil {
+		return nil, err
+	}
+	if st, _ := state(s); st == NotInstalled {
+		return nil, ErrNotInstalled
+	}
+	return s, nil
+}
+
+func state(s service.Service) (State, error) {
+	st, err := s.Status()
+	switch {
+	case errors.Is(err, service.ErrNotInstalled):
+		return NotInstalled, nil
+	case err != nil:
+		return Unknown, rights(fmt.Errorf("ask for the state of the service: %w", err))
+	case st == service.StatusRunning:
+		return Running, nil
+	case st == service.StatusStopped:
+		return Stopped, nil
+	}
+	return Unknown, nil
+}
+
+func rights(err error) error {
+	if errors.Is(err, fs.ErrPermission) || needsRoot() {
+		return fmt.Errorf("%w: %w", ErrNeedsRoot, err)
+	}
+	return err
+}
+
+// needsRoot reports whether the caller has no rights, where systemctl's own words
+// cannot be told apart.
+func needsRoot() bool { return os.Geteuid() > 0 }
+
+// Hooks are called by [Run] at the turns of a service's life.
+type Hooks struct {
+	// Healthy reports whether the agent still does its work; it is asked as often as the
+	// service manager wants to know, and may block. A service that is not healthy is
+	// restarted by its manager. Optional.
+	Healthy func(ctx context.Context) bool
+}
