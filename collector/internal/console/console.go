@@ -48,14 +48,14 @@ const (
 // New returns the handler of the whole console. An error means that the build is
 // broken (a template or text is missing) or that cfg is incomplete.
 func New(cfg Config) (http.Handler, error) {
-	if cfg.Acts == nil {
-		return nil, errors.New("make console: Acts is required")
+	s, err := build(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("make console: %w", err)
 	}
-	a := cfg.Acts
-	return newServer(cfg, ports{people: a, endpoints: a, enrolment: a, orders: a, incidents: a, evidence: a, ledger: a, live: a.Hub()})
+	return s.routes(), nil
 }
 
-// server is the console at work. Nothing in it changes after newServer but what the
+// server is the console at work. Nothing in it changes after build but what the
 // named parts guard themselves.
 type server struct {
 	ports
@@ -73,9 +73,9 @@ type server struct {
 	records  *records.Cache
 }
 
-func newServer(cfg Config, p ports) (http.Handler, error) {
-	if cfg.Sessions == nil {
-		return nil, errors.New("make console: Sessions is required")
+func build(cfg Config) (*server, error) {
+	if cfg.Acts == nil || cfg.Sessions == nil {
+		return nil, errors.New("Acts and Sessions are required")
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -83,23 +83,25 @@ func newServer(cfg Config, p ports) (http.Handler, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	a := cfg.Acts
 	s := &server{
-		ports: p, log: cfg.Log, version: cfg.Version, now: cfg.Now, secure: cfg.Secure,
+		ports: ports{people: a, endpoints: a, enrolment: a, orders: a, incidents: a, evidence: a, ledger: a, live: a.Hub()},
+		log:   cfg.Log, version: cfg.Version, now: cfg.Now, secure: cfg.Secure,
 		minted: newOnce(), viewed: newRecent(viewRemembers), streams: newStreams(),
 		records: records.NewCache(cacheBytes, records.DefaultLimits()),
 	}
 	var err error
 	if s.texts, err = i18n.Load(sub("translations")); err != nil {
-		return nil, fmt.Errorf("make console: %w", err)
+		return nil, err
 	}
 	if s.assets, err = loadAssets(sub("static")); err != nil {
-		return nil, fmt.Errorf("make console: %w", err)
+		return nil, err
 	}
 	if s.pages, err = loadPages(sub("templates"), s.texts, s.assets); err != nil {
-		return nil, fmt.Errorf("make console: %w", err)
+		return nil, err
 	}
 	s.sessions = s.newSessions(cfg.Sessions)
-	return s.routes(), nil
+	return s, nil
 }
 
 // sub returns a folder of the embedded files; the folders exist by construction.

@@ -57,8 +57,14 @@ func readForm(v *visit, fields ...field) (form, error) {
 		}
 		if code := want.check(value); code != "" {
 			f.Errors[want.name] = v.text.Text("invalid." + code)
+			value = strings.Map(func(r rune) rune { // it is only shown again
+				if unicode.IsControl(r) && r != '\n' {
+					return unicode.ReplacementChar
+				}
+				return r
+			}, value)
 		}
-		f.Values[want.name] = strings.ToValidUTF8(value, "\ufffd")
+		f.Values[want.name] = value
 	}
 	return f, nil
 }

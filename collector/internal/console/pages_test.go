@@ -50,7 +50,9 @@ func newOffice(t testing.TB, n int) *office {
 	c, err := x.Isolate(ctx, x.owner, x.keiri.ID, act.Order{Reason: "不審な警告画面が出たため", IncidentID: x.incidentID})
 	must(t, err)
 	lines := captured(n, x.now())
-	x.acquisition = x.keiri.send(func(m *artifact.Manifest) { m.Trigger, m.CommandID, m.IncidentID = artifact.TriggerIsolation, c.ID, x.incidentID }, lines)
+	x.acquisition = x.keiri.send(func(m *artifact.Manifest) {
+		m.Trigger, m.CommandID, m.IncidentID = artifact.TriggerIsolation, c.ID, x.incidentID
+	}, lines)
 	x.keiri.finish(c, endpoint.Isolated, x.acquisition)
 	must(t, x.AddNote(ctx, x.owner, x.incidentID, "10:20 佐藤さんに電話。\nLANケーブルは抜いていないとのこと。<b>要確認</b>"))
 	_, err = x.Acquire(ctx, x.owner, x.sales.ID, act.Order{Reason: "同じ添付ファイルを受信", IncidentID: x.incidentID})

@@ -15,10 +15,18 @@ type progressView struct {
 	Good    bool // done, and nothing left to say
 }
 
+// Running is the verb while the command is not finished, else empty.
+func (p *progressView) Running() string {
+	if p == nil || p.Final {
+		return ""
+	}
+	return string(p.Command.Verb)
+}
+
 // step is one line of the progress.
 type step struct {
 	Key   string // step.<key>
-	State string // done, active, waiting, failed, skipped, unknown
+	State string // done, active, queued, waiting, failed, unknown
 }
 
 // viewProgress derives the steps from what is recorded: the command, what was
@@ -84,6 +92,8 @@ func viewProgress(c dispatch.Command, e endpointView, acquisitions []evidence.Ac
 			state, active = "failed", false
 		case v.Final:
 			state = "unknown"
+		case active && v.Waiting:
+			state, active = "queued", false
 		case active:
 			state, active = "active", false
 		}

@@ -1,0 +1,242 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"hozen/collector/internal/act"
+	"hozen/collector/internal/endpoint"
+	"hozen/internal/artifact"
+)
+
+// chromium returns the browser of this machine; without one the test is skipped.
+func chromium(t *testing.T) string {
+	t.Helper()
+	for _, path := range []string{"/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"} {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	t.Skip("needs chromium (apt-get install chromium fonts-noto-cjk)")
+	return ""
+}
+
+// tab is a page of a real browser.
+type tab struct {
+	t    *testing.T
+	ctx  context.Context
+	base string
+
+	mu       sync.Mutex
+	troubles []string // what the browser complained of: policy violations, exceptions
+}
+
+func (x *site) tab(dark bool) *tab {
+	t, ok := x.t.(*testing.T)
+	if !ok {
+		x.t.Fatal("a browser needs a test")
+	}
+	options := []chromedp.ExecAllocatorOption{chromedp.ExecPath(chromium(t)), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true), chromedp.UserDataDir(t.TempDir())}
+	if dark {
+		options = append(options, chromedp.Flag("blink-settings", "preferredColorScheme=0"))
+	}
+	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	b := &tab{t: t, ctx: ctx, base: x.server.URL}
+	must(t, chromedp.Do(ctx, chromedp.Navigate("about:blank")))
+	must(t, chromedp.Listen(ctx, func(ev any) {
+		text, err := json.Marshal(ev)
+		s := fmt.Sprintf("%T %s %v", ev, text, err)
+		if strings.Contains(s, "EntryAdded") && !strings.Contains(s, "net::ERR") && !strings.Contains(s, "status of 404") || strings.Contains(s, "ExceptionThrown") {
+			b.mu.Lock()
+			b.troubles = append(b.troubles, s)
+			b.mu.Unlock()
+		}
+	}))
+	return b
+}
+
+func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *tab) open(path string) { b.t.Helper(); b.do(chromedp.Navigate(b.base + path)) }
+
+// until waits until an expression is true in the page, whatever page is open by then.
+func (b *tab) until(expression string) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	defer cancel()
+	again := time.NewTicker(40 * time.Millisecond)
+	defer again.Stop()
+	for {
+		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
+		if ok && err == nil {
+			return
+		}
+		select {
+		case <-again.C: // an error while one page gives way to the next is no answer either
+		case <-ctx.Done():
+			text, _ := chromedp.Run(b.ctx, chromedp.Text("body"))
+			b.t.Fatalf("waited in vain for %s: %v\n%.3000s", expression, err, text)
+		}
+	}
+}
+
+func (b *tab) number(expression string) int {
+	b.t.Helper()
+	n, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](expression))
+	must(b.t, err)
+	return n
+}
+
+func (b *tab) signIn(name string) {
+	b.t.Helper()
+	b.open("/sign-in")
+	b.do(chromedp.SendKeys("#name", name), chromedp.SendKeys("#password", password), chromedp.Click("button.primary"))
+	b.until(`location.pathname === "/"`)
+}
+
+func (b *tab) calm() {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.troubles {
+		b.t.Errorf("the browser complained: %.500s", s)
+	}
+}
+
+// TestBrowserIsolates clicks 「隔離して保全」 and watches it happen without a reload.
+func TestBrowserIsolates(t *testing.T) {
+	chromium(t)
+	x := newSite(t)
+	p := x.enrol(endpoint.Description{Hostname: "keiri-pc01", OS: "linux", Arch: "amd64", Platform: "debian 12"})
+	b := x.tab(false)
+	b.signIn("owner")
+	b.open("/endpoints/" + p.ID)
+	b.do(chromedp.Click(`a.danger`), chromedp.SendKeys("#reason", "不審な画面"), chromedp.Click("form.stack button.danger"))
+	b.until(`location.search.startsWith("?command=cmd_") && document.querySelectorAll(".steps .is-done").length === 1`)
+
+	commands, err := x.Commands(t.Context(), x.owner, act.CommandFilter{EndpointID: p.ID})
+	must(t, err)
+	if len(commands) != 1 || commands[0].Reason != "不審な画面" {
+		t.Fatalf("commands: %+v", commands)
+	}
+	c := commands[0]
+	must(t, x.CommandAcked(t.Context(), p.ID, c.ID))
+	b.until(`document.querySelectorAll(".steps .is-done").length === 2`)
+	x.hub.Progress(p.ID, act.Progress{CommandID: c.ID, Kind: string(artifact.KindProcess), Done: 1, Total: 6, Records: 1234})
+	b.until(`document.querySelector("[data-progress]").textContent.includes("1,234")`)
+	acq := p.send(func(m *artifact.Manifest) { m.Trigger, m.CommandID = artifact.TriggerIsolation, c.ID }, captured(30, x.now()))
+	p.finish(c, endpoint.Isolated, acq)
+	x.EvidenceChanged(t.Context(), p.ID, acq)
+	b.until(`document.querySelectorAll(".steps .is-done").length === 7`)
+	b.until(`document.querySelector(".state").classList.contains("iso-isolated")`)
+	b.calm()
+}
+
+// TestBrowserSearches types into the search of a large table and turns nothing off.
+func TestBrowserSearches(t *testing.T) {
+	chromium(t)
+	x := newOffice(t, 1200)
+	b := x.tab(false)
+	b.signIn("sato")
+	b.open("/evidence/" + x.processes)
+	if n := b.number(`document.querySelectorAll("tbody tr").length`); n != rowsPerPage {
+		t.Errorf("%d rows on the first page", n)
+	}
+	b.do(chromedp.SendKeys("#q", "kworker"))
+	b.until(`document.querySelectorAll("tbody tr").length === 1 && location.search.includes("q=kworker")`)
+	b.calm()
+}
+
+// TestBrowserFitsAPhone looks at every page on a narrow screen: nothing runs, nothing
+// is refused by the policy, nothing is wider than the screen. With HOZEN_SHOTS naming
+// a folder it keeps a picture of each page in both languages and widths.
+func TestBrowserFitsAPhone(t *testing.T) {
+	chromium(t)
+	x := newOffice(t, 300)
+	folder := os.Getenv("HOZEN_SHOTS")
+	b := x.tab(os.Getenv("HOZEN_SHOTS_DARK") != "")
+	b.open("/sign-in")
+	names := map[string]string{"/": "dashboard", x.incidentID: "incident", x.processes: "processes", x.sockets: "connections", x.keiri.ID: "isolated", x.sales.ID: "released", x.away.ID: "away", x.odd.ID: "failed", x.evilPC.ID: "evil"}
+	shoot := func(path string) {
+		for _, lang := range []string{"ja", "en"} {
+			if folder == "" && lang == "en" {
+				continue
+			}
+			for _, width := range []int64{1280, 375} {
+				if folder == "" && width == 1280 {
+					continue
+				}
+				b.do(chromedp.EmulateViewport(width, 800))
+				b.setLanguage(lang)
+				b.open(path)
+				if wide := b.number(`Math.max(0, document.documentElement.scrollWidth - innerWidth)`); wide > 0 {
+					t.Errorf("%s is %d px wider than a screen of %d px", path, wide, width)
+				}
+				if n := b.number(`document.querySelectorAll("h1").length`); n != 1 {
+					t.Errorf("%s has %d main headings", path, n)
+				}
+				if folder == "" {
+					continue
+				}
+				name := path
+				for long, short := range names {
+					if long != "/" {
+						name = strings.ReplaceAll(name, long, short)
+					}
+				}
+				name = strings.Trim(strings.NewReplacer("/", "_", "?", "_", "&", "_", "=", "").Replace(name), "_")
+				if path == "/" {
+					name = "dashboard"
+				}
+				png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+				must(t, err)
+				must(t, os.WriteFile(filepath.Join(folder, fmt.Sprintf("%s.%s.%d.png", name, lang, width)), png, 0o644))
+			}
+		}
+	}
+	shoot("/sign-in")
+	b.signIn("owner")
+	for _, path := range x.paths() {
+		shoot(path)
+	}
+	m := `document.querySelector("form[action='/endpoints/add'] button.primary").click()`
+	b.open("/endpoints/add")
+	_, err := chromedp.Run(b.ctx, chromedp.Evaluate[any](m))
+	must(t, err)
+	b.until(`location.search.startsWith("?token=")`)
+	where, err := chromedp.Run(b.ctx, chromedp.Location())
+	must(t, err)
+	shoot(strings.TrimPrefix(where, b.base))
+	b.calm()
+}
+
+// setLanguage presses the button that changes the language, if it is there.
+func (b *tab) setLanguage(lang string) {
+	b.t.Helper()
+	if b.number(`document.documentElement.lang === "`+lang+`" ? 1 : 0`) == 1 {
+		return
+	}
+	b.do(chromedp.Click(`button[name=language]`))
+	b.until(`document.readyState === "complete" && document.documentElement.lang === "` + lang + `"`)
+}

@@ -1,0 +1,114 @@
+package console
+
+import (
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/incident"
+	"hozen/collector/internal/operator"
+	"hozen/internal/artifact"
+	"hozen/internal/i18n"
+	"hozen/internal/i18n/i18ntest"
+)
+
+func TestTextsAreInParity(t *testing.T) { i18ntest.Parity(t, sub("translations")) }
+
+// TestEveryTextThatPagesNameExists reads the templates for the keys that they name.
+func TestEveryTextThatPagesNameExists(t *testing.T) {
+	p := i18ntest.Parity(t, sub("translations")).Printer(i18n.Japanese)
+	names := regexp.MustCompile(`\bt "([^"]+)"`)
+	templates, err := fs.Glob(files, "templates/*.html")
+	must(t, err)
+	n := 0
+	for _, name := range templates {
+		text, err := fs.ReadFile(files, name)
+		must(t, err)
+		for _, m := range names.FindAllStringSubmatch(string(text), -1) {
+			if n++; !p.Has(m[1]) {
+				t.Errorf("%s names %q, which has no text", name, m[1])
+			}
+		}
+	}
+	if n < 300 {
+		t.Errorf("only %d names were found: the expression is wrong", n)
+	}
+}
+
+// TestEveryValueHasAWord goes over the values that pages show as words.
+func TestEveryValueHasAWord(t *testing.T) {
+	p := i18ntest.Parity(t, sub("translations")).Printer(i18n.English)
+	want := func(prefix string, values ...string) {
+		for _, v := range values {
+			if !p.Has(prefix + v) {
+				t.Errorf("%s%s has no text", prefix, v)
+			}
+		}
+	}
+	for _, r := range operator.Roles() {
+		want("role.", string(r))
+	}
+	for _, c := range incident.Classifications() {
+		want("classification.", string(c))
+	}
+	for _, s := range []endpoint.State{endpoint.Unknown, endpoint.Released, endpoint.Isolating, endpoint.Isolated, endpoint.Releasing, endpoint.Failed} {
+		want("isolation.state.", string(s))
+	}
+	for _, v := range []dispatch.Verb{dispatch.Acquire, dispatch.Isolate, dispatch.Release} {
+		want("verb.", string(v))
+		want("order."+string(v), ".title", ".do", ".button", ".done", ".example")
+		want("timeline.command.", string(v))
+	}
+	for _, s := range []dispatch.Status{dispatch.Queued, dispatch.Accepted, dispatch.Done, dispatch.Failed, dispatch.Expired, dispatch.Unsupported, dispatch.Refused} {
+		want("command.status.", string(s))
+	}
+	for _, o := range []artifact.Outcome{artifact.Complete, artifact.Partial, artifact.Empty, artifact.Unsupported, artifact.Denied, artifact.TimedOut, artifact.Interrupted, artifact.Failed, artifact.NotStarted} {
+		want("outcome.", string(o))
+	}
+	for _, k := range []artifact.Kind{artifact.KindProcess, artifact.KindNetConn, artifact.KindOpenFile, artifact.KindExeHash, artifact.KindSession, artifact.KindNetConfig, artifact.KindHostInfo, artifact.KindClock} {
+		want("kind.", string(k))
+	}
+	for _, k := range []incident.EntryKind{incident.EntryNote, incident.EntryOpened, incident.EntryJoined, incident.EntryClosed, incident.EntryAlert, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation} {
+		want("timeline.", string(k))
+	}
+	for _, name := range pageNames() {
+		if !slices.Contains([]string{"error", "endpoint_show", "endpoint_order", "incident_show", "connection_table", "process_show", "process_table", "process_tree", "record_table"}, name) {
+			want("title.", name)
+		}
+	}
+	for _, c := range []string{"not_found", "forbidden", "conflict", "invalid", "form", "too_large", "cross_origin", "scheme", "slow", "unavailable", "internal"} {
+		want("error."+c, ".title", ".next")
+	}
+	for _, c := range []string{"required", "too_long", "too_short", "unknown", "in_use", "weak", "range", "malformed"} {
+		want("invalid.", c)
+	}
+}
+
+// TestEveryActOfTheLedgerHasAWord looks at what really stands in a ledger.
+func TestEveryActOfTheLedgerHasAWord(t *testing.T) {
+	x := newOffice(t, 5)
+	r := x.as("owner", "en").get("/ledger").want(t, 200)
+	for _, m := range regexp.MustCompile(`data-label="Act">([^<]*) <small`).FindAllStringSubmatch(r.body, -1) {
+		if strings.Contains(m[1], ".") {
+			t.Errorf("the act %q has no text", m[1])
+		}
+	}
+}
+
+func TestTimelineSaysUnknownWhereItDoesNotKnow(t *testing.T) {
+	p := i18ntest.Parity(t, sub("translations")).Printer(i18n.Japanese)
+	for _, k := range []incident.EntryKind{incident.EntryOpened, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryAlert, "from_the_future"} {
+		s := sentence(p, incident.Entry{Kind: k}, nil)
+		if strings.ContainsAny(s, "{}⟦") {
+			t.Errorf("%s: %q has a hole", k, s)
+		}
+	}
+	s := sentence(p, incident.Entry{Kind: incident.EntryResult, Params: map[string]string{"command": "isolate", "endpoint": "end_x", "status": "done", "observed": "isolated"}}, map[string]string{"end_x": "経理\u202ePC"})
+	if want := "経理⟨U+202E⟩PC:「隔離して保全」の結果は「完了」です。測定した状態は「隔離済み」です。"; s != want {
+		t.Errorf("got %q, want %q", s, want)
+	}
+}
