@@ -253,6 +253,30 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// A part that was given up half-way, because its probe failed or the PC lost power,
+// must not cost the rest of the acquisition.
+func TestPartGivenUp(t *testing.T) {
+	ctx := t.Context()
+	site := evidencetest.New(t, sqldbtest.Open(t))
+	in := site.Open(t, nil)
+	ep := site.Endpoint(t)
+	a := ep.Acquisition(t, 3000, artifact.KindProcess)
+	u, err := in.Begin(ctx, ep.ID, a.Manifest.AcquisitionID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(u.Part("artifacts/openfile.jsonl.zst", 0), u.Write(make([]byte, 5000))); err != nil {
+		t.Fatal(err)
+	}
+	u.Close()
+	if _, err := evidencetest.Send(ctx, in, ep.ID, a); err != nil {
+		t.Fatal(err)
+	}
+	if n := leftovers(t, site); n != 0 {
+		t.Errorf("%d files left behind", n)
+	}
+}
+
 // Parts may come in any order, end before the manifest exists, and be begun anew.
 func TestPartAgain(t *testing.T) {
 	ctx := t.Context()

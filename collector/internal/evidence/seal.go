@@ -183,8 +183,11 @@ func (s *session) complete(ctx context.Context, in *sealed, inBlobs bool) error 
 			return err
 		}
 	}
-	for name := range s.parts {
-		if !named[name] {
+	for name, p := range s.parts {
+		// A part that was begun and never ended, and that the manifest does not name, was
+		// given up by its agent: a probe that failed, or a PC that lost power in the middle
+		// of it. It claims nothing and goes with the folder.
+		if !named[name] && p.ended {
 			return refuse(ArtifactUnknown, name, "the manifest does not name it")
 		}
 	}
