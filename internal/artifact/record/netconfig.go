@@ -50,7 +50,9 @@ type NetConfig struct {
 	Search      []string `json:"search,omitempty"`
 	Options     []string `json:"options,omitempty"`
 	Names       []string `json:"names,omitempty"` // of a hosts line; Address is what they stand for
-	// Text is the whole file (type "dns"), so that nothing that was not understood is lost.
+	// Text is the whole file (type "dns"), so that nothing that was not understood is
+	// lost. TextRaw are its exact bytes, or those of the line (type "hosts"), where they
+	// are not UTF-8.
 	Text    string `json:"text,omitempty"`
 	TextRaw []byte `json:"text_b64,omitempty"`
 	Cut     bool   `json:"cut,omitempty"` // the file was longer than what was read
