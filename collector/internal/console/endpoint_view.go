@@ -88,6 +88,22 @@ func viewEndpoint(e endpoint.Endpoint, now time.Time) endpointView {
 // its times are read beside others.
 func (v endpointView) ClockOff() bool { return v.ClockOffset.Abs() >= 2*time.Second }
 
+// OfferIsolate reports whether isolating may be wanted: always, but where the network
+// is known to be cut. One that failed, or of which nothing is known, can be tried again.
+func (v endpointView) OfferIsolate() bool {
+	return v.Isolation.State != string(endpoint.Isolated) && v.Isolation.State != string(endpoint.Isolating)
+}
+
+// OfferRelease reports whether releasing may be wanted: where something of ours is or
+// may be in force.
+func (v endpointView) OfferRelease() bool {
+	switch endpoint.State(v.Isolation.State) {
+	case endpoint.Isolated, endpoint.Isolating, endpoint.Failed:
+		return true
+	}
+	return v.Measured().Desired == endpoint.Isolated
+}
+
 // viewEndpoints sorts what needs eyes to the top: failed, isolated and in between
 // first, then by name; revoked ones last.
 func viewEndpoints(all []endpoint.Endpoint, now time.Time) []endpointView {

@@ -8,7 +8,6 @@ import (
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/dispatch"
-	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/incident"
 )
@@ -150,16 +149,3 @@ func (s *server) incidentNote(v *visit) error {
 	}
 	return s.showIncident(v, f, http.StatusUnprocessableEntity)
 }
-
-// Stateful reports whether the endpoint can be ordered to be isolated or released
-// now, so that the pages offer the one that makes sense first.
-func (v endpointView) Stateful() (isolate, release bool) {
-	shut := v.Isolation.State == string(endpoint.Isolated) || v.Measured().Desired == endpoint.Isolated
-	return !shut, shut || v.Isolation.State == string(endpoint.Failed)
-}
-
-// OfferIsolate reports whether isolating is the next thing that may be wanted.
-func (v endpointView) OfferIsolate() bool { isolate, _ := v.Stateful(); return isolate }
-
-// OfferRelease reports whether releasing may be wanted.
-func (v endpointView) OfferRelease() bool { _, release := v.Stateful(); return release }

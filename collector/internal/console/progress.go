@@ -86,7 +86,7 @@ func viewProgress(c dispatch.Command, e endpointView, acquisitions []evidence.Ac
 		switch {
 		case s.reached:
 			state = "done"
-		case v.Final && s.key == "received" && v.Good:
+		case v.Final && s.key == "received" && v.Good && c.AcquisitionID != "":
 			state = "active" // the order is done, its evidence is still on its way
 		case v.Final && active && !v.Good:
 			state, active = "failed", false
