@@ -1,12 +1,13 @@
-// Command hozen-agent is the endpoint's part of Hozen.
+// Command hozen-agent is the endpoint's part of Hozen: it takes volatile evidence,
+// keeps it until the collector has it, and cuts the PC's network on command.
 package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 )
 
 // stdio is where a command reads and writes.
@@ -16,17 +17,20 @@ type stdio struct {
 }
 
 func main() {
+	forget()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	code := run(ctx, os.Args[1:], os.Getenv, stdio{os.Stdin, os.Stdout, os.Stderr})
 	stop()
 	os.Exit(code)
 }
 
-// run dispatches to the subcommands.
-func run(ctx context.Context, args []string, getenv func(string) string, std stdio) int {
-	if len(args) > 0 && args[0] == "acquire" {
-		return runAcquire(ctx, args[1:], getenv, std)
+// forget clears what the environment could change behind our back: gopsutil reads
+// evidence from wherever HOST_PROC and its like point, and gRPC has switches of its own.
+func forget() {
+	for _, kv := range os.Environ() {
+		name, _, _ := strings.Cut(kv, "=")
+		if strings.HasPrefix(name, "HOST_") || strings.HasPrefix(name, "GRPC_") {
+			_ = os.Unsetenv(name) // it exists, so this cannot fail
+		}
 	}
-	fmt.Fprintln(std.err, "usage: hozen-agent acquire --help")
-	return acquireUsage
 }

@@ -179,7 +179,6 @@ func (s *session) serve(ctx context.Context, e identity.Enrolment, every, renewI
 		return err
 	}
 	for {
-		u.cfg.Alive()
 		var err error
 		select {
 		case m := <-s.in:

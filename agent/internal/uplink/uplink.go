@@ -82,8 +82,6 @@ type Config struct {
 	ResendAfter time.Duration
 	// Control is called with each socket before it connects, see [net.Dialer]. Optional.
 	Control func(network, address string, c syscall.RawConn) error
-	// Alive is called at each sign of life of the uplink's own loop. Optional.
-	Alive func()
 	// Log hears of connections and faults. Optional.
 	Log *slog.Logger
 }
@@ -150,9 +148,6 @@ func New(cfg Config) (*Uplink, error) {
 	}
 	if cfg.ResendAfter == 0 {
 		cfg.ResendAfter = defaultResendAfter
-	}
-	if cfg.Alive == nil {
-		cfg.Alive = func() {}
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -232,6 +227,9 @@ func (u *Uplink) pause(ctx context.Context, d time.Duration) {
 	case <-u.nudge:
 	}
 }
+
+// Wake ends a wait before the next attempt to connect.
+func (u *Uplink) Wake() { signal(u.nudge) }
 
 // Status returns the state of the session.
 func (u *Uplink) Status() Status {

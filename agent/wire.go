@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"hozen/agent/internal/acquire"
+	"hozen/agent/internal/config"
+	"hozen/agent/internal/identity"
+	"hozen/agent/internal/isolate"
+	"hozen/agent/internal/localapi"
+	"hozen/agent/internal/spool"
+	"hozen/agent/internal/uplink"
+	"hozen/agent/internal/uplink/journal"
+	"hozen/internal/durable"
+)
+
+// settings is what the command line and the configuration lead to.
+type settings struct {
+	config        config.Config
+	state, socket string
+	log           *slog.Logger
+}
+
+// agent is the object graph of "run". In the state folder:
+//
+//	identity/   key and certificate
+//	spool/      evidence that waits
+//	journal/    promised commands, results, alerts
+//	isolation/  the last order about the network
+//	routes      last known addresses of the collector
+type agent struct {
+	set      settings
+	started  time.Time
+	identity *identity.Store
+	spool    *spool.Spool
+	journal  *journal.Journal
+	runner   *acquire.Runner
+	isolate  *isolate.Manager
+	uplink   *uplink.Uplink
+	local    *localapi.Server
+	marks    *marker
+
+	// watch wakes the goroutine that looks after isolation.
+	watch chan struct{}
+	// captures runs what alerts ask for.
+	captures sync.WaitGroup
+	closers  []func() error
+}
+
+// newAgent builds everything and starts nothing.
+func newAgent(set settings) (_ *agent, err error) {
+	a := &agent{set: set, started: time.Now(), marks: &marker{}, watch: make(chan struct{}, 1)}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	if err := durable.MkdirAll(set.state, 0o700); err != nil {
+		return nil, err
+	}
+	if a.identity, err = openIdentity(set.state); err != nil {
+		return nil, err
+	}
+	s := set.config.Spool
+	if a.spool, err = spool.Open(spool.Config{
+		Dir: filepath.Join(set.state, "spool"), MaxBytes: s.MaxBytes, MinFreeBytes: unlessZero(s.MinFreeBytes),
+		KeepAfterReceipt: unlessZero(s.KeepAfterReceipt.Duration), Log: set.log,
+	}); err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, a.spool.Close)
+	if a.journal, err = journal.Open(journal.Config{Path: filepath.Join(set.state, "journal", "journal"), Log: set.log}); err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, a.journal.Close)
+	a.runner = acquire.NewRunner(acquire.Config{Sink: a.spool, Plan: newProfiles().plan, Identity: a.signer, Log: set.log})
+	if a.isolate, err = a.newIsolation(); err != nil {
+		return nil, err
+	}
+	if a.uplink, err = uplink.New(uplink.Config{
+		Identity: a.identity, Spool: a.spool, Journal: a.journal, Handler: handler{a}, Host: thisHost,
+		Isolation:  func(ctx context.Context) journal.Isolation { return measured(a.isolate.Status(ctx)) },
+		Collectors: set.config.Collectors, RoutesFile: filepath.Join(set.state, "routes"),
+		MinBackoff: set.config.Uplink.MinBackoff.Duration, MaxBackoff: set.config.Uplink.MaxBackoff.Duration,
+		Control: a.marks.control, Log: set.log,
+	}); err != nil {
+		return nil, err
+	}
+	if a.local, err = localapi.Listen(localapi.Config{Path: set.socket, Agent: localAgent{a}, Log: set.log}); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// unlessZero turns 0 into the negative that means "not at all" below, where 0 means
+// the default.
+func unlessZero[N ~int64](n N) N {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
+func (a *agent) newIsolation() (*isolate.Manager, error) {
+	dir := filepath.Join(a.set.state, "isolation")
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	key, err := secret(filepath.Join(dir, "key"))
+	if err != nil {
+		return nil, err
+	}
+	store, err := isolate.NewFileStore(isolate.FileStoreConfig{Dir: dir, Key: key})
+	if err != nil {
+		return nil, err
+	}
+	return isolate.NewManager(isolate.Config{
+		Firewall: firewall(), Store: store, Log: a.set.log,
+		Before:      captureBefore,
+		BeforeLimit: captureLimit,
+		WayHome:     func(ctx context.Context) error { return a.uplink.WayHome(ctx) },
+		Collectors: func() []netip.AddrPort {
+			pins, err := a.uplink.Pins(context.Background())
+			if err != nil {
+				a.set.log.Error("collector's addresses are not known", slog.Any("error", err))
+			}
+			return pins
+		},
+	})
+}
+
+// secret reads the key file at path, and makes it at the first time.
+func secret(path string) ([]byte, error) {
+	b, err := os.ReadFile(path)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return b, err
+	}
+	b = make([]byte, 32)
+	if _, err := rand.Read(b); err != nil {
+		return nil, fmt.Errorf("make key: %w", err)
+	}
+	return b, durable.CreateFile(path, b, 0o600)
+}
+
+// signer is in whose name evidence is taken. Before enrolment a key is made that
+// serves once.
+func (a *agent) signer() (acquire.Identity, error) {
+	e, err := a.identity.Enrolment()
+	if errors.Is(err, identity.ErrNotEnrolled) {
+		s, err := identity.NewOneTime()
+		return acquire.Identity{Signer: s}, err
+	}
+	if err != nil {
+		return acquire.Identity{}, err
+	}
+	s, err := a.identity.Signer()
+	return acquire.Identity{EndpointID: e.EndpointID, Signer: s}, err
+}
+
+// run works until ctx ends. What was ordered before the restart counts before
+// anything is said to the collector.
+func (a *agent) run(ctx context.Context, ready func()) error {
+	st, err := a.isolate.Resume(ctx)
+	if err != nil {
+		a.set.log.ErrorContext(ctx, "isolation not resumed", slog.Any("error", err))
+	}
+	if st.Desired == isolate.Isolated {
+		poke(a.watch)
+	}
+	if n, err := a.runner.Recover(ctx, a.spool); err != nil {
+		a.set.log.ErrorContext(ctx, "interrupted evidence not sealed", slog.Any("error", err))
+	} else if n > 0 {
+		a.set.log.InfoContext(ctx, "sealed what an earlier run left", slog.Int("acquisitions", n))
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	for _, part := range []func(context.Context) error{a.uplink.Run, a.local.Run, a.watchIsolation} {
+		wg.Go(func() {
+			if err := part(ctx); err != nil {
+				cancel(err) // none ends by itself but by a fault
+			}
+		})
+	}
+	ready()
+	wg.Wait()
+	a.captures.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// close lets go of what newAgent took, in reverse.
+func (a *agent) close() {
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		if err := a.closers[i](); err != nil {
+			a.set.log.Error("close", slog.Any("error", err))
+		}
+	}
+	a.closers = nil
+}
+
+// healthy takes every lock that the work needs; a deadlock makes it block, and the
+// service manager restarts the agent.
+func (a *agent) healthy(context.Context) bool {
+	a.spool.List()
+	a.journal.Unfinished()
+	a.uplink.Status()
+	return true
+}
+
+// poke leaves one signal in c.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
