@@ -58,6 +58,16 @@ func (s *Acts) Evidence(ctx context.Context, a Actor, incidentID string) ([]evid
 	})
 }
 
+// AcquisitionItems lists the evidence of one acquisition in the order of its manifest.
+func (s *Acts) AcquisitionItems(ctx context.Context, a Actor, acquisitionID string) ([]evidence.Item, error) {
+	return read(ctx, s, a, mayLook, func(_ sqldb.Queryer, a Actor) ([]evidence.Item, error) {
+		if _, err := s.evidence.Acquisition(ctx, a.OrganisationID, acquisitionID); err != nil {
+			return nil, err
+		}
+		return s.evidence.Items(ctx, evidence.ItemFilter{OrganisationID: a.OrganisationID, AcquisitionID: acquisitionID})
+	})
+}
+
 // EvidenceItem finds one piece of evidence by its identifier or its number.
 func (s *Acts) EvidenceItem(ctx context.Context, a Actor, idOrNumber string) (evidence.Item, error) {
 	return read(ctx, s, a, mayLook, func(_ sqldb.Queryer, a Actor) (evidence.Item, error) {
@@ -256,3 +266,6 @@ func (s *Acts) EvidenceChanged(ctx context.Context, endpointID, acquisitionID st
 	}
 	s.hub.publish(e.OrganisationID, news)
 }
+
+// CACertificate returns the certificate (DER) that all certificates here come from.
+func (s *Acts) CACertificate() []byte { return s.ca.Certificate().Raw }

@@ -42,6 +42,7 @@ func TestRolesByActs(t *testing.T) {
 			{"Acquisitions", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Acquisitions(ctx, a, inc.ID)) }},
 			{"EndpointAcquisitions", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.EndpointAcquisitions(ctx, a, p.id)) }},
 			{"Evidence", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Evidence(ctx, a, inc.ID)) }},
+			{"AcquisitionItems", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.AcquisitionItems(ctx, a, "acq_none")) }},
 			{"EvidenceItem", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.EvidenceItem(ctx, a, "evd_none")) }},
 			{"ManifestOf", "orhvax", func(ctx context.Context, a act.Actor) error {
 				_, _, err := x.ManifestOf(ctx, a, "acq_none")

@@ -45,11 +45,12 @@ func verbs() map[string]verb {
 		"incident.note":  ask(incidentNote),
 		"incident.close": ask(incidentClose),
 
-		"acquisition.list": ask(acquisitionList),
-		"acquisition.seal": ask(acquisitionSeal),
-		"evidence.list":    ask(evidenceList),
-		"evidence.show":    ask(evidenceShow),
-		"evidence.get":     fetch(evidenceGet),
+		"acquisition.list":  ask(acquisitionList),
+		"acquisition.seal":  ask(acquisitionSeal),
+		"acquisition.items": ask(acquisitionItems),
+		"evidence.list":     ask(evidenceList),
+		"evidence.show":     ask(evidenceShow),
+		"evidence.get":      fetch(evidenceGet),
 
 		"ledger.list": ask(ledgerList),
 		"fsck":        follow(check),

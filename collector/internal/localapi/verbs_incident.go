@@ -95,6 +95,7 @@ type Seal struct {
 	Manifest    []byte `json:"manifest"`
 	Signature   []byte `json:"signature"`   // ASN.1 DER
 	Certificate []byte `json:"certificate"` // DER, the signer's
+	CA          []byte `json:"ca"`          // DER, that certificate's issuer
 	Receipt     []byte `json:"receipt"`     // payload
 	ReceiptSig  []byte `json:"receipt_signature"`
 	ReceiptCert []byte `json:"receipt_certificate"`
@@ -102,7 +103,12 @@ type Seal struct {
 
 func acquisitionSeal(ctx context.Context, c *call, in Ref) (any, error) {
 	s, err := c.acts.Sealed(ctx, c.actor, in.Ref)
-	return Seal{s.Manifest, s.Signature, s.Certificate, s.Receipt.Payload, s.Receipt.Signature, s.Receipt.Certificate}, err
+	return Seal{s.Manifest, s.Signature, s.Certificate, c.acts.CACertificate(), s.Receipt.Payload, s.Receipt.Signature, s.Receipt.Certificate}, err
+}
+
+func acquisitionItems(ctx context.Context, c *call, in Ref) (any, error) {
+	list, err := c.acts.AcquisitionItems(ctx, c.actor, in.Ref)
+	return views(list, viewItem), err
 }
 
 func evidenceList(ctx context.Context, c *call, in Of) (any, error) {

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"hozen/collector/internal/localapi"
+	"hozen/internal/i18n"
+)
+
+// cli is what all commands share.
+type cli struct {
+	std        stdio
+	getenv     func(string) string
+	text       i18n.Printer
+	data       string
+	json       bool
+	breakGlass string
+}
+
+// envData names the data folder when --data does not.
+const envData = "HOZEN_COLLECTOR_DATA"
+
+const helpLong = `hozen-collector receives the evidence that agents acquire, keeps it with a custody
+ledger, and gives its operators' orders.
+
+Start with:
+  hozen-collector init --address collector.example:7443
+  hozen-collector serve
+  hozen-collector operator sign-in owner
+
+Commands other than init, serve, service and version speak to the running collector
+over its local socket, on behalf of the operator who signed in, or, as root with
+--break-glass, on nobody's behalf but with a reason that stays in the ledger.`
+
+// run runs one command and returns the exit code.
+func run(ctx context.Context, args []string, getenv func(string) string, std stdio) int {
+	texts, err := catalogue()
+	if err != nil {
+		fmt.Fprintln(std.err, "hozen-collector:", err)
+		return exitFailure
+	}
+	c := &cli{std: std, getenv: getenv, text: texts.Printer(i18n.FromLocale(getenv("LC_ALL"), getenv("LC_MESSAGES"), getenv("LANG")))}
+	root := &cobra.Command{
+		Use: "hozen-collector", Short: "Receive evidence, keep it, isolate PCs", Long: helpLong + "\n\n" + exitHelp(),
+		SilenceUsage: true, SilenceErrors: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&c.data, "data", defaultData(getenv), "data folder (environment "+envData+")")
+	f.BoolVar(&c.json, "json", false, "print JSON")
+	f.StringVar(&c.breakGlass, "break-glass", "", "act without sign-in, as root, for this `reason`")
+	root.AddCommand(c.initCmd(), c.serveCmd(), c.statusCmd(), c.operatorCmd(), c.tokenCmd(), c.endpointCmd(), c.incidentCmd(),
+		c.acquireCmd(), c.isolateCmd(), c.releaseCmd(), c.commandCmd(), c.evidenceCmd(), c.ledgerCmd(), c.fsckCmd(), c.backupCmd(), c.serviceCmd(), c.versionCmd())
+	root.SetArgs(args)
+	root.SetIn(std.in)
+	root.SetOut(std.out)
+	root.SetErr(std.err)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	err = root.ExecuteContext(ctx)
+	return c.exit(ctx, err)
+}
+
+func defaultData(getenv func(string) string) string {
+	if d := getenv(envData); d != "" {
+		return d
+	}
+	if runtime.GOOS == "windows" {
+		return filepath.Join(getenv("ProgramData"), "Hozen", "Collector")
+	}
+	return "/var/lib/hozen-collector"
+}
+
+// argsExactly is cobra.ExactArgs whose error is a mistake of usage.
+func argsExactly(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := cobra.ExactArgs(n)(cmd, args); err != nil {
+			return &usageError{fmt.Errorf("%w; usage: %s", err, cmd.UseLine())}
+		}
+		return nil
+	}
+}
+
+// group is a command that only has subcommands.
+func group(use, short string, subs ...*cobra.Command) *cobra.Command {
+	g := &cobra.Command{Use: use, Short: short, Args: func(_ *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return &usageError{fmt.Errorf("unknown command %q for %q", args[0], "hozen-collector "+use)}
+		}
+		return nil
+	}, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	g.AddCommand(subs...)
+	return g
+}
+
+// client returns a client of the collector of the data folder.
+func (c *cli) client() (*localapi.Client, error) {
+	path, err := c.socket()
+	if err != nil {
+		return nil, err
+	}
+	token := ""
+	if c.breakGlass == "" {
+		if token, err = c.readToken(path); err != nil {
+			return nil, err
+		}
+	}
+	return localapi.NewClient(path, token, c.breakGlass), nil
+}
+
+// call asks the collector.
+func (c *cli) call(ctx context.Context, verb string, in, out any) error {
+	cl, err := c.client()
+	if err != nil {
+		return err
+	}
+	if in == nil {
+		in = localapi.None{}
+	}
+	return cl.Call(ctx, verb, in, out)
+}
+
+// print writes JSON when asked for, else what human writes.
+func (c *cli) print(v any, human func()) error {
+	if !c.json {
+		human()
+		return nil
+	}
+	e := json.NewEncoder(c.std.out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// say writes a translated sentence.
+func (c *cli) say(key string, pairs ...string) {
+	fmt.Fprintln(c.std.out, c.text.Text(key, pairs...))
+}
+
+// note writes a translated sentence to standard error, for what is no result.
+func (c *cli) note(key string, pairs ...string) {
+	fmt.Fprintln(c.std.err, c.text.Text(key, pairs...))
+}
+
+// table writes rows in columns. Cells come from PCs and people, so nothing in them
+// may move the cursor or colour the screen.
+func (c *cli) table(header []string, rows [][]string) {
+	w := tabwriter.NewWriter(c.std.out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, strings.Join(header, "\t"))
+	for _, r := range rows {
+		for i := range r {
+			r[i] = inert(r[i])
+		}
+		fmt.Fprintln(w, strings.Join(r, "\t"))
+	}
+	w.Flush()
+}
+
+// inert replaces control characters, and those that turn the direction of text.
+func inert(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r < 0x20, r >= 0x7f && r < 0xa0, r >= 0x200e && r <= 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}
+
+// exit prints err with a hint of what to do, and returns the exit code.
+func (c *cli) exit(ctx context.Context, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	code := exitCode(ctx, err)
+	if !errors.Is(err, errQuiet) {
+		fmt.Fprintln(c.std.err, "hozen-collector:", inert(err.Error()))
+	}
+	if key := hintOf(code); key != "" {
+		c.note(key, "data", c.data)
+	}
+	return code
+}
+
+// readSecret reads a password from a file, without its final line break.
+func readSecret(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read password: %w", err)
+	}
+	return strings.TrimRight(string(b), "\r\n"), nil
+}

@@ -1,0 +1,261 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hozen/collector/internal/act"
+	"hozen/collector/internal/localapi"
+)
+
+var errTTL = errors.New("--ttl: want whole seconds")
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// when shows a time with its offset, as people near the collector read it.
+func when(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format("2006-01-02 15:04:05 -07:00")
+}
+
+func mustChange(err error) (error, bool) {
+	return err, errors.Is(err, act.ErrMustChangePassword)
+}
+
+func name(e localapi.Endpoint) string {
+	if e.Label != "" {
+		return e.Label
+	}
+	return e.Hostname
+}
+
+func (c *cli) endpointCmd() *cobra.Command {
+	simple := func(use, short, verb string, n int, in func(args []string) any) *cobra.Command {
+		return &cobra.Command{Use: use, Short: short, Args: argsExactly(n), RunE: func(cmd *cobra.Command, args []string) error {
+			return c.call(cmd.Context(), verb, in(args), nil)
+		}}
+	}
+	reject := simple("reject CODE", "Turn a waiting PC away", "endpoint.reject", 1, nil)
+	revoke := simple("revoke ENDPOINT", "Bar an endpoint for good and cut it off", "endpoint.revoke", 1, nil)
+	for cmd, verb := range map[*cobra.Command]string{reject: "endpoint.reject", revoke: "endpoint.revoke"} {
+		reason := cmd.Flags().String("reason", "", "why")
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			return c.call(cmd.Context(), verb, localapi.Ref{Ref: args[0], Reason: *reason}, nil)
+		}
+	}
+	return group("endpoint", "PCs and servers: list, approve, revoke, label", c.endpointListCmd(), c.endpointShowCmd(), c.endpointPendingCmd(),
+		simple("approve CODE", "Make a waiting PC an endpoint", "endpoint.approve", 1, func(a []string) any { return localapi.Ref{Ref: a[0]} }),
+		simple("label ENDPOINT LABEL", "Give an endpoint the name that people use", "endpoint.label", 2, func(a []string) any { return localapi.Label{Ref: a[0], Label: a[1]} }),
+		reject, revoke)
+}
+
+func (c *cli) endpointListCmd() *cobra.Command {
+	return &cobra.Command{Use: "list", Short: "List endpoints with their isolation as measured", Args: argsExactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var list []localapi.Endpoint
+			if err := c.call(cmd.Context(), "endpoint.list", nil, &list); err != nil {
+				return err
+			}
+			return c.print(list, func() {
+				var rows [][]string
+				for _, e := range list {
+					rows = append(rows, []string{e.ID, name(e), e.OS, presence(e), e.Isolation.Observed, when(e.LastSeenAt)})
+				}
+				c.table([]string{"ENDPOINT", "NAME", "OS", "PRESENCE", "ISOLATION", "LAST SEEN"}, rows)
+			})
+		}}
+}
+
+func presence(e localapi.Endpoint) string {
+	switch {
+	case !e.RevokedAt.IsZero():
+		return "revoked"
+	case e.Online:
+		return "online"
+	}
+	return "offline"
+}
+
+func (c *cli) endpointShowCmd() *cobra.Command {
+	return &cobra.Command{Use: "show ENDPOINT", Short: "Show an endpoint", Args: argsExactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var e localapi.Endpoint
+			if err := c.call(cmd.Context(), "endpoint.show", localapi.Ref{Ref: args[0]}, &e); err != nil {
+				return err
+			}
+			return c.print(e, func() {
+				i := e.Isolation
+				c.table([]string{"ENDPOINT", e.ID}, [][]string{
+					{"name", name(e)}, {"host name", e.Hostname}, {"system", e.OS + "/" + e.Arch + " " + e.Platform}, {"agent", e.AgentVersion},
+					{"presence", presence(e)}, {"last seen", when(e.LastSeenAt)}, {"enrolled", when(e.EnrolledAt)},
+					{"clock offset", (time.Duration(e.ClockOffsetMS) * time.Millisecond).String()}, {"waiting in spool", strconv.FormatUint(uint64(e.Spooled), 10)},
+					{"isolation", i.Observed + " (ordered: " + i.Desired + ")"}, {"measured", when(i.MeasuredAt) + " (agent clock)"},
+					{"way home", strconv.FormatBool(i.WayHome)}, {"dropped packets", strconv.FormatUint(i.DroppedPackets, 10)}, {"detail", i.Detail},
+				})
+			})
+		}}
+}
+
+func (c *cli) endpointPendingCmd() *cobra.Command {
+	return &cobra.Command{Use: "pending", Short: "List PCs that wait for approval", Args: argsExactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var list []localapi.Request
+			if err := c.call(cmd.Context(), "endpoint.pending", nil, &list); err != nil {
+				return err
+			}
+			return c.print(list, func() {
+				var rows [][]string
+				for _, r := range list {
+					rows = append(rows, []string{r.Code, r.Hostname, r.OS, r.Platform, r.RemoteAddr, when(r.RequestedAt)})
+				}
+				c.table([]string{"CODE", "HOST NAME", "OS", "PLATFORM", "FROM", "SINCE"}, rows)
+			})
+		}}
+}
+
+// order is the common part of acquire, isolate and release.
+type order struct {
+	localapi.Order
+	wait    bool
+	timeout time.Duration
+}
+
+func (c *cli) orderCmd(verb, use, short, long string) (*cobra.Command, *order) {
+	o := &order{Order: localapi.Order{Verb: verb}}
+	cmd := &cobra.Command{Use: use, Short: short, Long: long, Args: argsExactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Endpoint = args[0]
+			if verb != "acquire" && o.Reason == "" {
+				return &usageError{errors.New("--reason is needed: it stays in the record")}
+			}
+			return c.order(cmd.Context(), *o)
+		}}
+	f := cmd.Flags()
+	f.StringVar(&o.Reason, "reason", "", "why; stays in the record")
+	f.StringVar(&o.Incident, "incident", "", "`incident` that it belongs to (default: the newest open one of the endpoint, or a new one)")
+	f.BoolVar(&o.wait, "wait", false, "show progress and wait for the measured result")
+	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "with --wait: how long")
+	return cmd, o
+}
+
+const endpointHelp = "ENDPOINT is an end_… identifier, a label or a host name."
+
+func (c *cli) acquireCmd() *cobra.Command {
+	cmd, o := c.orderCmd("acquire", "acquire ENDPOINT", "Order evidence to be taken",
+		"Order an endpoint to take evidence. With --wait it ends when the collector has accepted the evidence.\n"+endpointHelp)
+	cmd.Flags().StringVar(&o.Profile, "profile", "flash", "what to take")
+	return cmd
+}
+
+func (c *cli) isolateCmd() *cobra.Command {
+	cmd, o := c.orderCmd("isolate", "isolate ENDPOINT --reason TEXT", "Order the network of an endpoint to be cut",
+		"Order an endpoint to take a flash capture and then to cut its network, except for the way to the collector.\n"+endpointHelp)
+	cmd.Flags().BoolVar(&o.IsolateFirst, "isolate-first", false, "cut first, capture afterwards")
+	return cmd
+}
+
+func (c *cli) releaseCmd() *cobra.Command {
+	cmd, _ := c.orderCmd("release", "release ENDPOINT --reason TEXT", "Order the network to be given back", "Order an endpoint to give the network back.\n"+endpointHelp)
+	return cmd
+}
+
+func (c *cli) order(ctx context.Context, o order) error {
+	cl, err := c.client()
+	if err != nil {
+		return err
+	}
+	var cmd localapi.Command
+	if err := cl.Call(ctx, "command.order", o.Order, &cmd); err != nil {
+		return err
+	}
+	if !o.wait {
+		return c.print(cmd, func() { c.say("order.stored", "command", cmd.ID, "endpoint", o.Endpoint) })
+	}
+	return c.wait(ctx, cl, cmd.ID, o.Verb == "acquire", o.timeout)
+}
+
+// wait follows a command to its measured end.
+func (c *cli) wait(ctx context.Context, cl *localapi.Client, commandID string, withEvidence bool, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errTimeout)
+	defer cancel()
+	var w localapi.Waited
+	err := cl.Follow(ctx, "command.wait", localapi.Wait{CommandID: commandID, Evidence: withEvidence}, &w, c.progress)
+	if err != nil {
+		if errors.Is(context.Cause(ctx), errTimeout) {
+			return fmt.Errorf("%s: %w", commandID, errTimeout)
+		}
+		return err
+	}
+	if err := c.print(w, func() {
+		c.say("order.done", "verb", w.Command.Verb, "status", w.Command.Status, "endpoint", inert(name(w.Endpoint)), "isolation", w.Endpoint.Isolation.Observed)
+		if w.Command.Detail != "" {
+			c.say("raw", "text", inert(w.Command.Detail))
+		}
+		if a := w.Acquisition; a != nil {
+			c.say("order.evidence", "acquisition", a.ID, "outcome", a.Outcome, "items", itoa(a.Items), "records", strconv.FormatInt(a.Records, 10), "bytes", strconv.FormatInt(a.StoredBytes, 10))
+		}
+	}); err != nil {
+		return err
+	}
+	if w.Command.Status != "done" {
+		return errNotDone
+	}
+	return nil
+}
+
+// progress shows what happens meanwhile, on standard error.
+func (c *cli) progress(raw json.RawMessage) error {
+	var e localapi.Event
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return fmt.Errorf("read the collector's answer: %w", err)
+	}
+	switch {
+	case c.json:
+	case e.Progress != nil:
+		p := e.Progress
+		fmt.Fprintf(c.std.err, "  %d/%d  %s  %d\n", p.Done, p.Total, inert(p.Kind), p.Records)
+	case e.Command != nil:
+		fmt.Fprintf(c.std.err, "  %s\n", e.Command.Status)
+	}
+	return nil
+}
+
+func (c *cli) commandCmd() *cobra.Command {
+	var in localapi.CommandList
+	list := &cobra.Command{Use: "list", Short: "List orders, newest first", Args: argsExactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var list []localapi.Command
+			if err := c.call(cmd.Context(), "command.list", in, &list); err != nil {
+				return err
+			}
+			return c.print(list, func() {
+				var rows [][]string
+				for _, o := range list {
+					rows = append(rows, []string{o.ID, o.Verb, o.Status, o.EndpointID, o.Issuer, when(o.IssuedAt), o.Reason})
+				}
+				c.table([]string{"COMMAND", "VERB", "STATUS", "ENDPOINT", "BY", "AT", "REASON"}, rows)
+			})
+		}}
+	list.Flags().StringVar(&in.Endpoint, "endpoint", "", "only of this `endpoint`")
+	list.Flags().StringVar(&in.Incident, "incident", "", "only of this `incident`")
+	list.Flags().IntVar(&in.Limit, "limit", 100, "how many")
+	var timeout time.Duration
+	wait := &cobra.Command{Use: "wait COMMAND", Short: "Wait for the result of an order", Args: argsExactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cl, err := c.client()
+			if err != nil {
+				return err
+			}
+			return c.wait(cmd.Context(), cl, args[0], false, timeout)
+		}}
+	wait.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "how long")
+	return group("command", "Orders to endpoints: list, wait", list, wait)
+}

@@ -1,0 +1,255 @@
+package main
+
+import (
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hozen/collector/internal/localapi"
+	"hozen/internal/artifact"
+	"hozen/internal/custody"
+	"hozen/internal/digest"
+	"hozen/internal/durable"
+	"hozen/internal/pki"
+)
+
+func (c *cli) incidentCmd() *cobra.Command {
+	return group("incident", "Incidents: list, show, open, note, close", c.incidentListCmd(), c.incidentShowCmd(), c.incidentOpenCmd(),
+		c.textCmd("note INCIDENT TEXT", "Add a note to the timeline", "incident.note"), c.textCmd("close INCIDENT REASON", "Close an incident", "incident.close"))
+}
+
+func (c *cli) textCmd(use, short, verb string) *cobra.Command {
+	return &cobra.Command{Use: use, Short: short, Args: argsExactly(2), RunE: func(cmd *cobra.Command, args []string) error {
+		return c.call(cmd.Context(), verb, localapi.Note{Ref: args[0], Text: args[1]}, nil)
+	}}
+}
+
+func (c *cli) incidentListCmd() *cobra.Command {
+	return &cobra.Command{Use: "list", Short: "List incidents, newest first", Args: argsExactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var list []localapi.Incident
+			if err := c.call(cmd.Context(), "incident.list", nil, &list); err != nil {
+				return err
+			}
+			return c.print(list, func() {
+				var rows [][]string
+				for _, i := range list {
+					state := "open"
+					if !i.ClosedAt.IsZero() {
+						state = "closed"
+					}
+					rows = append(rows, []string{i.Number, state, i.Classification, when(i.DiscoveredAt), itoa(len(i.EndpointIDs)), i.Title})
+				}
+				c.table([]string{"NUMBER", "STATE", "CLASS", "DISCOVERED", "ENDPOINTS", "TITLE"}, rows)
+			})
+		}}
+}
+
+func (c *cli) incidentShowCmd() *cobra.Command {
+	return &cobra.Command{Use: "show INCIDENT", Short: "Show an incident with its timeline", Args: argsExactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var i localapi.Incident
+			if err := c.call(cmd.Context(), "incident.show", localapi.Ref{Ref: args[0]}, &i); err != nil {
+				return err
+			}
+			return c.print(i, func() {
+				c.say("raw", "text", inert(i.Number+"  "+i.Title))
+				var rows [][]string
+				for _, e := range i.Timeline {
+					rows = append(rows, []string{when(e.At), e.Kind, e.Actor, strings.TrimSpace(e.Params["command"] + " " + e.Params["status"] + " " + e.Text)})
+				}
+				c.table([]string{"AT", "WHAT", "WHO", "TEXT"}, rows)
+				c.say("raw", "text", "")
+				rows = nil
+				for _, a := range i.Acquisitions {
+					rows = append(rows, []string{a.ID, string(a.Outcome), itoa(a.Items), strconv.FormatInt(a.Records, 10), when(a.ReceivedAt)})
+				}
+				c.table([]string{"ACQUISITION", "OUTCOME", "ITEMS", "RECORDS", "RECEIVED"}, rows)
+			})
+		}}
+}
+
+func (c *cli) incidentOpenCmd() *cobra.Command {
+	var in localapi.IncidentOpen
+	var discovered string
+	cmd := &cobra.Command{Use: "open TITLE", Short: "Open an incident", Args: argsExactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			in.Title = args[0]
+			if discovered != "" {
+				t, err := time.Parse(time.RFC3339, discovered)
+				if err != nil {
+					return &usageError{errors.New("--discovered-at: want a time such as 2026-11-22T09:30:00+09:00")}
+				}
+				in.DiscoveredAt = t
+			}
+			var i localapi.Incident
+			if err := c.call(cmd.Context(), "incident.open", in, &i); err != nil {
+				return err
+			}
+			return c.print(i, func() { c.say("raw", "text", i.Number) })
+		}}
+	f := cmd.Flags()
+	f.StringVar(&in.Classification, "class", "", "malware, ransomware, outage, leak or unknown (default unknown)")
+	f.StringVar(&in.Reporter, "reporter", "", "who noticed (default: you)")
+	f.StringVar(&discovered, "discovered-at", "", "`time` in RFC 3339 (default: now)")
+	f.StringArrayVar(&in.Endpoints, "endpoint", nil, "`endpoint` that it touches; may be repeated")
+	return cmd
+}
+
+func (c *cli) evidenceCmd() *cobra.Command {
+	return group("evidence", "Evidence: list, get", c.evidenceListCmd(), c.evidenceGetCmd())
+}
+
+func (c *cli) evidenceListCmd() *cobra.Command {
+	return &cobra.Command{Use: "list INCIDENT", Short: "List the evidence of an incident", Args: argsExactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var list []localapi.Item
+			if err := c.call(cmd.Context(), "evidence.list", localapi.Of{Incident: args[0]}, &list); err != nil {
+				return err
+			}
+			return c.print(list, func() {
+				var rows [][]string
+				for _, i := range list {
+					rows = append(rows, []string{i.Number, i.Kind, i.Outcome, strconv.FormatInt(i.Records, 10), strconv.FormatInt(i.StoredSize, 10), i.StoredSHA256})
+				}
+				c.table([]string{"NUMBER", "KIND", "OUTCOME", "RECORDS", "BYTES", "SHA-256"}, rows)
+			})
+		}}
+}
+
+func (c *cli) evidenceGetCmd() *cobra.Command {
+	var out string
+	cmd := &cobra.Command{Use: "get EVIDENCE|ACQUISITION", Short: "Copy out a piece of evidence, or a whole acquisition for hozen-verify",
+		Long: `Copy out stored bytes: of one piece of evidence (number or evd_…) to a file, or of a
+whole acquisition (acq_…) to a folder that hozen-verify checks. Each copy is an entry of
+the custody ledger.`,
+		Args: argsExactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cl, err := c.client()
+			if err != nil {
+				return err
+			}
+			if strings.HasPrefix(args[0], "acq_") {
+				if out == "" {
+					out = args[0]
+				}
+				return c.getAcquisition(cmd, cl, args[0], out)
+			}
+			var it localapi.Item
+			if err := cl.Call(cmd.Context(), "evidence.show", localapi.Ref{Ref: args[0]}, &it); err != nil {
+				return err
+			}
+			if out == "" {
+				out = it.Number + "-" + filepath.Base(it.Name)
+			}
+			if err := c.getItem(cmd, cl, it, out); err != nil {
+				return err
+			}
+			return c.print(it, func() { c.say("evidence.got", "file", out, "sha256", it.StoredSHA256) })
+		}}
+	cmd.Flags().StringVarP(&out, "out", "o", "", "`file` or folder to make")
+	return cmd
+}
+
+// getItem copies one piece of evidence and proves that it is what the ledger says.
+func (c *cli) getItem(cmd *cobra.Command, cl *localapi.Client, it localapi.Item, path string) (err error) {
+	r, err := cl.Fetch(cmd.Context(), "evidence.get", localapi.Ref{Ref: it.ID})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("copy out evidence: %w", err)
+	}
+	w := digest.NewWriter(f)
+	_, err = io.Copy(w, r)
+	sum := w.Sum().String()
+	if err = errors.Join(err, f.Close()); err == nil && sum != it.StoredSHA256 {
+		err = fmt.Errorf("the bytes have SHA-256 %s, the collector recorded %s", sum, it.StoredSHA256)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("copy out evidence: %w", err), os.Remove(path))
+	}
+	return nil
+}
+
+// getAcquisition copies a whole acquisition into a folder as an agent lays it out.
+func (c *cli) getAcquisition(cmd *cobra.Command, cl *localapi.Client, acquisitionID, dir string) error {
+	ctx := cmd.Context()
+	var s localapi.Seal
+	if err := cl.Call(ctx, "acquisition.seal", localapi.Ref{Ref: acquisitionID}, &s); err != nil {
+		return err
+	}
+	var items []localapi.Item
+	if err := cl.Call(ctx, "acquisition.items", localapi.Ref{Ref: acquisitionID}, &items); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return fmt.Errorf("copy out evidence: %w", err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, artifact.ArtifactDir), 0o700); err != nil {
+		return fmt.Errorf("copy out evidence: %w", err)
+	}
+	cert, err := pki.ParseCertificate(s.Certificate)
+	if err != nil {
+		return fmt.Errorf("copy out evidence: %w", err)
+	}
+	signer := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: cert.RawSubjectPublicKeyInfo})
+	receipt, err := custody.EncodeFile(custody.Signed{Payload: s.Receipt, Signature: s.ReceiptSig, Certificate: s.ReceiptCert})
+	if err != nil {
+		return fmt.Errorf("copy out evidence: %w", err)
+	}
+	for file, b := range map[string][]byte{
+		artifact.ManifestFile: s.Manifest, artifact.SignatureFile: s.Signature, artifact.SignerFile: signer,
+		artifact.CertFile: append(pki.CertificatePEM(s.Certificate), pki.CertificatePEM(s.CA)...), artifact.ReceiptFile: receipt,
+	} {
+		if err := durable.CreateFile(filepath.Join(dir, file), b, 0o600); err != nil {
+			return fmt.Errorf("copy out evidence: %w", err)
+		}
+	}
+	for _, it := range items {
+		// Names come from the PC; the collector took only plain ones below artifacts/.
+		if err := c.getItem(cmd, cl, it, filepath.Join(dir, artifact.ArtifactDir, filepath.Base(it.Name))); err != nil {
+			return err
+		}
+	}
+	return c.print(map[string]any{"dir": dir, "acquisition_id": acquisitionID, "items": items}, func() {
+		c.say("evidence.got_all", "dir", dir, "items", itoa(len(items)))
+	})
+}
+
+func (c *cli) ledgerCmd() *cobra.Command {
+	var in localapi.LedgerList
+	cmd := &cobra.Command{Use: "ledger", Short: "Show the custody ledger, newest first", Args: argsExactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var list []localapi.LedgerEntry
+			if err := c.call(cmd.Context(), "ledger.list", in, &list); err != nil {
+				return err
+			}
+			return c.print(list, func() {
+				var rows [][]string
+				for _, e := range list {
+					who := e.ActorName
+					if who == "" {
+						who = e.ActorKind
+					}
+					rows = append(rows, []string{strconv.FormatInt(e.Index, 10), when(e.At), who, e.Act, e.Subject})
+				}
+				c.table([]string{"INDEX", "AT", "WHO", "ACT", "SUBJECT"}, rows)
+			})
+		}}
+	f := cmd.Flags()
+	f.StringVar(&in.Subject, "subject", "", "only about this `identifier`")
+	f.IntVar(&in.Limit, "limit", 100, "how many")
+	f.Int64Var(&in.Before, "before", 0, "only with a smaller `index`")
+	return cmd
+}

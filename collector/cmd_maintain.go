@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"hozen/collector/internal/act"
+	"hozen/collector/internal/config"
+	"hozen/collector/internal/localapi"
+	"hozen/collector/internal/osservice"
+	"hozen/internal/buildinfo"
+)
+
+func (c *cli) statusCmd() *cobra.Command {
+	return &cobra.Command{Use: "status", Short: "Ask the running collector where it listens", Args: argsExactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			socket, err := c.socket()
+			if err != nil {
+				return err
+			}
+			var s localapi.Status
+			if err := localapi.NewClient(socket, "", "").Call(cmd.Context(), "status", localapi.None{}, &s); err != nil {
+				return err
+			}
+			return c.print(s, func() {
+				c.table([]string{"NAME", s.Name}, [][]string{{"version", s.Version}, {"for agents", s.Agents},
+					{"addresses", strings.Join(s.Addresses, " ")}, {"console", s.Console}, {"CA SHA-256", s.CASHA256}})
+			})
+		}}
+}
+
+func (c *cli) fsckCmd() *cobra.Command {
+	return &cobra.Command{Use: "fsck", Short: "Prove again, from bytes, everything that is kept",
+		Long: `Verify ledger, evidence, receipts and blobs from their bytes. It asks the running
+collector, or looks itself when none runs. Exit code 9 means that something is wrong.`,
+		Args: argsExactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var r localapi.Check
+			err := c.here(cmd.Context(), "fsck", localapi.None{}, &r, func(ctx context.Context, s *store) error {
+				report, err := s.acts.Fsck(ctx, c.offline(), c.step)
+				r = localapi.ViewCheck(report)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return c.printCheck(r)
+		}}
+}
+
+func (c *cli) printCheck(r localapi.Check) error {
+	if err := c.print(r, func() {
+		for _, p := range append(r.Problems, r.Notes...) {
+			c.say("raw", "text", inert(p.Code+"  "+p.Subject+"  "+p.Detail))
+		}
+		key := "fsck.clean"
+		if !r.Clean {
+			key = "fsck.problems"
+		}
+		c.say(key, "problems", itoa(len(r.Problems)), "entries", strconv.FormatInt(r.Entries, 10), "acquisitions", itoa(r.Acquisitions),
+			"items", itoa(r.Items), "blobs", itoa(r.Blobs), "bytes", strconv.FormatInt(r.Bytes, 10))
+	}); err != nil {
+		return err
+	}
+	if !r.Clean {
+		return errProblems
+	}
+	return nil
+}
+
+func (c *cli) backupCmd() *cobra.Command {
+	return &cobra.Command{Use: "backup DIR", Short: "Copy everything, keys included, into a folder",
+		Long: `Copy database, evidence, settings and keys into DIR on the collector's machine; an
+earlier backup there is brought up to date, copying only new evidence. The collector may
+go on working. Whoever has the keys in it can be this collector: keep it safe.
+On PostgreSQL the database is not included: run pg_dump first.`,
+		Args: argsExactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir, err := filepath.Abs(args[0])
+			if err != nil {
+				return fmt.Errorf("back up: %w", err)
+			}
+			err = c.here(cmd.Context(), "backup", localapi.BackUp{Dir: dir}, nil, func(ctx context.Context, s *store) error {
+				return s.acts.Backup(ctx, c.offline(), dir)
+			})
+			if err != nil {
+				return err
+			}
+			return c.print(map[string]string{"dir": dir}, func() { c.say("backup.done", "dir", dir) })
+		}}
+}
+
+// here asks the running collector, and works on the data folder itself when none runs.
+func (c *cli) here(ctx context.Context, verb string, in, out any, direct func(ctx context.Context, s *store) error) error {
+	cl, err := c.client()
+	if err != nil {
+		return err
+	}
+	err = cl.Follow(ctx, verb, in, out, func(raw json.RawMessage) error {
+		var s localapi.Step
+		if err := json.Unmarshal(raw, &s); err != nil {
+			return fmt.Errorf("read the collector's answer: %w", err)
+		}
+		c.step(s.Step, s.Done, s.Total)
+		return nil
+	})
+	if !errors.Is(err, localapi.ErrNotRunning) {
+		return err
+	}
+	dir, err := filepath.Abs(c.data)
+	if err != nil {
+		return err
+	}
+	cfg, err := config.Load(dir)
+	if err != nil {
+		return err
+	}
+	// Nobody may start to serve meanwhile.
+	unlock, err := localapi.Lock(config.PathsOf(dir).Lock)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	s, err := openStore(ctx, dir, cfg, newLog(c.std.err, cfg.Log))
+	if err != nil {
+		return err
+	}
+	return errors.Join(direct(ctx, s), s.Close())
+}
+
+// offline is who acts on a data folder without a collector: whoever can read the keys.
+func (c *cli) offline() act.Actor {
+	reason := c.breakGlass
+	if reason == "" {
+		reason = "the collector was not running"
+	}
+	return act.Actor{Kind: act.ByLocal, Name: fmt.Sprintf("uid %d", os.Getuid()), BreakGlass: reason}
+}
+
+// step shows progress on standard error.
+func (c *cli) step(step string, done, total int) {
+	if c.json {
+		return
+	}
+	of := ""
+	if total > 0 {
+		of = "/" + itoa(total)
+	}
+	if done == total || total == 0 && done%1000 == 0 {
+		fmt.Fprintf(c.std.err, "  %s %d%s\n", step, done, of)
+	}
+}
+
+func (c *cli) serviceCmd() *cobra.Command {
+	do := func(use, short string, fn func() error) *cobra.Command {
+		return &cobra.Command{Use: use, Short: short, Args: argsExactly(0), RunE: func(*cobra.Command, []string) error {
+			if err := fn(); err != nil {
+				return err
+			}
+			return c.print(map[string]string{"done": use}, func() { c.say("service.done", "verb", use) })
+		}}
+	}
+	status := &cobra.Command{Use: "status", Short: "Say how the service is: running, stopped, not_installed, unknown", Args: argsExactly(0),
+		RunE: func(*cobra.Command, []string) error {
+			s, err := osservice.Status()
+			if err != nil {
+				return err
+			}
+			return c.print(map[string]string{"state": string(s)}, func() { c.say("raw", "text", string(s)) })
+		}}
+	return group("service", "Run with the operating system: install, uninstall, start, stop, status",
+		do("install", "Start the collector with the machine", c.installService), do("uninstall", "Stop and take the service away; data stay", osservice.Uninstall),
+		do("start", "Start the service now", osservice.Start), do("stop", "Stop the service", osservice.Stop), status)
+}
+
+func (c *cli) installService() error {
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find own program: %w", err)
+	}
+	dir, err := filepath.Abs(c.data)
+	if err != nil {
+		return fmt.Errorf("install service: %w", err)
+	}
+	if _, err := config.Load(dir); err != nil {
+		return err // a service that can't start helps nobody
+	}
+	args := []string{"serve", "--service"}
+	if dir != defaultData(func(string) string { return "" }) {
+		args = append(args, "--data", dir)
+	}
+	return osservice.Install(osservice.Config{Executable: exe, Arguments: args})
+}
+
+func (c *cli) versionCmd() *cobra.Command {
+	return &cobra.Command{Use: "version", Short: "Say which build this is", Args: argsExactly(0),
+		RunE: func(*cobra.Command, []string) error {
+			b := buildinfo.Get()
+			return c.print(map[string]string{"version": b.Version, "commit": b.Commit, "go": b.Go, "os": b.OS, "arch": b.Arch}, func() {
+				c.say("raw", "text", fmt.Sprintf("hozen-collector %s (%s, %s, %s/%s)", b.Version, b.Commit, b.Go, b.OS, b.Arch))
+			})
+		}}
+}

@@ -1,0 +1,265 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+
+	"hozen/collector/internal/agentapi"
+	"hozen/collector/internal/config"
+	"hozen/collector/internal/console"
+	"hozen/collector/internal/evidence"
+	"hozen/collector/internal/localapi"
+	"hozen/collector/internal/operator"
+	"hozen/collector/internal/osservice"
+	"hozen/internal/buildinfo"
+)
+
+// Timings of a running collector.
+const (
+	shutdownTime = 5 * time.Second // for pages and local calls to end
+	checkEvery   = time.Minute     // disk space
+	renewEvery   = 12 * time.Hour  // the collector's own certificate
+)
+
+func (c *cli) serveCmd() *cobra.Command {
+	var service bool
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Run the collector",
+		Long: `Run the collector until it is told to stop (SIGTERM, Ctrl-C): the listener for
+agents, the web console and the local socket. It logs to standard error and tells
+systemd when it is ready.`,
+		Args: argsExactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if service {
+				return osservice.Run(cmd.Context(), c.serve)
+			}
+			return c.serve(cmd.Context())
+		},
+	}
+	cmd.Flags().BoolVar(&service, "service", false, "run under the control of the operating system's service manager")
+	return cmd
+}
+
+func (c *cli) serve(ctx context.Context) error {
+	dir, err := filepath.Abs(c.data)
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	cfg, err := config.Load(dir)
+	if err != nil {
+		return err
+	}
+	log := newLog(c.std.err, cfg.Log)
+	unlock, err := localapi.Lock(config.PathsOf(dir).Lock)
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	defer unlock()
+	s, err := newServing(ctx, dir, cfg, log)
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return s.run(ctx)
+}
+
+// serving is a running collector.
+type serving struct {
+	*store
+	log                 *slog.Logger
+	cert                atomic.Pointer[tls.Certificate]
+	agents              *agentapi.Server
+	local               *localapi.Server
+	console             *http.Server
+	onAgents, onConsole net.Listener
+	onLocal             net.Listener
+	consoleURL          string
+	endPages            context.CancelFunc
+	lowOnDisk           bool
+}
+
+// newServing opens the listeners first, so that the addresses in tokens are those
+// that the operating system gave, and then everything behind them.
+func newServing(ctx context.Context, dir string, cfg config.Config, log *slog.Logger) (_ *serving, err error) {
+	s := &serving{log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if s.onAgents, err = net.Listen("tcp", cfg.Listen.Agents); err != nil {
+		return nil, fmt.Errorf("listen for agents: %w", err)
+	}
+	if s.onConsole, err = net.Listen("tcp", cfg.Listen.Console); err != nil {
+		return nil, fmt.Errorf("listen for the console: %w", err)
+	}
+	cfg.Addresses = withPort(cfg.Addresses, s.onAgents.Addr())
+	if s.store, err = openStore(ctx, dir, cfg, log); err != nil {
+		return nil, err
+	}
+	cert, err := collectorCertificate(s.paths, s.ca, cfg, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	s.cert.Store(&cert)
+	intake, err := s.intake(cert)
+	if err != nil {
+		return nil, err
+	}
+	if n, err := intake.Recover(ctx); err != nil {
+		// What can't be finished stays where it is; fsck names it, and the rest must go on.
+		log.ErrorContext(ctx, "uploads of the last run could not all be finished", slog.Int("finished", n), slog.Any("error", err))
+	} else if n > 0 {
+		log.InfoContext(ctx, "uploads of the last run finished", slog.Int("finished", n))
+	}
+	if s.agents, err = agentapi.New(agentapi.Config{
+		Enrolling: s.acts, Presence: s.acts, Orders: s.acts, Alerts: s.acts, Live: s.hub, Uploads: uploads{intake, s.acts},
+		CA: s.ca.Certificate(), Certificate: func() (*tls.Certificate, error) { return s.cert.Load(), nil }, Log: log,
+	}); err != nil {
+		return nil, err
+	}
+	if err := s.openConsole(ctx); err != nil {
+		return nil, err
+	}
+	if s.local, err = localapi.New(localapi.Config{Acts: s.acts, Log: log, Collector: localapi.Status{
+		Name: cfg.Name, Addresses: cfg.Addresses, Agents: s.onAgents.Addr().String(), Console: s.consoleURL, CASHA256: s.ca.Fingerprint(),
+	}}); err != nil {
+		return nil, err
+	}
+	s.onLocal, err = localapi.Listen(cfg.SocketPath(dir))
+	return s, err
+}
+
+// intake opens the intake of evidence.
+func (s *serving) intake(cert tls.Certificate) (*evidence.Intake, error) {
+	key, err := signerOf(cert)
+	if err != nil {
+		return nil, err
+	}
+	return evidence.OpenIntake(evidence.Config{
+		DB: s.db, Blobs: s.blobs, Incoming: s.paths.Incoming, Verifier: s.acts, Tie: s.acts.Tie, OnAccepted: s.acts.OnAccepted, OnRefused: s.acts.OnRefused,
+		Signer: key, Certificate: cert.Certificate[0], CollectorName: s.cfg.Name, CASHA256: s.ca.Fingerprint(),
+		MinFree: uint64(s.cfg.Storage.MinFreeMB) * 1e6, Log: s.log,
+	})
+}
+
+// openConsole makes the web server. Plain HTTP never leaves the machine.
+func (s *serving) openConsole(ctx context.Context) error {
+	secure := !s.cfg.ConsoleIsLocal()
+	h, err := console.New(console.Config{
+		Acts: s.acts, Sessions: operator.NewSessionStore(s.db, time.Now), Log: s.log, Version: buildinfo.Get(), Secure: secure,
+	})
+	if err != nil {
+		return err
+	}
+	// Live pages have no end of their own; they end with this.
+	pages, end := context.WithCancel(context.WithoutCancel(ctx))
+	s.endPages = end
+	s.console = &http.Server{Handler: h, BaseContext: func(net.Listener) context.Context { return pages },
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	console.Harden(s.console)
+	scheme := "http"
+	if secure {
+		scheme = "https"
+		s.onConsole = tls.NewListener(s.onConsole, &tls.Config{
+			MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.cert.Load(), nil },
+		})
+	}
+	s.consoleURL = scheme + "://" + s.onConsole.Addr().String() + "/"
+	return nil
+}
+
+// run serves until ctx ends or a listener fails.
+func (s *serving) run(ctx context.Context) error {
+	failed := make(chan error, 3)
+	go func() { failed <- s.agents.Serve(s.onAgents) }()
+	go func() { failed <- s.local.Serve(s.onLocal) }()
+	go func() {
+		err := s.console.Serve(s.onConsole)
+		if errors.Is(err, http.ErrServerClosed) {
+			err = nil
+		}
+		failed <- err
+	}()
+	s.log.InfoContext(ctx, "collector is ready", slog.String("agents", s.onAgents.Addr().String()), slog.String("console", s.consoleURL),
+		slog.String("ca_sha256", s.ca.Fingerprint()), slog.String("version", buildinfo.Get().Version))
+	s.tellManager(ctx, daemon.SdNotifyReady)
+	err := s.tend(ctx, failed)
+	s.tellManager(ctx, daemon.SdNotifyStopping)
+	s.log.InfoContext(ctx, "collector is stopping")
+	s.agents.Stop()
+	s.endPages()
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	if serr := s.console.Shutdown(end); serr != nil {
+		err = errors.Join(err, s.console.Close())
+	}
+	return errors.Join(err, s.local.Shutdown(end), s.close())
+}
+
+// tend does what a running collector does by the clock, until ctx ends.
+func (s *serving) tend(ctx context.Context, failed <-chan error) error {
+	check, renew := time.NewTicker(checkEvery), time.NewTicker(renewEvery)
+	defer check.Stop()
+	defer renew.Stop()
+	var alive <-chan time.Time
+	if every, err := daemon.SdWatchdogEnabled(false); err == nil && every > 0 {
+		t := time.NewTicker(every / 2)
+		defer t.Stop()
+		alive = t.C
+	}
+	s.checkDisk(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			if err == nil {
+				err = errors.New("a listener ended by itself")
+			}
+			return err
+		case <-alive:
+			// A database that does not answer is the hang that a restart can cure.
+			if err := s.db.Ping(ctx); err == nil {
+				s.tellManager(ctx, daemon.SdNotifyWatchdog)
+			}
+		case <-check.C:
+			s.checkDisk(ctx)
+		case now := <-renew.C:
+			cert, err := collectorCertificate(s.paths, s.ca, s.cfg, now)
+			if err != nil {
+				s.log.ErrorContext(ctx, "own certificate could not be renewed", slog.Any("error", err))
+				continue
+			}
+			s.cert.Store(&cert)
+		}
+	}
+}
+
+// close gives back what newServing took, as far as it came.
+func (s *serving) close() error {
+	var err error
+	for _, l := range []net.Listener{s.onAgents, s.onConsole, s.onLocal} {
+		if l == nil {
+			continue
+		}
+		if cerr := l.Close(); cerr != nil && !errors.Is(cerr, net.ErrClosed) {
+			err = errors.Join(err, cerr)
+		}
+	}
+	if s.store != nil {
+		err = errors.Join(err, s.store.Close())
+	}
+	return err
+}

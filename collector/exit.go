@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"hozen/collector/internal/act"
+	"hozen/collector/internal/localapi"
+)
+
+// The exit codes; they are stable.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitNotRunning  = 3
+	exitSignIn      = 4
+	exitForbidden   = 5
+	exitNotFound    = 6
+	exitConflict    = 7
+	exitInvalid     = 8
+	exitProblems    = 9
+	exitNotDone     = 10
+	exitTimeout     = 11
+	exitInterrupted = 130
+)
+
+func exitHelp() string {
+	rows := []struct {
+		code int
+		text string
+	}{
+		{exitOK, "done"}, {exitFailure, "failed"}, {exitUsage, "wrong usage"}, {exitNotRunning, "the collector is not running"},
+		{exitSignIn, "sign in first, or again"}, {exitForbidden, "not allowed"}, {exitNotFound, "no such thing"},
+		{exitConflict, "its state does not allow this"}, {exitInvalid, "invalid input"}, {exitProblems, "fsck found problems"},
+		{exitNotDone, "with --wait: the endpoint could not do it"}, {exitTimeout, "with --wait: no result in time"}, {exitInterrupted, "interrupted"},
+	}
+	var b strings.Builder
+	b.WriteString("Exit codes:\n")
+	for _, r := range rows {
+		fmt.Fprintf(&b, "  %3d  %s\n", r.code, r.text)
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// usageError is a mistake in the command line.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// The errors of this program's own.
+var (
+	errQuiet    = errors.New("already said") // the outcome was printed; only the code is left
+	errProblems = fmt.Errorf("%w: problems were found", errQuiet)
+	errNotDone  = fmt.Errorf("%w: not done", errQuiet)
+	errTimeout  = errors.New("no result in time; the order stands and is carried out when the endpoint is there")
+)
+
+// exitCode is the one table from errors to exit codes.
+func exitCode(ctx context.Context, err error) int {
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return exitUsage
+	}
+	for _, row := range []struct {
+		err  error
+		code int
+	}{
+		{errProblems, exitProblems}, {errNotDone, exitNotDone}, {errTimeout, exitTimeout},
+		{localapi.ErrNotRunning, exitNotRunning}, {localapi.ErrLocked, exitConflict}, {localapi.ErrSignIn, exitSignIn},
+		{act.ErrMustChangePassword, exitSignIn}, {act.ErrForbidden, exitForbidden}, {act.ErrNotFound, exitNotFound},
+		{act.ErrConflict, exitConflict}, {act.ErrInvalid, exitInvalid},
+	} {
+		if errors.Is(err, row.err) {
+			return row.code
+		}
+	}
+	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
+		return exitInterrupted
+	}
+	if strings.HasPrefix(err.Error(), "unknown command") { // cobra has no type for it
+		return exitUsage
+	}
+	return exitFailure
+}
+
+// hintOf is the text that says what to do next.
+func hintOf(code int) string {
+	switch code {
+	case exitUsage:
+		return "hint.usage"
+	case exitNotRunning:
+		return "hint.not_running"
+	case exitSignIn:
+		return "hint.sign_in"
+	}
+	return ""
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"hozen/collector/internal/act"
+	"hozen/collector/internal/agentapi"
+	"hozen/collector/internal/config"
+	"hozen/collector/internal/evidence"
+	"hozen/internal/durable"
+)
+
+// newLog makes the program's log.
+func newLog(w io.Writer, cfg config.Log) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
+		level = slog.LevelInfo // config has checked it
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+// signerOf returns the private key of a certificate.
+func signerOf(cert tls.Certificate) (crypto.Signer, error) {
+	key, ok := cert.PrivateKey.(crypto.Signer)
+	if !ok {
+		return nil, errors.New("the collector's key can't sign")
+	}
+	return key, nil
+}
+
+// withPort puts the port that the operating system gave where a settings file says 0,
+// which tests and demonstrations do.
+func withPort(addresses []string, bound net.Addr) []string {
+	tcp, ok := bound.(*net.TCPAddr)
+	if !ok {
+		return addresses
+	}
+	out := make([]string, 0, len(addresses))
+	for _, a := range addresses {
+		if host, port, err := net.SplitHostPort(a); err == nil && port == "0" {
+			a = net.JoinHostPort(host, strconv.Itoa(tcp.Port))
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// tellManager tells systemd (sd_notify(3)); without one nothing happens.
+func (s *serving) tellManager(ctx context.Context, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		s.log.WarnContext(ctx, "tell the service manager", slog.Any("error", err))
+	}
+}
+
+// checkDisk warns before uploads are refused for want of room: once when it gets
+// tight, once when it is well again.
+func (s *serving) checkDisk(ctx context.Context) {
+	free, err := durable.Free(s.dir)
+	if err != nil {
+		s.log.WarnContext(ctx, "look at free disk space", slog.Any("error", err))
+		return
+	}
+	tight := free < 10*uint64(s.cfg.Storage.MinFreeMB)*1e6
+	if tight != s.lowOnDisk {
+		s.lowOnDisk = tight
+		if tight {
+			s.log.WarnContext(ctx, "disk space is running out; evidence will be refused", slog.Uint64("free_mb", free/1e6), slog.Int64("refused_below_mb", s.cfg.Storage.MinFreeMB))
+		} else {
+			s.log.InfoContext(ctx, "disk space is sufficient again", slog.Uint64("free_mb", free/1e6))
+		}
+	}
+}
+
+// uploads joins the intake of evidence to the agents' edge and tells the pages when
+// something was accepted or refused.
+type uploads struct {
+	intake *evidence.Intake
+	acts   *act.Acts
+}
+
+func (u uploads) State(ctx context.Context, endpointID, acquisitionID string) (evidence.UploadState, error) {
+	return u.intake.State(ctx, endpointID, acquisitionID)
+}
+
+func (u uploads) Begin(ctx context.Context, endpointID, acquisitionID string) (agentapi.Upload, error) {
+	up, err := u.intake.Begin(ctx, endpointID, acquisitionID)
+	if err != nil {
+		return nil, err
+	}
+	return &upload{up, u.acts, endpointID, acquisitionID}, nil
+}
+
+type upload struct {
+	*evidence.Upload
+	acts                      *act.Acts
+	endpointID, acquisitionID string
+}
+
+// Seal ends the upload, see [evidence.Upload.Seal].
+func (u *upload) Seal(ctx context.Context, manifest, signature, certificate []byte) (evidence.Receipt, error) {
+	r, err := u.Upload.Seal(ctx, manifest, signature, certificate)
+	u.acts.EvidenceChanged(ctx, u.endpointID, u.acquisitionID)
+	return r, err
+}

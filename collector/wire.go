@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"hozen/collector/internal/act"
+	"hozen/collector/internal/blob/fsblob"
+	"hozen/collector/internal/config"
+	"hozen/collector/internal/fsck"
+	"hozen/collector/internal/sqldb"
+	"hozen/internal/durable"
+	"hozen/internal/pki"
+)
+
+// store is a collector without its listeners.
+type store struct {
+	dir   string
+	cfg   config.Config
+	paths config.Paths
+	db    *sqldb.DB
+	blobs *fsblob.Store
+	ca    *pki.CA
+	hub   *act.Hub
+	acts  *act.Acts
+}
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// openStore opens everything that is kept in a data folder.
+func openStore(ctx context.Context, dir string, cfg config.Config, log *slog.Logger) (*store, error) {
+	s := &store{dir: dir, cfg: cfg, paths: config.PathsOf(dir), hub: act.NewHub()}
+	var err error
+	if s.ca, err = loadCA(s.paths); err != nil {
+		return nil, err
+	}
+	if s.blobs, err = fsblob.Open(cfg.EvidencePath(dir)); err != nil {
+		return nil, err
+	}
+	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: cfg.DatabaseURL(dir)}); err != nil {
+		return nil, err
+	}
+	s.acts, err = act.New(act.Config{DB: s.db, CA: s.ca, Blobs: s.blobs, Hub: s.hub, Addresses: cfg.Addresses, Backup: s.backup, Log: log})
+	if err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
+	return s, nil
+}
+
+// Close closes the database.
+func (s *store) Close() error { return s.db.Close() }
+
+// Folders of a backup.
+const (
+	backupData = "data" // database and evidence, as package fsck writes and checks them
+	backupKeys = "keys" // settings, CA and keys: whoever has them can be this collector
+)
+
+// backup copies everything into dir.
+func (s *store) backup(ctx context.Context, dir string) error {
+	_, err := fsck.Backup(ctx, fsck.BackupConfig{DB: s.db, Blobs: s.blobs, Dir: filepath.Join(dir, backupData), WithoutDB: s.db.Dialect() != sqldb.SQLite}, nil)
+	if err != nil {
+		return err
+	}
+	keys := filepath.Join(dir, backupKeys)
+	if err := durable.MkdirAll(keys, 0o700); err != nil {
+		return fmt.Errorf("back up keys: %w", err)
+	}
+	p := s.paths
+	for _, from := range []string{p.Settings, p.CACert, p.CAKey, p.CollectorPEM, p.CollectorKey} {
+		b, err := os.ReadFile(from)
+		if err != nil {
+			return fmt.Errorf("back up keys: %w", err)
+		}
+		if err := durable.WriteFile(filepath.Join(keys, filepath.Base(from)), b, 0o600); err != nil {
+			return fmt.Errorf("back up keys: %w", err)
+		}
+	}
+	return nil
+}
+
+// collectorCertificate returns the collector's own certificate. It is issued when
+// there is none, when two thirds of its life are over, and when the collector is to
+// be found elsewhere than it says; the key stays.
+func collectorCertificate(p config.Paths, ca *pki.CA, cfg config.Config, now time.Time) (tls.Certificate, error) {
+	keyPEM, err := os.ReadFile(p.CollectorKey)
+	if errors.Is(err, fs.ErrNotExist) {
+		key, err := pki.NewKey()
+		if err != nil {
+			return tls.Certificate{}, err
+		}
+		if keyPEM, err = pki.KeyPEM(key); err != nil {
+			return tls.Certificate{}, err
+		}
+		if err := durable.CreateFile(p.CollectorKey, keyPEM, 0o600); err != nil {
+			return tls.Certificate{}, fmt.Errorf("store collector's key: %w", err)
+		}
+	} else if err != nil {
+		return tls.Certificate{}, fmt.Errorf("load collector's key: %w", err)
+	}
+	key, err := pki.ParseKeyPEM(keyPEM)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("load collector's key: %w", err)
+	}
+	names, ips := namesOf(cfg)
+	if b, err := os.ReadFile(p.CollectorPEM); err == nil {
+		cert, err := pki.ParseCertificatePEM(b)
+		if err == nil && fresh(cert, names, ips, now) {
+			return pki.TLSCertificate(cert.Raw, key, ca.Certificate().Raw)
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return tls.Certificate{}, fmt.Errorf("load collector's certificate: %w", err)
+	}
+	der, _, err := ca.IssueCollector(names, ips, key.Public(), now)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	pem := append(bytes.Clone(pki.CertificatePEM(der)), ca.CertificatePEM()...)
+	if err := durable.WriteFile(p.CollectorPEM, pem, 0o644); err != nil {
+		return tls.Certificate{}, fmt.Errorf("store collector's certificate: %w", err)
+	}
+	return pki.TLSCertificate(der, key, ca.Certificate().Raw)
+}
+
+func fresh(cert *x509.Certificate, names []string, ips []net.IP, now time.Time) bool {
+	if now.After(cert.NotBefore.Add(cert.NotAfter.Sub(cert.NotBefore) * 2 / 3)) {
+		return false
+	}
+	return slices.Equal(cert.DNSNames, names) && slices.EqualFunc(cert.IPAddresses, ips, net.IP.Equal)
+}
+
+// namesOf are the names and addresses under which browsers may come.
+func namesOf(cfg config.Config) (names []string, ips []net.IP) {
+	hosts := []string{"localhost", "127.0.0.1", "::1"}
+	if h, err := os.Hostname(); err == nil {
+		hosts = append(hosts, h)
+	}
+	for _, a := range append([]string{cfg.Listen.Console}, cfg.Addresses...) {
+		if h, _, err := net.SplitHostPort(a); err == nil {
+			hosts = append(hosts, h)
+		}
+	}
+	for _, h := range hosts {
+		ip := net.ParseIP(h)
+		switch {
+		case ip != nil && !ip.IsUnspecified() && !slices.ContainsFunc(ips, ip.Equal):
+			ips = append(ips, ip)
+		case ip == nil && h != "" && !slices.Contains(names, h):
+			names = append(names, h)
+		}
+	}
+	return names, ips
+}
