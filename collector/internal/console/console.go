@@ -75,7 +75,7 @@ type server struct {
 
 func build(cfg Config) (*server, error) {
 	if cfg.Acts == nil || cfg.Sessions == nil {
-		return nil, errors.New("Acts and Sessions are required")
+		return nil, errors.New("the acts and a session store are required")
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

@@ -30,7 +30,7 @@ func (s *server) endpointShow(v *visit) error {
 		return err
 	}
 	p := s.page(v, "endpoint_show", plain(view.Endpoint.Name, 80))
-	p.Live, p.Refresh = "endpoint="+view.Endpoint.ID, 30
+	p.Live = "endpoint=" + view.Endpoint.ID
 	if view.Progress != nil && !view.Progress.Final {
 		p.Refresh = 3
 	}

@@ -352,7 +352,7 @@ func TestTokenIsShownToItsMakerOnly(t *testing.T) {
 	if r.code != http.StatusSeeOther || !strings.HasPrefix(where, "/endpoints/add?token=") || strings.Contains(where, "hzt1") {
 		t.Fatalf("%d to %q", r.code, where)
 	}
-	b.get(where).want(t, 200, "hzt1.", "sudo hozen-agent enroll", "hozen-agent.exe", "2 回")
+	b.get(where).want(t, 200, "hzt1.", "sudo hozen-agent enroll --token-file -", "hozen-agent.exe", "2 回")
 	if r := x.as("sato", "ja").get(where); strings.Contains(r.body, "hzt1.") {
 		t.Error("somebody else sees the token")
 	}

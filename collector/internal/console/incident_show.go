@@ -65,7 +65,6 @@ func (s *server) showIncident(v *visit, note form, status int) error {
 		return err
 	}
 	names := make(map[string]string, len(all))
-	running := false
 	for _, e := range all {
 		ev := viewEndpoint(e, v.now)
 		names[e.ID] = ev.Name
@@ -75,7 +74,7 @@ func (s *server) showIncident(v *visit, note form, status int) error {
 		ie := incidentEndpoint{endpointView: ev}
 		if c, ok := followed(commandsOf(commands, e.ID), ""); ok {
 			p := viewProgress(c, ev, acquisitions)
-			ie.Progress, running = &p, true
+			ie.Progress = &p
 		}
 		view.Endpoints = append(view.Endpoints, ie)
 	}
@@ -84,13 +83,7 @@ func (s *server) showIncident(v *visit, note form, status int) error {
 
 	p := s.page(v, "incident_show", i.Number+" "+plain(i.Title, 80))
 	p.Here = "/incidents/" + i.ID
-	p.Live, p.Refresh = "incident="+i.ID, 30
-	if running {
-		p.Refresh = 5
-	}
-	if status != http.StatusOK {
-		p.Live, p.Refresh = "", 0 // what somebody typed must not be swept away
-	}
+	p.Live = "incident=" + i.ID // never by a timed reload: that would sweep away a half-written note
 	return s.showStatus(v, status, p, view)
 }
 

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"hozen/collector/internal/operator"
 	"hozen/internal/i18n"
@@ -70,7 +71,8 @@ func loadPages(fsys fs.FS, texts i18n.Catalogue, a *assets) (*pages, error) {
 
 // page is what the frame around every page needs; V is the page's own.
 type page struct {
-	Name     string // of the template, for the mark in the menu
+	Name     string // of the template
+	Section  string // of the menu: endpoints, incidents, ledger, operators, or empty
 	Title    string
 	Lang     i18n.Language
 	Here     string // path and query of this page, to come back to
@@ -84,11 +86,25 @@ type page struct {
 }
 
 func (s *server) page(v *visit, name, title string) page {
-	p := page{Name: name, Title: title, Lang: v.text.Language(), Here: "/", Operator: v.operator, Version: s.version.Version, Now: v.now}
+	p := page{Name: name, Section: section(name), Title: title, Lang: v.text.Language(), Here: "/", Operator: v.operator, Version: s.version.Version, Now: v.now}
 	if v.r.Method == http.MethodGet {
 		p.Here = local(v.r.URL.RequestURI())
 	}
 	return p
+}
+
+// section is the entry of the menu under which a page stands.
+func section(name string) string {
+	first, _, _ := strings.Cut(name, "_")
+	switch first {
+	case "dashboard", "endpoint":
+		return "endpoints"
+	case "incident", "process", "connection", "record":
+		return "incidents"
+	case "ledger", "operator":
+		return first
+	}
+	return ""
 }
 
 // show answers with a page whose title has a text of its own, "title.<name>".
@@ -174,13 +190,11 @@ func toInt64(n any) int64 {
 
 // initial is the first letter of a name, for the round mark of a person.
 func initial(s string) string {
-	for _, r := range s {
-		if hidden(r) {
-			break
-		}
-		return strings.ToUpper(string(r))
+	r, _ := utf8.DecodeRuneInString(s)
+	if s == "" || hidden(r) {
+		return "?"
 	}
-	return "?"
+	return strings.ToUpper(string(r))
 }
 
 // dict makes the arguments of a part from pairs of name and value.

@@ -3,7 +3,9 @@ package console
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -255,7 +257,54 @@ func TestTemplatesMustBeDeclared(t *testing.T) {
 	}
 }
 
-// TestManyRowsAreQuick renders a page of a table of 5,000 processes.
+// TestColoursHaveContrast computes what WCAG 2.2, 1.4.3 asks for (4.5 to 1) in both
+// schemes, from the style sheet itself.
+func TestColoursHaveContrast(t *testing.T) {
+	css, err := files.ReadFile("static/base.css")
+	must(t, err)
+	light, dark, ok := strings.Cut(string(css), "prefers-color-scheme: dark")
+	if !ok {
+		t.Fatal("no dark scheme")
+	}
+	tokens := regexp.MustCompile(`--([a-z-]+): (#[0-9a-f]{6});`)
+	for scheme, part := range map[string]string{"light": light, "dark": dark} {
+		colour := map[string]string{}
+		for _, m := range tokens.FindAllStringSubmatch(part, -1) {
+			colour[m[1]] = m[2]
+		}
+		for _, pair := range []string{"text bg", "text surface", "text raised", "muted bg", "muted surface", "muted raised", "link bg", "link surface", "link raised",
+			"accent-text accent", "danger danger-bg", "danger surface", "ok ok-bg", "ok surface", "ok bg", "warn warn-bg", "warn surface", "iso iso-bg", "iso surface",
+			"unknown unknown-bg", "plain plain-bg"} {
+			fg, bg, _ := strings.Cut(pair, " ")
+			a, b := luminance(t, colour[fg]), luminance(t, colour[bg])
+			if ratio := (max(a, b) + 0.05) / (min(a, b) + 0.05); ratio < 4.5 {
+				t.Errorf("%s: %s on %s has a contrast of %.2f", scheme, fg, bg, ratio)
+			}
+		}
+	}
+}
+
+// luminance is the relative luminance of a colour "#rrggbb" (WCAG 2.2).
+func luminance(t *testing.T, s string) float64 {
+	t.Helper()
+	var rgb [3]int
+	if _, err := fmt.Sscanf(s, "#%02x%02x%02x", &rgb[0], &rgb[1], &rgb[2]); err != nil {
+		t.Fatalf("%q: %v", s, err)
+	}
+	sum := 0.0
+	for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
+		c := float64(rgb[i]) / 255
+		if c <= 0.04045 {
+			c /= 12.92
+		} else {
+			c = math.Pow((c+0.055)/1.055, 2.4)
+		}
+		sum += weight * c
+	}
+	return sum
+}
+
+// BenchmarkProcessTable renders a page of a table of 5,000 processes.
 func BenchmarkProcessTable(b *testing.B) {
 	x := newSite(b)
 	p := x.enrol(endpoint.Description{Hostname: "pc", OS: "linux"})

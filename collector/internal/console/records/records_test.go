@@ -122,7 +122,7 @@ func TestCacheOpensOnceAndForgets(t *testing.T) {
 	a, aStored := packed(t, artifact.KindProcess, strings.Repeat(`{"pid":1}`+"\n", 100))
 	b, bStored := packed(t, artifact.KindProcess, strings.Repeat(`{"pid":2}`+"\n", 100))
 	d, dStored := packed(t, artifact.KindProcess, strings.Repeat(`{"pid":3}`+"\n", 300))
-	if get(a, aStored) != get(a, aStored) || opened != 1 {
+	if first := get(a, aStored); get(a, aStored) != first || opened != 1 {
 		t.Errorf("opened %d times, want 1", opened)
 	}
 	get(b, bStored)
