@@ -199,15 +199,6 @@ type (
 		Records       int64  `json:"records"`
 		StoredSHA256  string `json:"stored_sha256"`
 	}
-	// Seal goes with the artifacts of an acquisition.
-	Seal struct {
-		Manifest    []byte `json:"manifest"`
-		Signature   []byte `json:"signature"`
-		Certificate []byte `json:"certificate"`
-		Receipt     []byte `json:"receipt"`
-		ReceiptSig  []byte `json:"receipt_signature"`
-		ReceiptCert []byte `json:"receipt_certificate"`
-	}
 	// Check is what fsck found.
 	Check struct {
 		Clean        bool `json:"clean"`
