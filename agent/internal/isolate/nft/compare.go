@@ -3,10 +3,7 @@
 package nft
 
 import (
-	"cmp"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -121,8 +118,6 @@ func (t table) gaps(found table, whole map[string]bool) []string {
 	return gaps
 }
 
-func (c chain) equal(d chain) bool { return c.normal() == d.normal() }
-
 // gap says the first thing in which found differs from c.
 func (c chain) gap(found chain) string {
 	if a, b := c.hook.normal(), found.hook.normal(); a != b {
@@ -132,105 +127,11 @@ func (c chain) gap(found chain) string {
 		switch {
 		case i >= len(found.rules):
 			return fmt.Sprintf("chain %q: rule %d (%s) is missing", c.name, i+1, w.comment)
-		case w.normal() != found.rules[i].normal():
-			return fmt.Sprintf("chain %q: rule %d is %.200s, not the one for %s", c.name, i+1, found.rules[i].normal(), w.comment)
+		case !w.equal(found.rules[i]):
+			return fmt.Sprintf("chain %q: rule %d is not the one for %s but %.200s", c.name, i+1, w.comment, found.rules[i].append(nil))
 		}
 	}
 	return fmt.Sprintf("chain %q: rule %d is not ours", c.name, len(c.rules)+1)
-}
-
-// sum is the digest of tables in their normal form, empty without tables.
-func sum(ts []table) string {
-	if len(ts) == 0 {
-		return ""
-	}
-	h := sha256.New()
-	for _, t := range ts {
-		fmt.Fprintf(h, "%s flags %#x\n", t.label(), t.flags)
-		cs := slices.SortedFunc(slices.Values(t.chains), func(a, b chain) int { return cmp.Compare(a.name, b.name) })
-		for _, c := range cs {
-			h.Write([]byte(c.normal()))
-		}
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}
-
-// normal is the text of all that matters in a chain, one rule a line.
-func (c chain) normal() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "chain %q hook %s\n", c.name, c.hook.normal())
-	for _, r := range c.rules {
-		b.WriteString(r.normal())
-		b.WriteByte('\n')
-	}
-	return b.String()
-}
-
-func (h *hook) normal() string {
-	if h == nil {
-		return "none"
-	}
-	return fmt.Sprintf("%d priority %d policy %d type %q flags %#x devices %q",
-		h.num, h.priority, h.policy, h.kind, h.flags, h.devices)
-}
-
-func (r rule) normal() string {
-	parts := make([]string, 0, len(r.exprs)+1)
-	for _, e := range r.exprs {
-		parts = append(parts, e.normal())
-	}
-	return strings.Join(append(parts, fmt.Sprintf("comment %q", r.comment)), " ")
-}
-
-// normal names every attribute by number and value, known or not, so that nothing in a
-// rule is overlooked. Left out is what a kernel may add by itself: the counts of a
-// counter, and the operation 0, "mask and xor", of a bitwise expression (Linux 5.6).
-func (e expr) normal() string {
-	if e.name == "counter" {
-		return e.name
-	}
-	return fmt.Sprintf("%q%s", e.name, attrsNormal(e.attrs, e.name))
-}
-
-const nftaBitwiseOp = 6
-
-// nested are the attributes that hold attributes, by the path to them.
-var nested = map[string]bool{
-	"cmp.3": true, "bitwise.4": true, "bitwise.5": true, "immediate.2": true, "immediate.2.2": true,
-}
-
-func attrsNormal(b []byte, path string) string {
-	type one struct {
-		typ uint16
-		s   string
-	}
-	var all []one
-	err := each(b, func(typ uint16, v []byte) error {
-		at := fmt.Sprintf("%s.%d", path, typ)
-		if path == "bitwise" && typ == nftaBitwiseOp && len(v) == 4 && binary.BigEndian.Uint32(v) == 0 {
-			return nil
-		}
-		if nested[at] {
-			all = append(all, one{typ, attrsNormal(v, at)})
-		} else {
-			all = append(all, one{typ, hex.EncodeToString(v)})
-		}
-		return nil
-	})
-	slices.SortStableFunc(all, func(a, b one) int { return cmp.Compare(a.typ, b.typ) })
-	var s strings.Builder
-	s.WriteByte('(')
-	for i, o := range all {
-		if i > 0 {
-			s.WriteByte(' ')
-		}
-		fmt.Fprintf(&s, "%d=%s", o.typ, o.s)
-	}
-	if err != nil {
-		s.WriteString(" broken=" + hex.EncodeToString(b))
-	}
-	s.WriteByte(')')
-	return s.String()
 }
 
 // drops reads the counters of the rules that end the base chains.

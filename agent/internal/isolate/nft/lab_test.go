@@ -32,7 +32,7 @@ type lab struct {
 	policy    isolate.Policy
 }
 
-func newLab(t *testing.T) *lab {
+func newLab(t testing.TB) *lab {
 	t.Helper()
 	if err := netlab.Available(); err != nil {
 		t.Skip("needs root: ", err)
@@ -55,7 +55,7 @@ func newLab(t *testing.T) *lab {
 	return l
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -65,32 +65,43 @@ func New(c Config) *Firewall {
 // the error says so.
 func (f *Firewall) Apply(ctx context.Context, p isolate.Policy) error {
 	p = p.Clean()
-	feat, err := f.learn(ctx)
-	if err != nil {
-		return fmt.Errorf("apply isolation: %w", err)
+	feat, known := f.known()
+	err := f.apply(ctx, p, feat)
+	if err == nil {
+		f.remember(feat)
+		return nil
 	}
-	for range 4 {
-		var links []string
-		if links, err = f.links(ctx); err != nil {
-			break
-		}
-		err = f.commit(ctx, replace(f.cfg.Table, plan(f.cfg.Table, p, feat, links)))
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENODEV) {
-			break
+	if !known && ctx.Err() == nil {
+		if feat, lerr := f.learn(ctx); lerr == nil && feat != everything {
+			err = f.apply(ctx, p, feat)
 		}
 	}
-	err = f.explain(ctx, "apply isolation", err)
-	if errors.Is(err, isolate.ErrNeedsRoot) || ctx.Err() != nil {
+	if err = f.explain(ctx, "apply isolation", err); err == nil {
+		return nil
+	}
+	if errors.Is(err, isolate.ErrNeedsRoot) || errors.Is(err, errors.ErrUnsupported) || ctx.Err() != nil {
 		return err
 	}
 	inet := plan(f.cfg.Table, p, features{}, nil)
 	if ierr := f.commit(ctx, replace(f.cfg.Table, inet)); ierr != nil {
 		return errors.Join(err, ierr)
 	}
-	return fmt.Errorf("no network device is covered: %w", err)
+	return fmt.Errorf("network devices are not covered anew: %w", err)
+}
+
+func (f *Firewall) apply(ctx context.Context, p isolate.Policy, feat features) error {
+	var err error
+	for range 4 {
+		var links []string
+		if links, err = f.links(ctx); err != nil {
+			return err
+		}
+		err = f.commit(ctx, replace(f.cfg.Table, plan(f.cfg.Table, p, feat, links)))
+		if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENODEV) {
+			return err
+		}
+	}
+	return err
 }
 
 // Restore implements [isolate.Firewall].
@@ -126,28 +137,33 @@ func (f *Firewall) Observe(ctx context.Context, p *isolate.Policy) (isolate.Obse
 	if err != nil {
 		return isolate.Observation{}, f.explain(ctx, "read isolation back", err)
 	}
-	if p == nil && len(found) == 0 {
-		return isolate.Observation{MeasuredAt: time.Now().UTC(), Complete: true}, nil
-	}
-	feat, err := f.learn(ctx)
-	if err != nil {
-		return isolate.Observation{}, fmt.Errorf("read isolation back: %w", err)
-	}
 	// Devices are listed last: one that came or went meanwhile counts as not covered,
 	// or its chains as left over, never the other way round.
 	links, err := f.links(ctx)
 	if err != nil {
 		return isolate.Observation{}, f.explain(ctx, "read isolation back", err)
 	}
-	var want []table
-	if p != nil {
-		want = plan(f.cfg.Table, p.Clean(), feat, links)
+	look := func(feat features) isolate.Observation {
+		var want []table
+		if p != nil {
+			want = plan(f.cfg.Table, p.Clean(), feat, links)
+		}
+		o := compare(want, found, links)
+		if p != nil {
+			o.Limits = feat.limits()
+		}
+		return o
 	}
-	o := compare(want, found, links)
+	feat, known := f.known()
+	o := look(feat)
+	if p != nil && !o.Complete && !known {
+		// Perhaps this kernel can do no more.
+		if feat, err = f.learn(ctx); err != nil {
+			return isolate.Observation{}, fmt.Errorf("read isolation back: %w", err)
+		}
+		o = look(feat)
+	}
 	o.MeasuredAt = time.Now().UTC()
-	if p != nil {
-		o.Limits = feat.limits()
-	}
 	return o, nil
 }
 
@@ -167,14 +183,29 @@ func (f features) limits() []string {
 	return nil
 }
 
-// learn finds out once what the kernel can do, by transactions that are never
-// committed, on loopback.
-func (f *Firewall) learn(ctx context.Context) (features, error) {
+// everything is what a kernel of today can do. It is taken for granted until a kernel
+// refuses: asking first would cost time before the cut, and might load modules on an
+// endpoint that nobody isolates.
+var everything = features{netdev: true, egress: true}
+
+func (f *Firewall) known() (feat features, known bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.features != nil {
-		return *f.features, nil
+	if f.features == nil {
+		return everything, false
 	}
+	return *f.features, true
+}
+
+func (f *Firewall) remember(feat features) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.features = &feat
+}
+
+// learn finds out what the kernel can do, by transactions that are never
+// committed, on loopback.
+func (f *Firewall) learn(ctx context.Context) (features, error) {
 	var feat features
 	for _, try := range []struct {
 		hook uint32
@@ -192,7 +223,7 @@ func (f *Firewall) learn(ctx context.Context) (features, error) {
 			return feat, f.explain(ctx, "learn what the kernel can do", err)
 		}
 	}
-	f.features = &feat
+	f.remember(feat)
 	return feat, nil
 }
 
