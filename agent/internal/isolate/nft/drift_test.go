@@ -277,28 +277,37 @@ func TestNeedsRoot(t *testing.T) {
 	l.isolated(t)
 }
 
-// A table that another program owns is not taken for a lack of rights.
+// A table that another program owns is not taken for a lack of rights, and what can be
+// closed in spite of it is.
 func TestOwnedTable(t *testing.T) {
-	l := newLab(t)
-	const owner = 2 // NFT_TABLE_F_OWNER
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: l.PC.FD()})
-	check(t, err)
-	defer c.Close()
-	begin := netlink.Message{Header: netlink.Header{Type: unix.NFNL_MSG_BATCH_BEGIN, Flags: netlink.Request}, Data: append([]byte{0, 0}, be16(unix.NFNL_SUBSYS_NFTABLES)...)}
-	end := begin
-	end.Header.Type = unix.NFNL_MSG_BATCH_END
-	own := create(table{family: unix.NFPROTO_INET, name: l.fw.cfg.Table, flags: owner})[0]
-	own.Header.Flags |= netlink.Acknowledge
-	_, err = c.SendMessages([]netlink.Message{begin, own, end})
-	check(t, err)
-	if _, err := c.Receive(); err != nil {
-		t.Skip("needs a kernel with owned tables: ", err)
+	for _, family := range families {
+		l := newLab(t)
+		const owner = 2 // NFT_TABLE_F_OWNER
+		c, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: l.PC.FD()})
+		check(t, err)
+		defer c.Close()
+		begin := netlink.Message{Header: netlink.Header{Type: unix.NFNL_MSG_BATCH_BEGIN, Flags: netlink.Request}, Data: append([]byte{0, 0}, be16(unix.NFNL_SUBSYS_NFTABLES)...)}
+		end := begin
+		end.Header.Type = unix.NFNL_MSG_BATCH_END
+		own := create(table{family: family, name: l.fw.cfg.Table, flags: owner})[0]
+		own.Header.Flags |= netlink.Acknowledge
+		_, err = c.SendMessages([]netlink.Message{begin, own, end})
+		check(t, err)
+		if _, err := c.Receive(); err != nil {
+			t.Skip("needs a kernel with owned tables: ", err)
+		}
+		if err := eventually(func() error { return tcp(l.PC, l.Peer, l.B.At(4, 8080)) }); err != nil {
+			t.Fatal(err)
+		}
+		err = l.fw.Apply(t.Context(), l.policy)
+		if err == nil || errors.Is(err, isolate.ErrNeedsRoot) || !errors.Is(err, unix.EPERM) {
+			t.Errorf("got %v, want EPERM that is no lack of rights", err)
+		}
+		gap(t, l.observe(t, &l.policy), "flags are 0x2")
+		if cut := tcp(l.PC, l.Peer, l.B.At(4, 8080)) != nil; cut != (family == unix.NFPROTO_NETDEV) {
+			t.Errorf("family %d: cut %v", family, cut)
+		}
 	}
-	err = l.fw.Apply(t.Context(), l.policy)
-	if err == nil || errors.Is(err, isolate.ErrNeedsRoot) || !errors.Is(err, unix.EPERM) {
-		t.Errorf("got %v, want EPERM that is no lack of rights", err)
-	}
-	gap(t, l.observe(t, &l.policy), "flags are 0x2")
 }
 
 // Thirty devices: one transaction, and the rules stand once.
