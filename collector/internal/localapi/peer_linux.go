@@ -20,5 +20,5 @@ func peerOf(c net.Conn) peer {
 	if cerr := raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); cerr != nil || err != nil {
 		return peer{}
 	}
-	return peer{known: true, uid: int(cred.Uid), pid: int(cred.Pid)}
+	return peer{known: true, uid: int(cred.Uid)}
 }

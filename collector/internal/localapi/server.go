@@ -114,8 +114,8 @@ type peerKey struct{}
 
 // peer is the process at the other end of the socket, as the kernel says.
 type peer struct {
-	known    bool
-	uid, pid int
+	known bool
+	uid   int
 }
 
 func (p peer) String() string {
