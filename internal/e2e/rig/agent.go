@@ -16,6 +16,8 @@ type AgentConfig struct {
 	Dir     string       // state folder, may hold an agent's state already
 	Log     string       // file that gets what it logs
 	Host    *netlab.Host // network namespace to live in; nil: this process's
+	// Socket is the path of its local socket. Default: in Dir.
+	Socket string
 	// Settings is the text of its configuration file. Optional.
 	Settings string
 	Env      []string
@@ -44,12 +46,26 @@ func (n *Nursery) Agent(cfg AgentConfig) (*Agent, error) {
 // CLI runs a verb of hozen-agent on the state folder.
 func (a *Agent) CLI(ctx context.Context, stdin string, verb string, args ...string) (Result, error) {
 	return a.n.Run(ctx, Spec{
-		Path: a.Program, Args: append([]string{verb, "--state", a.Dir}, args...), Host: a.Host,
+		Path: a.Program, Args: append(a.flags(verb), args...), Host: a.Host,
 		Env: append([]string{"LC_ALL=C.UTF-8"}, a.Env...),
 	}, stdin)
 }
 
-// Enroll exchanges a token for a certificate, unless the agent has one.
+func (a *Agent) flags(verb string) []string {
+	args := []string{verb, "--state", a.Dir}
+	if a.Socket != "" {
+		args = append(args, "--socket", a.Socket)
+	}
+	return args
+}
+
+// Enrolled reports whether the agent has a certificate.
+func (a *Agent) Enrolled() bool {
+	_, err := os.Stat(filepath.Join(a.Dir, "identity", "identity.json"))
+	return err == nil
+}
+
+// Enroll exchanges a token for a certificate.
 func (a *Agent) Enroll(ctx context.Context, token string) error {
 	r, err := a.CLI(ctx, token+"\n", "enroll", "--token-file", "-", "--timeout", "30s")
 	if err == nil && r.Code != 0 {
@@ -60,7 +76,7 @@ func (a *Agent) Enroll(ctx context.Context, token string) error {
 
 // Run starts the agent and waits until it answers at its socket.
 func (a *Agent) Run(ctx context.Context, env ...string) error {
-	args := []string{"run", "--state", a.Dir}
+	args := a.flags("run")
 	if a.Settings != "" {
 		args = append(args, "--config", filepath.Join(a.Dir, "agent.toml"))
 	}

@@ -26,6 +26,8 @@ type CollectorConfig struct {
 	Agents string
 	// Console is the address of the console. Default: a loopback address of its own.
 	Console string
+	// Socket is the path of the local socket. Default: in Dir.
+	Socket string
 	// Database is the URL of the database. Default: SQLite in Dir.
 	Database string
 	Env      []string
@@ -58,6 +60,9 @@ func (n *Nursery) Init(ctx context.Context, cfg CollectorConfig) (*Collector, er
 	}
 	c := &Collector{CollectorConfig: cfg, n: n}
 	args := []string{"init", "--json", "--owner", Owner, "--listen-agents", cfg.Agents, "--listen-console", cfg.Console, "--address", cfg.Agents}
+	if cfg.Socket != "" {
+		args = append(args, "--socket", cfg.Socket)
+	}
 	if cfg.Database != "" {
 		args = append(args, "--database", cfg.Database)
 	}
@@ -79,9 +84,33 @@ func (n *Nursery) Init(ctx context.Context, cfg CollectorConfig) (*Collector, er
 	return c, nil
 }
 
-// Existing returns the collector that an earlier Init made in cfg.Dir.
-func (n *Nursery) Existing(cfg CollectorConfig) *Collector {
-	return &Collector{CollectorConfig: cfg, n: n}
+// Existing returns the collector that an earlier Init made in cfg.Dir, moved to the
+// addresses of cfg.
+func (n *Nursery) Existing(cfg CollectorConfig) (*Collector, error) {
+	path := filepath.Join(cfg.Dir, "collector.toml")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read settings: %w", err)
+	}
+	lines := strings.Split(string(b), "\n")
+	for i, line := range lines {
+		switch key, _, _ := strings.Cut(line, " = "); key {
+		case "addresses":
+			lines[i] = fmt.Sprintf("addresses = [%q]", cfg.Agents)
+		case "agents":
+			lines[i] = fmt.Sprintf("agents = %q", cfg.Agents)
+		case "console":
+			lines[i] = fmt.Sprintf("console = %q", cfg.Console)
+		case "socket":
+			if cfg.Socket != "" {
+				lines[i] = fmt.Sprintf("socket = %q", cfg.Socket)
+			}
+		}
+	}
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+		return nil, fmt.Errorf("write settings: %w", err)
+	}
+	return &Collector{CollectorConfig: cfg, n: n}, nil
 }
 
 // CLI runs a command of hozen-collector on the data folder.
@@ -109,7 +138,12 @@ func (c *Collector) Ready(ctx context.Context) error {
 }
 
 // Local returns a client of the local socket that speaks as nobody.
-func (c *Collector) Local() *Local { return DialLocal(filepath.Join(c.Dir, "collector.sock")) }
+func (c *Collector) Local() *Local {
+	if c.Socket != "" {
+		return DialLocal(c.Socket)
+	}
+	return DialLocal(filepath.Join(c.Dir, "collector.sock"))
+}
 
 // Glass returns a client that breaks the glass.
 func (c *Collector) Glass() *Local { return c.Local().BreakGlass("test of the whole system") }
