@@ -88,7 +88,7 @@ func build(cfg Config) (*server, error) {
 		ports: ports{people: a, endpoints: a, enrolment: a, orders: a, incidents: a, evidence: a, ledger: a, live: a.Hub()},
 		log:   cfg.Log, version: cfg.Version, now: cfg.Now, secure: cfg.Secure,
 		minted: newOnce(), viewed: newRecent(viewRemembers), streams: newStreams(),
-		records: records.NewCache(cacheBytes, records.DefaultLimits()),
+		records: records.NewCache(cacheBytes, records.DefaultLimits(), cfg.Now),
 	}
 	var err error
 	if s.texts, err = i18n.Load(sub("translations")); err != nil {

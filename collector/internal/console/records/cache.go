@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"time"
 
 	"hozen/collector/internal/evidence"
 )
@@ -18,6 +19,7 @@ const costFactor = 3
 type Cache struct {
 	limits Limits
 	max    int64 // bytes, roughly
+	now    func() time.Time
 	turns  chan struct{}
 
 	mu    sync.Mutex
@@ -32,10 +34,10 @@ type kept struct {
 	cost int64
 }
 
-// NewCache returns a cache that holds about max bytes.
-func NewCache(max int64, l Limits) *Cache {
+// NewCache returns a cache that holds about max bytes and notes by now when it read.
+func NewCache(max int64, l Limits, now func() time.Time) *Cache {
 	// Two at a time: more would multiply the memory that one artifact may take.
-	return &Cache{limits: l, max: max, turns: make(chan struct{}, 2), order: list.New(), byID: make(map[string]*list.Element)}
+	return &Cache{limits: l, max: max, now: now, turns: make(chan struct{}, 2), order: list.New(), byID: make(map[string]*list.Element)}
 }
 
 // Get returns the decoded artifact of item, opening its bytes only when they are not
@@ -62,6 +64,7 @@ func (c *Cache) Get(ctx context.Context, item evidence.Item, open func() (io.Rea
 	if err != nil {
 		return nil, err
 	}
+	f.ReadAt = c.now()
 	c.keep(item.ID, f)
 	return f, nil
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -49,6 +50,7 @@ type File struct {
 	StoredOK  bool // the stored bytes have the digest that was recorded
 	PlainOK   bool // the unpacked bytes have the digest that was recorded
 	PlainSize int64
+	ReadAt    time.Time // when the bytes were read and hashed; set by [Cache.Get]
 }
 
 // Field is one member of a JSON object, in the order of the line. A value that is

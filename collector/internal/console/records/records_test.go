@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -106,7 +107,7 @@ func TestLimits(t *testing.T) {
 
 // TestCacheOpensOnceAndForgets counts how often the bytes are opened.
 func TestCacheOpensOnceAndForgets(t *testing.T) {
-	c := NewCache(20_000, DefaultLimits())
+	c := NewCache(20_000, DefaultLimits(), time.Now)
 	opened := 0
 	get := func(item evidence.Item, stored []byte) *File {
 		t.Helper()
