@@ -58,7 +58,7 @@ type Missing struct {
 	Err     error
 }
 
-func (m *Missing) Error() string { return "some of it could not be read: " + m.Err.Error() }
+func (m *Missing) Error() string { return "partly unread: " + m.Err.Error() }
 
 // Unwrap returns the first reason.
 func (m *Missing) Unwrap() error { return m.Err }

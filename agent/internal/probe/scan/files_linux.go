@@ -181,8 +181,11 @@ func (p *Pass) files(ctx context.Context) ([]record.OpenFiles, error) {
 	if denied+missing+cut == 0 {
 		return out, ctx.Err()
 	}
-	return out, &probe.Missing{Skipped: denied + missing + cut, Err: fmt.Errorf(
-		"read descriptors: %d processes refused, %d not reached, %d cut at %d: %w", denied, missing, cut, p.opt.MaxFDs, reason(ctx, denied))}
+	return out, &probe.Missing{Skipped: denied + missing + cut, Err: fmt.Errorf("read descriptors: %s: %w", told(
+		lack{denied, "those of %d processes refused"},
+		lack{missing, "those of %d not reached"},
+		lack{cut, fmt.Sprintf("those of %%d cut at %d", p.opt.MaxFDs)},
+	), reason(ctx, denied))}
 }
 
 // reason is what kept the rest away.
@@ -225,9 +228,12 @@ func (p *Pass) sockets(ctx context.Context) ([]record.Socket, error) {
 	if why == nil || ctx.Err() != nil {
 		why = errors.Join(reason(ctx, denied+s.nets.unknown), why)
 	}
-	return out, &probe.Missing{Skipped: unreached + max(s.nets.unknown, denied+missing), Err: fmt.Errorf(
-		"read sockets: %d network namespaces not whole, that of %d processes not told, descriptors of %d processes refused and of %d not reached, so owners may be missing: %w",
-		unreached, s.nets.unknown, denied, missing, why)}
+	return out, &probe.Missing{Skipped: unreached + max(s.nets.unknown, denied+missing), Err: fmt.Errorf("read sockets: %s: %w", told(
+		lack{unreached, "%d network namespaces not whole"},
+		lack{s.nets.unknown, "network namespace of %d processes not told"},
+		lack{denied, "owners may be missing: descriptors of %d processes refused"},
+		lack{missing, "owners may be missing: descriptors of %d processes not reached"},
+	), why)}
 }
 
 // owners fills in who holds each socket and the names of their makers. It counts the

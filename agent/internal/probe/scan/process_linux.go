@@ -132,9 +132,11 @@ func (p *Pass) processErr(ctx context.Context, missing, waiting, refused int64) 
 	if missing+waiting+refused == 0 {
 		return ctx.Err()
 	}
-	return &probe.Missing{Skipped: missing + waiting + refused, Err: fmt.Errorf(
-		"read %d processes: %d not reached, %d command lines waited for in vain, some fields of %d refused: %w",
-		len(p.state.all), missing, waiting, refused, reason(ctx, refused))}
+	return &probe.Missing{Skipped: missing + waiting + refused, Err: fmt.Errorf("read %d processes: %s: %w", len(p.state.all), told(
+		lack{missing, "%d not reached"},
+		lack{waiting, "%d command lines not answered"},
+		lack{refused, "fields of %d refused"},
+	), reason(ctx, refused))}
 }
 
 // list takes the list of processes and what does not change during the pass.
