@@ -61,6 +61,8 @@ type collector struct {
 	parts      map[string]map[string]*storedPart // acquisition → part
 	cutAfter   int                               // chunks until an upload is cut; 0 never
 	uploads    int
+	discard    bool
+	bytes      int
 	receipts   map[string]custody.Signed
 	badReceipt func(custody.Receipt) custody.Receipt
 	refusal    *agentv1.Refusal
@@ -297,6 +299,10 @@ func (c *collector) Upload(s grpc.ClientStreamingServer[agentv1.UploadRequest, a
 					return nil, status.Errorf(codes.FailedPrecondition, "offset %d of %d", st.PartBegin.GetOffset(), len(part.data))
 				}
 			case *agentv1.UploadRequest_Chunk:
+				c.bytes += len(st.Chunk)
+				if c.discard {
+					return nil, nil
+				}
 				part.data = append(part.data, st.Chunk...)
 				if c.cutAfter > 0 {
 					if c.cutAfter--; c.cutAfter == 0 {
@@ -304,6 +310,10 @@ func (c *collector) Upload(s grpc.ClientStreamingServer[agentv1.UploadRequest, a
 					}
 				}
 			case *agentv1.UploadRequest_PartEnd:
+				if c.discard {
+					part.ended, part = true, nil
+					return nil, nil
+				}
 				if d := digest.Of(part.data); int(st.PartEnd.GetSize()) != len(part.data) || string(d[:]) != string(st.PartEnd.GetSha256()) {
 					return nil, status.Error(codes.DataLoss, "digest")
 				}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -202,7 +203,11 @@ func (up *uploader) received(r *spool.Reader, acquisitionID string, m *agentv1.R
 	if err != nil {
 		return err
 	}
-	return up.u.cfg.Spool.Receipt(acquisitionID, b)
+	if err := up.u.cfg.Spool.Receipt(acquisitionID, b); err != nil {
+		return err
+	}
+	debug.FreeOSMemory() // what the upload needed is not kept for the next one
+	return nil
 }
 
 // refused keeps a refusal. One without a known reason is not believed to be final.

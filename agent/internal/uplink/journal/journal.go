@@ -2,9 +2,16 @@
 // it acknowledged, their results, and the PC user's alerts, until the collector has
 // them. It knows nothing of gRPC nor of how a command is carried out.
 //
-// It is one file of lines, each a checksum and a JSON object. A line is synced before
-// the promise is given. A last line that is not whole was never promised and is cut
-// off; a damaged line further up is passed over and counted.
+// It is one file of lines, each a checksum and a JSON object. A line is written before
+// its promise is given, so that no crash of the agent undoes it, and synced before
+// anything is done on the strength of it, so that a power cut does not either. The
+// one thing that a power cut can undo, for the milliseconds between the two, is a
+// command that was acknowledged and not begun; the collector sends such a command
+// again at the next connection. Waiting for the disk before each acknowledgement
+// would put an operator's click behind the evidence that is being written.
+//
+// A last line that is not whole was never promised and is cut off; a damaged line
+// further up is passed over and counted.
 package journal
 
 import (
@@ -40,6 +47,9 @@ const (
 	maxFile        = 64 << 20
 	compactAt      = 1 << 20
 	compactSurplus = 4 // times what must be kept
+
+	ballastSuffix = ".reserve"
+	ballastSize   = 512 << 10
 )
 
 // Config is the manual of the journal.
@@ -50,13 +60,32 @@ type Config struct {
 	Log *slog.Logger
 }
 
+// file is what the journal needs of an open file.
+type file interface {
+	io.Writer
+	Sync() error
+	Close() error
+}
+
+func openFile(path string) (file, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err // not a file that is a nil pointer
+	}
+	return f, nil
+}
+
 // Journal is safe for concurrent use. Only one process may have it open.
 type Journal struct {
 	cfg Config
 
+	accept  sync.Mutex   // held while a command or an alert is taken in
+	replace sync.RWMutex // held for writing while the file is replaced
+
 	mu     sync.Mutex
 	s      state
-	file   *os.File
+	file   file
+	open   func(path string) (file, error)
 	size   int64
 	broken bool // the file holds what was not promised, or lacks what was: rewrite it first
 	closed bool
@@ -75,7 +104,7 @@ func Open(cfg Config) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
-	j := &Journal{cfg: cfg, s: newState()}
+	j := &Journal{cfg: cfg, s: newState(), open: openFile}
 	if bad := j.s.replay(b); bad > 0 {
 		cfg.Log.Error("journal is damaged", slog.Int("lines", bad))
 		// What cannot be read may still be evidence of what happened.
@@ -83,9 +112,10 @@ func Open(cfg Config) (*Journal, error) {
 			return nil, fmt.Errorf("open journal: %w", err)
 		}
 	}
-	if err := j.rewrite(); err != nil {
+	if err := j.rewrite(); err != nil { // nobody else knows of j yet
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
+	j.ballast()
 	return j, nil
 }
 
@@ -109,63 +139,69 @@ func (j *Journal) Close() error {
 	return j.file.Close()
 }
 
-// Accept keeps a command durably and returns it with the name of its evidence. A
+// Accept keeps a command and returns it with the name of its evidence. A
 // command that is known already is returned as it stands, with fresh false. The
 // error wraps ErrCounter for a command that may not be carried out any more.
 func (j *Journal) Accept(c Command) (e Entry, fresh bool, err error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if old := j.s.commands[c.ID]; old != nil {
+	j.accept.Lock()
+	defer j.accept.Unlock()
+	old, counter, waiting := j.look(c.ID)
+	if old != nil {
 		return *old, false, nil
 	}
-	if c.Counter <= j.s.counter {
+	if c.Counter <= counter {
 		return Entry{}, false, fmt.Errorf("accept command %s: %w", c.ID, ErrCounter)
 	}
-	if j.s.unfinished() >= maxUnfinished {
+	if waiting >= maxUnfinished {
 		return Entry{}, false, fmt.Errorf("accept command %s: %w", c.ID, ErrFull)
 	}
 	c.AcquisitionID = id.New(id.Acquisition)
-	if err := j.append(crashpoint.JournalCommand, line{Command: &c}); err != nil {
+	if err := j.append(crashpoint.JournalCommand, line{Command: &c}, false); err != nil {
 		return Entry{}, false, fmt.Errorf("accept command %s: %w", c.ID, err)
 	}
-	return *j.s.commands[c.ID], true, nil
+	return Entry{Command: c}, true, nil
 }
 
-// Start notes that a command is about to be carried out.
+// look returns what is known of a command, the highest counter and the number of
+// unfinished commands.
+func (j *Journal) look(commandID string) (known *Entry, counter uint64, unfinished int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if e := j.s.commands[commandID]; e != nil {
+		c := *e
+		known = &c
+	}
+	return known, j.s.counter, j.s.unfinished()
+}
+
+// Start notes durably that a command is about to be carried out, and with it the
+// command.
 func (j *Journal) Start(commandID string) error {
-	return j.about(commandID, crashpoint.JournalStart, line{Started: commandID})
+	return j.about(commandID, crashpoint.JournalStart, line{Started: commandID}, true)
 }
 
 // Finish keeps the result of a command durably. The first result counts.
 func (j *Journal) Finish(r Result) error {
-	j.mu.Lock()
-	e := j.s.commands[r.CommandID]
-	finished := e != nil && e.Result != nil
-	j.mu.Unlock()
-	if finished {
+	if e, _, _ := j.look(r.CommandID); e != nil && e.Result != nil {
 		return nil
 	}
-	return j.about(r.CommandID, crashpoint.JournalResult, line{Result: &r})
+	return j.about(r.CommandID, crashpoint.JournalResult, line{Result: &r}, true)
 }
 
-// Confirm notes that the collector has the result of a command.
+// Confirm notes that the collector has the result of a command. A power cut may undo
+// it; then the result is sent once more.
 func (j *Journal) Confirm(commandID string) error {
-	j.mu.Lock()
-	e := j.s.commands[commandID]
-	j.mu.Unlock()
-	if e == nil || e.Confirmed {
+	if e, _, _ := j.look(commandID); e == nil || e.Confirmed {
 		return nil // a result that was never kept, or a second confirmation
 	}
-	return j.about(commandID, crashpoint.JournalConfirm, line{Confirmed: commandID})
+	return j.about(commandID, crashpoint.JournalConfirm, line{Confirmed: commandID}, false)
 }
 
-func (j *Journal) about(commandID, point string, l line) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.s.commands[commandID] == nil {
+func (j *Journal) about(commandID, point string, l line, durable bool) error {
+	if e, _, _ := j.look(commandID); e == nil {
 		return fmt.Errorf("note command %.60q: %w", commandID, ErrUnknown)
 	}
-	if err := j.append(point, l); err != nil {
+	if err := j.append(point, l, durable); err != nil {
 		return fmt.Errorf("note command %s: %w", commandID, err)
 	}
 	return nil
@@ -192,15 +228,18 @@ func (j *Journal) Unconfirmed() []Result {
 
 // AddAlert keeps an alert durably; when it returns nil it will be sent.
 func (j *Journal) AddAlert(a Alert) error {
+	j.accept.Lock()
+	defer j.accept.Unlock()
 	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.s.alerts[a.ID] != nil {
+	known, open := j.s.alerts[a.ID] != nil, j.s.openAlerts()
+	j.mu.Unlock()
+	if known {
 		return nil
 	}
-	if j.s.openAlerts() >= maxAlerts {
+	if open >= maxAlerts {
 		return fmt.Errorf("keep alert: %w", ErrFull)
 	}
-	if err := j.append(crashpoint.JournalAlert, line{Alert: &a}); err != nil {
+	if err := j.append(crashpoint.JournalAlert, line{Alert: &a}, true); err != nil {
 		return fmt.Errorf("keep alert: %w", err)
 	}
 	return nil
@@ -209,12 +248,13 @@ func (j *Journal) AddAlert(a Alert) error {
 // ConfirmAlert notes that the collector has an alert.
 func (j *Journal) ConfirmAlert(r AlertReceipt) error {
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	a := j.s.alerts[r.AlertID]
-	if a == nil || a.receipt != nil {
+	settled := a == nil || a.receipt != nil
+	j.mu.Unlock()
+	if settled {
 		return nil
 	}
-	if err := j.append(crashpoint.JournalConfirm, line{AlertReceipt: &r}); err != nil {
+	if err := j.append(crashpoint.JournalConfirm, line{AlertReceipt: &r}, false); err != nil {
 		return fmt.Errorf("note receipt of alert: %w", err)
 	}
 	return nil
@@ -239,38 +279,114 @@ func (j *Journal) AlertReceipt(alertID string) (*AlertReceipt, error) {
 	return a.receipt, nil
 }
 
-// append writes one line, syncs it and then believes it. Holds j.mu.
-func (j *Journal) append(point string, l line) error {
-	if j.closed {
-		return os.ErrClosed
-	}
+// append writes one line and believes it; when durable, it is synced before. Syncs
+// run beside each other, so that a command never waits for the record of another.
+// It must be called without j.mu.
+func (j *Journal) append(point string, l line, durable bool) error {
 	crashpoint.Hit(point + ".before")
-	if j.broken || j.size > compactAt && j.size > compactSurplus*j.s.size() {
-		if err := j.rewrite(); err != nil {
-			return err
-		}
+	if err := j.write(l, durable); err != nil {
+		return err
 	}
+	crashpoint.Hit(point + ".after")
+	return nil
+}
+
+func (j *Journal) write(l line, durable bool) error {
 	b, err := l.encode()
 	if err != nil {
 		return err
 	}
+	for {
+		if err := j.ready(); err != nil {
+			return err
+		}
+		done, err := j.tryWrite(l, b, durable)
+		if done && err != nil && j.jettison() {
+			continue
+		}
+		if done {
+			return err
+		}
+	}
+}
+
+// jettison takes the ballast away and reports whether there was any. A full disk must
+// not keep a PC from being cut off the network.
+func (j *Journal) jettison() bool { return os.Remove(j.cfg.Path+ballastSuffix) == nil }
+
+// ballast takes up room on the disk that the journal can fall back on. Without room
+// for it there is none, which is no trouble yet.
+func (j *Journal) ballast() {
+	path := j.cfg.Path + ballastSuffix
+	if fi, err := os.Stat(path); err == nil && fi.Size() == ballastSize {
+		return
+	}
+	if err := durable.WriteFile(path, make([]byte, ballastSize), 0o600); err != nil {
+		j.cfg.Log.Warn("no room for the journal's reserve", slog.Any("error", err))
+	}
+}
+
+// tryWrite reports done false when the file was found broken before anything was
+// written: then it has to be replaced first.
+func (j *Journal) tryWrite(l line, b []byte, durable bool) (done bool, err error) {
+	j.replace.RLock() // until the sync is over the file is not replaced
+	defer j.replace.RUnlock()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.closed {
+		return true, os.ErrClosed
+	}
+	if j.broken {
+		return false, nil
+	}
 	_, err = j.file.Write(b)
-	if err == nil {
+	j.size += int64(len(b))
+	if err == nil && durable {
+		j.mu.Unlock()
 		err = j.file.Sync()
+		j.mu.Lock()
+		if err == nil && j.broken {
+			err = errBroken // the system tells one of two that wait for a sync that it failed
+		}
 	}
 	if err != nil {
 		// The line may be there or not, whole or not, and it was not promised. After a
 		// failed sync a file is written anew, never synced again.
 		j.broken = true
+		return true, err
+	}
+	j.s.apply(l)
+	return true, nil
+}
+
+var errBroken = errors.New("another line could not be written")
+
+// ready replaces the file if it is broken or holds too much that is settled.
+func (j *Journal) ready() error {
+	due := func() bool {
+		return !j.closed && (j.broken || j.size > compactAt && j.size > compactSurplus*j.s.size())
+	}
+	j.mu.Lock()
+	now := due()
+	j.mu.Unlock()
+	if !now {
+		return nil
+	}
+	j.replace.Lock()
+	defer j.replace.Unlock()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !due() {
+		return nil
+	}
+	if err := j.rewrite(); err != nil && (!j.jettison() || j.rewrite() != nil) {
 		return err
 	}
-	j.size += int64(len(b))
-	j.s.apply(l)
-	crashpoint.Hit(point + ".after")
 	return nil
 }
 
-// rewrite replaces the file by one that holds just what must be kept. Holds j.mu.
+// rewrite replaces the file by one that holds just what must be kept. Holds j.replace
+// and j.mu.
 func (j *Journal) rewrite() error {
 	j.s.forget()
 	b, err := j.s.encode()
@@ -281,7 +397,7 @@ func (j *Journal) rewrite() error {
 		j.broken = true
 		return err
 	}
-	f, err := os.OpenFile(j.cfg.Path, os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := j.open(j.cfg.Path)
 	if err != nil {
 		j.broken = true
 		return err

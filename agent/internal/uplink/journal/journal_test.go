@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -234,6 +236,90 @@ func TestStaysSmall(t *testing.T) {
 	}
 	if _, fresh, err := j.Accept(last); fresh || err != nil {
 		t.Fatalf("newest finished command forgotten: %t %v", fresh, err)
+	}
+}
+
+// TestFaults: what failed was not promised and is not done; what was promised before
+// and after it is there.
+func TestFaults(t *testing.T) {
+	for name, f := range map[string]journal.Faults{"write": {Write: syscall.ENOSPC}, "sync": {Sync: syscall.EIO}} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "journal")
+			j := open(t, path)
+			one := mustAccept(t, j, command(1))
+			now := f
+			j.Break(&now)
+			if _, _, err := j.Accept(command(2)); err == nil && f.Write != nil {
+				t.Fatal("promised what was not written")
+			}
+			if n := len(j.Unfinished()); n != 1 && f.Write != nil {
+				t.Fatalf("%d commands would be carried out", n)
+			}
+			if err := j.AddAlert(journal.Alert{ID: id.New(id.Alert)}); err == nil || len(j.Alerts()) != 0 {
+				t.Fatal("promised what is not on disk")
+			}
+			if err := j.Start(one.Command.ID); err == nil {
+				t.Fatal("began without a synced journal")
+			}
+			now = journal.Faults{}
+			if err := j.Finish(journal.Result{CommandID: one.Command.ID, Status: journal.Done, FinishedAt: at}); err != nil {
+				t.Fatal("the journal does not recover:", err)
+			}
+			three := mustAccept(t, j, command(3))
+			j.Close()
+			j = open(t, path)
+			u := j.Unfinished()
+			if len(u) == 0 || u[len(u)-1].Command.ID != three.Command.ID || len(j.Unconfirmed()) != 1 || len(u) != 1 && f.Write != nil {
+				t.Fatalf("%+v", u)
+			}
+			if _, err := os.Stat(path + ".damaged"); err == nil {
+				t.Error("the file was damaged")
+			}
+		})
+	}
+}
+
+// TestFullDisk: the journal has put room aside, so that orders still get through.
+func TestFullDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	j := open(t, path)
+	j.Break(&journal.Faults{Full: path + ".reserve"})
+	mustAccept(t, j, command(1))
+	mustAccept(t, j, command(2))
+	j.Close()
+	if n := len(open(t, path).Unfinished()); n != 2 {
+		t.Fatalf("%d commands", n)
+	}
+	if _, err := os.Stat(path + ".reserve"); err != nil {
+		t.Error("no room is put aside again:", err)
+	}
+}
+
+// TestManyAtOnce: several goroutines promise at the same time; nothing is lost.
+func TestManyAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	j := open(t, path)
+	for n := range uint64(64) {
+		mustAccept(t, j, command(n+1))
+	}
+	var wg sync.WaitGroup
+	for _, e := range j.Unfinished() {
+		wg.Go(func() {
+			if err := errors.Join(j.Start(e.Command.ID), j.Finish(journal.Result{CommandID: e.Command.ID, Status: journal.Done, FinishedAt: at})); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			if err := j.AddAlert(journal.Alert{ID: id.New(id.Alert)}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	j.Close()
+	j = open(t, path)
+	if len(j.Unfinished()) != 0 || len(j.Unconfirmed()) != 64 || len(j.Alerts()) != 64 {
+		t.Fatalf("%d unfinished, %d results, %d alerts", len(j.Unfinished()), len(j.Unconfirmed()), len(j.Alerts()))
 	}
 }
 

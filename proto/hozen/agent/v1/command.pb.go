@@ -394,7 +394,9 @@ func (*Release) Descriptor() ([]byte, []int) {
 	return file_hozen_agent_v1_command_proto_rawDescGZIP(), []int{3}
 }
 
-// CommandAck says that the agent has stored a command.
+// CommandAck says that the agent has written a command into its journal and will
+// carry it out. A power cut before it is begun may undo that; the collector sends a
+// command without result again at the next connection.
 type CommandAck struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Identifier of the command.
