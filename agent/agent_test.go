@@ -181,12 +181,15 @@ func TestReportWithoutCollector(t *testing.T) {
 	if code != exitOK || !strings.Contains(out, "Your report is stored") || !strings.Contains(out, "not connected now") || !strings.Contains(out, "has not arrived yet") {
 		t.Fatal(code, out, errOut)
 	}
-	await(t, "flash capture", func() bool { return statusOf(t, state).Spool.Waiting == 1 })
+	if code, out, _ := do(t, "", "report", "--state", state, "--wait", "0", "--json", "again"); code != exitOK || !strings.Contains(out, `"delivered": false`) {
+		t.Error(code, out)
+	}
+	await(t, "flash captures", func() bool { return statusOf(t, state).Spool.Waiting == 2 })
 	s := statusOf(t, state)
-	if s.UnsentAlerts != 1 || s.Connected || s.EndpointID != "" || !strings.Contains(s.Problem, "not enrolled") {
+	if s.UnsentAlerts != 2 || s.Connected || s.EndpointID != "" || !strings.Contains(s.Problem, "not enrolled") {
 		t.Fatalf("%+v", s)
 	}
-	if code, out, _ := do(t, "", "status", "--state", state); code != exitOK || !strings.Contains(out, "Collector: not connected") || !strings.Contains(out, "1 alerts") {
+	if code, out, _ := do(t, "", "status", "--state", state); code != exitOK || !strings.Contains(out, "Collector: not connected") || !strings.Contains(out, "2 alerts") {
 		t.Error(code, out)
 	}
 	if code, _, errOut := do(t, "", "run", "--state", state); code != exitFailed || !strings.Contains(errOut, "Another agent runs on this PC already") {
@@ -199,8 +202,32 @@ func TestReportWithoutCollector(t *testing.T) {
 		t.Error("status of a stopped agent: exit", code)
 	}
 	start(t, state)
-	if s := statusOf(t, state); s.UnsentAlerts != 1 || s.Spool.Waiting != 1 {
+	if s := statusOf(t, state); s.UnsentAlerts != 2 || s.Spool.Waiting != 2 {
 		t.Fatalf("after a restart: %+v", s)
+	}
+}
+
+func TestReplaceIdentity(t *testing.T) {
+	state := t.TempDir()
+	for _, name := range []string{"identity", "identity.new"} {
+		if err := os.Mkdir(filepath.Join(state, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(state, name, "who"), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := replaceIdentity(state, filepath.Join(state, "identity.new")); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(state, "identity", "who")); err != nil || string(b) != "identity.new" {
+		t.Fatal(string(b), err)
+	}
+	if err := replaceIdentity(state, filepath.Join(state, "identity.new")); err == nil {
+		t.Fatal("replaced by nothing")
+	}
+	if _, err := os.Stat(filepath.Join(state, "identity", "who")); err != nil {
+		t.Fatal("a replacement that failed took the old identity away:", err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -67,8 +68,13 @@ func runEnroll(ctx context.Context, args []string, getenv func(string) string, s
 	if err != nil {
 		return c.usage(err)
 	}
+	// The old identity stays until there is a new one.
+	fresh := filepath.Join(c.folder(), "identity.new")
 	if again {
-		if err := store.Forget(); err != nil {
+		if err := os.RemoveAll(fresh); err != nil {
+			return c.failed(err)
+		}
+		if store, err = identity.Open(fresh); err != nil {
 			return c.failed(err)
 		}
 	}
@@ -88,6 +94,9 @@ func runEnroll(ctx context.Context, args []string, getenv func(string) string, s
 	if err == nil {
 		err = store.SaveEnrolment(e)
 	}
+	if err == nil && again {
+		err = replaceIdentity(c.folder(), fresh)
+	}
 	if err != nil {
 		return c.failed(err)
 	}
@@ -97,6 +106,25 @@ func runEnroll(ctx context.Context, args []string, getenv func(string) string, s
 		c.say("enroll.next")
 	}
 	return exitOK
+}
+
+// replaceIdentity puts the identity in fresh in the place of the present one.
+func replaceIdentity(state, fresh string) error {
+	present := filepath.Join(state, "identity")
+	old := present + ".old"
+	if err := os.RemoveAll(old); err != nil {
+		return fmt.Errorf("replace identity: %w", err)
+	}
+	if err := os.Rename(present, old); err != nil {
+		return fmt.Errorf("replace identity: %w", err)
+	}
+	if err := os.Rename(fresh, present); err != nil {
+		return fmt.Errorf("replace identity: %w", errors.Join(err, os.Rename(old, present)))
+	}
+	if err := os.RemoveAll(old); err != nil {
+		return fmt.Errorf("remove old identity: %w", err)
+	}
+	return nil
 }
 
 // readToken takes the token from where the command line says, or asks for it.

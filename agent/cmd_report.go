@@ -29,21 +29,25 @@ func runReport(ctx context.Context, args []string, getenv func(string) string, s
 	if err != nil {
 		return c.usage(err)
 	}
-	last, err := localapi.Do(ctx, c.socketPath(), localapi.Request{Verb: localapi.VerbReport, Message: message, WaitSeconds: wait}, func(r localapi.Reply) {
-		if r.Report == nil || asJSON {
+	shown := asJSON
+	stored := func(r *localapi.Report) {
+		if r == nil || shown {
 			return
 		}
+		shown = true
 		c.say("report.stored")
-		if !r.Report.Connected {
+		if !r.Connected {
 			c.say("report.offline")
 		}
-	})
+	}
+	last, err := localapi.Do(ctx, c.socketPath(), localapi.Request{Verb: localapi.VerbReport, Message: message, WaitSeconds: wait}, func(r localapi.Reply) { stored(r.Report) })
 	if err != nil {
 		return c.failed(err)
 	}
 	if last.Report == nil {
 		return c.failed(errors.New("the agent's answer holds nothing"))
 	}
+	stored(last.Report)
 	switch {
 	case asJSON:
 		e := json.NewEncoder(std.out)

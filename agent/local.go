@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"hozen/agent/internal/acquire"
@@ -28,13 +29,21 @@ func (l localAgent) Report(_ context.Context, reporter, message string) (string,
 		return "", err
 	}
 	a.set.log.Info("trouble was reported", slog.String("alert", alert.ID))
+	a.captureFor(alert.ID)
+	return alert.ID, nil
+}
+
+// captureFor takes the flash capture of an alert in the background, unless it was
+// begun before. Its identifier follows from the alert's, so that an agent that was
+// killed in between finds out which captures it still owes.
+func (a *agent) captureFor(alertID string) {
+	acquisitionID := string(id.Acquisition) + strings.TrimPrefix(alertID, string(id.Alert))
 	a.captures.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), captureLimit)
 		defer cancel()
 		// What comes of it stands in the log and in the manifest; the report itself is safe.
-		_, _ = a.acquire(ctx, acquire.Order{AcquisitionID: id.New(id.Acquisition), Trigger: artifact.TriggerAlert, AlertID: alert.ID, Profile: profileFlash})
+		_, _ = a.acquire(ctx, acquire.Order{AcquisitionID: acquisitionID, Trigger: artifact.TriggerAlert, AlertID: alertID, Profile: profileFlash})
 	})
-	return alert.ID, nil
 }
 
 // AwaitReport waits until the collector has it.

@@ -182,6 +182,9 @@ func (a *agent) run(ctx context.Context, ready func()) error {
 	} else if n > 0 {
 		a.set.log.InfoContext(ctx, "sealed what an earlier run left", slog.Int("acquisitions", n))
 	}
+	for _, alert := range a.journal.Alerts() {
+		a.captureFor(alert.ID) // an earlier run may have been killed before it was begun
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup

@@ -283,6 +283,33 @@ func TestCertificateIsRenewed(t *testing.T) {
 	}
 }
 
+func TestEnrolledAnewWhileConnected(t *testing.T) {
+	c := newCollector(t)
+	p := newPC(t, c, time.Now()).start(t, nil)
+	await(t, "connection", func() bool { return p.Status().Connected })
+	p.Wake() // changes nothing by itself
+	e, err := p.identity.Enrolment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := p.identity.Key()
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, serial, err := c.ca.IssueAgent(e.EndpointID, key.Public(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Certificate = der
+	if err := p.identity.SaveEnrolment(e); err != nil {
+		t.Fatal(err)
+	}
+	p.Wake()
+	await(t, "connection with the new certificate", func() bool {
+		return c.count(func() int { return len(c.serials) }) == 2 && c.serials[1] == serial
+	})
+}
+
 func TestNotEnrolledWaits(t *testing.T) {
 	c := newCollector(t)
 	p := newPC(t, c, time.Now())

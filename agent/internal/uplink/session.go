@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -192,6 +193,10 @@ func (s *session) serve(ctx context.Context, e identity.Enrolment, every, renewI
 		case <-heartbeat.C:
 			// What was sent long ago without an answer is sent again.
 			err = errors.Join(s.sendHeartbeat(ctx), s.sendResults(), s.sendAlerts())
+		case <-u.nudge:
+			if now, ierr := u.cfg.Identity.Enrolment(); ierr == nil && !bytes.Equal(now.Certificate, e.Certificate) {
+				err = errAgain // enrolled anew
+			}
 		case <-renewal.C:
 			if err = u.renew(ctx, s.client, e); err != nil && !errors.Is(err, errAgain) {
 				u.cfg.Log.WarnContext(ctx, "certificate not renewed", slog.Any("error", err))

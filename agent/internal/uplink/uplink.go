@@ -167,6 +167,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 	defer cancel()
 	u.startLanes(ctx, &wg)
 	wait := backoff{min: u.cfg.MinBackoff, max: u.cfg.MaxBackoff}
+	last := "" // problem that was logged
 	for ctx.Err() == nil {
 		met, err := u.attempt(ctx)
 		if ctx.Err() != nil {
@@ -174,6 +175,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 		}
 		if met {
 			wait.reset()
+			last = ""
 		}
 		if errors.Is(err, errAgain) {
 			continue // on purpose, such as with a new certificate
@@ -183,7 +185,12 @@ func (u *Uplink) Run(ctx context.Context) error {
 		if errors.Is(err, ErrRevoked) {
 			d = u.cfg.MaxBackoff // nothing but a person's act changes this
 		}
-		u.cfg.Log.WarnContext(ctx, "collector not connected", slog.Any("error", err), slog.Duration("retry_in", d))
+		level := slog.LevelWarn
+		if err.Error() == last {
+			level = slog.LevelDebug // said before
+		}
+		last = err.Error()
+		u.cfg.Log.Log(ctx, level, "collector not connected", slog.Any("error", err), slog.Duration("retry_in", d))
 		u.pause(ctx, d)
 	}
 	u.disconnected(nil)
