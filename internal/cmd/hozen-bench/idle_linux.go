@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"hozen/internal/bench"
+	"hozen/internal/e2e/rig"
+)
+
+const (
+	// maxIdleRSS is the most resident memory of an idle agent, in bytes.
+	maxIdleRSS = 20e6
+	// tick is the unit of CPU times in /proc: USER_HZ is 100 on every Linux (time(7)).
+	tick = 10 * time.Millisecond
+	// settle is how long nothing may happen before the agent counts as started.
+	settle = 2 * time.Second
+)
+
+// idleAgent looks at the real agent, enrolled and connected, while nothing happens.
+func idleAgent(ctx context.Context, e env) (err error) {
+	span := 20 * time.Second
+	if e.quick {
+		span = 10 * time.Second
+	}
+	n := rig.NewNursery()
+	defer func() { err = errors.Join(err, n.Close()) }()
+	programs := rig.In(e.bin)
+	c, err := n.Init(ctx, rig.CollectorConfig{
+		Program: programs.Collector, Dir: filepath.Join(e.dir, "collector"), Log: filepath.Join(e.dir, "collector.log"),
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.Serve(ctx); err != nil {
+		return err
+	}
+	token, err := c.Token(ctx, 1)
+	if err != nil {
+		return err
+	}
+	a, err := n.Agent(rig.AgentConfig{Program: programs.Agent, Dir: filepath.Join(e.dir, "agent"), Log: filepath.Join(e.dir, "agent.log")})
+	if err != nil {
+		return err
+	}
+	if err := a.Enroll(ctx, token); err != nil {
+		return err
+	}
+	if err := a.Run(ctx); err != nil {
+		return err
+	}
+	if err := rig.Until(ctx, "the agent's connection", func() (bool, error) {
+		list, err := c.Endpoints(ctx)
+		return len(list) == 1 && list[0].Online, err
+	}, a.Proc); err != nil {
+		return err
+	}
+	pid := a.Proc.PID()
+	if err := settled(ctx, pid); err != nil {
+		return err
+	}
+	before, err := cpuTime(pid)
+	if err != nil {
+		return err
+	}
+	if err := wait(ctx, span); err != nil {
+		return err
+	}
+	after, err := cpuTime(pid)
+	if err != nil {
+		return err
+	}
+	rss, err := resident(pid)
+	if err != nil {
+		return err
+	}
+	if err := a.Proc.Ended(); err != nil {
+		return err
+	}
+	list, err := c.Endpoints(ctx)
+	if err != nil {
+		return err
+	}
+	if len(list) != 1 || !list[0].Online {
+		return errors.New("the agent was not connected all the time")
+	}
+	e.print(bench.Figure{Name: "agent.rss", Value: float64(rss), Unit: "bytes", Bar: bench.AtMost(maxIdleRSS)})
+	e.print(bench.Figure{Name: "agent.cpu.idle", Value: bench.Milliseconds(after - before), Unit: fmt.Sprintf("ms/%ds", int(span.Seconds())), Bar: bench.Exactly(0)})
+	return nil
+}
+
+// settled waits until the process has used no CPU for a while: what starting costs is
+// over then.
+func settled(ctx context.Context, pid int) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	for {
+		before, err := cpuTime(pid)
+		if err != nil {
+			return err
+		}
+		if err := wait(ctx, settle); err != nil {
+			return fmt.Errorf("wait for the agent to settle: %w", err)
+		}
+		after, err := cpuTime(pid)
+		if err != nil || after == before {
+			return err
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// cpuTime returns what a process has used so far, in user and kernel mode: fields 14
+// and 15 of /proc/PID/stat (proc_pid_stat(5)).
+func cpuTime(pid int) (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read CPU time: %w", err)
+	}
+	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:])) // from field 3 on
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("read CPU time: %q", b)
+	}
+	var ticks int64
+	for _, f := range fields[11:13] {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read CPU time: %w", err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * tick, nil
+}
+
+// resident returns VmRSS of /proc/PID/status (proc_pid_status(5)) in bytes.
+func resident(pid int) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read memory: %w", err)
+	}
+	for line := range strings.Lines(string(b)) {
+		var kib int64
+		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &kib); err == nil {
+			return kib << 10, nil
+		}
+	}
+	return 0, fmt.Errorf("read memory: no VmRSS of process %d", pid)
+}

@@ -1,0 +1,14 @@
+//go:build !linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// idleAgent needs /proc.
+func idleAgent(context.Context, env) error {
+	return fmt.Errorf("look at the idle agent: %w", errors.ErrUnsupported)
+}
