@@ -36,6 +36,9 @@ const (
 	EvidenceBlobKept    = "evidence.blob.kept"    // one artifact is in the blob store
 	EvidenceRowsKept    = "evidence.rows.kept"    // rows, ledger entries and receipt are committed
 	EvidenceCleaned     = "evidence.cleaned"      // the incoming folder is gone
+
+	// Collector, package sqldb: any act, such as an order, its result or an alert.
+	DatabaseCommit = "database.commit" // the transaction is committed
 )
 
 // All returns the name of every point of the steps above.
@@ -45,6 +48,7 @@ func All() []string {
 		SpoolBeginFolder, SpoolBeginPlan, SpoolPartCreate, SpoolPartSync, SpoolPartRename, SpoolNote, SpoolSealFiles, SpoolSeal, SpoolSettle, SpoolDrop,
 		JournalCommand, JournalStart, JournalResult, JournalConfirm, JournalAlert,
 		EvidencePartWritten, EvidencePartEnded, EvidenceSealKept, EvidenceBlobKept, EvidenceRowsKept, EvidenceCleaned,
+		DatabaseCommit,
 	} {
 		out = append(out, step+".before", step+".after")
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"hozen/internal/crashpoint"
 )
 
 // Tx is a transaction that may write.
@@ -102,9 +104,11 @@ func (db *DB) once(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 	if err := fn(ctx, &Tx{tx: tx, dialect: db.dialect}); err != nil {
 		return err
 	}
+	crashpoint.Hit(crashpoint.DatabaseCommit + ".before")
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	crashpoint.Hit(crashpoint.DatabaseCommit + ".after")
 	return nil
 }
 
