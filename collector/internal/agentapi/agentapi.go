@@ -158,6 +158,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, sessions: newSessions(), enrolls: newLimiter()}
 	s.grpc = grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(pki.ServerConfig(cfg.CA, cfg.Certificate))),
+		grpc.WaitForHandlers(true), // what they say last must find the database open
 		grpc.ConnectionTimeout(handshakeTime),
 		grpc.MaxRecvMsgSize(wire.MaxMessage),
 		grpc.MaxSendMsgSize(wire.MaxMessage),

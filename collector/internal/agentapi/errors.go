@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"syscall"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -38,7 +37,7 @@ func (s *Server) fault(ctx context.Context, what string, err error) error {
 		return status.FromContextError(err).Err()
 	}
 	s.cfg.Log.ErrorContext(ctx, "act failed", slog.String("act", what), slog.String("endpoint", callerOf(ctx).endpointID), slog.Any("error", err))
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, evidence.ErrNoSpace) {
+	if errors.Is(err, act.ErrNoSpace) || errors.Is(err, evidence.ErrNoSpace) {
 		return status.Error(codes.ResourceExhausted, what+": the collector's disk is full")
 	}
 	return status.Error(codes.Unavailable, what+": fault in the collector; its log says more")
