@@ -28,14 +28,17 @@ func runRun(ctx context.Context, args []string, getenv func(string) string, std 
 	cfg, err := config.Load(path, needed)
 	if err != nil {
 		fmt.Fprintf(std.err, "hozen-agent run: %v\n", err)
+		keepClosed(ctx, settings{state: c.folder(), log: newLog(std.err, slog.LevelInfo, asService)}, err)
 		return exitUsage
 	}
 	level, err := cfg.Level()
 	if err != nil {
 		return c.failed(err)
 	}
-	a, err := newAgent(settings{config: cfg, state: c.folder(), socket: c.socketPath(), log: newLog(std.err, level, asService)})
+	set := settings{config: cfg, state: c.folder(), socket: c.socketPath(), log: newLog(std.err, level, asService)}
+	a, err := newAgent(set)
 	if err != nil {
+		keepClosed(ctx, set, err)
 		return c.failed(err)
 	}
 	defer a.close()

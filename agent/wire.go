@@ -112,15 +112,7 @@ func unlessZero[N ~int64](n N) N {
 }
 
 func (a *agent) newIsolation() (*isolate.Manager, error) {
-	dir := filepath.Join(a.set.state, "isolation")
-	if err := durable.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	key, err := secret(filepath.Join(dir, "key"))
-	if err != nil {
-		return nil, err
-	}
-	store, err := isolate.NewFileStore(isolate.FileStoreConfig{Dir: dir, Key: key})
+	store, err := a.isolationStore()
 	if err != nil {
 		return nil, err
 	}
@@ -139,17 +131,31 @@ func (a *agent) newIsolation() (*isolate.Manager, error) {
 	})
 }
 
-// secret reads the key file at path, and makes it at the first time.
-func secret(path string) ([]byte, error) {
+const isolationKeySize = 32
+
+// isolationKey reads the key that authenticates the record of isolation, and makes it
+// at the first time. A key that is lost or damaged is one more way to lose the record,
+// which keeps an isolated PC closed; it must not keep the agent from starting.
+func (a *agent) isolationKey(path string) ([]byte, error) {
 	b, err := os.ReadFile(path)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return b, err
+	if err == nil && len(b) == isolationKeySize {
+		return b, nil
 	}
-	b = make([]byte, 32)
-	if _, err := rand.Read(b); err != nil {
+	fresh := make([]byte, isolationKeySize)
+	if _, err := rand.Read(fresh); err != nil {
 		return nil, fmt.Errorf("make key: %w", err)
 	}
-	return b, durable.CreateFile(path, b, 0o600)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		a.set.log.Error("isolation's key cannot be read", slog.Any("error", err))
+		return fresh, nil // the file may be well again at the next start
+	}
+	if err == nil {
+		a.set.log.Error("isolation's key is damaged", slog.Int("bytes", len(b)))
+	}
+	if err := durable.WriteFile(path, fresh, 0o600); err != nil {
+		a.set.log.Error("isolation's key is not on disk", slog.Any("error", err))
+	}
+	return fresh, nil
 }
 
 // signer is in whose name evidence is taken. Before enrolment a key is made that

@@ -44,3 +44,14 @@ func (j *Journal) Break(f *Faults) {
 		return faulty{real, f}, err
 	}
 }
+
+// OpenWithoutRoom opens the journal as Open does when nothing can be written anew.
+func OpenWithoutRoom(path string) (*Journal, error) {
+	b, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	j := &Journal{cfg: Config{Path: path}, s: newState(), open: openFile}
+	j.s.replay(b)
+	return j, j.goOn(b)
+}

@@ -15,6 +15,7 @@
 package journal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -105,18 +106,46 @@ func Open(cfg Config) (*Journal, error) {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
 	j := &Journal{cfg: cfg, s: newState(), open: openFile}
-	if bad := j.s.replay(b); bad > 0 {
+	bad := j.s.replay(b)
+	if bad > 0 {
 		cfg.Log.Error("journal is damaged", slog.Int("lines", bad))
-		// What cannot be read may still be evidence of what happened.
-		if err := durable.WriteFile(cfg.Path+".damaged", b, 0o600); err != nil {
-			return nil, fmt.Errorf("open journal: %w", err)
-		}
 	}
-	if err := j.rewrite(); err != nil { // nobody else knows of j yet
+	err = j.renew(b, bad) // nobody else knows of j yet
+	if err != nil && (j.jettison() && j.renew(b, bad) == nil || j.goOn(b) == nil) {
+		cfg.Log.Error("journal could not be written anew", slog.Any("error", err))
+		err = nil
+	}
+	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
 	j.ballast()
 	return j, nil
+}
+
+// renew replaces the file that holds b, bad lines of which are damaged.
+func (j *Journal) renew(b []byte, bad int) error {
+	if bad > 0 {
+		// What cannot be read may still be evidence of what happened.
+		if err := durable.WriteFile(j.cfg.Path+".damaged", b, 0o600); err != nil {
+			return err
+		}
+	}
+	return j.rewrite()
+}
+
+// goOn uses the file that holds b as it is, without its torn end. It needs no room:
+// an isolated PC whose disk is full must not lose its agent at the next boot.
+func (j *Journal) goOn(b []byte) error {
+	whole := int64(bytes.LastIndexByte(b, '\n') + 1)
+	if err := os.Truncate(j.cfg.Path, whole); err != nil {
+		return err
+	}
+	f, err := j.open(j.cfg.Path)
+	if err != nil {
+		return err
+	}
+	j.file, j.size, j.broken = f, whole, false
+	return nil
 }
 
 func read(path string) ([]byte, error) {

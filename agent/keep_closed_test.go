@@ -1,0 +1,77 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"hozen/agent/internal/config"
+	"hozen/agent/internal/isolate"
+)
+
+// recorded is an agent's state folder in which an order is recorded.
+func recorded(t *testing.T, s isolate.State) *agent {
+	t.Helper()
+	a := &agent{set: settings{config: config.Default(), state: t.TempDir(), log: newLog(t.Output(), 0, false)}, marks: &marker{}}
+	store, err := a.isolationStore()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Save(isolate.Record{Desired: s, OrderedAt: time.Now().UTC()}); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func (a *agent) stuck(t *testing.T, w *wall) *isolate.Manager {
+	t.Helper()
+	store, err := a.isolationStore()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := isolate.NewManager(isolate.Config{Firewall: w, Store: unsaved{store}, Log: a.set.log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// TestAgentThatCannotStartKeepsThePCClosed: a full disk at boot is no release.
+func TestAgentThatCannotStartKeepsThePCClosed(t *testing.T) {
+	a, w := recorded(t, isolate.Isolated), &wall{}
+	holdClosed(t.Context(), a.stuck(t, w), a.set.log)
+	if !w.closed {
+		t.Error("the PC is open")
+	}
+}
+
+// TestAgentThatCannotStartOpensNothing: rules that are there may be those of an agent
+// that works.
+func TestAgentThatCannotStartOpensNothing(t *testing.T) {
+	a, w := recorded(t, isolate.Released), &wall{closed: true}
+	holdClosed(t.Context(), a.stuck(t, w), a.set.log)
+	if len(w.steps) > 0 || !w.closed {
+		t.Errorf("did %v", w.steps)
+	}
+}
+
+// TestDamagedKeyOfIsolation: without its key the record says nothing, and the PC stays
+// closed; the agent starts all the same.
+func TestDamagedKeyOfIsolation(t *testing.T) {
+	for _, key := range [][]byte{nil, make([]byte, 7)} {
+		a, w := recorded(t, isolate.Isolated), &wall{}
+		path := filepath.Join(a.set.state, "isolation", "key")
+		if err := os.WriteFile(path, key, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		st, err := a.stuck(t, w).Resume(t.Context())
+		if err != nil || st.Desired != isolate.Isolated || !w.closed {
+			t.Errorf("%d bytes: %v, %+v", len(key), err, st)
+		}
+		if b, err := os.ReadFile(path); err != nil || len(b) != isolationKeySize || slices.Equal(b, make([]byte, isolationKeySize)) {
+			t.Errorf("%d bytes: no new key: %v", len(key), err)
+		}
+	}
+}
