@@ -8,23 +8,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reporterOf returns the account name of the process at the other end, or "uid 1000"
-// when the system has no name for it.
-func reporterOf(c net.Conn) string {
+// uidOf returns the user of the process at the other end (SO_PEERCRED, unix(7)), or
+// [unknownUser].
+func uidOf(c net.Conn) string {
 	u, ok := c.(*net.UnixConn)
 	if !ok {
-		return unknownReporter
+		return unknownUser
 	}
 	raw, err := u.SyscallConn()
 	if err != nil {
-		return unknownReporter
+		return unknownUser
 	}
 	var cred *unix.Ucred
 	var cerr error
 	if err := raw.Control(func(fd uintptr) { cred, cerr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil || cerr != nil {
+		return unknownUser
+	}
+	return strconv.FormatUint(uint64(cred.Uid), 10)
+}
+
+// reporterOf returns the account name of a user, or "uid 1000" when the system has no
+// name for it.
+func reporterOf(uid string) string {
+	if uid == unknownUser {
 		return unknownReporter
 	}
-	uid := strconv.FormatUint(uint64(cred.Uid), 10)
 	if who, err := user.LookupId(uid); err == nil {
 		return who.Username
 	}

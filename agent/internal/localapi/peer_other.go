@@ -4,6 +4,8 @@ package localapi
 
 import "net"
 
-// reporterOf does not know who is at the other end on this system; what a client says
-// of itself is not worth recording.
-func reporterOf(net.Conn) string { return unknownReporter }
+// uidOf does not know who is at the other end on this system; what a client says of
+// itself is not worth recording.
+func uidOf(net.Conn) string { return unknownUser }
+
+func reporterOf(string) string { return unknownReporter }

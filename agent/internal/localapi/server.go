@@ -15,8 +15,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // Agent is what the socket speaks for.
@@ -40,25 +38,13 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// What one person, and all of them together, may ask.
-const (
-	maxClients   = 64
-	requestTime  = 5 * time.Second // for a client to say what it wants
-	reportEvery  = 2 * time.Second
-	reportBurst  = 5
-	askRate      = 20 // per second
-	askBurst     = 40
-	maxReporters = 1000
-)
+const requestTime = 5 * time.Second // for a client to say what it wants
 
 // Server serves the socket.
 type Server struct {
 	cfg Config
 	l   net.Listener
-
-	mu        sync.Mutex
-	reporters map[string]*rate.Limiter
-	asks      *rate.Limiter
+	*limits
 }
 
 // ErrInUse means that another agent answers at the socket.
@@ -92,7 +78,7 @@ func Listen(cfg Config) (*Server, error) {
 		l.Close()
 		return nil, fmt.Errorf("open local socket to everyone: %w", err)
 	}
-	return &Server{cfg: cfg, l: l, reporters: map[string]*rate.Limiter{}, asks: rate.NewLimiter(askRate, askBurst)}, nil
+	return &Server{cfg: cfg, l: l, limits: newLimits()}, nil
 }
 
 // Run serves until ctx ends.
@@ -103,7 +89,6 @@ func (s *Server) Run(ctx context.Context) error {
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	room := make(chan struct{}, maxClients)
 	for {
 		c, err := s.l.Accept()
 		if ctx.Err() != nil {
@@ -118,20 +103,20 @@ func (s *Server) Run(ctx context.Context) error {
 				return nil
 			}
 		}
-		select {
-		case room <- struct{}{}:
-			wg.Go(func() {
-				defer func() { <-room }()
-				s.serve(ctx, c)
-			})
-		default:
+		uid := uidOf(c)
+		if !s.enter(uid) {
 			c.Close() // too many at once
+			continue
 		}
+		wg.Go(func() {
+			defer s.leave(uid)
+			s.serve(ctx, c, uid)
+		})
 	}
 }
 
 // serve answers one client.
-func (s *Server) serve(ctx context.Context, c net.Conn) {
+func (s *Server) serve(ctx context.Context, c net.Conn, uid string) {
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
@@ -155,8 +140,7 @@ func (s *Server) serve(ctx context.Context, c net.Conn) {
 		s.say(c, Reply{Done: true, Code: CodeInvalid, Error: err.Error()})
 		return
 	}
-	who := reporterOf(c)
-	if !s.allow(r.Verb, who) {
+	if !s.allow(r.Verb, uid) {
 		s.say(c, Reply{Done: true, Code: CodeTooMany, Error: "too many requests; wait a moment"})
 		return
 	}
@@ -168,7 +152,7 @@ func (s *Server) serve(ctx context.Context, c net.Conn) {
 		s.cfg.Agent.Wake()
 		s.say(c, Reply{Done: true})
 	case VerbReport:
-		s.report(ctx, c, who, r)
+		s.report(ctx, c, reporterOf(uid), r)
 	}
 }
 
@@ -202,22 +186,4 @@ func (s *Server) say(c net.Conn, r Reply) bool {
 	}
 	_, err = c.Write(append(b, '\n'))
 	return err == nil
-}
-
-// allow holds the rate of reports per person and of everything else for all.
-func (s *Server) allow(verb, who string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if verb != VerbReport {
-		return s.asks.Allow()
-	}
-	l := s.reporters[who]
-	if l == nil {
-		if len(s.reporters) >= maxReporters {
-			clear(s.reporters)
-		}
-		l = rate.NewLimiter(rate.Every(reportEvery), reportBurst)
-		s.reporters[who] = l
-	}
-	return l.Allow()
 }

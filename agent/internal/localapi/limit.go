@@ -1,0 +1,98 @@
+package localapi
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// What one person, and all of them together, may ask.
+const (
+	maxClients   = 64 // connections at one time, root's apart
+	maxPerPerson = 8
+	maxOfRoot    = 16
+
+	reportEvery = 2 * time.Second // of one person
+	reportBurst = 5
+	// Of all together, root apart: somebody with a range of user identifiers
+	// (subuid(5)) is as many persons as they like.
+	allReportsEvery = 5 * time.Second
+	allReportsBurst = 30
+
+	askRate   = 20 // per second, of one person
+	askBurst  = 40
+	maxPeople = 1000
+)
+
+const (
+	rootUser    = "0"
+	unknownUser = "" // where the system does not tell
+)
+
+// limits keeps one person from taking the socket away from the others. The one who
+// must always be heard is root, who looks after the PC.
+type limits struct {
+	mu      sync.Mutex
+	clients map[string]int
+	others  int // clients that are not root
+	people  map[string]*person
+	reports *rate.Limiter
+}
+
+type person struct{ reports, asks *rate.Limiter }
+
+func newLimits() *limits {
+	return &limits{clients: map[string]int{}, people: map[string]*person{}, reports: rate.NewLimiter(rate.Every(allReportsEvery), allReportsBurst)}
+}
+
+// enter takes a place for one connection of a user, or reports false; leave gives it
+// back.
+func (l *limits) enter(uid string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	most := maxPerPerson
+	switch uid {
+	case rootUser:
+		most = maxOfRoot
+	case unknownUser: // everybody
+		most = maxClients
+	}
+	if l.clients[uid] >= most || uid != rootUser && l.others >= maxClients {
+		return false
+	}
+	l.clients[uid]++
+	if uid != rootUser {
+		l.others++
+	}
+	return true
+}
+
+func (l *limits) leave(uid string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.clients[uid]--; l.clients[uid] == 0 {
+		delete(l.clients, uid)
+	}
+	if uid != rootUser {
+		l.others--
+	}
+}
+
+// allow reports whether a user may ask that now.
+func (l *limits) allow(verb, uid string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.people[uid]
+	if p == nil {
+		if len(l.people) >= maxPeople {
+			clear(l.people)
+		}
+		p = &person{rate.NewLimiter(rate.Every(reportEvery), reportBurst), rate.NewLimiter(askRate, askBurst)}
+		l.people[uid] = p
+	}
+	if verb != VerbReport {
+		return p.asks.Allow()
+	}
+	return p.reports.Allow() && (uid == rootUser || l.reports.Allow())
+}
