@@ -33,10 +33,22 @@ func (l localAgent) Report(_ context.Context, reporter, message string) (string,
 	return alert.ID, nil
 }
 
+// How often reports lead to a flash capture. Any user of the PC may report, and must
+// not be able to fill the spool or the collector, nor to keep an order to isolate
+// waiting for its turn; a report beyond that is delivered without a capture of its own.
+const (
+	alertCaptureEvery = 30 * time.Second
+	alertCaptureBurst = 5
+)
+
 // captureFor takes the flash capture of an alert in the background, unless it was
 // begun before. Its identifier follows from the alert's, so that an agent that was
 // killed in between finds out which captures it still owes.
 func (a *agent) captureFor(alertID string) {
+	if !a.captureRate.Allow() {
+		a.set.log.Warn("many reports; no flash capture for this one", slog.String("alert", alertID))
+		return
+	}
 	acquisitionID := string(id.Acquisition) + strings.TrimPrefix(alertID, string(id.Alert))
 	a.captures.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), captureLimit)

@@ -10,8 +10,11 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"hozen/agent/internal/acquire"
 	"hozen/agent/internal/config"
@@ -53,13 +56,15 @@ type agent struct {
 	// watch wakes the goroutine that looks after isolation.
 	watch chan struct{}
 	// captures runs what alerts ask for.
-	captures sync.WaitGroup
-	closers  []func() error
+	captures    sync.WaitGroup
+	captureRate *rate.Limiter
+	closers     []func() error
 }
 
 // newAgent builds everything and starts nothing.
 func newAgent(set settings) (_ *agent, err error) {
-	a := &agent{set: set, started: time.Now(), marks: &marker{}, watch: make(chan struct{}, 1)}
+	a := &agent{set: set, started: time.Now(), marks: &marker{}, watch: make(chan struct{}, 1),
+		captureRate: rate.NewLimiter(rate.Every(alertCaptureEvery), alertCaptureBurst)}
 	defer func() {
 		if err != nil {
 			a.close()
@@ -188,7 +193,7 @@ func (a *agent) run(ctx context.Context, ready func()) error {
 	} else if n > 0 {
 		a.set.log.InfoContext(ctx, "sealed what an earlier run left", slog.Int("acquisitions", n))
 	}
-	for _, alert := range a.journal.Alerts() {
+	for _, alert := range slices.Backward(a.journal.Alerts()) {
 		a.captureFor(alert.ID) // an earlier run may have been killed before it was begun
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
