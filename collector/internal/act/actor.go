@@ -38,6 +38,7 @@ var (
 	ErrNotFound  = errors.New("no such thing")
 	ErrConflict  = errors.New("its state does not allow this")
 	ErrInvalid   = errors.New("invalid input")
+	ErrNoSpace   = errors.New("the collector's disk is full")
 )
 
 // ErrMustChangePassword is the [ErrForbidden] of an operator who still has a

@@ -19,6 +19,7 @@ import (
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/organisation"
 	"hozen/collector/internal/sqldb"
+	"hozen/internal/durable"
 )
 
 // Issuer makes the certificates of endpoints; see package pki.
@@ -222,12 +223,15 @@ func (d *deed) tell(s *Acts, e Event) {
 	d.after = append(d.after, func() { s.hub.publish(org, e) })
 }
 
-// known turns the contexts' words for "not there" into ours.
+// known turns the contexts' words for "not there" and "disk full" into ours.
 func known(err error) error {
 	for _, e := range []error{operator.ErrNotFound, endpoint.ErrNotFound, enroll.ErrNotFound, dispatch.ErrNotFound, incident.ErrNotFound, evidence.ErrNotFound} {
 		if errors.Is(err, e) {
 			return fmt.Errorf("%w: %w", ErrNotFound, err)
 		}
+	}
+	if sqldb.IsFull(err) || durable.IsFull(err) {
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
 	}
 	return err
 }

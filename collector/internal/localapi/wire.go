@@ -57,6 +57,7 @@ func codes() []code {
 		{"conflict", act.ErrConflict, 409},
 		{"invalid", act.ErrInvalid, 422},
 		{"unsupported", errors.ErrUnsupported, 501},
+		{"no_space", act.ErrNoSpace, 507},
 	}
 }
 
