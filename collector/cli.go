@@ -2,17 +2,16 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"hozen/collector/internal/console"
 	"hozen/collector/internal/localapi"
 	"hozen/internal/i18n"
 )
@@ -22,6 +21,7 @@ type cli struct {
 	std        stdio
 	getenv     func(string) string
 	text       i18n.Printer
+	words      i18n.Printer // the console's, see [cli.word]
 	data       string
 	json       bool
 	breakGlass string
@@ -49,7 +49,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, std std
 		fmt.Fprintln(std.err, "hozen-collector:", err)
 		return exitFailure
 	}
-	c := &cli{std: std, getenv: getenv, text: texts.Printer(i18n.FromLocale(getenv("LC_ALL"), getenv("LC_MESSAGES"), getenv("LANG")))}
+	words, err := console.Texts()
+	if err != nil {
+		fmt.Fprintln(std.err, "hozen-collector:", err)
+		return exitFailure
+	}
+	language := i18n.FromLocale(getenv("LC_ALL"), getenv("LC_MESSAGES"), getenv("LANG"))
+	c := &cli{std: std, getenv: getenv, text: texts.Printer(language), words: words.Printer(language)}
 	root := &cobra.Command{
 		Use: "hozen-collector", Short: "Receive evidence, keep it, isolate PCs", Long: helpLong + "\n\n" + exitHelp(),
 		SilenceUsage: true, SilenceErrors: true, Args: cobra.NoArgs,
@@ -129,63 +135,21 @@ func (c *cli) call(ctx context.Context, verb string, in, out any) error {
 	return cl.Call(ctx, verb, in, out)
 }
 
-// print writes JSON when asked for, else what human writes.
-func (c *cli) print(v any, human func()) error {
-	if !c.json {
-		human()
-		return nil
-	}
-	e := json.NewEncoder(c.std.out)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
-
-// say writes a translated sentence.
-func (c *cli) say(key string, pairs ...string) {
-	fmt.Fprintln(c.std.out, c.text.Text(key, pairs...))
-}
-
-// note writes a translated sentence to standard error, for what is no result.
-func (c *cli) note(key string, pairs ...string) {
-	fmt.Fprintln(c.std.err, c.text.Text(key, pairs...))
-}
-
-// table writes rows in columns. Cells come from PCs and people, so nothing in them
-// may move the cursor or colour the screen.
-func (c *cli) table(header []string, rows [][]string) {
-	w := tabwriter.NewWriter(c.std.out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, strings.Join(header, "\t"))
-	for _, r := range rows {
-		for i := range r {
-			r[i] = inert(r[i])
-		}
-		fmt.Fprintln(w, strings.Join(r, "\t"))
-	}
-	w.Flush()
-}
-
-// inert replaces control characters, and those that turn the direction of text.
-func inert(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r < 0x20, r >= 0x7f && r < 0xa0, r >= 0x200e && r <= 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
-			return '\uFFFD'
-		}
-		return r
-	}, s)
-}
-
-// exit prints err with a hint of what to do, and returns the exit code.
+// exit prints err with what to do next, and returns the exit code.
 func (c *cli) exit(ctx context.Context, err error) int {
 	if err == nil {
 		return exitOK
 	}
 	code := exitCode(ctx, err)
 	if !errors.Is(err, errQuiet) {
-		fmt.Fprintln(c.std.err, "hozen-collector:", inert(err.Error()))
+		said := inert(err.Error())
+		if c.japanese() {
+			// What happened in a word that everybody knows; the rest is for who helps.
+			said = c.sentence("error."+itoa(code), "detail", err.Error())
+		}
+		fmt.Fprintln(c.std.err, "hozen-collector:", said)
 	}
-	if key := hintOf(code); key != "" {
+	if key := hintOf(code, err); key != "" {
 		c.note(key, "data", c.data)
 	}
 	return code

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,31 +14,18 @@ import (
 
 var errTTL = errors.New("--ttl: want whole seconds")
 
-func itoa(n int) string { return strconv.Itoa(n) }
-
-// when shows a time with its offset, as people near the collector read it.
-func when(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.Local().Format("2006-01-02 15:04:05 -07:00")
-}
-
 func mustChange(err error) (error, bool) {
 	return err, errors.Is(err, act.ErrMustChangePassword)
-}
-
-func name(e localapi.Endpoint) string {
-	if e.Label != "" {
-		return e.Label
-	}
-	return e.Hostname
 }
 
 func (c *cli) endpointCmd() *cobra.Command {
 	simple := func(use, short, verb string, n int, in func(args []string) any) *cobra.Command {
 		return &cobra.Command{Use: use, Short: short, Args: argsExactly(n), RunE: func(cmd *cobra.Command, args []string) error {
-			return c.call(cmd.Context(), verb, in(args), nil)
+			if err := c.call(cmd.Context(), verb, in(args), nil); err != nil {
+				return err
+			}
+			c.done(verb, "ref", args[0])
+			return nil
 		}}
 	}
 	reject := simple("reject CODE", "Turn a waiting PC away", "endpoint.reject", 1, nil)
@@ -48,7 +33,11 @@ func (c *cli) endpointCmd() *cobra.Command {
 	for cmd, verb := range map[*cobra.Command]string{reject: "endpoint.reject", revoke: "endpoint.revoke"} {
 		reason := cmd.Flags().String("reason", "", "why")
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
-			return c.call(cmd.Context(), verb, localapi.Ref{Ref: args[0], Reason: *reason}, nil)
+			if err := c.call(cmd.Context(), verb, localapi.Ref{Ref: args[0], Reason: *reason}, nil); err != nil {
+				return err
+			}
+			c.done(verb, "ref", args[0])
+			return nil
 		}
 	}
 	return group("endpoint", "PCs and servers: list, approve, revoke, label", c.endpointListCmd(), c.endpointShowCmd(), c.endpointPendingCmd(),
@@ -67,21 +56,11 @@ func (c *cli) endpointListCmd() *cobra.Command {
 			return c.print(list, func() {
 				var rows [][]string
 				for _, e := range list {
-					rows = append(rows, []string{e.ID, name(e), e.OS, presence(e), e.Isolation.Observed, when(e.LastSeenAt)})
+					rows = append(rows, []string{e.ID, name(e), e.OS, c.presence(e), c.word("isolation.state.", e.Isolation.Observed), when(e.LastSeenAt)})
 				}
-				c.table([]string{"ENDPOINT", "NAME", "OS", "PRESENCE", "ISOLATION", "LAST SEEN"}, rows)
+				c.list("endpoint", []string{"endpoint", "name", "os", "presence", "isolation", "last_seen"}, rows)
 			})
 		}}
-}
-
-func presence(e localapi.Endpoint) string {
-	switch {
-	case !e.RevokedAt.IsZero():
-		return "revoked"
-	case e.Online:
-		return "online"
-	}
-	return "offline"
 }
 
 func (c *cli) endpointShowCmd() *cobra.Command {
@@ -93,13 +72,22 @@ func (c *cli) endpointShowCmd() *cobra.Command {
 			}
 			return c.print(e, func() {
 				i := e.Isolation
-				c.table([]string{"ENDPOINT", e.ID}, [][]string{
-					{"name", name(e)}, {"host name", e.Hostname}, {"system", e.OS + "/" + e.Arch + " " + e.Platform}, {"agent", e.AgentVersion},
-					{"presence", presence(e)}, {"last seen", when(e.LastSeenAt)}, {"enrolled", when(e.EnrolledAt)},
-					{"clock offset", (time.Duration(e.ClockOffsetMS) * time.Millisecond).String()}, {"waiting in spool", strconv.FormatUint(uint64(e.Spooled), 10)},
-					{"isolation", i.Observed + " (ordered: " + i.Desired + ")"}, {"measured", when(i.MeasuredAt) + " (agent clock)"},
-					{"way home", strconv.FormatBool(i.WayHome)}, {"dropped packets", strconv.FormatUint(i.DroppedPackets, 10)}, {"detail", i.Detail},
-				})
+				rows := [][2]string{
+					{"endpoint", e.ID}, {"name", name(e)}, {"hostname", e.Hostname}, {"system", strings.TrimSpace(e.OS + "/" + e.Arch + " " + e.Platform)},
+					{"agent", e.AgentVersion}, {"presence", c.presence(e)}, {"last_seen", when(e.LastSeenAt)}, {"enrolled", when(e.EnrolledAt)},
+					{"clock_offset", (time.Duration(e.ClockOffsetMS) * time.Millisecond).String()}, {"spooled", itoa(e.Spooled)},
+					{"isolation", c.word("isolation.state.", i.Observed)}, {"ordered", c.word("isolation.state.", i.Desired)}, {"measured", when(i.MeasuredAt)},
+				}
+				if i.Observed == "isolated" {
+					rows = append(rows, [2]string{"way_home", c.wayHome(i)}, [2]string{"dropped", itoa(i.DroppedPackets)})
+				}
+				if !i.Capable && !i.ReceivedAt.IsZero() {
+					rows = append(rows, [2]string{"note", c.words.Text("isolation.note.incapable")})
+				}
+				if i.Detail != "" {
+					rows = append(rows, [2]string{"detail", i.Detail})
+				}
+				c.fields(rows...)
 			})
 		}}
 }
@@ -116,7 +104,7 @@ func (c *cli) endpointPendingCmd() *cobra.Command {
 				for _, r := range list {
 					rows = append(rows, []string{r.Code, r.Hostname, r.OS, r.Platform, r.RemoteAddr, when(r.RequestedAt)})
 				}
-				c.table([]string{"CODE", "HOST NAME", "OS", "PLATFORM", "FROM", "SINCE"}, rows)
+				c.list("pending", []string{"code", "hostname", "os", "platform", "from", "since"}, rows)
 			})
 		}}
 }
@@ -134,7 +122,7 @@ func (c *cli) orderCmd(verb, use, short, long string) (*cobra.Command, *order) {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Endpoint = args[0]
 			if verb != "acquire" && o.Reason == "" {
-				return &usageError{errors.New("--reason is needed: it stays in the record")}
+				return &usageError{errors.New("--reason is needed: it stays in the record, such as --reason \"ransom note on the screen\"")}
 			}
 			return c.order(cmd.Context(), *o)
 		}}
@@ -179,53 +167,7 @@ func (c *cli) order(ctx context.Context, o order) error {
 	if !o.wait {
 		return c.print(cmd, func() { c.say("order.stored", "command", cmd.ID, "endpoint", o.Endpoint) })
 	}
-	return c.wait(ctx, cl, cmd.ID, o.Verb == "acquire", o.timeout)
-}
-
-// wait follows a command to its measured end.
-func (c *cli) wait(ctx context.Context, cl *localapi.Client, commandID string, withEvidence bool, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errTimeout)
-	defer cancel()
-	var w localapi.Waited
-	err := cl.Follow(ctx, "command.wait", localapi.Wait{CommandID: commandID, Evidence: withEvidence}, &w, c.progress)
-	if err != nil {
-		if errors.Is(context.Cause(ctx), errTimeout) {
-			return fmt.Errorf("%s: %w", commandID, errTimeout)
-		}
-		return err
-	}
-	if err := c.print(w, func() {
-		c.say("order.done", "verb", w.Command.Verb, "status", w.Command.Status, "endpoint", inert(name(w.Endpoint)), "isolation", w.Endpoint.Isolation.Observed)
-		if w.Command.Detail != "" {
-			c.say("raw", "text", inert(w.Command.Detail))
-		}
-		if a := w.Acquisition; a != nil {
-			c.say("order.evidence", "acquisition", a.ID, "outcome", a.Outcome, "items", itoa(a.Items), "records", strconv.FormatInt(a.Records, 10), "bytes", strconv.FormatInt(a.StoredBytes, 10))
-		}
-	}); err != nil {
-		return err
-	}
-	if w.Command.Status != "done" {
-		return errNotDone
-	}
-	return nil
-}
-
-// progress shows what happens meanwhile, on standard error.
-func (c *cli) progress(raw json.RawMessage) error {
-	var e localapi.Event
-	if err := json.Unmarshal(raw, &e); err != nil {
-		return fmt.Errorf("read the collector's answer: %w", err)
-	}
-	switch {
-	case c.json:
-	case e.Progress != nil:
-		p := e.Progress
-		fmt.Fprintf(c.std.err, "  %d/%d  %s  %d\n", p.Done, p.Total, inert(p.Kind), p.Records)
-	case e.Command != nil:
-		fmt.Fprintf(c.std.err, "  %s\n", e.Command.Status)
-	}
-	return nil
+	return c.wait(ctx, cl, cmd.ID, o.Order, o.timeout)
 }
 
 func (c *cli) commandCmd() *cobra.Command {
@@ -239,9 +181,9 @@ func (c *cli) commandCmd() *cobra.Command {
 			return c.print(list, func() {
 				var rows [][]string
 				for _, o := range list {
-					rows = append(rows, []string{o.ID, o.Verb, o.Status, o.EndpointID, o.Issuer, when(o.IssuedAt), o.Reason})
+					rows = append(rows, []string{o.ID, c.word("verb.", o.Verb), c.word("command.status.", o.Status), o.EndpointID, o.Issuer, when(o.IssuedAt), o.Reason})
 				}
-				c.table([]string{"COMMAND", "VERB", "STATUS", "ENDPOINT", "BY", "AT", "REASON"}, rows)
+				c.list("command", []string{"command", "verb", "state", "endpoint", "by", "at", "reason"}, rows)
 			})
 		}}
 	list.Flags().StringVar(&in.Endpoint, "endpoint", "", "only of this `endpoint`")
@@ -254,7 +196,7 @@ func (c *cli) commandCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.wait(cmd.Context(), cl, args[0], false, timeout)
+			return c.wait(cmd.Context(), cl, args[0], localapi.Order{}, timeout)
 		}}
 	wait.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "how long")
 	return group("command", "Orders to endpoints: list, wait", list, wait)

@@ -1,18 +1,21 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"hozen/collector/internal/console"
+	"hozen/collector/internal/incident"
 	"hozen/collector/internal/localapi"
 	"hozen/internal/artifact"
 	"hozen/internal/custody"
@@ -28,7 +31,11 @@ func (c *cli) incidentCmd() *cobra.Command {
 
 func (c *cli) textCmd(use, short, verb string) *cobra.Command {
 	return &cobra.Command{Use: use, Short: short, Args: argsExactly(2), RunE: func(cmd *cobra.Command, args []string) error {
-		return c.call(cmd.Context(), verb, localapi.Note{Ref: args[0], Text: args[1]}, nil)
+		if err := c.call(cmd.Context(), verb, localapi.Note{Ref: args[0], Text: args[1]}, nil); err != nil {
+			return err
+		}
+		c.done(verb, "ref", args[0])
+		return nil
 	}}
 }
 
@@ -46,9 +53,9 @@ func (c *cli) incidentListCmd() *cobra.Command {
 					if !i.ClosedAt.IsZero() {
 						state = "closed"
 					}
-					rows = append(rows, []string{i.Number, state, i.Classification, when(i.DiscoveredAt), itoa(len(i.EndpointIDs)), i.Title})
+					rows = append(rows, []string{i.Number, c.word("incident.state.", state), c.word("classification.", i.Classification), when(i.DiscoveredAt), itoa(len(i.EndpointIDs)), i.Title})
 				}
-				c.table([]string{"NUMBER", "STATE", "CLASS", "DISCOVERED", "ENDPOINTS", "TITLE"}, rows)
+				c.list("incident", []string{"number", "state", "class", "discovered", "endpoints", "title"}, rows)
 			})
 		}}
 }
@@ -57,24 +64,74 @@ func (c *cli) incidentShowCmd() *cobra.Command {
 	return &cobra.Command{Use: "show INCIDENT", Short: "Show an incident with its timeline", Args: argsExactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var i localapi.Incident
-			if err := c.call(cmd.Context(), "incident.show", localapi.Ref{Ref: args[0]}, &i); err != nil {
+			err := c.call(cmd.Context(), "incident.show", localapi.Ref{Ref: args[0]}, &i)
+			if err != nil {
 				return err
 			}
-			return c.print(i, func() {
-				c.say("raw", "text", inert(i.Number+"  "+i.Title))
-				var rows [][]string
-				for _, e := range i.Timeline {
-					rows = append(rows, []string{when(e.At), e.Kind, e.Actor, strings.TrimSpace(e.Params["command"] + " " + e.Params["status"] + " " + e.Text)})
+			var names map[string]string
+			if !c.json {
+				if names, err = c.endpointNames(cmd.Context()); err != nil {
+					return err
 				}
-				c.table([]string{"AT", "WHAT", "WHO", "TEXT"}, rows)
-				c.say("raw", "text", "")
-				rows = nil
-				for _, a := range i.Acquisitions {
-					rows = append(rows, []string{a.ID, string(a.Outcome), itoa(a.Items), strconv.FormatInt(a.Records, 10), when(a.ReceivedAt)})
-				}
-				c.table([]string{"ACQUISITION", "OUTCOME", "ITEMS", "RECORDS", "RECEIVED"}, rows)
-			})
+			}
+			return c.print(i, func() { c.showIncident(i, names) })
 		}}
+}
+
+// endpointNames are the endpoints' names by identifier.
+func (c *cli) endpointNames(ctx context.Context) (map[string]string, error) {
+	var list []localapi.Endpoint
+	if err := c.call(ctx, "endpoint.list", nil, &list); err != nil {
+		return nil, err
+	}
+	names := make(map[string]string, len(list))
+	for _, e := range list {
+		names[e.ID] = name(e)
+	}
+	return names, nil
+}
+
+func (c *cli) showIncident(i localapi.Incident, names map[string]string) {
+	state := "open"
+	if !i.ClosedAt.IsZero() {
+		state = "closed"
+	}
+	c.line(i.Number + "  " + i.Title)
+	c.line(c.sentence("incident.head", "state", c.word("incident.state.", state), "class", c.word("classification.", i.Classification),
+		"discovered", when(i.DiscoveredAt), "reporter", i.Reporter))
+	fmt.Fprintln(c.std.out)
+	var rows [][]string
+	for _, e := range i.Timeline {
+		rows = append(rows, []string{when(e.At), e.Actor, c.entry(e, names)})
+	}
+	c.list("timeline", []string{"at", "who", "what"}, rows)
+	fmt.Fprintln(c.std.out)
+	rows = nil
+	for _, a := range i.Acquisitions {
+		rows = append(rows, []string{a.ID, cmp.Or(names[a.EndpointID], a.EndpointID), c.word("outcome.", a.Outcome), itoa(a.Items), itoa(a.Records), size(a.StoredBytes), when(a.ReceivedAt)})
+	}
+	c.list("acquisition", []string{"acquisition", "name", "outcome", "items", "records", "size", "received"}, rows)
+}
+
+// entry is a line of the timeline as the console puts it: the sentence, the numbers of
+// the evidence, a person's own words, and what a machine said.
+func (c *cli) entry(e localapi.Entry, names map[string]string) string {
+	said := console.Sentence(c.words, incident.Entry{Kind: incident.EntryKind(e.Kind), Actor: e.Actor, Text: e.Text, Params: e.Params}, names)
+	if first, last := e.Params["first"], e.Params["last"]; first != "" && first != last {
+		said += " " + first + " – " + last
+	} else if first != "" {
+		said += " " + first
+	}
+	if n := e.Params["records"]; n != "" {
+		said += " " + c.sentence("timeline.records", "records", n)
+	}
+	if e.Text != "" {
+		said += " " + c.sentence("timeline.words", "text", e.Text)
+	}
+	if d := e.Params["detail"]; d != "" {
+		said += " " + c.sentence("order.detail", "detail", d)
+	}
+	return said
 }
 
 func (c *cli) incidentOpenCmd() *cobra.Command {
@@ -94,7 +151,7 @@ func (c *cli) incidentOpenCmd() *cobra.Command {
 			if err := c.call(cmd.Context(), "incident.open", in, &i); err != nil {
 				return err
 			}
-			return c.print(i, func() { c.say("raw", "text", i.Number) })
+			return c.print(i, func() { c.line(i.Number) })
 		}}
 	f := cmd.Flags()
 	f.StringVar(&in.Classification, "class", "", "malware, ransomware, outage, leak or unknown (default unknown)")
@@ -118,9 +175,9 @@ func (c *cli) evidenceListCmd() *cobra.Command {
 			return c.print(list, func() {
 				var rows [][]string
 				for _, i := range list {
-					rows = append(rows, []string{i.Number, i.Kind, i.Outcome, strconv.FormatInt(i.Records, 10), strconv.FormatInt(i.StoredSize, 10), i.StoredSHA256})
+					rows = append(rows, []string{i.Number, c.word("kind.", i.Kind), c.word("outcome.", i.Outcome), itoa(i.Records), size(i.StoredSize), i.StoredSHA256})
 				}
-				c.table([]string{"NUMBER", "KIND", "OUTCOME", "RECORDS", "BYTES", "SHA-256"}, rows)
+				c.list("evidence", []string{"number", "kind", "outcome", "records", "size", "sha256"}, rows)
 			})
 		}}
 }
@@ -240,11 +297,11 @@ func (c *cli) ledgerCmd() *cobra.Command {
 				for _, e := range list {
 					who := e.ActorName
 					if who == "" {
-						who = e.ActorKind
+						who = c.text.Text("actor." + e.ActorKind)
 					}
-					rows = append(rows, []string{strconv.FormatInt(e.Index, 10), when(e.At), who, e.Act, e.Subject})
+					rows = append(rows, []string{itoa(e.Index), when(e.At), who, c.word("ledger.act.", e.Act), e.Subject})
 				}
-				c.table([]string{"INDEX", "AT", "WHO", "ACT", "SUBJECT"}, rows)
+				c.list("ledger", []string{"index", "at", "who", "act", "subject"}, rows)
 			})
 		}}
 	f := cmd.Flags()

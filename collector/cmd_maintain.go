@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,8 +30,8 @@ func (c *cli) statusCmd() *cobra.Command {
 				return err
 			}
 			return c.print(s, func() {
-				c.table([]string{"NAME", s.Name}, [][]string{{"version", s.Version}, {"for agents", s.Agents},
-					{"addresses", strings.Join(s.Addresses, " ")}, {"console", s.Console}, {"CA SHA-256", s.CASHA256}})
+				c.fields([2]string{"collector", s.Name}, [2]string{"version", s.Version}, [2]string{"agents", s.Agents},
+					[2]string{"addresses", strings.Join(s.Addresses, " ")}, [2]string{"console", s.Console}, [2]string{"ca", s.CASHA256})
 			})
 		}}
 }
@@ -59,14 +58,14 @@ collector, or looks itself when none runs. Exit code 9 means that something is w
 func (c *cli) printCheck(r localapi.Check) error {
 	if err := c.print(r, func() {
 		for _, p := range append(r.Problems, r.Notes...) {
-			c.say("raw", "text", inert(p.Code+"  "+p.Subject+"  "+p.Detail))
+			c.line(p.Code + "  " + p.Subject + "  " + p.Detail)
 		}
 		key := "fsck.clean"
 		if !r.Clean {
 			key = "fsck.problems"
 		}
-		c.say(key, "problems", itoa(len(r.Problems)), "entries", strconv.FormatInt(r.Entries, 10), "acquisitions", itoa(r.Acquisitions),
-			"items", itoa(r.Items), "blobs", itoa(r.Blobs), "bytes", strconv.FormatInt(r.Bytes, 10))
+		c.say(key, "problems", itoa(len(r.Problems)), "entries", itoa(r.Entries), "acquisitions", itoa(r.Acquisitions),
+			"items", itoa(r.Items), "blobs", itoa(r.Blobs), "bytes", size(r.Bytes))
 	}); err != nil {
 		return err
 	}
@@ -119,7 +118,7 @@ func (c *cli) here(ctx context.Context, verb string, in, out any, direct func(ct
 	if err != nil {
 		return err
 	}
-	cfg, err := config.Load(dir)
+	cfg, err := loadConfig(dir)
 	if err != nil {
 		return err
 	}
@@ -150,12 +149,12 @@ func (c *cli) step(step string, done, total int) {
 	if c.json {
 		return
 	}
-	of := ""
-	if total > 0 {
-		of = "/" + itoa(total)
-	}
 	if done == total || total == 0 && done%1000 == 0 {
-		fmt.Fprintf(c.std.err, "  %s %d%s\n", step, done, of)
+		key, of := "working.some", ""
+		if total > 0 {
+			key, of = "working", itoa(total)
+		}
+		c.note(key, "step", c.text.Text("working."+step), "done", itoa(done), "total", of)
 	}
 }
 
@@ -165,7 +164,7 @@ func (c *cli) serviceCmd() *cobra.Command {
 			if err := fn(); err != nil {
 				return err
 			}
-			return c.print(map[string]string{"done": use}, func() { c.say("service.done", "verb", use) })
+			return c.print(map[string]string{"done": use}, func() { c.say("service.done." + use) })
 		}}
 	}
 	status := &cobra.Command{Use: "status", Short: "Say how the service is: running, stopped, not_installed, unknown", Args: argsExactly(0),
@@ -174,7 +173,7 @@ func (c *cli) serviceCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.print(map[string]string{"state": string(s)}, func() { c.say("raw", "text", string(s)) })
+			return c.print(map[string]string{"state": string(s)}, func() { c.say("service.state." + string(s)) })
 		}}
 	return group("service", "Run with the operating system: install, uninstall, start, stop, status",
 		do("install", "Start the collector with the machine", c.installService), do("uninstall", "Stop and take the service away; data stay", osservice.Uninstall),
@@ -190,7 +189,7 @@ func (c *cli) installService() error {
 	if err != nil {
 		return fmt.Errorf("install service: %w", err)
 	}
-	if _, err := config.Load(dir); err != nil {
+	if _, err := loadConfig(dir); err != nil {
 		return err // a service that can't start helps nobody
 	}
 	args := []string{"serve", "--service"}
@@ -205,7 +204,7 @@ func (c *cli) versionCmd() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			b := buildinfo.Get()
 			return c.print(map[string]string{"version": b.Version, "commit": b.Commit, "go": b.Go, "os": b.OS, "arch": b.Arch}, func() {
-				c.say("raw", "text", fmt.Sprintf("hozen-collector %s (%s, %s, %s/%s)", b.Version, b.Commit, b.Go, b.OS, b.Arch))
+				c.line(fmt.Sprintf("hozen-collector %s (%s, %s, %s/%s)", b.Version, b.Commit, b.Go, b.OS, b.Arch))
 			})
 		}}
 }

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"hozen/collector/internal/act"
 	"hozen/collector/internal/localapi"
 )
 
@@ -52,9 +54,12 @@ func (c *cli) signIn(ctx context.Context, name, passwordFile, newPasswordFile st
 	if e, ok := mustChange(err); ok && newPasswordFile == "" {
 		c.note("sign_in.change")
 		if in.NewPassword, err = c.secret("", "prompt.new_password", true); err != nil {
-			return e // nobody is there to type one
+			return &hinted{e, "hint.new_password"} // nobody is there to type one
 		}
 		err = cl.Call(ctx, "session.begin", in, &s)
+	}
+	if errors.Is(err, act.ErrForbidden) && !errors.Is(err, act.ErrLocked) && !errors.Is(err, act.ErrMustChangePassword) {
+		return &hinted{err, "hint.password"}
 	}
 	if err != nil {
 		return err
@@ -63,7 +68,7 @@ func (c *cli) signIn(ctx context.Context, name, passwordFile, newPasswordFile st
 		return err
 	}
 	return c.print(map[string]any{"operator": s.Operator, "expires_at": s.ExpiresAt}, func() {
-		c.say("sign_in.done", "name", s.Operator.DisplayName, "role", s.Operator.Role, "until", s.ExpiresAt.Local().Format(time.DateTime))
+		c.say("sign_in.done", "name", s.Operator.DisplayName, "role", c.word("role.", s.Operator.Role), "until", when(s.ExpiresAt))
 	})
 }
 
@@ -87,7 +92,11 @@ func (c *cli) signOutCmd() *cobra.Command {
 			if err := c.call(cmd.Context(), "session.end", nil, nil); err != nil {
 				return err
 			}
-			return c.writeToken(socket, "")
+			if err := c.writeToken(socket, ""); err != nil {
+				return err
+			}
+			c.done("session.end")
+			return nil
 		}}
 }
 
@@ -111,7 +120,7 @@ func (c *cli) operatorAddCmd() *cobra.Command {
 
 func (c *cli) printOneTime(out localapi.OneTime) error {
 	return c.print(out, func() {
-		c.say("operator.one_time", "name", out.Operator.Name, "role", out.Operator.Role, "password", out.Password)
+		c.say("operator.one_time", "name", out.Operator.Name, "role", c.word("role.", out.Operator.Role), "password", out.Password)
 	})
 }
 
@@ -129,11 +138,11 @@ func (c *cli) operatorListCmd() *cobra.Command {
 					if !o.DisabledAt.IsZero() {
 						state = "disabled"
 					} else if o.MustChangePassword {
-						state = "one-time password"
+						state = "new"
 					}
-					rows = append(rows, []string{o.Name, o.DisplayName, o.Role, state, when(o.LastSignInAt)})
+					rows = append(rows, []string{o.Name, o.DisplayName, c.word("role.", o.Role), c.word("operator.state.", state), when(o.LastSignInAt)})
 				}
-				c.table([]string{"NAME", "DISPLAY NAME", "ROLE", "STATE", "LAST SIGN-IN"}, rows)
+				c.list("operator", []string{"sign_in_name", "display_name", "role", "state", "last_sign_in"}, rows)
 			})
 		}}
 }
@@ -152,7 +161,11 @@ func (c *cli) operatorResetCmd() *cobra.Command {
 func (c *cli) operatorDisableCmd() *cobra.Command {
 	return &cobra.Command{Use: "disable NAME", Short: "Bar a person at once and for good", Args: argsExactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.call(cmd.Context(), "operator.disable", localapi.Ref{Ref: args[0]}, nil)
+			if err := c.call(cmd.Context(), "operator.disable", localapi.Ref{Ref: args[0]}, nil); err != nil {
+				return err
+			}
+			c.done("operator.disable", "ref", args[0])
+			return nil
 		}}
 }
 
@@ -179,7 +192,7 @@ each PC (endpoint pending, endpoint approve).`,
 			}
 			return c.print(t, func() {
 				c.note("token.created", "until", when(t.ExpiresAt), "uses", itoa(t.MaxUses))
-				c.say("raw", "text", t.Text)
+				c.line(t.Text)
 			})
 		}}
 	f := cmd.Flags()
@@ -207,15 +220,15 @@ func (c *cli) tokenListCmd() *cobra.Command {
 					case time.Now().After(t.ExpiresAt):
 						state = "expired"
 					case t.Uses >= t.MaxUses:
-						state = "used up"
+						state = "used_up"
 					}
-					approval := "by an operator"
+					approval := "operator"
 					if t.Auto {
 						approval = "automatic"
 					}
-					rows = append(rows, []string{t.ID, state, itoa(t.Uses) + "/" + itoa(t.MaxUses), approval, when(t.ExpiresAt), t.Note})
+					rows = append(rows, []string{t.ID, c.text.Text("token.state." + state), itoa(t.Uses) + "/" + itoa(t.MaxUses), c.text.Text("token.approval." + approval), when(t.ExpiresAt), t.Note})
 				}
-				c.table([]string{"TOKEN", "STATE", "USES", "APPROVAL", "EXPIRES", "NOTE"}, rows)
+				c.list("token", []string{"token", "state", "uses", "approval", "expires", "note"}, rows)
 			})
 		}}
 }
@@ -223,6 +236,10 @@ func (c *cli) tokenListCmd() *cobra.Command {
 func (c *cli) tokenRevokeCmd() *cobra.Command {
 	return &cobra.Command{Use: "revoke TOKEN", Short: "End a token (by its tok_… identifier)", Args: argsExactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.call(cmd.Context(), "token.revoke", localapi.Ref{Ref: args[0]}, nil)
+			if err := c.call(cmd.Context(), "token.revoke", localapi.Ref{Ref: args[0]}, nil); err != nil {
+				return err
+			}
+			c.done("token.revoke", "ref", args[0])
+			return nil
 		}}
 }

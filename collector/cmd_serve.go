@@ -56,7 +56,7 @@ func (c *cli) serve(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
-	cfg, err := config.Load(dir)
+	cfg, err := loadConfig(dir)
 	if err != nil {
 		return err
 	}

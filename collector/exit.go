@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/localapi"
+	"hozen/collector/internal/osservice"
 )
 
 // The exit codes; they are stable.
@@ -27,19 +29,25 @@ const (
 	exitInterrupted = 130
 )
 
-func exitHelp() string {
-	rows := []struct {
-		code int
-		text string
-	}{
+// codeText is one exit code in words.
+type codeText struct {
+	code int
+	text string
+}
+
+func codes() []codeText {
+	return []codeText{
 		{exitOK, "done"}, {exitFailure, "failed"}, {exitUsage, "wrong usage"}, {exitNotRunning, "the collector is not running"},
 		{exitSignIn, "sign in first, or again"}, {exitForbidden, "not allowed"}, {exitNotFound, "no such thing"},
 		{exitConflict, "its state does not allow this"}, {exitInvalid, "invalid input"}, {exitProblems, "fsck found problems"},
 		{exitNotDone, "with --wait: the endpoint could not do it"}, {exitTimeout, "with --wait: no result in time"}, {exitInterrupted, "interrupted"},
 	}
+}
+
+func exitHelp() string {
 	var b strings.Builder
 	b.WriteString("Exit codes:\n")
-	for _, r := range rows {
+	for _, r := range codes() {
 		fmt.Fprintf(&b, "  %3d  %s\n", r.code, r.text)
 	}
 	return strings.TrimRight(b.String(), "\n")
@@ -86,15 +94,32 @@ func exitCode(ctx context.Context, err error) int {
 	return exitFailure
 }
 
-// hintOf is the text that says what to do next.
-func hintOf(code int) string {
-	switch code {
-	case exitUsage:
-		return "hint.usage"
-	case exitNotRunning:
-		return "hint.not_running"
-	case exitSignIn:
-		return "hint.sign_in"
+// hinted is an error for which there is a better hint than that of its exit code.
+type hinted struct {
+	err error
+	key string
+}
+
+func (e *hinted) Error() string { return e.err.Error() }
+func (e *hinted) Unwrap() error { return e.err }
+
+// hintOf is the text that says what to do next, or empty when everything is said.
+func hintOf(code int, err error) string {
+	if h, ok := errors.AsType[*hinted](err); ok {
+		return h.key
 	}
-	return ""
+	switch {
+	case errors.Is(err, act.ErrLocked):
+		return "hint.locked"
+	case errors.Is(err, osservice.ErrNeedsRoot), code == exitFailure && errors.Is(err, fs.ErrPermission):
+		return "hint.permission"
+	case errors.Is(err, osservice.ErrNotInstalled):
+		return "hint.not_installed"
+	case errors.Is(err, osservice.ErrInstalled):
+		return "hint.installed"
+	}
+	if code == exitInterrupted || code == exitOK {
+		return ""
+	}
+	return "hint." + itoa(code)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"os"
 	"os/signal"
@@ -53,6 +54,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("LANG", "en_US.UTF-8")
 			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("HOSTILE", "\u009b31mred\u202egpj.exe") // ESC itself is refused on the way in
 			e.Setenv("XDG_STATE_HOME", e.WorkDir+"/state")
 			e.Setenv(envData, e.WorkDir+"/data")
 			return nil
@@ -70,15 +72,16 @@ func TestTextsAreThereInBothLanguages(t *testing.T) {
 		t.Fatal(err)
 	}
 	i18ntest.Parity(t, sub)
-	for _, code := range []int{exitUsage, exitNotRunning, exitSignIn} {
-		if key := hintOf(code); !texts.Printer(i18n.English).Has(key) {
+	p := texts.Printer(i18n.English)
+	for _, code := range codes() {
+		if code.code == exitOK {
+			continue
+		}
+		if key := hintOf(code.code, errors.New("x")); key != "" && !p.Has(key) {
 			t.Errorf("no text %q", key)
 		}
-	}
-}
-
-func TestInert(t *testing.T) {
-	if got := inert("a\x1b[31mb\u202Ec\x00\u009b日本"); got != "a\uFFFD[31mb\uFFFDc\uFFFD\uFFFD日本" {
-		t.Errorf("%q", got)
+		if key := "error." + itoa(code.code); !p.Has(key) {
+			t.Errorf("no text %q", key)
+		}
 	}
 }

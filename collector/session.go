@@ -25,7 +25,7 @@ func (c *cli) socket() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cfg, err := config.Load(dir)
+	cfg, err := loadConfig(dir)
 	if errors.Is(err, fs.ErrPermission) {
 		return config.Default().SocketPath(dir), nil
 	}
@@ -33,6 +33,20 @@ func (c *cli) socket() (string, error) {
 		return "", err
 	}
 	return cfg.SocketPath(dir), nil
+}
+
+// loadConfig loads the settings of a data folder; its errors say what to do.
+func loadConfig(dir string) (config.Config, error) {
+	cfg, err := config.Load(dir)
+	switch {
+	case err == nil:
+		return cfg, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return cfg, &hinted{err, "hint.init"}
+	case errors.Is(err, fs.ErrPermission):
+		return cfg, &hinted{err, "hint.permission"}
+	}
+	return cfg, &hinted{err, "hint.settings"}
 }
 
 // tokenFile is where the sign-in for the collector at that socket is kept.

@@ -91,7 +91,7 @@ func build(cfg Config) (*server, error) {
 		records: records.NewCache(cacheBytes, records.DefaultLimits(), cfg.Now),
 	}
 	var err error
-	if s.texts, err = i18n.Load(sub("translations")); err != nil {
+	if s.texts, err = Texts(); err != nil {
 		return nil, err
 	}
 	if s.assets, err = loadAssets(sub("static")); err != nil {

@@ -31,9 +31,9 @@ func (v *visit) ctx() context.Context { return v.r.Context() }
 // handler answers one visit. An error becomes the page that explains it.
 type handler func(v *visit) error
 
-// Names of what a session keeps.
+// Names of what a session keeps; package operator ends sessions by the first.
 const (
-	keyOperator = "operator"
+	keyOperator = operator.SessionKey
 	keySeen     = "seen"  // Unix seconds of the last page that a person asked for
 	keyFlash    = "flash" // key of the text that the next page shows
 )

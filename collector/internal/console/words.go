@@ -1,0 +1,36 @@
+package console
+
+import (
+	"time"
+
+	"hozen/collector/internal/incident"
+	"hozen/internal/i18n"
+)
+
+// What follows is the console's way of putting things, for the command line to say
+// the same in the same words.
+
+// Texts returns the console's texts.
+func Texts() (i18n.Catalogue, error) { return i18n.Load(sub("translations")) }
+
+// Sentence is the translated sentence of an entry of a timeline; names are the
+// endpoints' names by identifier. What is hidden in a stranger's words is spelt out.
+func Sentence(p i18n.Printer, e incident.Entry, names map[string]string) string {
+	return sentence(p, e, names)
+}
+
+// Word is the text of prefix+key, such as "verb." and "isolate", or key itself, made
+// inert, where there is none.
+func Word(p i18n.Printer, prefix, key string) string { return optional(p, prefix, key) }
+
+// Clock writes a moment for people, "2026-11-22 19:30:05 JST", or "" for the zero time.
+func Clock(t time.Time) string { return clock(t) }
+
+// Size writes a number of bytes in decimal units.
+func Size(n int64) string { return size(n) }
+
+// Plain is s on one line with what is hidden in it spelt out, cut after limit characters.
+func Plain(s string, limit int) string { return plain(s, limit) }
+
+// Hidden reports whether r must not reach a screen as it is.
+func Hidden(r rune) bool { return hidden(r) }
