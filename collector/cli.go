@@ -149,8 +149,10 @@ func (c *cli) exit(ctx context.Context, err error) int {
 		}
 		fmt.Fprintln(c.std.err, "hozen-collector:", said)
 	}
-	if key := hintOf(code, err); key != "" {
-		c.note(key, "data", c.data)
+	if e, ok := errors.AsType[*localapi.Error](err); ok && c.words.Has("invalid."+e.Invalid) {
+		fmt.Fprintln(c.std.err, c.words.Text("invalid."+e.Invalid))
+	} else if key := hintOf(code, err); key != "" {
+		c.note(key)
 	}
 	return code
 }

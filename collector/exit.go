@@ -26,6 +26,7 @@ const (
 	exitProblems    = 9
 	exitNotDone     = 10
 	exitTimeout     = 11
+	exitNoSpace     = 12
 	exitInterrupted = 130
 )
 
@@ -40,7 +41,7 @@ func codes() []codeText {
 		{exitOK, "done"}, {exitFailure, "failed"}, {exitUsage, "wrong usage"}, {exitNotRunning, "the collector is not running"},
 		{exitSignIn, "sign in first, or again"}, {exitForbidden, "not allowed"}, {exitNotFound, "no such thing"},
 		{exitConflict, "its state does not allow this"}, {exitInvalid, "invalid input"}, {exitProblems, "fsck found problems"},
-		{exitNotDone, "with --wait: the endpoint could not do it"}, {exitTimeout, "with --wait: no result in time"}, {exitInterrupted, "interrupted"},
+		{exitNotDone, "with --wait: the endpoint could not do it"}, {exitTimeout, "with --wait: no result in time"}, {exitNoSpace, "the collector's disk is full"}, {exitInterrupted, "interrupted"},
 	}
 }
 
@@ -79,7 +80,7 @@ func exitCode(ctx context.Context, err error) int {
 		{errProblems, exitProblems}, {errNotDone, exitNotDone}, {errTimeout, exitTimeout},
 		{localapi.ErrNotRunning, exitNotRunning}, {localapi.ErrLocked, exitConflict}, {localapi.ErrSignIn, exitSignIn},
 		{act.ErrMustChangePassword, exitSignIn}, {act.ErrForbidden, exitForbidden}, {act.ErrNotFound, exitNotFound},
-		{act.ErrConflict, exitConflict}, {act.ErrInvalid, exitInvalid},
+		{act.ErrNoSpace, exitNoSpace}, {act.ErrConflict, exitConflict}, {act.ErrInvalid, exitInvalid},
 	} {
 		if errors.Is(err, row.err) {
 			return row.code

@@ -60,7 +60,15 @@ func (c *cli) sentence(key string, pairs ...string) string {
 	for i, s := range pairs {
 		safe[i] = inert(s)
 	}
-	return c.text.Text(key, safe...)
+	return c.text.Text(key, append(safe, "hozen", c.program())...)
+}
+
+// program is how the commands that a text proposes have to begin.
+func (c *cli) program() string {
+	if c.data == defaultData(c.getenv) {
+		return "hozen-collector"
+	}
+	return "hozen-collector --data " + inert(c.data)
 }
 
 // say writes a translated sentence.

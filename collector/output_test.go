@@ -27,7 +27,7 @@ func testCLI(t *testing.T, l i18n.Language) (c *cli, out, errs *bytes.Buffer) {
 		t.Fatal(err)
 	}
 	out, errs = &bytes.Buffer{}, &bytes.Buffer{}
-	return &cli{std: stdio{strings.NewReader(""), out, errs}, text: texts.Printer(l), words: words.Printer(l)}, out, errs
+	return &cli{data: defaultData(func(string) string { return "" }), std: stdio{strings.NewReader(""), out, errs}, getenv: func(string) string { return "" }, text: texts.Printer(l), words: words.Printer(l)}, out, errs
 }
 
 // tame fails when s could steer a terminal, or shows a text that is not there.

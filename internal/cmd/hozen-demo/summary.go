@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,25 +98,44 @@ func (d *demo) summary(ctx context.Context, number string, s shown) error {
 	d.row("通信", "connections", fmt.Sprintf("%d  (ソケット / sockets %s)", s.connections, count(artifact.KindNetConn)))
 	d.row("セッション", "sessions", count(artifact.KindSession))
 	d.row("取得にかかった時間", "seconds", fmt.Sprintf("%.2f", m.FinishedAt.Wall.Sub(m.StartedAt.Wall).Seconds()))
-	d.row("取得結果", "outcome", string(m.Outcome)+missing(m))
+	whole, unread := outcome(m)
+	d.row("取得結果", "outcome", whole)
+	for _, line := range unread {
+		d.row("", "", line)
+	}
 	d.row("マニフェスト", "manifest SHA-256", s.sha256)
 	d.row("検証", "verification", d.paint("32", "検証済み / verified")+"  hozen-verify --ca-fingerprint "+d.fingerprint[:16]+"…")
 	d.row("証拠の写し", "copy of the evidence", relative(s.folder))
 	return d.door(ctx)
 }
 
-// missing names what could not be taken whole; absence is evidence too.
-func missing(m artifact.Manifest) string {
-	var parts []string
+// outcome says in words how whole the evidence is, and what could not be read and
+// why: nothing there is no fault, and absence is evidence too.
+func outcome(m artifact.Manifest) (whole string, unread []string) {
+	whole = "すべて取得できました / everything was taken"
 	for _, p := range m.Probes {
-		if p.Outcome != artifact.Complete {
-			parts = append(parts, string(p.Kind)+" "+string(p.Outcome))
+		if p.Outcome == artifact.Complete || p.Outcome == artifact.Empty {
+			continue
+		}
+		whole = "取得できました。ごく一部は読めず、そのことも証拠に記録しています"
+		why := string(p.Outcome)
+		switch {
+		case p.Skipped > 0 && strings.HasSuffix(p.Detail, fs.ErrPermission.Error()):
+			why = fmt.Sprintf("%d 件は OS が読むことを許しませんでした / %d refused by the system", p.Skipped, p.Skipped)
+		case p.Skipped > 0:
+			why = fmt.Sprintf("%d 件を読めませんでした / %d not readable", p.Skipped, p.Skipped)
+		}
+		// One protected process is missed by several probes: that is one line.
+		if i := slices.IndexFunc(unread, func(l string) bool { return strings.HasSuffix(l, ": "+why) }); i >= 0 {
+			unread[i] = strings.TrimSuffix(unread[i], ": "+why) + ", " + string(p.Kind) + ": " + why
+		} else {
+			unread = append(unread, string(p.Kind)+": "+why)
 		}
 	}
-	if len(parts) == 0 {
-		return ""
+	if len(unread) > 0 {
+		unread = append([]string{"taken; a little could not be read, which the evidence records too"}, unread...)
 	}
-	return "  (" + strings.Join(parts, ", ") + ")"
+	return whole, unread
 }
 
 // door says where the console is and how to get in.
