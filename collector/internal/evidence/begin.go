@@ -8,7 +8,6 @@ import (
 
 	"hozen/internal/crashpoint"
 	"hozen/internal/digest"
-	"hozen/internal/durable"
 )
 
 // State tells what is there of an acquisition. When it was accepted, there is a
@@ -59,7 +58,15 @@ const roomEvery = 16 << 20
 
 // Begin begins or goes on with an upload. Another upload of the same acquisition
 // that is still open, for example on a dead connection, ends with [ErrSuperseded].
-func (i *Intake) Begin(ctx context.Context, endpointID, acquisitionID string) (*Upload, error) {
+func (i *Intake) Begin(ctx context.Context, endpointID, acquisitionID string) (_ *Upload, err error) {
+	if err := i.enter(endpointID); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			i.leave(endpointID)
+		}
+	}()
 	s, err := i.session(ctx, endpointID, acquisitionID)
 	if err != nil {
 		return nil, err
@@ -126,7 +133,7 @@ func (u *Upload) Part(name string, offset int64) error {
 		if err := s.i.room(); err != nil {
 			return err
 		}
-		if err := durable.MkdirAll(s.dir, 0o700); err != nil {
+		if err := s.i.newFolder(s); err != nil {
 			return err
 		}
 		if offset == 0 {
@@ -233,4 +240,5 @@ func (u *Upload) Close() {
 		u.s.owner = nil
 	}
 	u.s.release()
+	u.s.i.leave(u.s.endpointID)
 }

@@ -427,3 +427,57 @@ func FuzzPartName(f *testing.F) {
 		}
 	})
 }
+
+// TestOpenUploads: each open upload is memory, so one endpoint has few at one time;
+// others are not concerned, and a place that was given back is free.
+func TestOpenUploads(t *testing.T) {
+	site := evidencetest.New(t, sqldbtest.Open(t))
+	in := site.Open(t, nil)
+	ep, other := site.Endpoint(t), site.Endpoint(t)
+	var open []*evidence.Upload
+	for {
+		u, err := in.Begin(t.Context(), ep.ID, id.New(id.Acquisition))
+		if errors.Is(err, evidence.ErrQuota) {
+			break
+		}
+		if err != nil || len(open) > 100 {
+			t.Fatalf("%d uploads are open: %v", len(open), err)
+		}
+		defer u.Close()
+		open = append(open, u)
+	}
+	for _, who := range []string{other.ID, ep.ID} {
+		u, err := in.Begin(t.Context(), who, id.New(id.Acquisition))
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.Close()
+		u.Close()
+		open[0].Close()
+	}
+}
+
+// TestManyEmptyUploads: acquisitions without bytes count too.
+func TestManyEmptyUploads(t *testing.T) {
+	site := evidencetest.New(t, sqldbtest.Open(t))
+	in := site.Open(t, nil)
+	ep := site.Endpoint(t)
+	last := ""
+	for range 300 {
+		last = id.New(id.Acquisition)
+		u, err := in.Begin(t.Context(), ep.ID, last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := u.Part(processPart, 0); err != nil {
+			t.Fatal(err)
+		}
+		u.Close()
+	}
+	if n := leftovers(t, site); n > 256 {
+		t.Errorf("%d files are left", n)
+	}
+	if st, err := in.State(t.Context(), ep.ID, last); err != nil || len(st.Parts) != 1 {
+		t.Errorf("the newest is gone: %+v, %v", st, err)
+	}
+}

@@ -102,7 +102,16 @@ type Intake struct {
 	mu       sync.Mutex
 	sessions map[string]*session // by acquisition folder
 	incoming map[string]int64    // bytes on disk by endpoint, of endpoints that have sessions
+	uploads  map[string]int      // open uploads by endpoint
 }
+
+// What one endpoint may have at one time. An open upload holds a decoder, which is
+// memory; a folder holds inodes and time to list it. An agent has two of the first,
+// and a few more of connections that died.
+const (
+	maxOpen     = 8
+	maxUnsealed = 256
+)
 
 // OpenIntake opens the intake and drops abandoned uploads. Call [Intake.Recover]
 // before serving.
@@ -131,7 +140,7 @@ func OpenIntake(cfg Config) (*Intake, error) {
 	if err := durable.MkdirAll(cfg.Incoming, 0o700); err != nil {
 		return nil, fmt.Errorf("open evidence intake: %w", err)
 	}
-	i := &Intake{cfg: cfg, sessions: map[string]*session{}, incoming: map[string]int64{}, refusals: newRefusalLimit(cfg.RefusalsPerMinute)}
+	i := &Intake{cfg: cfg, sessions: map[string]*session{}, incoming: map[string]int64{}, uploads: map[string]int{}, refusals: newRefusalLimit(cfg.RefusalsPerMinute)}
 	if err := i.dropAbandoned(); err != nil {
 		return nil, fmt.Errorf("open evidence intake: %w", err)
 	}
@@ -284,12 +293,27 @@ func (i *Intake) charge(endpointID string, n int64) error {
 	if n <= 0 || i.incoming[endpointID] <= i.cfg.MaxIncoming {
 		return nil
 	}
+	err := i.dropOldest(endpointID, func(int) bool { return i.incoming[endpointID] <= i.cfg.MaxIncoming })
+	if err != nil || i.incoming[endpointID] <= i.cfg.MaxIncoming {
+		return err
+	}
+	i.incoming[endpointID] -= n
+	return fmt.Errorf("%w: %d bytes are the limit", ErrQuota, i.cfg.MaxIncoming)
+}
+
+// dropOldest drops abandoned uploads of an endpoint, the oldest first, until enough
+// says so of the number of folders that are left. Needs i.mu.
+func (i *Intake) dropOldest(endpointID string, enough func(left int) bool) error {
 	list, err := i.folders(endpointID)
 	if err != nil {
 		return err
 	}
 	slices.SortFunc(list, func(a, b folder) int { return a.touched.Compare(b.touched) })
+	left := len(list)
 	for _, f := range list {
+		if enough(left) {
+			return nil
+		}
 		if i.sessions[f.dir] != nil || f.sealed {
 			continue
 		}
@@ -297,12 +321,50 @@ func (i *Intake) charge(endpointID string, n int64) error {
 		if err := os.RemoveAll(f.dir); err != nil {
 			return err
 		}
-		if i.incoming[endpointID] -= f.size; i.incoming[endpointID] <= i.cfg.MaxIncoming {
-			return nil
+		i.incoming[endpointID] -= f.size
+		left--
+	}
+	return nil
+}
+
+// newFolder makes the folder of an acquisition, if it is not there, and room for it
+// among the others of its endpoint.
+func (i *Intake) newFolder(s *session) error {
+	if _, err := os.Lstat(s.dir); err == nil {
+		return nil
+	}
+	list, err := os.ReadDir(filepath.Dir(s.dir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("list uploads: %w", err)
+	}
+	if len(list) >= maxUnsealed {
+		i.mu.Lock()
+		err := i.dropOldest(s.endpointID, func(left int) bool { return left < maxUnsealed })
+		i.mu.Unlock()
+		if err != nil {
+			return err
 		}
 	}
-	i.incoming[endpointID] -= n
-	return fmt.Errorf("%w: %d bytes are the limit", ErrQuota, i.cfg.MaxIncoming)
+	return durable.MkdirAll(s.dir, 0o700)
+}
+
+// enter takes a place for an upload of an endpoint; leave gives it back.
+func (i *Intake) enter(endpointID string) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.uploads[endpointID] >= maxOpen {
+		return fmt.Errorf("%w: %d uploads at one time are the limit", ErrQuota, maxOpen)
+	}
+	i.uploads[endpointID]++
+	return nil
+}
+
+func (i *Intake) leave(endpointID string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.uploads[endpointID]--; i.uploads[endpointID] == 0 {
+		delete(i.uploads, endpointID)
+	}
 }
 
 // room reports whether the disk has space for more.

@@ -72,7 +72,8 @@ var (
 	ErrOffset = errors.New("the part does not go on there")
 	// ErrNoSpace means that the collector's disk is full.
 	ErrNoSpace = errors.New("no space left on the collector")
-	// ErrQuota means that too much of this endpoint lies there unsealed.
+	// ErrQuota means that too much of this endpoint lies there unsealed, or that it has
+	// too many uploads open at one time.
 	ErrQuota = errors.New("too much unsealed evidence of this endpoint")
 	// ErrSuperseded means that the endpoint began the same upload again elsewhere.
 	ErrSuperseded = errors.New("another upload of the same acquisition took over")
