@@ -85,9 +85,16 @@ func vet(goos string) func(context.Context) error {
 	}
 }
 
+// What only one system's files use stands in files of every system, so that it is
+// compiled and tested everywhere; whether it is used at all is asked on Linux, which
+// uses all of it.
 func lint(goos string) func(context.Context) error {
+	checks := lints
+	if goos != "linux" {
+		checks += ",-U1000"
+	}
 	return func(ctx context.Context) error {
-		return quiet(ctx, "", []string{"GOOS=" + goos, "CGO_ENABLED=0"}, "staticcheck", "-checks", lints, "./...")
+		return quiet(ctx, "", []string{"GOOS=" + goos, "CGO_ENABLED=0"}, "staticcheck", "-checks", checks, "./...")
 	}
 }
 
