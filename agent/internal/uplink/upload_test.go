@@ -196,8 +196,8 @@ func TestResumes(t *testing.T) {
 			c.cutAfter = cut
 			p := newPC(t, c, time.Now())
 			e := p.begin(t)
-			e.part(t, "artifacts/a", 400_000)
-			e.part(t, "artifacts/b", 300_001)
+			e.part(t, "artifacts/a", 1_000_000)
+			e.part(t, "artifacts/b", 700_001) // at least 7 chunks together
 			e.seal(t)
 			p.start(t, nil)
 			await(t, "receipt", func() bool { return p.state(e.ID()).State == spool.Received })
