@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	chunkSize      = 128 << 10
+	chunkSize      = 256 << 10
 	minUploadRetry = time.Second
 	maxUploadRetry = time.Minute
 )
@@ -53,26 +53,40 @@ func newUploader(u *Uplink, c agentv1.AgentServiceClient, ca *x509.Certificate) 
 // run uploads until ctx ends.
 func (up *uploader) run(ctx context.Context) {
 	var wg sync.WaitGroup
-	wg.Go(func() { up.work(ctx, spool.Live) })
-	wg.Go(func() { up.work(ctx, spool.Sealed) })
+	wg.Go(func() { up.work(ctx, spool.Live, make(chan struct{}, 1)) })
+	// Two take turns in sending, so that the line is not idle while the collector syncs
+	// and signs what the other has sent.
+	line := make(chan struct{}, 1)
+	wg.Go(func() { up.work(ctx, spool.Sealed, line) })
+	wg.Go(func() { up.work(ctx, spool.Sealed, line) })
 	wg.Wait()
 }
 
-func (up *uploader) work(ctx context.Context, want spool.State) {
-	for ctx.Err() == nil {
+// work uploads what is in that state, one after the other. While it picks and sends
+// it holds the one place in line.
+func (up *uploader) work(ctx context.Context, want spool.State, line chan struct{}) {
+	for {
+		select {
+		case line <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
 		changed := up.u.cfg.Spool.Changed()
 		acquisitionID, next := up.pick(want)
+		leave := sync.OnceFunc(func() { <-line })
 		if acquisitionID != "" {
-			err := up.upload(ctx, acquisitionID)
+			err := up.upload(ctx, acquisitionID, leave)
 			if errors.Is(err, errGivenUp) {
-				err = up.upload(ctx, acquisitionID)
+				err = up.upload(ctx, acquisitionID, leave)
 			}
+			leave()
 			up.put(acquisitionID, err)
 			if err != nil && ctx.Err() == nil {
 				up.u.cfg.Log.WarnContext(ctx, "evidence not handed over yet", slog.String("acquisition", acquisitionID), slog.Any("error", err))
 			}
 			continue
 		}
+		leave()
 		var timer <-chan time.Time
 		if !next.IsZero() {
 			timer = time.After(time.Until(next))
@@ -125,7 +139,8 @@ func (up *uploader) put(acquisitionID string, err error) {
 }
 
 // upload hands one acquisition over, as it grows, and keeps the collector's answer.
-func (up *uploader) upload(ctx context.Context, acquisitionID string) error {
+// It calls sent when only the answer is missing.
+func (up *uploader) upload(ctx context.Context, acquisitionID string, sent func()) error {
 	r, err := up.u.cfg.Spool.Open(acquisitionID)
 	if errors.Is(err, spool.ErrUnknown) {
 		return nil // it was given up meanwhile
@@ -158,6 +173,7 @@ func (up *uploader) upload(ctx context.Context, acquisitionID string) error {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
+	sent()
 	// io.EOF means that the collector has said its word before the end.
 	m, err := stream.CloseAndRecv()
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strconv"
 
 	"hozen/collector/internal/dispatch"
@@ -78,7 +80,10 @@ func (s *Acts) order(ctx context.Context, a Actor, p permission, endpointID stri
 			return err
 		}
 		d.tell(s, Event{Kind: EventCommand, EndpointID: e.ID, IncidentID: inc.ID})
-		d.after = append(d.after, func() { s.hub.wake(e.ID) })
+		d.after = append(d.after, func() {
+			s.log.DebugContext(ctx, "command stored", slog.String("command", c.ID))
+			s.hub.wake(e.ID)
+		})
 		return s.line(ctx, d, inc, e.ID, incident.Entry{Kind: incident.EntryCommand, Text: c.Reason, Params: facts, LedgerIdx: idx})
 	})
 	if err != nil {
@@ -146,14 +151,16 @@ func (s *Acts) Command(ctx context.Context, a Actor, id string) (dispatch.Comman
 // Outstanding returns what an endpoint has to do and has not reported the end of, in
 // the order of the counter. What expired before it was confirmed is ended here.
 func (s *Acts) Outstanding(ctx context.Context, endpointID string) ([]dispatch.Command, error) {
-	due, err := dispatch.Due(ctx, s.db.Read(), endpointID, s.now())
+	list, err := dispatch.Outstanding(ctx, s.db.Read(), endpointID)
 	if err != nil {
 		return nil, err
 	}
-	if len(due) > 0 {
-		if err := s.transact(ctx, func(ctx context.Context, d *deed) error { return s.expireDue(ctx, d, endpointID) }); err != nil {
-			return nil, err
-		}
+	now := s.now()
+	if !slices.ContainsFunc(list, func(c dispatch.Command) bool { return c.Due(now) }) {
+		return list, nil // an order waits for this: one question, not two
+	}
+	if err := s.transact(ctx, func(ctx context.Context, d *deed) error { return s.expireDue(ctx, d, endpointID) }); err != nil {
+		return nil, err
 	}
 	return dispatch.Outstanding(ctx, s.db.Read(), endpointID)
 }

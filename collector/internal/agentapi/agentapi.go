@@ -113,11 +113,12 @@ const (
 	uploadIdle    = 5 * time.Minute  // between two steps of an upload
 	pendingRetry  = 3 * time.Second  // between two askings of a waiting enrolment
 
-	// The windows bound what an upload has in flight, and with it how long a command's
-	// acknowledgement waits behind evidence on a slow line; 256 KiB fill 20 Mbit/s at
-	// 100 ms.
-	streamWindow = 256 << 10
-	connWindow   = 1 << 20
+	// The windows bound what an upload has in flight; 1 MiB fills 80 Mbit/s at 100 ms. On
+	// a fast line they must hold some chunks, or both ends wait for each other. On a slow
+	// line it is the agent's socket that keeps acknowledgements from waiting behind
+	// evidence, see TCP_NOTSENT_LOWAT there.
+	streamWindow = 1 << 20
+	connWindow   = 2 << 20
 
 	maxStreams = 16       // calls at one time on one connection
 	maxHeaders = 16 << 10 // bytes
@@ -157,7 +158,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, sessions: newSessions(), enrolls: newLimiter()}
 	s.grpc = grpc.NewServer(
-		grpc.Creds(credentials.NewTLS(pki.ServerConfig(cfg.CA, cfg.Certificate))),
+		grpc.Creds(guarded{credentials.NewTLS(pki.ServerConfig(cfg.CA, cfg.Certificate)), newPlaces(maxStrangers, maxStrangersPer)}),
 		grpc.WaitForHandlers(true), // what they say last must find the database open
 		grpc.ConnectionTimeout(handshakeTime),
 		grpc.MaxRecvMsgSize(wire.MaxMessage),

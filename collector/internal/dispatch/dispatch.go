@@ -58,6 +58,11 @@ type Command struct {
 	AcquisitionID  string
 }
 
+// Due reports whether the command expired before the endpoint confirmed it; see [Due].
+func (c Command) Due(now time.Time) bool {
+	return c.Status == Queued && !c.ExpiresAt.IsZero() && !c.ExpiresAt.After(now)
+}
+
 // Result is what came of a command.
 type Result struct {
 	CommandID     string

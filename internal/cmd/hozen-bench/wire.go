@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"hozen/internal/bench/bare"
@@ -42,6 +45,9 @@ func newSite(ctx context.Context, e env) (_ *site, err error) {
 		Program: programs.Collector, Dir: filepath.Join(e.dir, "collector"), Log: filepath.Join(e.dir, "collector.log"),
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := logDetails(s.collector.Dir); err != nil {
 		return nil, err
 	}
 	if err := s.collector.Serve(ctx); err != nil {
@@ -133,30 +139,80 @@ func (s *site) bareClient(ctx context.Context, e env) (stop func(), err error) {
 	return p.Kill, nil
 }
 
-// order gives n commands, each after the end of the one before and a pause of gap,
-// and returns how long each took from the operator's act to its acknowledgement, by
-// the collector's clock alone: from the begin of the transaction that stores the order
-// to the begin of the one that stores its acknowledgement. Between them lie the commit
-// of the order, the way to the agent, its promise on disk, and the way back.
-func (s *site) order(ctx context.Context, n int, gap time.Duration) ([]time.Duration, error) {
+// times are how long one command took to its acknowledgement, by the collector's clock.
+type times struct {
+	fromAct    time.Duration // begin of the transaction that stores the order
+	fromStored time.Duration // its commit, when the order begins its way to the agent
+}
+
+// order gives n commands, each after the end of the one before and a pause of gap. An
+// acknowledgement counts when the transaction that stores it begins.
+func (s *site) order(ctx context.Context, n int, gap time.Duration) ([]times, error) {
 	pause := time.NewTimer(gap)
 	defer pause.Stop()
-	took := make([]time.Duration, 0, n)
+	commands := make([]rig.Command, 0, n)
 	for range n {
 		var c rig.Command
 		if err := s.operator.Call(ctx, "command.order", map[string]any{"verb": "acquire", "endpoint": s.endpoint, "reason": "bench"}, &c); err != nil {
-			return took, err
+			return nil, err
 		}
 		var ended struct{ Command rig.Command }
 		if err := s.operator.Call(ctx, "command.wait", map[string]any{"command_id": c.ID}, &ended); err != nil {
-			return took, err
+			return nil, err
 		}
 		if c = ended.Command; c.Status != "done" || c.AcceptedAt.IsZero() {
-			return took, fmt.Errorf("command ended as %s, accepted at %s: %s", c.Status, c.AcceptedAt, c.Detail)
+			return nil, fmt.Errorf("command ended as %s, accepted at %s: %s", c.Status, c.AcceptedAt, c.Detail)
 		}
-		took = append(took, c.AcceptedAt.Sub(c.IssuedAt))
+		commands = append(commands, c)
 		pause.Reset(gap)
 		<-pause.C
 	}
+	stored, err := storedAt(s.collector.Log)
+	if err != nil {
+		return nil, err
+	}
+	took := make([]times, 0, n)
+	for _, c := range commands {
+		at, ok := stored[c.ID]
+		if !ok {
+			return nil, fmt.Errorf("the collector's log does not say when %s was stored", c.ID)
+		}
+		took = append(took, times{c.AcceptedAt.Sub(c.IssuedAt), c.AcceptedAt.Sub(at)})
+	}
 	return took, nil
+}
+
+// storedAt reads from the collector's log when each command was committed.
+func storedAt(path string) (map[string]time.Time, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the collector's log: %w", err)
+	}
+	stored := map[string]time.Time{}
+	for line := range bytes.Lines(b) {
+		var l struct {
+			Time    time.Time
+			Msg     string
+			Command string
+		}
+		if json.Unmarshal(line, &l) == nil && l.Msg == "command stored" {
+			stored[l.Command] = l.Time
+		}
+	}
+	return stored, nil
+}
+
+// logDetails makes the collector log when each command was stored, to the nanosecond.
+func logDetails(dir string) error {
+	path := filepath.Join(dir, "collector.toml")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read the collector's settings: %w", err)
+	}
+	s := strings.Replace(string(b), `level = "info"`, `level = "debug"`, 1)
+	s = strings.Replace(s, `format = "text"`, `format = "json"`, 1)
+	if err := os.WriteFile(path, []byte(s), 0o600); err != nil {
+		return fmt.Errorf("change the collector's settings: %w", err)
+	}
+	return nil
 }
