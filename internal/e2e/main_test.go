@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -17,10 +16,16 @@ import (
 func TestMain(m *testing.M) {
 	rig.PracticeMain()
 	code := m.Run()
-	if p, err := built(); err == nil && os.Getenv(binVar) == "" {
-		os.RemoveAll(filepath.Dir(p.Agent))
+	for _, dir := range folders.list {
+		os.RemoveAll(dir)
 	}
 	os.Exit(code)
+}
+
+// folders are what builds leave; the end of the test program removes them.
+var folders struct {
+	sync.Mutex
+	list []string
 }
 
 // binVar names a folder of programs to test instead of building them, such as ones
@@ -32,12 +37,22 @@ var built = sync.OnceValues(func() (rig.Programs, error) {
 	if dir := os.Getenv(binVar); dir != "" {
 		return rig.In(dir), nil
 	}
+	return build()
+})
+
+// builtToCrash builds programs that can be killed at a named moment.
+var builtToCrash = sync.OnceValues(func() (rig.Programs, error) { return build("crashpoint") })
+
+func build(tags ...string) (rig.Programs, error) {
 	dir, err := os.MkdirTemp("", "hozen-e2e-")
 	if err != nil {
 		return rig.Programs{}, err
 	}
-	return rig.Build(context.Background(), "../..", dir)
-})
+	folders.Lock()
+	folders.list = append(folders.list, dir)
+	folders.Unlock()
+	return rig.Build(context.Background(), "../..", dir, tags...)
+}
 
 // programs returns the programs under test.
 func programs(t *testing.T) rig.Programs {

@@ -16,6 +16,7 @@ type system struct {
 	collector *rig.Collector
 	agent     *rig.Agent
 	dir       string
+	id        string // the PC's identifier
 }
 
 // options say how a system differs from the usual one.
@@ -60,9 +61,9 @@ func newSystem(t *testing.T, ctx context.Context, o options) *system {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("collector's log:\n%s", s.collector.LogTail(40))
+			t.Logf("collector's log:\n%s", s.collector.LogTail(15))
 			b, _ := os.ReadFile(a.Log) // may not be there yet
-			t.Logf("agent's log:\n%s", b[max(0, len(b)-6000):])
+			t.Logf("agent's log:\n%s", b[max(0, len(b)-3000):])
 		}
 	})
 	must(t, s.collector.Serve(ctx))
@@ -75,6 +76,7 @@ func newSystem(t *testing.T, ctx context.Context, o options) *system {
 	}
 	must(t, s.agent.Run(ctx))
 	s.awaitConnected(t, ctx)
+	s.id = s.endpoint(t, ctx).ID
 	return s
 }
 

@@ -1,0 +1,2 @@
+// Being written by a second person: see the claim in the brief.
+package e2e
