@@ -56,6 +56,7 @@ func (a *agent) acquire(ctx context.Context, o acquire.Order) (acquire.Result, e
 	res, err := a.runner.Run(ctx, o)
 	if err != nil {
 		a.set.log.ErrorContext(ctx, "acquisition failed", slog.String("acquisition", o.AcquisitionID), slog.Any("error", err))
+		poke(a.mend)
 	} else {
 		a.set.log.InfoContext(ctx, "acquisition sealed", slog.String("acquisition", res.AcquisitionID), slog.String("outcome", string(res.Manifest.Outcome)))
 	}

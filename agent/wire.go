@@ -55,6 +55,8 @@ type agent struct {
 
 	// watch wakes the goroutine that looks after isolation.
 	watch chan struct{}
+	// mend wakes the goroutine that seals what could not be sealed.
+	mend chan struct{}
 	// captures runs what alerts ask for.
 	captures    sync.WaitGroup
 	captureRate *rate.Limiter
@@ -63,7 +65,7 @@ type agent struct {
 
 // newAgent builds everything and starts nothing.
 func newAgent(set settings) (_ *agent, err error) {
-	a := &agent{set: set, started: time.Now(), marks: &marker{}, watch: make(chan struct{}, 1),
+	a := &agent{set: set, started: time.Now(), marks: &marker{}, watch: make(chan struct{}, 1), mend: make(chan struct{}, 1),
 		captureRate: rate.NewLimiter(rate.Every(alertCaptureEvery), alertCaptureBurst)}
 	defer func() {
 		if err != nil {
@@ -190,6 +192,7 @@ func (a *agent) run(ctx context.Context, ready func()) error {
 	}
 	if n, err := a.runner.Recover(ctx, a.spool); err != nil {
 		a.set.log.ErrorContext(ctx, "interrupted evidence not sealed", slog.Any("error", err))
+		poke(a.mend)
 	} else if n > 0 {
 		a.set.log.InfoContext(ctx, "sealed what an earlier run left", slog.Int("acquisitions", n))
 	}
@@ -199,7 +202,7 @@ func (a *agent) run(ctx context.Context, ready func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
-	for _, part := range []func(context.Context) error{a.uplink.Run, a.local.Run, a.watchIsolation} {
+	for _, part := range []func(context.Context) error{a.uplink.Run, a.local.Run, a.watchIsolation, a.sealLater} {
 		wg.Go(func() {
 			if err := part(ctx); err != nil {
 				cancel(err) // none ends by itself but by a fault

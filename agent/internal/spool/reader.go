@@ -53,11 +53,16 @@ func (s *Spool) Open(acquisitionID string) (*Reader, error) {
 // Close lets go of the acquisition.
 func (r *Reader) Close() error { return r.root.Close() }
 
-// Info describes the acquisition as it is now.
+// Info describes the acquisition as it is now. One that its writer has given up is
+// interrupted for this reader for good: whoever wants what comes of it opens it anew.
 func (r *Reader) Info() Info {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	return r.e.info()
+	i := r.e.info()
+	if i.State == Live && r.s.entries[r.e.id] != r.e {
+		i.State = Interrupted
+	}
+	return i
 }
 
 // Parts describes the parts as they are now, in order of creation; parts that were

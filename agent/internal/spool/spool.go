@@ -108,7 +108,7 @@ type Status struct {
 	UsedBytes, MaxBytes, FreeBytes int64
 	Waiting, Received, Refused     int       // Waiting counts what is live, interrupted or sealed
 	Oldest                         time.Time // when the oldest waiting one was begun; zero when none waits
-	Full                           bool      // Begin would return ErrFull
+	Full                           bool      // there is no room for another acquisition
 	Problems                       []string  // things in the folder that do not belong there
 }
 
@@ -285,8 +285,13 @@ func (s *Spool) Status() Status {
 			}
 		}
 	}
-	st.FreeBytes, _ = s.cfg.Free(s.cfg.Dir) // 0 when it cannot be known
-	st.Full = s.short(min(admission, s.cfg.MaxBytes/2)) > s.droppable()
+	free, err := s.cfg.Free(s.cfg.Dir)
+	if err == nil {
+		st.FreeBytes = free // 0 when it cannot be known
+	}
+	// A disk that is full is told also where no free space is asked for.
+	room := min(admission, s.cfg.MaxBytes/2)
+	st.Full = s.short(room) > s.droppable() || err == nil && room-free > s.droppable()
 	return st
 }
 
