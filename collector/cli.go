@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,7 @@ type cli struct {
 	getenv     func(string) string
 	text       i18n.Printer
 	words      i18n.Printer // the console's, see [cli.word]
+	speak      func(i18n.Language)
 	data       string
 	json       bool
 	breakGlass string
@@ -55,18 +57,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, std std
 		return exitFailure
 	}
 	language := i18n.FromLocale(getenv("LC_ALL"), getenv("LC_MESSAGES"), getenv("LANG"))
-	c := &cli{std: std, getenv: getenv, text: texts.Printer(language), words: words.Printer(language)}
-	root := &cobra.Command{
-		Use: "hozen-collector", Short: "Receive evidence, keep it, isolate PCs", Long: helpLong + "\n\n" + exitHelp(),
-		SilenceUsage: true, SilenceErrors: true, Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	f := root.PersistentFlags()
-	f.StringVar(&c.data, "data", defaultData(getenv), "data folder (environment "+envData+")")
-	f.BoolVar(&c.json, "json", false, "print JSON")
-	f.StringVar(&c.breakGlass, "break-glass", "", "act without sign-in, as root, for this `reason`")
-	root.AddCommand(c.initCmd(), c.serveCmd(), c.statusCmd(), c.operatorCmd(), c.tokenCmd(), c.endpointCmd(), c.incidentCmd(),
-		c.acquireCmd(), c.isolateCmd(), c.releaseCmd(), c.commandCmd(), c.evidenceCmd(), c.ledgerCmd(), c.fsckCmd(), c.backupCmd(), c.serviceCmd(), c.versionCmd())
+	c := &cli{std: std, getenv: getenv}
+	c.speak = func(l i18n.Language) { c.text, c.words = texts.Printer(l), words.Printer(l) }
+	c.speak(language)
+	root := c.root()
 	root.SetArgs(args)
 	root.SetIn(std.in)
 	root.SetOut(std.out)
@@ -74,6 +68,33 @@ func run(ctx context.Context, args []string, getenv func(string) string, std std
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	err = root.ExecuteContext(ctx)
 	return c.exit(ctx, err)
+}
+
+// root is the whole tree of commands.
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "hozen-collector", Short: "Receive evidence, keep it, isolate PCs", Long: helpLong,
+		SilenceUsage: true, SilenceErrors: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&c.data, "data", defaultData(c.getenv), "data folder (environment "+envData+")")
+	f.BoolVar(&c.json, "json", false, "print JSON")
+	f.Func("lang", "language of the output, `ja|en` (default: LC_ALL, LC_MESSAGES, LANG)", func(s string) error {
+		if !slices.Contains(i18n.Languages(), i18n.Language(s)) {
+			return errors.New("want ja or en")
+		}
+		c.speak(i18n.Language(s))
+		return nil
+	})
+	f.StringVar(&c.breakGlass, "break-glass", "", "act without sign-in, as root, for this `reason`")
+	root.AddCommand(c.initCmd(), c.serveCmd(), c.statusCmd(), c.operatorCmd(), c.tokenCmd(), c.endpointCmd(), c.incidentCmd(),
+		c.acquireCmd(), c.isolateCmd(), c.releaseCmd(), c.commandCmd(), c.evidenceCmd(), c.ledgerCmd(), c.fsckCmd(), c.backupCmd(), c.serviceCmd(), c.versionCmd())
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.InitDefaultHelpCmd()
+	root.SetUsageFunc(func(cmd *cobra.Command) error { return c.usage(cmd) })
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { c.help(cmd) })
+	return root
 }
 
 func defaultData(getenv func(string) string) string {

@@ -45,15 +45,6 @@ func codes() []codeText {
 	}
 }
 
-func exitHelp() string {
-	var b strings.Builder
-	b.WriteString("Exit codes:\n")
-	for _, r := range codes() {
-		fmt.Fprintf(&b, "  %3d  %s\n", r.code, r.text)
-	}
-	return strings.TrimRight(b.String(), "\n")
-}
-
 // usageError is a mistake in the command line.
 type usageError struct{ err error }
 
