@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -439,7 +438,7 @@ func TestHostileUpload(t *testing.T) {
 		t.Fatal("a refusal is an answer:", m, err)
 	}
 	r.mu.Lock()
-	r.sealErr = syscall.ENOSPC
+	r.sealErr = evidence.ErrNoSpace
 	r.mu.Unlock()
 	_, err = sendAll(t, a, begin(), seal(func(*agentv1.Seal) {}))
 	wantCode(t, "disk full", err, codes.ResourceExhausted)

@@ -51,14 +51,15 @@ func (l *limiter) forget(now time.Time) {
 }
 
 // limitListener accepts at most n connections at one time; further ones wait in the
-// system's queue.
+// system's queue. What an address has beyond its part is closed.
 func limitListener(l net.Listener, n int) net.Listener {
-	return &limitedListener{Listener: l, room: make(chan struct{}, n), closed: make(chan struct{})}
+	return &limitedListener{Listener: l, room: make(chan struct{}, n), closed: make(chan struct{}), places: newPlaces(n, maxPerAddress)}
 }
 
 type limitedListener struct {
 	net.Listener
 	room   chan struct{}
+	places *places
 	once   sync.Once
 	closed chan struct{}
 }
@@ -69,12 +70,17 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	case <-l.closed:
 		return nil, net.ErrClosed
 	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.room
-		return nil, err
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			<-l.room
+			return nil, err
+		}
+		if leave, ok := l.places.enter(c.RemoteAddr()); ok {
+			return &limitedConn{Conn: c, release: func() { leave(); <-l.room }}, nil
+		}
+		_ = c.Close() // nothing was said on it yet
 	}
-	return &limitedConn{Conn: c, release: func() { <-l.room }}, nil
 }
 
 func (l *limitedListener) Close() error {
