@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
 
 	"hozen/agent/internal/identity"
 	"hozen/agent/internal/localapi"
@@ -254,7 +255,7 @@ func openIdentity(state string) (*identity.Store, error) {
 // clean makes a text from elsewhere harmless on a terminal.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 {
+		if !unicode.IsPrint(r) { // the Japanese space is none to IsPrint, and a space will do
 			return ' '
 		}
 		return r
