@@ -132,7 +132,8 @@ type Server struct {
 	cfg      Config
 	grpc     *grpc.Server
 	sessions *sessions
-	enrolls  *limiter
+	enrolls  *limiter // by address
+	news     *limiter // by endpoint
 }
 
 // New returns a server that is ready for [Server.Serve].
@@ -156,7 +157,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, sessions: newSessions(), enrolls: newLimiter()}
+	s := &Server{cfg: cfg, sessions: newSessions(), enrolls: newLimiter(enrollRate, enrollBurst), news: newLimiter(newsRate, newsBurst)}
 	s.grpc = grpc.NewServer(
 		grpc.Creds(guarded{credentials.NewTLS(pki.ServerConfig(cfg.CA, cfg.Certificate)), newPlaces(maxStrangers, maxStrangersPer)}),
 		grpc.WaitForHandlers(true), // what they say last must find the database open

@@ -62,6 +62,9 @@ func (s *Server) Connect(stream controlStream) (err error) {
 	defer leave()
 	wake, revoked, unsubscribe := s.cfg.Live.SubscribeEndpoint(c.who.endpointID)
 	defer unsubscribe()
+	if err := s.news.wait(ctx, c.who.endpointID); err != nil {
+		return status.FromContextError(ctx.Err()).Err()
+	}
 	if err := s.cfg.Presence.EndpointConnected(ctx, c.who.endpointID, fromHello(hello), c.who.remote); err != nil {
 		return s.fault(ctx, "note connection", err)
 	}
@@ -215,6 +218,9 @@ func (c *control) handleAll(ctx context.Context) (err error) {
 				return r.err
 			}
 			c.heard.Store(int64(time.Since(c.start)))
+			if isNews(r.m) && c.s.news.wait(ctx, c.who.endpointID) != nil {
+				return nil
+			}
 			answer, err := c.handle(ctx, r.m)
 			if err != nil {
 				return err
@@ -232,6 +238,9 @@ func (c *control) handleAll(ctx context.Context) (err error) {
 		}
 	}
 }
+
+// isNews reports whether an endpoint says something unasked that is kept for ever.
+func isNews(m *agentv1.ConnectRequest) bool { return m.GetAlert() != nil || m.GetIsolation() != nil }
 
 // handle carries one message to its act and returns the answer, if there is one.
 func (c *control) handle(ctx context.Context, m *agentv1.ConnectRequest) (*agentv1.ConnectResponse, error) {

@@ -1,6 +1,7 @@
 package agentapi
 
 import (
+	"context"
 	"net"
 	"sync"
 	"time"
@@ -14,17 +15,34 @@ const (
 	enrollRate  = rate.Limit(5) // per second
 	enrollBurst = 100
 	maxRemotes  = 10_000
+
+	// What endpoints say unasked and what is kept for ever: alerts, changes of isolation
+	// and of what they are. An endpoint that was offline for weeks has a thousand alerts
+	// and is through in minutes; one that was taken over fills nothing in hours.
+	newsRate  = rate.Limit(5) // per second, of one endpoint
+	newsBurst = 200
 )
 
-// limiter holds the rate of enrolments per address.
+// limiter holds a rate per address or endpoint.
 type limiter struct {
+	rate    rate.Limit
+	burst   int
 	mu      sync.Mutex
 	remotes map[string]*rate.Limiter
 }
 
-func newLimiter() *limiter { return &limiter{remotes: map[string]*rate.Limiter{}} }
+func newLimiter(r rate.Limit, burst int) *limiter {
+	return &limiter{rate: r, burst: burst, remotes: map[string]*rate.Limiter{}}
+}
 
-func (l *limiter) allow(remote string, now time.Time) bool {
+func (l *limiter) allow(remote string, now time.Time) bool { return l.of(remote, now).AllowN(now, 1) }
+
+// wait holds the caller back until there is room; an error means that ctx ended.
+func (l *limiter) wait(ctx context.Context, remote string) error {
+	return l.of(remote, time.Now()).Wait(ctx)
+}
+
+func (l *limiter) of(remote string, now time.Time) *rate.Limiter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := l.remotes[remote]
@@ -32,16 +50,16 @@ func (l *limiter) allow(remote string, now time.Time) bool {
 		if len(l.remotes) >= maxRemotes {
 			l.forget(now)
 		}
-		r = rate.NewLimiter(enrollRate, enrollBurst)
+		r = rate.NewLimiter(l.rate, l.burst)
 		l.remotes[remote] = r
 	}
-	return r.AllowN(now, 1)
+	return r
 }
 
 // forget drops the addresses that have been quiet, or all when none has.
 func (l *limiter) forget(now time.Time) {
 	for remote, r := range l.remotes {
-		if r.TokensAt(now) >= enrollBurst {
+		if r.TokensAt(now) >= float64(l.burst) {
 			delete(l.remotes, remote)
 		}
 	}
