@@ -108,7 +108,8 @@ func (s *Acts) open(ctx context.Context, d *deed, n NewIncident) (incident.Incid
 
 // AddNote adds a person's words to the timeline of an incident, open or closed.
 func (s *Acts) AddNote(ctx context.Context, a Actor, incidentID, words string) error {
-	if err := text("text", strings.TrimSpace(words), incident.MaxText, true); err != nil {
+	words = strings.TrimSpace(words)
+	if err := text("text", words, incident.MaxText, true); err != nil {
 		return err
 	}
 	return s.write(ctx, a, mayNote, func(ctx context.Context, d *deed) error {

@@ -91,7 +91,7 @@ func (s *Acts) ChangePassword(ctx context.Context, a Actor, old, new string) err
 	if new == old {
 		return &Invalid{Field: "new", Code: "in_use", Err: errors.New("it is the old one")}
 	}
-	const where = "change of password"
+	where := "change of password " + o.ID // nobody's mistakes keep another from changing theirs
 	if ok, _ := s.limiter.Begin(o.Name, where); !ok {
 		return ErrLocked
 	}

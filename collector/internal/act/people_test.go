@@ -163,3 +163,24 @@ func TestFoundOnlyOnce(t *testing.T) {
 		wantErr(t, err, act.ErrConflict)
 	})
 }
+
+// TestMistakesOfOthersLockNobodysPassword: colleagues who mistype their old passwords,
+// or guess, keep nobody else from changing theirs.
+func TestMistakesOfOthersLockNobodysPassword(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		ctx := t.Context()
+		for _, name := range []string{"a1", "a2", "a3", "a4", "a5", "a6"} {
+			a := x.person(name, operator.Viewer)
+			for range 5 {
+				wantErr(t, x.ChangePassword(ctx, a, "wrong", "a good new password"), act.ErrForbidden)
+			}
+		}
+		o, once, err := x.AddOperator(ctx, x.owner, act.NewOperator{Name: "suzuki", Role: operator.Viewer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := x.ChangePassword(ctx, act.Actor{Kind: act.ByOperator, ID: o.ID}, once, "a good new password"); err != nil {
+			t.Error(err)
+		}
+	})
+}
