@@ -73,3 +73,6 @@ var sleepAllowed = map[string]string{}
 var mutableAllowed = map[string]string{
 	"internal/crashpoint/hit_on.go": "counts hits in test builds only; the point is that callers pass nothing",
 }
+
+// tableGuests are packages that touch tables of another context, with the reason.
+var tableGuests = map[string]string{}
