@@ -154,7 +154,11 @@ func (up *uploader) upload(ctx context.Context, acquisitionID string, sent func(
 		return err
 	}
 	if state.GetReceipt() != nil {
-		return up.received(r, acquisitionID, state.GetReceipt())
+		// When the collector has accepted other bytes under this name, these are sent all
+		// the same: it refuses them, and both sides have that on record.
+		if err := up.received(r, acquisitionID, state.GetReceipt()); !errors.Is(err, errOtherManifest) {
+			return err
+		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -213,7 +217,7 @@ func (up *uploader) received(r *spool.Reader, acquisitionID string, m *agentv1.R
 		return fmt.Errorf("check receipt: %w", err)
 	}
 	if !ok || receipt.ManifestSHA256 != digest.Of(seal.Manifest).String() {
-		return errors.New("check receipt: it is for another manifest")
+		return fmt.Errorf("check receipt: %w", errOtherManifest)
 	}
 	b, err := custody.EncodeFile(signed)
 	if err != nil {
@@ -375,6 +379,9 @@ func leaf(pemBytes []byte) ([]byte, error) {
 	}
 	return cert.Raw, nil
 }
+
+// errOtherManifest is the error of a receipt for other bytes than those in the spool.
+var errOtherManifest = errors.New("it is for another manifest")
 
 // errUnsigned is the error of an acquisition that carries no certificate: it was made
 // before this agent was enrolled, and no collector can know whose it is.
