@@ -28,7 +28,7 @@ func (n *Nursery) Postgres(ctx context.Context) (url, dir string, err error) {
 	account := ""
 	if os.Geteuid() == 0 {
 		account = "postgres"
-		if err := chownTo(dir, account); err != nil {
+		if err := HandTo(dir, account); err != nil {
 			return "", dir, err
 		}
 	}

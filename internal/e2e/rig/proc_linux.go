@@ -36,7 +36,8 @@ func runAs(cmd *exec.Cmd, name string) error {
 	return err
 }
 
-func chownTo(path, name string) error {
+// HandTo makes a folder another account's own.
+func HandTo(path, name string) error {
 	c, err := credential(name)
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ func runAs(*exec.Cmd, string) error {
 	return fmt.Errorf("run as another account: %w", errors.ErrUnsupported)
 }
 
-func chownTo(string, string) error {
+// HandTo returns an error wrapping errors.ErrUnsupported.
+func HandTo(string, string) error {
 	return fmt.Errorf("hand folder to another account: %w", errors.ErrUnsupported)
 }
