@@ -10,7 +10,7 @@ import (
 
 // The calls below are those of x/sys without its copying of every path into a fresh
 // string: a pass makes some forty thousand of them. Paths end in NUL. They return
-// unix.Errno zero on success.
+// unix.Errno zero on success, and a count of zero beside any other.
 
 func openat(dir int, path []byte, flags int) (int, unix.Errno) {
 	for {
@@ -25,21 +25,29 @@ func read(fd int, b []byte) (int, unix.Errno) {
 	for {
 		n, _, e := unix.Syscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
 		if e != unix.EINTR {
-			return int(n), e
+			return count(n, e), e
 		}
 	}
+}
+
+// count is the result of a call that returns -1 when it fails.
+func count(n uintptr, e unix.Errno) int {
+	if e != 0 {
+		return 0
+	}
+	return int(n)
 }
 
 // readlinkat only looks into the kernel's own memory, so it does not tell the Go
 // scheduler that it might wait.
 func readlinkat(dir int, path, b []byte) (int, unix.Errno) {
 	n, _, e := unix.RawSyscall6(unix.SYS_READLINKAT, uintptr(dir), uintptr(unsafe.Pointer(&path[0])), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0)
-	return int(n), e
+	return count(n, e), e
 }
 
 func getdents(fd int, b []byte) (int, unix.Errno) {
 	n, _, e := unix.Syscall(unix.SYS_GETDENTS64, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
-	return int(n), e
+	return count(n, e), e
 }
 
 func closeFD(fd int) { unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }

@@ -50,6 +50,13 @@ func (w *worker) text(b []byte) string {
 	return s
 }
 
+// try does one item. A fault in it costs that item, which the pass tells as missing, and
+// not the agent: a panic in a goroutine of ours would end the whole program.
+func (w *worker) try(do func(w *worker, i int), i int) {
+	defer func() { _ = recover() }()
+	do(w, i)
+}
+
 // each calls do for the items from *next on, until there are n or ctx ends; *next says
 // where to go on. A worker that makes no progress for the patience of the pass is
 // given up, its item with it, and replaced; do must publish its results atomically.
@@ -70,7 +77,7 @@ func (p *Pass) each(ctx context.Context, next *atomic.Int64, n int, do func(w *w
 					break
 				}
 				w.busy.Store(i + 1)
-				do(w, int(i))
+				w.try(do, int(i))
 				w.busy.Store(0)
 			}
 			exit <- w
