@@ -131,8 +131,8 @@ func TestStepsAreMarkedByMeasurementAlone(t *testing.T) {
 		"no way home":     {"isolate", "done", localapi.Isolation{Observed: "isolated", ReceivedAt: after}, []string{"✓ 規則を読み戻して確認", "✗ コレクターへの通信を確認"}},
 		"rules are gone":  {"isolate", "failed", localapi.Isolation{Observed: "failed", ReceivedAt: after}, []string{"失敗", "✗ 通信を遮断", "✗ 規則を読み戻して確認", "✗ コレクターへの通信を確認"}},
 		"old measurement": {"isolate", "done", localapi.Isolation{Observed: "isolated", WayHome: true, ReceivedAt: before}, []string{"? 通信を遮断", "? 規則を読み戻して確認", "? コレクターへの通信を確認"}},
-		"never measured":  {"release", "done", localapi.Isolation{Observed: "released"}, []string{"? 遮断を取り除き"}},
-		"released":        {"release", "done", localapi.Isolation{Observed: "released", ReceivedAt: after}, []string{"✓ 遮断を取り除き", "✓ 取り除けたことを確認", "隔離していません"}},
+		"never measured":  {"release", "done", localapi.Isolation{Observed: "released"}, []string{"? 遮断を解除"}},
+		"released":        {"release", "done", localapi.Isolation{Observed: "released", ReceivedAt: after}, []string{"✓ 遮断を解除", "✓ 取り除けたことを確認", "隔離していません"}},
 	} {
 		c, out, _ := testCLI(t, i18n.Japanese)
 		c.measured(localapi.Waited{Command: localapi.Command{Verb: test.verb, Status: test.status, IssuedAt: ordered}, Endpoint: localapi.Endpoint{ID: "end_1", Hostname: "pc", Isolation: test.i}}, false)
