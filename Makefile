@@ -8,7 +8,7 @@ BUILT   := $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --fo
 INFO    := hozen/internal/buildinfo
 LDFLAGS := -s -w -X $(INFO).version=$(VERSION) -X $(INFO).commit=$(COMMIT) -X $(INFO).built=$(BUILT)
 GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
-CHECK    = $(GO) build -o $(BIN)/hozen-check ./internal/cmd/hozen-check && exec $(BIN)/hozen-check
+CHECK    = $(GOBUILD) -o $(BIN)/hozen-check ./internal/cmd/hozen-check && exec $(BIN)/hozen-check
 TOOLS   := $(BIN)/buf $(BIN)/staticcheck
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -25,7 +25,7 @@ build: ## The three programs, into .build/bin
 	@$(GOBUILD) -o $(BIN)/hozen-verify ./internal/cmd/hozen-verify
 
 run: build ## See it work on this machine: collector, agent, an incident, verified evidence (ONCE=1: then stop)
-	@$(GO) build -o $(BIN)/hozen-demo ./internal/cmd/hozen-demo
+	@$(GOBUILD) -o $(BIN)/hozen-demo ./internal/cmd/hozen-demo
 	@exec $(BIN)/hozen-demo -bin $(BIN) -dir .run $(if $(ONCE),-once)
 
 test: $(TOOLS) ## Everything that can be checked here, what it needs installed first (ONLY=regexp of steps)
@@ -35,7 +35,7 @@ check: $(TOOLS) ## The static part of `make test`: formats, vet, lints, imports,
 	@$(CHECK) -only '$(ONLY)' static
 
 bench: build ## Every figure that is promised, against its bar (ONLY=regexp of names, QUICK=1: under 2 minutes)
-	@$(GO) build -o $(BIN)/hozen-bench ./internal/cmd/hozen-bench
+	@$(GOBUILD) -o $(BIN)/hozen-bench ./internal/cmd/hozen-bench
 	@exec $(BIN)/hozen-bench -bin $(BIN) -only '$(ONLY)' $(if $(QUICK),-quick)
 
 soak: $(TOOLS) ## The repetitions: kills by the hundred, long fuzzing (hours)
