@@ -31,7 +31,7 @@ func TestCommandIsDoneOnceAndItsResultArrives(t *testing.T) {
 	if calls := p.handler.done(); len(calls) != 1 || calls[0].Issuer != "山田" || calls[0].Verb != journal.Isolate {
 		t.Fatalf("carried out %d times: %+v", len(calls), calls)
 	}
-	r := c.results[0]
+	r := c.told()[0]
 	if r.GetCommandId() != o.GetCommandId() || r.GetStatus() != agentv1.CommandStatus_COMMAND_STATUS_DONE || r.GetIsolation().GetObserved() != agentv1.IsolationState_ISOLATION_STATE_ISOLATED {
 		t.Fatalf("%v", r)
 	}
@@ -59,7 +59,7 @@ func TestCommandSurvivesARestart(t *testing.T) {
 	p.start(t, nil)
 	await(t, "result", func() bool { return c.count(func() int { return len(c.results) }) > 0 })
 	calls := p.handler.done()
-	if len(calls) != 1 || calls[0].AcquisitionID != want || c.results[0].GetAcquisitionId() != want {
+	if len(calls) != 1 || calls[0].AcquisitionID != want || c.told()[0].GetAcquisitionId() != want {
 		t.Fatalf("%+v, want acquisition %s", calls, want)
 	}
 }
@@ -100,7 +100,7 @@ func TestCommandsThatAreNotCarriedOut(t *testing.T) {
 		c.order(o)
 	}
 	await(t, "results", func() bool { return c.count(func() int { return len(c.results) }) >= len(want) })
-	for _, r := range c.results {
+	for _, r := range c.told() {
 		if r.GetStatus() != want[r.GetCommandId()] {
 			t.Errorf("%v, want %s", r, want[r.GetCommandId()])
 		}
@@ -157,7 +157,10 @@ func TestAlertIsSentUntilItIsReceived(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, "alert", func() bool { return c.count(func() int { return len(c.alerts) }) == 1 })
-	if got := c.alerts[0]; got.GetMessage() != "変なメッセージ " || got.GetReporter() != "花子 " {
+	c.mu.Lock()
+	got := c.alerts[0]
+	c.mu.Unlock()
+	if got.GetMessage() != "変なメッセージ " || got.GetReporter() != "花子 " {
 		t.Fatalf("%q %q", got.GetMessage(), got.GetReporter())
 	}
 	p.stop()

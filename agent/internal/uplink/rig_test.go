@@ -205,6 +205,13 @@ func (c *collector) listenTo(s grpc.BidiStreamingServer[agentv1.ConnectRequest, 
 	}
 }
 
+// told returns the results that have arrived so far; more may arrive meanwhile.
+func (c *collector) told() []*agentv1.CommandResult {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]*agentv1.CommandResult(nil), c.results...)
+}
+
 // cut ends the present control stream.
 func (c *collector) cut() {
 	c.mu.Lock()
