@@ -65,6 +65,7 @@ func (up *uploader) run(ctx context.Context) {
 // work uploads what is in that state, one after the other. While it picks and sends
 // it holds the one place in line.
 func (up *uploader) work(ctx context.Context, want spool.State, line chan struct{}) {
+	uploaded := false
 	for {
 		select {
 		case line <- struct{}{}:
@@ -80,6 +81,7 @@ func (up *uploader) work(ctx context.Context, want spool.State, line chan struct
 				err = up.upload(ctx, acquisitionID, leave)
 			}
 			leave()
+			uploaded = true
 			up.put(acquisitionID, err)
 			if err != nil && ctx.Err() == nil {
 				up.u.cfg.Log.WarnContext(ctx, "evidence not handed over yet", slog.String("acquisition", acquisitionID), slog.Any("error", err))
@@ -87,6 +89,10 @@ func (up *uploader) work(ctx context.Context, want spool.State, line chan struct
 			continue
 		}
 		leave()
+		if uploaded {
+			uploaded = false
+			debug.FreeOSMemory() // what uploads needed is not kept when no more follow
+		}
 		var timer <-chan time.Time
 		if !next.IsZero() {
 			timer = time.After(time.Until(next))
@@ -223,11 +229,7 @@ func (up *uploader) received(r *spool.Reader, acquisitionID string, m *agentv1.R
 	if err != nil {
 		return err
 	}
-	if err := up.u.cfg.Spool.Receipt(acquisitionID, b); err != nil {
-		return err
-	}
-	debug.FreeOSMemory() // what the upload needed is not kept for the next one
-	return nil
+	return up.u.cfg.Spool.Receipt(acquisitionID, b)
 }
 
 // refused keeps a refusal. One without a known reason is not believed to be final.

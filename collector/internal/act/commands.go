@@ -180,14 +180,16 @@ func (s *Acts) expireDue(ctx context.Context, d *deed, endpointID string) error 
 	return nil
 }
 
-// CommandAcked records that the endpoint has stored a command. Again is no error.
+// CommandAcked records that the endpoint has stored a command, and that it said so
+// just now. Again is no error.
 func (s *Acts) CommandAcked(ctx context.Context, endpointID, commandID string) error {
+	at := s.now() // before other acts are waited for
 	return s.transact(ctx, func(ctx context.Context, d *deed) error {
 		c, err := d.commandOf(ctx, endpointID, commandID)
 		if err != nil || c.Status != dispatch.Queued {
 			return err
 		}
-		if err := dispatch.Accept(ctx, d.tx, c.ID, d.now); err != nil {
+		if err := dispatch.Accept(ctx, d.tx, c.ID, at); err != nil {
 			return err
 		}
 		d.tell(s, Event{Kind: EventCommand, EndpointID: endpointID, IncidentID: c.IncidentID})

@@ -13,6 +13,10 @@ const (
 	ackBar = 1.5
 	// ackGap is the pause between two commands: orders come from people.
 	ackGap = 5 * time.Millisecond
+	// ackTurn is how many commands one turn has.
+	ackTurn = 100
+	// load is how many acquisitions wait when a turn begins, more than are uploaded in it.
+	load = 16
 	// stall is what no acknowledgement may take.
 	stall = time.Second
 	// row is how many commands in a row must come without a stall.
@@ -27,59 +31,80 @@ const (
 // waits for, with the commit, stands beside it without a bar: how long a disk that is
 // busy with evidence takes to sync is the disk's affair.
 func commandAck(ctx context.Context, e env) (err error) {
-	rounds, each := 8, 250
+	rounds := 21
 	if e.quick {
-		rounds, each = 4, 150
+		rounds = 7
 	}
 	s, err := newSite(ctx, e)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	const fill = 16
-	if err := s.agent.Fill(fill, evidenceSize); err != nil {
+	if err := s.agent.Fill(load, evidenceSize); err != nil {
 		return err
 	}
+	s.waiting = load
 	if _, err := s.agent.LinkStored(s.bareDir); err != nil {
 		return err
 	}
-	var product, acts, plain []time.Duration
+	var ratios, product, acts, plain []float64 // of each round
 	for i := range rounds {
-		for k := range 2 {
-			if (i+k)%2 == 0 {
-				stop, err := s.bareClient(ctx, e)
-				if err != nil {
-					return err
-				}
-				took, err := s.bare.Order(ctx, each, ackGap)
-				stop()
-				if err != nil {
-					return err
-				}
-				plain = append(plain, took...)
-				continue
-			}
-			if err := s.connect(ctx); err != nil {
-				return err
-			}
-			took, err := s.order(ctx, each, ackGap)
-			if err = errors.Join(err, s.disconnect()); err != nil {
-				return err
-			}
-			for _, t := range took {
-				product, acts = append(product, t.fromStored), append(acts, t.fromAct)
-			}
-			if err := s.agent.Fill(fill/2, evidenceSize); err != nil {
+		var p99 [2]float64
+		turns := [2]func(context.Context, env) (float64, error){s.ackBare, func(ctx context.Context, _ env) (p float64, err error) {
+			var act float64
+			p, act, err = s.ackProduct(ctx)
+			acts = append(acts, act)
+			return p, err
+		}}
+		for k := range turns {
+			k = (k + i) % 2
+			if p99[k], err = turns[k](ctx, e); err != nil {
 				return err
 			}
 		}
+		plain, product = append(plain, p99[0]), append(product, p99[1])
+		ratios = append(ratios, p99[1]/p99[0])
 	}
-	p, b := bench.Percentile(product, 0.99), bench.Percentile(plain, 0.99)
-	e.print(bench.Figure{Name: "command.ack", Value: float64(p) / float64(b), Unit: "ratio", Bar: bench.AtMost(ackBar)})
-	e.print(bench.Figure{Name: "command.ack.ms", Value: bench.Milliseconds(p), Unit: "ms"})
-	e.print(bench.Figure{Name: "command.ack.bare.ms", Value: bench.Milliseconds(b), Unit: "ms"})
-	e.print(bench.Figure{Name: "command.ack.act.ms", Value: bench.Milliseconds(bench.Percentile(acts, 0.99)), Unit: "ms"})
+	e.print(bench.Figure{Name: "command.ack", Value: median(ratios), Unit: "ratio", Bar: bench.AtMost(ackBar)})
+	e.print(bench.Figure{Name: "command.ack.ms", Value: median(product), Unit: "ms"})
+	e.print(bench.Figure{Name: "command.ack.bare.ms", Value: median(plain), Unit: "ms"})
+	e.print(bench.Figure{Name: "command.ack.act.ms", Value: median(acts), Unit: "ms"})
 	return nil
+}
+
+// ackBare returns the 99th percentile of a turn over the bare connection, in ms.
+func (s *site) ackBare(ctx context.Context, e env) (float64, error) {
+	stop, err := s.bareClient(ctx, e)
+	if err != nil {
+		return 0, err
+	}
+	defer stop()
+	took, err := s.bare.Order(ctx, ackTurn, ackGap)
+	return bench.Milliseconds(bench.Percentile(took, 0.99)), err
+}
+
+// ackProduct returns the same over the product's, from the commit of the order and
+// from the act.
+func (s *site) ackProduct(ctx context.Context) (stored, act float64, err error) {
+	if err := s.agent.Fill(load-s.waiting, evidenceSize); err != nil {
+		return 0, 0, err
+	}
+	if err := s.connect(ctx); err != nil {
+		return 0, 0, err
+	}
+	took, err := s.order(ctx, ackTurn, ackGap)
+	waiting, derr := s.agent.Disconnect()
+	if err = errors.Join(err, derr); err != nil {
+		return 0, 0, err
+	}
+	if s.waiting = waiting; waiting == 0 {
+		return 0, 0, errors.New("the agent ran out of evidence to upload during the measurement")
+	}
+	var fromStored, fromAct []time.Duration
+	for _, t := range took {
+		fromStored, fromAct = append(fromStored, t.fromStored), append(fromAct, t.fromAct)
+	}
+	return bench.Milliseconds(bench.Percentile(fromStored, 0.99)), bench.Milliseconds(bench.Percentile(fromAct, 0.99)), nil
 }
 
 // commandStall orders a thousand times in a row.

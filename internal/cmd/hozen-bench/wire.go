@@ -28,6 +28,7 @@ type site struct {
 	operator  *rig.Local
 	endpoint  string
 	agent     *simagent.Agent
+	waiting   int // acquisitions of the agent that were not uploaded
 	bare      *bare.Server
 	bareDir   string
 	log       *os.File
@@ -114,15 +115,6 @@ func (s *site) connect(ctx context.Context) error {
 	})
 }
 
-// disconnect ends the session, and is an error when the load was not enough for it.
-func (s *site) disconnect() error {
-	waiting, err := s.agent.Disconnect()
-	if err == nil && waiting == 0 {
-		err = errors.New("the agent ran out of evidence to upload during the measurement")
-	}
-	return err
-}
-
 // bareClient runs the bare client, a copy of this program, until stop is called.
 func (s *site) bareClient(ctx context.Context, e env) (stop func(), err error) {
 	self, err := os.Executable()
@@ -146,7 +138,7 @@ type times struct {
 }
 
 // order gives n commands, each after the end of the one before and a pause of gap. An
-// acknowledgement counts when the transaction that stores it begins.
+// acknowledgement counts when it has arrived.
 func (s *site) order(ctx context.Context, n int, gap time.Duration) ([]times, error) {
 	pause := time.NewTimer(gap)
 	defer pause.Stop()

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"math/rand/v2"
 	"strconv"
+	"sync"
 
 	"hozen/agent/internal/probe"
 	"hozen/internal/artifact"
@@ -12,43 +13,56 @@ import (
 
 // bulk is a probe whose evidence hardly compresses, as digests and contents of files
 // do: what is stored, sent and written is then nearly what is hashed.
-type bulk struct{ size int64 }
+type bulk struct {
+	size int64
+	text func() []byte // what records hold, see [randomText]
+}
 
 func (bulk) Kind() artifact.Kind          { return artifact.KindProcess }
 func (bulk) Schema() string               { return "hozen.process/1" }
 func (bulk) Volatility() probe.Volatility { return probe.Live }
 
-// lineBytes is how many random bytes one record holds.
-const lineBytes = 3 << 10
+const (
+	// lineBytes is how many bytes of text one record holds.
+	lineBytes = 4 << 10
+	// textBytes is how much text there is: more than the compressor can look back.
+	textBytes = 8 << 20
+)
 
-// Acquire implements probe.Probe. It is over when about size bytes are stored: base64
-// is a third more, which the compressor takes away again.
+// randomText makes text at its first call: making it costs more than sending it.
+func randomText() func() []byte {
+	return sync.OnceValue(func() []byte {
+		raw := make([]byte, textBytes*3/4)
+		var seed [32]byte
+		_, _ = rand.NewChaCha8(seed).Read(raw) // never fails
+		return base64.StdEncoding.AppendEncode(nil, raw)
+	})
+}
+
+// Acquire implements probe.Probe. The records count from a random number and begin
+// anywhere in the text, so that no two acquisitions have the same bytes.
 func (b bulk) Acquire(_ context.Context, w probe.Writer) error {
-	var seed [32]byte
-	for i := range seed {
-		seed[i] = byte(rand.Uint32())
-	}
-	r := bulkRecord{source: rand.NewChaCha8(seed), bytes: make([]byte, lineBytes)}
-	for ; int64(r.n)*lineBytes < b.size; r.n++ {
-		_, _ = r.source.Read(r.bytes) // never fails
+	r := bulkRecord{n: rand.Uint64(), text: b.text()}
+	for written := int64(0); written < b.size; written += lineBytes {
 		if err := w.Write(&r); err != nil {
 			return err
 		}
+		r.n++
 	}
 	return nil
 }
 
 type bulkRecord struct {
-	source *rand.ChaCha8
-	n      int
-	bytes  []byte
+	n    uint64
+	text []byte
 }
 
 // AppendJSON implements probe.Record.
 func (r *bulkRecord) AppendJSON(b []byte) []byte {
+	at := r.n % (textBytes / lineBytes) * lineBytes
 	b = append(b, `{"n":`...)
-	b = strconv.AppendInt(b, int64(r.n), 10)
+	b = strconv.AppendUint(b, r.n, 10)
 	b = append(b, `,"bytes":"`...)
-	b = base64.StdEncoding.AppendEncode(b, r.bytes)
+	b = append(b, r.text[at:at+lineBytes]...)
 	return append(b, `"}`...)
 }

@@ -74,6 +74,7 @@ type agent struct {
 	spool    *spool.Spool
 	journal  *journal.Journal
 	log      *slog.Logger
+	text     func() []byte
 	stop     func() error // ends the session; nil without one
 }
 
@@ -91,7 +92,7 @@ func open(state string, log *slog.Logger) (*agent, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	return &agent{state: state, identity: ids, spool: s, journal: j, log: log}, nil
+	return &agent{state: state, identity: ids, spool: s, journal: j, log: log, text: randomText()}, nil
 }
 
 func (a *agent) close() {
@@ -138,7 +139,7 @@ func (a *agent) fill(ctx context.Context, n int, size int64) error {
 		s, err := a.identity.Signer()
 		return acquire.Identity{EndpointID: e.EndpointID, Signer: s}, err
 	}
-	plan := acquire.Plan{Profile: "flash", Probes: []acquire.Planned{{New: func() probe.Probe { return bulk{size} }, Budget: time.Hour}}}
+	plan := acquire.Plan{Profile: "flash", Probes: []acquire.Planned{{New: func() probe.Probe { return bulk{size, a.text} }, Budget: time.Hour}}}
 	r := acquire.NewRunner(acquire.Config{
 		Sink: a.spool, Plan: func(string) (acquire.Plan, error) { return plan, nil }, Identity: signer, Log: a.log,
 	})
