@@ -49,6 +49,7 @@ func (c *checker) plan(mode string) ([]step, bool) {
 		all := append([]step{{"prerequisites", c.prerequisites}}, static...)
 		return append(all,
 			step{"tests with the race detector", c.raceTests},
+			step{"tests with crash points", c.crashTests},
 			step{"end to end", c.endToEnd},
 			step{"must-run", c.mustRun},
 		), true
@@ -207,6 +208,24 @@ func (c *checker) raceTests(ctx context.Context) error {
 	}
 	args := []string{"-race", "-vet=off", "-timeout", "15m"}
 	return c.goTest(ctx, []string{"CGO_ENABLED=1"}, append(args, pkgs...)...)
+}
+
+// crashTests runs the tests of packages that can be killed at a named moment, built
+// so that they can be. The whole-system ones build their own programs.
+func (c *checker) crashTests(ctx context.Context) error {
+	const mark = "hozen/internal/crashpoint"
+	out, err := cmd(ctx, "", nil, "go", "list", "-f", "{{.ImportPath}} {{.Imports}} {{.TestImports}} {{.XTestImports}}", "./...")
+	if err != nil {
+		return err
+	}
+	args := []string{"-vet=off", "-tags", "crashpoint", "-timeout", "10m"}
+	for line := range strings.Lines(out) {
+		pkg, imports, _ := strings.Cut(line, " ")
+		if strings.Contains(imports, mark) && !strings.HasPrefix(pkg, e2ePackage) {
+			args = append(args, pkg)
+		}
+	}
+	return c.goTest(ctx, nil, args...)
 }
 
 // endToEnd runs the real programs. Caching would hide a changed program.
