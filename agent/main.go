@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+
+	"hozen/internal/sched"
 )
 
 // stdio is where a command reads and writes.
@@ -18,6 +20,7 @@ type stdio struct {
 
 func main() {
 	forget()
+	sched.Prepare()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	code := run(ctx, os.Args[1:], os.Getenv, stdio{os.Stdin, os.Stdout, os.Stderr})
 	stop()

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"hozen/internal/sched"
 )
 
 // stdio is where a command reads and writes.
@@ -18,6 +20,7 @@ type stdio struct {
 }
 
 func main() {
+	sched.Prepare()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Getenv, stdio{os.Stdin, os.Stdout, os.Stderr})
 	stop()

@@ -34,9 +34,11 @@ import (
 	"hozen/agent/internal/uplink"
 	"hozen/agent/internal/uplink/journal"
 	"hozen/internal/artifact"
+	"hozen/internal/sched"
 )
 
 func main() {
+	sched.Prepare() // as the agent does
 	if err := run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "uplinkbench:", err)
 		os.Exit(1)
