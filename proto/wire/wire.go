@@ -1,6 +1,6 @@
 // Package wire says what a message of the protocol may hold: the limits that the
-// .proto files promise, checked alike at both ends. It knows nothing of
-// connections, and it never changes a message.
+// .proto files promise, checked alike at both ends, and how chunks of evidence become
+// bytes without detours. It knows nothing of connections, and it never changes a message.
 package wire
 
 import (

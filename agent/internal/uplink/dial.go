@@ -59,7 +59,7 @@ func client(a string, tlsConfig *tls.Config, control func(network, address strin
 		grpc.WithInitialWindowSize(clientWindow),
 		grpc.WithInitialConnWindowSize(4*clientWindow),
 		grpc.WithReadBufferSize(8<<10),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer), grpc.MaxCallSendMsgSize(wire.MaxMessage)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer), grpc.MaxCallSendMsgSize(wire.MaxMessage), grpc.ForceCodecV2(wire.Codec())),
 	)
 }
 

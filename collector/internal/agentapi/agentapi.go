@@ -162,6 +162,7 @@ func New(cfg Config) (*Server, error) {
 		grpc.Creds(guarded{credentials.NewTLS(pki.ServerConfig(cfg.CA, cfg.Certificate)), newPlaces(maxStrangers, maxStrangersPer)}),
 		grpc.WaitForHandlers(true), // what they say last must find the database open
 		grpc.ConnectionTimeout(handshakeTime),
+		grpc.ForceServerCodecV2(wire.Codec()),
 		grpc.MaxRecvMsgSize(wire.MaxMessage),
 		grpc.MaxSendMsgSize(wire.MaxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
