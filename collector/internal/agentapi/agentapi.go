@@ -113,12 +113,12 @@ const (
 	uploadIdle    = 5 * time.Minute  // between two steps of an upload
 	pendingRetry  = 3 * time.Second  // between two askings of a waiting enrolment
 
-	// The windows bound what an upload has in flight; 1 MiB fills 80 Mbit/s at 100 ms. On
-	// a fast line they must hold some chunks, or both ends wait for each other. On a slow
+	// The windows bound what an upload has in flight; 2 MiB fill 160 Mbit/s at 100 ms. On
+	// a fast line they must hold several chunks, or both ends wait for each other. On a slow
 	// line it is the agent's socket that keeps acknowledgements from waiting behind
 	// evidence, see TCP_NOTSENT_LOWAT there.
-	streamWindow = 1 << 20
-	connWindow   = 2 << 20
+	streamWindow = 2 << 20
+	connWindow   = 4 << 20
 
 	maxStreams = 16       // calls at one time on one connection
 	maxHeaders = 16 << 10 // bytes

@@ -54,8 +54,8 @@ func groups() []group {
 	return []group{
 		{capture.Names(), func(ctx context.Context, e env) error { return capture.Run(ctx, e.quick, e.note, e.print) }},
 		{[]string{"agent.size.linux-amd64", "agent.size.windows-amd64"}, agentSize},
-		{[]string{"command.ack", "command.ack.ms", "command.ack.bare.ms", "command.ack.act.ms"}, commandAck},
 		{[]string{"command.stall", "command.stall.max.ms"}, commandStall},
+		{[]string{"command.ack", "command.ack.ms", "command.ack.bare.ms", "command.ack.act.ms"}, commandAck},
 		{[]string{"upload.verified", "upload.verified.mb", "upload.bare.mb"}, uploadVerified},
 		{[]string{"agent.rss", "agent.cpu.idle"}, idleAgent},
 	}

@@ -28,7 +28,8 @@ type site struct {
 	operator  *rig.Local
 	endpoint  string
 	agent     *simagent.Agent
-	waiting   int // acquisitions of the agent that were not uploaded
+	load      int // acquisitions that wait when a turn of commands begins
+	waiting   int // those of the agent that were not uploaded
 	bare      *bare.Server
 	bareDir   string
 	log       *os.File
