@@ -22,9 +22,9 @@ const uploadBar = 0.5
 // The evidence hardly compresses, as it is with most of what is large. Where it does,
 // each stored byte stands for many that are hashed, and the ratio is lower.
 func uploadVerified(ctx context.Context, e env) (err error) {
-	rounds, each := 7, 6
+	rounds, each := 11, 6
 	if e.quick {
-		rounds, each = 5, 4
+		rounds, each = 7, 4
 	}
 	s, err := newSite(ctx, e)
 	if err != nil {
