@@ -21,11 +21,30 @@ func renameNew(from, to string) error {
 	return nil
 }
 
-// StartWriteback asks the kernel to begin writing bytes of a file that is still
-// growing, so that the sync at its end has less to wait for. It promises nothing
-// (sync_file_range(2)), and a failure means only that Sync takes longer.
-func StartWriteback(f *os.File, offset, n int64) {
-	_ = unix.SyncFileRange(int(f.Fd()), offset, n, unix.SYNC_FILE_RANGE_WRITE)
+// WriteBehind goes behind the writer of a large file, a window at a time: it asks the
+// kernel to begin writing the n bytes from offset on, waits until all before them is
+// written, and gives the memory of that back. So the sync at the end has little left to
+// do, and evidence that passes through pushes nothing else out of the machine's cache.
+//
+// An error is one of writing, and the file must be taken for broken: the kernel tells
+// it only once (sync_file_range(2)).
+func WriteBehind(f *os.File, offset, n int64) error {
+	fd := int(f.Fd())
+	// Without waiting this promises nothing, and a failure means only that Sync takes longer.
+	_ = unix.SyncFileRange(fd, offset, n, unix.SYNC_FILE_RANGE_WRITE)
+	if offset == 0 {
+		return nil
+	}
+	const wait = unix.SYNC_FILE_RANGE_WAIT_BEFORE | unix.SYNC_FILE_RANGE_WRITE | unix.SYNC_FILE_RANGE_WAIT_AFTER
+	err := unix.SyncFileRange(fd, 0, offset, wait)
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ESPIPE) {
+		return nil // not a file system that knows this
+	}
+	if err != nil {
+		return &os.PathError{Op: "sync_file_range", Path: f.Name(), Err: err}
+	}
+	_ = unix.Fadvise(fd, 0, offset, unix.FADV_DONTNEED) // advice: when it fails, the memory stays taken a while
+	return nil
 }
 
 // SyncDir makes the names in a folder durable (fsync(2): "Calling fsync() does not

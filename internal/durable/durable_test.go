@@ -1,6 +1,7 @@
 package durable_test
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -103,5 +104,34 @@ func TestFree(t *testing.T) {
 	}
 	if _, err := durable.Free(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("free space of nothing")
+	}
+}
+
+func TestWriteBehindKeepsEveryByte(t *testing.T) {
+	const window, windows = 1 << 20, 4
+	f, err := os.Create(filepath.Join(t.TempDir(), "large"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make([]byte, 0, window*windows)
+	for i := range windows {
+		b := bytes.Repeat([]byte{byte('a' + i)}, window)
+		if _, err := f.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		if err := durable.WriteBehind(f, int64(i*window), window); err != nil {
+			t.Fatalf("window %d: %v", i, err)
+		}
+		want = append(want, b...)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(f.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Fatal("the file does not hold what was written")
 	}
 }

@@ -53,5 +53,5 @@ func IsFull(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL) || errors.Is(err, windows.ERROR_DISK_QUOTA_EXCEEDED)
 }
 
-// StartWriteback does nothing on this system.
-func StartWriteback(*os.File, int64, int64) {}
+// WriteBehind does nothing on this system.
+func WriteBehind(*os.File, int64, int64) error { return nil }

@@ -25,8 +25,8 @@ const (
 	sealFile   = "seal.json"
 )
 
-// writebackEvery is how many bytes gather before the kernel is asked to begin
-// writing, so that the sync at the seal has little left to do.
+// writebackEvery is how many bytes gather before they are sent to the disk, so that
+// the sync at the seal has little left to do.
 const writebackEvery = 8 << 20
 
 // proof is what the bytes of a whole part turned out to be.
@@ -139,7 +139,7 @@ func (w *partWriter) write(b []byte) error {
 		n, err := w.f.Write(b)
 		w.take(b[:n])
 		if w.size-w.flushed >= writebackEvery {
-			durable.StartWriteback(w.f, w.flushed, w.size-w.flushed)
+			err = errors.Join(err, durable.WriteBehind(w.f, w.flushed, w.size-w.flushed))
 			w.flushed = w.size
 		}
 		return err

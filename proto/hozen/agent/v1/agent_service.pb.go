@@ -156,7 +156,7 @@ type ConnectRequest_Heartbeat struct {
 }
 
 type ConnectRequest_CommandAck struct {
-	// The agent has stored the command and will carry it out.
+	// The agent has written the command into its journal and will carry it out.
 	CommandAck *CommandAck `protobuf:"bytes,3,opt,name=command_ack,json=commandAck,proto3,oneof"`
 }
 
