@@ -19,6 +19,10 @@ const (
 	KindNetConfig Kind = "netconfig"
 	KindHostInfo  Kind = "hostinfo"
 	KindClock     Kind = "clock"
+	KindFlight    Kind = "flight"   // the flight recorder: what happened before
+	KindShutdown  Kind = "shutdown" // the notice that the PC goes down
+	KindBoot      Kind = "boot"     // how the boot before this one ended
+	KindPreserve  Kind = "preserve" // the decision to take evidence and then switch off
 )
 
 // Outcome says how the reading of one family ended. Absence is evidence too, so
@@ -56,6 +60,10 @@ const (
 	TriggerIsolation Trigger = "isolation" // the flash capture before a network isolation
 	TriggerAlert     Trigger = "alert"     // the PC's user reported trouble
 	TriggerManual    Trigger = "manual"    // hozen-agent acquire
+	TriggerShutdown  Trigger = "shutdown"  // the PC goes down
+	TriggerSuspend   Trigger = "suspend"   // the PC goes to sleep
+	TriggerBoot      Trigger = "boot"      // the first start of the agent since the PC booted
+	TriggerPreserve  Trigger = "preserve"  // somebody wants to keep the evidence and then switch off
 )
 
 // Format is the first field of every manifest of this version.

@@ -206,6 +206,7 @@ type ConnectResponse struct {
 	//	*ConnectResponse_Command
 	//	*ConnectResponse_ResultReceived
 	//	*ConnectResponse_AlertReceived
+	//	*ConnectResponse_Attention
 	Body          isConnectResponse_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -293,6 +294,15 @@ func (x *ConnectResponse) GetAlertReceived() *AlertReceived {
 	return nil
 }
 
+func (x *ConnectResponse) GetAttention() *Attention {
+	if x != nil {
+		if x, ok := x.Body.(*ConnectResponse_Attention); ok {
+			return x.Attention
+		}
+	}
+	return nil
+}
+
 type isConnectResponse_Body interface {
 	isConnectResponse_Body()
 }
@@ -322,6 +332,11 @@ type ConnectResponse_AlertReceived struct {
 	AlertReceived *AlertReceived `protobuf:"bytes,5,opt,name=alert_received,json=alertReceived,proto3,oneof"`
 }
 
+type ConnectResponse_Attention struct {
+	// Whether an incident with this endpoint is open; after Welcome and at each change.
+	Attention *Attention `protobuf:"bytes,6,opt,name=attention,proto3,oneof"`
+}
+
 func (*ConnectResponse_Welcome) isConnectResponse_Body() {}
 
 func (*ConnectResponse_Heartbeat) isConnectResponse_Body() {}
@@ -331,6 +346,8 @@ func (*ConnectResponse_Command) isConnectResponse_Body() {}
 func (*ConnectResponse_ResultReceived) isConnectResponse_Body() {}
 
 func (*ConnectResponse_AlertReceived) isConnectResponse_Body() {}
+
+func (*ConnectResponse_Attention) isConnectResponse_Body() {}
 
 // Hello opens a control stream.
 type Hello struct {
@@ -496,6 +513,63 @@ func (x *Welcome) GetHeartbeatSeconds() uint32 {
 	return 0
 }
 
+// Attention tells an agent how much its evidence is worth waiting for: with an open
+// incident it may hold a shutdown for as long as the system allows. The agent keeps
+// the last word over restarts.
+type Attention struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// An incident with this endpoint is open.
+	IncidentOpen bool `protobuf:"varint,1,opt,name=incident_open,json=incidentOpen,proto3" json:"incident_open,omitempty"`
+	// Number of the newest of them, "INC-2026-0007", or empty.
+	IncidentNumber string `protobuf:"bytes,2,opt,name=incident_number,json=incidentNumber,proto3" json:"incident_number,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Attention) Reset() {
+	*x = Attention{}
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Attention) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Attention) ProtoMessage() {}
+
+func (x *Attention) ProtoReflect() protoreflect.Message {
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Attention.ProtoReflect.Descriptor instead.
+func (*Attention) Descriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Attention) GetIncidentOpen() bool {
+	if x != nil {
+		return x.IncidentOpen
+	}
+	return false
+}
+
+func (x *Attention) GetIncidentNumber() string {
+	if x != nil {
+		return x.IncidentNumber
+	}
+	return ""
+}
+
 // Heartbeat shows that the way between agent and collector works.
 type Heartbeat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -511,7 +585,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[4]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -523,7 +597,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[4]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -536,7 +610,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{4}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Heartbeat) GetSequence() uint64 {
@@ -577,7 +651,7 @@ type Alert struct {
 
 func (x *Alert) Reset() {
 	*x = Alert{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[5]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -589,7 +663,7 @@ func (x *Alert) String() string {
 func (*Alert) ProtoMessage() {}
 
 func (x *Alert) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[5]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -602,7 +676,7 @@ func (x *Alert) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Alert.ProtoReflect.Descriptor instead.
 func (*Alert) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{5}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Alert) GetAlertId() string {
@@ -648,7 +722,7 @@ type AlertReceived struct {
 
 func (x *AlertReceived) Reset() {
 	*x = AlertReceived{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[6]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -660,7 +734,7 @@ func (x *AlertReceived) String() string {
 func (*AlertReceived) ProtoMessage() {}
 
 func (x *AlertReceived) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[6]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -673,7 +747,7 @@ func (x *AlertReceived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlertReceived.ProtoReflect.Descriptor instead.
 func (*AlertReceived) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{6}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AlertReceived) GetAlertId() string {
@@ -708,7 +782,7 @@ type RenewRequest struct {
 
 func (x *RenewRequest) Reset() {
 	*x = RenewRequest{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[7]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -720,7 +794,7 @@ func (x *RenewRequest) String() string {
 func (*RenewRequest) ProtoMessage() {}
 
 func (x *RenewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[7]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -733,7 +807,7 @@ func (x *RenewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewRequest.ProtoReflect.Descriptor instead.
 func (*RenewRequest) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{7}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RenewRequest) GetCsr() []byte {
@@ -754,7 +828,7 @@ type RenewResponse struct {
 
 func (x *RenewResponse) Reset() {
 	*x = RenewResponse{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[8]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -766,7 +840,7 @@ func (x *RenewResponse) String() string {
 func (*RenewResponse) ProtoMessage() {}
 
 func (x *RenewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[8]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -779,7 +853,7 @@ func (x *RenewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewResponse.ProtoReflect.Descriptor instead.
 func (*RenewResponse) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{8}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RenewResponse) GetIssued() *Issued {
@@ -803,13 +877,14 @@ const file_hozen_agent_v1_agent_service_proto_rawDesc = "" +
 	"\bprogress\x18\x05 \x01(\v2#.hozen.agent.v1.AcquisitionProgressH\x00R\bprogress\x12-\n" +
 	"\x05alert\x18\x06 \x01(\v2\x15.hozen.agent.v1.AlertH\x00R\x05alert\x12?\n" +
 	"\tisolation\x18\a \x01(\v2\x1f.hozen.agent.v1.IsolationStatusH\x00R\tisolationB\x06\n" +
-	"\x04body\"\xd1\x02\n" +
+	"\x04body\"\x8c\x03\n" +
 	"\x0fConnectResponse\x123\n" +
 	"\awelcome\x18\x01 \x01(\v2\x17.hozen.agent.v1.WelcomeH\x00R\awelcome\x129\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x19.hozen.agent.v1.HeartbeatH\x00R\theartbeat\x123\n" +
 	"\acommand\x18\x03 \x01(\v2\x17.hozen.agent.v1.CommandH\x00R\acommand\x12I\n" +
 	"\x0fresult_received\x18\x04 \x01(\v2\x1e.hozen.agent.v1.ResultReceivedH\x00R\x0eresultReceived\x12F\n" +
-	"\x0ealert_received\x18\x05 \x01(\v2\x1d.hozen.agent.v1.AlertReceivedH\x00R\ralertReceivedB\x06\n" +
+	"\x0ealert_received\x18\x05 \x01(\v2\x1d.hozen.agent.v1.AlertReceivedH\x00R\ralertReceived\x129\n" +
+	"\tattention\x18\x06 \x01(\v2\x19.hozen.agent.v1.AttentionH\x00R\tattentionB\x06\n" +
 	"\x04body\"\xc7\x02\n" +
 	"\x05Hello\x12\x1e\n" +
 	"\n" +
@@ -827,7 +902,10 @@ const file_hozen_agent_v1_agent_service_proto_rawDesc = "" +
 	"capability\x18\x01 \x01(\rR\n" +
 	"capability\x12A\n" +
 	"\x0ecollector_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\rcollectorTime\x12+\n" +
-	"\x11heartbeat_seconds\x18\x03 \x01(\rR\x10heartbeatSeconds\"\x9b\x01\n" +
+	"\x11heartbeat_seconds\x18\x03 \x01(\rR\x10heartbeatSeconds\"Y\n" +
+	"\tAttention\x12#\n" +
+	"\rincident_open\x18\x01 \x01(\bR\fincidentOpen\x12'\n" +
+	"\x0fincident_number\x18\x02 \x01(\tR\x0eincidentNumber\"\x9b\x01\n" +
 	"\tHeartbeat\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x123\n" +
 	"\asent_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\x12=\n" +
@@ -865,65 +943,67 @@ func file_hozen_agent_v1_agent_service_proto_rawDescGZIP() []byte {
 	return file_hozen_agent_v1_agent_service_proto_rawDescData
 }
 
-var file_hozen_agent_v1_agent_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_hozen_agent_v1_agent_service_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_hozen_agent_v1_agent_service_proto_goTypes = []any{
 	(*ConnectRequest)(nil),        // 0: hozen.agent.v1.ConnectRequest
 	(*ConnectResponse)(nil),       // 1: hozen.agent.v1.ConnectResponse
 	(*Hello)(nil),                 // 2: hozen.agent.v1.Hello
 	(*Welcome)(nil),               // 3: hozen.agent.v1.Welcome
-	(*Heartbeat)(nil),             // 4: hozen.agent.v1.Heartbeat
-	(*Alert)(nil),                 // 5: hozen.agent.v1.Alert
-	(*AlertReceived)(nil),         // 6: hozen.agent.v1.AlertReceived
-	(*RenewRequest)(nil),          // 7: hozen.agent.v1.RenewRequest
-	(*RenewResponse)(nil),         // 8: hozen.agent.v1.RenewResponse
-	(*CommandAck)(nil),            // 9: hozen.agent.v1.CommandAck
-	(*CommandResult)(nil),         // 10: hozen.agent.v1.CommandResult
-	(*AcquisitionProgress)(nil),   // 11: hozen.agent.v1.AcquisitionProgress
-	(*IsolationStatus)(nil),       // 12: hozen.agent.v1.IsolationStatus
-	(*Command)(nil),               // 13: hozen.agent.v1.Command
-	(*ResultReceived)(nil),        // 14: hozen.agent.v1.ResultReceived
-	(*HostDescription)(nil),       // 15: hozen.agent.v1.HostDescription
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(*Issued)(nil),                // 17: hozen.agent.v1.Issued
-	(*UploadStateRequest)(nil),    // 18: hozen.agent.v1.UploadStateRequest
-	(*UploadRequest)(nil),         // 19: hozen.agent.v1.UploadRequest
-	(*UploadStateResponse)(nil),   // 20: hozen.agent.v1.UploadStateResponse
-	(*UploadResponse)(nil),        // 21: hozen.agent.v1.UploadResponse
+	(*Attention)(nil),             // 4: hozen.agent.v1.Attention
+	(*Heartbeat)(nil),             // 5: hozen.agent.v1.Heartbeat
+	(*Alert)(nil),                 // 6: hozen.agent.v1.Alert
+	(*AlertReceived)(nil),         // 7: hozen.agent.v1.AlertReceived
+	(*RenewRequest)(nil),          // 8: hozen.agent.v1.RenewRequest
+	(*RenewResponse)(nil),         // 9: hozen.agent.v1.RenewResponse
+	(*CommandAck)(nil),            // 10: hozen.agent.v1.CommandAck
+	(*CommandResult)(nil),         // 11: hozen.agent.v1.CommandResult
+	(*AcquisitionProgress)(nil),   // 12: hozen.agent.v1.AcquisitionProgress
+	(*IsolationStatus)(nil),       // 13: hozen.agent.v1.IsolationStatus
+	(*Command)(nil),               // 14: hozen.agent.v1.Command
+	(*ResultReceived)(nil),        // 15: hozen.agent.v1.ResultReceived
+	(*HostDescription)(nil),       // 16: hozen.agent.v1.HostDescription
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*Issued)(nil),                // 18: hozen.agent.v1.Issued
+	(*UploadStateRequest)(nil),    // 19: hozen.agent.v1.UploadStateRequest
+	(*UploadRequest)(nil),         // 20: hozen.agent.v1.UploadRequest
+	(*UploadStateResponse)(nil),   // 21: hozen.agent.v1.UploadStateResponse
+	(*UploadResponse)(nil),        // 22: hozen.agent.v1.UploadResponse
 }
 var file_hozen_agent_v1_agent_service_proto_depIdxs = []int32{
 	2,  // 0: hozen.agent.v1.ConnectRequest.hello:type_name -> hozen.agent.v1.Hello
-	4,  // 1: hozen.agent.v1.ConnectRequest.heartbeat:type_name -> hozen.agent.v1.Heartbeat
-	9,  // 2: hozen.agent.v1.ConnectRequest.command_ack:type_name -> hozen.agent.v1.CommandAck
-	10, // 3: hozen.agent.v1.ConnectRequest.command_result:type_name -> hozen.agent.v1.CommandResult
-	11, // 4: hozen.agent.v1.ConnectRequest.progress:type_name -> hozen.agent.v1.AcquisitionProgress
-	5,  // 5: hozen.agent.v1.ConnectRequest.alert:type_name -> hozen.agent.v1.Alert
-	12, // 6: hozen.agent.v1.ConnectRequest.isolation:type_name -> hozen.agent.v1.IsolationStatus
+	5,  // 1: hozen.agent.v1.ConnectRequest.heartbeat:type_name -> hozen.agent.v1.Heartbeat
+	10, // 2: hozen.agent.v1.ConnectRequest.command_ack:type_name -> hozen.agent.v1.CommandAck
+	11, // 3: hozen.agent.v1.ConnectRequest.command_result:type_name -> hozen.agent.v1.CommandResult
+	12, // 4: hozen.agent.v1.ConnectRequest.progress:type_name -> hozen.agent.v1.AcquisitionProgress
+	6,  // 5: hozen.agent.v1.ConnectRequest.alert:type_name -> hozen.agent.v1.Alert
+	13, // 6: hozen.agent.v1.ConnectRequest.isolation:type_name -> hozen.agent.v1.IsolationStatus
 	3,  // 7: hozen.agent.v1.ConnectResponse.welcome:type_name -> hozen.agent.v1.Welcome
-	4,  // 8: hozen.agent.v1.ConnectResponse.heartbeat:type_name -> hozen.agent.v1.Heartbeat
-	13, // 9: hozen.agent.v1.ConnectResponse.command:type_name -> hozen.agent.v1.Command
-	14, // 10: hozen.agent.v1.ConnectResponse.result_received:type_name -> hozen.agent.v1.ResultReceived
-	6,  // 11: hozen.agent.v1.ConnectResponse.alert_received:type_name -> hozen.agent.v1.AlertReceived
-	15, // 12: hozen.agent.v1.Hello.host:type_name -> hozen.agent.v1.HostDescription
-	16, // 13: hozen.agent.v1.Hello.agent_time:type_name -> google.protobuf.Timestamp
-	12, // 14: hozen.agent.v1.Hello.isolation:type_name -> hozen.agent.v1.IsolationStatus
-	16, // 15: hozen.agent.v1.Welcome.collector_time:type_name -> google.protobuf.Timestamp
-	16, // 16: hozen.agent.v1.Heartbeat.sent_at:type_name -> google.protobuf.Timestamp
-	12, // 17: hozen.agent.v1.Heartbeat.isolation:type_name -> hozen.agent.v1.IsolationStatus
-	16, // 18: hozen.agent.v1.Alert.reported_at:type_name -> google.protobuf.Timestamp
-	17, // 19: hozen.agent.v1.RenewResponse.issued:type_name -> hozen.agent.v1.Issued
-	0,  // 20: hozen.agent.v1.AgentService.Connect:input_type -> hozen.agent.v1.ConnectRequest
-	18, // 21: hozen.agent.v1.AgentService.UploadState:input_type -> hozen.agent.v1.UploadStateRequest
-	19, // 22: hozen.agent.v1.AgentService.Upload:input_type -> hozen.agent.v1.UploadRequest
-	7,  // 23: hozen.agent.v1.AgentService.Renew:input_type -> hozen.agent.v1.RenewRequest
-	1,  // 24: hozen.agent.v1.AgentService.Connect:output_type -> hozen.agent.v1.ConnectResponse
-	20, // 25: hozen.agent.v1.AgentService.UploadState:output_type -> hozen.agent.v1.UploadStateResponse
-	21, // 26: hozen.agent.v1.AgentService.Upload:output_type -> hozen.agent.v1.UploadResponse
-	8,  // 27: hozen.agent.v1.AgentService.Renew:output_type -> hozen.agent.v1.RenewResponse
-	24, // [24:28] is the sub-list for method output_type
-	20, // [20:24] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	5,  // 8: hozen.agent.v1.ConnectResponse.heartbeat:type_name -> hozen.agent.v1.Heartbeat
+	14, // 9: hozen.agent.v1.ConnectResponse.command:type_name -> hozen.agent.v1.Command
+	15, // 10: hozen.agent.v1.ConnectResponse.result_received:type_name -> hozen.agent.v1.ResultReceived
+	7,  // 11: hozen.agent.v1.ConnectResponse.alert_received:type_name -> hozen.agent.v1.AlertReceived
+	4,  // 12: hozen.agent.v1.ConnectResponse.attention:type_name -> hozen.agent.v1.Attention
+	16, // 13: hozen.agent.v1.Hello.host:type_name -> hozen.agent.v1.HostDescription
+	17, // 14: hozen.agent.v1.Hello.agent_time:type_name -> google.protobuf.Timestamp
+	13, // 15: hozen.agent.v1.Hello.isolation:type_name -> hozen.agent.v1.IsolationStatus
+	17, // 16: hozen.agent.v1.Welcome.collector_time:type_name -> google.protobuf.Timestamp
+	17, // 17: hozen.agent.v1.Heartbeat.sent_at:type_name -> google.protobuf.Timestamp
+	13, // 18: hozen.agent.v1.Heartbeat.isolation:type_name -> hozen.agent.v1.IsolationStatus
+	17, // 19: hozen.agent.v1.Alert.reported_at:type_name -> google.protobuf.Timestamp
+	18, // 20: hozen.agent.v1.RenewResponse.issued:type_name -> hozen.agent.v1.Issued
+	0,  // 21: hozen.agent.v1.AgentService.Connect:input_type -> hozen.agent.v1.ConnectRequest
+	19, // 22: hozen.agent.v1.AgentService.UploadState:input_type -> hozen.agent.v1.UploadStateRequest
+	20, // 23: hozen.agent.v1.AgentService.Upload:input_type -> hozen.agent.v1.UploadRequest
+	8,  // 24: hozen.agent.v1.AgentService.Renew:input_type -> hozen.agent.v1.RenewRequest
+	1,  // 25: hozen.agent.v1.AgentService.Connect:output_type -> hozen.agent.v1.ConnectResponse
+	21, // 26: hozen.agent.v1.AgentService.UploadState:output_type -> hozen.agent.v1.UploadStateResponse
+	22, // 27: hozen.agent.v1.AgentService.Upload:output_type -> hozen.agent.v1.UploadResponse
+	9,  // 28: hozen.agent.v1.AgentService.Renew:output_type -> hozen.agent.v1.RenewResponse
+	25, // [25:29] is the sub-list for method output_type
+	21, // [21:25] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_hozen_agent_v1_agent_service_proto_init() }
@@ -950,6 +1030,7 @@ func file_hozen_agent_v1_agent_service_proto_init() {
 		(*ConnectResponse_Command)(nil),
 		(*ConnectResponse_ResultReceived)(nil),
 		(*ConnectResponse_AlertReceived)(nil),
+		(*ConnectResponse_Attention)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -957,7 +1038,7 @@ func file_hozen_agent_v1_agent_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hozen_agent_v1_agent_service_proto_rawDesc), len(file_hozen_agent_v1_agent_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,63 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// PreserveThen is what comes after the evidence is sealed.
+type PreserveThen int32
+
+const (
+	// Not said; taken for nothing.
+	PreserveThen_PRESERVE_THEN_UNSPECIFIED PreserveThen = 0
+	// The PC goes on running.
+	PreserveThen_PRESERVE_THEN_NOTHING PreserveThen = 1
+	// The PC is switched off.
+	PreserveThen_PRESERVE_THEN_POWER_OFF PreserveThen = 2
+	// The PC is started anew.
+	PreserveThen_PRESERVE_THEN_REBOOT PreserveThen = 3
+)
+
+// Enum value maps for PreserveThen.
+var (
+	PreserveThen_name = map[int32]string{
+		0: "PRESERVE_THEN_UNSPECIFIED",
+		1: "PRESERVE_THEN_NOTHING",
+		2: "PRESERVE_THEN_POWER_OFF",
+		3: "PRESERVE_THEN_REBOOT",
+	}
+	PreserveThen_value = map[string]int32{
+		"PRESERVE_THEN_UNSPECIFIED": 0,
+		"PRESERVE_THEN_NOTHING":     1,
+		"PRESERVE_THEN_POWER_OFF":   2,
+		"PRESERVE_THEN_REBOOT":      3,
+	}
+)
+
+func (x PreserveThen) Enum() *PreserveThen {
+	p := new(PreserveThen)
+	*p = x
+	return p
+}
+
+func (x PreserveThen) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PreserveThen) Descriptor() protoreflect.EnumDescriptor {
+	return file_hozen_agent_v1_command_proto_enumTypes[0].Descriptor()
+}
+
+func (PreserveThen) Type() protoreflect.EnumType {
+	return &file_hozen_agent_v1_command_proto_enumTypes[0]
+}
+
+func (x PreserveThen) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PreserveThen.Descriptor instead.
+func (PreserveThen) EnumDescriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_command_proto_rawDescGZIP(), []int{0}
+}
+
 // CommandStatus is how a command ended.
 type CommandStatus int32
 
@@ -71,11 +128,11 @@ func (x CommandStatus) String() string {
 }
 
 func (CommandStatus) Descriptor() protoreflect.EnumDescriptor {
-	return file_hozen_agent_v1_command_proto_enumTypes[0].Descriptor()
+	return file_hozen_agent_v1_command_proto_enumTypes[1].Descriptor()
 }
 
 func (CommandStatus) Type() protoreflect.EnumType {
-	return &file_hozen_agent_v1_command_proto_enumTypes[0]
+	return &file_hozen_agent_v1_command_proto_enumTypes[1]
 }
 
 func (x CommandStatus) Number() protoreflect.EnumNumber {
@@ -84,7 +141,7 @@ func (x CommandStatus) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CommandStatus.Descriptor instead.
 func (CommandStatus) EnumDescriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_command_proto_rawDescGZIP(), []int{0}
+	return file_hozen_agent_v1_command_proto_rawDescGZIP(), []int{1}
 }
 
 // Command is an order to one agent. Its verbs are fixed: an agent never runs a
@@ -113,6 +170,7 @@ type Command struct {
 	//	*Command_Acquire
 	//	*Command_Isolate
 	//	*Command_Release
+	//	*Command_Preserve
 	Verb          isCommand_Verb `protobuf_oneof:"verb"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -231,6 +289,15 @@ func (x *Command) GetRelease() *Release {
 	return nil
 }
 
+func (x *Command) GetPreserve() *Preserve {
+	if x != nil {
+		if x, ok := x.Verb.(*Command_Preserve); ok {
+			return x.Preserve
+		}
+	}
+	return nil
+}
+
 type isCommand_Verb interface {
 	isCommand_Verb()
 }
@@ -250,11 +317,18 @@ type Command_Release struct {
 	Release *Release `protobuf:"bytes,12,opt,name=release,proto3,oneof"`
 }
 
+type Command_Preserve struct {
+	// Take evidence, then switch the PC off if so ordered.
+	Preserve *Preserve `protobuf:"bytes,13,opt,name=preserve,proto3,oneof"`
+}
+
 func (*Command_Acquire) isCommand_Verb() {}
 
 func (*Command_Isolate) isCommand_Verb() {}
 
 func (*Command_Release) isCommand_Verb() {}
+
+func (*Command_Preserve) isCommand_Verb() {}
 
 // Acquire orders an acquisition.
 type Acquire struct {
@@ -394,6 +468,54 @@ func (*Release) Descriptor() ([]byte, []int) {
 	return file_hozen_agent_v1_command_proto_rawDescGZIP(), []int{3}
 }
 
+// Preserve orders: take everything that can be taken, seal it, and only then let the
+// PC go down. The result is sent before it goes down; how it went down, the evidence
+// of the next boot tells.
+type Preserve struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What comes after sealing.
+	Then          PreserveThen `protobuf:"varint,1,opt,name=then,proto3,enum=hozen.agent.v1.PreserveThen" json:"then,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Preserve) Reset() {
+	*x = Preserve{}
+	mi := &file_hozen_agent_v1_command_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Preserve) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Preserve) ProtoMessage() {}
+
+func (x *Preserve) ProtoReflect() protoreflect.Message {
+	mi := &file_hozen_agent_v1_command_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Preserve.ProtoReflect.Descriptor instead.
+func (*Preserve) Descriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_command_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Preserve) GetThen() PreserveThen {
+	if x != nil {
+		return x.Then
+	}
+	return PreserveThen_PRESERVE_THEN_UNSPECIFIED
+}
+
 // CommandAck says that the agent has written a command into its journal and will
 // carry it out. A power cut before it is begun may undo that; the collector sends a
 // command without result again at the next connection.
@@ -407,7 +529,7 @@ type CommandAck struct {
 
 func (x *CommandAck) Reset() {
 	*x = CommandAck{}
-	mi := &file_hozen_agent_v1_command_proto_msgTypes[4]
+	mi := &file_hozen_agent_v1_command_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -419,7 +541,7 @@ func (x *CommandAck) String() string {
 func (*CommandAck) ProtoMessage() {}
 
 func (x *CommandAck) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_command_proto_msgTypes[4]
+	mi := &file_hozen_agent_v1_command_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -432,7 +554,7 @@ func (x *CommandAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandAck.ProtoReflect.Descriptor instead.
 func (*CommandAck) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_command_proto_rawDescGZIP(), []int{4}
+	return file_hozen_agent_v1_command_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CommandAck) GetCommandId() string {
@@ -463,7 +585,7 @@ type CommandResult struct {
 
 func (x *CommandResult) Reset() {
 	*x = CommandResult{}
-	mi := &file_hozen_agent_v1_command_proto_msgTypes[5]
+	mi := &file_hozen_agent_v1_command_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -475,7 +597,7 @@ func (x *CommandResult) String() string {
 func (*CommandResult) ProtoMessage() {}
 
 func (x *CommandResult) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_command_proto_msgTypes[5]
+	mi := &file_hozen_agent_v1_command_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -488,7 +610,7 @@ func (x *CommandResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandResult.ProtoReflect.Descriptor instead.
 func (*CommandResult) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_command_proto_rawDescGZIP(), []int{5}
+	return file_hozen_agent_v1_command_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CommandResult) GetCommandId() string {
@@ -544,7 +666,7 @@ type ResultReceived struct {
 
 func (x *ResultReceived) Reset() {
 	*x = ResultReceived{}
-	mi := &file_hozen_agent_v1_command_proto_msgTypes[6]
+	mi := &file_hozen_agent_v1_command_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -556,7 +678,7 @@ func (x *ResultReceived) String() string {
 func (*ResultReceived) ProtoMessage() {}
 
 func (x *ResultReceived) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_command_proto_msgTypes[6]
+	mi := &file_hozen_agent_v1_command_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -569,7 +691,7 @@ func (x *ResultReceived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResultReceived.ProtoReflect.Descriptor instead.
 func (*ResultReceived) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_command_proto_rawDescGZIP(), []int{6}
+	return file_hozen_agent_v1_command_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ResultReceived) GetCommandId() string {
@@ -583,7 +705,7 @@ var File_hozen_agent_v1_command_proto protoreflect.FileDescriptor
 
 const file_hozen_agent_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1chozen/agent/v1/command.proto\x12\x0ehozen.agent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ehozen/agent/v1/isolation.proto\"\xba\x03\n" +
+	"\x1chozen/agent/v1/command.proto\x12\x0ehozen.agent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ehozen/agent/v1/isolation.proto\"\xf2\x03\n" +
 	"\aCommand\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tR\tcommandId\x12\x18\n" +
@@ -598,14 +720,17 @@ const file_hozen_agent_v1_command_proto_rawDesc = "" +
 	"\aacquire\x18\n" +
 	" \x01(\v2\x17.hozen.agent.v1.AcquireH\x00R\aacquire\x123\n" +
 	"\aisolate\x18\v \x01(\v2\x17.hozen.agent.v1.IsolateH\x00R\aisolate\x123\n" +
-	"\arelease\x18\f \x01(\v2\x17.hozen.agent.v1.ReleaseH\x00R\areleaseB\x06\n" +
+	"\arelease\x18\f \x01(\v2\x17.hozen.agent.v1.ReleaseH\x00R\arelease\x126\n" +
+	"\bpreserve\x18\r \x01(\v2\x18.hozen.agent.v1.PreserveH\x00R\bpreserveB\x06\n" +
 	"\x04verbJ\x04\b\x11\x10\x12R\x04hunt\"#\n" +
 	"\aAcquire\x12\x18\n" +
 	"\aprofile\x18\x01 \x01(\tR\aprofile\"a\n" +
 	"\aIsolate\x121\n" +
 	"\x04mode\x18\x01 \x01(\x0e2\x1d.hozen.agent.v1.IsolationModeR\x04mode\x12#\n" +
 	"\risolate_first\x18\x02 \x01(\bR\fisolateFirst\"\t\n" +
-	"\aRelease\"+\n" +
+	"\aRelease\"<\n" +
+	"\bPreserve\x120\n" +
+	"\x04then\x18\x01 \x01(\x0e2\x1c.hozen.agent.v1.PreserveThenR\x04then\"+\n" +
 	"\n" +
 	"CommandAck\x12\x1d\n" +
 	"\n" +
@@ -621,7 +746,12 @@ const file_hozen_agent_v1_command_proto_rawDesc = "" +
 	"\tisolation\x18\x06 \x01(\v2\x1f.hozen.agent.v1.IsolationStatusR\tisolation\"/\n" +
 	"\x0eResultReceived\x12\x1d\n" +
 	"\n" +
-	"command_id\x18\x01 \x01(\tR\tcommandId*\xbb\x01\n" +
+	"command_id\x18\x01 \x01(\tR\tcommandId*\x7f\n" +
+	"\fPreserveThen\x12\x1d\n" +
+	"\x19PRESERVE_THEN_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15PRESERVE_THEN_NOTHING\x10\x01\x12\x1b\n" +
+	"\x17PRESERVE_THEN_POWER_OFF\x10\x02\x12\x18\n" +
+	"\x14PRESERVE_THEN_REBOOT\x10\x03*\xbb\x01\n" +
 	"\rCommandStatus\x12\x1e\n" +
 	"\x1aCOMMAND_STATUS_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13COMMAND_STATUS_DONE\x10\x01\x12\x19\n" +
@@ -642,36 +772,40 @@ func file_hozen_agent_v1_command_proto_rawDescGZIP() []byte {
 	return file_hozen_agent_v1_command_proto_rawDescData
 }
 
-var file_hozen_agent_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hozen_agent_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_hozen_agent_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_hozen_agent_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_hozen_agent_v1_command_proto_goTypes = []any{
-	(CommandStatus)(0),            // 0: hozen.agent.v1.CommandStatus
-	(*Command)(nil),               // 1: hozen.agent.v1.Command
-	(*Acquire)(nil),               // 2: hozen.agent.v1.Acquire
-	(*Isolate)(nil),               // 3: hozen.agent.v1.Isolate
-	(*Release)(nil),               // 4: hozen.agent.v1.Release
-	(*CommandAck)(nil),            // 5: hozen.agent.v1.CommandAck
-	(*CommandResult)(nil),         // 6: hozen.agent.v1.CommandResult
-	(*ResultReceived)(nil),        // 7: hozen.agent.v1.ResultReceived
-	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
-	(IsolationMode)(0),            // 9: hozen.agent.v1.IsolationMode
-	(*IsolationStatus)(nil),       // 10: hozen.agent.v1.IsolationStatus
+	(PreserveThen)(0),             // 0: hozen.agent.v1.PreserveThen
+	(CommandStatus)(0),            // 1: hozen.agent.v1.CommandStatus
+	(*Command)(nil),               // 2: hozen.agent.v1.Command
+	(*Acquire)(nil),               // 3: hozen.agent.v1.Acquire
+	(*Isolate)(nil),               // 4: hozen.agent.v1.Isolate
+	(*Release)(nil),               // 5: hozen.agent.v1.Release
+	(*Preserve)(nil),              // 6: hozen.agent.v1.Preserve
+	(*CommandAck)(nil),            // 7: hozen.agent.v1.CommandAck
+	(*CommandResult)(nil),         // 8: hozen.agent.v1.CommandResult
+	(*ResultReceived)(nil),        // 9: hozen.agent.v1.ResultReceived
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(IsolationMode)(0),            // 11: hozen.agent.v1.IsolationMode
+	(*IsolationStatus)(nil),       // 12: hozen.agent.v1.IsolationStatus
 }
 var file_hozen_agent_v1_command_proto_depIdxs = []int32{
-	8,  // 0: hozen.agent.v1.Command.issued_at:type_name -> google.protobuf.Timestamp
-	8,  // 1: hozen.agent.v1.Command.expires_at:type_name -> google.protobuf.Timestamp
-	2,  // 2: hozen.agent.v1.Command.acquire:type_name -> hozen.agent.v1.Acquire
-	3,  // 3: hozen.agent.v1.Command.isolate:type_name -> hozen.agent.v1.Isolate
-	4,  // 4: hozen.agent.v1.Command.release:type_name -> hozen.agent.v1.Release
-	9,  // 5: hozen.agent.v1.Isolate.mode:type_name -> hozen.agent.v1.IsolationMode
-	0,  // 6: hozen.agent.v1.CommandResult.status:type_name -> hozen.agent.v1.CommandStatus
-	8,  // 7: hozen.agent.v1.CommandResult.finished_at:type_name -> google.protobuf.Timestamp
-	10, // 8: hozen.agent.v1.CommandResult.isolation:type_name -> hozen.agent.v1.IsolationStatus
-	9,  // [9:9] is the sub-list for method output_type
-	9,  // [9:9] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	10, // 0: hozen.agent.v1.Command.issued_at:type_name -> google.protobuf.Timestamp
+	10, // 1: hozen.agent.v1.Command.expires_at:type_name -> google.protobuf.Timestamp
+	3,  // 2: hozen.agent.v1.Command.acquire:type_name -> hozen.agent.v1.Acquire
+	4,  // 3: hozen.agent.v1.Command.isolate:type_name -> hozen.agent.v1.Isolate
+	5,  // 4: hozen.agent.v1.Command.release:type_name -> hozen.agent.v1.Release
+	6,  // 5: hozen.agent.v1.Command.preserve:type_name -> hozen.agent.v1.Preserve
+	11, // 6: hozen.agent.v1.Isolate.mode:type_name -> hozen.agent.v1.IsolationMode
+	0,  // 7: hozen.agent.v1.Preserve.then:type_name -> hozen.agent.v1.PreserveThen
+	1,  // 8: hozen.agent.v1.CommandResult.status:type_name -> hozen.agent.v1.CommandStatus
+	10, // 9: hozen.agent.v1.CommandResult.finished_at:type_name -> google.protobuf.Timestamp
+	12, // 10: hozen.agent.v1.CommandResult.isolation:type_name -> hozen.agent.v1.IsolationStatus
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_hozen_agent_v1_command_proto_init() }
@@ -684,14 +818,15 @@ func file_hozen_agent_v1_command_proto_init() {
 		(*Command_Acquire)(nil),
 		(*Command_Isolate)(nil),
 		(*Command_Release)(nil),
+		(*Command_Preserve)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hozen_agent_v1_command_proto_rawDesc), len(file_hozen_agent_v1_command_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   7,
+			NumEnums:      2,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
