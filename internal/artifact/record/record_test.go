@@ -20,6 +20,7 @@ func kinds() []line {
 	return []line{
 		new(record.Process), new(record.Socket), new(record.OpenFiles), new(record.ExeHash),
 		new(record.Session), new(record.NetConfig), new(record.HostInfo), new(record.Clock),
+		new(record.Preserve),
 	}
 }
 
