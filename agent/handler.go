@@ -26,6 +26,11 @@ type handler struct{ a *agent }
 // Acquire takes evidence.
 func (h handler) Acquire(ctx context.Context, c journal.Command) journal.Result {
 	res, err := h.a.acquire(ctx, orderOf(c, artifact.TriggerCommand))
+	return sealed(c, res, err)
+}
+
+// sealed is the result of an order to take evidence.
+func sealed(c journal.Command, res acquire.Result, err error) journal.Result {
 	r := journal.Result{Status: journal.Done, AcquisitionID: c.AcquisitionID}
 	if err != nil {
 		return journal.Result{Status: journal.Failed, Detail: err.Error()}
@@ -135,6 +140,16 @@ func (h handler) Release(ctx context.Context, c journal.Command) journal.Result 
 	poke(h.a.watch)
 	h.a.uplink.IsolationChanged()
 	return verdict(st, err)
+}
+
+// Preserve takes evidence and seals it. Taking the PC down afterwards is not built in
+// yet, and an order that wants it is not begun.
+func (h handler) Preserve(ctx context.Context, c journal.Command) journal.Result {
+	if c.Then.Down() {
+		return journal.Result{Status: journal.Unsupported, Detail: "This agent cannot switch the PC off or restart it; nothing was taken and the PC goes on running."}
+	}
+	res, err := h.a.acquire(ctx, orderOf(c, artifact.TriggerPreserve))
+	return sealed(c, res, err)
 }
 
 // verdict is the result of an order about the network: what was measured.

@@ -9,9 +9,12 @@ type Number uint32
 // History:
 //
 //	1: 2026-11-22: enrolment, control stream, Acquire, Isolate, Release, resumable upload, signed receipts.
+//	2: 2026-11-22: Preserve, Attention, evidence with the triggers shutdown, suspend, boot and preserve.
 const (
 	// Current is what this build understands.
-	Current Number = 1
+	Current Number = 2
 	// OldestAgent is the oldest agent that a collector of this build still serves.
 	OldestAgent Number = 1
+	// Preserve is the oldest number that knows the order Preserve and the word Attention.
+	Preserve Number = 2
 )

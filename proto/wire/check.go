@@ -107,6 +107,8 @@ func ConnectResponse(m *agentv1.ConnectResponse) error {
 			word("alert_received.incident_number", b.AlertReceived.GetIncidentNumber(), 1, 64),
 			identifier("alert_received.incident_id", id.Incident, b.AlertReceived.GetIncidentId()),
 		)
+	case *agentv1.ConnectResponse_Attention:
+		return attention("attention", b.Attention)
 	}
 	return ErrUnknownBody
 }
@@ -202,10 +204,30 @@ func command(f string, m *agentv1.Command) error {
 	); err != nil {
 		return err
 	}
-	if a, ok := m.GetVerb().(*agentv1.Command_Acquire); ok {
-		return word(f+".acquire.profile", a.Acquire.GetProfile(), 1, MaxProfile)
+	switch v := m.GetVerb().(type) {
+	case *agentv1.Command_Acquire:
+		return word(f+".acquire.profile", v.Acquire.GetProfile(), 1, MaxProfile)
+	case *agentv1.Command_Preserve:
+		// What comes after may be a newer collector's word, which the agent answers as it
+		// answers a verb that it does not know; without a reason none switches a PC off.
+		switch v.Preserve.GetThen() {
+		case agentv1.PreserveThen_PRESERVE_THEN_UNSPECIFIED, agentv1.PreserveThen_PRESERVE_THEN_NOTHING:
+		default:
+			if m.GetReason() == "" {
+				return wrong(f+".reason", "missing, and no PC is switched off without one")
+			}
+		}
 	}
 	return nil
+}
+
+// attention checks the word about open incidents: the number of one that is not open
+// would be shown to somebody who waits for it.
+func attention(f string, m *agentv1.Attention) error {
+	if m.GetIncidentNumber() != "" && !m.GetIncidentOpen() {
+		return wrong(f+".incident_number", "there although no incident is open")
+	}
+	return word(f+".incident_number", m.GetIncidentNumber(), 0, 64)
 }
 
 // UploadStateRequest checks a question about an acquisition.

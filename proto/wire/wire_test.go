@@ -54,6 +54,52 @@ func TestCommandsThatBreakRules(t *testing.T) {
 	}
 }
 
+func TestNoPCIsSwitchedOffWithoutAReason(t *testing.T) {
+	check := func(then agentv1.PreserveThen, reason string) error {
+		return wire.ConnectResponse(&agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Command{Command: &agentv1.Command{
+			CommandId: id.New(id.Command), Counter: 1, IssuedAt: timestamppb.Now(), Reason: reason,
+			Verb: &agentv1.Command_Preserve{Preserve: &agentv1.Preserve{Then: then}},
+		}}})
+	}
+	for then, needed := range map[agentv1.PreserveThen]bool{
+		agentv1.PreserveThen_PRESERVE_THEN_UNSPECIFIED: false, agentv1.PreserveThen_PRESERVE_THEN_NOTHING: false,
+		agentv1.PreserveThen_PRESERVE_THEN_POWER_OFF: true, agentv1.PreserveThen_PRESERVE_THEN_REBOOT: true,
+		99: true, -1: true, // words of a newer collector
+	} {
+		if err := check(then, "感染を確認"); err != nil {
+			t.Errorf("%v with a reason: %v", then, err)
+		}
+		var fe *wire.FieldError
+		if err := check(then, ""); needed != (errors.As(err, &fe) && fe.Field == "command.reason") {
+			t.Errorf("%v without a reason: %v", then, err)
+		}
+	}
+	if err := wire.ConnectResponse(&agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Command{Command: &agentv1.Command{
+		CommandId: id.New(id.Command), Counter: 1, IssuedAt: timestamppb.Now(), Verb: &agentv1.Command_Preserve{},
+	}}}); err != nil {
+		t.Errorf("an order that says nothing of what comes after: %v", err)
+	}
+}
+
+func TestAttention(t *testing.T) {
+	for _, c := range []struct {
+		open   bool
+		number string
+		good   bool
+	}{
+		{false, "", true}, {true, "", true}, {true, "INC-2026-0007", true},
+		{false, "INC-2026-0007", false}, {true, "INC\n2026", false}, {true, strings.Repeat("x", 65), false}, {true, "番号", false},
+	} {
+		err := wire.ConnectResponse(&agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Attention{Attention: &agentv1.Attention{IncidentOpen: c.open, IncidentNumber: c.number}}})
+		if (err == nil) != c.good {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	if err := wire.ConnectResponse(&agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Attention{}}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestPartNames(t *testing.T) {
 	for _, good := range []string{"artifacts/process.jsonl.zst", "artifacts/a"} {
 		if err := wire.PartName("f", good); err != nil {

@@ -19,7 +19,7 @@ const keepRetry = 5 * time.Second
 func (u *Uplink) startLanes(ctx context.Context, wg *sync.WaitGroup) {
 	wake := [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}
 	for i, verbs := range [2]map[journal.Verb]bool{
-		{journal.Acquire: true},
+		{journal.Acquire: true, journal.Preserve: true},
 		{journal.Isolate: true, journal.Release: true, journal.Unknown: true},
 	} {
 		signal(wake[i])
@@ -72,6 +72,8 @@ func (u *Uplink) carryOut(ctx context.Context, e journal.Entry) bool {
 		err := u.cfg.Journal.Finish(r)
 		if err == nil {
 			signal(u.results)
+			u.settle()
+			u.farewell(ctx, e.Command, r)
 			return true
 		}
 		u.cfg.Log.ErrorContext(ctx, "result not kept", slog.Any("error", err))
@@ -113,6 +115,8 @@ func (u *Uplink) call(ctx context.Context, c journal.Command) (r journal.Result)
 		return u.cfg.Handler.Acquire(ctx, c)
 	case journal.Isolate:
 		return u.cfg.Handler.Isolate(ctx, c)
+	case journal.Preserve:
+		return u.cfg.Handler.Preserve(ctx, c)
 	default:
 		return u.cfg.Handler.Release(ctx, c)
 	}

@@ -366,6 +366,7 @@ type handler struct {
 	mu    sync.Mutex
 	calls []journal.Command
 	block chan struct{} // Acquire waits for it
+	fail  bool          // Preserve comes to nothing
 }
 
 func (h *handler) do(c journal.Command) journal.Result {
@@ -395,6 +396,15 @@ func (h *handler) Isolate(_ context.Context, c journal.Command) journal.Result {
 }
 
 func (h *handler) Release(_ context.Context, c journal.Command) journal.Result { return h.do(c) }
+
+func (h *handler) Preserve(_ context.Context, c journal.Command) journal.Result {
+	r := h.do(c)
+	if h.fail {
+		return journal.Result{Status: journal.Failed, Detail: "nothing could be read"}
+	}
+	r.AcquisitionID = c.AcquisitionID
+	return r
+}
 
 func (h *handler) done() []journal.Command {
 	h.mu.Lock()

@@ -228,12 +228,18 @@ func (s *session) handle(m *agentv1.ConnectResponse) error {
 		return s.handleCommand(fromCommand(b.Command))
 	case *agentv1.ConnectResponse_ResultReceived:
 		delete(s.sent, b.ResultReceived.GetCommandId())
-		return s.u.cfg.Journal.Confirm(b.ResultReceived.GetCommandId())
+		err := s.u.cfg.Journal.Confirm(b.ResultReceived.GetCommandId())
+		s.u.settle()
+		return err
 	case *agentv1.ConnectResponse_AlertReceived:
 		delete(s.sent, b.AlertReceived.GetAlertId())
 		return s.u.alertReceived(journal.AlertReceipt{
 			AlertID: b.AlertReceived.GetAlertId(), IncidentNumber: b.AlertReceived.GetIncidentNumber(), IncidentID: b.AlertReceived.GetIncidentId(),
 		})
+	case *agentv1.ConnectResponse_Attention:
+		if s.u.cfg.Attention != nil {
+			s.u.cfg.Attention(Attention{Open: b.Attention.GetIncidentOpen(), IncidentNumber: b.Attention.GetIncidentNumber()})
+		}
 	}
 	return nil // heartbeats and a second welcome
 }

@@ -105,6 +105,24 @@ func fromCommand(m *agentv1.Command) journal.Command {
 		}
 	case *agentv1.Command_Release:
 		c.Verb = journal.Release
+	case *agentv1.Command_Preserve:
+		// As with a mode: what this agent cannot do afterwards, it does not begin.
+		if then := fromThen(v.Preserve.GetThen()); then != "" {
+			c.Verb, c.Then = journal.Preserve, then
+		}
 	}
 	return c
+}
+
+// fromThen returns "" for what a newer collector means.
+func fromThen(t agentv1.PreserveThen) journal.Then {
+	switch t {
+	case agentv1.PreserveThen_PRESERVE_THEN_UNSPECIFIED, agentv1.PreserveThen_PRESERVE_THEN_NOTHING:
+		return journal.ThenNothing
+	case agentv1.PreserveThen_PRESERVE_THEN_POWER_OFF:
+		return journal.ThenPowerOff
+	case agentv1.PreserveThen_PRESERVE_THEN_REBOOT:
+		return journal.ThenReboot
+	}
+	return ""
 }

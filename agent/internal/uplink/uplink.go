@@ -46,6 +46,15 @@ type Handler interface {
 	Acquire(ctx context.Context, c journal.Command) journal.Result
 	Isolate(ctx context.Context, c journal.Command) journal.Result
 	Release(ctx context.Context, c journal.Command) journal.Result
+	// Preserve takes evidence and seals it. It does not take the PC down: what the order
+	// says of that, [Config.GoDown] does when the result was handed over.
+	Preserve(ctx context.Context, c journal.Command) journal.Result
+}
+
+// Attention is how much the endpoint's evidence is worth waiting for.
+type Attention struct {
+	Open           bool   // an incident with this endpoint is open
+	IncidentNumber string // of the newest one, such as "INC-2026-0007"; may be empty
 }
 
 // Host is what the endpoint says of itself.
@@ -64,6 +73,18 @@ type Config struct {
 	Host func() Host
 	// Isolation returns the endpoint's isolation as measured now.
 	Isolation func(ctx context.Context) journal.Isolation
+
+	// Attention is told after each connection, and at each change, whether an incident
+	// with this endpoint is open. It must not block. Optional.
+	Attention func(Attention)
+	// GoDown takes the PC down after an order to preserve that says so and whose result
+	// is [journal.Done]: the result is on the disk then, and the collector has it when
+	// it could be told within FarewellTime. It is called once; an agent that dies
+	// between the result and this call leaves the PC running. Its context ends when the
+	// agent stops. Optional, without it the PC goes on running.
+	GoDown func(ctx context.Context, c journal.Command, r journal.Result)
+	// FarewellTime bounds the wait before GoDown. Optional, 5 s.
+	FarewellTime time.Duration
 
 	// Collectors are addresses "host:port" that are tried instead of those of the
 	// enrolment. Optional.
@@ -91,6 +112,7 @@ const (
 	defaultMaxBackoff  = time.Minute
 	defaultAnswerTime  = 15 * time.Second
 	defaultResendAfter = time.Minute
+	defaultFarewell    = 5 * time.Second
 )
 
 // ErrRevoked means that the collector does not accept this agent's certificate any more.
@@ -109,6 +131,7 @@ type Uplink struct {
 	status   Status
 	progress map[string]Progress // newest per acquisition, not sent yet
 	watchers []chan struct{}     // closed at the next receipt of an alert
+	settling chan struct{}       // closed at the next end of a command; see news
 	changed  bool                // isolation changed and was not told yet
 }
 
@@ -148,6 +171,9 @@ func New(cfg Config) (*Uplink, error) {
 	}
 	if cfg.ResendAfter == 0 {
 		cfg.ResendAfter = defaultResendAfter
+	}
+	if cfg.FarewellTime == 0 {
+		cfg.FarewellTime = defaultFarewell
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -259,6 +285,7 @@ func (u *Uplink) heard() {
 }
 
 func (u *Uplink) disconnected(err error) {
+	defer u.settle() // after the lock
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.status.Connected, u.status.Address, u.status.Since = false, "", time.Time{}

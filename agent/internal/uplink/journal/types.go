@@ -10,9 +10,24 @@ const (
 	Acquire Verb = "acquire"
 	Isolate Verb = "isolate"
 	Release Verb = "release"
+	// Preserve takes evidence and then does what [Command.Then] says.
+	Preserve Verb = "preserve"
 	// Unknown is a verb of a newer collector; it is answered, never carried out.
 	Unknown Verb = "unknown"
 )
+
+// Then is what comes after the evidence of [Preserve] is sealed.
+type Then string
+
+// What can come then.
+const (
+	ThenNothing  Then = "nothing"
+	ThenPowerOff Then = "power_off"
+	ThenReboot   Then = "reboot"
+)
+
+// Down reports whether the PC goes down.
+func (t Then) Down() bool { return t == ThenPowerOff || t == ThenReboot }
 
 // Command is one order. All times are the collector's.
 type Command struct {
@@ -21,6 +36,7 @@ type Command struct {
 	Verb         Verb      `json:"verb"`
 	Profile      string    `json:"profile,omitempty"`       // of Acquire
 	IsolateFirst bool      `json:"isolate_first,omitempty"` // of Isolate
+	Then         Then      `json:"then,omitempty"`          // of Preserve
 	Issuer       string    `json:"issuer,omitempty"`
 	Reason       string    `json:"reason,omitempty"`
 	IncidentID   string    `json:"incident_id,omitempty"`

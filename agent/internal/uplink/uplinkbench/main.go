@@ -197,6 +197,10 @@ func (done) Isolate(context.Context, journal.Command) journal.Result {
 	return journal.Result{Status: journal.Done, Isolation: &i}
 }
 
+func (d done) Preserve(ctx context.Context, c journal.Command) journal.Result {
+	return d.Acquire(ctx, c)
+}
+
 func (d done) Release(ctx context.Context, c journal.Command) journal.Result {
 	return d.Isolate(ctx, c)
 }
