@@ -1,6 +1,6 @@
 // Package localapi is the agent's socket on its own PC: whoever uses the PC can report
-// trouble and see how the agent is. It knows nothing of how a report is delivered, and
-// offers nothing that changes the PC.
+// trouble, see how the agent is, and keep the evidence before switching off. It knows
+// nothing of how a report is delivered or a PC is switched off.
 //
 // A client sends one line of JSON and gets lines of JSON back, the last of which has
 // "done" set. Who the client is, the kernel says (SO_PEERCRED, unix(7)).
@@ -30,29 +30,50 @@ const (
 	VerbStatus = "status"
 	// VerbWake asks the agent to look for its enrolment and its collector now.
 	VerbWake = "wake"
+	// VerbGate asks what would be lost if the PC were switched off now.
+	VerbGate = "gate"
+	// VerbPreserve keeps the evidence and then does what Then says.
+	VerbPreserve = "preserve"
+	// VerbShutdown says that the PC is going down, and is answered when it may; root's alone.
+	VerbShutdown = "shutdown"
+)
+
+// What comes after the evidence is kept.
+const (
+	ThenNothing  = "nothing"
+	ThenPowerOff = "power_off"
+	ThenReboot   = "reboot"
 )
 
 // Request is what a client sends.
 type Request struct {
 	Verb    string `json:"verb"`
-	Message string `json:"message,omitempty"` // of report
+	Message string `json:"message,omitempty"` // of report; the reason of preserve
 	// WaitSeconds is how long a report may take to be delivered before the answer says
-	// that it is stored; at most 60.
+	// that it is stored, or the evidence of preserve before the PC goes down without it
+	// being delivered; at most 60.
 	WaitSeconds int `json:"wait_seconds,omitempty"`
+	// Then is what comes after preserve.
+	Then string `json:"then,omitempty"`
+	// Shown are the codes of the losses that the person was shown before deciding.
+	Shown []string `json:"shown,omitempty"`
 }
 
 // Reply is one line of an answer.
 type Reply struct {
-	Done   bool    `json:"done"`
-	Code   string  `json:"code,omitempty"`  // of an error, see below
-	Error  string  `json:"error,omitempty"` // English
-	Report *Report `json:"report,omitempty"`
-	Status *Status `json:"status,omitempty"`
+	Done     bool      `json:"done"`
+	Code     string    `json:"code,omitempty"`  // of an error, see below
+	Error    string    `json:"error,omitempty"` // English
+	Report   *Report   `json:"report,omitempty"`
+	Status   *Status   `json:"status,omitempty"`
+	Gate     *Gate     `json:"gate,omitempty"`
+	Preserve *Preserve `json:"preserve,omitempty"`
 }
 
 // The codes of errors.
 const (
 	CodeInvalid  = "invalid"
+	CodeDenied   = "denied"
 	CodeTooMany  = "too_many"
 	CodeInternal = "internal"
 )
@@ -130,12 +151,19 @@ func parseRequest(b []byte) (Request, error) {
 		if len(r.Message) > MaxMessage {
 			return Request{}, fmt.Errorf("message has %d bytes, at most %d are allowed", len(r.Message), MaxMessage)
 		}
-	case VerbStatus, VerbWake:
+	case VerbStatus, VerbWake, VerbGate, VerbShutdown:
 		if r.Message != "" || r.WaitSeconds != 0 {
 			return Request{}, fmt.Errorf("%s takes nothing else", r.Verb)
 		}
+	case VerbPreserve:
+		if err := checkPreserve(r); err != nil {
+			return Request{}, err
+		}
 	default:
 		return Request{}, fmt.Errorf("verb %.40q is not known", r.Verb)
+	}
+	if r.Verb != VerbPreserve && (r.Then != "" || len(r.Shown) > 0) {
+		return Request{}, fmt.Errorf("%s takes neither then nor shown", r.Verb)
 	}
 	if r.WaitSeconds < 0 || r.WaitSeconds > 60 {
 		return Request{}, fmt.Errorf("wait_seconds: %d, want 0 to 60", r.WaitSeconds)

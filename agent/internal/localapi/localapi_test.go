@@ -51,13 +51,19 @@ func (a *agent) Wake() { a.woken++ }
 // serve starts a server and returns its socket.
 func serve(t *testing.T, a *agent) string {
 	t.Helper()
+	return serveWith(t, Config{Agent: a})
+}
+
+func serveWith(t *testing.T, cfg Config) string {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "hz") // a socket's name has room for 107 bytes
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	path := filepath.Join(dir, "run", "agent.sock")
-	s, err := Listen(Config{Path: path, Agent: a})
+	cfg.Path = path
+	s, err := Listen(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,6 +34,8 @@ type Config struct {
 	// nobody answers at is replaced.
 	Path  string
 	Agent Agent
+	// Power answers the verbs about going down. Optional.
+	Power Power
 	// Log hears of faults; never of what a person wrote. Optional.
 	Log *slog.Logger
 }
@@ -153,6 +155,8 @@ func (s *Server) serve(ctx context.Context, c net.Conn, uid string) {
 		s.say(c, Reply{Done: true})
 	case VerbReport:
 		s.report(ctx, c, reporterOf(uid), r)
+	case VerbGate, VerbPreserve, VerbShutdown:
+		s.power(ctx, c, uid, r)
 	}
 }
 

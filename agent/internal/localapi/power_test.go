@@ -1,0 +1,100 @@
+package localapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// power is a stand-in.
+type power struct {
+	got  PreserveOrder
+	fail error
+	asks string
+	down int
+}
+
+func (p *power) Gate(ctx context.Context) Gate {
+	p.asks = UID(ctx)
+	return Gate{Processes: 120, Sessions: -1, Losses: []string{"memory"}}
+}
+
+func (p *power) Preserve(_ context.Context, o PreserveOrder, tell func(Preserve)) error {
+	p.got = o
+	if p.fail != nil {
+		return p.fail
+	}
+	tell(Preserve{Step: StepSealed, AcquisitionID: "acq_x"})
+	tell(Preserve{Step: StepGoingDown, AcquisitionID: "acq_x"})
+	return nil
+}
+
+func (p *power) GoingDown(context.Context) error { p.down++; return nil }
+
+func TestPreserve(t *testing.T) {
+	p := &power{}
+	path := serveWith(t, Config{Agent: &agent{}, Power: p})
+	var steps []string
+	last, err := Do(t.Context(), path, Request{Verb: VerbPreserve, Message: "脅迫文", Then: ThenPowerOff, Shown: []string{"memory"}, WaitSeconds: 5},
+		func(r Reply) { steps = append(steps, r.Preserve.Step) })
+	if err != nil || last.Preserve.Step != StepGoingDown || strings.Join(steps, " ") != "sealed going_down" {
+		t.Fatalf("%+v %v %v", last, steps, err)
+	}
+	if p.got.UID != fmt.Sprint(os.Getuid()) || p.got.Reason != "脅迫文" || p.got.Then != ThenPowerOff || p.got.Shown[0] != "memory" || p.got.DecidedBy == "" {
+		t.Fatalf("%+v", p.got)
+	}
+	p.fail = fmt.Errorf("x: %w", ErrDenied)
+	last, err = Do(t.Context(), path, Request{Verb: VerbPreserve, Then: ThenNothing}, nil)
+	if !errors.Is(err, ErrRefused) || last.Code != CodeDenied {
+		t.Fatalf("%+v %v", last, err)
+	}
+}
+
+func TestGateKnowsWhoAsks(t *testing.T) {
+	p := &power{}
+	path := serveWith(t, Config{Agent: &agent{}, Power: p})
+	last, err := Do(t.Context(), path, Request{Verb: VerbGate}, nil)
+	if err != nil || last.Gate == nil || last.Gate.Processes != 120 || last.Gate.Sessions != -1 || p.asks != fmt.Sprint(os.Getuid()) {
+		t.Fatalf("%+v %v %q", last, err, p.asks)
+	}
+}
+
+func TestShutdownIsRootsAlone(t *testing.T) {
+	p := &power{}
+	path := serveWith(t, Config{Agent: &agent{}, Power: p})
+	last, err := Do(t.Context(), path, Request{Verb: VerbShutdown}, nil)
+	if os.Getuid() == 0 {
+		if err != nil || p.down != 1 {
+			t.Fatalf("%+v %v", last, err)
+		}
+	} else if last.Code != CodeDenied || p.down != 0 {
+		t.Fatalf("%+v %v", last, err)
+	}
+}
+
+func TestWithoutPower(t *testing.T) {
+	path := serveWith(t, Config{Agent: &agent{}})
+	if last, err := Do(t.Context(), path, Request{Verb: VerbGate}, nil); last.Code != CodeInvalid {
+		t.Fatalf("%+v %v", last, err)
+	}
+}
+
+func TestPreserveIsReadStrictly(t *testing.T) {
+	for name, line := range map[string]string{
+		"then missing":    `{"verb":"preserve"}`,
+		"then unknown":    `{"verb":"preserve","then":"explode","message":"x"}`,
+		"reason missing":  `{"verb":"preserve","then":"power_off"}`,
+		"shown not codes": `{"verb":"preserve","then":"nothing","shown":["<b>"]}`,
+		"shown too many":  `{"verb":"preserve","then":"nothing","shown":[` + strings.Repeat(`"a",`, 16) + `"a"]}`,
+		"then with other": `{"verb":"status","then":"reboot"}`,
+		"gate with text":  `{"verb":"gate","message":"x"}`,
+		"shutdown waits":  `{"verb":"shutdown","wait_seconds":3}`,
+	} {
+		if r, err := parseRequest([]byte(line)); err == nil {
+			t.Errorf("%s: read as %+v", name, r)
+		}
+	}
+}
