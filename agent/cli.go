@@ -76,7 +76,7 @@ type verb struct {
 func verbs() []verb {
 	return []verb{
 		{"run", runRun}, {"enroll", runEnroll}, {"acquire", runAcquire}, {"report", runReport},
-		{"status", runStatus}, {"service", runService}, {"version", runVersion},
+		{"status", runStatus}, {"preserve", runPreserve}, {"service", runService}, {"version", runVersion},
 	}
 }
 
