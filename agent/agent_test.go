@@ -94,6 +94,10 @@ func TestMistakesInTheCommandLine(t *testing.T) {
 		"unknown setting":      {"", []string{"run", "--state", t.TempDir(), "--config", bad}, exitUsage, bad + ":2:1: unknown key \"spool_size\""},
 		"missing settings":     {"", []string{"run", "--state", t.TempDir(), "--config", empty}, exitUsage, "no such file"},
 		"service without verb": {"", []string{"service"}, exitUsage, "install"},
+		"off and on":           {"", []string{"preserve", "--poweroff", "--reboot", "--socket", empty}, exitUsage, "not both"},
+		"off without reason":   {"", []string{"preserve", "--poweroff", "--socket", empty}, exitUsage, "--reason"},
+		"off without yes":      {"", []string{"preserve", "--poweroff", "--reason", "x", "--json", "--socket", empty}, exitUsage, "--yes"},
+		"preserve by nobody":   {"", []string{"preserve", "--socket", empty}, exitNotRunning, "service start"},
 		"service explode":      {"", []string{"service", "explode"}, exitUsage, "explode"},
 	} {
 		code, out, errOut := do(t, c.in, c.args...)

@@ -67,7 +67,7 @@ func hint(err error) string {
 	}[exitCode(err)]
 }
 
-// verb is one subcommand.
+// verb is one subcommand. The help leaves out those that only units run.
 type verb struct {
 	name string
 	run  func(ctx context.Context, args []string, getenv func(string) string, std stdio) int
@@ -77,6 +77,7 @@ func verbs() []verb {
 	return []verb{
 		{"run", runRun}, {"enroll", runEnroll}, {"acquire", runAcquire}, {"report", runReport},
 		{"status", runStatus}, {"preserve", runPreserve}, {"service", runService}, {"version", runVersion},
+		{"boot-isolation", runBootIsolation}, {"shutdown-capture", runShutdownCapture},
 	}
 }
 

@@ -40,6 +40,8 @@ type settings struct {
 //	spool/      evidence that waits
 //	journal/    promised commands, results, alerts
 //	isolation/  the last order about the network
+//	power/      what is known of going down, evidence captured without the agent
+//	recorder/   the flight recorder
 //	routes      last known addresses of the collector
 type agent struct {
 	set      settings
@@ -78,9 +80,12 @@ func newAgent(set settings) (_ *agent, err error) {
 	if a.identity, err = openIdentity(set.state); err != nil {
 		return nil, err
 	}
-	s := set.config.Spool
+	s, dir := set.config.Spool, filepath.Join(set.state, "spool")
+	if err := adopt(set.state, dir, set.log); err != nil {
+		set.log.Error("evidence that was captured without the agent is not taken over", slog.Any("error", err))
+	}
 	if a.spool, err = spool.Open(spool.Config{
-		Dir: filepath.Join(set.state, "spool"), MaxBytes: s.MaxBytes, MinFreeBytes: unlessZero(s.MinFreeBytes),
+		Dir: dir, MaxBytes: s.MaxBytes, MinFreeBytes: unlessZero(s.MinFreeBytes),
 		KeepAfterReceipt: unlessZero(s.KeepAfterReceipt.Duration), Log: set.log,
 	}); err != nil {
 		return nil, err

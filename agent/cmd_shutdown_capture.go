@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"hozen/agent/internal/acquire"
+	"hozen/agent/internal/localapi"
+	"hozen/agent/internal/spool"
+	"hozen/internal/artifact"
+	"hozen/internal/durable"
+)
+
+const (
+	// askLimit is how long the running agent may take; the unit's own limit is 60 s.
+	askLimit = 45 * time.Second
+	// aloneLimit is how long a capture without the agent may take.
+	aloneLimit = 3 * time.Second
+)
+
+// runShutdownCapture is "hozen-agent shutdown-capture", which the companion unit runs
+// when it is stopped, before everything else is: it tells the running agent that the
+// PC goes down, and waits until that has kept what it can. When there is no agent, it
+// captures itself.
+func runShutdownCapture(ctx context.Context, args []string, getenv func(string) string, std stdio) int {
+	c := newCommand("shutdown-capture", getenv, std)
+	if _, code, done := c.parse(args, 0); done {
+		return code
+	}
+	if err := c.absolute(); err != nil {
+		return c.failed(err)
+	}
+	log := newLog(std.err, slog.LevelInfo, true)
+	asked, cancel := context.WithTimeout(ctx, askLimit)
+	_, err := localapi.Do(asked, c.socketPath(), localapi.Request{Verb: localapi.VerbShutdown}, nil)
+	cancel()
+	if err == nil {
+		return exitOK
+	}
+	log.WarnContext(ctx, "the agent did not keep the evidence of this shutdown; it is captured without", slog.Any("error", err))
+	if err := captureAlone(ctx, c.folder(), log); err != nil {
+		return c.failed(err)
+	}
+	return exitOK
+}
+
+// aloneFolder is the spool of captures that the agent did not make; it takes them over
+// when it starts. The agent's own may be in the hands of one that hangs.
+func aloneFolder(state string) string { return filepath.Join(state, "power", "spool") }
+
+// captureAlone captures without the agent.
+func captureAlone(ctx context.Context, state string, log *slog.Logger) (err error) {
+	dir := aloneFolder(state)
+	if err := durable.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return err
+	}
+	a := &agent{set: settings{state: state, log: log}}
+	if a.identity, err = openIdentity(state); err != nil {
+		return err
+	}
+	s, err := spool.Open(spool.Config{Dir: dir, Log: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	r := acquire.NewRunner(acquire.Config{Sink: s, Plan: newProfiles().plan, Identity: a.signer, Log: log})
+	ctx, cancel := context.WithTimeout(ctx, aloneLimit)
+	defer cancel()
+	res, err := r.Run(ctx, acquire.Order{Trigger: artifact.TriggerShutdown, Profile: profileFlash})
+	if err == nil {
+		log.InfoContext(ctx, "evidence of this shutdown sealed without the agent", slog.String("acquisition", res.AcquisitionID), slog.String("outcome", string(res.Manifest.Outcome)))
+	}
+	return err
+}
