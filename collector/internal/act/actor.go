@@ -52,7 +52,7 @@ var ErrLocked = fmt.Errorf("%w: too many wrong passwords, wait a while", ErrForb
 // Invalid says which input was not understood and why. It is an [ErrInvalid].
 type Invalid struct {
 	Field string // name of the input in snake_case, such as "profile"
-	Code  string // "required", "too_long", "too_short", "unknown", "in_use", "weak", "range", "malformed"
+	Code  string // "required", "too_long", "too_short", "unknown", "in_use", "weak", "range", "malformed", "changed"
 	Err   error  // English, for the record
 }
 

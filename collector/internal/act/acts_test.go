@@ -25,6 +25,7 @@ type fixture struct {
 	ca    *pki.CA
 	clock time.Time
 	owner act.Actor
+	blobs *fsblob.Store
 }
 
 const ownerPassword = "correct horse battery"
@@ -45,6 +46,7 @@ func newFixture(t *testing.T, db *sqldb.DB) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	x.blobs = blobs
 	x.Acts, err = act.New(act.Config{DB: db, CA: x.ca, Hub: x.hub, Blobs: blobs, Backup: func(context.Context, string) error { return nil }, Addresses: []string{"192.0.2.1:7443"},
 		PasswordCost: operator.Cost{MemoryKiB: 64, Iterations: 1}, Now: func() time.Time { return x.clock }})
 	if err != nil {

@@ -3,6 +3,7 @@ package act
 import (
 	"time"
 
+	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/enroll"
 	"hozen/collector/internal/incident"
@@ -52,6 +53,13 @@ type Order struct {
 	Reason       string // why, at most 1,024 bytes
 	IncidentID   string // identifier or number; empty joins the endpoint's newest open incident or opens one
 	IsolateFirst bool   // of Isolate: cut first, capture afterwards
+	// Then is what comes after the evidence of Preserve; empty means nothing.
+	Then dispatch.Then
+	// Confirmed is the [Gate.Fingerprint] that was shown and confirmed; needed to have
+	// the PC go down.
+	Confirmed string
+
+	facts map[string]string // what else goes into the record
 }
 
 // CommandFilter narrows [Acts.Commands]; the zero value means the newest 100 of all.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -59,6 +60,11 @@ func (s *Acts) order(ctx context.Context, a Actor, p permission, endpointID stri
 		if err != nil {
 			return err
 		}
+		if c.Verb == dispatch.Preserve {
+			if err := knowsPreserve(e); err != nil {
+				return err // it may have changed since the gate was read
+			}
+		}
 		c.ID, c.OrganisationID, c.EndpointID, c.IncidentID = id.New(id.Command), e.OrganisationID, e.ID, inc.ID
 		c.Issuer, c.IssuedBy, c.Reason, c.IssuedAt = d.actor.Name, d.actor.ID, o.Reason, d.now
 		if c.IssuedBy == "" {
@@ -71,6 +77,7 @@ func (s *Acts) order(ctx context.Context, a Actor, p permission, endpointID stri
 		if c.IsolateFirst {
 			facts["isolate_first"] = "true"
 		}
+		maps.Copy(facts, o.facts)
 		with := map[string]string{"incident": inc.ID, "reason": c.Reason, "counter": strconv.FormatUint(stored.Counter, 10)}
 		for k, v := range facts {
 			with[k] = v
@@ -241,7 +248,7 @@ func (s *Acts) finish(ctx context.Context, d *deed, c dispatch.Command, r dispat
 		return err
 	}
 	facts := map[string]string{"command": string(c.Verb), "command_id": c.ID, "endpoint": c.EndpointID, "status": string(r.Status),
-		"acquisition": r.AcquisitionID, "detail": r.Detail}
+		"acquisition": r.AcquisitionID, "detail": r.Detail, "then": string(c.Then)}
 	if i != nil {
 		facts["observed"], facts["way_home"] = string(i.Observed), strconv.FormatBool(i.WayHome)
 	}

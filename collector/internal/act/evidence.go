@@ -202,15 +202,15 @@ func (s *Acts) expectAlert(ctx context.Context, d *deed, e endpoint.Endpoint, m 
 // OnAccepted puts accepted evidence into the timeline of its incident. It is for
 // [evidence.Config].
 func (s *Acts) OnAccepted(ctx context.Context, tx *sqldb.Tx, a evidence.Acquisition, items []evidence.Item) error {
-	if a.IncidentID == "" {
-		return nil
-	}
 	d := &deed{tx: tx, now: a.ReceivedAt}
 	e, err := endpoint.ByID(ctx, tx, a.EndpointID)
 	if err != nil {
 		return err
 	}
 	d.actor = Actor{Kind: ByEndpoint, ID: e.ID, Name: display(e), OrganisationID: e.OrganisationID}
+	if a.IncidentID == "" {
+		return s.booted(ctx, d, a, items, nil)
+	}
 	inc, err := incident.Find(ctx, tx, a.OrganisationID, a.IncidentID)
 	if err != nil {
 		return err
@@ -219,11 +219,14 @@ func (s *Acts) OnAccepted(ctx context.Context, tx *sqldb.Tx, a evidence.Acquisit
 		return err
 	}
 	facts := map[string]string{"endpoint": e.ID, "acquisition": a.ID, "outcome": string(a.Outcome), "items": strconv.Itoa(len(items)),
-		"records": strconv.FormatInt(a.Records, 10), "command_id": a.CommandID, "alert": a.AlertID}
+		"records": strconv.FormatInt(a.Records, 10), "command_id": a.CommandID, "alert": a.AlertID, "trigger": string(a.Trigger)}
 	if len(items) > 0 {
 		facts["first"], facts["last"] = items[0].Number, items[len(items)-1].Number
 	}
-	return s.line(ctx, d, inc, e.ID, incident.Entry{Kind: incident.EntryEvidence, AgentAt: sane(a.FinishedAt), Params: facts, LedgerIdx: a.LedgerIdx})
+	if err := s.line(ctx, d, inc, e.ID, incident.Entry{Kind: incident.EntryEvidence, AgentAt: sane(a.FinishedAt), Params: facts, LedgerIdx: a.LedgerIdx}); err != nil {
+		return err
+	}
+	return s.booted(ctx, d, a, items, &inc)
 }
 
 // OnRefused records that evidence was refused, in the ledger and in the timeline of

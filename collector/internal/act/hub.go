@@ -63,8 +63,8 @@ func NewHub() *Hub {
 }
 
 // SubscribeEndpoint registers a live control stream; the endpoint counts as online
-// until cancel. wake receives when there may be new commands (many wakes may melt
-// into one); revoked is closed when the endpoint must be cut off at once. cancel
+// until cancel. wake receives when there may be new commands or an incident was opened
+// or closed (many wakes may melt into one); revoked is closed when the endpoint must be cut off at once. cancel
 // may be called more than once.
 func (h *Hub) SubscribeEndpoint(endpointID string) (wake, revoked <-chan struct{}, cancel func()) {
 	s := &stream{wake: make(chan struct{}, 1), revoked: make(chan struct{})}
@@ -144,7 +144,7 @@ func (h *Hub) publish(organisationID string, e Event) {
 	h.send(organisationID, e)
 }
 
-// wake asks the streams of an endpoint to look for commands.
+// wake asks the streams of an endpoint to look for commands and open incidents.
 func (h *Hub) wake(endpointID string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

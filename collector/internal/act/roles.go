@@ -15,6 +15,7 @@ const (
 	mayAcquire      permission = "acquire"
 	mayIsolate      permission = "isolate"
 	mayRelease      permission = "release"
+	mayPreserve     permission = "preserve" // also switching the PC off
 	mayNote         permission = "note"
 	mayRunIncident  permission = "run_incident" // open, close, label endpoints
 	mayEnrol        permission = "enrol"        // tokens and requests
@@ -37,6 +38,7 @@ func table() map[permission][]operator.Role {
 		mayAcquire:      {owner, responsible, handler},
 		mayIsolate:      {owner, responsible, handler},
 		mayRelease:      {owner, responsible, handler},
+		mayPreserve:     {owner, responsible, handler},
 		mayNote:         {owner, responsible, handler, vendor},
 		mayRunIncident:  {owner, responsible, handler},
 		mayEnrol:        {owner, responsible, handler},

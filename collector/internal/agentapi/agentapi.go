@@ -51,8 +51,9 @@ type Orders interface {
 	CommandFinished(ctx context.Context, endpointID string, r dispatch.Result, i *endpoint.IsolationStatus) error
 }
 
-// Alerts takes reports of trouble.
+// Alerts takes reports of trouble, and tells whether there is trouble.
 type Alerts interface {
+	Attention(ctx context.Context, endpointID string) (act.Attention, error)
 	ReportTrouble(ctx context.Context, endpointID string, c act.AlertCall) (incident.Incident, error)
 }
 

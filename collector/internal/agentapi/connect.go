@@ -33,6 +33,8 @@ type control struct {
 	heard  atomic.Int64                  // when the agent was last heard, on the clock of started
 	start  time.Time
 	sent   map[string]bool // commands sent on this stream
+	told   *act.Attention  // what was last said of open incidents; nil before
+	knows  bool            // the agent understands that
 }
 
 type received struct {
@@ -55,6 +57,7 @@ func (s *Server) Connect(stream controlStream) (err error) {
 		s.refused(ctx, c.who, agentv1.AgentService_Connect_FullMethodName, err)
 		return err
 	}
+	c.knows = capability.Number(hello.GetCapability()) >= capability.Preserve
 	ctx, leave, err := s.sessions.claim(ctx, c.who.endpointID, replaceTime)
 	if err != nil {
 		return status.Error(codes.Aborted, err.Error())
@@ -142,6 +145,9 @@ func (c *control) run(ctx context.Context, wake, revoked <-chan struct{}) error 
 		}
 	}()
 
+	if err := c.sendAttention(ctx); err != nil {
+		return err
+	}
 	if err := c.sendCommands(ctx); err != nil {
 		return err
 	}
@@ -154,6 +160,9 @@ func (c *control) run(ctx context.Context, wake, revoked <-chan struct{}) error 
 			return errRevoked
 		case <-wake:
 			if err := c.sendCommands(ctx); err != nil {
+				return err
+			}
+			if err := c.sendAttention(ctx); err != nil {
 				return err
 			}
 		case m := <-c.out:
@@ -203,6 +212,23 @@ func (c *control) sendCommands(ctx context.Context) error {
 	}
 	c.sent = still
 	return nil
+}
+
+// sendAttention says whether an incident with the endpoint is open, unless that was
+// said on this stream already.
+func (c *control) sendAttention(ctx context.Context) error {
+	if !c.knows {
+		return nil
+	}
+	a, err := c.s.cfg.Alerts.Attention(ctx, c.who.endpointID)
+	if err != nil {
+		return c.s.fault(ctx, "look for open incidents", err)
+	}
+	if c.told != nil && *c.told == a {
+		return nil
+	}
+	c.told = &a
+	return c.stream.Send(&agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Attention{Attention: &agentv1.Attention{IncidentOpen: a.Open, IncidentNumber: a.Number}}})
 }
 
 // handleAll handles what the agent sends, one message after the other.

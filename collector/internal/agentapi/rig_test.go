@@ -33,17 +33,18 @@ type acts struct {
 	live
 	ca *pki.CA
 
-	mu       sync.Mutex
-	revoked  map[string]bool // serials
-	commands []dispatch.Command
-	events   []string
-	alerts   []act.AlertCall
-	results  []dispatch.Result
-	fail     error // what the next calls return
-	panics   bool
-	chunks   int
-	wrote    int64
-	sealErr  error
+	mu        sync.Mutex
+	revoked   map[string]bool // serials
+	commands  []dispatch.Command
+	events    []string
+	alerts    []act.AlertCall
+	attention act.Attention
+	results   []dispatch.Result
+	fail      error // what the next calls return
+	panics    bool
+	chunks    int
+	wrote     int64
+	sealErr   error
 }
 
 func (a *acts) note(format string, args ...any) error {
@@ -151,6 +152,12 @@ func (a *acts) CommandFinished(_ context.Context, endpointID string, r dispatch.
 		}
 	}
 	return act.ErrNotFound
+}
+
+func (a *acts) Attention(_ context.Context, endpointID string) (act.Attention, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.attention, a.fail
 }
 
 func (a *acts) ReportTrouble(_ context.Context, endpointID string, c act.AlertCall) (incident.Incident, error) {

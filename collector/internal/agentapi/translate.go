@@ -105,8 +105,20 @@ func toCommand(c dispatch.Command) *agentv1.Command {
 		m.Verb = &agentv1.Command_Isolate{Isolate: &agentv1.Isolate{Mode: agentv1.IsolationMode_ISOLATION_MODE_STANDARD, IsolateFirst: c.IsolateFirst}}
 	case dispatch.Release:
 		m.Verb = &agentv1.Command_Release{Release: &agentv1.Release{}}
+	case dispatch.Preserve:
+		m.Verb = &agentv1.Command_Preserve{Preserve: &agentv1.Preserve{Then: toThen(c.Then)}}
 	default:
 		return nil
 	}
 	return m
+}
+
+func toThen(t dispatch.Then) agentv1.PreserveThen {
+	switch t {
+	case dispatch.ThenPowerOff:
+		return agentv1.PreserveThen_PRESERVE_THEN_POWER_OFF
+	case dispatch.ThenReboot:
+		return agentv1.PreserveThen_PRESERVE_THEN_REBOOT
+	}
+	return agentv1.PreserveThen_PRESERVE_THEN_NOTHING
 }

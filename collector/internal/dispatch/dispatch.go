@@ -13,10 +13,24 @@ type Verb string
 
 // The verbs of this version.
 const (
-	Acquire Verb = "acquire"
-	Isolate Verb = "isolate"
-	Release Verb = "release"
+	Acquire  Verb = "acquire"
+	Isolate  Verb = "isolate"
+	Release  Verb = "release"
+	Preserve Verb = "preserve" // take evidence, seal it, then do what [Command.Then] says
 )
+
+// Then is what comes after the evidence of [Preserve] is sealed.
+type Then string
+
+// What can come then.
+const (
+	ThenNothing  Then = "nothing"
+	ThenPowerOff Then = "power_off"
+	ThenReboot   Then = "reboot"
+)
+
+// Down reports whether the PC goes down.
+func (t Then) Down() bool { return t == ThenPowerOff || t == ThenReboot }
 
 // Status is how far a command has come.
 type Status string
@@ -44,6 +58,7 @@ type Command struct {
 	Verb           Verb
 	Profile        string // of Acquire
 	IsolateFirst   bool   // of Isolate
+	Then           Then   // of Preserve
 	IncidentID     string // may be empty
 	Issuer         string // display name of the operator, for the record on the PC
 	IssuedBy       string // operator ID or "system"

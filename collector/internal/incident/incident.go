@@ -62,6 +62,7 @@ const (
 	EntryEvidence  EntryKind = "evidence"  // evidence was received
 	EntryRefused   EntryKind = "refused"   // evidence was refused
 	EntryIsolation EntryKind = "isolation" // measured isolation changed
+	EntryBoot      EntryKind = "boot"      // how the boot before the present one ended
 )
 
 // Entry is one line of the timeline; it is never changed, only followed by another.

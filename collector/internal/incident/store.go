@@ -86,6 +86,18 @@ func NewestOpen(ctx context.Context, q sqldb.Queryer, endpointID string, since t
 	return i, err
 }
 
+// NewestOpenNumber returns the number of the newest open incident of an endpoint, or
+// "" when none is open.
+func NewestOpenNumber(ctx context.Context, q sqldb.Queryer, endpointID string) (string, error) {
+	var number string
+	err := q.QueryRowContext(ctx, `SELECT number FROM incident_incident WHERE closed_at = ''
+		AND id IN (SELECT incident_id FROM incident_endpoint WHERE endpoint_id = $1) ORDER BY opened_at DESC, id DESC LIMIT 1`, endpointID).Scan(&number)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("look for open incidents: %w", err)
+	}
+	return number, nil
+}
+
 func endpoints(ctx context.Context, q sqldb.Queryer, incidentID string) ([]string, error) {
 	rows, err := q.QueryContext(ctx, `SELECT endpoint_id FROM incident_endpoint WHERE incident_id = $1 ORDER BY added_at, endpoint_id`, incidentID)
 	if err != nil {
