@@ -33,6 +33,30 @@ type Config struct {
 	Uplink Uplink `toml:"uplink"`
 	// Isolation is how isolation is watched.
 	Isolation Isolation `toml:"isolation"`
+	// Recorder is the flight recorder: what happened on this PC in the last minutes.
+	Recorder Recorder `toml:"recorder"`
+	// Shutdown is what the agent does before the PC goes down.
+	Shutdown Shutdown `toml:"shutdown"`
+}
+
+// Recorder sets how the flight recorder works.
+type Recorder struct {
+	// Enabled is false where nothing is to be recorded. Default true.
+	Enabled bool `toml:"enabled"`
+	// Every is the time between two snapshots, 1s to 10m: after a power cut the record
+	// ends at most so long before. Default 10s.
+	Every Duration `toml:"every"`
+	// MaxBytes is the most that the recording may hold on disk, at least 4 MiB. Default 32 MiB.
+	MaxBytes int64 `toml:"max_bytes"`
+	// Window is how much of what happened before becomes evidence, 1m to 24h. Default 15m.
+	Window Duration `toml:"window"`
+}
+
+// Shutdown bounds how long the PC may be kept from going down.
+type Shutdown struct {
+	// MaxDelay is the longest while an incident with this PC is open, 1s to 60s, as far as
+	// the system allows it. With none it is always under half a second. Default 20s.
+	MaxDelay Duration `toml:"max_delay"`
 }
 
 // Spool bounds what evidence may take of the PC's disk.
@@ -87,6 +111,8 @@ func Default() Config {
 		Spool:     Spool{MaxBytes: 1 << 30, MinFreeBytes: 256 << 20, KeepAfterReceipt: Duration{Duration: 7 * 24 * time.Hour}},
 		Uplink:    Uplink{MinBackoff: Duration{Duration: time.Second}, MaxBackoff: Duration{Duration: time.Minute}},
 		Isolation: Isolation{CheckEvery: Duration{Duration: 5 * time.Second}},
+		Recorder:  Recorder{Enabled: true, Every: Duration{Duration: 10 * time.Second}, MaxBytes: 32 << 20, Window: Duration{Duration: 15 * time.Minute}},
+		Shutdown:  Shutdown{MaxDelay: Duration{Duration: 20 * time.Second}},
 	}
 }
 
@@ -192,6 +218,9 @@ func (c Config) check() error {
 	if c.Spool.MinFreeBytes < 0 {
 		return fmt.Errorf("spool.min_free_bytes: %d, want 0 or more", c.Spool.MinFreeBytes)
 	}
+	if c.Recorder.MaxBytes < 4<<20 {
+		return fmt.Errorf("recorder.max_bytes: %d, want at least %d", c.Recorder.MaxBytes, 4<<20)
+	}
 	if c.Uplink.MaxBackoff.Duration < c.Uplink.MinBackoff.Duration {
 		return errors.New("uplink.max_backoff: less than uplink.min_backoff")
 	}
@@ -200,6 +229,9 @@ func (c Config) check() error {
 		within("uplink.min_backoff", c.Uplink.MinBackoff, 10*time.Millisecond, time.Hour),
 		within("uplink.max_backoff", c.Uplink.MaxBackoff, 10*time.Millisecond, 24*time.Hour),
 		within("isolation.check_every", c.Isolation.CheckEvery, time.Second, time.Minute),
+		within("recorder.every", c.Recorder.Every, time.Second, 10*time.Minute),
+		within("recorder.window", c.Recorder.Window, time.Minute, 24*time.Hour),
+		within("shutdown.max_delay", c.Shutdown.MaxDelay, time.Second, time.Minute),
 	)
 }
 
