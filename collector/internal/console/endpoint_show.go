@@ -17,6 +17,7 @@ type endpointShowView struct {
 	Progress     *progressView // of the command that the page follows; nil when none
 	Commands     []dispatch.Command
 	Acquisitions []evidence.Acquisition
+	Boots        []bootView
 	Incidents    []incident.Incident // open ones of this endpoint
 	Names        map[string]string   // incident identifier to number
 	Label        form
@@ -53,6 +54,13 @@ func (s *server) endpointShowView(v *visit) (endpointShowView, error) {
 		return view, err
 	}
 	slices.SortStableFunc(view.Acquisitions, func(a, b evidence.Acquisition) int { return b.ReceivedAt.Compare(a.ReceivedAt) })
+	boots, err := s.endpoints.Boots(v.ctx(), v.actor, e.ID)
+	if err != nil {
+		return view, err
+	}
+	if view.Boots = viewBoots(v.text, boots); len(view.Boots) > 0 {
+		view.Endpoint.LastEnd = view.Boots[0].ReceivedAt
+	}
 	incidents, err := s.incidents.Incidents(v.ctx(), v.actor)
 	if err != nil {
 		return view, err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hozen/collector/internal/endpoint"
+	"hozen/internal/capability"
 )
 
 // endpointView is an endpoint as the pages show it.
@@ -14,6 +15,7 @@ type endpointView struct {
 	Name      string
 	Presence  string // online, offline, never, revoked
 	Isolation isolationView
+	LastEnd   time.Time // when the record of the last end of a boot was received; zero when not looked up or none
 }
 
 // isolationView is an isolation as it may be shown: only what was measured, and only
@@ -92,6 +94,11 @@ func (v endpointView) ClockOff() bool { return v.ClockOffset.Abs() >= 2*time.Sec
 // is known to be cut. One that failed, or of which nothing is known, can be tried again.
 func (v endpointView) OfferIsolate() bool {
 	return v.Isolation.State != string(endpoint.Isolated) && v.Isolation.State != string(endpoint.Isolating)
+}
+
+// OfferPreserve reports whether the agent knows the order to preserve.
+func (v endpointView) OfferPreserve() bool {
+	return capability.Number(v.Capability) >= capability.Preserve
 }
 
 // OfferRelease reports whether releasing may be wanted: where something of ours is or

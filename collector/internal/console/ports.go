@@ -38,6 +38,7 @@ type endpoints interface {
 	Endpoints(ctx context.Context, a act.Actor) ([]endpoint.Endpoint, error)
 	Endpoint(ctx context.Context, a act.Actor, id string) (endpoint.Endpoint, error)
 	LabelEndpoint(ctx context.Context, a act.Actor, id, label string) error
+	Boots(ctx context.Context, a act.Actor, endpointID string) ([]endpoint.Boot, error)
 	EndpointAcquisitions(ctx context.Context, a act.Actor, endpointID string) ([]evidence.Acquisition, error)
 }
 
@@ -59,6 +60,12 @@ type orders interface {
 	Isolate(ctx context.Context, a act.Actor, endpointID string, o act.Order) (dispatch.Command, error)
 	Release(ctx context.Context, a act.Actor, endpointID string, o act.Order) (dispatch.Command, error)
 	Commands(ctx context.Context, a act.Actor, f act.CommandFilter) ([]dispatch.Command, error)
+	preserving
+}
+
+type preserving interface {
+	PowerOffGate(ctx context.Context, a act.Actor, endpointID string) (act.Gate, error)
+	Preserve(ctx context.Context, a act.Actor, endpointID string, o act.Order) (dispatch.Command, error)
 }
 
 type incidents interface {

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"strings"
+
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/evidence"
@@ -76,6 +78,13 @@ func viewProgress(c dispatch.Command, e endpointView, acquisitions []evidence.Ac
 		released := done || ours && m.Observed == endpoint.Released
 		add("opened", released)
 		add("read_back_open", released)
+	case dispatch.Preserve:
+		add("captured", captured || done)
+		add("received", received)
+		if c.Then.Down() {
+			// That the PC went down, nothing but the record of its next boot tells.
+			add("down."+string(c.Then), !c.ReceivedAt.IsZero() && e.LastEnd.After(c.ReceivedAt))
+		}
 	default:
 		add("captured", captured)
 		add("received", received)
@@ -88,6 +97,8 @@ func viewProgress(c dispatch.Command, e endpointView, acquisitions []evidence.Ac
 			state = "done"
 		case v.Final && s.key == "received" && v.Good && c.AcquisitionID != "":
 			state = "active" // the order is done, its evidence is still on its way
+		case v.Final && v.Good && strings.HasPrefix(s.key, "down."):
+			state = "waiting"
 		case v.Final && active && !v.Good:
 			state, active = "failed", false
 		case v.Final:

@@ -24,6 +24,8 @@ func (s *server) routes() http.Handler {
 	add("POST /enrolments/{id}/reject", s.private(s.enrolmentReject))
 	add("GET /endpoints/{id}", s.private(s.endpointShow))
 	add("POST /endpoints/{id}/label", s.private(s.endpointLabel))
+	add("GET /endpoints/{id}/order/preserve", s.private(s.endpointPreserveForm))
+	add("POST /endpoints/{id}/order/preserve", s.private(s.endpointPreserve))
 	add("GET /endpoints/{id}/order/{verb}", s.private(s.endpointOrderForm))
 	add("POST /endpoints/{id}/order/{verb}", s.private(s.endpointOrder))
 

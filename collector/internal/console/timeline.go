@@ -13,8 +13,9 @@ type entryView struct {
 	Sentence string // translated; a stranger's words in it are already visible text
 	Tone     string // how the line is marked: person, alert, order, good, bad, plain
 	Icon     string
-	Detail   string // what a machine said went wrong, as it was
-	Numbers  string // of the evidence that the entry is about
+	Detail   string   // what a machine said went wrong, as it was
+	Numbers  string   // of the evidence that the entry is about
+	Facts    []string // translated: what else the entry says
 }
 
 // viewTimeline translates the entries, newest first, because that is what somebody
@@ -24,6 +25,7 @@ func viewTimeline(p i18n.Printer, entries []incident.Entry, names map[string]str
 	for _, e := range entries {
 		view := entryView{Entry: e, Sentence: sentence(p, e, names), Detail: e.Params["detail"]}
 		view.Tone, view.Icon = tone(e)
+		view.Facts = entryFacts(p, e)
 		if first, last := e.Params["first"], e.Params["last"]; first != "" {
 			view.Numbers = first
 			if last != first {
@@ -36,12 +38,23 @@ func viewTimeline(p i18n.Printer, entries []incident.Entry, names map[string]str
 	return views
 }
 
+// entryFacts are the facts of an entry that its sentence leaves out.
+func entryFacts(p i18n.Printer, e incident.Entry) []string {
+	switch e.Kind {
+	case incident.EntryCommand:
+		return lost(p, e.Params)
+	case incident.EntryBoot:
+		return bootFacts(p, e.Params)
+	}
+	return nil
+}
+
 // words is where the values of parameters are translated whose values are words of ours.
 func words() map[string]string {
 	return map[string]string{
 		"command": "verb.", "verb": "verb.", "status": "command.status.", "outcome": "outcome.",
 		"from": "isolation.state.", "to": "isolation.state.", "observed": "isolation.state.", "desired": "isolation.state.",
-		"code": "refusal.", "kind": "kind.", "trigger": "trigger.", "classification": "classification.",
+		"code": "refusal.", "kind": "kind.", "trigger": "trigger.", "then": "then.", "verdict": "boot.verdict.", "classification": "classification.",
 	}
 }
 
@@ -52,6 +65,9 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 	if variant := e.Params["command"]; e.Kind == incident.EntryCommand && p.Has(key+"."+variant) {
 		key += "." + variant
 	}
+	if variant := e.Params["trigger"]; e.Kind == incident.EntryEvidence && p.Has(key+"."+variant) {
+		key += "." + variant
+	}
 	if e.Kind == incident.EntryResult && e.Params["observed"] != "" {
 		key += ".measured"
 	}
@@ -59,7 +75,7 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 		key = "timeline.other"
 	}
 	values := make(map[string]string, len(e.Params)+2)
-	for _, name := range []string{"endpoint", "command", "status", "from", "to", "observed", "number", "items", "code", "outcome", "reporter"} {
+	for _, name := range []string{"endpoint", "command", "status", "from", "to", "observed", "number", "items", "code", "outcome", "reporter", "then", "verdict"} {
 		values[name] = p.Text("unknown")
 	}
 	for name, value := range e.Params {
@@ -96,6 +112,14 @@ func tone(e incident.Entry) (tone, icon string) {
 		return "bad", "cross"
 	case incident.EntryIsolation:
 		return "order", "shield"
+	case incident.EntryBoot:
+		switch bootTone(e.Params["verdict"]) {
+		case "good":
+			return "good", "power"
+		case "unknown":
+			return "alert", "question"
+		}
+		return "bad", "power"
 	case incident.EntryJoined:
 		return "plain", "pc"
 	case incident.EntryClosed:
