@@ -5,6 +5,10 @@ BIN  := .build/bin
 VERSION := $(patsubst v%,%,$(or $(shell git describe --tags --match 'v*' --dirty 2>/dev/null),0.0.0-dev))
 COMMIT  := $(or $(shell git describe --always --dirty --exclude '*' 2>/dev/null),unknown)
 BUILT   := $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
+EPOCH   := $(or $(shell git log -1 --format=%ct 2>/dev/null),0)
+# A build between two releases must be newer than the first of them to dpkg and rpm.
+PKGVERSION := $(shell echo '$(VERSION)' | sed -E 's/-([0-9]+)-g/+\1.g/; s/^([0-9.]+)-dirty$$/\1+dirty/; s/-dirty$$/.dirty/')
+PACKAGES   := .build/packages
 INFO    := hozen/internal/buildinfo
 LDFLAGS := -s -w -X $(INFO).version=$(VERSION) -X $(INFO).commit=$(COMMIT) -X $(INFO).built=$(BUILT)
 GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
@@ -13,7 +17,7 @@ TOOLS   := $(BIN)/buf $(BIN)/staticcheck
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check bench soak fuzz generate clean
+.PHONY: help build run test check packages bench soak fuzz generate clean
 
 help: ## This list
 	@echo 'Hozen (保全): make TARGET [VARIABLE=value]'; echo
@@ -33,6 +37,13 @@ test: $(TOOLS) ## Everything that can be checked here, what it needs installed f
 
 check: $(TOOLS) ## The static part of `make test`: formats, vet, lints, imports, generated code, cross-builds
 	@$(CHECK) -only '$(ONLY)' static
+
+packages: $(BIN)/nfpm ## The agent's deb and rpm for amd64 and arm64, into .build/packages
+	@rm -rf $(PACKAGES) && mkdir -p $(PACKAGES)
+	@set -e; for arch in amd64 arm64; do \
+		GOOS=linux GOARCH=$$arch $(GOBUILD) -tags grpcnotrace -o $(BIN)/linux-$$arch/hozen-agent ./agent; \
+		for kind in deb rpm; do HOZEN_ARCH=$$arch HOZEN_VERSION='$(PKGVERSION)' HOZEN_BIN=$(BIN)/linux-$$arch/hozen-agent \
+			SOURCE_DATE_EPOCH=$(EPOCH) nfpm package -f agent/packaging/nfpm.yaml -p $$kind -t $(PACKAGES)/; done; done
 
 bench: build ## Every figure that is promised, against its bar (ONLY=regexp of names, QUICK=1: under 2 minutes)
 	@$(GOBUILD) -o $(BIN)/hozen-bench ./internal/cmd/hozen-bench
@@ -55,5 +66,7 @@ clean: ## Remove what was built and the demonstration's data
 # Tools are pinned by internal/tools/go.mod; buf takes minutes the first time.
 $(BIN)/buf: PKG = github.com/bufbuild/buf/cmd/buf
 $(BIN)/staticcheck: PKG = honnef.co/go/tools/cmd/staticcheck
+$(BIN)/nfpm: internal/tools/nfpm/go.mod
+	@mkdir -p $(BIN) && cd internal/tools/nfpm && GOBIN=$(CURDIR)/$(BIN) $(GO) install github.com/goreleaser/nfpm/v2/cmd/nfpm && touch $(CURDIR)/$@
 $(TOOLS): internal/tools/go.mod
 	@mkdir -p $(BIN) && cd internal/tools && GOBIN=$(CURDIR)/$(BIN) $(GO) install $(PKG) && touch $(CURDIR)/$@

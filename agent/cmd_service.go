@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,46 +11,38 @@ import (
 	"hozen/agent/internal/osservice"
 )
 
-// runService is "hozen-agent service install|uninstall|start|stop|status".
-func runService(_ context.Context, args []string, getenv func(string) string, std stdio) int {
+// exitNotInForce is what "service doctor" ends with when something is bad.
+const exitNotInForce = 8
+
+const serviceVerbs = "want install, uninstall, start, stop, status or doctor"
+
+// runService is "hozen-agent service install|uninstall|start|stop|status|doctor".
+func runService(ctx context.Context, args []string, getenv func(string) string, std stdio) int {
 	c := newCommand("service", getenv, std)
-	var asJSON bool
+	var asJSON, keepDisabled bool
 	c.set.BoolVar(&asJSON, "json", false, "")
+	c.set.BoolVar(&keepDisabled, "keep-disabled", false, "")
 	words, code, done := c.parse(args, 1)
 	if done {
 		return code
 	}
 	if len(words) == 0 {
-		return c.usage(fmt.Errorf("want install, uninstall, start, stop or status"))
+		return c.usage(errors.New(serviceVerbs))
 	}
 	var err error
 	switch words[0] {
-	case "install":
-		err = c.install()
-	case "uninstall":
-		err = osservice.Uninstall()
+	case "install", "uninstall":
+		return c.installOrNot(ctx, words[0] == "install", keepDisabled)
 	case "start":
 		err = osservice.Start()
 	case "stop":
 		err = osservice.Stop()
 	case "status":
-		st, serr := osservice.Status()
-		if serr != nil {
-			return c.failed(serr)
-		}
-		if asJSON {
-			if err := json.NewEncoder(std.out).Encode(map[string]string{"state": string(st)}); err != nil {
-				return c.failed(err)
-			}
-		} else {
-			c.say("service.state." + string(st))
-		}
-		if st != osservice.Running {
-			return exitNotRunning
-		}
-		return exitOK
+		return c.serviceStatus(asJSON)
+	case "doctor":
+		return c.doctor(ctx, asJSON)
 	default:
-		return c.usage(fmt.Errorf("%.40q: want install, uninstall, start, stop or status", words[0]))
+		return c.usage(fmt.Errorf("%.40q: %s", words[0], serviceVerbs))
 	}
 	if err != nil {
 		return c.failed(err)
@@ -58,23 +51,70 @@ func runService(_ context.Context, args []string, getenv func(string) string, st
 	return exitOK
 }
 
-// install installs the service with the paths of this command line.
-func (c *command) install() error {
+func (c *command) serviceStatus(asJSON bool) int {
+	st, err := osservice.Status()
+	if err != nil {
+		return c.failed(err)
+	}
+	if asJSON {
+		if err := json.NewEncoder(c.std.out).Encode(map[string]string{"state": string(st)}); err != nil {
+			return c.failed(err)
+		}
+	} else {
+		c.say("service.state." + string(st))
+	}
+	if st != osservice.Running {
+		return exitNotRunning
+	}
+	return exitOK
+}
+
+// installation is the service with the paths of this command line.
+func (c *command) installation() (osservice.Config, error) {
 	if err := c.absolute(); err != nil {
-		return err
+		return osservice.Config{}, err
 	}
 	exe, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("find own program: %w", err)
+		return osservice.Config{}, fmt.Errorf("find own program: %w", err)
 	}
 	if exe, err = filepath.EvalSymlinks(exe); err != nil {
-		return fmt.Errorf("find own program: %w", err)
+		return osservice.Config{}, fmt.Errorf("find own program: %w", err)
 	}
-	arguments := []string{"run", "--service"}
-	for _, f := range []struct{ flag, value string }{{"--config", c.config}, {"--state", c.state}, {"--socket", c.socket}} {
-		if f.value != "" {
-			arguments = append(arguments, f.flag, f.value)
+	return osservice.Config{Executable: exe, Paths: osservice.Paths{Config: c.config, State: c.state, Socket: c.socket}}, nil
+}
+
+// installOrNot installs or uninstalls, and says what that changed, also when it failed
+// half-way.
+func (c *command) installOrNot(ctx context.Context, yes, keepDisabled bool) int {
+	conf, err := c.installation()
+	if err != nil {
+		return c.failed(err)
+	}
+	conf.KeepDisabled = keepDisabled
+	act, done := osservice.Uninstall, "uninstall"
+	if yes {
+		act, done = osservice.Install, "install"
+	}
+	changes, err := act(ctx, conf)
+	changed := false
+	for _, ch := range changes {
+		if ch.What != osservice.Offline {
+			c.say("service.changed."+string(ch.What), "path", ch.Path)
+		}
+		changed = changed || ch.What != osservice.Packaged && ch.What != osservice.Offline
+	}
+	if err != nil {
+		return c.failed(err)
+	}
+	for _, ch := range changes {
+		if ch.What == osservice.Offline {
+			c.say("service.changed.offline")
 		}
 	}
-	return osservice.Install(osservice.Config{Executable: exe, Arguments: arguments})
+	if !changed && len(changes) == 0 {
+		done += ".same"
+	}
+	c.say("service.done." + done)
+	return exitOK
 }

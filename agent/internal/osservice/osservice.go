@@ -1,9 +1,11 @@
 // Package osservice installs and controls the agent as a service of its operating
-// system, and is the frame in which the service runs there. It knows nothing of what
-// the agent does.
+// system, checks that what it installed is in force, and is the frame in which the
+// service runs there. It knows nothing of what the agent does.
 //
-// Installing and controlling go through kardianos/service, which runs systemctl on
-// Linux; the running service starts no program.
+// Under systemd the files are written here, whole or not at all, and systemd is spoken
+// to over D-Bus. Starting and stopping by hand, and installing anywhere else, go
+// through kardianos/service, which runs systemctl or its like; the running service
+// starts no program.
 package osservice
 
 import (
@@ -23,9 +25,57 @@ const Name = "hozen-agent"
 type Config struct {
 	// Executable is the program's absolute path.
 	Executable string
-	// Arguments follow it.
-	Arguments []string
+	// Paths are handed to the agent. When all are empty, those of an earlier
+	// installation stay, for an agent that lost sight of its state folder would lose its
+	// evidence and its identity.
+	Paths Paths
+	// KeepDisabled leaves an agent that an administrator disabled or masked as it is.
+	// For upgrades.
+	KeepDisabled bool
+	// Root is the folder in which the system's files are, for tests. Default "/".
+	Root string
 }
+
+// Paths are the agent's paths, absolute; an empty one means the default.
+type Paths struct{ Config, State, Socket string }
+
+// options spells them as options.
+func (p Paths) options() (args []string) {
+	for _, f := range [][2]string{{"--config", p.Config}, {"--state", p.State}, {"--socket", p.Socket}} {
+		if f[1] != "" {
+			args = append(args, f[0], f[1])
+		}
+	}
+	return args
+}
+
+// defaultState is systemd's StateDirectory=hozen.
+const defaultState = "/var/lib/hozen"
+
+func (c Config) state() string {
+	if c.Paths.State != "" {
+		return c.Paths.State
+	}
+	return defaultState
+}
+
+// Change is one thing that installing or uninstalling did.
+type Change struct {
+	What What   `json:"what"`
+	Path string `json:"path"`
+}
+
+// What says what was done; it is the end of a text's key.
+type What string
+
+// The things that are done.
+const (
+	Written   What = "written"   // was not there
+	Rewritten What = "rewritten" // was different
+	Removed   What = "removed"
+	Packaged  What = "packaged" // left alone: the system's package manager has it
+	Offline   What = "offline"  // written, but no systemd runs here that could be told
+)
 
 // State is what the operating system says of the service.
 type State string
@@ -54,14 +104,13 @@ func (nothing) Stop(service.Service) error  { return nil }
 
 // control returns kardianos's hand on the service.
 func control(c Config) (service.Service, error) {
-	unit := Unit(c)
 	s, err := service.New(nothing{}, &service.Config{
 		Name:        Name,
 		DisplayName: "Hozen agent",
 		Description: description,
 		Executable:  c.Executable,
-		Arguments:   c.Arguments,
-		Option:      options(unit),
+		Arguments:   append([]string{"run", "--service"}, c.Paths.options()...),
+		Option:      options(),
 	})
 	if errors.Is(err, service.ErrNoServiceSystemDetected) {
 		return nil, ErrNoManager
@@ -75,8 +124,18 @@ func control(c Config) (service.Service, error) {
 const description = "Hozen agent: keeps volatile evidence and cuts the network on command"
 
 // Install installs the service so that it starts with the PC; it does not start it now.
-// What is left of an installation that failed is taken away.
-func Install(c Config) error {
+// Under systemd it may be repeated at will: what differs is written anew, what an
+// earlier version left is removed, and the changes are returned. Elsewhere it fails
+// with [ErrInstalled] when there is one.
+func Install(ctx context.Context, c Config) ([]Change, error) { return install(ctx, c) }
+
+// Uninstall stops the service and takes it away; what it kept on disk stays. Under
+// systemd it is no error that there is nothing to take away.
+func Uninstall(ctx context.Context, c Config) ([]Change, error) { return uninstall(ctx, c) }
+
+// installElsewhere installs where there is no systemd. What is left of an installation
+// that failed is taken away.
+func installElsewhere(c Config) error {
 	s, err := control(c)
 	if err != nil {
 		return err
@@ -86,7 +145,6 @@ func Install(c Config) error {
 	}
 	if err := s.Install(); err != nil {
 		err = rights(fmt.Errorf("install service: %w", err))
-		// Otherwise an empty unit stays behind, which systemd takes for a masked one.
 		if uerr := s.Uninstall(); uerr != nil && !errors.Is(uerr, service.ErrNotInstalled) {
 			err = errors.Join(err, uerr)
 		}
@@ -95,8 +153,7 @@ func Install(c Config) error {
 	return nil
 }
 
-// Uninstall stops the service and takes it away; what it kept on disk stays.
-func Uninstall() error {
+func uninstallElsewhere() error {
 	s, err := installed()
 	if err != nil {
 		return err

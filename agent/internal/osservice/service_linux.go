@@ -3,7 +3,6 @@ package osservice
 import (
 	"context"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -11,11 +10,8 @@ import (
 	"github.com/kardianos/service"
 )
 
-// options hands the finished unit to kardianos, whose template engine must find
-// nothing in it to fill in.
-func options(unit string) service.KeyValue {
-	return service.KeyValue{"SystemdScript": strings.ReplaceAll(unit, "{{", "{ {")}
-}
+// options: kardianos installs only where there is no systemd, with its own scripts.
+func options() service.KeyValue { return nil }
 
 // Run runs the service until the service manager stops it: SIGTERM, or SIGINT at a
 // terminal. It tells systemd that the service is ready once work has called ready,

@@ -10,7 +10,7 @@ import (
 	"github.com/kardianos/service"
 )
 
-func options(string) service.KeyValue { return nil }
+func options() service.KeyValue { return nil }
 
 // Run runs the service until an interrupt.
 func Run(ctx context.Context, _ Hooks, work func(ctx context.Context, ready func()) error) error {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/windows/svc"
 )
 
-func options(string) service.KeyValue {
+func options() service.KeyValue {
 	return service.KeyValue{"StartType": "automatic", "OnFailure": "restart", "OnFailureDelayDuration": "2s"}
 }
 

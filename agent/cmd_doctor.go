@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"hozen/agent/internal/localapi"
+	"hozen/agent/internal/osservice"
+)
+
+// doctor is "hozen-agent service doctor": one line for each thing that the promises of
+// this PC rest on.
+func (c *command) doctor(ctx context.Context, asJSON bool) int {
+	conf, err := c.installation()
+	if err != nil {
+		return c.failed(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	found := append(osservice.Doctor(ctx, conf), c.examine(ctx)...)
+	if asJSON {
+		err := json.NewEncoder(c.std.out).Encode(struct {
+			Format   string              `json:"format"`
+			Healthy  bool                `json:"healthy"`
+			Findings []osservice.Finding `json:"findings"`
+		}{"hozen-agent-doctor/1", osservice.Healthy(found), found})
+		if err != nil {
+			return c.failed(err)
+		}
+	} else {
+		for _, f := range found {
+			fmt.Fprintf(c.std.out, "%s  %s\n", c.p.Text("service.level."+string(f.Level)), clean(c.p.Text("service.doctor."+f.ID+"."+string(f.Level), f.Words()...)))
+		}
+		if osservice.Healthy(found) {
+			c.say("service.doctor.healthy")
+		} else {
+			c.say("service.doctor.unhealthy")
+		}
+	}
+	if !osservice.Healthy(found) {
+		return exitNotInForce
+	}
+	return exitOK
+}
+
+// agentFindings are the findings of examine; see osservice.Findings.
+func agentFindings() map[string][]osservice.Level {
+	return map[string][]osservice.Level{
+		"agent":     {osservice.OK, osservice.Bad},
+		"enrolled":  {osservice.Warn},
+		"collector": {osservice.OK, osservice.Warn},
+		"isolate":   {osservice.OK, osservice.Bad},
+		"recorder":  {osservice.OK, osservice.Warn, osservice.Dim},
+	}
+}
+
+// recorderFresh is how old the newest of the flight recorder's entries may be.
+const recorderFresh = 5 * time.Minute
+
+// examine asks the running agent.
+func (c *command) examine(ctx context.Context) []osservice.Finding {
+	var found []osservice.Finding
+	say := func(id string, level osservice.Level, name, value string) {
+		found = append(found, osservice.Finding{ID: id, Level: level, Args: map[string]string{name: value}})
+	}
+	reply, err := localapi.Do(ctx, c.socketPath(), localapi.Request{Verb: localapi.VerbStatus}, nil)
+	switch s := reply.Status; {
+	case err != nil:
+		say("agent", osservice.Bad, "reason", err.Error())
+	case s == nil:
+		say("agent", osservice.Bad, "reason", "the answer is empty")
+	default:
+		say("agent", osservice.OK, "version", s.Version)
+		switch {
+		case s.EndpointID == "":
+			say("enrolled", osservice.Warn, "endpoint", "")
+		case s.Connected:
+			say("collector", osservice.OK, "address", s.Collector)
+		default:
+			say("collector", osservice.Warn, "reason", s.Problem)
+		}
+		if s.Isolation.Capable {
+			say("isolate", osservice.OK, "reason", "")
+		} else {
+			say("isolate", osservice.Bad, "reason", s.Isolation.Detail)
+		}
+	}
+	dir := filepath.Join(c.folder(), "recorder")
+	files, err := os.ReadDir(dir)
+	newest := time.Time{}
+	for _, f := range files {
+		if fi, err := f.Info(); err == nil && fi.Mode().IsRegular() && fi.ModTime().After(newest) {
+			newest = fi.ModTime()
+		}
+	}
+	switch {
+	case os.IsPermission(err):
+		say("recorder", osservice.Dim, "path", dir)
+	case err != nil || time.Since(newest) > recorderFresh:
+		say("recorder", osservice.Warn, "path", dir)
+	default:
+		say("recorder", osservice.OK, "path", dir)
+	}
+	return found
+}
