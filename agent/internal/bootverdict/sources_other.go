@@ -1,0 +1,10 @@
+//go:build !linux
+
+package bootverdict
+
+import (
+	"context"
+	"errors"
+)
+
+func read(context.Context, Config) (Input, error) { return Input{}, errors.ErrUnsupported }
