@@ -1,6 +1,7 @@
 // Package acquire runs one acquisition at a time: the probes of a plan in order of
 // volatility, a time budget and an outcome for each, and a signed manifest over what
-// they wrote. It knows nothing of how an operating system is asked, nor of the collector.
+// they wrote; an urgent one comes first, and one with a deadline is sealed by then. It
+// knows nothing of how an operating system is asked, nor of the collector.
 package acquire
 
 import (
@@ -99,6 +100,18 @@ type Order struct {
 	AlertID       string // "alt_…" or empty
 	IncidentID    string // "inc_…" or empty
 	Profile       string
+	// Urgent makes the acquisition that is running now end at once and seal what it has
+	// with the outcome interrupted. This one begins as soon as the other's probes have
+	// stopped, at the latest after [preemptWait], and all others wait until it is over.
+	Urgent bool
+	// Deadline is when the acquisition must be sealed and fsynced. The budgets of the
+	// probes shrink to the time there is, the most volatile get the most of it, and those
+	// that find none left are not started. Zero: the budgets of the plan hold. Only a disk
+	// that does not answer can make it later.
+	Deadline time.Time
+	// Reserve is how long before Deadline the last probe has ended, so that sealing has
+	// its time. Default a fifth of the time there is, at least 50 ms, at most 1 s.
+	Reserve time.Duration
 	// Progress is called from the goroutine of Run, before and after each probe and
 	// when the acquisition is sealed. It must return quickly. Optional.
 	Progress func(Progress)
@@ -121,6 +134,9 @@ type Result struct {
 	AcquisitionID  string
 	Manifest       artifact.Manifest
 	ManifestSHA256 digest.Digest // of the exact bytes of the manifest
+	// FirstArtifactAt is when the first artifact was durable, on this process's clock; zero
+	// when there is none.
+	FirstArtifactAt time.Time
 	// Repeated means that the acquisition was already there. Its manifest is given only
 	// if it was the last that this runner made.
 	Repeated bool
@@ -129,12 +145,13 @@ type Result struct {
 // Runner is safe for concurrent use.
 type Runner struct {
 	cfg  Config
-	turn chan struct{} // holds one token
+	turn chan struct{} // holds one token; ordinary acquisitions only
+	lane lane
 
-	tool func() artifact.Tool
-
-	mu   sync.Mutex
-	last Result
+	mu    sync.Mutex
+	last  Result
+	tool  artifact.Tool
+	known chan struct{} // closed when tool is there; nil before anyone asked
 }
 
 // NewRunner returns a Runner.
@@ -154,28 +171,39 @@ func NewRunner(cfg Config) *Runner {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Runner{cfg: cfg, turn: make(chan struct{}, 1), tool: sync.OnceValue(cfg.Tool)}
+	return &Runner{cfg: cfg, turn: make(chan struct{}, 1), lane: newLane()}
 }
 
+// Prepare does now what else the first acquisition would have to do at its end: it reads
+// this program's own file for its digest. Whoever has a deadline calls it long before.
+func (r *Runner) Prepare() { <-r.askTool() }
+
 // Run carries out one acquisition and seals it. Others wait for their turn as long as
-// their ctx allows. When ctx ends during the capture, what was acquired so far is
-// sealed with the outcome interrupted, and that is no error. The error wraps
-// [spool.ErrFull] when there is no room to begin.
+// their ctx allows, unless they are urgent. When ctx ends during the capture, what was
+// acquired so far is sealed with the outcome interrupted, and that is no error. The error
+// wraps [spool.ErrFull] when there is no room to begin.
 func (r *Runner) Run(ctx context.Context, o Order) (Result, error) {
 	if o.AcquisitionID == "" {
 		o.AcquisitionID = id.New(id.Acquisition)
 	}
-	select {
-	case r.turn <- struct{}{}:
-	case <-ctx.Done():
-		return Result{}, fmt.Errorf("acquire %s: wait for the acquisition before it: %w", o.AcquisitionID, ctx.Err())
+	if !o.Urgent {
+		select {
+		case r.turn <- struct{}{}:
+		case <-ctx.Done():
+			return Result{}, fmt.Errorf("acquire %s: wait for the acquisition before it: %w", o.AcquisitionID, ctx.Err())
+		}
+		defer func() { <-r.turn }()
 	}
-	defer func() { <-r.turn }()
 	if last := r.lastResult(); last.AcquisitionID == o.AcquisitionID {
 		last.Repeated = true
 		return last, nil
 	}
-	res, err := r.run(ctx, o)
+	ctx, stopped, leave, err := r.lane.enter(ctx, o)
+	if err != nil {
+		return Result{}, fmt.Errorf("acquire %s: wait for the acquisition before it: %w", o.AcquisitionID, err)
+	}
+	defer leave()
+	res, err := r.run(ctx, o, stopped)
 	if errors.Is(err, spool.ErrExists) {
 		return Result{AcquisitionID: o.AcquisitionID, Repeated: true}, nil
 	}
@@ -185,8 +213,10 @@ func (r *Runner) Run(ctx context.Context, o Order) (Result, error) {
 	r.mu.Lock()
 	r.last = res
 	r.mu.Unlock()
-	// A capture needs much memory for a second and none for the weeks after it.
-	debug.FreeOSMemory()
+	if !o.Urgent { // whoever is in a hurry does it later
+		// A capture needs much memory for a second and none for the weeks after it.
+		debug.FreeOSMemory()
+	}
 	return res, nil
 }
 
@@ -196,7 +226,9 @@ func (r *Runner) lastResult() Result {
 	return r.last
 }
 
-func (r *Runner) run(ctx context.Context, o Order) (Result, error) {
+// run does what the order asks for; stopped is called when the last probe has ended.
+func (r *Runner) run(ctx context.Context, o Order, stopped func()) (Result, error) {
+	defer stopped()
 	plan, err := r.cfg.Plan(o.Profile)
 	if err != nil {
 		return Result{}, err
@@ -224,8 +256,15 @@ func (r *Runner) run(ctx context.Context, o Order) (Result, error) {
 	for _, p := range probes {
 		n.Planned = append(n.Planned, planned{p.Kind(), p.Schema(), int64(p.budget)})
 	}
-	acq, err := r.cfg.Sink.Begin(o.AcquisitionID, n.encode())
+	enc, err := newEncoder()
 	if err != nil {
+		return Result{}, err
+	}
+	t := newTiming(o, r.cfg.Grace, probes)
+	acq := begin(r.cfg.Sink, o.AcquisitionID, n.encode(), t.hurry)
+	if t.hurry {
+		r.askTool() // so that sealing finds it done
+	} else if err := acq.wait(); err != nil {
 		return Result{}, err
 	}
 	m := &n.Manifest
@@ -235,46 +274,50 @@ func (r *Runner) run(ctx context.Context, o Order) (Result, error) {
 			o.Progress(progress)
 		}
 	}
-	enc, err := newEncoder()
-	if err != nil {
-		return Result{}, errors.Join(err, acq.Leave())
-	}
-	var spare time.Duration
+	var closing placings
 	for _, p := range probes {
 		progress.Kind, progress.Outcome = p.Kind(), ""
 		tell()
-		budget := p.budget
-		if p.rest {
-			budget += spare
+		out, w := r.runProbe(ctx, acq, enc, p.Probe, t.next(p))
+		t.took(p, time.Duration(out.DurationNS))
+		if err := acq.wait(); err != nil {
+			return Result{}, err
 		}
-		out, entry := r.runProbe(ctx, acq, enc, p.Probe, budget)
-		spare += max(p.budget-time.Duration(out.DurationNS), -spare)
 		m.Probes = append(m.Probes, out)
-		if entry != nil {
-			m.Artifacts = append(m.Artifacts, *entry)
+		closing.add(w, p, len(m.Probes)-1, t.hurry)
+		if !t.hurry {
+			closing.settle(m)
+			// A note that cannot be kept costs detail after a crash and nothing else.
+			if err := acq.acq.Note(n.encode()); err != nil {
+				r.cfg.Log.WarnContext(ctx, "running notes not kept", slog.String("acquisition", o.AcquisitionID), slog.Any("error", err))
+			}
 		}
-		// A note that cannot be kept costs detail after a crash and nothing else.
-		if err := acq.Note(n.encode()); err != nil {
-			r.cfg.Log.WarnContext(ctx, "running notes not kept", slog.String("acquisition", o.AcquisitionID), slog.Any("error", err))
-		}
+		out = m.Probes[len(m.Probes)-1]
 		progress.Outcome = out.Outcome
 		progress.Done++
 		progress.Records += out.Records
 		tell()
 	}
-	m.Outcome = overall(m.Probes, ctx.Err() != nil)
-	res, err := r.seal(acq, n.Manifest, who.Signer)
-	if err != nil {
-		return Result{}, errors.Join(err, acq.Leave())
+	stopped()
+	if err := acq.wait(); err != nil { // a plan without probes
+		return Result{}, err
 	}
+	closing.settle(m)
+	m.Outcome = overall(m.Probes, ctx.Err() != nil)
+	res, err := r.seal(acq.acq, n.Manifest, who.Signer, t.sealBy)
+	if err != nil {
+		return Result{}, errors.Join(err, acq.acq.Leave())
+	}
+	res.FirstArtifactAt = closing.first
 	progress.Sealed = true
 	tell()
 	return res, nil
 }
 
-// seal fills in what is known only at the end, signs and hands over.
-func (r *Runner) seal(acq *spool.Acquisition, m artifact.Manifest, signer Signer) (Result, error) {
-	m.Tool = r.tool()
+// seal fills in what is known only at the end, signs and hands over. by is the deadline
+// or zero.
+func (r *Runner) seal(acq *spool.Acquisition, m artifact.Manifest, signer Signer, by time.Time) (Result, error) {
+	m.Tool = r.toolBy(by)
 	m.FinishedAt = r.cfg.Clock()
 	b, err := encodeManifest(m)
 	if err != nil {
@@ -289,6 +332,34 @@ func (r *Runner) seal(acq *spool.Acquisition, m artifact.Manifest, signer Signer
 		return Result{}, err
 	}
 	return Result{AcquisitionID: m.AcquisitionID, Manifest: m, ManifestSHA256: digest.Of(b)}, nil
+}
+
+// askTool begins to describe the program, once; it is known when the channel is closed.
+func (r *Runner) askTool() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.known == nil {
+		r.known = make(chan struct{})
+		go func() {
+			r.tool = r.cfg.Tool()
+			close(r.known)
+		}()
+	}
+	return r.known
+}
+
+// toolBy describes the program, without its digest when that cannot be had in time.
+func (r *Runner) toolBy(by time.Time) artifact.Tool {
+	var late <-chan time.Time
+	if !by.IsZero() {
+		late = time.After(max(time.Until(by)/2, time.Millisecond))
+	}
+	select {
+	case <-r.askTool():
+		return r.tool
+	case <-late:
+		return thisBuild()
+	}
 }
 
 type readied struct {

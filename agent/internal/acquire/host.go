@@ -23,8 +23,15 @@ func ThisHost() artifact.Host {
 
 // ThisTool describes the running program, its executable file included.
 func ThisTool() artifact.Tool {
+	t := thisBuild()
+	t.SHA256 = ownDigest()
+	return t
+}
+
+// thisBuild is [ThisTool] as far as it can be known without reading a file.
+func thisBuild() artifact.Tool {
 	b := buildinfo.Get()
-	return artifact.Tool{Name: "hozen-agent", Version: b.Version, Commit: b.Commit, SHA256: ownDigest()}
+	return artifact.Tool{Name: "hozen-agent", Version: b.Version, Commit: b.Commit}
 }
 
 // ownDigest returns "" when the executable cannot be read.

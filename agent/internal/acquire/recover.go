@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -75,7 +76,7 @@ func (r *Runner) recoverOne(from Leftovers, acquisitionID string) error {
 		return errors.Join(err, acq.Leave())
 	}
 	m.Probes = r.recoverOutcomes(acq, n, m.Artifacts)
-	if _, err := r.seal(acq, m, who.Signer); err != nil {
+	if _, err := r.seal(acq, m, who.Signer, time.Time{}); err != nil {
 		return errors.Join(err, acq.Leave())
 	}
 	return nil
@@ -141,19 +142,38 @@ func readBack(acq *spool.Acquisition, n note, name string) (artifact.Entry, erro
 }
 
 // recoverOutcomes gives every probe of the plan an outcome: as noted, or interrupted
-// for the first that was not, and not_started for the rest.
+// for those that ran or may have run, and not_started for the rest. An acquisition in a
+// hurry keeps no notes, so all up to the last that left something may have run, and the
+// one behind it.
 func (r *Runner) recoverOutcomes(acq *spool.Acquisition, n note, entries []artifact.Entry) []artifact.ProbeOutcome {
 	outcomes := slices.Clone(n.Manifest.Probes)
-	for i, p := range n.Planned[min(len(outcomes), len(n.Planned)):] {
-		o := artifact.ProbeOutcome{Kind: p.Kind, BudgetNS: p.BudgetNS, Outcome: artifact.NotStarted, Detail: "the agent stopped before"}
-		if i == 0 {
-			o.Outcome, o.Detail = artifact.Interrupted, "the agent stopped meanwhile"
-			if slices.Contains(acq.Dropped(), artifactName(p.Kind)) {
-				o.Detail += "; what it had written was not whole and is not kept"
-			}
+	noted := min(len(outcomes), len(n.Planned))
+	entryOf := func(k artifact.Kind) int {
+		return slices.IndexFunc(entries, func(e artifact.Entry) bool { return e.Kind == k })
+	}
+	dropped := func(k artifact.Kind) bool { return slices.Contains(acq.Dropped(), artifactName(k)) }
+	last := noted // of those that may have begun
+	for i := noted; i < len(n.Planned); i++ {
+		switch k := n.Planned[i].Kind; {
+		case entryOf(k) >= 0:
+			last = i + 1
+		case dropped(k):
+			last = i
 		}
-		if j := slices.IndexFunc(entries, func(e artifact.Entry) bool { return e.Kind == p.Kind }); j >= 0 {
+	}
+	for i := noted; i < len(n.Planned); i++ {
+		p := n.Planned[i]
+		o := artifact.ProbeOutcome{Kind: p.Kind, BudgetNS: p.BudgetNS, Outcome: artifact.Interrupted, Detail: "the agent stopped meanwhile"}
+		switch j := entryOf(p.Kind); {
+		case j >= 0:
 			o.Records = entries[j].Records
+			o.Detail = "the agent stopped before it was noted how this ended; what was written is whole"
+		case dropped(p.Kind):
+			o.Detail += "; what it had written was not whole and is not kept"
+		case i > last:
+			o.Outcome, o.Detail = artifact.NotStarted, "the agent stopped before"
+		case i < last:
+			o.Detail = "the agent stopped before it was noted how this ended; nothing was kept"
 		}
 		outcomes = append(outcomes, o)
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"hozen/agent/internal/probe"
-	"hozen/agent/internal/spool"
 	"hozen/internal/artifact"
 )
 
@@ -26,30 +25,38 @@ var (
 	errPanic  = errors.New("probe panicked")
 )
 
-// runProbe runs one probe within its budget and closes what it wrote. It returns no
-// entry when nothing was written.
-func (r *Runner) runProbe(ctx context.Context, acq *spool.Acquisition, enc *zstd.Encoder, p probe.Probe, budget time.Duration) (artifact.ProbeOutcome, *artifact.Entry) {
-	out := artifact.ProbeOutcome{Kind: p.Kind(), BudgetNS: int64(budget), StartedAt: r.cfg.Clock()}
-	if err := ctx.Err(); err != nil {
-		out.Outcome, out.Detail = artifact.NotStarted, "the acquisition was broken off before"
+// runProbe runs one probe within the time it is allowed. What it wrote still has to be
+// placed; there is no writer when it was not started.
+func (r *Runner) runProbe(ctx context.Context, acq *opening, enc *zstd.Encoder, p probe.Probe, a allowed) (artifact.ProbeOutcome, *writer) {
+	out := artifact.ProbeOutcome{Kind: p.Kind(), BudgetNS: int64(a.budget), StartedAt: r.cfg.Clock(), Outcome: artifact.NotStarted}
+	switch {
+	case errors.Is(context.Cause(ctx), errPreempted):
+		out.Detail = "the acquisition was broken off before: " + errPreempted.Error()
+		return out, nil
+	case ctx.Err() != nil:
+		out.Detail = "the acquisition was broken off before"
+		return out, nil
+	case a.none:
+		out.BudgetNS, out.Detail = 0, "no time was left before the deadline"
 		return out, nil
 	}
 	w := newWriter(acq, enc, artifactName(p.Kind()))
 	begun := time.Now()
-	err := r.call(ctx, p, w, budget)
+	err := r.call(ctx, p, w, a)
 	out.DurationNS = int64(time.Since(begun))
-	entry, werr := w.finish(p.Kind(), p.Schema())
-	if entry != nil {
-		out.Records = entry.Records
-	}
+	records, werr := w.end()
+	out.Records = records
 	out.Outcome, out.Detail, out.Skipped = judge(ctx, err, werr, out.Records)
-	return out, entry
+	if a.shrunk && out.Outcome == artifact.TimedOut {
+		out.Detail += "; the deadline allowed no more"
+	}
+	return out, w
 }
 
 // call runs the probe. It returns at the latest when budget and grace are over; a
 // probe that still runs then can write no more.
-func (r *Runner) call(parent context.Context, p probe.Probe, w *writer, budget time.Duration) error {
-	ctx, cancel := context.WithTimeout(parent, budget)
+func (r *Runner) call(parent context.Context, p probe.Probe, w *writer, a allowed) error {
+	ctx, cancel := context.WithTimeout(parent, a.budget)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() {
@@ -67,17 +74,24 @@ func (r *Runner) call(parent context.Context, p probe.Probe, w *writer, budget t
 		return err
 	case <-ctx.Done():
 	}
-	grace := time.NewTimer(r.cfg.Grace)
+	grace := time.NewTimer(a.grace)
 	defer grace.Stop()
-	select {
-	case err := <-done:
-		if err == nil { // it finished at the last moment
-			return nil
+	for brokenOff := parent.Done(); ; {
+		select {
+		case err := <-done:
+			if err == nil { // it finished at the last moment
+				return nil
+			}
+			return errors.Join(ctx.Err(), err)
+		case <-brokenOff:
+			brokenOff = nil
+			if errors.Is(context.Cause(parent), errPreempted) {
+				grace.Reset(min(a.grace, preemptGrace))
+			}
+		case <-grace.C:
+			r.cfg.Log.WarnContext(parent, "probe left behind", slog.String("kind", string(p.Kind())), slog.Duration("budget", a.budget))
+			return errors.Join(ctx.Err(), errCutOff)
 		}
-		return errors.Join(ctx.Err(), err)
-	case <-grace.C:
-		r.cfg.Log.WarnContext(parent, "probe left behind", slog.String("kind", string(p.Kind())), slog.Duration("budget", budget))
-		return errors.Join(ctx.Err(), errCutOff)
 	}
 }
 

@@ -36,10 +36,10 @@ func artifactName(k artifact.Kind) string {
 }
 
 // writer takes the records of one probe: lines → digest → zstd → part. The part is
-// made with the first record. It can be cut off under the hands of a probe that does
-// not stop.
+// made with the first record, or as soon as the acquisition is open. It can be cut off
+// under the hands of a probe that does not stop.
 type writer struct {
-	acq  *spool.Acquisition
+	acq  *opening
 	enc  *zstd.Encoder
 	name string
 
@@ -52,11 +52,12 @@ type writer struct {
 	err     error // first error of what lies under it
 }
 
-func newWriter(acq *spool.Acquisition, enc *zstd.Encoder, name string) *writer {
+func newWriter(acq *opening, enc *zstd.Encoder, name string) *writer {
 	return &writer{acq: acq, enc: enc, name: name}
 }
 
-// Write implements probe.Writer.
+// Write implements probe.Writer. While the acquisition is not open yet, which only the
+// first probe can see, lines stay in memory.
 func (w *writer) Write(r probe.Record) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -66,22 +67,27 @@ func (w *writer) Write(r probe.Record) error {
 	if w.err != nil {
 		return w.err
 	}
-	if w.part == nil {
-		part, err := w.acq.Create(w.name)
-		if err != nil {
-			w.err = err
-			return err
-		}
-		w.part = part
-		w.enc.Reset(part)
-		w.plain = digest.NewWriter(w.enc)
+	if w.part == nil && w.acq.ready() && !w.create() {
+		return w.err
 	}
 	w.buf = append(r.AppendJSON(w.buf), '\n')
 	w.records++
-	if len(w.buf) >= batch {
+	if len(w.buf) >= batch && w.part != nil {
 		w.flush()
 	}
 	return w.err
+}
+
+func (w *writer) create() bool {
+	part, err := w.acq.create(w.name)
+	if err != nil {
+		w.err = err
+		return false
+	}
+	w.part = part
+	w.enc.Reset(part)
+	w.plain = digest.NewWriter(w.enc)
+	return true
 }
 
 func (w *writer) flush() {
@@ -98,21 +104,36 @@ func (w *writer) cutOff() {
 	w.over = true
 }
 
-// finish makes the part durable and describes it, or returns nil when nothing was
-// written. After an error the part is given up.
-func (w *writer) finish(kind artifact.Kind, schema string) (*artifact.Entry, error) {
+// end writes out what is left and returns how many records are in the part. After an
+// error the part is given up. It waits until the acquisition is open, and lets go of the
+// encoder; the part is not durable before [writer.place].
+func (w *writer) end() (records int64, err error) {
+	w.cutOff()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.over = true
+	if w.records > 0 && w.part == nil && w.err == nil {
+		if w.err = w.acq.wait(); w.err == nil {
+			w.create()
+		}
+	}
 	if w.part == nil {
-		return nil, w.err
+		return 0, w.err
 	}
 	w.flush()
 	if w.err == nil {
 		w.err = w.enc.Close()
 	}
+	w.buf = nil
 	if w.err != nil {
-		return nil, errors.Join(w.err, w.part.Discard())
+		return 0, errors.Join(w.err, w.part.Discard())
+	}
+	return w.records, nil
+}
+
+// place makes the part durable and describes it, or returns nil when there is none.
+func (w *writer) place(kind artifact.Kind, schema string) (*artifact.Entry, error) {
+	if w.part == nil || w.err != nil {
+		return nil, nil
 	}
 	if err := w.part.Close(); err != nil {
 		return nil, err
