@@ -82,7 +82,7 @@ func (c *Conn) Append(ctx context.Context, socks []record.Socket, r Request) ([]
 			return err
 		})
 		switch {
-		case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EOPNOTSUPP):
+		case unanswerable(err):
 			return socks, fmt.Errorf("dump %s sockets: %w: %w", r, errors.ErrUnsupported, err)
 		case err != nil:
 			return socks, fmt.Errorf("dump %s sockets: %w", r, err)
@@ -92,6 +92,26 @@ func (c *Conn) Append(ctx context.Context, socks []record.Socket, r Request) ([]
 			return socks, fmt.Errorf("dump %s sockets: %w", r, ErrInterrupted)
 		}
 	}
+}
+
+// Rows calls row with the bytes of each socket that answers r, which row must not keep.
+// One try only: [ErrInterrupted] says that rows may repeat or lack a few, and
+// [errors.ErrUnsupported] that this kernel cannot answer r.
+func (c *Conn) Rows(ctx context.Context, r Request, row func(body []byte) error) error {
+	interrupted, err := c.dump(ctx, c.fd, r.message, func(_ uint16, body []byte) error { return row(body) })
+	switch {
+	case unanswerable(err):
+		return fmt.Errorf("dump %s sockets: %w: %w", r, errors.ErrUnsupported, err)
+	case err != nil:
+		return fmt.Errorf("dump %s sockets: %w", r, err)
+	case interrupted:
+		return fmt.Errorf("dump %s sockets: %w", r, ErrInterrupted)
+	}
+	return nil
+}
+
+func unanswerable(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP)
 }
 
 // Interfaces returns the names of the interfaces by number.

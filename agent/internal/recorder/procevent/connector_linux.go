@@ -1,0 +1,199 @@
+package procevent
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hozen/agent/internal/recorder/entry"
+)
+
+// ackPatience is how long the kernel may take to say yes. It answers within the call
+// or, in a foreign PID or user namespace, never.
+const ackPatience = 2 * time.Second
+
+// messageRoom holds one datagram; the kernel puts one event of 76 bytes into each.
+const messageRoom = 4 << 10
+
+// Connector is one subscription.
+type Connector struct {
+	f      *os.File // non-blocking, so that a deadline ends a read
+	seq    sequence
+	buf    []byte
+	reader *Reader
+	budget Budget
+}
+
+func open(cfg Config) (*Connector, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_CONNECTOR)
+	if err != nil {
+		return nil, fmt.Errorf("open process connector: %w", known(err))
+	}
+	f := os.NewFile(uintptr(fd), "process connector")
+	c := &Connector{f: f, buf: make([]byte, messageRoom), budget: cfg.Budget}
+	if err := c.listen(fd, cfg.ReceiveBuffer); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("ask for process events: %w", known(err))
+	}
+	if c.reader, err = NewReader(cfg.Root); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// known adds what callers look for to an error number.
+func known(err error) error {
+	switch {
+	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EAFNOSUPPORT), errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+	}
+	return err
+}
+
+func (c *Connector) listen(fd, buffer int) error {
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1 << (idxProc - 1)}); err != nil {
+		return os.NewSyscallError("bind", err)
+	}
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, buffer) != nil {
+		// As much as the system allows: a smaller buffer loses sooner and says so.
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, buffer); err != nil {
+			return os.NewSyscallError("setsockopt", err)
+		}
+	}
+	if err := unix.Sendto(fd, listen(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return os.NewSyscallError("sendto", err)
+	}
+	if err := c.f.SetReadDeadline(time.Now().Add(ackPatience)); err != nil {
+		return err
+	}
+	var said error
+	answered := false
+	err := c.receive(func(m *message) bool {
+		c.seq.lost(m.CPU, m.Seq) // somebody else may listen already: the count runs
+		if m.What == whatNone && m.Ack == ackMark+1 && len(m.Body) >= 4 {
+			answered = true
+			if e := binary.NativeEndian.Uint32(m.Body); e != 0 {
+				said = unix.Errno(e)
+			}
+		}
+		return !answered
+	}, func(error) {})
+	switch {
+	case answered:
+		return said
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("%w: the kernel does not answer, as in a foreign PID or user namespace", errors.ErrUnsupported)
+	}
+	return err
+}
+
+// receive calls f with each message until it returns false or the deadline passes, and
+// trouble with what is lost but does not end the reading.
+func (c *Connector) receive(f func(m *message) bool, trouble func(error)) error {
+	raw, err := c.f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var broken error
+	more := true
+	err = raw.Read(func(fd uintptr) bool {
+		for more {
+			n, from, err := unix.Recvfrom(int(fd), c.buf, unix.MSG_DONTWAIT|unix.MSG_TRUNC)
+			switch {
+			case errors.Is(err, unix.EAGAIN):
+				return false
+			case errors.Is(err, unix.EINTR):
+				continue
+			case errors.Is(err, unix.ENOBUFS):
+				trouble(err)
+				continue
+			case err != nil:
+				broken = os.NewSyscallError("recvfrom", err)
+				return true
+			}
+			if nl, ok := from.(*unix.SockaddrNetlink); !ok || nl.Pid != 0 {
+				continue // only the kernel is believed
+			}
+			if n > len(c.buf) {
+				trouble(errWire)
+				continue
+			}
+			if err := messages(c.buf[:n], func(m *message) { more = f(m) && more }); err != nil {
+				trouble(err)
+			}
+		}
+		return true
+	})
+	return errors.Join(broken, err)
+}
+
+func (c *Connector) run(ctx context.Context, emit func(*entry.Event)) error {
+	if err := c.f.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { c.f.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	var e entry.Event
+	offset := bootMinusMono()
+	lastOffset := time.Now()
+	err := c.receive(func(m *message) bool {
+		if now := time.Now(); now.Sub(lastOffset) > time.Second {
+			offset, lastOffset = bootMinusMono(), now // moves when the PC sleeps
+		}
+		ok, err := turn(&c.seq, m, offset, &e, func(lost uint64) { emit(gapEvent(m.MonoNS+offset, lost, gapSequence)) })
+		switch {
+		case err != nil:
+			emit(gapEvent(m.MonoNS+offset, 1, gapGarbled))
+		case ok:
+			if e.How == entry.HowExec {
+				c.look(&e)
+			}
+			emit(&e)
+		}
+		return ctx.Err() == nil
+	}, func(err error) {
+		detail, lost := gapGarbled, uint64(1)
+		if errors.Is(err, unix.ENOBUFS) {
+			detail, lost = gapOverrun, 0
+		}
+		emit(gapEvent(clock(unix.CLOCK_BOOTTIME), lost, detail))
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("read process events: %w", err)
+}
+
+// look reads what an exec started, if there is time.
+func (c *Connector) look(e *entry.Event) {
+	if c.budget == nil {
+		c.reader.Read(e)
+		return
+	}
+	if !c.budget.Allow() {
+		e.Unread = entry.UnreadExe | entry.UnreadCmdline | entry.UnreadStat | entry.UnreadIDs | entry.UnreadBudget
+		return
+	}
+	begun := time.Now()
+	c.reader.Read(e)
+	c.budget.Spend(time.Since(begun))
+}
+
+func (c *Connector) close() error { return errors.Join(c.f.Close(), c.reader.Close()) }
+
+// clock reads a clock of the kernel in nanoseconds; 0 when it cannot.
+func clock(id int32) int64 {
+	var ts unix.Timespec
+	if unix.ClockGettime(id, &ts) != nil {
+		return 0
+	}
+	return ts.Nano()
+}
+
+func bootMinusMono() int64 { return clock(unix.CLOCK_BOOTTIME) - clock(unix.CLOCK_MONOTONIC) }

@@ -1,0 +1,120 @@
+package recorder
+
+import (
+	"slices"
+
+	"hozen/agent/internal/recorder/entry"
+)
+
+// sweepTold compares /proc with what the kernel told. An event may still be on its way,
+// so only what differs twice in a row is on record: something that was lost.
+func (r *Recorder) sweepTold() error {
+	pids, err := r.reader.PIDs()
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	unknown, gone := r.table.compare(pids)
+	unseen := r.table.unseen()
+	before := r.table.strange
+	r.table.strange = nil
+	for pid, p := range r.table.procs {
+		if p.missed {
+			p.missed = false
+			r.table.procs[pid] = p
+		} else {
+			continue
+		}
+		if _, twice := slices.BinarySearch(gone, pid); twice {
+			delete(r.table.procs, pid)
+			e := p.event(entry.ProcessEnded, pid)
+			e.Source = entry.SourceProcFS
+			r.put(&e)
+		}
+	}
+	for _, pid := range gone {
+		if p, still := r.table.procs[pid]; still {
+			p.missed = true
+			r.table.procs[pid] = p
+		}
+	}
+	r.mu.Unlock()
+	var strange map[int]bool
+	for _, pid := range unknown {
+		e := entry.Event{PID: pid, UID: -1, EUID: -1}
+		if state := r.reader.Stat(&e); state == 'Z' || state == 'X' || e.Unread != 0 {
+			continue // told to have ended, and not yet fetched by its parent
+		}
+		if before[pid] {
+			r.find(pid, 0)
+			continue
+		}
+		if strange == nil {
+			strange = make(map[int]bool)
+		}
+		strange[pid] = true
+	}
+	for _, pid := range unseen {
+		r.find(pid, 0)
+	}
+	r.mu.Lock()
+	r.table.strange = strange
+	r.mu.Unlock()
+	return nil
+}
+
+// find reads and tells a process that was found running. It was not there afterNS.
+func (r *Recorder) find(pid int, afterNS int64) {
+	e := entry.Event{Type: entry.ProcessStarted, Source: entry.SourceProcFS, How: entry.HowSeen, PID: pid, UID: -1, EUID: -1, BootNS: r.cfg.Clock().BootNS, AfterNS: afterNS}
+	r.reader.Read(&e)
+	if e.Unread&entry.UnreadGone != 0 && e.Unread&entry.UnreadStat != 0 {
+		return // it ended meanwhile; if it was told, so is its end
+	}
+	r.emit(&e)
+}
+
+// sweepUntold finds starts and ends where the kernel does not tell them. Whether a
+// number was used again is looked at only if thorough.
+func (r *Recorder) sweepUntold(thorough bool) error {
+	at := r.cfg.Clock().BootNS
+	after := r.table.sweptNS
+	pids, err := r.reader.PIDs()
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	unknown, gone := r.table.compare(pids)
+	r.mu.Unlock()
+	for _, pid := range gone {
+		r.lose(pid, at, after)
+	}
+	if thorough {
+		for _, pid := range pids {
+			r.mu.Lock()
+			p, known := r.table.procs[pid]
+			r.mu.Unlock()
+			e := entry.Event{PID: pid}
+			if !known || r.reader.Stat(&e) == 'Z' || e.Unread != 0 || e.StartTicks == p.start {
+				continue
+			}
+			r.lose(pid, at, after)
+			unknown = append(unknown, pid)
+		}
+	}
+	for _, pid := range unknown {
+		r.find(pid, after)
+	}
+	r.table.sweptNS = at
+	return nil
+}
+
+// lose tells a process that is not there any more.
+func (r *Recorder) lose(pid int, at, after int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.table.procs[pid]
+	e := p.event(entry.ProcessEnded, pid)
+	e.Source, e.BootNS, e.AfterNS = entry.SourceProcFS, at, after
+	r.table.apply(&e)
+	r.put(&e)
+}
