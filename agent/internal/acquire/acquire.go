@@ -100,6 +100,8 @@ type Order struct {
 	AlertID       string // "alt_…" or empty
 	IncidentID    string // "inc_…" or empty
 	Profile       string
+	// Extra are probes of this acquisition alone, beside those of the profile. Optional.
+	Extra []Planned
 	// Urgent makes the acquisition that is running now end at once and seal what it has
 	// with the outcome interrupted. This one begins as soon as the other's probes have
 	// stopped, at the latest after [preemptWait], and all others wait until it is over.
@@ -233,6 +235,7 @@ func (r *Runner) run(ctx context.Context, o Order, stopped func()) (Result, erro
 	if err != nil {
 		return Result{}, err
 	}
+	plan.Probes = slices.Concat(plan.Probes, o.Extra)
 	who, err := r.cfg.Identity()
 	if err != nil {
 		return Result{}, err
