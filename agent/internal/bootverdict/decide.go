@@ -157,7 +157,7 @@ func (in *Input) agentFindings(id string) (out []Finding) {
 		out = append(out, f)
 	}
 	rec, shut := failed(sourceRecorder, witnessAgent, errAbsent), failed(sourceShutdown, witnessAgent, errAbsent)
-	noticed := in.Shutdown != nil && in.Shutdown.BootID == id && !in.Shutdown.NoticedAt.Wall.IsZero()
+	noticed := in.Shutdown != nil && in.Shutdown.BootID == id && !in.Shutdown.last().IsZero()
 	if r := in.Recorder; r != nil && r.BootID == id {
 		rec = found(sourceRecorder, witnessAgent)
 		rec.Says, rec.Leans, rec.BootID, rec.At, rec.LastSeen = "ends_without_mark", leansWeak, id, r.LastAt.Wall, r.LastAt.Wall
@@ -170,11 +170,14 @@ func (in *Input) agentFindings(id string) (out []Finding) {
 	if s := in.Shutdown; noticed {
 		shut = found(sourceShutdown, witnessAgent)
 		shut.Says, shut.Leans, shut.BootID, shut.At, shut.Detail = "shutdown_noticed", leansOrderly, id, s.NoticedAt.Wall, shorten(s.Source)
-		shut.LastSeen = newest(s.NoticedAt, s.SealedAt, s.ReleasedAt)
+		shut.LastSeen = s.last()
 		shut.Asked = record.BootAsked{By: shorten(s.By), Type: shorten(s.Type), Basis: sourceShutdown}
 	}
 	return append(out, rec, shut)
 }
+
+// last is the newest moment of the note; zero when it has none.
+func (s *Shutdown) last() time.Time { return newest(s.NoticedAt, s.SealedAt, s.ReleasedAt) }
 
 func newest(list ...artifact.Instant) (t time.Time) {
 	for _, i := range list {

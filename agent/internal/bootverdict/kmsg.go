@@ -2,6 +2,7 @@ package bootverdict
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,10 +62,23 @@ func kernelFindings(lines []kmsgLine, root string, began time.Time) []Finding {
 			}
 			reset = found(sourceReset, witnessPlatform)
 			reset.Says, reset.Leans = resetReason(l.text)
+			if !clears(lines[0].text) {
+				reset.Leans = "" // it may be of any boot before
+			}
 			reset.At, reset.Detail = at, shorten(l.text)
 		}
 	}
 	return []Finding{log, reset}
+}
+
+// clears reports whether the kernel of this log, by its first line, clears the register
+// of reset reasons once it has read it. Those before 6.18 left old reasons standing.
+func clears(first string) bool {
+	var major, minor int
+	if n, err := fmt.Sscanf(first, "Linux version %d.%d", &major, &minor); err != nil || n != 2 {
+		return false
+	}
+	return major > 6 || major == 6 && minor >= 18
 }
 
 // recovered reports whether a line says that the file system on dev was not unmounted
@@ -156,8 +170,10 @@ func dumpKind(name string, head []byte) (says, leans string) {
 	}
 	why, _, _ := bytes.Cut(head, []byte("#"))
 	switch string(why) {
-	case "Panic", "Emergency":
+	case "Panic":
 		return "kernel_panic", leansCrash
+	case "Emergency":
+		return "emergency_restart", leansForced // asked for, such as by SysRq
 	case "Oops":
 		return "kernel_oops", "" // many kernels go on after one
 	case "Restart", "Reboot", "Halt", "Poweroff", "Shutdown":
@@ -168,7 +184,7 @@ func dumpKind(name string, head []byte) (says, leans string) {
 
 // worst orders what dumps say, so that one finding can tell of all of them.
 func worst(a, b string) string {
-	order := []string{"", "nothing", "kernel_log", "dump_unread", "kernel_oops", "kernel_panic"}
+	order := []string{"", "nothing", "kernel_log", "dump_unread", "kernel_oops", "emergency_restart", "kernel_panic"}
 	if slices.Index(order, b) > slices.Index(order, a) {
 		return b
 	}

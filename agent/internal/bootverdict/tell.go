@@ -26,7 +26,7 @@ func tellFindings(out *record.Boot, in Input, findings []Finding) {
 		out.Basis = append(out.Basis, f.BootBasis)
 		out.Dumps = append(out.Dumps, f.Dumps...)
 	}
-	if s := in.Shutdown; out.Verdict == record.BootAgentRestarted && s != nil && s.BootID == in.BootID && !s.NoticedAt.Wall.IsZero() {
+	if s := in.Shutdown; out.Verdict == record.BootAgentRestarted && s != nil && s.BootID == in.BootID && !s.last().IsZero() {
 		// A soft-reboot keeps the boot's name: the system went down and up within it.
 		b := found(sourceShutdown, witnessAgent).BootBasis
 		b.Says, b.At, b.Detail = "shutdown_noticed", s.NoticedAt.Wall, shorten(s.Type)

@@ -23,14 +23,13 @@ const (
 
 // The values of Boot.Reason.
 const (
-	BootReasonTwoSources   = "two_sources"   // two or more independent sources agree
-	BootReasonOneSource    = "one_source"    // a single source speaks; not enough for a verdict
-	BootReasonNoSource     = "no_source"     // no source says how it ended
-	BootReasonDisagreement = "disagreement"  // the sources contradict each other; all of them are listed
-	BootReasonSameBoot     = "same_boot"     // see BootAgentRestarted
-	BootReasonNoMemory     = "no_memory"     // see BootFirstRun
-	BootReasonNoBootID     = "no_boot_id"    // the system does not say which boot this is
-	BootReasonOtherBoot    = "not_last_boot" // the agent was absent from the boot before this one
+	BootReasonTwoSources   = "two_sources"  // two or more independent sources agree
+	BootReasonOneSource    = "one_source"   // a single source speaks; not enough for a verdict
+	BootReasonNoSource     = "no_source"    // no source says how it ended
+	BootReasonDisagreement = "disagreement" // the sources contradict each other; all of them are listed
+	BootReasonSameBoot     = "same_boot"    // see BootAgentRestarted
+	BootReasonNoMemory     = "no_memory"    // see BootFirstRun
+	BootReasonNoBootID     = "no_boot_id"   // the system does not say which boot this is
 )
 
 // Boot is the judgement, at the first start of the agent in a boot, of how the boot
@@ -66,9 +65,9 @@ type Boot struct {
 
 // BootBasis is what one source says.
 type BootBasis struct {
-	Source string `json:"source"` // boot_id, recorder, shutdown_record, wtmp, journal, kernel_log, fsck, pstore, reset_reason, watchdog
+	Source string `json:"source"` // boot_id, recorder, shutdown_record, wtmp, journal, kernel_log, fsck, pstore, kdump, reset_reason, watchdog
 	// Witness groups sources that are not independent of each other: agent, wtmp,
-	// journal, kernel, platform.
+	// journal, file_system, kernel, platform.
 	Witness string    `json:"witness"`
 	Read    string    `json:"read"`             // ok, absent, denied, unread
 	Says    string    `json:"says,omitempty"`   // stable code; absent where there is nothing to say
@@ -79,10 +78,10 @@ type BootBasis struct {
 
 // BootAsked is who or what asked for the shutdown.
 type BootAsked struct {
-	By    string `json:"by,omitempty"`   // stable code or, from the shutdown record, a name: power_key, ctrl_alt_del, signal, logind_client, scheduled, …
-	Type  string `json:"type,omitempty"` // poweroff, reboot, halt, kexec, soft-reboot
-	Who   string `json:"who,omitempty"`  // what the system wrote of the client, such as PID 812 ('systemctl')
-	Basis string `json:"basis,omitempty"`
+	By    string `json:"by,omitempty"`    // stable code: logind, power_key, ctrl_alt_del, signal, system_manager; or what the shutdown record holds
+	Type  string `json:"type,omitempty"`  // poweroff, reboot, halt, kexec, soft-reboot
+	Who   string `json:"who,omitempty"`   // what the system wrote of the asker, in its words
+	Basis string `json:"basis,omitempty"` // the sources, joined by +
 }
 
 // BootGap is the time without evidence before the end: at least AtLeast
