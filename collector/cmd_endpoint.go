@@ -70,6 +70,12 @@ func (c *cli) endpointShowCmd() *cobra.Command {
 			if err := c.call(cmd.Context(), "endpoint.show", localapi.Ref{Ref: args[0]}, &e); err != nil {
 				return err
 			}
+			var boots []localapi.Boot
+			if !c.json {
+				if err := c.call(cmd.Context(), "endpoint.boots", localapi.Ref{Ref: e.ID}, &boots); err != nil {
+					return err
+				}
+			}
 			return c.print(e, func() {
 				i := e.Isolation
 				rows := [][2]string{
@@ -77,6 +83,12 @@ func (c *cli) endpointShowCmd() *cobra.Command {
 					{"agent", e.AgentVersion}, {"presence", c.presence(e)}, {"last_seen", when(e.LastSeenAt)}, {"enrolled", when(e.EnrolledAt)},
 					{"clock_offset", (time.Duration(e.ClockOffsetMS) * time.Millisecond).String()}, {"spooled", itoa(e.Spooled)},
 					{"isolation", c.word("isolation.state.", i.Observed)}, {"ordered", c.word("isolation.state.", i.Desired)}, {"measured", when(i.MeasuredAt)},
+				}
+				for _, b := range boots {
+					if b.Verdict != "agent_restarted" && b.Verdict != "first_run" {
+						rows = append(rows, [2]string{"last_end", c.word("boot.verdict.", b.Verdict) + "  " + when(b.EndedBefore)})
+						break
+					}
 				}
 				if i.Observed == "isolated" {
 					rows = append(rows, [2]string{"way_home", c.wayHome(i)}, [2]string{"dropped", itoa(i.DroppedPackets)})

@@ -116,7 +116,11 @@ func (c *cli) showIncident(i localapi.Incident, names map[string]string) {
 // entry is a line of the timeline as the console puts it: the sentence, the numbers of
 // the evidence, a person's own words, and what a machine said.
 func (c *cli) entry(e localapi.Entry, names map[string]string) string {
-	said := console.Sentence(c.words, incident.Entry{Kind: incident.EntryKind(e.Kind), Actor: e.Actor, Text: e.Text, Params: e.Params}, names)
+	told := incident.Entry{Kind: incident.EntryKind(e.Kind), Actor: e.Actor, Text: e.Text, Params: e.Params}
+	said := console.Sentence(c.words, told, names)
+	for _, f := range console.Facts(c.words, told) {
+		said += " " + f
+	}
 	if first, last := e.Params["first"], e.Params["last"]; first != "" && first != last {
 		said += " " + first + " – " + last
 	} else if first != "" {

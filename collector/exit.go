@@ -101,6 +101,8 @@ func hintOf(code int, err error) string {
 		return h.key
 	}
 	switch {
+	case errors.Is(err, act.ErrTooOld):
+		return "hint.too_old"
 	case errors.Is(err, act.ErrLocked):
 		return "hint.locked"
 	case errors.Is(err, osservice.ErrNeedsRoot), code == exitFailure && errors.Is(err, fs.ErrPermission):

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/term"
 
+	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/localapi"
 )
 
@@ -21,7 +22,7 @@ func (c *cli) wait(ctx context.Context, cl *localapi.Client, commandID string, o
 	defer cancel()
 	f := follower{c: c, out: newLiveLine(c.std.err), verb: o.Verb, isolateFirst: o.IsolateFirst}
 	var w localapi.Waited
-	err := cl.Follow(ctx, "command.wait", localapi.Wait{CommandID: commandID, Evidence: o.Verb == "acquire"}, &w, f.event)
+	err := cl.Follow(ctx, "command.wait", localapi.Wait{CommandID: commandID, Evidence: o.Verb == "acquire" || o.Verb == "preserve" && !down(o.Then)}, &w, f.event)
 	f.out.clear()
 	if err != nil {
 		if errors.Is(context.Cause(ctx), errTimeout) {
@@ -43,7 +44,7 @@ func (c *cli) wait(ctx context.Context, cl *localapi.Client, commandID string, o
 type follower struct {
 	c            *cli
 	out          *liveLine
-	verb         string
+	verb, then   string
 	isolateFirst bool
 	last         string // the step that was told last
 }
@@ -58,7 +59,7 @@ func (f *follower) event(raw json.RawMessage) error {
 	}
 	switch {
 	case e.Command != nil:
-		f.verb = e.Command.Verb
+		f.verb, f.then = e.Command.Verb, e.Command.Then
 		switch e.Command.Status {
 		case "queued":
 			f.tell("queued", "")
@@ -79,8 +80,10 @@ func (f *follower) event(raw json.RawMessage) error {
 			switch {
 			case f.verb == "isolate" && !f.isolateFirst:
 				f.tell("cut", "")
-			case f.verb == "acquire":
+			case f.verb == "acquire", f.verb == "preserve" && !down(f.then):
 				f.tell("send", "")
+			case f.verb == "preserve":
+				f.tell("seal", "")
 			}
 		}
 	}
@@ -90,7 +93,7 @@ func (f *follower) event(raw json.RawMessage) error {
 // tell says which step is under way. What stands beside it changes too often for
 // anything but a terminal.
 func (f *follower) tell(step, at string) {
-	if step == "capture" && (f.last == "cut" && !f.isolateFirst || f.last == "send") {
+	if step == "capture" && (f.last == "cut" && !f.isolateFirst || f.last == "send" || f.last == "seal") {
 		return // the end of the capture is reported more than once
 	}
 	said := f.c.sentence("follow." + step)
@@ -151,6 +154,9 @@ func fit(s string, columns int) string {
 	}
 	return s
 }
+
+// down reports whether the PC goes down then.
+func down(then string) bool { return dispatch.Then(then).Down() }
 
 // Marks of a step.
 const (
@@ -214,6 +220,11 @@ func (c *cli) measured(w localapi.Waited, isolateFirst bool) {
 	case "release":
 		step(mark(open, true), "opened", "")
 		step(mark(open, true), "read_back_open", state)
+	case "preserve":
+		captured()
+		if down(cmd.Then) {
+			step("-", "down."+cmd.Then, c.text.Text("order.down"))
+		}
 	default:
 		captured()
 	}

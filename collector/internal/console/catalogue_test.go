@@ -12,6 +12,7 @@ import (
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/operator"
 	"hozen/internal/artifact"
+	"hozen/internal/artifact/record"
 	"hozen/internal/i18n"
 	"hozen/internal/i18n/i18ntest"
 )
@@ -58,7 +59,7 @@ func TestEveryValueHasAWord(t *testing.T) {
 	for _, s := range []endpoint.State{endpoint.Unknown, endpoint.Released, endpoint.Isolating, endpoint.Isolated, endpoint.Releasing, endpoint.Failed} {
 		want("isolation.state.", string(s))
 	}
-	for _, v := range []dispatch.Verb{dispatch.Acquire, dispatch.Isolate, dispatch.Release} {
+	for _, v := range []dispatch.Verb{dispatch.Acquire, dispatch.Isolate, dispatch.Release, dispatch.Preserve} {
 		want("verb.", string(v))
 		want("order."+string(v), ".title", ".do", ".button", ".done", ".example")
 		want("timeline.command.", string(v))
@@ -69,23 +70,39 @@ func TestEveryValueHasAWord(t *testing.T) {
 	for _, o := range []artifact.Outcome{artifact.Complete, artifact.Partial, artifact.Empty, artifact.Unsupported, artifact.Denied, artifact.TimedOut, artifact.Interrupted, artifact.Failed, artifact.NotStarted} {
 		want("outcome.", string(o))
 	}
-	for _, k := range []artifact.Kind{artifact.KindProcess, artifact.KindNetConn, artifact.KindOpenFile, artifact.KindExeHash, artifact.KindSession, artifact.KindNetConfig, artifact.KindHostInfo, artifact.KindClock} {
+	for _, k := range []artifact.Kind{artifact.KindProcess, artifact.KindNetConn, artifact.KindOpenFile, artifact.KindExeHash, artifact.KindSession, artifact.KindNetConfig, artifact.KindHostInfo, artifact.KindClock,
+		artifact.KindFlight, artifact.KindShutdown, artifact.KindBoot, artifact.KindPreserve} {
 		want("kind.", string(k))
 	}
-	for _, k := range []incident.EntryKind{incident.EntryNote, incident.EntryOpened, incident.EntryJoined, incident.EntryClosed, incident.EntryAlert, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation} {
+	for _, k := range []incident.EntryKind{incident.EntryNote, incident.EntryOpened, incident.EntryJoined, incident.EntryClosed, incident.EntryAlert, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryBoot} {
 		want("timeline.", string(k))
 	}
 	for _, name := range pageNames() {
-		if !slices.Contains([]string{"error", "endpoint_show", "endpoint_order", "incident_show", "connection_table", "process_show", "process_table", "process_tree", "record_table"}, name) {
+		if !slices.Contains([]string{"error", "endpoint_show", "endpoint_order", "incident_show", "connection_table", "flight_table", "process_show", "process_table", "process_tree", "record_table"}, name) {
 			want("title.", name)
 		}
 	}
 	for _, c := range []string{"not_found", "forbidden", "conflict", "invalid", "form", "too_large", "cross_origin", "scheme", "slow", "unavailable", "internal"} {
 		want("error."+c, ".title", ".next")
 	}
-	for _, c := range []string{"required", "too_long", "too_short", "unknown", "in_use", "weak", "range", "malformed"} {
+	for _, c := range []string{"required", "too_long", "too_short", "unknown", "in_use", "weak", "range", "malformed", "changed"} {
 		want("invalid.", c)
 	}
+	for _, then := range thens() {
+		want("then.", string(then))
+		want("order.preserve.then.", string(then))
+		if then.Down() {
+			want("step.down.", string(then))
+		}
+	}
+	for _, trigger := range []artifact.Trigger{artifact.TriggerCommand, artifact.TriggerIsolation, artifact.TriggerAlert, artifact.TriggerManual,
+		artifact.TriggerShutdown, artifact.TriggerSuspend, artifact.TriggerBoot, artifact.TriggerPreserve} {
+		want("trigger.", string(trigger))
+	}
+	want("boot.verdict.", record.BootCleanWithCapture, record.BootCleanWithoutCapture, record.BootForced, record.BootCrash, record.BootPowerLoss,
+		record.BootAbrupt, record.BootUnknown, record.BootAgentRestarted, record.BootFirstRun, endpoint.Unreadable)
+	want("flight.event.", "process_started", "process_ended", "process_renamed", "process_ids", "process_traced", "process_dumped", "process_listed", "connection_opened",
+		"connection_closed", "connection_changed", "connection_listed", "snapshot", "heartbeat", "gap", "mark", "clock_step", "slept", "throttled", "unknown")
 }
 
 // TestEveryActOfTheLedgerHasAWord looks at what really stands in a ledger.
@@ -101,7 +118,7 @@ func TestEveryActOfTheLedgerHasAWord(t *testing.T) {
 
 func TestTimelineSaysUnknownWhereItDoesNotKnow(t *testing.T) {
 	p := i18ntest.Parity(t, sub("translations")).Printer(i18n.Japanese)
-	for _, k := range []incident.EntryKind{incident.EntryOpened, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryAlert, "from_the_future"} {
+	for _, k := range []incident.EntryKind{incident.EntryOpened, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryAlert, incident.EntryBoot, "from_the_future"} {
 		s := sentence(p, incident.Entry{Kind: k}, nil)
 		if strings.ContainsAny(s, "{}⟦") {
 			t.Errorf("%s: %q has a hole", k, s)

@@ -17,6 +17,8 @@ func (s *server) evidenceShow(v *visit) error {
 		return s.processTable(v, f)
 	case artifact.KindNetConn:
 		return s.connectionTable(v, f)
+	case artifact.KindFlight:
+		return s.flightTable(v, f)
 	}
 	return s.recordTable(v, f)
 }

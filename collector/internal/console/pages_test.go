@@ -12,6 +12,7 @@ import (
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/operator"
 	"hozen/internal/artifact"
+	"hozen/internal/capability"
 	"hozen/internal/pki"
 )
 
@@ -20,7 +21,7 @@ type office struct {
 	*site
 	keiri, sales, away, odd, evilPC *pc
 	incidentID                      string
-	processes, sockets              string // evidence identifiers
+	processes, sockets, flight      string // evidence identifiers
 	others                          []string
 	acquisition                     string
 	token                           string
@@ -37,13 +38,15 @@ func newOffice(t testing.TB, n int) *office {
 		t.Fatal(err)
 	}
 	desc := func(host, platform string) endpoint.Description {
-		return endpoint.Description{Hostname: host, OS: "linux", Arch: "amd64", Platform: platform, AgentVersion: "0.1.0", Capability: 1, BootID: "5f1c2a4e-8d2f-4c9e-9b1e-0a1b2c3d4e5f"}
+		return endpoint.Description{Hostname: host, OS: "linux", Arch: "amd64", Platform: platform, AgentVersion: "0.1.0", Capability: uint32(capability.Current), BootID: "5f1c2a4e-8d2f-4c9e-9b1e-0a1b2c3d4e5f"}
 	}
 	x.keiri = x.enrol(desc("keiri-pc01", "debian 12.11"))
 	must(t, x.LabelEndpoint(ctx, x.owner, x.keiri.ID, "経理PC（佐藤さん）"))
 	x.sales = x.enrol(desc("eigyo-note03", "ubuntu 24.04"))
 	x.away = x.enrol(desc("soumu-pc02", "debian 12.11"))
-	x.odd = x.enrol(desc("file-server", "rocky 9.5"))
+	old := desc("file-server", "rocky 9.5")
+	old.Capability = 1
+	x.odd = x.enrol(old)
 	x.evilPC = x.enrol(desc(evil[:60], "debian 12.11"))
 
 	x.incidentID = x.keiri.alert("見たことのない警告画面が出て、動作が重いです。\n添付ファイルを開いた後からです。", "keiri")
@@ -76,9 +79,10 @@ func newOffice(t testing.TB, n int) *office {
 	st.Desired, st.Detail, st.WayHome = endpoint.Isolated, "read back: chain hozen output has 2 rules, want 9", false
 	must(t, x.EndpointSeen(ctx, x.odd.ID, st))
 
-	old, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: "メール誤送信の疑い", Classification: "leak", Reporter: "営業 鈴木", DiscoveredAt: x.now().Add(-72 * time.Hour)})
+	x.goneDown(n)
+	done, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: "メール誤送信の疑い", Classification: "leak", Reporter: "営業 鈴木", DiscoveredAt: x.now().Add(-72 * time.Hour)})
 	must(t, err)
-	must(t, x.CloseIncident(ctx, x.owner, old.ID, "宛先の確認により誤送信なしと判断"))
+	must(t, x.CloseIncident(ctx, x.owner, done.ID, "宛先の確認により誤送信なしと判断"))
 
 	m, err := x.MintToken(ctx, x.owner, act.NewToken{Note: "営業部のノートPC", MaxUses: 3})
 	must(t, err)
@@ -103,9 +107,13 @@ func (x *office) paths() []string {
 	for _, e := range []*pc{x.keiri, x.sales, x.away, x.odd, x.evilPC} {
 		p = append(p, "/endpoints/"+e.ID)
 	}
-	for _, verb := range []string{"isolate", "release", "acquire"} {
+	for _, verb := range []string{"isolate", "release", "acquire", "preserve"} {
 		p = append(p, "/endpoints/"+x.keiri.ID+"/order/"+verb)
 	}
+	for _, e := range []*pc{x.sales, x.away, x.odd} {
+		p = append(p, "/endpoints/"+e.ID+"/order/preserve")
+	}
+	p = append(p, "/evidence/"+x.flight, "/evidence/"+x.flight+"?show=all&q=curl&sort=process", "/evidence/"+x.flight+"/records")
 	return p
 }
 

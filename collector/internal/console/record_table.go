@@ -74,6 +74,8 @@ func linesOf(f *records.File) [][]records.Field {
 		return flatten(f.OpenFiles)
 	case f.Hashes != nil:
 		return flatten(f.Hashes)
+	case f.Flights != nil:
+		return flatten(f.Flights)
 	case f.Processes != nil:
 		return flatten(f.Processes)
 	}

@@ -20,7 +20,7 @@ import (
 // that is missing, stops the console at start.
 func pageNames() []string {
 	return []string{
-		"about", "connection_table", "dashboard", "endpoint_add", "endpoint_order", "endpoint_preserve", "endpoint_show", "error",
+		"about", "connection_table", "dashboard", "endpoint_add", "endpoint_order", "endpoint_preserve", "endpoint_show", "error", "flight_table",
 		"incident_close", "incident_list", "incident_new", "incident_show", "ledger_list",
 		"operator_list", "password", "process_show", "process_table", "process_tree", "record_table", "sign_in",
 	}
@@ -99,7 +99,7 @@ func section(name string) string {
 	switch first {
 	case "dashboard", "endpoint":
 		return "endpoints"
-	case "incident", "process", "connection", "record":
+	case "incident", "process", "connection", "record", "flight":
 		return "incidents"
 	case "ledger", "operator":
 		return first

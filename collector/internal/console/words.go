@@ -19,6 +19,13 @@ func Sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 	return sentence(p, e, names)
 }
 
+// Facts are translated sentences with what the sentence of an entry leaves out.
+func Facts(p i18n.Printer, e incident.Entry) []string { return entryFacts(p, e) }
+
+// Lost says in translated sentences what switching a PC off costs, from the facts of
+// its gate.
+func Lost(p i18n.Printer, facts map[string]string) []string { return lost(p, facts) }
+
 // Word is the text of prefix+key, such as "verb." and "isolate", or key itself, made
 // inert, where there is none.
 func Word(p i18n.Printer, prefix, key string) string { return optional(p, prefix, key) }

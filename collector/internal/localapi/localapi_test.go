@@ -19,6 +19,7 @@ import (
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/sqldb/sqldbtest"
+	"hozen/internal/capability"
 	"hozen/internal/pki"
 )
 
@@ -360,3 +361,34 @@ func TestClientNoticesAnAnswerThatBreaksOff(t *testing.T) {
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestPreservingThroughTheSocket(t *testing.T) {
+	x := newFixture(t)
+	cl := x.owner(t)
+	ctx := t.Context()
+	id := x.enrolled(t, cl, "pc")
+	err := cl.Call(ctx, "endpoint.gate", Ref{Ref: "pc"}, nil)
+	wantErr(t, err, act.ErrTooOld) // it never connected
+	wantErr(t, err, act.ErrConflict)
+	if err := x.acts.EndpointConnected(ctx, id, endpoint.Description{Hostname: "pc", Capability: uint32(capability.Preserve)}, ""); err != nil {
+		t.Fatal(err)
+	}
+	var g Gate
+	if err := cl.Call(ctx, "endpoint.gate", Ref{Ref: "pc"}, &g); err != nil || g.Facts["gate_memory"] != "not_acquired" || g.Confirmed == "" || g.Endpoint.ID != id {
+		t.Fatalf("%+v, %v", g, err)
+	}
+	o := Order{Verb: "preserve", Endpoint: "pc", Reason: "r", Then: "power_off"}
+	err = cl.Call(ctx, "command.order", o, nil)
+	if e, ok := errors.AsType[*Error](err); !ok || e.Field != "confirmed" || e.Invalid != "required" {
+		t.Errorf("without confirmation: %v", err)
+	}
+	o.Confirmed = g.Confirmed
+	var cmd Command
+	if err := cl.Call(ctx, "command.order", o, &cmd); err != nil || cmd.Verb != "preserve" || cmd.Then != "power_off" {
+		t.Errorf("%+v, %v", cmd, err)
+	}
+	var boots []Boot
+	if err := cl.Call(ctx, "endpoint.boots", Ref{Ref: "pc"}, &boots); err != nil || len(boots) != 0 {
+		t.Errorf("%+v, %v", boots, err)
+	}
+}

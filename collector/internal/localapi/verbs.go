@@ -34,6 +34,8 @@ func verbs() map[string]verb {
 		"endpoint.reject":  ask(endpointReject),
 		"endpoint.revoke":  ask(endpointRevoke),
 		"endpoint.label":   ask(endpointLabel),
+		"endpoint.gate":    ask(endpointGate),
+		"endpoint.boots":   ask(endpointBoots),
 
 		"command.order": ask(commandOrder),
 		"command.list":  ask(commandList),

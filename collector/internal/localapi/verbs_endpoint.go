@@ -94,12 +94,42 @@ func endpointLabel(ctx context.Context, c *call, in Label) (any, error) {
 
 // Order is the request of command.order.
 type Order struct {
-	Verb         string `json:"verb"` // acquire, isolate, release
+	Verb         string `json:"verb"` // acquire, isolate, release, preserve
 	Endpoint     string `json:"endpoint"`
 	Profile      string `json:"profile,omitempty"`
 	Reason       string `json:"reason,omitempty"`
 	Incident     string `json:"incident,omitempty"`
 	IsolateFirst bool   `json:"isolate_first,omitempty"`
+	Then         string `json:"then,omitempty"`      // of preserve: nothing, power_off, reboot
+	Confirmed    string `json:"confirmed,omitempty"` // of preserve: what endpoint.gate returned
+}
+
+// Gate is the answer of endpoint.gate: what switching an endpoint off would cost.
+type Gate struct {
+	Endpoint  Endpoint          `json:"endpoint"`
+	Facts     map[string]string `json:"facts"`
+	Confirmed string            `json:"confirmed"` // says in an order that these facts were seen
+}
+
+func endpointGate(ctx context.Context, c *call, in Ref) (any, error) {
+	e, err := c.endpoint(ctx, in.Ref)
+	if err != nil {
+		return nil, err
+	}
+	g, err := c.acts.PowerOffGate(ctx, c.actor, e.ID)
+	if err != nil {
+		return nil, err
+	}
+	return Gate{viewEndpoint(g.Endpoint), g.Facts(), g.Fingerprint()}, nil
+}
+
+func endpointBoots(ctx context.Context, c *call, in Ref) (any, error) {
+	e, err := c.endpoint(ctx, in.Ref)
+	if err != nil {
+		return nil, err
+	}
+	list, err := c.acts.Boots(ctx, c.actor, e.ID)
+	return views(list, viewBoot), err
 }
 
 func commandOrder(ctx context.Context, c *call, in Order) (any, error) {
@@ -107,9 +137,10 @@ func commandOrder(ctx context.Context, c *call, in Order) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := act.Order{Profile: in.Profile, Reason: in.Reason, IncidentID: in.Incident, IsolateFirst: in.IsolateFirst}
+	o := act.Order{Profile: in.Profile, Reason: in.Reason, IncidentID: in.Incident, IsolateFirst: in.IsolateFirst,
+		Then: dispatch.Then(in.Then), Confirmed: in.Confirmed}
 	order := map[string]func(context.Context, act.Actor, string, act.Order) (dispatch.Command, error){
-		"acquire": c.acts.Acquire, "isolate": c.acts.Isolate, "release": c.acts.Release,
+		"acquire": c.acts.Acquire, "isolate": c.acts.Isolate, "release": c.acts.Release, "preserve": c.acts.Preserve,
 	}[in.Verb]
 	if order == nil {
 		return nil, invalid("verb", "unknown", "there is no verb %.40q", in.Verb)

@@ -120,11 +120,44 @@ type Command struct {
 	ReceivedAt    time.Time `json:"received_at,omitzero"`
 	Detail        string    `json:"detail,omitempty"`
 	AcquisitionID string    `json:"acquisition_id,omitempty"`
+	Then          string    `json:"then,omitempty"`
 }
 
 func viewCommand(c dispatch.Command) Command {
 	return Command{c.ID, c.EndpointID, c.Counter, string(c.Verb), c.Profile, c.IncidentID, c.Issuer, c.Reason, string(c.Status),
-		c.IssuedAt, c.AcceptedAt, c.FinishedAt, c.ReceivedAt, c.Detail, c.AcquisitionID}
+		c.IssuedAt, c.AcceptedAt, c.FinishedAt, c.ReceivedAt, c.Detail, c.AcquisitionID, string(c.Then)}
+}
+
+// Boot is how a boot of an endpoint ended, as its own record says. Lengths of time are
+// in nanoseconds and negative when not known.
+type Boot struct {
+	AcquisitionID  string               `json:"acquisition_id"`
+	EvidenceID     string               `json:"evidence_id"`
+	BootID         string               `json:"boot_id,omitempty"`
+	PreviousBootID string               `json:"previous_boot_id,omitempty"`
+	Verdict        string               `json:"verdict"` // one of the known words
+	VerdictRaw     string               `json:"verdict_raw"`
+	Reason         string               `json:"reason,omitempty"`
+	AskedBy        string               `json:"asked_by,omitempty"`
+	AskedType      string               `json:"asked_type,omitempty"`
+	AskedWho       string               `json:"asked_who,omitempty"`
+	EndedAfter     time.Time            `json:"ended_after,omitzero"`
+	EndedBefore    time.Time            `json:"ended_before,omitzero"`
+	LastEvidenceAt time.Time            `json:"last_evidence_at,omitzero"`
+	GapMinNS       int64                `json:"gap_min_ns"`
+	GapMaxNS       int64                `json:"gap_max_ns"`
+	AddedDelayNS   int64                `json:"added_delay_ns"`
+	Basis          []endpoint.BootBasis `json:"basis"`
+	ReceivedAt     time.Time            `json:"received_at"`
+}
+
+func viewBoot(b endpoint.Boot) Boot {
+	basis := b.Basis
+	if basis == nil {
+		basis = []endpoint.BootBasis{}
+	}
+	return Boot{b.AcquisitionID, b.EvidenceID, b.BootID, b.PreviousBootID, b.Known(), b.Verdict, b.Reason, b.Asked.By, b.Asked.Type, b.Asked.Who,
+		b.EndedAfter, b.EndedBefore, b.LastEvidenceAt, int64(b.GapMin), int64(b.GapMax), int64(b.AddedDelay), basis, b.ReceivedAt}
 }
 
 // Incident is a case; Timeline and Evidence only when one was asked for.

@@ -54,6 +54,7 @@ func codes() []code {
 		{"locked", act.ErrLocked, 429},
 		{"forbidden", act.ErrForbidden, 403},
 		{"not_found", act.ErrNotFound, 404},
+		{"too_old", act.ErrTooOld, 409},
 		{"conflict", act.ErrConflict, 409},
 		{"invalid", act.ErrInvalid, 422},
 		{"unsupported", errors.ErrUnsupported, 501},

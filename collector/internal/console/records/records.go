@@ -43,6 +43,7 @@ type File struct {
 	Sockets   []record.Socket
 	OpenFiles []record.OpenFiles
 	Hashes    []record.ExeHash
+	Flights   []Flight
 	Lines     [][]Field // of every other kind
 
 	Bad       int  // lines that are not what the schema says
@@ -152,6 +153,8 @@ func (f *File) add(kind artifact.Kind, line []byte) error {
 		return add(&f.OpenFiles, line)
 	case artifact.KindExeHash:
 		return add(&f.Hashes, line)
+	case artifact.KindFlight:
+		return f.addFlight(line)
 	}
 	members, err := Fields(line)
 	if err != nil {
@@ -208,5 +211,5 @@ func Fields(line []byte) ([]Field, error) {
 
 // Rows returns the number of records that were decoded.
 func (f *File) Rows() int {
-	return len(f.Processes) + len(f.Sockets) + len(f.OpenFiles) + len(f.Hashes) + len(f.Lines)
+	return len(f.Processes) + len(f.Sockets) + len(f.OpenFiles) + len(f.Hashes) + len(f.Flights) + len(f.Lines)
 }
