@@ -52,11 +52,19 @@ func orderOf(c journal.Command, t artifact.Trigger) acquire.Order {
 
 // acquire runs one acquisition and tells how far it is.
 func (a *agent) acquire(ctx context.Context, o acquire.Order) (acquire.Result, error) {
+	also := o.Progress
 	o.Progress = func(p acquire.Progress) {
+		if also != nil {
+			also(p)
+		}
 		a.uplink.Progress(uplink.Progress{
 			AcquisitionID: p.AcquisitionID, CommandID: p.CommandID, AlertID: p.AlertID, Kind: string(p.Kind),
 			Done: p.Done, Total: p.Total, Records: p.Records, Sealed: p.Sealed,
 		})
+	}
+	switch o.Trigger {
+	case artifact.TriggerCommand, artifact.TriggerIsolation, artifact.TriggerAlert, artifact.TriggerPreserve:
+		o.Extra = append(o.Extra, a.recording.before(a.bootID)...)
 	}
 	res, err := a.runner.Run(ctx, o)
 	if err != nil {
@@ -140,16 +148,6 @@ func (h handler) Release(ctx context.Context, c journal.Command) journal.Result 
 	poke(h.a.watch)
 	h.a.uplink.IsolationChanged()
 	return verdict(st, err)
-}
-
-// Preserve takes evidence and seals it. Taking the PC down afterwards is not built in
-// yet, and an order that wants it is not begun.
-func (h handler) Preserve(ctx context.Context, c journal.Command) journal.Result {
-	if c.Then.Down() {
-		return journal.Result{Status: journal.Unsupported, Detail: "This agent cannot switch the PC off or restart it; nothing was taken and the PC goes on running."}
-	}
-	res, err := h.a.acquire(ctx, orderOf(c, artifact.TriggerPreserve))
-	return sealed(c, res, err)
 }
 
 // verdict is the result of an order about the network: what was measured.

@@ -21,6 +21,10 @@ import (
 // seconds, whatever the PC is doing.
 const profileFlash = "flash"
 
+// profileBoot is what belongs to a boot as such; what is to be said of the one before
+// comes with the order.
+const profileBoot = "boot"
+
 // profiles makes plans. It is made once, because digests of programs are worth
 // remembering from one acquisition to the next.
 type profiles struct{ hashes *exehash.Cache }
@@ -31,6 +35,11 @@ func newProfiles() *profiles { return &profiles{exehash.NewCache(0)} }
 // one acquisition. A probe that the system has no source for says so in its outcome,
 // so the list is the same everywhere.
 func (p *profiles) plan(profile string) (acquire.Plan, error) {
+	if profile == profileBoot {
+		return acquire.Plan{Profile: profileBoot, Probes: []acquire.Planned{
+			planned(500*time.Millisecond, hostinfo.New("/")), planned(250*time.Millisecond, clock.New("/")),
+		}}, nil
+	}
 	if err := checkProfile(profile); err != nil {
 		return acquire.Plan{}, err
 	}

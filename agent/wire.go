@@ -54,6 +54,11 @@ type agent struct {
 	uplink   *uplink.Uplink
 	local    *localapi.Server
 	marks    *marker
+	// bootID names this boot; empty where the system does not tell.
+	bootID    string
+	recording *recording
+	attention *attention
+	power     *power
 
 	// watch wakes the goroutine that looks after isolation.
 	watch chan struct{}
@@ -96,6 +101,17 @@ func newAgent(set settings) (_ *agent, err error) {
 	}
 	a.closers = append(a.closers, a.journal.Close)
 	a.runner = acquire.NewRunner(acquire.Config{Sink: a.spool, Plan: newProfiles().plan, Identity: a.signer, Log: set.log})
+	a.bootID = acquire.ThisHost().BootID
+	if a.recording, err = newRecording(set, a.bootID); err != nil {
+		set.log.Error("no flight recorder", slog.Any("error", err))
+	}
+	a.closers = append(a.closers, a.recording.close)
+	if a.attention, err = openAttention(set.state, set.log); err != nil {
+		set.log.Warn("taken for none open", slog.Any("error", err))
+	}
+	if a.power, err = newPower(a); err != nil {
+		return nil, err
+	}
 	if a.isolate, err = a.newIsolation(); err != nil {
 		return nil, err
 	}
@@ -104,11 +120,11 @@ func newAgent(set settings) (_ *agent, err error) {
 		Isolation:  func(ctx context.Context) journal.Isolation { return measured(a.isolate.Status(ctx)) },
 		Collectors: set.config.Collectors, RoutesFile: filepath.Join(set.state, "routes"),
 		MinBackoff: set.config.Uplink.MinBackoff.Duration, MaxBackoff: set.config.Uplink.MaxBackoff.Duration,
-		Control: a.marks.control, Log: set.log,
+		Control: a.marks.control, Attention: a.attention.hear, GoDown: a.goDown, Log: set.log,
 	}); err != nil {
 		return nil, err
 	}
-	if a.local, err = localapi.Listen(localapi.Config{Path: set.socket, Agent: localAgent{a}, Log: set.log}); err != nil {
+	if a.local, err = localapi.Listen(localapi.Config{Path: set.socket, Agent: localAgent{a}, Power: localPower{a}, Log: set.log}); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -207,7 +223,7 @@ func (a *agent) run(ctx context.Context, ready func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
-	for _, part := range []func(context.Context) error{a.uplink.Run, a.local.Run, a.watchIsolation, a.sealLater} {
+	for _, part := range []func(context.Context) error{a.uplink.Run, a.local.Run, a.watchIsolation, a.sealLater, a.recording.run, a.power.run, a.lastBoot} {
 		wg.Go(func() {
 			if err := part(ctx); err != nil {
 				cancel(err) // none ends by itself but by a fault

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"hozen/agent/internal/acquire"
+	"hozen/agent/internal/bootverdict"
+	"hozen/agent/internal/probe"
+	noticeprobe "hozen/agent/internal/probe/shutdown"
+	"hozen/agent/internal/shutdown"
+	"hozen/internal/artifact/record"
+)
+
+// lockNeeded is how long the PC is kept from going down at most with an incident open;
+// the installation raises what the system allows to it.
+const lockNeeded = 30 * time.Second
+
+// power is what the agent does before the PC goes down, and how it is told to.
+type power struct {
+	a    *agent
+	plan *shutdown.Plan
+}
+
+func newPower(a *agent) (*power, error) {
+	p := &power{a: a}
+	var err error
+	p.plan, err = shutdown.New(shutdown.Config{
+		Dir: powerFolder(a.set.state), BootID: a.bootID,
+		Acquire: p.acquire,
+		// The number is for people; evidence is tied by the collector, which knows the rest.
+		Incident: func() (string, bool) { _, open := a.attention.incident(); return "", open },
+		MaxHold:  a.set.config.Shutdown.MaxDelay.Duration,
+		Uploaded: p.uploaded, Mark: p.mark, Log: a.set.log,
+	})
+	return p, err
+}
+
+// run listens to the system's login service until ctx ends.
+func (p *power) run(ctx context.Context) error {
+	p.a.runner.Prepare()
+	<-ctx.Done()
+	// What was begun is ended: systemd waits for the agent as it does for others.
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockNeeded/2)
+	defer cancel()
+	return p.plan.Wait(limit)
+}
+
+// acquire captures before the PC goes down. The notice is part of it; the flight record
+// is read at the next boot, which has the time.
+func (p *power) acquire(ctx context.Context, o acquire.Order) (acquire.Result, error) {
+	o.Extra = append(o.Extra, acquire.Planned{Budget: 50 * time.Millisecond, New: func() probe.Probe { return noticeprobe.New(p.plan.Record) }})
+	return p.a.acquire(ctx, o)
+}
+
+// companion is the companion unit's word that the PC goes down.
+func (p *power) companion(ctx context.Context) error {
+	r := p.plan.Handle(ctx, notice(shutdown.Down, shutdown.SourceCompanion))
+	return r.Err
+}
+
+func notice(event, source string) shutdown.Notice {
+	return shutdown.Notice{ShutdownNotice: record.ShutdownNotice{Event: event, Source: source, ByUID: record.Unknown}, Received: time.Now()}
+}
+
+// mark puts a notice into the flight record.
+func (p *power) mark(_ context.Context, n record.ShutdownNotice) {
+	name, ok := map[string]string{
+		shutdown.Down: markShutdown, shutdown.Cancelled: markCancelled, shutdown.Sleep: markSuspend, shutdown.Resumed: markResume,
+	}[n.Event]
+	if !ok {
+		name = "shutdown_" + n.Event
+	}
+	p.a.recording.mark(name, n.Source)
+	if err := p.a.recording.flush(); err != nil {
+		p.a.set.log.Warn("the notice is not in the flight record", slog.Any("error", err))
+	}
+}
+
+// uploaded waits until the collector has an acquisition.
+func (p *power) uploaded(ctx context.Context, acquisitionID string) error {
+	if !p.a.delivered(ctx, acquisitionID) {
+		return errors.New("the collector does not have it yet")
+	}
+	return nil
+}
+
+// noted is what an earlier boot noted of going down, or nil.
+func (p *power) noted() *bootverdict.Shutdown {
+	last := p.plan.Previous()
+	e := last.GoingDown()
+	if last.Format == "" || e == nil {
+		return nil
+	}
+	s := &bootverdict.Shutdown{
+		BootID: last.BootID, Source: e.Source, Type: e.Type,
+		NoticedAt: e.NoticedAt, SealedAt: e.SealedAt, ReleasedAt: e.ReleasedAt, AddedDelay: time.Duration(e.AddedDelayNS),
+	}
+	if !e.SealedAt.Wall.IsZero() {
+		s.AcquisitionID = e.AcquisitionID
+	}
+	if n := last.By(); n != nil {
+		s.By = askedBy(*n)
+	}
+	return s
+}
+
+// askedBy names who asked for a shutdown, as far as the system said.
+func askedBy(n record.ShutdownNotice) string {
+	var words []string
+	if n.ByUID >= 0 {
+		words = append(words, fmt.Sprintf("uid %d", n.ByUID))
+	}
+	if n.ByPID > 0 {
+		words = append(words, fmt.Sprintf("pid %d", n.ByPID))
+	}
+	if n.ByTTY != "" {
+		words = append(words, "tty "+n.ByTTY)
+	}
+	return strings.Join(words, ", ")
+}
+
+// able reports whether the PC can be told to go down.
+func (p *power) able() bool { return false }
+
+// down has the PC go down in the orderly way, so that everything else is kept too.
+func (p *power) down(ctx context.Context, then, by string) error {
+	p.a.set.log.WarnContext(ctx, "the PC goes down after its evidence was kept", slog.String("then", then), slog.String("by", by))
+	return fmt.Errorf("go down: %w", errors.ErrUnsupported)
+}

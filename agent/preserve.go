@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"hozen/agent/internal/acquire"
+	"hozen/agent/internal/localapi"
+	"hozen/agent/internal/probe"
+	"hozen/agent/internal/probe/preserve"
+	"hozen/agent/internal/spool"
+	"hozen/agent/internal/uplink/journal"
+	"hozen/internal/artifact"
+	"hozen/internal/artifact/record"
+	"hozen/internal/id"
+)
+
+// preserveLimit is how long the evidence may take; whoever waits wants the PC off.
+const preserveLimit = 15 * time.Second
+
+// preserve takes the evidence of a decision to switch off, the decision included.
+func (a *agent) preserve(ctx context.Context, d record.Preserve, o acquire.Order) (acquire.Result, error) {
+	g, now := a.losses(ctx), acquire.SystemClock()
+	d.At, d.BootNS = now.Wall, now.BootNS
+	d.Processes, d.Connections, d.Sessions = g.Processes, g.Connections, g.Sessions
+	d.UnsentAcquisitions, d.UnsentBytes, d.Isolated, d.Connected = g.UnsentAcquisitions, g.UnsentBytes, g.Isolated, g.Connected
+	o.Trigger, o.Profile, o.Deadline = artifact.TriggerPreserve, profileFlash, time.Now().Add(preserveLimit)
+	o.Extra = []acquire.Planned{{Budget: 100 * time.Millisecond, New: func() probe.Probe { return preserve.New(d) }}}
+	return a.acquire(ctx, o)
+}
+
+// Preserve takes evidence and seals it. It does not take the PC down: that comes when
+// the collector has heard the result, see goDown.
+func (h handler) Preserve(ctx context.Context, c journal.Command) journal.Result {
+	if c.Then.Down() && !h.a.power.able() {
+		return journal.Result{Status: journal.Unsupported, Detail: "This agent cannot switch the PC off or restart it: the system's login service does not answer. Nothing was taken and the PC goes on running."}
+	}
+	d := record.Preserve{Then: string(c.Then), Via: "collector", DecidedBy: c.Issuer, Reason: c.Reason, CommandID: c.ID}
+	res, err := h.a.preserve(ctx, d, acquire.Order{AcquisitionID: c.AcquisitionID, CommandID: c.ID, IncidentID: c.IncidentID})
+	return sealed(c, res, err)
+}
+
+// goDown takes the PC down after an order of the collector.
+func (a *agent) goDown(ctx context.Context, c journal.Command, _ journal.Result) {
+	if err := a.power.down(ctx, string(c.Then), c.Issuer); err != nil {
+		a.set.log.ErrorContext(ctx, "the PC does not go down", slog.String("command", c.ID), slog.Any("error", err))
+	}
+}
+
+// localPower is what the socket speaks for about going down.
+type localPower struct{ a *agent }
+
+// Gate says what would be lost.
+func (l localPower) Gate(ctx context.Context) localapi.Gate {
+	g := l.a.losses(ctx)
+	g.MayPowerOff = l.a.mayGoDown(ctx, localapi.UID(ctx)) && l.a.power.able()
+	return g
+}
+
+// GoingDown keeps what can be kept, because the companion unit says that the PC goes down.
+func (l localPower) GoingDown(ctx context.Context) error { return l.a.power.companion(ctx) }
+
+// Preserve keeps the evidence and then has the PC go down if so wished.
+func (l localPower) Preserve(ctx context.Context, o localapi.PreserveOrder, tell func(localapi.Preserve)) error {
+	a, down := l.a, o.Then != localapi.ThenNothing
+	switch {
+	case down && !a.mayGoDown(ctx, o.UID):
+		return localapi.ErrDenied
+	case down && !a.power.able():
+		return fmt.Errorf("%w: the system's login service does not answer", errors.ErrUnsupported)
+	}
+	// Whoever hangs up has decided all the same.
+	ctx = context.WithoutCancel(ctx)
+	acquisitionID := id.New(id.Acquisition)
+	d := record.Preserve{Then: o.Then, Via: "local", DecidedBy: o.DecidedBy, Reason: o.Reason, Shown: o.Shown}
+	res, err := a.preserve(ctx, d, acquire.Order{AcquisitionID: acquisitionID, Progress: func(p acquire.Progress) {
+		tell(localapi.Preserve{Step: localapi.StepAcquiring, AcquisitionID: acquisitionID, Done: p.Done, Total: p.Total})
+	}})
+	if err != nil {
+		return err // and the PC stays on: what could not be kept would be lost
+	}
+	step := localapi.Preserve{Step: localapi.StepSealed, AcquisitionID: acquisitionID, Outcome: string(res.Manifest.Outcome)}
+	tell(step)
+	limited, cancel := context.WithTimeout(ctx, time.Duration(o.WaitSeconds)*time.Second)
+	if step.Step = localapi.StepKept; a.delivered(limited, acquisitionID) {
+		step.Step = localapi.StepDelivered
+	}
+	cancel()
+	tell(step)
+	if !down {
+		step.Step = localapi.StepDone
+		tell(step)
+		return nil
+	}
+	step.Step = localapi.StepGoingDown
+	tell(step)
+	return a.power.down(ctx, o.Then, o.DecidedBy)
+}
+
+// delivered waits until the collector has an acquisition, as long as there is a
+// connection and until ctx ends.
+func (a *agent) delivered(ctx context.Context, acquisitionID string) bool {
+	look := time.NewTicker(time.Second) // for a connection that goes away
+	defer look.Stop()
+	for {
+		changed := a.spool.Changed()
+		if slices.ContainsFunc(a.spool.List(), func(i spool.Info) bool { return i.AcquisitionID == acquisitionID && i.State == spool.Received }) {
+			return true
+		}
+		if !a.uplink.Status().Connected {
+			return false
+		}
+		select {
+		case <-changed:
+		case <-look.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
