@@ -66,7 +66,7 @@ func (r reader) Acquire(ctx context.Context, w probe.Writer) error {
 		if d, ok := errors.AsType[*ring.Damage](err); ok {
 			// Before what is wanted, damage does not matter. What a crash cut short at the very
 			// end was never promised to be there, but it is said.
-			if d.After+1 >= since {
+			if d.After == 0 || d.After+1 >= since {
 				missing.add(d)
 			}
 			continue
