@@ -15,10 +15,10 @@ type file interface {
 
 // disk opens segments for writing. Tests fail at each of its calls.
 type disk interface {
-	// create makes a file of which all size bytes are taken from the file system, where
+	// Create makes a file of which all size bytes are taken from the file system, where
 	// the system can do that. It fails when there is one.
-	create(path string, size int64) (file, error)
-	open(path string) (file, error)
+	Create(path string, size int64) (file, error)
+	Open(path string) (file, error)
 }
 
 type osDisk struct{}
@@ -27,7 +27,7 @@ type osFile struct{ *os.File }
 
 func (f osFile) Sync() error { return datasync(f.File) }
 
-func (osDisk) create(path string, size int64) (file, error) {
+func (osDisk) Create(path string, size int64) (file, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func (osDisk) create(path string, size int64) (file, error) {
 	return osFile{f}, nil
 }
 
-func (osDisk) open(path string) (file, error) {
+func (osDisk) Open(path string) (file, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err

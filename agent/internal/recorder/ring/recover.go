@@ -95,7 +95,7 @@ func (r *Ring) settle(newest *segment, h header, torn bool, rec *Recovery) error
 	if !same && newest.used == newest.size {
 		return nil
 	}
-	f, err := r.disk.open(newest.path)
+	f, err := r.disk.Open(newest.path)
 	if err != nil {
 		return fmt.Errorf("open segment: %w", err)
 	}

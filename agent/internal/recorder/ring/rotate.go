@@ -84,7 +84,7 @@ func (r *Ring) fresh(first uint64, size int64) error {
 	if err := durable.Remove(temp); err != nil {
 		return err
 	}
-	f, err := r.disk.create(temp, size)
+	f, err := r.disk.Create(temp, size)
 	if err == nil {
 		err = r.begin(f, first, size)
 	}
@@ -106,7 +106,7 @@ func (r *Ring) recycle(first uint64) error {
 	}
 	var f file
 	if err == nil {
-		f, err = r.disk.open(temp)
+		f, err = r.disk.Open(temp)
 	}
 	if err == nil {
 		err = r.begin(f, first, size)
@@ -150,7 +150,7 @@ func (r *Ring) begin(f file, first uint64, size int64) error {
 	r.mu.Lock()
 	r.segments = append(r.segments, segment{number: h.number, path: path, size: size, used: headerSize, bootID: h.bootID, sound: true})
 	r.mu.Unlock()
-	if f, err = r.disk.open(path); err != nil {
+	if f, err = r.disk.Open(path); err != nil {
 		return err
 	}
 	r.cur = f
