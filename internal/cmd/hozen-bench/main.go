@@ -57,7 +57,7 @@ func groups() []group {
 		{[]string{"command.stall", "command.stall.max.ms"}, commandStall},
 		{[]string{"command.ack", "command.ack.ms", "command.ack.bare.ms", "command.ack.act.ms"}, commandAck},
 		{[]string{"upload.verified", "upload.verified.mb", "upload.bare.mb"}, uploadVerified},
-		{[]string{"agent.rss", "agent.cpu.idle"}, idleAgent},
+		{[]string{"agent.cpu.idle", "agent.rss", "agent.cpu.recorder"}, idleAgent},
 	}
 }
 
