@@ -29,7 +29,7 @@ const (
 // Run records until ctx ends; everything is on disk when it returns. The error is that
 // of the last write, or why nothing can be recorded at all. It may be called once.
 func (r *Recorder) Run(ctx context.Context) error {
-	reader, err := r.cfg.Sources.Processes()
+	reader, err := newGuard(r.cfg.Sources.Processes)
 	if err != nil {
 		return fmt.Errorf("start flight recorder: %w", err)
 	}

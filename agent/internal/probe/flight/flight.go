@@ -64,9 +64,9 @@ func (r reader) Acquire(ctx context.Context, w probe.Writer) error {
 	var f record.Flight
 	for e, err := range r.cfg.Read(ctx, ring.ReadFrom{SinceSeq: since, BootID: r.cfg.BootID}) {
 		if d, ok := errors.AsType[*ring.Damage](err); ok {
-			// Before what is wanted, damage does not matter. What a crash cut short at the very
-			// end was never promised to be there, but it is said.
-			if d.After == 0 || d.After+1 >= since {
+			// Damage before what is wanted does not matter, unless what is wanted could have
+			// stood there. What a crash cut short at the very end is said too.
+			if d.After == 0 || d.After >= since {
 				missing.add(d)
 			}
 			continue
@@ -94,7 +94,8 @@ func (r reader) Acquire(ctx context.Context, w probe.Writer) error {
 const markEvery = 10 * time.Second
 
 // begin finds where the last minutes of the boot begin: nothing before the entry since
-// belongs to them, nor any entry made before beginNS.
+// belongs to them, nor any entry made before beginNS. since is 0 when nothing that is
+// left of the boot is older than that.
 func (r reader) begin(ctx context.Context) (since uint64, beginNS int64, err error) {
 	type mark struct {
 		seq uint64
@@ -119,7 +120,7 @@ func (r reader) begin(ctx context.Context) (since uint64, beginNS int64, err err
 	}
 	beginNS = newest - int64(r.cfg.Last)
 	for _, m := range marks {
-		if m.at > beginNS && since != 0 {
+		if m.at > beginNS {
 			break
 		}
 		since = m.seq
