@@ -59,6 +59,30 @@ func (s *Acts) booted(ctx context.Context, d *deed, a evidence.Acquisition, item
 	return nil
 }
 
+// wentDown adds to the facts of an acquisition what its record of a shutdown says.
+func (s *Acts) wentDown(ctx context.Context, items []evidence.Item, facts map[string]string) {
+	for _, it := range items {
+		if it.Kind != artifact.KindShutdown {
+			continue
+		}
+		line, err := s.evidence.Head(ctx, it, maxBootRecord)
+		if err != nil {
+			s.log.WarnContext(ctx, "record of a shutdown cannot be read", slog.String("evidence", it.ID), slog.Any("error", err))
+			return
+		}
+		down, ok := endpoint.ReadShutdown(line)
+		if !ok {
+			return
+		}
+		facts["shutdown_reason"], facts["shutdown_source"], facts["shutdown_type"], facts["shutdown_tty"] = down.Reason, down.Source, down.Type, down.ByTTY
+		facts["shutdown_allowed_ns"], facts["shutdown_hold_ns"] = nanoseconds(down.Allowed), nanoseconds(down.Hold)
+		if down.ByUID >= 0 {
+			facts["shutdown_uid"] = strconv.FormatInt(down.ByUID, 10)
+		}
+		return
+	}
+}
+
 // bootFacts are what the timeline says of a boot. Absent is not known.
 func bootFacts(b endpoint.Boot) map[string]string {
 	f := map[string]string{

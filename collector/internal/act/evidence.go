@@ -223,6 +223,7 @@ func (s *Acts) OnAccepted(ctx context.Context, tx *sqldb.Tx, a evidence.Acquisit
 	if len(items) > 0 {
 		facts["first"], facts["last"] = items[0].Number, items[len(items)-1].Number
 	}
+	s.wentDown(ctx, items, facts)
 	if err := s.line(ctx, d, inc, e.ID, incident.Entry{Kind: incident.EntryEvidence, AgentAt: sane(a.FinishedAt), Params: facts, LedgerIdx: a.LedgerIdx}); err != nil {
 		return err
 	}

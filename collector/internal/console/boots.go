@@ -2,6 +2,7 @@ package console
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"hozen/collector/internal/endpoint"
@@ -99,6 +100,30 @@ func bootFacts(p i18n.Printer, f map[string]string) []string {
 	}
 	if d, ok := nanoseconds(f["added_delay_ns"]); ok {
 		out = append(out, p.Text("boot.delay", "span", seconds(p, d)))
+	}
+	return out
+}
+
+// shutdownFacts says in sentences what an agent was told of a shutdown.
+func shutdownFacts(p i18n.Printer, f map[string]string) []string {
+	var out []string
+	if source := f["shutdown_source"]; source != "" {
+		word := optional(p, "shutdown.source.", source)
+		if kind := f["shutdown_type"]; kind != "" {
+			word += p.Text("asked.type", "type", optional(p, "asked.type.", kind))
+		}
+		out = append(out, p.Text("shutdown.told", "by", word))
+	}
+	who := f["shutdown_tty"]
+	if uid := f["shutdown_uid"]; uid != "" {
+		who = strings.TrimSpace("uid " + plain(uid, 20) + " " + who)
+	}
+	if who != "" {
+		out = append(out, p.Text("boot.asked", "by", plain(who, 80)))
+	}
+	allowed, known := nanoseconds(f["shutdown_allowed_ns"])
+	if hold, ok := nanoseconds(f["shutdown_hold_ns"]); ok && known {
+		out = append(out, p.Text("shutdown.hold", "hold", seconds(p, hold), "allowed", seconds(p, allowed)))
 	}
 	return out
 }

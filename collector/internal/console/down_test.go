@@ -66,7 +66,7 @@ func (x *office) goneDown(n int) {
 	acq := p.send(func(m *artifact.Manifest) { m.Trigger, m.CommandID = artifact.TriggerPreserve, c.ID }, map[artifact.Kind][]string{
 		artifact.KindFlight:   flown(n, now.Add(-time.Minute)),
 		artifact.KindPreserve: {line(&record.Preserve{Then: "power_off", Via: "collector", DecidedBy: "社長", Reason: "専門業者に渡すため", Processes: 212, Connections: 31, Sessions: 1})},
-		artifact.KindShutdown: {object("type", "poweroff", "asked_by", "agent", "added_delay_ns", 412000000)},
+		artifact.KindShutdown: {line(&record.Shutdown{Reason: record.ReasonDown, AllowedNS: 5e9, HoldNS: 2e9, Notices: []record.ShutdownNotice{{At: now, Event: "down", Source: "preserve", Type: "poweroff", ByUID: 0}}})},
 	})
 	p.finish(c, endpoint.Isolated, acq)
 	items, err := x.AcquisitionItems(ctx, x.owner, acq)
@@ -174,7 +174,8 @@ func TestHowBootsEndedIsShownAndUnknownIsNotGreen(t *testing.T) {
 	}
 	r = b.get("/endpoints/"+x.evilPC.ID).want(t, 200, "端末が伝えた判定: ⟨U&#43;202E⟩gpj.exe", "boot-unknown")
 	inertPage(t, "evil boot", r)
-	r = b.get("/incidents/"+x.incidentID).want(t, 200, "前回の起動は「正常終了（直前の証拠あり）」でした。", "電源を切る前の証拠を保全しました", "に「保全してシャットダウン」を指示しました", "メモリーの内容は取得していません")
+	r = b.get("/incidents/"+x.incidentID).want(t, 200, "前回の終わり方は「正常終了（直前の証拠あり）」です。", "電源を切る前の証拠を保全しました", "に「保全してシャットダウン」を指示しました", "メモリーの内容は取得していません",
+		"知らせの元: 保全の指示（電源オフ）", "uid 0", "停止を待たせてよい時間: 2.0秒まで（OS の上限 5.0秒）")
 	inertPage(t, "incident", r)
 }
 

@@ -45,6 +45,8 @@ func entryFacts(p i18n.Printer, e incident.Entry) []string {
 		return lost(p, e.Params)
 	case incident.EntryBoot:
 		return bootFacts(p, e.Params)
+	case incident.EntryEvidence:
+		return shutdownFacts(p, e.Params)
 	}
 	return nil
 }
@@ -65,8 +67,13 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 	if variant := e.Params["command"]; e.Kind == incident.EntryCommand && p.Has(key+"."+variant) {
 		key += "." + variant
 	}
-	if variant := e.Params["trigger"]; e.Kind == incident.EntryEvidence && p.Has(key+"."+variant) {
-		key += "." + variant
+	if e.Kind == incident.EntryEvidence {
+		// A capture long before a shutdown that is set for later is not one just before it.
+		for _, variant := range []string{e.Params["trigger"], e.Params["shutdown_reason"]} {
+			if variant != "" && p.Has(key+"."+variant) {
+				key += "." + variant
+			}
+		}
 	}
 	if e.Kind == incident.EntryResult && e.Params["observed"] != "" {
 		key += ".measured"
