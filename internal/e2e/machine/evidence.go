@@ -83,9 +83,13 @@ func (e *Evidence) Probe(kind artifact.Kind) (artifact.ProbeOutcome, bool) {
 // Spooled reads the sealed acquisitions in an agent's state folder, whether the
 // collector has them already or not.
 func Spooled(state string) (list []*Evidence, err error) {
-	sealed, err := filepath.Glob(filepath.Join(state, "spool", "acq_*", artifact.SignatureFile))
-	if err != nil {
-		return nil, err
+	var sealed []string
+	for _, spool := range []string{"spool", filepath.Join("power", "spool")} { // the second: captures without the agent
+		found, err := filepath.Glob(filepath.Join(state, spool, "acq_*", artifact.SignatureFile))
+		if err != nil {
+			return nil, err
+		}
+		sealed = append(sealed, found...)
 	}
 	for _, s := range sealed {
 		e, err := ReadEvidence(filepath.Dir(s))

@@ -124,7 +124,7 @@ func tearDown(dir string) error {
 	errs = append(errs, err)
 	for line := range strings.Lines(string(b)) {
 		if f := strings.Fields(line); len(f) > 1 && strings.HasPrefix(f[1], dir+"/") {
-			errs = append(errs, unix.Unmount(f[1], unix.MNT_DETACH))
+			errs = append(errs, unix.Unmount(f[1], unix.MNT_DETACH|unix.MNT_FORCE))
 		}
 	}
 	for _, g := range cgroups(filepath.Base(dir)) {

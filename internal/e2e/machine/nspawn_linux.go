@@ -155,6 +155,9 @@ func (m *Container) apart() error {
 // Leader is the guest's PID 1 as this machine counts.
 func (m *Container) Leader() int { return m.leader }
 
+// Name is the guest's host name.
+func (m *Container) Name() string { return m.name }
+
 // Console returns the last lines of the guest's console.
 func (m *Container) Console(lines int) string { return m.proc.LogTail(lines) }
 
