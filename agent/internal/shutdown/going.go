@@ -109,18 +109,14 @@ func (g *going) run(ctx context.Context, bySystem bool) {
 	if open && g.reason == record.ReasonDown {
 		hold = g.holdForIncident(ctx, watch, bySystem)
 		order.Deadline, order.Reserve = g.received.Add(hold-hold/20), 0
-		if p.cfg.Tell != nil {
-			go p.guard(ctx, "tell", func() { p.cfg.Tell(ctx, TellCapturing) })
-		}
+		g.tell(ctx, TellCapturing)
 	}
 	p.guard(ctx, "profile", func() { order.Profile = p.cfg.Profile(open && g.reason == record.ReasonDown) })
 	res, err := g.capture(ctx, order)
 	g.captured(ctx, res, err)
 	if open && g.reason == record.ReasonDown && err == nil {
 		g.upload(ctx, hold)
-		if p.cfg.Tell != nil {
-			go p.guard(ctx, "tell", func() { p.cfg.Tell(ctx, TellCaptured) })
-		}
+		g.tell(ctx, TellCaptured)
 	}
 	release()
 	p.mu.Lock()
@@ -186,6 +182,13 @@ func (e *Episode) note(received time.Time, res acquire.Result, err error, now ar
 	e.SealedAt, e.Outcome = now, res.Manifest.Outcome
 	if !res.FirstArtifactAt.IsZero() {
 		e.FirstArtifactNS = int64(res.FirstArtifactAt.Sub(received))
+	}
+}
+
+func (g *going) tell(ctx context.Context, key string) {
+	p := g.plan
+	if p.cfg.Tell != nil {
+		p.tells.add(func() { p.guard(ctx, "tell", func() { p.cfg.Tell(ctx, key) }) })
 	}
 }
 
@@ -266,6 +269,7 @@ func (p *Plan) Covered(n Notice, res acquire.Result) {
 	g.state.note(n.Received, res, nil, now)
 	close(g.released)
 	p.down, p.last.Down = g, g.state
+	p.doubt(g)
 	p.last.Notices = append(p.last.Notices, n.ShutdownNotice)
 	p.saveLocked()
 }

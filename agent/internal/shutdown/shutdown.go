@@ -58,6 +58,8 @@ const (
 	// earlyEvery and earlyLeast bound the captures for a scheduled shutdown.
 	earlyEvery = time.Minute
 	earlyLeast = 5 * time.Second
+	// stillHere is how long after a notice the PC can't be going down any more.
+	stillHere = 15 * time.Minute
 	// maxNotices is how many notices are kept.
 	maxNotices = 64
 )
@@ -128,6 +130,7 @@ type Plan struct {
 	work     sync.WaitGroup
 	writes   queue
 	marks    queue
+	tells    queue
 
 	mu    sync.Mutex
 	last  Last
@@ -165,8 +168,14 @@ func New(cfg Config) (*Plan, error) {
 	p := &Plan{cfg: cfg, last: Last{Format: Format, BootID: cfg.BootID}}
 	switch old, err := ReadLast(cfg.Dir); {
 	case err == nil && old.BootID == cfg.BootID && cfg.BootID != "":
-		p.last = old // the agent was started again, or userspace alone was (soft-reboot)
 		p.previous = old
+		p.last = old.clone() // the agent was started again, or userspace alone was (soft-reboot)
+		if e := p.last.GoingDown(); e != nil {
+			e.EndedAt = cfg.Clock()
+			if err := writeLast(cfg.Dir, p.last); err != nil {
+				cfg.Log.Error("what is known of the shutdown is not kept", slog.Any("error", err))
+			}
+		}
 	case err == nil:
 		p.previous = old
 	case !errors.Is(err, fs.ErrNotExist):
@@ -241,8 +250,10 @@ func (p *Plan) note(ctx context.Context, n Notice) (g *going, joined bool) {
 			}
 			return p.down, true
 		}
-		p.down = p.begin(ctx, n, record.ReasonDown, &p.last.Down)
-		return p.down, false
+		g := p.begin(ctx, n, record.ReasonDown, &p.last.Down)
+		p.down = g
+		p.doubt(g)
+		return g, false
 	case Sleep:
 		if p.sleep != nil && p.sleep.serves(p.cfg.Fresh) {
 			return p.sleep, true
@@ -250,10 +261,7 @@ func (p *Plan) note(ctx context.Context, n Notice) (g *going, joined bool) {
 		p.sleep = p.begin(ctx, n, record.ReasonSleep, &p.last.Sleep)
 		return p.sleep, false
 	case Cancelled:
-		p.down = nil
-		if e := p.last.Down; e != nil && e.EndedAt.Wall.IsZero() {
-			e.EndedAt = now
-		}
+		p.callOff(now)
 	case Resumed:
 		p.sleep = nil
 		if e := p.last.Sleep; e != nil && e.EndedAt.Wall.IsZero() {
@@ -269,6 +277,27 @@ func (p *Plan) note(ctx context.Context, n Notice) (g *going, joined bool) {
 	return nil, false
 }
 
+// doubt takes a going-down back that did not come: a unit that somebody stopped by hand
+// is no shutdown, and what is noted must not explain a loss of power hours later.
+func (p *Plan) doubt(g *going) {
+	time.AfterFunc(stillHere, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.down == g {
+			p.callOff(p.cfg.Clock())
+			p.saveLocked()
+		}
+	})
+}
+
+// callOff ends the going-down that is noted. Called with p.mu held.
+func (p *Plan) callOff(now artifact.Instant) {
+	p.down = nil
+	if e := p.last.GoingDown(); e != nil {
+		e.EndedAt = now
+	}
+}
+
 // Wait returns when all that was begun is over and written, or when ctx ends. The agent
 // calls it before it ends itself.
 func (p *Plan) Wait(ctx context.Context) error {
@@ -276,6 +305,7 @@ func (p *Plan) Wait(ctx context.Context) error {
 	go func() {
 		p.work.Wait()
 		p.marks.wait()
+		p.tells.wait()
 		p.writes.wait()
 		close(done)
 	}()
