@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 )
 
 // patience is how long a unit may take to stop: longer than TimeoutStopSec.
 const patience = 90 * time.Second
+
+// runtimeFolder is systemd's RuntimeDirectory=hozen, which outlives the agent.
+const runtimeFolder = "/run/hozen"
 
 func install(ctx context.Context, c Config) ([]Change, error) {
 	t := &tree{root: c.root()}
@@ -73,6 +77,9 @@ func uninstall(ctx context.Context, c Config) ([]Change, error) {
 		}
 	}
 	if err := t.clear(); err != nil {
+		return t.changes, rights(fmt.Errorf("uninstall service: %w", err))
+	}
+	if err := os.RemoveAll(t.at(runtimeFolder)); err != nil {
 		return t.changes, rights(fmt.Errorf("uninstall service: %w", err))
 	}
 	if t.packaged() {
