@@ -60,7 +60,6 @@ func TestVirtualKeepsWhatWasSynced(t *testing.T) {
 		return out
 	}
 	m := boot()
-	t.Log(run(m, "systemctl --failed --no-legend; systemd-analyze; systemd-analyze blame | head -15; systemd-analyze critical-chain; ip -br a; ip r; df -h /; free -m; lsmod | wc -l"))
 	run(m, "cd /etc/hozen-test; echo synced > synced; sync; echo lost > lost")
 	if err := m.Trigger(ctx, PowerLoss); err != nil {
 		t.Fatal(err)
