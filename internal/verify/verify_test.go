@@ -496,3 +496,15 @@ func TestOutcomesAgreeWithTheModel(t *testing.T) {
 		t.Error(fmt.Sprint(n, " outcomes"))
 	}
 }
+
+func TestEveryTriggerIsKnown(t *testing.T) {
+	for _, trigger := range []artifact.Trigger{artifact.TriggerCommand, artifact.TriggerIsolation, artifact.TriggerAlert, artifact.TriggerManual,
+		artifact.TriggerShutdown, artifact.TriggerSuspend, artifact.TriggerBoot, artifact.TriggerPreserve} {
+		f := newFolder(t)
+		f.manifest.Trigger = trigger
+		f.sign(true)
+		if r := check(t, f.dir, verify.Anchor{}); r.Verdict != verify.Consistent {
+			t.Errorf("%s: %s %+v", trigger, r.Verdict, r.Problems)
+		}
+	}
+}
