@@ -153,6 +153,42 @@ func TestFullInTheMiddle(t *testing.T) {
 	}
 }
 
+// TestWrittenTwice is a sync that fails although all is on disk, and a rest that can't be
+// cut off: the group is there in two segments, and is read once.
+func TestWrittenTwice(t *testing.T) {
+	failing := false
+	d := &faulty{Disk: ring.OSDisk(), fail: func(call string) (int, error) {
+		switch {
+		case failing && call == "sync":
+			return 0, errFault
+		case failing && call == "truncate":
+			failing = false
+			return 0, errFault
+		}
+		return 0, nil
+	}}
+	cfg := ring.Config{Dir: t.TempDir(), BootID: boot1, SegmentBytes: 8 << 10}
+	r, _, err := ring.OpenOn(cfg, d)
+	must(t, err)
+	add(t, r, 1, 5)
+	must(t, r.Flush())
+	add(t, r, 6, 10)
+	failing = true
+	must(t, r.Flush())
+	add(t, r, 11, 12)
+	entries, damage := read(t, r.Read(t.Context(), ring.ReadFrom{}))
+	wantNumbers(t, entries, upTo(1, 12))
+	must(t, r.Close())
+	entries, again := read(t, ring.ReadDir(t.Context(), cfg.Dir, ring.ReadFrom{}))
+	wantNumbers(t, entries, upTo(1, 12))
+	r, rec := open(t, cfg)
+	if failing || len(damage)+len(again)+rec.Damages > 0 || rec.Segments != 2 || rec.Last.Seq != 12 {
+		t.Errorf("%v, %v, %+v", damage, again, rec)
+	}
+	entries, _ = read(t, r.Read(t.Context(), ring.ReadFrom{}))
+	wantNumbers(t, entries, upTo(1, 12))
+}
+
 // TestWhateverFails appends, flushes, kills and cuts the power in any order on a disk
 // that fails in any call. What was promised is there afterwards, in its order, and
 // behind it nothing but what was appended next.

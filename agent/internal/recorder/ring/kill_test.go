@@ -58,7 +58,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		must(t, err)
 		must(t, cmd.Start())
 		lines := bufio.NewScanner(out)
-		end := 1 + rng.IntN(60)
+		end := 1 + rng.IntN(30)
 		for i := 0; lines.Scan(); i++ {
 			if s, ok := strings.CutPrefix(lines.Text(), "flushed "); ok {
 				promised, err = strconv.Atoi(s)

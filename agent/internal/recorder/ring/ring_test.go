@@ -279,6 +279,24 @@ func TestAFullBufferIsToldInItsPlace(t *testing.T) {
 	}
 }
 
+func TestWhatStillFitsStandsBehindTheGap(t *testing.T) {
+	r, _ := open(t, ring.Config{Dir: t.TempDir(), BootID: boot1, BufferBytes: 80 << 10})
+	large := make([]byte, 50<<10)
+	must(t, r.Append(1, at(1), large))
+	if err := r.Append(2, at(2), large); !errors.Is(err, ring.ErrBufferFull) {
+		t.Fatal(err)
+	}
+	must(t, r.Append(3, at(3), nil))
+	var kinds []ring.Kind
+	for e, err := range r.Read(t.Context(), ring.ReadFrom{}) {
+		must(t, err)
+		kinds = append(kinds, e.Kind)
+	}
+	if !slices.Equal(kinds, []ring.Kind{1, ring.KindGap, 3}) {
+		t.Error(kinds)
+	}
+}
+
 func TestManyAppendWhileOneFlushesAndOneReads(t *testing.T) {
 	cfg := ring.Config{Dir: t.TempDir(), BootID: boot1, SegmentBytes: 64 << 10, MaxBytes: 64 << 20}
 	r, _ := open(t, cfg)
