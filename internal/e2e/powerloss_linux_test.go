@@ -1,0 +1,330 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"hozen/internal/artifact"
+	"hozen/internal/artifact/record"
+	"hozen/internal/e2e/machine"
+	"hozen/internal/e2e/rig"
+)
+
+// virtualPatience is what a virtual machine may take for a chain of ways down: its
+// processor is played by this machine's, which others use too.
+const virtualPatience = 15 * time.Minute
+
+// down is one way down in a chain and what the next boot must make of it.
+type down struct {
+	trigger machine.Trigger
+	verdict string
+	// isolated: the PC is cut off before it goes down and must come up so.
+	isolated bool
+}
+
+// TestVirtualPC switches a PC with a kernel of its own off by its button, off without
+// any warning, and takes its power away while it is isolated.
+func TestVirtualPC(t *testing.T) {
+	chain(t, machine.VirtualBookworm(), 2*time.Second,
+		down{trigger: machine.PowerButton, verdict: record.BootCleanWithCapture},
+		down{trigger: machine.ForceForce, verdict: record.BootAbrupt},
+		down{trigger: machine.PowerLoss, verdict: record.BootAbrupt, isolated: true})
+}
+
+// TestVirtualPCOtherWays are the ways that TestVirtualPC leaves out, with the
+// recorder's usual interval.
+func TestVirtualPCOtherWays(t *testing.T) {
+	soakOnly(t)
+	chain(t, machine.VirtualBookworm(), 10*time.Second,
+		down{trigger: machine.CtrlAltDel, verdict: record.BootCleanWithCapture},
+		down{trigger: machine.Force, verdict: record.BootForced},
+		down{trigger: machine.PowerLoss, verdict: record.BootAbrupt})
+}
+
+// TestVirtualPCNewSystemd is the same on systemd 257, whose release keeps no wtmp.
+func TestVirtualPCNewSystemd(t *testing.T) {
+	soakOnly(t)
+	chain(t, machine.VirtualTrixie(), 2*time.Second,
+		down{trigger: machine.PowerButton, verdict: record.BootCleanWithCapture},
+		down{trigger: machine.CtrlAltDel, verdict: record.BootCleanWithCapture},
+		down{trigger: machine.PowerLoss, verdict: record.BootAbrupt})
+}
+
+func soakOnly(t *testing.T) {
+	t.Helper()
+	if os.Getenv("HOZEN_SOAK") == "" {
+		t.Skip("takes minutes: part of make soak")
+	}
+}
+
+// chain boots a PC, brings it down in one way after the other and looks each time at
+// what the evidence of its end is.
+func chain(t *testing.T, recipe machine.Recipe, every time.Duration, ways ...down) {
+	ctx := within(t, virtualPatience)
+	p := newVirtualPC(t, ctx, recipe, every)
+	for i, way := range ways {
+		p.logIn(t, ctx)
+		if way.isolated {
+			if cmd := p.order(t, ctx, "isolate", nil); cmd.Status != "done" {
+				t.Fatalf("isolate ended as %s: %s", cmd.Status, cmd.Detail)
+			}
+		}
+		mark := fmt.Sprintf("hozen-marked-%d", i)
+		p.run(t, ctx, "/bin/true", mark)
+		old := p.bootID(t, ctx)
+		end := p.goDown(t, ctx, way.trigger, every)
+		p.boot(t, ctx)
+		if way.isolated {
+			p.cameUpIsolated(t, ctx)
+		}
+		e := p.bootEvidence(t, ctx, i+1)
+		p.judged(t, e, way, old)
+		newest := p.flight(t, e, old, mark)
+		if !way.trigger.Orderly() {
+			age := end.at.Sub(newest)
+			t.Logf("%s: the newest entry of the flight recorder is %s old", way.trigger, age.Round(time.Millisecond))
+			if limit := every + time.Second + end.slow; age > limit {
+				t.Errorf("%s: the newest entry of the flight recorder is %s old, want at most %s", way.trigger, age, limit)
+			}
+			continue
+		}
+		s := p.received(t, ctx, artifact.TriggerShutdown, 1)
+		if err := p.scene.Missing(s, machine.Victims()...); err != nil {
+			t.Errorf("%s: missing in the evidence:\n%v", way.trigger, err)
+		}
+	}
+	p.clean(t, ctx)
+}
+
+// virtualPC is a virtual machine with the agent, and a collector on the other end of
+// its wire.
+type virtualPC struct {
+	*system
+	hall  *machine.Hall
+	wire  *machine.Wire
+	scene *machine.Scene
+	disk  *machine.Disk
+	m     *machine.Virtual
+}
+
+func newVirtualPC(t *testing.T, ctx context.Context, recipe machine.Recipe, every time.Duration) *virtualPC {
+	t.Helper()
+	if err := machine.VirtualAvailable(); err != nil {
+		t.Skip(err)
+	}
+	p := &virtualPC{system: &system{Nursery: rig.NewNursery(), dir: shortDir(t)}}
+	t.Cleanup(func() { must(t, p.Close()) })
+	var err error
+	p.hall, err = machine.NewHall(ctx)
+	must(t, err)
+	t.Cleanup(func() { must(t, p.hall.Close()) })
+	p.wire, err = machine.NewWire(nil)
+	must(t, err)
+	t.Cleanup(func() { must(t, p.wire.Close()) })
+	p.scene, err = machine.NewScene(ctx, p.wire.Outside.At(4, 0))
+	must(t, err)
+	t.Cleanup(func() { must(t, p.scene.Close()) })
+	p.collector, err = p.Init(ctx, rig.CollectorConfig{
+		Program: programs(t).Collector, Dir: filepath.Join(p.dir, "collector"), Log: filepath.Join(p.dir, "collector.log"),
+		Agents: p.wire.Outside.At(4, 7443),
+	})
+	must(t, err)
+	must(t, p.collector.Serve(ctx))
+
+	p.disk, err = p.hall.Disk(ctx, recipe)
+	must(t, err)
+	program, err := victim()
+	must(t, err)
+	files, err := p.scene.Files(program)
+	must(t, err)
+	must(t, p.disk.Put(files))
+	must(t, p.disk.Copy(agentInGuest, programs(t).Agent))
+	must(t, p.disk.Write("/etc/hozen/agent.toml", fmt.Sprintf("%s[recorder]\nevery = %q\n", quick, every), 0o600))
+	t.Cleanup(func() {
+		if p.m == nil {
+			return
+		}
+		if t.Failed() {
+			t.Logf("console:\n%s\nagent:\n%s\ncollector:\n%s", p.m.Console(15), p.journal(), p.collector.LogTail(10))
+		}
+		must(t, p.m.Close())
+	})
+	p.start(t, ctx)
+	began := time.Now()
+	p.run(t, ctx, agentInGuest, "service", "install")
+	p.run(t, ctx, agentInGuest, "service", "start")
+	token, err := p.collector.Token(ctx, 1)
+	must(t, err)
+	_, err = p.m.Feed(ctx, token+"\n", agentInGuest, "enroll", "--token-file", "-", "--timeout", "60s")
+	must(t, err)
+	p.awaitConnected(t, ctx)
+	t.Logf("agent installed and enrolled in %s", time.Since(began).Round(time.Millisecond))
+	return p
+}
+
+// start boots the PC and waits until its systemd has started everything.
+func (p *virtualPC) start(t *testing.T, ctx context.Context) {
+	t.Helper()
+	p.scene.Forget()
+	m, err := p.hall.BootVirtual(ctx, machine.VirtualConfig{Disk: p.disk, Wire: p.wire})
+	must(t, err)
+	p.m = m
+	t.Logf("booted in %s", m.Booted.Round(time.Millisecond))
+}
+
+// boot boots the PC once more and waits until its agent is connected.
+func (p *virtualPC) boot(t *testing.T, ctx context.Context) {
+	t.Helper()
+	p.start(t, ctx)
+	p.awaitConnected(t, ctx)
+}
+
+func (p *virtualPC) run(t *testing.T, ctx context.Context, cmd ...string) string {
+	t.Helper()
+	out, err := p.m.Run(ctx, cmd...)
+	must(t, err)
+	return out
+}
+
+func (p *virtualPC) bootID(t *testing.T, ctx context.Context) string {
+	t.Helper()
+	return strings.TrimSpace(p.run(t, ctx, "cat", "/proc/sys/kernel/random/boot_id"))
+}
+
+func (p *virtualPC) logIn(t *testing.T, ctx context.Context) {
+	t.Helper()
+	must(t, p.m.LogIn("alice", p.scene.Session()))
+	must(t, p.scene.Await(ctx, machine.Victims()...))
+}
+
+func (p *virtualPC) journal() string {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	out, err := p.m.Run(ctx, "journalctl", "--no-pager", "--quiet", "--output=short-precise", "--lines=60", "--unit=hozen-agent*", "--unit=systemd-logind")
+	if err != nil {
+		return err.Error()
+	}
+	return out
+}
+
+// lastMoment is the moment from which on a PC had no chance to write anything.
+type lastMoment struct {
+	at   time.Time     // by the guest's clock
+	slow time.Duration // a round trip to the guest just before: how slow it is at present
+}
+
+// goDown lets the recorder take a few snapshots, notes the guest's clock, triggers and
+// waits until the PC is down.
+func (p *virtualPC) goDown(t *testing.T, ctx context.Context, trigger machine.Trigger, every time.Duration) lastMoment {
+	t.Helper()
+	select {
+	case <-time.After(2*every + time.Second):
+	case <-ctx.Done():
+		t.Fatal(ctx.Err())
+	}
+	asked := time.Now()
+	said := strings.TrimSpace(p.run(t, ctx, "date", "+%s%N"))
+	answered := time.Now()
+	ns, err := strconv.ParseInt(said, 10, 64)
+	must(t, err)
+	must(t, p.m.Trigger(ctx, trigger))
+	triggered := time.Now()
+	took, err := p.m.WaitDown(ctx)
+	must(t, err)
+	t.Logf("%s: down in %s", trigger, took.Round(time.Millisecond))
+	must(t, p.m.Close())
+	return lastMoment{time.Unix(0, ns).Add(triggered.Sub(answered)), answered.Sub(asked)}
+}
+
+// received waits until the collector has n acquisitions of a trigger, has hozen-verify
+// check the newest and returns it.
+func (p *virtualPC) received(t *testing.T, ctx context.Context, trigger artifact.Trigger, n int) *machine.Evidence {
+	t.Helper()
+	var of []rig.Acquisition
+	must(t, rig.Until(ctx, fmt.Sprintf("evidence %d of %s", n, trigger), func() (bool, error) {
+		list, err := p.collector.Acquisitions(ctx, p.endpoint(t, ctx).ID)
+		of = slices.DeleteFunc(list, func(a rig.Acquisition) bool { return a.Trigger != string(trigger) })
+		return len(of) >= n, err
+	}))
+	newest := slices.MaxFunc(of, func(a, b rig.Acquisition) int { return a.StartedAt.Compare(b.StartedAt) })
+	e, err := machine.ReadEvidence(p.verified(t, ctx, newest.ID))
+	must(t, err)
+	return e
+}
+
+// bootEvidence is the n-th acquisition about the end of a boot.
+func (p *virtualPC) bootEvidence(t *testing.T, ctx context.Context, n int) *machine.Evidence {
+	t.Helper()
+	return p.received(t, ctx, artifact.TriggerBoot, n)
+}
+
+// judged checks the verdict on the boot that is over.
+func (p *virtualPC) judged(t *testing.T, e *machine.Evidence, way down, old string) {
+	t.Helper()
+	list, err := machine.Records[record.Boot](e, artifact.KindBoot)
+	must(t, err)
+	if len(list) != 1 {
+		t.Fatalf("%s: %d verdicts, want one", way.trigger, len(list))
+	}
+	b := list[0]
+	if b.Verdict != way.verdict || b.PreviousBootID != old || b.BootID == old {
+		t.Errorf("%s: the verdict is %s (%s) of boot %s by %s, want %s of boot %s; basis %+v", way.trigger, b.Verdict, b.Reason, b.PreviousBootID, b.BootID, way.verdict, old, b.Basis)
+	}
+	t.Logf("%s: %s, asked by %+v, gap %+v", way.trigger, b.Verdict, b.AskedBy, b.Gap)
+}
+
+// flight checks that the flight record of the boot that is over holds the kernel's
+// word of a short-lived process, and returns the time of its newest entry.
+func (p *virtualPC) flight(t *testing.T, e *machine.Evidence, old, mark string) (newest time.Time) {
+	t.Helper()
+	list, err := machine.Records[record.Flight](e, artifact.KindFlight)
+	must(t, err)
+	seen := false
+	for _, f := range list {
+		if f.BootID != old {
+			continue
+		}
+		if f.At.After(newest) {
+			newest = f.At
+		}
+		seen = seen || f.Source == record.SourceConnector && f.How == record.FlightExec && slices.Contains(f.Args, mark)
+	}
+	if !seen {
+		t.Errorf("of %d events in the flight record none is the start of %s, as the kernel told it", len(list), mark)
+	}
+	if newest.IsZero() {
+		t.Errorf("none of %d events in the flight record is of boot %s", len(list), old)
+	}
+	return newest
+}
+
+// cameUpIsolated checks that a PC that was isolated has spoken to nobody but the
+// collector since it was switched on, although a service of it tries all the time.
+func (p *virtualPC) cameUpIsolated(t *testing.T, ctx context.Context) {
+	t.Helper()
+	at := func(unit string) int64 {
+		out := strings.TrimSpace(p.run(t, ctx, "systemctl", "show", "--value", "--property=ActiveEnterTimestampMonotonic", unit))
+		us, err := strconv.ParseInt(out, 10, 64)
+		must(t, err)
+		return us
+	}
+	rules, network := at("hozen-agent-isolation.service"), at("systemd-networkd.service")
+	if rules == 0 || rules > network {
+		t.Errorf("the rules stood at %d µs, the network service at %d µs", rules, network)
+	}
+	soon, cancel := context.WithTimeout(ctx, time.Millisecond)
+	defer cancel()
+	if err := p.scene.Await(soon, machine.InSystem); err == nil {
+		t.Error("a service reached its server although the PC is isolated")
+	}
+	if e := p.endpoint(t, ctx); e.Isolation.Observed != "isolated" {
+		t.Errorf("the collector says %+v", e.Isolation)
+	}
+}
