@@ -124,7 +124,7 @@ func TestWithoutEventsProcIsLookedAt(t *testing.T) {
 		}
 		want := []line{
 			{entry.ProcessStarted, 7, 70, 6, 5}, {entry.ProcessEnded, 7, 70, 7, 6},
-			{entry.ProcessEnded, 2, 20, 10, 9}, {entry.ProcessStarted, 2, 999, 10, 9},
+			{entry.ProcessEnded, 2, 20, 10, 0}, {entry.ProcessStarted, 2, 999, 10, 0},
 		}
 		if len(got) != len(want) {
 			t.Fatalf("got %+v", got)

@@ -84,7 +84,7 @@ func (r *Recorder) snapshot(first bool) error {
 	}
 	p.end()
 	if first {
-		r.table.sweptNS = p.at.BootNS
+		r.table.sweptNS, r.table.thoroughNS = p.at.BootNS, p.at.BootNS
 	}
 	return nil
 }

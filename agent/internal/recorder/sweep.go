@@ -88,7 +88,11 @@ func (r *Recorder) sweepUntold(thorough bool) error {
 	for _, pid := range gone {
 		r.lose(pid, at, after)
 	}
+	for _, pid := range unknown {
+		r.find(pid, after)
+	}
 	if thorough {
+		after, r.table.thoroughNS = r.table.thoroughNS, at
 		for _, pid := range pids {
 			r.mu.Lock()
 			p, known := r.table.procs[pid]
@@ -98,11 +102,8 @@ func (r *Recorder) sweepUntold(thorough bool) error {
 				continue
 			}
 			r.lose(pid, at, after)
-			unknown = append(unknown, pid)
+			r.find(pid, after)
 		}
-	}
-	for _, pid := range unknown {
-		r.find(pid, after)
 	}
 	r.table.sweptNS = at
 	return nil

@@ -24,7 +24,9 @@ const mostProcesses = 65536
 type table struct {
 	procs   map[int]proc
 	strange map[int]bool // ran at the last sweep, and nobody told
-	sweptNS int64        // when the last sweep began, where nobody tells
+	// Where nobody tells: when the last sweep began, and the last that looked whether
+	// numbers were used again.
+	sweptNS, thoroughNS int64
 }
 
 // apply follows one event.

@@ -20,6 +20,13 @@ const ackPatience = 2 * time.Second
 // messageRoom holds one datagram; the kernel puts one event of 76 bytes into each.
 const messageRoom = 4 << 10
 
+// The texts of gaps.
+const (
+	gapOverrun  = "the kernel's queue ran over; how much was lost shows in the next gaps of this source"
+	gapSequence = "events of any kind, threads' too, counted by the kernel and never delivered"
+	gapGarbled  = "a message that is not in the format of process events"
+)
+
 // Connector is one subscription.
 type Connector struct {
 	f      *os.File // non-blocking, so that a deadline ends a read
@@ -54,6 +61,22 @@ func known(err error) error {
 		return fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 	}
 	return err
+}
+
+// listen is the bytes that ask for all events.
+func listen() []byte {
+	ne := binary.NativeEndian
+	b := make([]byte, 0, headerLen+cnLen+4)
+	b = ne.AppendUint32(b, headerLen+cnLen+4)
+	b = ne.AppendUint16(b, typeDone)
+	b = append(b, make([]byte, 10)...)
+	b = ne.AppendUint32(b, idxProc)
+	b = ne.AppendUint32(b, valProc)
+	b = ne.AppendUint32(b, 0)
+	b = ne.AppendUint32(b, ackMark)
+	b = ne.AppendUint16(b, 4)
+	b = ne.AppendUint16(b, 0)
+	return ne.AppendUint32(b, opListen)
 }
 
 func (c *Connector) listen(fd, buffer int) error {
@@ -197,3 +220,7 @@ func clock(id int32) int64 {
 }
 
 func bootMinusMono() int64 { return clock(unix.CLOCK_BOOTTIME) - clock(unix.CLOCK_MONOTONIC) }
+
+func gapEvent(bootNS int64, lost uint64, detail string) *entry.Event {
+	return &entry.Event{Type: entry.Gap, Source: entry.SourceConnector, BootNS: bootNS, UID: -1, EUID: -1, Lost: lost, Detail: []byte(detail)}
+}

@@ -64,14 +64,3 @@ func turn(s *sequence, m *message, bootMinusMono int64, e *entry.Event, gap func
 	e.BootNS = m.MonoNS + bootMinusMono
 	return ok, err
 }
-
-// The texts of gaps.
-const (
-	gapOverrun  = "the kernel's queue ran over; how much was lost shows in the next gaps of this source"
-	gapSequence = "events of any kind, threads' too, counted by the kernel and never delivered"
-	gapGarbled  = "a message that is not in the format of process events"
-)
-
-func gapEvent(bootNS int64, lost uint64, detail string) *entry.Event {
-	return &entry.Event{Type: entry.Gap, Source: entry.SourceConnector, BootNS: bootNS, UID: -1, EUID: -1, Lost: lost, Detail: []byte(detail)}
-}

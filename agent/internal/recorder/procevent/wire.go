@@ -39,22 +39,6 @@ type message struct {
 	Body   []byte
 }
 
-// listen is the bytes that ask for all events.
-func listen() []byte {
-	ne := binary.NativeEndian
-	b := make([]byte, 0, headerLen+cnLen+4)
-	b = ne.AppendUint32(b, headerLen+cnLen+4)
-	b = ne.AppendUint16(b, typeDone)
-	b = append(b, make([]byte, 10)...)
-	b = ne.AppendUint32(b, idxProc)
-	b = ne.AppendUint32(b, valProc)
-	b = ne.AppendUint32(b, 0)
-	b = ne.AppendUint32(b, ackMark)
-	b = ne.AppendUint16(b, 4)
-	b = ne.AppendUint16(b, 0)
-	return ne.AppendUint32(b, opListen)
-}
-
 // messages calls f with each process event of a datagram.
 func messages(b []byte, f func(m *message)) error {
 	ne := binary.NativeEndian

@@ -124,6 +124,9 @@ func TestTable(t *testing.T) {
 	if got := tb.own(tb.unowned(false), map[uint32]int{5: 77}); len(got) != 1 || got[0].pid != 77 {
 		t.Errorf("owned %+v", got)
 	}
+	if got := tb.holders(); len(got) != 1 || got[0] != 77 {
+		t.Errorf("holders %v", got)
+	}
 	tb.begin()
 	if tb.saw(s) != 0 {
 		t.Error("the same again is news")

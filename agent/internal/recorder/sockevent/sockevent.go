@@ -14,14 +14,6 @@ const (
 	DefaultMost          = 20_000
 )
 
-// forcedEvery is after how many looks at the counters all sockets are asked for even
-// though nothing moved.
-const forcedEvery = 20
-
-// ownersEvery is how often all processes are searched for the holders of sockets that
-// none of the usual holders has.
-const ownersEvery = 10 * time.Second
-
 // Budget says whether there is time left for what is dear.
 type Budget interface {
 	Allow() bool
@@ -87,16 +79,3 @@ func (w *Watcher) Count() int { return w.table.count() }
 
 // List calls emit with each socket that is open, as far as known.
 func (w *Watcher) List(emit func(*entry.Event)) { w.table.list(emit) }
-
-// The texts of gaps.
-const (
-	gapOverrun = "the kernel's notices of ended sockets ran over; some that opened and closed since the last look are not on record"
-	gapGarbled = "a notice of an ended socket that is not in its format"
-	gapPolled  = "the kernel does not tell ended sockets: what opened and closed between two looks is not on record"
-	gapMost    = "more sockets than are kept in mind"
-	gapAsk     = "the list of sockets could not be read whole: "
-)
-
-func gapEvent(bootNS int64, source entry.Source, lost uint64, detail string) *entry.Event {
-	return &entry.Event{Type: entry.Gap, Source: source, BootNS: bootNS, UID: -1, EUID: -1, Lost: lost, Detail: []byte(detail)}
-}

@@ -15,9 +15,8 @@ type table struct {
 	open map[uint64]socket // by cookie
 	most int
 
-	pass     uint32
-	lookedNS int64  // when the newest whole pass was
-	over     uint64 // sockets above most in this pass
+	pass uint32
+	over uint64 // sockets above most in this pass
 }
 
 func newTable(most int) *table { return &table{open: make(map[uint64]socket), most: most} }

@@ -24,6 +24,23 @@ const (
 	statRoom = 1 << 10
 )
 
+// forcedEvery is after how many looks at the counters all sockets are asked for even
+// though nothing moved.
+const forcedEvery = 20
+
+// ownersEvery is how often all processes are searched for the holders of sockets that
+// none of the usual holders has.
+const ownersEvery = 10 * time.Second
+
+// The texts of gaps.
+const (
+	gapOverrun = "the kernel's notices of ended sockets ran over; some that opened and closed since the last look are not on record"
+	gapGarbled = "a notice of an ended socket that is not in its format"
+	gapPolled  = "the kernel does not tell ended sockets: what opened and closed between two looks is not on record"
+	gapMost    = "more sockets than are kept in mind"
+	gapAsk     = "the list of sockets could not be read whole: "
+)
+
 // Watcher watches one network namespace.
 type Watcher struct {
 	cfg   Config
@@ -37,6 +54,7 @@ type Watcher struct {
 	counters [2]uint64
 	moved    bool // one ended since the last pass
 	looks    int
+	lookedNS int64     // when all sockets were asked for
 	walked   time.Time // when all processes were searched
 }
 
@@ -181,7 +199,7 @@ func (w *Watcher) ended(n *ended, emit func(*entry.Event)) {
 	e.BootNS = w.cfg.Boot()
 	if !known {
 		// Nobody looked while it was open. The notice does not say whose it was.
-		e.UID, e.Inode, e.AfterNS = -1, 0, w.table.lookedNS
+		e.UID, e.Inode, e.AfterNS = -1, 0, w.lookedNS
 	}
 	e.HasBytes, e.BytesSent, e.BytesReceived = n.hasBytes, n.sent, n.received
 	emit(&e)
@@ -228,7 +246,7 @@ func (w *Watcher) look(ctx context.Context, emit func(*entry.Event)) error {
 	}()
 	w.moved = false
 	w.table.begin()
-	after, at := w.table.lookedNS, w.cfg.Boot()
+	after, at := w.lookedNS, w.cfg.Boot()
 	whole := true
 	for _, r := range []sockdiag.Request{sockdiag.TCP, sockdiag.TCP6, sockdiag.UDP, sockdiag.UDP6} {
 		proto := uint8(r) // the low byte of a Request
@@ -270,7 +288,7 @@ func (w *Watcher) look(ctx context.Context, emit func(*entry.Event)) error {
 			e.BootNS, e.AfterNS = at, after
 			emit(&e)
 		}
-		w.table.lookedNS = at
+		w.lookedNS = at
 	}
 	w.owners(emit)
 	return nil
@@ -305,4 +323,8 @@ func (w *Watcher) owners(emit func(*entry.Event)) {
 		e.BootNS = at
 		emit(&e)
 	}
+}
+
+func gapEvent(bootNS int64, source entry.Source, lost uint64, detail string) *entry.Event {
+	return &entry.Event{Type: entry.Gap, Source: source, BootNS: bootNS, UID: -1, EUID: -1, Lost: lost, Detail: []byte(detail)}
 }
