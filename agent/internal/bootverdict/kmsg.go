@@ -38,7 +38,8 @@ func parseKmsg(b []byte) (l kmsgLine, ok bool) {
 
 // kernelFindings reads what this boot's kernel said of how it found the machine: a root
 // that had to be recovered, the hardware's reason for the reset, errors left in the
-// firmware. root is the name of the root's device, such as vda1; "" when not known.
+// firmware. root is the name of the root's device, such as vda1; "" when not
+// known. began is when the kernel did.
 func kernelFindings(lines []kmsgLine, root string, began time.Time) []Finding {
 	log, reset := found(sourceKernel, witnessFS), failed(sourceReset, witnessPlatform, errAbsent)
 	log.Says = "nothing_recovered" // may be the file system check's doing, so it leans nowhere

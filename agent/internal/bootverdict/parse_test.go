@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
+
 	"hozen/internal/artifact"
 )
 
@@ -172,6 +174,20 @@ func TestRotatedWtmp(t *testing.T) {
 			t.Errorf("%+v: %+v", c.marks, f)
 		}
 	}
+}
+
+func unpack(t testing.TB, b []byte) []byte {
+	t.Helper()
+	d, err := zstd.NewReader(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	var out bytes.Buffer
+	if _, err := d.WriteTo(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
 }
 
 // openTest opens journal bytes; ok is false when they are none.

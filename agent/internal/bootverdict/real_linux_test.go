@@ -1,15 +1,12 @@
 package bootverdict
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/klauspost/compress/zstd"
 
 	"hozen/internal/artifact"
 	"hozen/internal/artifact/record"
@@ -63,20 +60,6 @@ func recordedRoot(t *testing.T, name string) string {
 	put("etc/machine-id", []byte(testMachine+"\n"))
 	put("proc/sys/kernel/random/boot_id", get(filepath.Join(dir, "boot_id")))
 	return root
-}
-
-func unpack(t testing.TB, b []byte) []byte {
-	t.Helper()
-	d, err := zstd.NewReader(bytes.NewReader(b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	var out bytes.Buffer
-	if _, err := d.WriteTo(&out); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
 }
 
 func says(o *record.Boot, source string) record.BootBasis {

@@ -41,13 +41,14 @@ func read(ctx context.Context, c Config) (in Input, err error) {
 	} else {
 		s.fail(fmt.Errorf("read boot id: %w", err))
 	}
-	contained := false
-	in.Began, contained = s.began()
+	began, since := s.began()
+	in.Began = began
+	contained := since > time.Minute // the kernel's boot is another, the host's
 	dev := s.rootDevice()
 	for _, source := range []func() []Finding{
 		func() []Finding { return s.wtmp(in.Began) },
 		func() []Finding { return s.journal(ctx, in.BootID) },
-		func() []Finding { return s.kernel(ctx, dev, in.Began, contained) },
+		func() []Finding { return s.kernel(ctx, dev, began, since, contained) },
 		func() []Finding { return s.fsck(dev) },
 		func() []Finding { return s.pstore(in.Began, contained) },
 		func() []Finding { return s.kdump(in.Began) },
@@ -112,22 +113,21 @@ func (s *system) names(dir string) ([]fs.DirEntry, error) {
 }
 
 // began is when process 1 started, by the wall clock as it is now. It is the kernel's
-// boot but for a second or two, and also right in a container, where contained says that
-// the kernel has been running for longer.
-func (s *system) began() (at time.Time, contained bool) {
+// boot but for a few seconds, since, and also right in a container, where the kernel has
+// been running for long.
+func (s *system) began() (at time.Time, since time.Duration) {
 	stat, err := s.small("proc/1/stat")
 	if err != nil {
 		s.fail(fmt.Errorf("read start of process 1: %w", err))
-		return at, false
+		return at, 0
 	}
-	since, err := startOf(stat)
+	since, err = startOf(stat)
 	var boot unix.Timespec
 	if err = errors.Join(err, unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot)); err != nil {
 		s.fail(err)
-		return at, false
+		return at, 0
 	}
-	now := time.Now()
-	return now.Add(since - time.Duration(boot.Nano())).Round(0).UTC(), since > time.Minute
+	return time.Now().Add(since - time.Duration(boot.Nano())).Round(0).UTC(), since
 }
 
 // rootDevice is the kernel's name of the device of /, such as vda1 or dm-0.
@@ -188,7 +188,7 @@ func (s *system) tail(name string, limit int64, record int) ([]byte, error) {
 
 // kernel reads the kernel's log of this boot. A container sees its host's, which tells of
 // another boot, or none.
-func (s *system) kernel(ctx context.Context, dev string, began time.Time, contained bool) []Finding {
+func (s *system) kernel(ctx context.Context, dev string, began time.Time, since time.Duration, contained bool) []Finding {
 	f, err := s.root.OpenFile("dev/kmsg", os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err == nil {
 		defer f.Close()
@@ -203,6 +203,9 @@ func (s *system) kernel(ctx context.Context, dev string, began time.Time, contai
 	}
 	if err != nil {
 		return append(s.missed(sourceKernel, witnessFS, err), failed(sourceReset, witnessPlatform, err))
+	}
+	if !began.IsZero() {
+		began = began.Add(-since) // the kernel counts from its own beginning
 	}
 	return kernelFindings(lines, dev, began)
 }
