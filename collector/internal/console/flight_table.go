@@ -79,6 +79,17 @@ func (f flightRow) Ends() string {
 	return ends
 }
 
+// What is the connection or the program that the event is about, else what it says.
+func (f flightRow) What() string { return cmp.Or(f.Ends(), f.Command(), f.Rest()) }
+
+// More is what the event says beside that.
+func (f flightRow) More() string {
+	if f.Ends() == "" && f.Command() == "" {
+		return ""
+	}
+	return f.Rest()
+}
+
 // Rest is what else the event says, as it came.
 func (f flightRow) Rest() string {
 	var parts []string
