@@ -249,6 +249,9 @@ func TestServiceOnSystemd(t *testing.T) {
 			if lost := less(before, after); len(left)+len(lost) > 0 {
 				t.Errorf("uninstall left %q and lost %q", left, lost)
 			}
+			if out := p.do("sh", "-c", "find /var/lib/hozen/spool /var/lib/hozen/power -name 'acq_*' || true"); strings.Contains(out, "acq_") {
+				t.Errorf("uninstalling was taken for a shutdown:\n%s", out)
+			}
 			if out := p.do("hozen-agent", "service", "uninstall", "--lang", "en"); !strings.Contains(out, "nothing to uninstall") {
 				t.Errorf("a second uninstall says\n%s", out)
 			}

@@ -43,7 +43,7 @@ func TestPackagedUnits(t *testing.T) {
 			t.Errorf("the packages lack %s", name)
 		}
 	}
-	if n := strings.Count(string(list), "dst: "+packageUnits+"/"); n != len(want) {
+	if n := strings.Count(string(list), "- src: agent/packaging/systemd/"); n != len(want) {
 		t.Errorf("the packages have %d units and drop-ins, want %d", n, len(want))
 	}
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

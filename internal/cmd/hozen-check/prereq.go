@@ -29,6 +29,7 @@ var needs = []need{
 	{"nft", "nftables", "rules are read back by another program than ours"},
 	{"openssl", "openssl", "signatures are checked by another program than ours"},
 	{"zstd", "zstd", "artifacts are opened by another program than ours"},
+	{"rpm", "rpm", "the agent's packages are looked into by another program than ours"},
 	{"strace", "strace", "the agent is watched for programs that it starts"},
 }
 

@@ -39,6 +39,9 @@ func (c *checker) plan(mode string) ([]step, bool) {
 		{"tools go.mod tidy", func(ctx context.Context) error {
 			return quiet(ctx, "internal/tools", nil, "go", "mod", "tidy", "-diff")
 		}},
+		{"nfpm go.mod tidy", func(ctx context.Context) error {
+			return quiet(ctx, "internal/tools/nfpm", nil, "go", "mod", "tidy", "-diff")
+		}},
 		{"agent links", agentLinks},
 		{"cross-build", crossBuild},
 	}
