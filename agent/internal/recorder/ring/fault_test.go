@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"hozen/agent/internal/recorder/ring"
+	"hozen/internal/durable"
 )
 
 var errFault = errors.New("the disk fails")
@@ -153,6 +154,61 @@ func TestFullInTheMiddle(t *testing.T) {
 	}
 }
 
+// TestFullInSpiteOfOverwriting is a file system without space that needs some even to
+// overwrite (copy on write): the ring does not give up all it has in vain.
+func TestFullInSpiteOfOverwriting(t *testing.T) {
+	full := false
+	d := &faulty{Disk: ring.OSDisk(), fail: func(call string) (int, error) {
+		if full && call == "write" {
+			return 0, syscall.ENOSPC
+		}
+		return 0, nil
+	}}
+	r, _, err := ring.OpenOn(ring.Config{Dir: memory(t), BootID: boot1, SegmentBytes: 4 << 10}, d)
+	must(t, err)
+	n := 0
+	for ; r.Stats().Segments < 10; n++ {
+		add(t, r, n+1, n+1)
+		must(t, r.Flush())
+	}
+	full = true
+	for range 30 {
+		n++
+		add(t, r, n, n)
+		if err := r.Flush(); err != nil && !durable.IsFull(err) {
+			t.Fatal(err)
+		}
+	}
+	if s := r.Stats(); s.Segments < 7 || s.Segments > 9 {
+		t.Errorf("%d segments of 10 are left", s.Segments)
+	}
+	full = false
+	must(t, r.Flush())
+	entries, damage := read(t, r.Read(t.Context(), ring.ReadFrom{}))
+	got := numbers(t, entries)
+	if !slices.Equal(got, upTo(got[0], n)) || len(damage) > 0 {
+		t.Error(got, damage)
+	}
+	must(t, r.Close())
+}
+
+func TestManyBootsLeaveBoundedFiles(t *testing.T) {
+	cfg := ring.Config{Dir: memory(t), SegmentBytes: 128 << 10, MaxBytes: 512 << 10} // no boot id: each Open is one
+	for n := range 40 {
+		r, rec := open(t, cfg)
+		if rec.Damages > 0 || rec.Resumed {
+			t.Fatalf("%+v", rec)
+		}
+		add(t, r, n+1, n+1)
+		must(t, r.Close())
+	}
+	entries, damage := read(t, ring.ReadDir(t.Context(), cfg.Dir, ring.ReadFrom{}))
+	wantNumbers(t, entries, upTo(9, 40))
+	if len(damage) > 0 {
+		t.Error(damage)
+	}
+}
+
 // TestWrittenTwice is a sync that fails although all is on disk, and a rest that can't be
 // cut off: the group is there in two segments, and is read once.
 func TestWrittenTwice(t *testing.T) {
@@ -193,7 +249,7 @@ func TestWrittenTwice(t *testing.T) {
 // that fails in any call. What was promised is there afterwards, in its order, and
 // behind it nothing but what was appended next.
 func TestWhateverFails(t *testing.T) {
-	base := t.TempDir()
+	base := memory(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(base, "")
 		if err != nil {

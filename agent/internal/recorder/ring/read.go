@@ -67,7 +67,7 @@ func (r *Ring) Read(ctx context.Context, from ReadFrom) iter.Seq2[Entry, error] 
 
 // ReadDir is [Ring.Read] for a folder whose ring may be open in another process, or in
 // none: nothing is locked or changed. A torn write at the end is a *[Damage] with Torn
-// set. While another process writes, the newest entries may be missing.
+// set; while another process writes, the write under way can look like that.
 func ReadDir(ctx context.Context, dir string, from ReadFrom) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		segments, err := list(dir)

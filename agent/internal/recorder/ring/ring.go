@@ -87,6 +87,7 @@ type Ring struct {
 	cur      file       // the segment that grows, nil when there is none
 	head     header     // of cur
 	off      int64      // where the next group goes in cur
+	spent    int64      // bytes of segments given up for space that did not help yet
 	gapSeq   uint64     // of the newest entry that tells of a full disk
 	link     hash       // of the last group or header that is on disk
 	enc      *zstd.Encoder

@@ -202,7 +202,7 @@ func TestAnyInstantAndPayload(t *testing.T) {
 }
 
 func TestTheRingStaysInItsBounds(t *testing.T) {
-	cfg := ring.Config{Dir: t.TempDir(), BootID: boot1, SegmentBytes: 8 << 10, MaxBytes: 512 << 10}
+	cfg := ring.Config{Dir: memory(t), BootID: boot1, SegmentBytes: 8 << 10, MaxBytes: 512 << 10}
 	r, _ := open(t, cfg)
 	n := 0
 	for range 900 {

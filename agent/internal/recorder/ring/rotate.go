@@ -22,7 +22,7 @@ func (r *Ring) rotate(first uint64, need int64) error {
 		}
 	}
 	size := max(r.cfg.SegmentBytes, headerSize+need)
-	for r.total()+size > r.cfg.MaxBytes && len(r.segments) > 0 {
+	for len(r.segments) > 0 && (r.total()+size > r.cfg.MaxBytes || len(r.segments) >= r.maxSegments()) {
 		if r.segments[0].size == size {
 			return r.recycle(first)
 		}
@@ -31,8 +31,10 @@ func (r *Ring) rotate(first uint64, need int64) error {
 		}
 	}
 	err := r.fresh(first, size)
-	for durable.IsFull(err) && len(r.segments) > 0 {
+	// A file system that takes nothing in spite of what is given up does not get all.
+	for durable.IsFull(err) && len(r.segments) > 0 && r.spent < 2*size {
 		oldest := r.segments[0]
+		r.spent += oldest.size
 		if oldest.size >= headerSize+need {
 			err = r.recycle(first)
 		} else if err = r.removeOldest(); err == nil {
@@ -42,8 +44,14 @@ func (r *Ring) rotate(first uint64, need int64) error {
 			r.freed(oldest)
 		}
 	}
+	if err == nil {
+		r.spent = 0
+	}
 	return err
 }
+
+// maxSegments bounds the number of files, for each boot leaves a shortened one.
+func (r *Ring) maxSegments() int { return int(8 * r.cfg.MaxBytes / r.cfg.SegmentBytes) }
 
 // freed tells of a segment that a full disk has cost.
 func (r *Ring) freed(s segment) {
