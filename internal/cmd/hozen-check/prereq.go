@@ -30,6 +30,9 @@ var needs = []need{
 	{"openssl", "openssl", "signatures are checked by another program than ours"},
 	{"zstd", "zstd", "artifacts are opened by another program than ours"},
 	{"rpm", "rpm", "the agent's packages are looked into by another program than ours"},
+	{"qemu-system-x86_64", "qemu-system-x86", "a PC with a kernel of its own loses its power"},
+	{"qemu-img", "qemu-utils", "the disk of that PC"},
+	{"mke2fs", "e2fsprogs", "the file system of that PC"},
 	{"strace", "strace", "the agent is watched for programs that it starts"},
 }
 

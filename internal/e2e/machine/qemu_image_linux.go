@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 )
@@ -19,6 +20,16 @@ import (
 func VirtualAvailable() error {
 	if os.Geteuid() != 0 {
 		return errors.New("booting a virtual machine needs root, for its disk and its network")
+	}
+	if runtime.GOARCH != "amd64" {
+		return fmt.Errorf("the programs under test are for %s, the virtual machine is not", runtime.GOARCH)
+	}
+	f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("a virtual machine's network: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return err
 	}
 	for _, p := range []struct{ program, pkg string }{
 		{"qemu-system-x86_64", "qemu-system-x86"}, {"qemu-img", "qemu-utils"}, {"mmdebstrap", "mmdebstrap"},

@@ -104,7 +104,7 @@ func (m *Virtual) hardware(ctx context.Context, cfg VirtualConfig) ([]string, er
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-accel", "tcg,thread=multi", "-cpu", "qemu64", "-smp", "2", "-m", "768",
 		"-kernel", img.kernel, "-initrd", img.initrd,
-		"-append", "console=ttyS0 quiet panic=-1 net.ifnames=0 systemd.show_status=yes",
+		"-append", "console=ttyS0 quiet panic=-1 net.ifnames=0 systemd.show_status=yes systemd.hostname=pc",
 		"-drive", "file=" + cfg.Disk.overlay() + ",if=virtio,format=qcow2,cache=writethrough",
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
 		"-device", "virtio-rng-pci",

@@ -17,7 +17,6 @@ find . -name '*.ko.xz' | sed "s,^\.,/usr/lib/modules/$version/kernel," | chroot 
 chroot "$1" depmod "$version"
 # The disk, the network and the channel for commands.
 echo '/dev/vda / ext4 rw,relatime 0 1' > "$1/etc/fstab"
-echo pc > "$1/etc/hostname"
 chroot "$1" systemctl --quiet mask getty@tty1.service serial-getty@ttyS0.service systemd-pstore.service \
 	dev-hugepages.mount dev-mqueue.mount sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount sys-fs-fuse-connections.mount \
 	modprobe@configfs.service modprobe@dm_mod.service modprobe@drm.service modprobe@efi_pstore.service modprobe@fuse.service modprobe@loop.service
