@@ -9,12 +9,15 @@ import (
 
 	"hozen/agent/internal/acquire"
 	"hozen/agent/internal/localapi"
+	"hozen/agent/internal/osservice"
 	"hozen/agent/internal/spool"
 	"hozen/internal/artifact"
 	"hozen/internal/durable"
 )
 
 const (
+	// systemdLimit is how long systemd may take to say whether the PC goes down.
+	systemdLimit = time.Second
 	// askLimit is how long the running agent may take; the unit's own limit is 60 s.
 	askLimit = 45 * time.Second
 	// aloneLimit is how long a capture without the agent may take.
@@ -34,8 +37,17 @@ func runShutdownCapture(ctx context.Context, args []string, getenv func(string) 
 		return c.failed(err)
 	}
 	log := newLog(std.err, slog.LevelInfo, true)
+	// The unit is stopped too when it is uninstalled. When systemd does not say, the PC
+	// goes down.
+	brief, cancel := context.WithTimeout(ctx, systemdLimit)
+	down, err := osservice.GoingDown(brief)
+	cancel()
+	if err == nil && !down {
+		log.InfoContext(ctx, "the PC does not go down; nothing is captured")
+		return exitOK
+	}
 	asked, cancel := context.WithTimeout(ctx, askLimit)
-	_, err := localapi.Do(asked, c.socketPath(), localapi.Request{Verb: localapi.VerbShutdown}, nil)
+	_, err = localapi.Do(asked, c.socketPath(), localapi.Request{Verb: localapi.VerbShutdown}, nil)
 	cancel()
 	if err == nil {
 		return exitOK
