@@ -128,6 +128,7 @@ func (s *site) newPC(t *testing.T, ctx context.Context, prepare string) *pc {
 	t.Helper()
 	disk, err := s.hall.Clone(s.base)
 	must(t, err)
+	s.scene.Forget() // those of the guest before
 	p := &pc{site: s, disk: disk, prepare: prepare}
 	t.Cleanup(func() {
 		if p.m != nil {
@@ -153,7 +154,6 @@ func exists(path string) bool {
 // boot boots the disk, once more if it was booted before.
 func (p *pc) boot(t *testing.T, ctx context.Context) {
 	t.Helper()
-	p.scene.Forget()
 	m, err := p.hall.Boot(ctx, machine.ContainerConfig{Disk: p.disk, Host: p.cable.PC, Prepare: p.prepare})
 	must(t, err)
 	p.m = m

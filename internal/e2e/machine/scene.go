@@ -46,7 +46,7 @@ type Scene struct {
 	listener net.Listener
 
 	mu    sync.Mutex
-	flows map[string]netip.AddrPort // by mark: the guest's end of the connection that lives
+	flows Flows // by mark: the guest's end of the connection that lives
 }
 
 // NewScene starts the server at an address that the guest can reach.
@@ -55,7 +55,7 @@ func NewScene(ctx context.Context, address string) (*Scene, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for victims: %w", err)
 	}
-	s := &Scene{listener: l, flows: map[string]netip.AddrPort{}}
+	s := &Scene{listener: l, flows: Flows{}}
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -145,6 +145,16 @@ func (s *Scene) Await(ctx context.Context, marks ...string) error {
 	})
 }
 
+// Flows are connections as the server knows them.
+type Flows map[string]netip.AddrPort
+
+// Flows returns the connections as they are now.
+func (s *Scene) Flows() Flows {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.flows)
+}
+
 // Forget makes the server forget the connections of a guest that is down.
 func (s *Scene) Forget() {
 	s.mu.Lock()
@@ -152,12 +162,15 @@ func (s *Scene) Forget() {
 	clear(s.flows)
 }
 
-// Missing compares evidence with what was true, and says what of these victims it
+// Missing is [Scene.MissingOf] with the connections as they are now.
+func (s *Scene) Missing(e *Evidence, marks ...string) error {
+	return s.MissingOf(s.Flows(), e, marks...)
+}
+
+// MissingOf compares evidence with what was true, and says what of these victims it
 // lacks: the process, its connection with the right owner, the mark of a deleted
 // program. Nil: nothing.
-func (s *Scene) Missing(e *Evidence, marks ...string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *Scene) MissingOf(flows Flows, e *Evidence, marks ...string) error {
 	server, err := netip.ParseAddrPort(s.Server())
 	if err != nil {
 		return err
@@ -178,7 +191,7 @@ func (s *Scene) Missing(e *Evidence, marks ...string) error {
 		if pid == 0 {
 			errs = append(errs, fmt.Errorf("%s: the process is not there", mark))
 		}
-		if err := owned(e, s.flows[mark], server, pid); err != nil {
+		if err := owned(e, flows[mark], server, pid); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", mark, err))
 		}
 	}
