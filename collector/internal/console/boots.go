@@ -79,10 +79,10 @@ func bootFacts(p i18n.Printer, f map[string]string) []string {
 	if by := f["asked_by"]; by != "" || f["asked_type"] != "" {
 		word := p.Text("unknown")
 		if by != "" {
-			word = optional(p, "asked.", by)
+			word = optional(p, "asked.by.", by)
 		}
 		if kind := f["asked_type"]; kind != "" {
-			word += p.Text("asked.type", "type", optional(p, "asked.type.", kind))
+			word += p.Text("asked.with", "type", optional(p, "asked.type.", kind))
 		}
 		if who := f["asked_who"]; who != "" {
 			word += " " + plain(who, 120)
@@ -110,7 +110,7 @@ func shutdownFacts(p i18n.Printer, f map[string]string) []string {
 	if source := f["shutdown_source"]; source != "" {
 		word := optional(p, "shutdown.source.", source)
 		if kind := f["shutdown_type"]; kind != "" {
-			word += p.Text("asked.type", "type", optional(p, "asked.type.", kind))
+			word += p.Text("asked.with", "type", optional(p, "asked.type.", kind))
 		}
 		out = append(out, p.Text("shutdown.told", "by", word))
 	}

@@ -14,8 +14,11 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"hozen/collector/internal/act"
+	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/internal/artifact"
+	"hozen/internal/artifact/record"
+	"hozen/internal/capability"
 )
 
 // chromium returns the browser of this machine; without one the test is skipped.
@@ -150,6 +153,34 @@ func TestBrowserIsolates(t *testing.T) {
 	x.EvidenceChanged(t.Context(), p.ID, acq)
 	b.until(`document.querySelectorAll(".steps .is-done").length === 7`)
 	b.until(`document.querySelector(".state").classList.contains("iso-isolated")`)
+	b.calm()
+}
+
+// TestBrowserPreserves goes through the gate and watches the order until the record of
+// the next boot says that the PC went down.
+func TestBrowserPreserves(t *testing.T) {
+	chromium(t)
+	x := newSite(t)
+	p := x.enrol(endpoint.Description{Hostname: "keiri-pc01", OS: "linux", Arch: "amd64", Platform: "debian 12", Capability: uint32(capability.Current)})
+	b := x.tab(false)
+	b.signIn("owner")
+	b.open("/endpoints/" + p.ID)
+	b.do(chromedp.Click(`a[href$="/order/preserve"]`), chromedp.Click("#then-reboot"), chromedp.SendKeys("#reason", "専門業者の指示"), chromedp.Click("form.stack button.danger"))
+	b.until(`location.search.startsWith("?command=cmd_") && document.querySelectorAll(".steps .is-done").length === 1`)
+	commands, err := x.Commands(t.Context(), x.owner, act.CommandFilter{EndpointID: p.ID})
+	must(t, err)
+	c := commands[0]
+	if c.Then != dispatch.ThenReboot || c.Reason != "専門業者の指示" {
+		t.Fatalf("%+v", c)
+	}
+	acq := p.send(func(m *artifact.Manifest) { m.Trigger, m.CommandID = artifact.TriggerPreserve, c.ID }, captured(30, x.now()))
+	p.finish(c, endpoint.Released, acq)
+	x.EvidenceChanged(t.Context(), p.ID, acq)
+	b.until(`document.querySelectorAll(".steps .is-done").length === 4 && document.querySelector(".steps li:last-child").classList.contains("is-waiting")`)
+	booted := p.send(func(m *artifact.Manifest) { m.Trigger = artifact.TriggerBoot }, map[artifact.Kind][]string{
+		artifact.KindBoot: bootLine(record.Boot{Verdict: record.BootCleanWithCapture, Reason: record.BootReasonTwoSources})})
+	x.EvidenceChanged(t.Context(), p.ID, booted)
+	b.until(`document.querySelectorAll(".steps .is-done").length === 5 && document.querySelector("#boots .boot-good")`)
 	b.calm()
 }
 

@@ -101,6 +101,11 @@ func TestEveryValueHasAWord(t *testing.T) {
 	}
 	want("boot.verdict.", record.BootCleanWithCapture, record.BootCleanWithoutCapture, record.BootForced, record.BootCrash, record.BootPowerLoss,
 		record.BootAbrupt, record.BootUnknown, record.BootAgentRestarted, record.BootFirstRun, endpoint.Unreadable)
+	want("boot.reason.", record.BootReasonTwoSources, record.BootReasonOneSource, record.BootReasonNoSource, record.BootReasonDisagreement, record.BootReasonNoBootID)
+	want("boot.leans.", "orderly", "forced", "crash", "power_loss", "abrupt", "abrupt_weak", "none")
+	want("boot.source.", "boot_id", "recorder", "shutdown_record", "wtmp", "journal", "kernel_log", "fsck", "pstore", "kdump", "reset_reason", "watchdog")
+	want("asked.by.", "power_key", "ctrl_alt_del", "signal", "logind", "system_manager")
+	want("boot.read.", "ok", "absent", "denied", "unread")
 	want("flight.event.", "process_started", "process_ended", "process_renamed", "process_ids", "process_traced", "process_dumped", "process_listed", "connection_opened",
 		"connection_closed", "connection_changed", "connection_listed", "snapshot", "heartbeat", "gap", "mark", "clock_step", "slept", "throttled", "unknown")
 }
