@@ -2,6 +2,7 @@ package ring_test
 
 import (
 	"errors"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -81,7 +82,11 @@ func (f *faultyFile) WriteAt(b []byte, off int64) (int, error) {
 }
 
 func (f *faultyFile) Sync() error {
-	if _, err := f.disk.fail("sync"); err != nil {
+	call := "sync group"
+	if strings.HasPrefix(filepath.Base(f.path), ".tmp") {
+		call = "sync new"
+	}
+	if _, err := f.disk.fail(call); err != nil {
 		return err // what was written may be there or not
 	}
 	f.unsynced = nil
@@ -192,6 +197,53 @@ func TestFullInSpiteOfOverwriting(t *testing.T) {
 	must(t, r.Close())
 }
 
+// TestAnHourOfFailures is a disk that makes files and syncs none of what comes after.
+func TestAnHourOfFailures(t *testing.T) {
+	failing := false
+	d := &faulty{Disk: ring.OSDisk(), fail: func(call string) (int, error) {
+		if failing && call == "sync group" {
+			return 0, errFault
+		}
+		return 0, nil
+	}}
+	r, _, err := ring.OpenOn(ring.Config{Dir: memory(t), BootID: boot1, SegmentBytes: 64 << 10, MaxBytes: 512 << 10}, d)
+	must(t, err)
+	n := 0
+	for ; r.Stats().Bytes < 512<<10; n++ {
+		add(t, r, n*50+1, n*50+50)
+		must(t, r.Flush())
+	}
+	n *= 50
+	before := numbers(t, slices.Collect(entriesOf(t, r)))
+	failing = true
+	for range 360 {
+		n++
+		add(t, r, n, n)
+		if err := r.Flush(); !errors.Is(err, errFault) {
+			t.Fatal(err)
+		}
+	}
+	failing = false
+	must(t, r.Flush())
+	got := numbers(t, slices.Collect(entriesOf(t, r)))
+	if !slices.Equal(got, upTo(got[0], n)) || got[0]-before[0] > len(before)/3 {
+		t.Errorf("%d to %d are left of %d to %d", got[0], got[len(got)-1], before[0], n)
+	}
+	must(t, r.Close())
+}
+
+// entriesOf fails at any damage.
+func entriesOf(t *testing.T, r *ring.Ring) iter.Seq[ring.Entry] {
+	return func(yield func(ring.Entry) bool) {
+		for e, err := range r.Read(t.Context(), ring.ReadFrom{}) {
+			must(t, err)
+			if !yield(e) {
+				return
+			}
+		}
+	}
+}
+
 func TestManyBootsLeaveBoundedFiles(t *testing.T) {
 	cfg := ring.Config{Dir: memory(t), SegmentBytes: 128 << 10, MaxBytes: 512 << 10} // no boot id: each Open is one
 	for n := range 40 {
@@ -215,7 +267,7 @@ func TestWrittenTwice(t *testing.T) {
 	failing := false
 	d := &faulty{Disk: ring.OSDisk(), fail: func(call string) (int, error) {
 		switch {
-		case failing && call == "sync":
+		case failing && call == "sync group":
 			return 0, errFault
 		case failing && call == "truncate":
 			failing = false
