@@ -26,8 +26,7 @@ type down struct {
 func TestThePCGoesDownAfterTheCollectorHasTheResult(t *testing.T) {
 	c := newCollector(t)
 	went := make(chan down, 4)
-	var p *pc
-	p = newPC(t, c, time.Now()).start(t, func(cfg *uplink.Config) {
+	p := newPC(t, c, time.Now()).start(t, func(cfg *uplink.Config) {
 		cfg.FarewellTime = time.Minute
 		cfg.GoDown = func(_ context.Context, o journal.Command, r journal.Result) {
 			went <- down{o, len(c.told()), r.Status == journal.Done && len(cfg.Journal.Unfinished()) == 0}
