@@ -1,6 +1,7 @@
 package recorder_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -326,5 +327,37 @@ func TestBudget(t *testing.T) {
 		if b.Allow() {
 			t.Error("saved up more than a second")
 		}
+	})
+}
+
+// deaf is a source that does not hear that it is over.
+type deaf struct{ release chan struct{} }
+
+func (d deaf) Run(context.Context, func(*entry.Event)) error { <-d.release; return nil }
+func (deaf) Close() error                                    { return nil }
+
+func TestAHangingSourceDoesNotDelayTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, k := newMachine(1), new(kept)
+		sources := m.sources()
+		release := make(chan struct{})
+		sources.Events = func(*recorder.Budget) (recorder.Source, error) { return deaf{release}, nil }
+		r, err := recorder.New(recorder.Config{Ring: k, Clock: m.clock, Sources: sources})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+		defer cancel()
+		begun := time.Now()
+		if err := r.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begun); took > 18*time.Second {
+			t.Errorf("ended after %v", took)
+		}
+		if n := len(k.of(t, entry.Heartbeat)); n != 3 || k.onDisk != len(k.entries) {
+			t.Errorf("%d heartbeats, %d of %d on disk", n, k.onDisk, len(k.entries))
+		}
+		close(release)
 	})
 }

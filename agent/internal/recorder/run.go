@@ -16,6 +16,9 @@ const (
 	sleepWorth = time.Second
 )
 
+// endPatience is how long the end waits for the sources.
+const endPatience = 2 * time.Second
+
 // mostHeavy bounds how rare sweeps become: five minutes with the usual interval.
 const mostHeavy = 30
 
@@ -97,7 +100,12 @@ func (r *Recorder) Run(ctx context.Context) error {
 		}
 	}
 	stop()
-	work.Wait()
+	ended := make(chan struct{})
+	go func() { work.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(endPatience): // one hangs in the system; what it told is on record
+	}
 	r.heartbeat(r.cfg.Clock())
 	return r.Flush()
 }

@@ -109,6 +109,35 @@ func TestOrdinaryEventsAreSmall(t *testing.T) {
 	}
 }
 
+// What the disk cut short is said to be damaged; whole events before are read.
+func TestCutPayloadsAreDamaged(t *testing.T) {
+	first := entry.Event{Type: entry.Mark, Name: "first"}
+	second := entry.Event{Type: entry.ProcessStarted, PID: 1 << 20, Exe: []byte("/sbin/init"), Local: netip.MustParseAddrPort("[::1]:22")}
+	payload := entry.Append(nil, base, &first)
+	one := len(payload)
+	payload = entry.Append(payload, base, &second)
+	for n := one + 1; n < len(payload); n++ {
+		whole := 0
+		var last error
+		for _, err := range entry.Events(payload[:n:n], base) {
+			if last = err; err == nil {
+				whole++
+			}
+		}
+		if whole != 1 || !errors.Is(last, entry.ErrDamaged) {
+			t.Errorf("%d of %d bytes: %d events, %v", n, len(payload), whole, last)
+		}
+	}
+	// A field that says it is longer than its event.
+	for _, bad := range [][]byte{{4, 17, 33<<1 | 1, 2, 'x'}, {4, 17, 4 << 1, 0x80, 0x80}, {3, 17, 18<<1 | 1, 0}, {5, 17, 18<<1 | 1, 2, 1, 1}} {
+		for _, err := range entry.Events(bad, base) {
+			if !errors.Is(err, entry.ErrDamaged) {
+				t.Errorf("%v: %v", bad, err)
+			}
+		}
+	}
+}
+
 // FuzzEvents: whatever stands on the disk, reading ends, and what was read can be
 // written again and says the same.
 func FuzzEvents(f *testing.F) {

@@ -212,13 +212,15 @@ func (r *Reader) Sockets(pid int, f func(inode uint64)) error {
 }
 
 // Find calls found with each of the sockets want that one of pids holds, until all are
-// found; no pids means all processes. Processes that end or refuse are passed over.
+// found; no pids means all processes, the highest number, often the youngest, first.
+// Processes that end or refuse are passed over. Of several who hold one, one is named.
 func (r *Reader) Find(pids []int, want map[uint32]struct{}, found func(inode uint32, pid int)) error {
 	if pids == nil {
 		var err error
 		if pids, err = r.PIDs(); err != nil {
 			return err
 		}
+		slices.Reverse(pids)
 	}
 	left := len(want)
 	seen := make(map[uint32]struct{}, left)
@@ -228,7 +230,7 @@ func (r *Reader) Find(pids []int, want map[uint32]struct{}, found func(inode uin
 			if _, ok := want[i]; !ok {
 				return
 			}
-			if _, again := seen[i]; !again { // several may hold it: the oldest is named
+			if _, again := seen[i]; !again {
 				seen[i] = struct{}{}
 				left--
 				found(i, pid)

@@ -41,7 +41,7 @@ type socket struct {
 	ifindex       uint32
 	pid           int32 // who holds it; 0 when not known
 	proto, state  uint8
-	asked         bool // whoever could hold it was asked about
+	asked         uint8 // how often it was asked who holds it
 	pass          uint32
 	local, remote netip.AddrPort
 }

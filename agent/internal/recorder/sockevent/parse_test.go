@@ -121,9 +121,22 @@ func TestTable(t *testing.T) {
 	if tb.saw(s) == 0 {
 		t.Error("a new one is no news")
 	}
-	if got := tb.own(tb.unowned(false), map[uint32]int{5: 77}); len(got) != 1 || got[0].pid != 77 {
+	if got := tb.own(tb.unowned(false), map[uint32]int{5: 77}, false); len(got) != 1 || got[0].pid != 77 {
 		t.Errorf("owned %+v", got)
 	}
+	tb.saw(socket{cookie: 9, proto: protoTCP, local: here, inode: 6})
+	for i := range 6 { // nobody holds this one
+		want := tb.unowned(i > 0)
+		if _, asked := want[6]; asked != (i < mostAsked) {
+			t.Errorf("time %d: %v", i, want)
+		}
+		tb.own(want, nil, false)
+		if _, asked := tb.unowned(i > 0)[6]; asked != (i < mostAsked) {
+			t.Errorf("time %d: asking some counts as asking all", i)
+		}
+		tb.own(want, nil, true)
+	}
+	tb.end(9)
 	if got := tb.holders(); len(got) != 1 || got[0] != 77 {
 		t.Errorf("holders %v", got)
 	}

@@ -101,14 +101,18 @@ func (t *table) missing() (gone []socket) {
 	return gone
 }
 
+// mostAsked is how often the holder of a socket is asked for: the kernel's own sockets
+// have none.
+const mostAsked = 4
+
 // unowned returns the inodes whose holder is not known: those never asked about, and
-// if again is set the others too.
+// if again is set those asked about a few times.
 func (t *table) unowned(again bool) map[uint32]struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var want map[uint32]struct{}
 	for _, s := range t.open {
-		if s.pid == 0 && s.inode != 0 && (again || !s.asked) {
+		if s.pid == 0 && s.inode != 0 && (s.asked == 0 || again && s.asked < mostAsked) {
 			if want == nil {
 				want = make(map[uint32]struct{})
 			}
@@ -118,16 +122,18 @@ func (t *table) unowned(again bool) map[uint32]struct{} {
 	return want
 }
 
-// own notes holders and returns the sockets that have one now. Those of want that
-// stay without one count as asked about.
-func (t *table) own(want map[uint32]struct{}, found map[uint32]int) (owned []socket) {
+// own notes holders and returns the sockets that have one now. If all processes were
+// asked, all of want count as asked about once more.
+func (t *table) own(want map[uint32]struct{}, found map[uint32]int, all bool) (owned []socket) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for cookie, s := range t.open {
 		if _, asked := want[s.inode]; !asked || s.pid != 0 {
 			continue
 		}
-		s.asked = true
+		if all {
+			s.asked++
+		}
 		if pid := found[s.inode]; pid != 0 {
 			s.pid = int32(pid)
 			owned = append(owned, s)

@@ -28,9 +28,12 @@ const (
 // though nothing moved.
 const forcedEvery = 20
 
-// ownersEvery is how often all processes are searched for the holders of sockets that
-// none of the usual holders has.
-const ownersEvery = 10 * time.Second
+// All processes are searched for the holders of new sockets once in a second at most,
+// and for holders that were not found once in ten.
+const (
+	walkEvery  = time.Second
+	againEvery = 10 * time.Second
+)
 
 // The texts of gaps.
 const (
@@ -56,6 +59,7 @@ type Watcher struct {
 	looks    int
 	lookedNS int64     // when all sockets were asked for
 	walked   time.Time // when all processes were searched
+	pending  bool      // they are to be searched again soon
 }
 
 func open(cfg Config) (*Watcher, error) {
@@ -227,23 +231,35 @@ func (w *Watcher) quiet() bool {
 	return same && !w.moved && w.ends != nil
 }
 
-// look asks for all sockets, if something moved, and tells what is new.
+// look asks for all sockets, if something moved.
 func (w *Watcher) look(ctx context.Context, emit func(*entry.Event)) error {
 	w.looks++
 	forced := w.looks%forcedEvery == 1
 	if quiet := w.quiet(); quiet && !forced {
+		if w.pending {
+			w.spend(func() { w.owners(emit) })
+		}
 		return nil
 	}
 	if !forced && w.cfg.Budget != nil && !w.cfg.Budget.Allow() {
 		w.moved = true
 		return nil
 	}
+	var err error
+	w.spend(func() { err = w.ask(ctx, emit) })
+	return err
+}
+
+func (w *Watcher) spend(f func()) {
 	begun := time.Now()
-	defer func() {
-		if w.cfg.Budget != nil {
-			w.cfg.Budget.Spend(time.Since(begun))
-		}
-	}()
+	f()
+	if w.cfg.Budget != nil {
+		w.cfg.Budget.Spend(time.Since(begun))
+	}
+}
+
+// ask asks for all sockets and tells what is new.
+func (w *Watcher) ask(ctx context.Context, emit func(*entry.Event)) error {
 	w.moved = false
 	w.table.begin()
 	after, at := w.lookedNS, w.cfg.Boot()
@@ -295,13 +311,14 @@ func (w *Watcher) look(ctx context.Context, emit func(*entry.Event)) error {
 }
 
 // owners finds who holds the new sockets: first among those who hold others, for most
-// come from the same few, and from time to time among all.
+// come from the same few, and then among all, the youngest first.
 func (w *Watcher) owners(emit func(*entry.Event)) {
 	if w.cfg.Owners == nil {
 		return
 	}
-	all := time.Since(w.walked) >= ownersEvery
-	want := w.table.unowned(all)
+	since := time.Since(w.walked)
+	again := since >= againEvery
+	want := w.table.unowned(again)
 	if len(want) == 0 {
 		return
 	}
@@ -313,12 +330,14 @@ func (w *Watcher) owners(emit func(*entry.Event)) {
 	if usual := w.table.holders(); len(usual) > 0 {
 		ask(usual)
 	}
-	if len(found) < len(want) && all {
+	all := len(found) < len(want) && (again || since >= walkEvery && (w.cfg.Budget == nil || w.cfg.Budget.Allow()))
+	w.pending = len(found) < len(want) && !all
+	if all {
 		w.walked = time.Now()
 		ask(nil)
 	}
 	at := w.cfg.Boot()
-	for _, s := range w.table.own(want, found) {
+	for _, s := range w.table.own(want, found, all) {
 		e := s.event(entry.ConnectionChanged, entry.SourceProcFS)
 		e.BootNS = at
 		emit(&e)
