@@ -31,6 +31,9 @@ func runBootIsolation(ctx context.Context, args []string, getenv func(string) st
 	return c.atBoot(ctx, m, a.set.log)
 }
 
+// bootTries is how often the rules are set before the start goes on without them all.
+const bootTries = 5
+
 // atBoot puts the ordered isolation in force and says what it came to.
 func (c *command) atBoot(ctx context.Context, m *isolate.Manager, log *slog.Logger) int {
 	st := m.Status(ctx)
@@ -38,10 +41,14 @@ func (c *command) atBoot(ctx context.Context, m *isolate.Manager, log *slog.Logg
 		log.InfoContext(ctx, "no isolation is ordered; the network comes up as it is")
 		return exitOK
 	}
-	st, err := m.Resume(ctx)
-	if st.Observed == isolate.Isolated {
-		log.WarnContext(ctx, "isolated before the network came up, as ordered", slog.String("command", st.CommandID))
-		return exitOK
+	var err error
+	// Devices are being found at this time: one that came while the rules were set has
+	// none of its own yet, which the reading afterwards sees.
+	for range bootTries {
+		if st, err = m.Resume(ctx); st.Observed == isolate.Isolated {
+			log.WarnContext(ctx, "isolated before the network came up, as ordered", slog.String("command", st.CommandID))
+			return exitOK
+		}
 	}
 	if err == nil {
 		err = errors.New("the kernel does not enforce the ordered isolation: " + st.Detail)
