@@ -1,0 +1,353 @@
+package logind
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
+)
+
+func TestHoldsADelayLock(t *testing.T) {
+	b := newBus(t)
+	f := startLogind(t, b)
+	c := runClient(t, b)
+	until(t, "held", func() bool { s := c.State(); return s.Held && s.Logind && s.Connected && s.Allowed == 5*time.Second })
+	if l := f.locks[0]; l.what != "shutdown:sleep" || l.mode != "delay" || l.who != "hozen-agent" {
+		t.Errorf("took %+v", l)
+	}
+	c.mu.Lock()
+	flags, err := unix.FcntlInt(c.lock.Fd(), unix.F_GETFD, 0)
+	c.mu.Unlock()
+	if err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("a child would inherit the lock: %x, %v", flags, err)
+	}
+	f.props.SetMust(manager, "InhibitDelayMaxUSec", uint64(30_000_000)) // as a reload does
+	if d := c.Allowed(); d != 30*time.Second {
+		t.Errorf("allowed %s after the reload", d)
+	}
+	if f.released(0) {
+		t.Error("let go at once")
+	}
+	c.end()
+	until(t, "let go at the end", func() bool { return f.released(0) })
+	if f.taken() != 1 {
+		t.Errorf("%d locks", f.taken())
+	}
+}
+
+// TestShutdown: both signals are one event; the lock is let go when asked and taken again
+// when the shutdown is called off.
+func TestShutdown(t *testing.T) {
+	b := newBus(t)
+	f := startLogind(t, b)
+	c := runClient(t, b)
+	until(t, "held", func() bool { return c.State().Held })
+	for i, kind := range []string{"poweroff", "reboot", "soft-reboot"} {
+		f.announce(true, kind)
+		if e := c.next(); e.Kind != Down || e.Type != kind || e.Late || e.UID != -1 || time.Since(e.Received) > 5*time.Second {
+			t.Errorf("%+v", e)
+		}
+		if !c.State().Held {
+			t.Error("let go too early")
+		}
+		c.Release()
+		until(t, "let go", func() bool { return f.released(i) })
+		f.announce(false, kind)
+		if e := c.next(); e.Kind != Cancelled {
+			t.Errorf("%+v", e)
+		}
+		until(t, "held again", func() bool { return c.State().Held })
+		if f.taken() != i+2 {
+			t.Errorf("%d locks after %d shutdowns", f.taken(), i+1)
+		}
+	}
+	c.quiet()
+}
+
+// TestOldSystemd sends one signal only, and repeats it.
+func TestOldSystemd(t *testing.T) {
+	b := newBus(t)
+	f := startLogind(t, b)
+	c := runClient(t, b)
+	until(t, "held", func() bool { return c.State().Held })
+	f.signal("PrepareForShutdown", true)
+	f.signal("PrepareForShutdown", true)
+	f.signal("PrepareForSleep", true) // marks the end
+	if e := c.next(); e.Kind != Down || e.Type != "" {
+		t.Errorf("%+v", e)
+	}
+	if e := c.next(); e.Kind != Sleep {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestSleepAndResume(t *testing.T) {
+	b := newBus(t)
+	f := startLogind(t, b)
+	c := runClient(t, b)
+	until(t, "held", func() bool { return c.State().Held })
+	f.signal("PrepareForSleep", true)
+	if e := c.next(); e.Kind != Sleep {
+		t.Errorf("%+v", e)
+	}
+	c.Release()
+	until(t, "let go", func() bool { return f.released(0) })
+	f.signal("PrepareForSleep", false)
+	if e := c.next(); e.Kind != Resumed {
+		t.Errorf("%+v", e)
+	}
+	until(t, "held again", func() bool { return c.State().Held && f.taken() == 2 })
+}
+
+// TestLetGoLate: a release that comes after the shutdown was called off must not leave
+// the next one unheld.
+func TestLetGoLate(t *testing.T) {
+	b := newBus(t)
+	f := startLogind(t, b)
+	c := runClient(t, b)
+	until(t, "held", func() bool { return c.State().Held })
+	f.announce(true, "reboot")
+	c.next()
+	f.announce(false, "reboot")
+	c.next()
+	c.Release()
+	until(t, "held again", func() bool { return c.State().Held && f.taken() == 2 && f.released(0) })
+}
+
+// TestRestartsLeakNothing: each new logind is given one lock, the old one closed first.
+func TestRestartsLeakNothing(t *testing.T) {
+	b := newBus(t)
+	f := startLogind(t, b)
+	c := runClient(t, b)
+	until(t, "held", func() bool { return c.State().Held })
+	f.stop()
+	until(t, "gone", func() bool { return !c.State().Logind })
+	if c.State().Held {
+		t.Error("the lock of a dead logind is held")
+	}
+	before, _ := descriptors(t)
+	for range 20 {
+		f = startLogind(t, b)
+		until(t, "held", func() bool { s := c.State(); return s.Held && s.Logind && s.Allowed == 5*time.Second })
+		if f.taken() != 1 {
+			t.Fatalf("%d locks of one logind", f.taken())
+		}
+		f.announce(true, "poweroff")
+		if e := c.next(); e.Kind != Down {
+			t.Errorf("%+v", e)
+		}
+		f.stop()
+		until(t, "gone", func() bool { return !c.State().Logind })
+	}
+	until(t, "all descriptors closed", func() bool { n, _ := descriptors(t); return n <= before })
+	// A logind that gives its name up and takes it again is the same story.
+	f = startLogind(t, b)
+	until(t, "held", func() bool { return c.State().Held })
+	_, err := f.conn.ReleaseName(loginName)
+	must(t, err)
+	until(t, "gone", func() bool { return !c.State().Logind })
+	until(t, "let go", func() bool { return f.released(0) })
+	f.own()
+	until(t, "held again", func() bool { return c.State().Held && f.taken() == 2 })
+}
+
+// TestStartedBeforeLogind: the first appearance brings one lock, not two.
+func TestStartedBeforeLogind(t *testing.T) {
+	b := newBus(t)
+	c := runClient(t, b)
+	until(t, "connected", func() bool { return c.State().Connected })
+	if _, err := c.Sessions(t.Context()); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("without logind: %v", err)
+	}
+	f := startLogind(t, b)
+	until(t, "held", func() bool { return c.State().Held })
+	f.announce(true, "halt")
+	if e := c.next(); e.Kind != Down || e.Type != "halt" {
+		t.Errorf("%+v", e)
+	}
+	if f.taken() != 1 {
+		t.Errorf("%d locks", f.taken())
+	}
+}
+
+// TestActivated: when D-Bus starts logind because we ask, its appearance is signalled
+// too; a second lock would stay open for ever. The fake takes its name while the client
+// waits for the answer of Inhibit, which is the same order of things.
+func TestActivated(t *testing.T) {
+	b := newBus(t)
+	for range 10 {
+		c := runClient(t, b)
+		f := startLogind(t, b)
+		until(t, "held", func() bool { return c.State().Held })
+		f.announce(true, "poweroff")
+		c.next()
+		c.Release()
+		for i := range f.taken() {
+			until(t, "all let go", func() bool { return f.released(i) })
+		}
+		c.end()
+		f.stop()
+	}
+}
+
+func TestBusRestarts(t *testing.T) {
+	b := newBus(t)
+	f := startLogind(t, b)
+	c := runClient(t, b)
+	until(t, "held", func() bool { return c.State().Held })
+	for range 3 {
+		b.stop()
+		f.stop()
+		until(t, "lost", func() bool { return !c.State().Connected })
+		b.start()
+		f = startLogind(t, b)
+		until(t, "held again", func() bool { s := c.State(); return s.Connected && s.Held && f.taken() == 1 })
+		f.announce(true, "reboot")
+		if e := c.next(); e.Kind != Down {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
+// TestStartedInAShutdown: nothing was signalled to us, and still we know.
+func TestStartedInAShutdown(t *testing.T) {
+	b := newBus(t)
+	f := startLogind(t, b)
+	f.props.SetMust(manager, "PreparingForShutdown", true)
+	f.fail = dbus.NewError("org.freedesktop.login1.OperationInProgress", []any{"The operation inhibition has been requested for is already running"})
+	c := runClient(t, b)
+	if e := c.next(); e.Kind != Down || !e.Late {
+		t.Errorf("%+v", e)
+	}
+	f.mu.Lock()
+	f.fail = nil
+	f.mu.Unlock()
+	f.announce(false, "")
+	if e := c.next(); e.Kind != Cancelled {
+		t.Errorf("%+v", e)
+	}
+	until(t, "held", func() bool { return c.State().Held })
+}
+
+// TestRefusedLockIsTriedAgain without anybody telling.
+func TestRefusedLockIsTriedAgain(t *testing.T) {
+	b := newBus(t)
+	f := startLogind(t, b)
+	f.fail = dbus.NewError("org.freedesktop.DBus.Error.LimitsExceeded", nil)
+	c := runClient(t, b)
+	until(t, "connected", func() bool { return c.State().Connected })
+	f.mu.Lock()
+	f.fail = nil
+	f.mu.Unlock()
+	until(t, "held", func() bool { return c.State().Held })
+}
+
+// TestStrangersAreNotBelieved: any user may send us such signals, with descriptors too.
+func TestStrangersAreNotBelieved(t *testing.T) {
+	b := newBus(t)
+	f := startLogind(t, b)
+	c := runClient(t, b)
+	until(t, "held", func() bool { return c.State().Held })
+	c.mu.Lock()
+	to := c.conn.name
+	c.mu.Unlock()
+	stranger, err := dbus.Connect(b.address())
+	must(t, err)
+	defer stranger.Close()
+	send := func(iface, member string, path dbus.ObjectPath, body ...any) {
+		m := &dbus.Message{Type: dbus.TypeSignal, Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldPath: dbus.MakeVariant(path), dbus.FieldInterface: dbus.MakeVariant(iface), dbus.FieldMember: dbus.MakeVariant(member),
+			dbus.FieldDestination: dbus.MakeVariant(to), dbus.FieldSignature: dbus.MakeVariant(dbus.SignatureOf(body...)),
+		}, Body: body}
+		if call := stranger.Send(m, nil); call != nil && call.Err != nil {
+			t.Fatal(call.Err)
+		}
+	}
+	r, w, err := os.Pipe()
+	must(t, err)
+	defer r.Close()
+	for range 200 {
+		send(manager, "PrepareForShutdown", loginPath, true)
+		send(busName, "NameOwnerChanged", "/org/freedesktop/DBus", loginName, "", ":9.9")
+		send(manager, "PrepareForShutdown", loginPath, dbus.UnixFD(w.Fd()))
+		send("x.y", "Z", "/x", []dbus.UnixFD{dbus.UnixFD(w.Fd())})
+	}
+	// The bus keeps order per sender only, so what the stranger sent is behind us when a
+	// question of his is answered.
+	must(t, stranger.BusObject().Call(busName+".GetId", 0).Err)
+	must(t, w.Close())
+	must(t, r.SetReadDeadline(time.Now().Add(10*time.Second)))
+	if n, err := r.Read(make([]byte, 1)); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("descriptors that strangers send stay open: %v", err)
+	}
+	f.announce(true, "poweroff")
+	if e := c.next(); e.Kind != Down || e.Type != "poweroff" {
+		t.Errorf("%+v", e)
+	}
+	c.quiet()
+}
+
+// TestOddSignals of logind itself do no harm.
+func TestOddSignals(t *testing.T) {
+	b := newBus(t)
+	f := startLogind(t, b)
+	c := runClient(t, b)
+	until(t, "held", func() bool { return c.State().Held })
+	f.signal("PrepareForShutdown")
+	f.signal("PrepareForShutdown", "yes")
+	f.signal("PrepareForShutdownWithMetadata", true)
+	if e := c.next(); e.Kind != Down || e.Type != "" {
+		t.Errorf("%+v", e)
+	}
+	f.signal("PrepareForShutdownWithMetadata", false, map[string]dbus.Variant{"type": dbus.MakeVariant(7)})
+	if e := c.next(); e.Kind != Cancelled {
+		t.Errorf("%+v", e)
+	}
+	f.signal("PrepareForShutdownWithMetadata", true, map[string]dbus.Variant{"type": dbus.MakeVariant("Bad\nType")})
+	if e := c.next(); e.Kind != Down || e.Type != "" {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestCalls(t *testing.T) {
+	b := newBus(t)
+	f := startLogind(t, b)
+	c := runClient(t, b)
+	until(t, "held", func() bool { return c.State().Held })
+	must(t, c.SetWallMessage(t.Context(), "hello"))
+	must(t, c.SetWallMessage(t.Context(), ""))
+	must(t, c.PowerOff(t.Context()))
+	must(t, c.Reboot(t.Context()))
+	if want := []string{"SetWallMessage hello true", "SetWallMessage  false", "PowerOff false", "Reboot false"}; !slices.Equal(f.calls, want) {
+		t.Errorf("%q", f.calls)
+	}
+	list, err := c.Sessions(t.Context())
+	must(t, err)
+	if want := []Session{{"1", 1000, "花子", "seat0"}, {"c2", 0, "root", ""}}; !slices.Equal(list, want) {
+		t.Errorf("%+v", list)
+	}
+}
+
+func TestNoBusAtAll(t *testing.T) {
+	c := New(Config{Address: "unix:path=" + filepath.Join(t.TempDir(), "none"), Scheduled: filepath.Join(t.TempDir(), "none", "none", "x"), MinRetry: time.Millisecond})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	if err := c.PowerOff(ctx); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("power off: %v", err)
+	}
+	if c.Allowed() != 0 || c.State() != (State{}) {
+		t.Errorf("%+v", c.State())
+	}
+	c.Release()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
