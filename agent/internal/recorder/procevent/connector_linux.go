@@ -63,8 +63,9 @@ func known(err error) error {
 	return err
 }
 
-// listen is the bytes that ask for all events.
-func listen() []byte {
+// request is the bytes that ask for all events (opListen) or for no more of them
+// (opIgnore).
+func request(op uint32) []byte {
 	ne := binary.NativeEndian
 	b := make([]byte, 0, headerLen+cnLen+4)
 	b = ne.AppendUint32(b, headerLen+cnLen+4)
@@ -76,7 +77,7 @@ func listen() []byte {
 	b = ne.AppendUint32(b, ackMark)
 	b = ne.AppendUint16(b, 4)
 	b = ne.AppendUint16(b, 0)
-	return ne.AppendUint32(b, opListen)
+	return ne.AppendUint32(b, op)
 }
 
 func (c *Connector) listen(fd, buffer int) error {
@@ -89,7 +90,7 @@ func (c *Connector) listen(fd, buffer int) error {
 			return os.NewSyscallError("setsockopt", err)
 		}
 	}
-	if err := unix.Sendto(fd, listen(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	if err := unix.Sendto(fd, request(opListen), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return os.NewSyscallError("sendto", err)
 	}
 	if err := c.f.SetReadDeadline(time.Now().Add(ackPatience)); err != nil {
@@ -208,7 +209,17 @@ func (c *Connector) look(e *entry.Event) {
 	c.budget.Spend(time.Since(begun))
 }
 
-func (c *Connector) close() error { return errors.Join(c.f.Close(), c.reader.Close()) }
+// close says goodbye: before Linux 6.6 the kernel goes on making events for a listener
+// that only closed its socket.
+func (c *Connector) close() error {
+	raw, err := c.f.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) {
+			_ = unix.Sendto(int(fd), request(opIgnore), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+		})
+	}
+	return errors.Join(err, c.f.Close(), c.reader.Close())
+}
 
 // clock reads a clock of the kernel in nanoseconds; 0 when it cannot.
 func clock(id int32) int64 {

@@ -208,3 +208,54 @@ func TestConnectorTells(t *testing.T) {
 		t.Errorf("run: %v", err)
 	}
 }
+
+// A listener that goes must not take the events of the others with it, and the numbers
+// of a second one must not look like a loss.
+func TestListenersDoNotDisturbEachOther(t *testing.T) {
+	first, err := procevent.Open(procevent.Config{})
+	if err != nil {
+		t.Skipf("needs root in the initial namespaces: %v", err)
+	}
+	defer first.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	ends := make(chan int, 1<<16)
+	lost := make(chan uint64, 1<<16)
+	done := make(chan error, 1)
+	go func() {
+		done <- first.Run(ctx, func(e *entry.Event) {
+			switch e.Type {
+			case entry.ProcessEnded:
+				ends <- e.PID
+			case entry.Gap:
+				lost <- e.Lost
+			}
+		})
+	}()
+	for range 3 {
+		second, err := procevent.Open(procevent.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := second.Close(); err != nil {
+			t.Fatal(err)
+		}
+		child := exec.Command("/bin/true")
+		if err := child.Run(); err != nil {
+			t.Skip("needs /bin/true")
+		}
+		for seen := false; !seen; {
+			select {
+			case pid := <-ends:
+				seen = pid == child.Process.Pid
+			case <-ctx.Done():
+				t.Fatal("the first listener hears nothing any more")
+			}
+		}
+	}
+	cancel()
+	<-done
+	if len(lost) > 0 {
+		t.Errorf("%d events are said to be lost", <-lost)
+	}
+}

@@ -16,6 +16,7 @@ const (
 	idxProc    = 1
 	valProc    = 1
 	opListen   = 1 // PROC_CN_MCAST_LISTEN
+	opIgnore   = 2 // PROC_CN_MCAST_IGNORE
 	ackMark    = 0x486f7a65
 	whatNone   = 0 // the answer to opListen
 	whatFork   = 1
