@@ -80,7 +80,7 @@ func TestUnitsDoNotFalsifyEvidence(t *testing.T) {
 	}
 	for name, wants := range map[string][]string{
 		unitAgent: {"NoNewPrivileges=yes", "CapabilityBoundingSet=", "WatchdogSec=", "Restart=always", "After=network-online.target", "LimitNOFILE=",
-			"Wants=network-online.target hozen-agent-shutdown.service"},
+			"Wants=network-online.target hozen-agent-shutdown.service", "After=hozen-agent-isolation.service"},
 		unitCompanion: {"After=multi-user.target graphical.target", "RemainAfterExit=yes", "ExecStop=/x shutdown-capture\n", "WantedBy=multi-user.target"},
 		unitIsolation: {"DefaultDependencies=no", "Before=network-pre.target", "ConditionPathExists=|/var/lib/hozen/isolation/isolation.marker",
 			"ExecStart=/x boot-isolation\n", "WantedBy=sysinit.target"},

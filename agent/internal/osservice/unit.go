@@ -70,6 +70,8 @@ Description=` + description + `
 # What comes before at the start comes after at the stop: the network and logind are
 # still there when the agent is asked to stop.
 After=network-online.target network.target systemd-logind.service dbus.service
+# That one has put the rules of an isolation in force; the agent watches over them.
+After=` + unitIsolation + `
 Wants=network-online.target ` + unitCompanion + `
 # A PC in trouble must not lose its agent for good after a few crashes.
 StartLimitIntervalSec=0
