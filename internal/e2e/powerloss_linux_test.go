@@ -84,6 +84,9 @@ func chain(t *testing.T, recipe machine.Recipe, every time.Duration, ways ...dow
 		truth, old := p.scene.Snapshot(), p.bootID(t, ctx)
 		end := p.goDown(t, ctx, way.trigger, every)
 		p.boot(t, ctx)
+		if way.trigger == machine.PowerLoss && strings.Contains(p.run(t, ctx, "sh", "-c", "cat "+unsynced+" || :"), "lost") {
+			t.Error("what was not synced is there after a power cut: it was none")
+		}
 		if way.isolated {
 			p.cameUpIsolated(t, ctx)
 		}
@@ -226,6 +229,9 @@ func (p *virtualPC) journal() string {
 	return out
 }
 
+// unsynced is a file that a guest writes just before it goes down.
+const unsynced = "/var/tmp/unsynced"
+
 // lastMoment is the moment from which on a PC had no chance to write anything.
 type lastMoment struct {
 	at   time.Time     // by the guest's clock
@@ -242,7 +248,7 @@ func (p *virtualPC) goDown(t *testing.T, ctx context.Context, trigger machine.Tr
 		t.Fatal(ctx.Err())
 	}
 	asked := time.Now()
-	said := strings.TrimSpace(p.run(t, ctx, "date", "+%s%N"))
+	said := strings.TrimSpace(p.run(t, ctx, "sh", "-c", "echo lost > "+unsynced+"; date +%s%N"))
 	answered := time.Now()
 	ns, err := strconv.ParseInt(said, 10, 64)
 	must(t, err)

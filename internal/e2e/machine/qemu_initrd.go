@@ -36,7 +36,11 @@ func initrd(root string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	order, err := loadOrder(string(deps), needed())
+	builtin, err := os.ReadFile(filepath.Join(dirs[0], "modules.builtin"))
+	if err != nil {
+		return nil, err
+	}
+	order, err := loadOrder(string(deps), string(builtin), needed())
 	if err != nil {
 		return nil, err
 	}
@@ -64,9 +68,9 @@ func initrd(root string) ([]byte, error) {
 }
 
 // loadOrder reads modules.dep (depmod(8)) and returns the files of some modules with
-// all that they need, in an order in which they can be loaded. A module that is built
-// into the kernel stands in no such file; naming one is an error.
-func loadOrder(deps string, names []string) ([]string, error) {
+// all that they need, in an order in which they can be loaded. Those that are built into
+// the kernel stand in modules.builtin (kbuild.txt) instead and need not be loaded.
+func loadOrder(deps, builtin string, names []string) ([]string, error) {
 	needs, file := map[string][]string{}, map[string]string{}
 	for line := range strings.Lines(deps) {
 		path, rest, ok := strings.Cut(strings.TrimSpace(line), ":")
@@ -74,11 +78,18 @@ func loadOrder(deps string, names []string) ([]string, error) {
 			continue
 		}
 		needs[path] = strings.Fields(rest)
-		file[strings.TrimSuffix(filepath.Base(path), ".ko")] = path
+		file[moduleName(path)] = path
+	}
+	inside := map[string]bool{}
+	for path := range strings.FieldsSeq(builtin) {
+		inside[moduleName(path)] = true
 	}
 	var order []string
 	seen := map[string]bool{}
 	for _, n := range names {
+		if inside[n] {
+			continue
+		}
 		path, ok := file[n]
 		if !ok {
 			return nil, fmt.Errorf("the kernel has no module %s", n)
@@ -94,6 +105,8 @@ func loadOrder(deps string, names []string) ([]string, error) {
 	}
 	return order, nil
 }
+
+func moduleName(path string) string { return strings.TrimSuffix(filepath.Base(path), ".ko") }
 
 // File types of stat(2), as an archive has them.
 const (

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,9 @@ func virtualHall(t *testing.T) (*Hall, context.Context) {
 // TestVirtualKeepsWhatWasSynced boots a virtual machine, cuts its power and boots it
 // again: what was synced is there, what was written a moment before is not.
 func TestVirtualKeepsWhatWasSynced(t *testing.T) {
+	if os.Getenv("HOZEN_SOAK") == "" {
+		t.Skip("takes minutes: part of make soak")
+	}
 	h, ctx := virtualHall(t)
 	d, err := h.Disk(ctx, VirtualBookworm())
 	if err != nil {

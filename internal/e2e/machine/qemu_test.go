@@ -21,7 +21,7 @@ kernel/drivers/virtio/virtio.ko:
 kernel/drivers/virtio/virtio_ring.ko: kernel/drivers/virtio/virtio.ko
 kernel/drivers/block/virtio_blk.ko: kernel/drivers/virtio/virtio_ring.ko kernel/drivers/virtio/virtio.ko
 `
-	got, err := loadOrder(deps, []string{"virtio_pci", "virtio_blk"})
+	got, err := loadOrder(deps, "kernel/drivers/char/virtio_console.ko\n", []string{"virtio_pci", "virtio_console", "virtio_blk"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ kernel/drivers/block/virtio_blk.ko: kernel/drivers/virtio/virtio_ring.ko kernel/
 	if want := []string{"virtio.ko", "virtio_ring.ko", "virtio_pci_modern_dev.ko", "virtio_pci.ko", "virtio_blk.ko"}; !slices.Equal(names, want) {
 		t.Errorf("order %v, want %v", names, want)
 	}
-	if _, err := loadOrder(deps, []string{"ext4"}); err == nil {
+	if _, err := loadOrder(deps, "", []string{"ext4"}); err == nil {
 		t.Error("a module that is not there: no error")
 	}
 }
