@@ -6,14 +6,18 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"hozen/agent/internal/acquire"
 	"hozen/agent/internal/bootverdict"
+	"hozen/agent/internal/localapi"
+	"hozen/agent/internal/logind"
 	"hozen/agent/internal/probe"
 	noticeprobe "hozen/agent/internal/probe/shutdown"
 	"hozen/agent/internal/shutdown"
 	"hozen/internal/artifact/record"
+	"hozen/internal/i18n"
 )
 
 // lockNeeded is how long the PC is kept from going down at most with an incident open;
@@ -24,18 +28,19 @@ const lockNeeded = 30 * time.Second
 type power struct {
 	a    *agent
 	plan *shutdown.Plan
+	bus  *logind.Client
 }
 
 func newPower(a *agent) (*power, error) {
-	p := &power{a: a}
+	p := &power{a: a, bus: logind.New(logind.Config{Log: a.set.log})}
 	var err error
 	p.plan, err = shutdown.New(shutdown.Config{
 		Dir: powerFolder(a.set.state), BootID: a.bootID,
 		Acquire: p.acquire,
 		// The number is for people; evidence is tied by the collector, which knows the rest.
 		Incident: func() (string, bool) { _, open := a.attention.incident(); return "", open },
-		MaxHold:  a.set.config.Shutdown.MaxDelay.Duration,
-		Uploaded: p.uploaded, Mark: p.mark, Log: a.set.log,
+		Allowed:  p.bus.Allowed, MaxHold: a.set.config.Shutdown.MaxDelay.Duration,
+		Release: p.bus.Release, Tell: p.tell, Uploaded: p.uploaded, Mark: p.mark, Log: a.set.log,
 	})
 	return p, err
 }
@@ -43,11 +48,51 @@ func newPower(a *agent) (*power, error) {
 // run listens to the system's login service until ctx ends.
 func (p *power) run(ctx context.Context) error {
 	p.a.runner.Prepare()
+	var wg sync.WaitGroup
+	wg.Go(func() { p.hear(ctx, &wg) })
+	if err := p.bus.Run(ctx); err != nil && ctx.Err() == nil {
+		p.a.set.log.WarnContext(ctx, "no notice before the PC goes down but by the companion unit", slog.Any("error", err))
+	}
 	<-ctx.Done()
+	wg.Wait()
 	// What was begun is ended: systemd waits for the agent as it does for others.
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockNeeded/2)
 	defer cancel()
-	return p.plan.Wait(limit)
+	if err := p.plan.Wait(limit); err != nil {
+		p.a.set.log.ErrorContext(ctx, "stopped before the evidence of the shutdown was kept", slog.Any("error", err))
+	}
+	return nil
+}
+
+// hear hands what the login service tells to the plan. Going down is waited for beside
+// it, so that taking it back is heard meanwhile.
+func (p *power) hear(ctx context.Context, wg *sync.WaitGroup) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e := <-p.bus.Events():
+			n := shutdown.Notice{Received: e.Received, ShutdownNotice: record.ShutdownNotice{
+				Event: string(e.Kind), Source: shutdown.SourceLogind, Type: e.Type, For: e.For, ByUID: e.UID, ByTTY: e.TTY,
+			}}
+			wg.Go(func() { p.plan.Handle(ctx, n) })
+		}
+	}
+}
+
+// tell tells the people at the PC, by what they see when they are signed in.
+func (p *power) tell(ctx context.Context, key string) {
+	p.a.set.log.InfoContext(ctx, "the people at the PC are told", slog.String("text", key))
+	tellTerminals(ctx, inBoth(key), p.a.set.log)
+}
+
+// inBoth is a text for whoever sits there, in both languages.
+func inBoth(key string) string {
+	texts, err := catalogue()
+	if err != nil {
+		return key
+	}
+	return texts.Printer(i18n.Japanese).Text(key) + "\n" + texts.Printer(i18n.English).Text(key)
 }
 
 // acquire captures before the PC goes down. The notice is part of it; the flight record
@@ -125,10 +170,22 @@ func askedBy(n record.ShutdownNotice) string {
 }
 
 // able reports whether the PC can be told to go down.
-func (p *power) able() bool { return false }
+func (p *power) able() bool { return p.bus.State().Logind }
 
 // down has the PC go down in the orderly way, so that everything else is kept too.
 func (p *power) down(ctx context.Context, then, by string) error {
 	p.a.set.log.WarnContext(ctx, "the PC goes down after its evidence was kept", slog.String("then", then), slog.String("by", by))
-	return fmt.Errorf("go down: %w", errors.ErrUnsupported)
+	var err error
+	switch then {
+	case localapi.ThenPowerOff:
+		err = p.bus.PowerOff(ctx)
+	case localapi.ThenReboot:
+		err = p.bus.Reboot(ctx)
+	default:
+		err = fmt.Errorf("%.40q is no way to", then)
+	}
+	if err != nil {
+		return fmt.Errorf("go down: %w", err)
+	}
+	return nil
 }

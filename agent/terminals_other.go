@@ -1,0 +1,11 @@
+//go:build !linux
+
+package main
+
+import (
+	"context"
+	"log/slog"
+)
+
+// tellTerminals tells nobody on this system.
+func tellTerminals(context.Context, string, *slog.Logger) {}
