@@ -70,6 +70,7 @@ func TestIsolationDoesNotWaitForAnAcquisition(t *testing.T) {
 	p.handler.block = make(chan struct{})
 	defer close(p.handler.block)
 	p.start(t, nil)
+	c.connected(t)
 	c.order(acquireOrder(1))
 	c.order(command(2))
 	await(t, "isolation", func() bool { return c.count(func() int { return len(c.results) }) == 1 })

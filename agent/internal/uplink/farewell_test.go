@@ -33,6 +33,7 @@ func TestThePCGoesDownAfterTheCollectorHasTheResult(t *testing.T) {
 		}
 	})
 	stay, off := preserve(1, agentv1.PreserveThen_PRESERVE_THEN_NOTHING), preserve(2, agentv1.PreserveThen_PRESERVE_THEN_POWER_OFF)
+	c.connected(t)
 	c.order(stay)
 	c.order(off)
 	d := <-went
@@ -76,6 +77,7 @@ func TestThePCDoesNotGoDownWhenNothingWasPreserved(t *testing.T) {
 	p.start(t, func(cfg *uplink.Config) {
 		cfg.GoDown = func(context.Context, journal.Command, journal.Result) { t.Error("went down") }
 	})
+	c.connected(t)
 	c.order(preserve(1, agentv1.PreserveThen_PRESERVE_THEN_POWER_OFF))
 	newer := preserve(2, 99)
 	c.order(newer)

@@ -227,6 +227,12 @@ func (c *collector) order(o *agentv1.Command) {
 	c.push <- &agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Command{Command: o}}
 }
 
+// connected waits for a control stream. What is ordered before may be heard twice.
+func (c *collector) connected(t *testing.T) {
+	t.Helper()
+	await(t, "connection", func() bool { return c.count(func() int { return c.hellos }) > 0 })
+}
+
 func (c *collector) count(f func() int) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,6 +1,6 @@
 // Package endpoint is the inventory of the PCs and servers we look after: what
-// they said of themselves, when they were last seen, and their isolation as it was
-// measured. It knows nothing of certificates, commands or gRPC.
+// they said of themselves, when they were last seen, their isolation as it was
+// measured, and how their boots ended. It knows nothing of certificates, commands or gRPC.
 package endpoint
 
 import (
