@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,9 @@ type guestPC struct {
 	*machine.Container
 	t    *testing.T
 	ctx  context.Context
+	hall *machine.Hall
 	disk *machine.Disk
+	host *netlab.Host
 }
 
 // newPC boots a guest with more packages than the smallest one; put puts files on its
@@ -50,21 +53,44 @@ func newPC(t *testing.T, r machine.Recipe, put func(*machine.Disk) error) *guest
 	if err := put(d); err != nil {
 		t.Fatal(err)
 	}
+	p := &guestPC{t: t, ctx: ctx, hall: h, disk: d}
+	p.boot()
+	return p
+}
+
+// boot boots the guest in a network of its own.
+func (p *guestPC) boot() {
+	p.t.Helper()
 	host, err := netlab.NewHost()
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
-	t.Cleanup(func() { host.Close() })
-	m, err := h.Boot(ctx, machine.ContainerConfig{Disk: d, Host: host})
+	p.t.Cleanup(func() { host.Close() })
+	m, err := p.hall.Boot(p.ctx, machine.ContainerConfig{Disk: p.disk, Host: host})
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	p.t.Cleanup(func() {
 		if err := m.Close(); err != nil {
-			t.Errorf("close the container: %v", err)
+			p.t.Errorf("close the container: %v", err)
 		}
 	})
-	return &guestPC{m, t, ctx, d}
+	p.Container, p.host = m, host
+}
+
+// again switches the guest off and on.
+func (p *guestPC) again() {
+	p.t.Helper()
+	if err := p.Trigger(p.ctx, machine.Poweroff); err != nil {
+		p.t.Fatal(err)
+	}
+	if _, err := p.WaitDown(p.ctx); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := p.Close(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.boot()
 }
 
 func (p *guestPC) do(cmd ...string) string {
@@ -74,16 +100,6 @@ func (p *guestPC) do(cmd ...string) string {
 		p.t.Fatal(err)
 	}
 	return out
-}
-
-// fails runs a program that must not succeed.
-func (p *guestPC) fails(cmd ...string) string {
-	p.t.Helper()
-	out, err := p.Run(p.ctx, cmd...)
-	if err == nil {
-		p.t.Fatalf("%v succeeded:\n%s", cmd, out)
-	}
-	return out + err.Error()
 }
 
 func (p *guestPC) property(unit, name string) string {
@@ -172,7 +188,8 @@ func (p *guestPC) inForce() {
 	defer cancel()
 	err := rig.Until(ctx, "a healthy service", func() (bool, error) { // the agent takes its lock after it is ready
 		bad = slices.DeleteFunc(p.doctor(), func(f finding) bool {
-			return f.Level == "warn" && slices.Contains([]string{"enrolled", "clock", "recorder"}, f.ID) || f.ID == "lock"
+			return f.Level == "warn" && slices.Contains([]string{"enrolled", "clock", "recorder"}, f.ID) ||
+				f.ID == "lock" // until the agent holds one
 		})
 		return len(bad) == 0, nil
 	})
@@ -441,4 +458,51 @@ func TestRPMPackage(t *testing.T) {
 		t.Errorf("removing says\n%s", out)
 	}
 	p.removed(before)
+}
+
+// TestIsolatedBeforeTheNetwork switches an isolated PC on again: its rules are there
+// before anything may set up a network device.
+func TestIsolatedBeforeTheNetwork(t *testing.T) {
+	need(t, "nft")
+	p := newPC(t, machine.Bookworm(), func(d *machine.Disk) error { return d.Copy("/usr/local/bin/hozen-agent", programs(t).Agent) })
+	p.do("hozen-agent", "service", "install")
+	p.do("hozen-agent", "service", "start")
+	if got := p.property("hozen-agent-isolation.service", "ActiveState"); got != "inactive" {
+		t.Errorf("on a PC that never was isolated the unit is %s", got)
+	}
+	// A marker without a record: isolation was ordered, and how is lost. That is closed.
+	p.do("systemctl", "stop", "hozen-agent")
+	p.do("sh", "-c", "echo damaged > /var/lib/hozen/isolation/isolation.marker; sync")
+	p.again()
+	p.do("systemctl", "--quiet", "is-active", "hozen-agent-isolation.service", "network-pre.target")
+	at := func(unit string) int {
+		t.Helper()
+		n, err := strconv.Atoi(p.property(unit, "ActiveEnterTimestampMonotonic"))
+		if err != nil || n == 0 {
+			t.Fatalf("%s: active since %d, %v", unit, n, err)
+		}
+		return n
+	}
+	if rules, network, agent := at("hozen-agent-isolation.service"), at("network-pre.target"), at("hozen-agent.service"); rules > network || rules > agent {
+		t.Errorf("isolated %d µs after the start, network from %d on, agent at %d", rules, network, agent)
+	}
+	p.closed()
+	p.do("systemctl", "restart", "hozen-agent")
+	p.closed()
+	p.do("hozen-agent", "service", "uninstall") // taking the program away opens nothing
+	p.closed()
+}
+
+// closed fails unless the kernel drops what is not allowed.
+func (p *guestPC) closed() {
+	p.t.Helper()
+	rules := ""
+	err := p.host.Do(func() error {
+		b, err := exec.CommandContext(p.ctx, "nft", "list", "ruleset").CombinedOutput()
+		rules = string(b)
+		return err
+	})
+	if err != nil || !strings.Contains(rules, "policy drop") {
+		p.t.Errorf("in the kernel stand %v\n%s\n%s", err, rules, p.do("journalctl", "--no-pager", "-u", "hozen-agent-isolation"))
+	}
 }
