@@ -58,6 +58,10 @@ func UnitFiles(c Config) map[string]string {
 //	CAP_DAC_READ_SEARCH  read programs to hash them, and folders closed to others
 //	CAP_SYS_ADMIN        setns(2) into the network namespaces of containers, to list their sockets
 //	CAP_NET_ADMIN        nf_tables, socket marks, sock_diag with everything, the process connector
+//	CAP_SYSLOG           read the kernel's log (syslog(2)), which tells how the boot before ended
+//
+// The group tty may write to people's terminals: they are told before an incident's PC
+// goes down.
 //
 // No option that makes a mount namespace is here (PrivateTmp, ProtectProc,
 // PrivateDevices, ProtectHome, ProtectSystem, ReadWritePaths, …): the agent would then
@@ -88,7 +92,8 @@ TimeoutStopSec=60
 RuntimeDirectory=hozen
 RuntimeDirectoryMode=0755
 RuntimeDirectoryPreserve=yes
-CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_SYS_ADMIN CAP_NET_ADMIN
+CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_SYS_ADMIN CAP_NET_ADMIN CAP_SYSLOG
+SupplementaryGroups=tty
 ` + confined + `
 [Install]
 WantedBy=multi-user.target
