@@ -283,8 +283,8 @@ func (r *Runner) run(ctx context.Context, o Order, stopped func()) (Result, erro
 		tell()
 		out, w := r.runProbe(ctx, acq, enc, p.Probe, t.next(p))
 		t.took(p, time.Duration(out.DurationNS))
-		if err := acq.wait(); err != nil {
-			return Result{}, err
+		if acq.ready() && acq.err != nil {
+			return Result{}, acq.err
 		}
 		m.Probes = append(m.Probes, out)
 		closing.add(w, p, len(m.Probes)-1, t.hurry)
@@ -302,7 +302,7 @@ func (r *Runner) run(ctx context.Context, o Order, stopped func()) (Result, erro
 		tell()
 	}
 	stopped()
-	if err := acq.wait(); err != nil { // a plan without probes
+	if err := acq.wait(); err != nil {
 		return Result{}, err
 	}
 	closing.settle(m)

@@ -257,7 +257,7 @@ func (s slowSink) Begin(id string, plan []byte) (*spool.Acquisition, error) {
 	return s.Sink.Begin(id, plan)
 }
 
-// TestReadsWhileTheDiskIsSlow: in a hurry the first probe does not wait for the spool.
+// TestReadsWhileTheDiskIsSlow: in a hurry no probe waits for the spool.
 func TestReadsWhileTheDiskIsSlow(t *testing.T) {
 	s := newSpool(t, t.TempDir())
 	synctest.Test(t, func(t *testing.T) {
@@ -269,7 +269,11 @@ func TestReadsWhileTheDiskIsSlow(t *testing.T) {
 			read = time.Since(begun)
 			return err
 		}}
-		r := planned(t, slowSink{Sink: s, wait: 90 * time.Millisecond}, budgeted(p, time.Second), budgeted(fake{"b", 1, writes("z")}, time.Second))
+		also := fake{"b", 1, func(_ context.Context, w probe.Writer) error {
+			read = max(read, time.Since(begun))
+			return w.Write(line("z"))
+		}}
+		r := planned(t, slowSink{Sink: s, wait: 340 * time.Millisecond}, budgeted(p, time.Second), budgeted(also, time.Second))
 		res, err := r.Run(t.Context(), acquire.Order{Profile: "flash", Urgent: true, Deadline: begun.Add(450 * time.Millisecond)})
 		must(t, err)
 		if read != 0 || res.Manifest.Outcome != artifact.Complete || res.Manifest.Probes[0].Records != 20_000 || len(res.Manifest.Artifacts) != 2 {

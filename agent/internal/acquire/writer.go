@@ -45,6 +45,7 @@ type writer struct {
 
 	mu      sync.Mutex
 	over    bool
+	late    bool // the acquisition was not open when the probe ended
 	buf     []byte
 	records int64
 	part    *spool.Part
@@ -56,8 +57,8 @@ func newWriter(acq *opening, enc *zstd.Encoder, name string) *writer {
 	return &writer{acq: acq, enc: enc, name: name}
 }
 
-// Write implements probe.Writer. While the acquisition is not open yet, which only the
-// first probe can see, lines stay in memory.
+// Write implements probe.Writer. While the acquisition is not open yet, lines stay in
+// memory.
 func (w *writer) Write(r probe.Record) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -104,18 +105,24 @@ func (w *writer) cutOff() {
 	w.over = true
 }
 
-// end writes out what is left and returns how many records are in the part. After an
-// error the part is given up. It waits until the acquisition is open, and lets go of the
-// encoder; the part is not durable before [writer.place].
+// end lets nothing more in, writes out what is left, lets go of the encoder, and returns
+// how many records there are. After an error the part is given up. While the acquisition
+// is not open yet, all that is left to [writer.place].
 func (w *writer) end() (records int64, err error) {
-	w.cutOff()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.records > 0 && w.part == nil && w.err == nil {
-		if w.err = w.acq.wait(); w.err == nil {
-			w.create()
+	w.over = true
+	if w.part == nil && w.err == nil && w.records > 0 {
+		if !w.acq.ready() {
+			w.late = true
+			return w.records, nil
 		}
+		w.create()
 	}
+	return w.compress()
+}
+
+func (w *writer) compress() (records int64, err error) {
 	if w.part == nil {
 		return 0, w.err
 	}
@@ -130,8 +137,28 @@ func (w *writer) end() (records int64, err error) {
 	return w.records, nil
 }
 
+// catchUp does what end left, with an encoder of its own: the other one is in use.
+func (w *writer) catchUp() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.late {
+		return nil
+	}
+	if w.err = w.acq.wait(); w.err == nil {
+		w.enc, w.err = newEncoder()
+	}
+	if w.err == nil {
+		w.create()
+	}
+	_, err := w.compress()
+	return err
+}
+
 // place makes the part durable and describes it, or returns nil when there is none.
 func (w *writer) place(kind artifact.Kind, schema string) (*artifact.Entry, error) {
+	if err := w.catchUp(); err != nil {
+		return nil, err
+	}
 	if w.part == nil || w.err != nil {
 		return nil, nil
 	}

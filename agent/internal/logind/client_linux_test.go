@@ -18,7 +18,7 @@ func TestHoldsADelayLock(t *testing.T) {
 	f := startLogind(t, b)
 	c := runClient(t, b)
 	until(t, "held", func() bool { s := c.State(); return s.Held && s.Logind && s.Connected && s.Allowed == 5*time.Second })
-	if l := f.locks[0]; l.what != "shutdown:sleep" || l.mode != "delay" || l.who != "hozen-agent" {
+	if l := f.lock(0); l.what != "shutdown:sleep" || l.mode != "delay" || l.who != "hozen-agent" {
 		t.Errorf("took %+v", l)
 	}
 	c.mu.Lock()
@@ -220,14 +220,12 @@ func TestStartedInAShutdown(t *testing.T) {
 	b := newBus(t)
 	f := startLogind(t, b)
 	f.props.SetMust(manager, "PreparingForShutdown", true)
-	f.fail = dbus.NewError("org.freedesktop.login1.OperationInProgress", []any{"The operation inhibition has been requested for is already running"})
+	f.refuse(dbus.NewError("org.freedesktop.login1.OperationInProgress", []any{"The operation inhibition has been requested for is already running"}))
 	c := runClient(t, b)
 	if e := c.next(); e.Kind != Down || !e.Late {
 		t.Errorf("%+v", e)
 	}
-	f.mu.Lock()
-	f.fail = nil
-	f.mu.Unlock()
+	f.refuse(nil)
 	f.announce(false, "")
 	if e := c.next(); e.Kind != Cancelled {
 		t.Errorf("%+v", e)
@@ -239,12 +237,10 @@ func TestStartedInAShutdown(t *testing.T) {
 func TestRefusedLockIsTriedAgain(t *testing.T) {
 	b := newBus(t)
 	f := startLogind(t, b)
-	f.fail = dbus.NewError("org.freedesktop.DBus.Error.LimitsExceeded", nil)
+	f.refuse(dbus.NewError("org.freedesktop.DBus.Error.LimitsExceeded", nil))
 	c := runClient(t, b)
 	until(t, "connected", func() bool { return c.State().Connected })
-	f.mu.Lock()
-	f.fail = nil
-	f.mu.Unlock()
+	f.refuse(nil)
 	until(t, "held", func() bool { return c.State().Held })
 }
 
@@ -324,8 +320,8 @@ func TestCalls(t *testing.T) {
 	must(t, c.SetWallMessage(t.Context(), ""))
 	must(t, c.PowerOff(t.Context()))
 	must(t, c.Reboot(t.Context()))
-	if want := []string{"SetWallMessage hello true", "SetWallMessage  false", "PowerOff false", "Reboot false"}; !slices.Equal(f.calls, want) {
-		t.Errorf("%q", f.calls)
+	if want := []string{"SetWallMessage hello true", "SetWallMessage  false", "PowerOff false", "Reboot false"}; !slices.Equal(f.called(), want) {
+		t.Errorf("%q", f.called())
 	}
 	list, err := c.Sessions(t.Context())
 	must(t, err)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -164,11 +165,28 @@ func (f *fake) taken() int {
 	return len(f.locks)
 }
 
+// refuse makes Inhibit fail, or work again.
+func (f *fake) refuse(err *dbus.Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fail = err
+}
+
+func (f *fake) called() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.calls)
+}
+
+func (f *fake) lock(i int) *held {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.locks[i]
+}
+
 // released reports whether the i-th lock was let go.
 func (f *fake) released(i int) bool {
-	f.mu.Lock()
-	l := f.locks[i]
-	f.mu.Unlock()
+	l := f.lock(i)
 	l.w.Close() // ours; the client has its own by now
 	must(f.t, l.r.SetReadDeadline(time.Now().Add(time.Millisecond)))
 	_, err := l.r.Read(make([]byte, 1))

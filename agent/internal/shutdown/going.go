@@ -195,7 +195,7 @@ func (g *going) tell(ctx context.Context, key string) {
 // upload waits for the collector as long as the PC may be held.
 func (g *going) upload(ctx context.Context, hold time.Duration) {
 	p := g.plan
-	if p.cfg.Uploaded == nil {
+	if p.cfg.Uploaded == nil || time.Since(g.received) >= hold {
 		return
 	}
 	ctx, cancel := context.WithDeadline(ctx, g.received.Add(hold))

@@ -8,7 +8,7 @@
 //
 // Privileges: none. Footprint: none.
 //
-// Volatility: Machine; it is gone with the agent.
+// Volatility: Live; it is gone with the agent, and so small that it delays nothing.
 //
 // Blind spots: a PC that loses its power gives no notice. The system's service for
 // logins says seldom who asked.
@@ -33,7 +33,7 @@ func New(read func() (record.Shutdown, bool)) probe.Probe { return reader{read} 
 
 func (reader) Kind() artifact.Kind          { return artifact.KindShutdown }
 func (reader) Schema() string               { return record.SchemaShutdown }
-func (reader) Volatility() probe.Volatility { return probe.Machine }
+func (reader) Volatility() probe.Volatility { return probe.Live }
 
 // Acquire writes one line, or none when there was no notice.
 func (r reader) Acquire(ctx context.Context, w probe.Writer) error {
