@@ -94,7 +94,7 @@ func newSite(t *testing.T, ctx context.Context, o siteOptions) *site {
 	must(t, err)
 	files, err := s.scene.Files(program)
 	must(t, err)
-	must(t, s.base.Put(files))
+	must(t, s.base.Put(append(files, s.scene.Login()...)))
 	if o.noAgent {
 		return s
 	}
@@ -122,8 +122,7 @@ type pc struct {
 	id      string // the collector's name for it
 }
 
-// newPC makes a guest of a disk of its own, boots and enrols it, logs a person in and
-// waits until the victims have their connections.
+// newPC makes a guest of a disk of its own, boots and enrols it.
 func (s *site) newPC(t *testing.T, ctx context.Context, prepare string) *pc {
 	t.Helper()
 	disk, err := s.hall.Clone(s.base)
@@ -183,10 +182,9 @@ func (p *pc) awaitOnline(t *testing.T, ctx context.Context) {
 	}))
 }
 
-// logIn opens alice's session and waits until all victims have their connections.
-func (p *pc) logIn(t *testing.T, ctx context.Context) {
+// victimsUp waits until all victims have their connections.
+func (p *pc) victimsUp(t *testing.T, ctx context.Context) {
 	t.Helper()
-	must(t, p.m.LogIn("alice", p.scene.Session()))
 	must(t, p.scene.Await(ctx, machine.Victims()...))
 }
 
@@ -261,7 +259,7 @@ func TestSceneIsInTheEvidence(t *testing.T) {
 			ctx := within(t, patience)
 			s := newSite(t, ctx, siteOptions{recipe: recipe})
 			p := s.newPC(t, ctx, "")
-			p.logIn(t, ctx)
+			p.victimsUp(t, ctx)
 			begun := time.Now()
 			var cmd rig.Command
 			must(t, s.collector.Glass().Call(ctx, "command.order", map[string]any{"verb": "acquire", "endpoint": p.id, "reason": "test", "profile": "flash"}, &cmd))

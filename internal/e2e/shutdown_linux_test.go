@@ -49,24 +49,24 @@ func each(t *testing.T, name string, scenario func(t *testing.T, ctx context.Con
 func TestShutdownMatrix(t *testing.T) {
 	s := newSite(t, within(t, patience), siteOptions{settings: recorderSettings})
 	for _, trigger := range []machine.Trigger{
-		machine.Poweroff, machine.ShutdownNow, machine.Init0, machine.PoweroffIgnoring, machine.IsolateTarget, machine.SigRTMin4, machine.Reboot,
+		machine.Poweroff, machine.ShutdownNow, machine.Init0, machine.PoweroffIgnoring, machine.IsolateTarget, machine.SigRTMin4,
 	} {
 		each(t, string(trigger), func(t *testing.T, ctx context.Context) {
 			p := s.newPC(t, ctx, "")
-			p.logIn(t, ctx)
+			p.victimsUp(t, ctx)
 			p.orderly(t, ctx, trigger)
 		})
 	}
 	each(t, "agent-killed", func(t *testing.T, ctx context.Context) {
 		p := s.newPC(t, ctx, "")
-		p.logIn(t, ctx)
+		p.victimsUp(t, ctx)
 		p.killAgent(t, ctx)
 		p.orderly(t, ctx, machine.Poweroff)
 	})
 	for _, trigger := range []machine.Trigger{machine.Force, machine.ForceForce, machine.PowerLoss} {
 		each(t, string(trigger), func(t *testing.T, ctx context.Context) {
 			p := s.newPC(t, ctx, "")
-			p.logIn(t, ctx)
+			p.victimsUp(t, ctx)
 			p.abrupt(t, ctx, trigger)
 		})
 	}
@@ -78,7 +78,7 @@ func TestShutdownOfNewSystemd(t *testing.T) {
 	for _, trigger := range []machine.Trigger{machine.Poweroff, machine.IsolateTarget} {
 		each(t, string(trigger), func(t *testing.T, ctx context.Context) {
 			p := s.newPC(t, ctx, "")
-			p.logIn(t, ctx)
+			p.victimsUp(t, ctx)
 			p.orderly(t, ctx, trigger)
 		})
 	}
@@ -89,7 +89,7 @@ func TestShutdownWithoutAgent(t *testing.T) {
 	s := newSite(t, within(t, patience), siteOptions{noAgent: true})
 	each(t, string(machine.Poweroff), func(t *testing.T, ctx context.Context) {
 		p := s.newPC(t, ctx, "")
-		p.logIn(t, ctx)
+		p.victimsUp(t, ctx)
 		took := p.down(t, ctx, machine.Poweroff)
 		t.Logf("poweroff without agent: down in %s", ms(took))
 	})

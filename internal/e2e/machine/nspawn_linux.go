@@ -199,23 +199,34 @@ func (m *Container) Start(ctx context.Context, cmd ...string) error {
 // LogIn opens a session of an account, as a person at the PC has, in which a script
 // for sh runs. It ends with the script or when the guest goes down.
 func (m *Container) LogIn(account, script string) error {
-	_, err := m.n.Start(m.inside("setsid", "su", "-l", account, "-c", script))
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return m.detach(ctx, "/dev/null", "su", "-l", account, "-c", script)
+}
+
+// detach starts a program inside that has the guest's PID 1 as its parent: one whose
+// parent waits outside would not be reaped when systemd stops everything before the
+// end (SIGSTOP), because that stops nsenter too.
+func (m *Container) detach(ctx context.Context, output string, cmd ...string) error {
+	const script = `out=$1; shift; exec setsid --fork "$@" </dev/null >"$out" 2>&1`
+	_, err := m.Run(ctx, append([]string{"sh", "-c", script, "detach", output}, cmd...)...)
 	return err
 }
 
 // Trigger makes the guest go down; see [Machine].
-func (m *Container) Trigger(_ context.Context, t Trigger) error {
+func (m *Container) Trigger(ctx context.Context, t Trigger) error {
 	m.began = time.Now()
 	if t == PowerLoss {
 		return m.cut()
 	}
 	cmd := t.Command()
-	if cmd == nil {
+	if cmd == nil || t == Reboot { // nspawn boots the guest again by itself
 		return fmt.Errorf("a container has no %s: %w", t, errors.ErrUnsupported)
 	}
-	spec := m.inside(cmd...)
-	spec.Log = m.console // whether it ends well is seen by what comes of it
-	_, err := m.n.Start(spec)
+	err := m.detach(ctx, "/dev/console", cmd...) // whether it ends well is seen by what comes of it
+	if m.proc.Ended() != nil {
+		return nil // faster than its parent could say so
+	}
 	return err
 }
 

@@ -125,6 +125,18 @@ func (s *Scene) command(mark string) string {
 	return victimPath + " -mark " + mark + " -to " + s.Server()
 }
 
+// Login are the files with which the guest's console logs alice in by itself, as a PC
+// without a password does; her shell runs [Scene.Session]. Such a session ends as a
+// real one does, which one of su(1) doesn't: su waits for 2 s when it is stopped, and
+// stops itself when systemd stops its shell for a moment.
+func (s *Scene) Login() []File {
+	return []File{
+		{Path: "/etc/systemd/system/console-getty.service.d/login.conf", Mode: 0o644,
+			Content: "[Service]\nType=simple\nExecStart=\nExecStart=-/sbin/agetty --autologin alice --noclear --keep-baud - 115200 vt220\n"},
+		{Path: "/home/alice/.bash_profile", Content: s.Session() + "\n", Mode: 0o644},
+	}
+}
+
 // Session is what the shell of alice's session runs.
 func (s *Scene) Session() string {
 	return s.command(InSession) + " & nohup setsid " + s.command(Detached) + " >/dev/null 2>&1 & " +
