@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
+	"hozen/agent/internal/config"
 	"hozen/agent/internal/localapi"
 	"hozen/agent/internal/osservice"
 )
@@ -18,6 +21,9 @@ func (c *command) doctor(ctx context.Context, asJSON bool) int {
 	conf, err := c.installation()
 	if err != nil {
 		return c.failed(err)
+	}
+	if p, ok := osservice.InstalledPaths(); ok && conf.Paths == (osservice.Paths{}) {
+		c.config, c.state, c.socket = p.Config, p.State, p.Socket
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -50,16 +56,18 @@ func (c *command) doctor(ctx context.Context, asJSON bool) int {
 // agentFindings are the findings of examine; see osservice.Findings.
 func agentFindings() map[string][]osservice.Level {
 	return map[string][]osservice.Level{
-		"agent":     {osservice.OK, osservice.Bad},
-		"enrolled":  {osservice.Warn},
-		"collector": {osservice.OK, osservice.Warn},
-		"isolate":   {osservice.OK, osservice.Bad},
-		"recorder":  {osservice.OK, osservice.Warn, osservice.Dim},
+		"agent":        {osservice.OK, osservice.Bad},
+		"enrolled":     {osservice.Warn},
+		"collector":    {osservice.OK, osservice.Warn},
+		"isolate":      {osservice.OK, osservice.Bad},
+		"recorder":     {osservice.OK, osservice.Bad, osservice.Dim},
+		"recorder_off": {osservice.Warn},
 	}
 }
 
-// recorderFresh is how old the newest of the flight recorder's entries may be.
-const recorderFresh = 5 * time.Minute
+// recorderFresh is how old the newest of the flight recorder's entries may be; the
+// longest time between two is ten minutes.
+const recorderFresh = 11 * time.Minute
 
 // examine asks the running agent.
 func (c *command) examine(ctx context.Context) []osservice.Finding {
@@ -89,21 +97,30 @@ func (c *command) examine(ctx context.Context) []osservice.Finding {
 			say("isolate", osservice.Bad, "reason", s.Isolation.Detail)
 		}
 	}
+	return append(found, c.examineRecorder())
+}
+
+// examineRecorder looks whether the flight recorder writes, where it is to.
+func (c *command) examineRecorder() osservice.Finding {
 	dir := filepath.Join(c.folder(), "recorder")
+	finding := func(level osservice.Level) osservice.Finding {
+		return osservice.Finding{ID: "recorder", Level: level, Args: map[string]string{"path": dir}}
+	}
+	path := c.config
+	if path == "" {
+		path = defaultConfig()
+	}
+	if cfg, err := config.Load(path, false); err == nil && !cfg.Recorder.Enabled {
+		return osservice.Finding{ID: "recorder_off", Level: osservice.Warn, Args: map[string]string{"path": path}}
+	}
 	files, err := os.ReadDir(dir)
-	newest := time.Time{}
+	if errors.Is(err, fs.ErrPermission) {
+		return finding(osservice.Dim)
+	}
 	for _, f := range files {
-		if fi, err := f.Info(); err == nil && fi.Mode().IsRegular() && fi.ModTime().After(newest) {
-			newest = fi.ModTime()
+		if fi, err := f.Info(); err == nil && fi.Mode().IsRegular() && time.Since(fi.ModTime()) < recorderFresh {
+			return finding(osservice.OK)
 		}
 	}
-	switch {
-	case os.IsPermission(err):
-		say("recorder", osservice.Dim, "path", dir)
-	case err != nil || time.Since(newest) > recorderFresh:
-		say("recorder", osservice.Warn, "path", dir)
-	default:
-		say("recorder", osservice.OK, "path", dir)
-	}
-	return found
+	return finding(osservice.Bad)
 }

@@ -180,7 +180,7 @@ func (p *guestPC) doctor() (trouble []finding) {
 }
 
 // inForce fails unless doctor finds nothing bad. What it warns of is a guest without
-// a collector, whose clock and recorder are not its own.
+// a collector, whose clock is not its own.
 func (p *guestPC) inForce() {
 	p.t.Helper()
 	var bad []finding
@@ -188,8 +188,7 @@ func (p *guestPC) inForce() {
 	defer cancel()
 	err := rig.Until(ctx, "a healthy service", func() (bool, error) { // the agent takes its lock after it is ready
 		bad = slices.DeleteFunc(p.doctor(), func(f finding) bool {
-			return f.Level == "warn" && slices.Contains([]string{"enrolled", "clock", "recorder"}, f.ID) ||
-				f.ID == "lock" // until the agent holds one
+			return f.Level == "warn" && slices.Contains([]string{"enrolled", "clock"}, f.ID)
 		})
 		return len(bad) == 0, nil
 	})
@@ -266,7 +265,7 @@ func TestServiceOnSystemd(t *testing.T) {
 			if lost := less(before, after); len(left)+len(lost) > 0 {
 				t.Errorf("uninstall left %q and lost %q", left, lost)
 			}
-			if out := p.do("sh", "-c", "find /var/lib/hozen/spool /var/lib/hozen/power -name 'acq_*' || true"); strings.Contains(out, "acq_") {
+			if out := p.do("sh", "-c", `grep -rlaE '"trigger": ?"shutdown"' /var/lib/hozen || true`); out != "" {
 				t.Errorf("uninstalling was taken for a shutdown:\n%s", out)
 			}
 			if out := p.do("hozen-agent", "service", "uninstall", "--lang", "en"); !strings.Contains(out, "nothing to uninstall") {

@@ -67,6 +67,9 @@ func TestUnitsDoNotFalsifyEvidence(t *testing.T) {
 	for name, u := range units {
 		for _, line := range strings.Split(u, "\n") {
 			key, _, _ := strings.Cut(line, "=")
+			if key != "" && strings.Count(u, line+"\n") > 1 {
+				t.Errorf("%s says %s twice", name, line)
+			}
 			switch key {
 			case "PrivateTmp", "ProtectProc", "PrivateDevices", "ProtectHome", "ProtectSystem", "ReadWritePaths", "ReadOnlyPaths", "InaccessiblePaths",
 				"ProtectKernelTunables", "ProtectKernelModules", "ProtectKernelLogs", "ProtectControlGroups", "ProcSubset", "PrivateNetwork", "PrivateUsers",

@@ -158,6 +158,10 @@ func (t *tree) installedPaths() (Paths, bool) {
 	return Paths{}, false
 }
 
+// InstalledPaths returns the paths that the installed service hands to the agent; found
+// is false where it is not installed, or not under systemd.
+func InstalledPaths() (p Paths, found bool) { return (&tree{root: "/"}).installedPaths() }
+
 // packaged reports whether a package brings the units.
 func (t *tree) packaged() bool { return t.exists(packageUnits + "/" + unitAgent) }
 

@@ -92,8 +92,6 @@ TimeoutStopSec=60
 RuntimeDirectory=hozen
 RuntimeDirectoryMode=0755
 RuntimeDirectoryPreserve=yes
-# To tell people at their terminals that the PC waits for evidence (mode 0620, group tty).
-SupplementaryGroups=tty
 CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_SYS_ADMIN CAP_NET_ADMIN CAP_SYSLOG
 SupplementaryGroups=tty
 ` + confined + `
