@@ -11,6 +11,7 @@ import (
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/operator"
+	"hozen/internal/artifact"
 	"hozen/internal/capability"
 )
 
@@ -172,9 +173,7 @@ func TestEndpointsAreToldOfOpenIncidents(t *testing.T) {
 			t.Fatal(err)
 		}
 		expect(act.Attention{Open: true, Number: first.Number}, false)
-		if _, err := x.Acquire(ctx, x.owner, p.id, act.Order{IncidentID: second.ID}); err != nil { // joins
-			t.Fatal(err)
-		}
+		x.accept(p, second.ID, artifact.KindProcess, "{}\n") // the endpoint joins by its evidence
 		expect(act.Attention{Open: true, Number: second.Number}, true)
 		for _, inc := range []incident.Incident{second, first} {
 			if err := x.CloseIncident(ctx, x.owner, inc.ID, "done"); err != nil {

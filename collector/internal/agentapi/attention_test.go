@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/dispatch"
@@ -61,21 +62,18 @@ func TestAttentionIsSaidAfterWelcomeAndAtEachChange(t *testing.T) {
 	if m := next(); !m.GetAttention().GetIncidentOpen() || m.GetAttention().GetIncidentNumber() != "INC-2026-0007" {
 		t.Fatalf("%v", m)
 	}
-	// The same again is not said again: the next thing heard is the next command.
+	// The same again is not said again: after the next command comes what is asked for.
 	r.mu.Lock()
-	stay := dispatch.Command{ID: id.New(id.Command), EndpointID: a.endpointID, Counter: 2, Verb: dispatch.Preserve, Then: dispatch.ThenNothing, IssuedAt: time.Now(), Status: dispatch.Queued}
-	r.mu.Unlock()
-	r.wakeUp(a.endpointID)
-	await(t, "the wake to be taken", func() bool {
-		taken := true
-		r.each(a.endpointID, func(l *liveStream) { taken = len(l.wake) == 0 })
-		return taken
-	})
-	r.mu.Lock()
-	r.commands = append(r.commands, stay)
+	r.commands = append(r.commands, dispatch.Command{ID: id.New(id.Command), EndpointID: a.endpointID, Counter: 2, Verb: dispatch.Preserve, Then: dispatch.ThenNothing, IssuedAt: time.Now(), Status: dispatch.Queued})
 	r.mu.Unlock()
 	r.wakeUp(a.endpointID)
 	if m := next(); m.GetCommand().GetPreserve().GetThen() != agentv1.PreserveThen_PRESERVE_THEN_NOTHING {
+		t.Fatalf("%v", m)
+	}
+	if err := s.Send(&agentv1.ConnectRequest{Body: &agentv1.ConnectRequest_Heartbeat{Heartbeat: &agentv1.Heartbeat{Sequence: 9, SentAt: timestamppb.Now()}}}); err != nil {
+		t.Fatal(err)
+	}
+	if m := next(); m.GetHeartbeat() == nil {
 		t.Fatalf("%v", m)
 	}
 }
