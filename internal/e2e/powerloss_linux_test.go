@@ -84,7 +84,7 @@ func chain(t *testing.T, recipe machine.Recipe, every time.Duration, ways ...dow
 		truth, old := p.scene.Snapshot(), p.bootID(t, ctx)
 		end := p.goDown(t, ctx, way.trigger, every)
 		p.boot(t, ctx)
-		if way.trigger == machine.PowerLoss && strings.Contains(p.run(t, ctx, "sh", "-c", "cat "+unsynced+" || :"), "lost") {
+		if way.trigger == machine.PowerLoss && strings.Contains(p.run(t, ctx, "sh", "-c", "cat "+end.file+" || :"), "lost") {
 			t.Error("what was not synced is there after a power cut: it was none")
 		}
 		if way.isolated {
@@ -229,13 +229,11 @@ func (p *virtualPC) journal() string {
 	return out
 }
 
-// unsynced is a file that a guest writes just before it goes down.
-const unsynced = "/var/tmp/unsynced"
-
 // lastMoment is the moment from which on a PC had no chance to write anything.
 type lastMoment struct {
 	at   time.Time     // by the guest's clock
 	slow time.Duration // a round trip to the guest just before: how slow it is at present
+	file string        // that the guest wrote just before and did not sync
 }
 
 // goDown lets the recorder take a few snapshots, notes the guest's clock, triggers and
@@ -248,7 +246,8 @@ func (p *virtualPC) goDown(t *testing.T, ctx context.Context, trigger machine.Tr
 		t.Fatal(ctx.Err())
 	}
 	asked := time.Now()
-	said := strings.TrimSpace(p.run(t, ctx, "sh", "-c", "echo lost > "+unsynced+"; date +%s%N"))
+	file := fmt.Sprintf("/var/tmp/unsynced-%d", asked.UnixNano())
+	said := strings.TrimSpace(p.run(t, ctx, "sh", "-c", "echo lost > "+file+"; date +%s%N"))
 	answered := time.Now()
 	ns, err := strconv.ParseInt(said, 10, 64)
 	must(t, err)
@@ -258,7 +257,7 @@ func (p *virtualPC) goDown(t *testing.T, ctx context.Context, trigger machine.Tr
 	must(t, err)
 	t.Logf("%s: down in %s", trigger, took.Round(time.Millisecond))
 	must(t, p.m.Close())
-	return lastMoment{time.Unix(0, ns).Add(triggered.Sub(answered)), answered.Sub(asked)}
+	return lastMoment{time.Unix(0, ns).Add(triggered.Sub(answered)), answered.Sub(asked), file}
 }
 
 // received waits until the collector has n acquisitions of a trigger, has hozen-verify

@@ -102,7 +102,8 @@ func (m *Virtual) hardware(ctx context.Context, cfg VirtualConfig) ([]string, er
 	}
 	args := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		"-accel", "tcg,thread=multi", "-cpu", "qemu64", "-smp", "2", "-m", "768",
+		// QEMU 7.2 plays cmpxchg16b wrongly at times, and kernels from 6.2 on use it.
+		"-accel", "tcg,thread=multi", "-cpu", "qemu64,-cx16", "-smp", "2", "-m", "768",
 		"-kernel", img.kernel, "-initrd", img.initrd,
 		"-append", "console=ttyS0 quiet panic=-1 net.ifnames=0 systemd.show_status=yes systemd.hostname=pc",
 		"-drive", "file=" + cfg.Disk.overlay() + ",if=virtio,format=qcow2,cache=writethrough",
