@@ -22,6 +22,21 @@ type kept struct {
 	flushes int
 	err     error
 	wake    chan struct{}
+	waiting int // bytes that were not flushed
+	most    int // of these at any time
+	hanging chan struct{}
+}
+
+// hang makes Flush hang, or lets it go.
+func (k *kept) hang(on bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if on {
+		k.hanging = make(chan struct{})
+	} else {
+		close(k.hanging)
+		k.hanging = nil
+	}
 }
 
 func (k *kept) Append(kind ring.Kind, at artifact.Instant, payload []byte) error {
@@ -31,12 +46,20 @@ func (k *kept) Append(kind ring.Kind, at artifact.Instant, payload []byte) error
 		return ring.ErrEntry
 	}
 	k.entries = append(k.entries, ring.Entry{Seq: uint64(len(k.entries) + 1), At: at, Kind: kind, Payload: slices.Clone(payload)})
+	k.waiting += len(payload)
+	k.most = max(k.most, k.waiting)
 	return nil
 }
 
 func (k *kept) Flush() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if hanging := k.hanging; hanging != nil {
+		k.mu.Unlock()
+		<-hanging
+		k.mu.Lock()
+	}
+	k.waiting = 0
 	k.flushes++
 	if k.err == nil {
 		k.onDisk = len(k.entries)

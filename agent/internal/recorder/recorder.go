@@ -36,6 +36,11 @@ const (
 	linger = time.Second
 	// batchRoom is when they wait no longer.
 	batchRoom = 16 << 10
+	// waitRoom is how much may wait for the disk before sources do; the ring's buffer is
+	// some times larger.
+	waitRoom = 128 << 10
+	// diskPatience is how long they wait.
+	diskPatience = time.Second / 2
 	// reopenAfter is how long to wait before a source that broke is tried again.
 	reopenAfter = time.Minute
 )
@@ -115,6 +120,9 @@ type Recorder struct {
 	table   table
 	told    bool // the kernel tells processes
 	sockets Sockets
+	waiting int           // bytes that the ring has and the disk has not
+	flushed chan struct{} // closed and made anew when that changed
+	patient bool          // the last write was well and quick: it is worth waiting for
 
 	// Run's own.
 	reader  Processes
@@ -152,7 +160,7 @@ func New(cfg Config) (*Recorder, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	r := &Recorder{cfg: cfg, budget: NewBudget(), flush: make(chan struct{}, 1), heavy: 1}
+	r := &Recorder{cfg: cfg, budget: NewBudget(), flush: make(chan struct{}, 1), heavy: 1, flushed: make(chan struct{}), patient: true}
 	r.sources()
 	return r, nil
 }
@@ -226,8 +234,17 @@ func (r *Recorder) Mark(name string, detail []byte) {
 func (r *Recorder) Flush() error {
 	r.mu.Lock()
 	r.seal()
+	n := r.waiting
 	r.mu.Unlock()
-	if err := r.cfg.Ring.Flush(); err != nil {
+	err := r.cfg.Ring.Flush()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.patient = err == nil; r.patient {
+		r.waiting -= n
+	}
+	close(r.flushed)
+	r.flushed = make(chan struct{})
+	if err != nil {
 		return fmt.Errorf("write flight record: %w", err)
 	}
 	return nil
@@ -236,9 +253,34 @@ func (r *Recorder) Flush() error {
 // emit takes one event of a source.
 func (r *Recorder) emit(e *entry.Event) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.table.apply(e)
 	r.put(e)
+	full := r.waiting >= waitRoom
+	r.mu.Unlock()
+	if full {
+		r.wait()
+	}
+}
+
+// wait waits a little when more came than the disk takes: the kernel's queue is the
+// larger one, and counts what it loses.
+func (r *Recorder) wait() {
+	r.mu.Lock()
+	full, flushed := r.patient && r.waiting >= waitRoom, r.flushed
+	r.mu.Unlock()
+	if !full {
+		return
+	}
+	r.wantFlush()
+	t := time.NewTimer(diskPatience)
+	defer t.Stop()
+	select {
+	case <-flushed:
+	case <-t.C:
+		r.mu.Lock()
+		r.patient = false // until a write succeeds
+		r.mu.Unlock()
+	}
 }
 
 // put adds e to the batch.
@@ -273,6 +315,7 @@ func (r *Recorder) seal() {
 
 // append hands one entry to the ring. A full buffer is the ring's to put on record.
 func (r *Recorder) append(kind ring.Kind, at artifact.Instant, payload []byte) {
+	r.waiting += len(payload)
 	if err := r.cfg.Ring.Append(kind, at, payload); err != nil && !errors.Is(err, ring.ErrBufferFull) {
 		r.trouble("flight record does not take an entry", err)
 	}

@@ -361,3 +361,33 @@ func TestAHangingSourceDoesNotDelayTheEnd(t *testing.T) {
 		close(release)
 	})
 }
+
+// More than the ring's buffer holds comes at once: sources wait for the disk, but not
+// for one that hangs.
+func TestBurstsWaitForTheDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, k := newMachine(1), new(kept)
+		_, stop := run(t, m, k)
+		synctest.Wait()
+		burst := func() {
+			for pid := 100; pid < 5100; pid++ {
+				m.tell(entry.Event{Type: entry.ProcessStarted, How: entry.HowExec, PID: pid, Cmdline: make([]byte, 200), UID: -1, EUID: -1})
+			}
+		}
+		burst()
+		if k.most > 256<<10 {
+			t.Errorf("%d bytes waited for the disk", k.most)
+		}
+		k.hang(true)
+		begun := time.Now()
+		burst()
+		if took := time.Since(begun); took > 5*time.Second {
+			t.Errorf("events waited %v for a disk that hangs", took)
+		}
+		k.hang(false)
+		stop()
+		if n := len(k.of(t, entry.ProcessStarted)); n != 10000 {
+			t.Errorf("%d of 10000 are on record", n)
+		}
+	})
+}

@@ -95,8 +95,6 @@ func (r *Recorder) Run(ctx context.Context) error {
 			r.lost(entry.SourceConnector, fmt.Sprintf(gapBroke, err))
 			r.told, r.reopen = false, time.Now().Add(reopenAfter)
 			poll.Reset(r.cfg.PollEvery)
-		case <-r.cfg.Ring.Wake():
-			r.wantFlush()
 		}
 	}
 	stop()
@@ -216,13 +214,15 @@ func (r *Recorder) clockMarks() {
 	r.marked = now
 }
 
-// writer writes when asked, so that nobody else waits for the disk.
+// writer writes when asked or when the ring's buffer fills, so that nobody else waits
+// for the disk.
 func (r *Recorder) writer(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-r.flush:
+		case <-r.cfg.Ring.Wake():
 		}
 		err := r.Flush()
 		r.mu.Lock()

@@ -33,9 +33,10 @@ func (p *piece) end() {
 		return
 	}
 	p.r.mu.Lock()
-	defer p.r.mu.Unlock()
 	p.r.append(entry.KindSnapshot, p.at, p.b)
+	p.r.mu.Unlock()
 	p.b = p.b[:0]
+	p.r.wait()
 }
 
 // snapshot lists everything that runs and is connected.

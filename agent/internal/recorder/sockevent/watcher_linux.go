@@ -237,7 +237,7 @@ func (w *Watcher) look(ctx context.Context, emit func(*entry.Event)) error {
 	forced := w.looks%forcedEvery == 1
 	if quiet := w.quiet(); quiet && !forced {
 		if w.pending {
-			w.spend(func() { w.owners(emit) })
+			w.spend(func() { w.owners(w.cfg.Boot(), emit) })
 		}
 		return nil
 	}
@@ -264,6 +264,7 @@ func (w *Watcher) ask(ctx context.Context, emit func(*entry.Event)) error {
 	w.table.begin()
 	after, at := w.lookedNS, w.cfg.Boot()
 	whole := true
+	var fresh []news
 	for _, r := range []sockdiag.Request{sockdiag.TCP, sockdiag.TCP6, sockdiag.UDP, sockdiag.UDP6} {
 		proto := uint8(r) // the low byte of a Request
 		err := w.conn.Rows(ctx, r, func(body []byte) error {
@@ -271,11 +272,8 @@ func (w *Watcher) ask(ctx context.Context, emit func(*entry.Event)) error {
 			if err != nil || !s.worth() {
 				return err
 			}
-			if news := w.table.saw(s); news != 0 {
-				s.pid = w.table.open[s.cookie].pid
-				e := s.event(news, entry.SourceSockDiag)
-				e.BootNS, e.AfterNS = at, after
-				emit(&e)
+			if t := w.table.saw(s); t != 0 {
+				fresh = append(fresh, news{s.cookie, t})
 			}
 			return nil
 		})
@@ -293,6 +291,21 @@ func (w *Watcher) ask(ctx context.Context, emit func(*entry.Event)) error {
 	if over := w.table.over; over > 0 {
 		emit(gapEvent(at, entry.SourceSockDiag, over, gapMost))
 	}
+	told := make(map[uint64]bool, len(fresh)) // those that are told with their holder right away
+	for _, n := range fresh {
+		told[n.cookie] = true
+	}
+	w.owners(at, func(e *entry.Event) {
+		if !told[e.Cookie] {
+			emit(e)
+		}
+	})
+	for _, n := range fresh {
+		s := w.table.open[n.cookie]
+		e := s.event(n.what, entry.SourceSockDiag)
+		e.BootNS, e.AfterNS = at, after
+		emit(&e)
+	}
 	if w.ends != nil { // what ended meanwhile is told by its notice, before it is missed
 		if err := w.read(emit, true); err != nil {
 			return fmt.Errorf("read ends of sockets: %w", err)
@@ -306,13 +319,18 @@ func (w *Watcher) ask(ctx context.Context, emit func(*entry.Event)) error {
 		}
 		w.lookedNS = at
 	}
-	w.owners(emit)
 	return nil
+}
+
+// news is what a pass found.
+type news struct {
+	cookie uint64
+	what   entry.Type
 }
 
 // owners finds who holds the new sockets: first among those who hold others, for most
 // come from the same few, and then among all, the youngest first.
-func (w *Watcher) owners(emit func(*entry.Event)) {
+func (w *Watcher) owners(at int64, emit func(*entry.Event)) {
 	if w.cfg.Owners == nil {
 		return
 	}
@@ -336,7 +354,6 @@ func (w *Watcher) owners(emit func(*entry.Event)) {
 		w.walked = time.Now()
 		ask(nil)
 	}
-	at := w.cfg.Boot()
 	for _, s := range w.table.own(want, found, all) {
 		e := s.event(entry.ConnectionChanged, entry.SourceProcFS)
 		e.BootNS = at
