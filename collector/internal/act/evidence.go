@@ -258,12 +258,14 @@ func (s *Acts) OnRefused(ctx context.Context, tx *sqldb.Tx, r evidence.Refused) 
 }
 
 // EvidenceChanged tells the pages, after the transaction, that an upload of an
-// endpoint was accepted or refused.
+// endpoint was accepted or refused. The endpoint's stream is woken: its evidence may have
+// made it part of an incident.
 func (s *Acts) EvidenceChanged(ctx context.Context, endpointID, acquisitionID string) {
 	e, err := endpoint.ByID(ctx, s.db.Read(), endpointID)
 	if err != nil {
 		return // the pages are late, nothing is lost
 	}
+	s.hub.wake(endpointID)
 	news := Event{Kind: EventEvidence, EndpointID: endpointID}
 	if a, err := s.evidence.Acquisition(ctx, e.OrganisationID, acquisitionID); err == nil {
 		news.IncidentID = a.IncidentID

@@ -173,7 +173,8 @@ func TestEndpointsAreToldOfOpenIncidents(t *testing.T) {
 			t.Fatal(err)
 		}
 		expect(act.Attention{Open: true, Number: first.Number}, false)
-		x.accept(p, second.ID, artifact.KindProcess, "{}\n") // the endpoint joins by its evidence
+		joined := x.accept(p, second.ID, artifact.KindProcess, "{}\n") // the endpoint joins by its evidence
+		x.EvidenceChanged(ctx, p.id, joined.ID)
 		expect(act.Attention{Open: true, Number: second.Number}, true)
 		for _, inc := range []incident.Incident{second, first} {
 			if err := x.CloseIncident(ctx, x.owner, inc.ID, "done"); err != nil {
