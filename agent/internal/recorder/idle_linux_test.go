@@ -26,27 +26,33 @@ func (quiet) Close() error                                        { return nil }
 // processes and 100 connections in namespaces of their own, so that the neighbours of
 // the test do not count.
 func TestIdleCost(t *testing.T) {
-	if os.Getenv(idleEnv) != "" {
-		idle(t)
+	if how := os.Getenv(idleEnv); how != "" {
+		idle(t, how)
 		return
 	}
 	if os.Getenv(soakEnv) == "" {
-		t.Skip("takes half a minute: set " + soakEnv)
+		t.Skip("takes a minute: set " + soakEnv)
 	}
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: makes namespaces")
 	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^TestIdleCost$", "-test.v", "-test.count=1")
-	cmd.Env = append(os.Environ(), idleEnv+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	out, err := cmd.CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
-		t.Error(err)
+	for _, how := range []string{"told", "polled"} {
+		t.Run(how, func(t *testing.T) {
+			cmd := exec.Command("/proc/self/exe", "-test.run=^TestIdleCost$", "-test.v", "-test.count=1")
+			cmd.Env = append(os.Environ(), idleEnv+"="+how)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+			out, err := cmd.CombinedOutput()
+			t.Logf("%s", out)
+			if err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
-func idle(t *testing.T) {
+// idle measures where the kernel tells processes, but has nothing to tell, or where
+// /proc is looked at instead.
+func idle(t *testing.T, how string) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -57,9 +63,11 @@ func idle(t *testing.T) {
 	runCrowd(t, 197, 100)
 	live0, sys0 := heap()
 	rg := openRing(t)
-	_, stop := start(t, recorder.Config{Ring: rg, Sources: recorder.Sources{
-		Events: func(*recorder.Budget) (recorder.Source, error) { return quiet{}, nil },
-	}})
+	var sources recorder.Sources
+	if how == "told" {
+		sources.Events = func(*recorder.Budget) (recorder.Source, error) { return quiet{}, nil }
+	}
+	_, stop := start(t, recorder.Config{Ring: rg, Sources: sources})
 	beating(t, rg)
 	begun, cpu0 := time.Now(), cpu(t)
 	wait, cancel := context.WithTimeout(t.Context(), 30*time.Second)
