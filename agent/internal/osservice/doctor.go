@@ -124,8 +124,16 @@ func (t *tree) fileFacts(c Config) []fileFact {
 			all = append(all, fileFact{path, "missing"})
 		}
 	}
+	for name := range UnitFiles(c) {
+		if _, ok := files[adminUnits+"/"+name]; !ok {
+			all = append(all, fileFact{packageUnits + "/" + name, ""})
+		}
+	}
 	for path := range links {
-		known[path] = true // whether it has its effect, systemd says
+		known[path] = true
+		if !t.runs() && !t.exists(path) { // otherwise systemd says whether it has its effect
+			all = append(all, fileFact{path, "missing"})
+		}
 	}
 	have, err := t.ours()
 	if err != nil {

@@ -214,10 +214,20 @@ func TestPackageAndInstallByHand(t *testing.T) {
 	if got := now["/etc/systemd/system/multi-user.target.wants/hozen-agent-shutdown.service"]; got != "-> /usr/lib/systemd/system/hozen-agent-shutdown.service" {
 		t.Errorf("enabled by %q", got)
 	}
-	for _, f := range (&tree{root: root}).fileFacts(packaged) {
+	facts := (&tree{root: root}).fileFacts(packaged)
+	for _, f := range facts {
 		if f.is != "" {
 			t.Errorf("%s: %s", f.path, f.is)
 		}
+	}
+	if len(facts) != len(UnitFiles(packaged))+1 {
+		t.Errorf("%d files are looked at: %v", len(facts), facts)
+	}
+	if err := os.Remove(filepath.Join(root, wants(unitIsolation))); err != nil {
+		t.Fatal(err)
+	}
+	if facts := (&tree{root: root}).fileFacts(packaged); !slices.Contains(facts, fileFact{wants(unitIsolation), "missing"}) {
+		t.Errorf("nobody starts the isolation unit, and nobody sees: %v", facts)
 	}
 	// A state folder elsewhere needs units of its own, which a repeated install keeps.
 	own := packaged
