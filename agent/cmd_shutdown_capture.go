@@ -79,9 +79,7 @@ func captureAlone(ctx context.Context, state string, log *slog.Logger) (err erro
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	r := acquire.NewRunner(acquire.Config{Sink: s, Plan: newProfiles().plan, Identity: a.signer, Log: log})
-	ctx, cancel := context.WithTimeout(ctx, aloneLimit)
-	defer cancel()
-	res, err := r.Run(ctx, acquire.Order{Trigger: artifact.TriggerShutdown, Profile: profileFlash})
+	res, err := r.Run(ctx, acquire.Order{Trigger: artifact.TriggerShutdown, Profile: profileFlash, Deadline: time.Now().Add(aloneLimit)})
 	if err == nil {
 		log.InfoContext(ctx, "evidence of this shutdown sealed without the agent", slog.String("acquisition", res.AcquisitionID), slog.String("outcome", string(res.Manifest.Outcome)))
 	}

@@ -39,8 +39,18 @@ func (h handler) Preserve(ctx context.Context, c journal.Command) journal.Result
 	if c.Then.Down() && !h.a.power.able() {
 		return journal.Result{Status: journal.Unsupported, Detail: "This agent cannot switch the PC off or restart it: the system's login service does not answer. Nothing was taken and the PC goes on running."}
 	}
+	return h.preserve(ctx, c)
+}
+
+func (h handler) preserve(ctx context.Context, c journal.Command) journal.Result {
 	d := record.Preserve{Then: string(c.Then), Via: "collector", DecidedBy: c.Issuer, Reason: c.Reason, CommandID: c.ID}
 	res, err := h.a.preserve(ctx, d, acquire.Order{AcquisitionID: c.AcquisitionID, CommandID: c.ID, IncidentID: c.IncidentID})
+	if err == nil && res.Repeated && c.Then.Down() {
+		// An agent that was killed meanwhile, or a PC that went down, left the command
+		// unfinished and its evidence broken off.
+		return journal.Result{Status: journal.Failed, AcquisitionID: c.AcquisitionID,
+			Detail: "The agent was started again while it carried this out. What was taken before is kept, and the PC goes on running; give the order again to switch it off."}
+	}
 	return sealed(c, res, err)
 }
 
@@ -66,12 +76,14 @@ func (l localPower) GoingDown(ctx context.Context) error { return l.a.power.comp
 
 // Preserve keeps the evidence and then has the PC go down if so wished.
 func (l localPower) Preserve(ctx context.Context, o localapi.PreserveOrder, tell func(localapi.Preserve)) error {
-	a, down := l.a, o.Then != localapi.ThenNothing
+	a, down, may := l.a, o.Then != localapi.ThenNothing, l.a.mayGoDown(ctx, o.UID)
 	switch {
-	case down && !a.mayGoDown(ctx, o.UID):
+	case down && !may:
 		return localapi.ErrDenied
 	case down && !a.power.able():
 		return fmt.Errorf("%w: the system's login service does not answer", errors.ErrUnsupported)
+	case !may && !a.captureRate.Allow():
+		return localapi.ErrTooMany // as with reports: nobody fills the spool, or keeps an order waiting
 	}
 	// Whoever hangs up has decided all the same.
 	ctx = context.WithoutCancel(ctx)
@@ -85,6 +97,9 @@ func (l localPower) Preserve(ctx context.Context, o localapi.PreserveOrder, tell
 	}
 	step := localapi.Preserve{Step: localapi.StepSealed, AcquisitionID: acquisitionID, Outcome: string(res.Manifest.Outcome)}
 	tell(step)
+	if out := res.Manifest.Outcome; down && (out == artifact.Failed || out == artifact.Interrupted) {
+		return fmt.Errorf("keep the evidence: it ended as %s, and the PC goes on running", out)
+	}
 	limited, cancel := context.WithTimeout(ctx, time.Duration(o.WaitSeconds)*time.Second)
 	if step.Step = localapi.StepKept; a.delivered(limited, acquisitionID) {
 		step.Step = localapi.StepDelivered

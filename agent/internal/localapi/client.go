@@ -41,8 +41,7 @@ func Do(ctx context.Context, path string, r Request, each func(Reply)) (Reply, e
 	if err != nil {
 		return Reply{}, fmt.Errorf("ask the agent: %w", err)
 	}
-	limit := time.Duration(r.WaitSeconds)*time.Second + 30*time.Second
-	if err := c.SetDeadline(time.Now().Add(limit)); err != nil {
+	if err := c.SetDeadline(patience(ctx, r, time.Now())); err != nil {
 		return Reply{}, fmt.Errorf("ask the agent: %w", err)
 	}
 	if _, err := c.Write(append(b, '\n')); err != nil {
@@ -71,6 +70,15 @@ func Do(ctx context.Context, path string, r Request, each func(Reply)) (Reply, e
 			each(reply)
 		}
 	}
+}
+
+// patience is until when an answer is waited for: as long as the caller says, else as
+// long as one should take.
+func patience(ctx context.Context, r Request, now time.Time) time.Time {
+	if d, ok := ctx.Deadline(); ok {
+		return d.Add(time.Second) // the end of ctx comes first, and says why
+	}
+	return now.Add(time.Duration(r.WaitSeconds)*time.Second + 30*time.Second)
 }
 
 // parseReply reads one line of an answer; a newer agent may say more than this knows.

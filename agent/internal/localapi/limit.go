@@ -1,6 +1,7 @@
 package localapi
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -22,6 +23,8 @@ const (
 
 	askRate   = 20 // per second, of one person
 	askBurst  = 40
+	gateEvery = time.Second // of one person; each looks at every process of the PC
+	gateBurst = 5
 	maxPeople = 1000
 )
 
@@ -38,12 +41,13 @@ type limits struct {
 	others  int // clients that are not root
 	people  map[string]*person
 	reports *rate.Limiter
+	gate    chan struct{} // holds a token while the PC is looked at for somebody
 }
 
-type person struct{ reports, asks *rate.Limiter }
+type person struct{ reports, asks, gates *rate.Limiter }
 
 func newLimits() *limits {
-	return &limits{clients: map[string]int{}, people: map[string]*person{}, reports: rate.NewLimiter(rate.Every(allReportsEvery), allReportsBurst)}
+	return &limits{clients: map[string]int{}, people: map[string]*person{}, reports: rate.NewLimiter(rate.Every(allReportsEvery), allReportsBurst), gate: make(chan struct{}, 1)}
 }
 
 // enter takes a place for one connection of a user, or reports false; leave gives it
@@ -88,11 +92,31 @@ func (l *limits) allow(verb, uid string) bool {
 		if len(l.people) >= maxPeople {
 			clear(l.people)
 		}
-		p = &person{rate.NewLimiter(rate.Every(reportEvery), reportBurst), rate.NewLimiter(askRate, askBurst)}
+		p = &person{rate.NewLimiter(rate.Every(reportEvery), reportBurst), rate.NewLimiter(askRate, askBurst), rate.NewLimiter(rate.Every(gateEvery), gateBurst)}
 		l.people[uid] = p
 	}
-	if verb != VerbReport && verb != VerbPreserve {
-		return p.asks.Allow()
+	switch verb {
+	case VerbReport, VerbPreserve:
+		return p.reports.Allow() && (uid == rootUser || l.reports.Allow())
+	case VerbGate:
+		return p.gates.Allow()
 	}
-	return p.reports.Allow() && (uid == rootUser || l.reports.Allow())
+	return p.asks.Allow()
+}
+
+// turn waits until nobody else has the PC looked at: the agent stays small however many
+// ask. It reports false when that takes too long; root waits for nobody.
+func (l *limits) turn(ctx context.Context, uid string) (leave func(), ok bool) {
+	if uid == rootUser {
+		return func() {}, true
+	}
+	limit := time.NewTimer(requestTime)
+	defer limit.Stop()
+	select {
+	case l.gate <- struct{}{}:
+		return func() { <-l.gate }, true
+	case <-limit.C:
+	case <-ctx.Done():
+	}
+	return nil, false
 }

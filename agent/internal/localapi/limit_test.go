@@ -1,8 +1,11 @@
 package localapi
 
 import (
+	"context"
 	"strconv"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestOnePersonLeavesRoomForOthers: whoever holds connections open, or reports as fast
@@ -46,5 +49,40 @@ func TestReportsOfAllTogether(t *testing.T) {
 	}
 	if !l.allow(VerbStatus, "1001") || !l.allow(VerbWake, rootUser) {
 		t.Fatal("one who asks all the time silences the others")
+	}
+}
+
+// TestGateIsOpenedOneByOne: however many ask what would be lost, one look at the PC is
+// taken at a time, and root waits for nobody.
+func TestGateIsOpenedOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimits()
+		leave, ok := l.turn(t.Context(), "1000")
+		if !ok {
+			t.Fatal("the first one has no turn")
+		}
+		if _, ok := l.turn(t.Context(), rootUser); !ok {
+			t.Error("root waits")
+		}
+		start := time.Now()
+		if _, ok := l.turn(t.Context(), "1001"); ok || time.Since(start) != requestTime {
+			t.Errorf("two at a time: %v, after %s", ok, time.Since(start))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, ok := l.turn(ctx, "1001"); ok {
+			t.Error("somebody who left has a turn")
+		}
+		leave()
+		if _, ok := l.turn(t.Context(), "1001"); !ok {
+			t.Error("the turn is not given back")
+		}
+	})
+	l, looked := newLimits(), 0
+	for l.allow(VerbGate, "1000") {
+		looked++
+	}
+	if looked > gateBurst+1 || !l.allow(VerbGate, "1001") || !l.allow(VerbStatus, "1000") {
+		t.Errorf("%d looks at once", looked)
 	}
 }

@@ -14,7 +14,7 @@ type Power interface {
 	Gate(ctx context.Context) Gate
 	// Preserve takes evidence, seals it, lets it be delivered, and then has the PC go
 	// down. It calls tell at each step. An error wrapping [ErrDenied] means that this
-	// person may not.
+	// person may not, one wrapping [ErrTooMany] that it is too soon.
 	Preserve(ctx context.Context, o PreserveOrder, tell func(Preserve)) error
 	// GoingDown returns when everything is kept that can be kept in time.
 	GoingDown(ctx context.Context) error
@@ -22,6 +22,9 @@ type Power interface {
 
 // ErrDenied means that somebody may not have the PC go down.
 var ErrDenied = errors.New("only the administrator and who sits at the PC may switch it off; the evidence can be kept without")
+
+// ErrTooMany means that evidence was kept so often of late that it is not kept again yet.
+var ErrTooMany = errors.New("evidence was taken several times just now; wait a minute")
 
 // PreserveOrder is somebody's wish to keep the evidence.
 type PreserveOrder struct {
@@ -109,6 +112,12 @@ func (s *Server) power(ctx context.Context, c net.Conn, uid string, r Request) {
 	}
 	switch r.Verb {
 	case VerbGate:
+		leave, ok := s.turn(ctx, uid)
+		if !ok {
+			s.say(c, Reply{Done: true, Code: CodeTooMany, Error: "too many requests; wait a moment"})
+			return
+		}
+		defer leave()
 		g := p.Gate(WithUID(ctx, uid))
 		s.say(c, Reply{Done: true, Gate: &g})
 	case VerbShutdown:
@@ -131,6 +140,8 @@ func (s *Server) power(ctx context.Context, c net.Conn, uid string, r Request) {
 		switch {
 		case errors.Is(err, ErrDenied):
 			s.say(c, Reply{Done: true, Code: CodeDenied, Error: err.Error()})
+		case errors.Is(err, ErrTooMany):
+			s.say(c, Reply{Done: true, Code: CodeTooMany, Error: err.Error()})
 		case err != nil:
 			s.cfg.Log.ErrorContext(ctx, "evidence not kept as asked", slog.Any("error", err))
 			s.say(c, Reply{Done: true, Code: CodeInternal, Error: err.Error(), Preserve: &last})

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // power is a stand-in.
@@ -96,5 +97,27 @@ func TestPreserveIsReadStrictly(t *testing.T) {
 		if r, err := parseRequest([]byte(line)); err == nil {
 			t.Errorf("%s: read as %+v", name, r)
 		}
+	}
+}
+
+func TestTooSoon(t *testing.T) {
+	path := serveWith(t, Config{Agent: &agent{}, Power: &power{fail: fmt.Errorf("x: %w", ErrTooMany)}})
+	last, err := Do(t.Context(), path, Request{Verb: VerbPreserve, Then: ThenNothing}, nil)
+	if !errors.Is(err, ErrRefused) || last.Code != CodeTooMany {
+		t.Fatalf("%+v %v", last, err)
+	}
+}
+
+// TestPatience: whoever says how long to wait is obeyed, such as the companion unit,
+// which waits for the agent longer than people do.
+func TestPatience(t *testing.T) {
+	now := time.Now()
+	if d := patience(t.Context(), Request{Verb: VerbPreserve, WaitSeconds: 7}, now).Sub(now); d != 37*time.Second {
+		t.Errorf("without a limit: %s", d)
+	}
+	ctx, cancel := context.WithDeadline(t.Context(), now.Add(45*time.Second))
+	defer cancel()
+	if d := patience(ctx, Request{Verb: VerbShutdown}, now).Sub(now); d < 45*time.Second {
+		t.Errorf("within 45 s: %s", d)
 	}
 }
