@@ -5,17 +5,20 @@ package logind
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
 // Client is for systems with logind; elsewhere nothing comes of it.
-type Client struct{}
+type Client struct{ cfg Config }
 
 // New returns a Client.
-func New(Config) *Client { return &Client{} }
+func New(cfg Config) *Client { return &Client{cfg.withDefaults()} }
 
 // Run fails with an error wrapping errors.ErrUnsupported.
-func (*Client) Run(context.Context) error { return errors.ErrUnsupported }
+func (c *Client) Run(context.Context) error {
+	return fmt.Errorf("hear of shutdowns at %s: %w", c.cfg.Address, errors.ErrUnsupported)
+}
 
 // Events returns a channel on which nothing comes.
 func (*Client) Events() <-chan Event { return nil }
