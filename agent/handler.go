@@ -63,8 +63,10 @@ func (a *agent) acquire(ctx context.Context, o acquire.Order) (acquire.Result, e
 		})
 	}
 	switch o.Trigger {
-	case artifact.TriggerCommand, artifact.TriggerIsolation, artifact.TriggerAlert, artifact.TriggerPreserve:
-		o.Extra = append(o.Extra, a.recording.before(a.bootID)...)
+	case artifact.TriggerIsolation:
+		o.Extra = append(o.Extra, a.recording.before(a.bootID, hastyBudget)...)
+	case artifact.TriggerCommand, artifact.TriggerAlert, artifact.TriggerPreserve:
+		o.Extra = append(o.Extra, a.recording.before(a.bootID, flightBudget)...)
 	}
 	res, err := a.runner.Run(ctx, o)
 	if err != nil {

@@ -89,20 +89,21 @@ func (r *recording) flush() error {
 	return r.recorder.Flush()
 }
 
-// What the flight record may take: before a cut little, for somebody waits; of a boot
-// that is over as much as a full ring of small entries on a slow disk needs.
+// What the flight record may take: before a cut little, for damage spreads meanwhile;
+// of a boot that is over as much as a full ring of small entries on a slow disk needs.
 const (
-	flightBudget = time.Second
+	hastyBudget  = time.Second
+	flightBudget = 3 * time.Second
 	pastBudget   = 10 * time.Second
 )
 
 // before is the probe of what happened in the minutes before now, as part of a plan;
 // empty without a recorder.
-func (r *recording) before(bootID string) []acquire.Planned {
+func (r *recording) before(bootID string, budget time.Duration) []acquire.Planned {
 	if r == nil || r.ring == nil {
 		return nil
 	}
-	return []acquire.Planned{r.flight(bootID, flightBudget, r.recorder.Flush)}
+	return []acquire.Planned{r.flight(bootID, budget, r.recorder.Flush)}
 }
 
 // past is the same of the end of an earlier boot.
