@@ -26,6 +26,7 @@ type site struct {
 	scene  *machine.Scene
 	base   *machine.Disk // what every guest's disk begins as
 	recipe machine.Recipe
+	binds  []string // for guests that boot from now on, see machine.ContainerConfig
 }
 
 // siteOptions say how a site differs from the usual one.
@@ -153,7 +154,7 @@ func exists(path string) bool {
 // boot boots the disk, once more if it was booted before.
 func (p *pc) boot(t *testing.T, ctx context.Context) {
 	t.Helper()
-	m, err := p.hall.Boot(ctx, machine.ContainerConfig{Disk: p.disk, Host: p.cable.PC, Prepare: p.prepare})
+	m, err := p.hall.Boot(ctx, machine.ContainerConfig{Disk: p.disk, Host: p.cable.PC, Prepare: p.prepare, Binds: p.binds})
 	must(t, err)
 	p.m = m
 }

@@ -155,8 +155,8 @@ func (p *pc) orderly(t *testing.T, ctx context.Context, trigger machine.Trigger)
 	if got.Manifest.Trigger != artifact.TriggerShutdown {
 		t.Errorf("%s: the collector has it under the trigger %q", trigger, got.Manifest.Trigger)
 	}
-	t.Logf("%s: %d of %d victims; acquired %s after the trigger, sealed %s, age at the end %s; down in %s, of which the agent says %s; boot verdict %s (%s), gap %s..%s",
-		trigger, len(victims)-missing, len(victims), ms(started.Sub(f.began)), ms(finished.Sub(f.began)), ms(f.end.Sub(started)), ms(f.took),
+	t.Logf("%s: %d of %d victims, %s; acquired %s after the trigger, sealed %s, age at the end %s; down in %s, of which the agent says %s; boot verdict %s (%s), gap %s..%s",
+		trigger, len(victims)-missing, len(victims), incomplete(e), ms(started.Sub(f.began)), ms(finished.Sub(f.began)), ms(f.end.Sub(started)), ms(f.took),
 		ms(time.Duration(boot.Shutdown.AddedDelayNS)), boot.Verdict, boot.Reason, ms(time.Duration(boot.Gap.AtLeastNS)), ms(time.Duration(boot.Gap.AtMostNS)))
 	if boot.Verdict != record.BootCleanWithCapture {
 		t.Errorf("%s: the verdict is %s (%s), want %s\n%s", trigger, boot.Verdict, boot.Reason, record.BootCleanWithCapture, basis(boot))
@@ -164,6 +164,17 @@ func (p *pc) orderly(t *testing.T, ctx context.Context, trigger machine.Trigger)
 	if boot.Shutdown.AcquisitionID != e.Manifest.AcquisitionID {
 		t.Errorf("%s: the verdict names the acquisition %q, sealed was %q", trigger, boot.Shutdown.AcquisitionID, e.Manifest.AcquisitionID)
 	}
+}
+
+// incomplete tells the outcome of evidence and of the probes that did not read all.
+func incomplete(e *machine.Evidence) string {
+	said := string(e.Manifest.Outcome)
+	for _, p := range e.Manifest.Probes {
+		if p.Outcome != artifact.Complete && p.Outcome != artifact.Empty {
+			said += fmt.Sprintf(" [%s %s: %s]", p.Kind, p.Outcome, p.Detail)
+		}
+	}
+	return said
 }
 
 // abrupt ends the PC in a way that lets nobody do anything, and demands the flight
@@ -197,6 +208,11 @@ func (p *pc) inFlightRecord(t *testing.T, e *machine.Evidence, f fall) {
 	list, err := machine.Records[record.Flight](e, artifact.KindFlight)
 	must(t, err)
 	shown := &machine.Evidence{}
+	type ends struct {
+		local, remote         string
+		localPort, remotePort uint16
+	}
+	at := map[ends]int{} // who holds a connection may be found out after it was opened
 	for _, r := range list {
 		if r.BootID != "" && r.BootID != f.boot {
 			continue
@@ -205,8 +221,18 @@ func (p *pc) inFlightRecord(t *testing.T, e *machine.Evidence, f fall) {
 		case record.FlightProcessStarted, record.FlightProcessListed:
 			shown.Processes = append(shown.Processes, record.Process{PID: r.PID, Args: r.Args, Exe: r.Exe, ExeDeleted: r.ExeDeleted})
 		case record.FlightConnectionOpened, record.FlightConnectionListed, record.FlightConnectionChanged:
-			shown.Sockets = append(shown.Sockets, record.Socket{Proto: r.Proto, State: r.State, LocalAddr: r.LocalAddr, LocalPort: r.LocalPort,
-				RemoteAddr: r.RemoteAddr, RemotePort: r.RemotePort, Owners: []record.Owner{{PID: r.PID}}})
+			k := ends{r.LocalAddr, r.RemoteAddr, r.LocalPort, r.RemotePort}
+			n, known := at[k]
+			if !known {
+				n = len(shown.Sockets)
+				at[k] = n
+				shown.Sockets = append(shown.Sockets, record.Socket{Proto: r.Proto, LocalAddr: r.LocalAddr, LocalPort: r.LocalPort,
+					RemoteAddr: r.RemoteAddr, RemotePort: r.RemotePort})
+			}
+			shown.Sockets[n].State = r.State
+			if r.PID != 0 {
+				shown.Sockets[n].Owners = []record.Owner{{PID: r.PID}}
+			}
 		}
 	}
 	if err := p.scene.MissingOf(f.flows, shown, machine.Victims()...); err != nil {
