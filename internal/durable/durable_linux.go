@@ -26,22 +26,26 @@ func renameNew(from, to string) error {
 // written, and gives the memory of that back. So the sync at the end has little left to
 // do, and evidence that passes through pushes nothing else out of the machine's cache.
 //
-// An error is one of writing, and the file must be taken for broken: the kernel tells
-// it only once (sync_file_range(2)).
+// An error is one of writing, and the file must be taken for broken and written anew:
+// the kernel tells it only once (sync_file_range(2)), and reading shows the cache, which
+// looks whole.
 func WriteBehind(f *os.File, offset, n int64) error {
 	fd := int(f.Fd())
-	// Without waiting this promises nothing, and a failure means only that Sync takes longer.
-	_ = unix.SyncFileRange(fd, offset, n, unix.SYNC_FILE_RANGE_WRITE)
-	if offset == 0 {
-		return nil
+	// What fails here already was taken out of the cache, and the sync at the end may not
+	// hear of it any more: some file systems lose such pages without a mark.
+	err := unix.SyncFileRange(fd, offset, n, unix.SYNC_FILE_RANGE_WRITE)
+	if err == nil && offset > 0 {
+		const wait = unix.SYNC_FILE_RANGE_WAIT_BEFORE | unix.SYNC_FILE_RANGE_WRITE | unix.SYNC_FILE_RANGE_WAIT_AFTER
+		err = unix.SyncFileRange(fd, 0, offset, wait)
 	}
-	const wait = unix.SYNC_FILE_RANGE_WAIT_BEFORE | unix.SYNC_FILE_RANGE_WRITE | unix.SYNC_FILE_RANGE_WAIT_AFTER
-	err := unix.SyncFileRange(fd, 0, offset, wait)
 	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ESPIPE) {
 		return nil // not a file system that knows this
 	}
 	if err != nil {
 		return &os.PathError{Op: "sync_file_range", Path: f.Name(), Err: err}
+	}
+	if offset == 0 {
+		return nil
 	}
 	_ = unix.Fadvise(fd, 0, offset, unix.FADV_DONTNEED) // advice: when it fails, the memory stays taken a while
 	return nil
