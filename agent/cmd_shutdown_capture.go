@@ -10,8 +10,8 @@ import (
 	"hozen/agent/internal/acquire"
 	"hozen/agent/internal/localapi"
 	"hozen/agent/internal/osservice"
+	"hozen/agent/internal/shutdown"
 	"hozen/agent/internal/spool"
-	"hozen/internal/artifact"
 	"hozen/internal/durable"
 )
 
@@ -20,7 +20,7 @@ const (
 	systemdLimit = time.Second
 	// askLimit is how long the running agent may take; the unit's own limit is 60 s.
 	askLimit = 45 * time.Second
-	// aloneLimit is how long a capture without the agent may take.
+	// aloneLimit is how long a capture without the agent may take with an incident open.
 	aloneLimit = 3 * time.Second
 )
 
@@ -78,10 +78,29 @@ func captureAlone(ctx context.Context, state string, log *slog.Logger) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	r := acquire.NewRunner(acquire.Config{Sink: s, Plan: newProfiles().plan, Identity: a.signer, Log: log})
-	res, err := r.Run(ctx, acquire.Order{Trigger: artifact.TriggerShutdown, Profile: profileFlash, Deadline: time.Now().Add(aloneLimit)})
-	if err == nil {
-		log.InfoContext(ctx, "evidence of this shutdown sealed without the agent", slog.String("acquisition", res.AcquisitionID), slog.String("outcome", string(res.Manifest.Outcome)))
+	a.attention, err = openAttention(state, log)
+	if err != nil {
+		log.WarnContext(ctx, "taken for none open", slog.Any("error", err))
 	}
-	return err
+	r := acquire.NewRunner(acquire.Config{Sink: s, Plan: newProfiles().plan, Identity: a.signer, Log: log})
+	r.Prepare() // nobody did while there was time
+	var plan *shutdown.Plan
+	plan, err = shutdown.New(shutdown.Config{
+		Dir: powerFolder(state), BootID: acquire.ThisHost().BootID, MaxHold: aloneLimit, Log: log,
+		Incident: func() (string, bool) { _, open := a.attention.incident(); return "", open },
+		Acquire: func(ctx context.Context, o acquire.Order) (acquire.Result, error) {
+			return r.Run(ctx, withNotice(o, plan))
+		},
+	})
+	if err != nil {
+		return err
+	}
+	report := plan.Handle(ctx, notice(shutdown.Down, shutdown.SourceCompanion))
+	if err := plan.Wait(ctx); err != nil {
+		return err
+	}
+	if report.Err == nil {
+		log.InfoContext(ctx, "evidence of this shutdown sealed without the agent", slog.String("acquisition", report.AcquisitionID), slog.String("outcome", string(report.Outcome)))
+	}
+	return report.Err
 }

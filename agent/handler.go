@@ -75,7 +75,9 @@ func (a *agent) acquire(ctx context.Context, o acquire.Order) (acquire.Result, e
 	} else {
 		a.set.log.InfoContext(ctx, "acquisition sealed", slog.String("acquisition", res.AcquisitionID), slog.String("outcome", string(res.Manifest.Outcome)))
 	}
-	debug.FreeOSMemory() // the agent is back to its small self before anyone looks
+	if !o.Urgent { // else the PC is going down, and waits
+		debug.FreeOSMemory() // the agent is back to its small self before anyone looks
+	}
 	return res, err
 }
 

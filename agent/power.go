@@ -13,6 +13,7 @@ import (
 	"hozen/agent/internal/bootverdict"
 	"hozen/agent/internal/localapi"
 	"hozen/agent/internal/logind"
+	"hozen/agent/internal/osservice"
 	"hozen/agent/internal/probe"
 	noticeprobe "hozen/agent/internal/probe/shutdown"
 	"hozen/agent/internal/shutdown"
@@ -22,7 +23,7 @@ import (
 
 // lockNeeded is how long the PC is kept from going down at most with an incident open;
 // the installation raises what the system allows to it.
-const lockNeeded = 30 * time.Second
+const lockNeeded = osservice.DelayNeeded
 
 // power is what the agent does before the PC goes down, and how it is told to.
 type power struct {
@@ -98,8 +99,13 @@ func inBoth(key string) string {
 // acquire captures before the PC goes down. The notice is part of it; the flight record
 // is read at the next boot, which has the time.
 func (p *power) acquire(ctx context.Context, o acquire.Order) (acquire.Result, error) {
-	o.Extra = append(o.Extra, acquire.Planned{Budget: 50 * time.Millisecond, New: func() probe.Probe { return noticeprobe.New(p.plan.Record) }})
-	return p.a.acquire(ctx, o)
+	return p.a.acquire(ctx, withNotice(o, p.plan))
+}
+
+// withNotice adds to an order what gave rise to it.
+func withNotice(o acquire.Order, plan *shutdown.Plan) acquire.Order {
+	o.Extra = append(o.Extra, acquire.Planned{Budget: 50 * time.Millisecond, New: func() probe.Probe { return noticeprobe.New(plan.Record) }})
+	return o
 }
 
 // companion is the companion unit's word that the PC goes down.
@@ -148,8 +154,11 @@ func (p *power) noted() *bootverdict.Shutdown {
 	if !e.SealedAt.Wall.IsZero() {
 		s.AcquisitionID = e.AcquisitionID
 	}
+	if e.Source == shutdown.SourcePreserve {
+		s.By = shutdown.SourcePreserve
+	}
 	if n := last.By(); n != nil {
-		s.By = askedBy(*n)
+		s.By = strings.TrimPrefix(s.By+", "+askedBy(*n), ", ")
 	}
 	return s
 }
@@ -172,19 +181,24 @@ func askedBy(n record.ShutdownNotice) string {
 // able reports whether the PC can be told to go down.
 func (p *power) able() bool { return p.bus.State().Logind }
 
-// down has the PC go down in the orderly way, so that everything else is kept too.
-func (p *power) down(ctx context.Context, then, by string) error {
+// down has the PC go down in the orderly way, so that everything else is kept too. What
+// is alive is captured once more before it is asked for: since the evidence of the
+// decision, people have waited for its delivery.
+func (p *power) down(ctx context.Context, then, by string, uid int64) error {
 	p.a.set.log.WarnContext(ctx, "the PC goes down after its evidence was kept", slog.String("then", then), slog.String("by", by))
-	var err error
+	ask, kind := p.bus.PowerOff, "poweroff"
 	switch then {
 	case localapi.ThenPowerOff:
-		err = p.bus.PowerOff(ctx)
 	case localapi.ThenReboot:
-		err = p.bus.Reboot(ctx)
+		ask, kind = p.bus.Reboot, "reboot"
 	default:
-		err = fmt.Errorf("%.40q is no way to", then)
+		return fmt.Errorf("go down: %.40q is no way to", then)
 	}
-	if err != nil {
+	n := notice(shutdown.Down, shutdown.SourcePreserve)
+	n.Type, n.ByUID = kind, uid
+	p.plan.Handle(ctx, n)
+	if err := ask(ctx); err != nil {
+		p.plan.Handle(ctx, notice(shutdown.Cancelled, shutdown.SourcePreserve))
 		return fmt.Errorf("go down: %w", err)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"time"
 
 	"hozen/agent/internal/acquire"
@@ -56,7 +57,7 @@ func (h handler) preserve(ctx context.Context, c journal.Command) journal.Result
 
 // goDown takes the PC down after an order of the collector.
 func (a *agent) goDown(ctx context.Context, c journal.Command, _ journal.Result) {
-	if err := a.power.down(ctx, string(c.Then), c.Issuer); err != nil {
+	if err := a.power.down(ctx, string(c.Then), c.Issuer, record.Unknown); err != nil {
 		a.set.log.ErrorContext(ctx, "the PC does not go down", slog.String("command", c.ID), slog.Any("error", err))
 	}
 }
@@ -113,7 +114,11 @@ func (l localPower) Preserve(ctx context.Context, o localapi.PreserveOrder, tell
 	}
 	step.Step = localapi.StepGoingDown
 	tell(step)
-	return a.power.down(ctx, o.Then, o.DecidedBy)
+	uid, err := strconv.ParseInt(o.UID, 10, 64)
+	if err != nil {
+		uid = record.Unknown
+	}
+	return a.power.down(ctx, o.Then, o.DecidedBy, uid)
 }
 
 // delivered waits until the collector has an acquisition, as long as there is a

@@ -251,28 +251,5 @@ func (p *Plan) captureEarly(ctx context.Context, n Notice) {
 	})
 }
 
-// Covered tells the plan of a sealed acquisition that was made for a going-down that
-// begins now, such as by a preserve: notices that come while it is fresh are content
-// with it.
-func (p *Plan) Covered(n Notice, res acquire.Result) {
-	now := p.cfg.Clock()
-	if n.At.IsZero() {
-		n.At, n.BootNS = now.Wall, now.BootNS
-	}
-	if n.Received.IsZero() {
-		n.Received = time.Now()
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	g := &going{plan: p, reason: record.ReasonDown, received: n.Received, released: make(chan struct{}), sealed: true, ended: true, endedAt: time.Now()}
-	g.state = &Episode{NoticedAt: artifact.Instant{Wall: n.At, BootNS: n.BootNS}, Source: n.Source, Type: n.Type, AcquisitionID: res.AcquisitionID}
-	g.state.note(n.Received, res, nil, now)
-	close(g.released)
-	p.down, p.last.Down = g, g.state
-	p.doubt(g)
-	p.last.Notices = append(p.last.Notices, n.ShutdownNotice)
-	p.saveLocked()
-}
-
 // clip makes an error fit for the state: bounded, on one line.
 func clip(err error) string { return fmt.Sprintf("%.500q", err.Error()) }

@@ -122,8 +122,12 @@ func TestRealRunner(t *testing.T) {
 			parts, err := rd.Parts()
 			must(t, err)
 			for _, kind := range []string{"process", "netconn", "shutdown"} {
-				if !slices.ContainsFunc(parts, func(p spool.PartInfo) bool { return p.Name == "artifacts/"+kind+".jsonl.zst" }) {
-					t.Errorf("no %s in %v", kind, parts)
+				if slices.ContainsFunc(parts, func(p spool.PartInfo) bool { return p.Name == "artifacts/"+kind+".jsonl.zst" }) {
+					continue
+				}
+				// What hangs may, on a busy machine, cost what comes after it; then the outcome says so.
+				if !extra || kind != "netconn" || r.Outcome != artifact.Partial {
+					t.Errorf("no %s in %v, outcome %s", kind, parts, r.Outcome)
 				}
 			}
 			t.Logf("held %s, first artifact after %s, outcome %s", r.Held, time.Duration(e.FirstArtifactNS), e.Outcome)

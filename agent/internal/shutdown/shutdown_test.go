@@ -410,24 +410,6 @@ func TestSleep(t *testing.T) {
 	})
 }
 
-// TestCovered: what preserve has sealed is enough for the shutdown that it asks for, and
-// the PC is let go.
-func TestCovered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := set(t, nil)
-		res, _ := s.sealed(acquire.Order{AcquisitionID: "acq_0123456789abcdefghjkmnpqr0"})
-		s.plan.Covered(shutdown.Notice{ShutdownNotice: record.ShutdownNotice{Event: shutdown.Down, Source: shutdown.SourcePreserve, ByUID: 0}}, res)
-		time.Sleep(time.Second)
-		r := s.notice(shutdown.Down, shutdown.SourceLogind)
-		if !r.Joined || !r.Sealed || r.AcquisitionID != res.AcquisitionID || len(s.orders) != 1 || s.firstRelease() != time.Second {
-			t.Errorf("%+v", r)
-		}
-		if e := s.last().GoingDown(); e == nil || e.Source != "preserve" || e.ReleasedAt.Wall.IsZero() {
-			t.Errorf("%+v", e)
-		}
-	})
-}
-
 func TestManyNotices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := set(t, nil)
