@@ -29,6 +29,7 @@ var needs = []need{
 	{"nft", "nftables", "rules are read back by another program than ours"},
 	{"openssl", "openssl", "signatures are checked by another program than ours"},
 	{"zstd", "zstd", "artifacts are opened by another program than ours"},
+	{"dbus-daemon", "dbus", "notices of a shutdown come over a bus of their own"},
 	{"rpm", "rpm", "the agent's packages are looked into by another program than ours"},
 	{"mmdebstrap", "mmdebstrap", "PCs to be switched off are small Debian systems"},
 	{"/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring", "their packages are Debian's"},
