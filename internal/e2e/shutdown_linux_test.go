@@ -261,7 +261,7 @@ func (p *pc) secondBoot(t *testing.T, ctx context.Context, f fall) (record.Boot,
 	}
 	// It never claims more than it knows: what is true lies within its bounds.
 	if !boot.EndedAfter.IsZero() && boot.EndedAfter.After(f.end) {
-		t.Errorf("it says that the boot ended after %s, but it ended by %s", boot.EndedAfter, f.end)
+		t.Errorf("it says that the boot ended after %s, but it ended by %s\n%s", boot.EndedAfter, f.end, basis(boot))
 	}
 	if !boot.EndedBefore.IsZero() && (boot.EndedBefore.Before(f.began) || boot.EndedBefore.After(again.Add(time.Minute))) {
 		t.Errorf("it says that the boot ended before %s, but that was between %s and %s", boot.EndedBefore, f.began, f.end)
@@ -273,7 +273,11 @@ func (p *pc) secondBoot(t *testing.T, ctx context.Context, f fall) (record.Boot,
 func basis(b record.Boot) string {
 	var lines strings.Builder
 	for _, s := range b.Basis {
-		fmt.Fprintf(&lines, "  %s (%s): %s %s %s %s\n", s.Source, s.Witness, s.Read, s.Says, s.Leans, s.Detail)
+		fmt.Fprintf(&lines, "  %s (%s): %s %s %s %s", s.Source, s.Witness, s.Read, s.Says, s.Leans, s.Detail)
+		if !s.At.IsZero() {
+			lines.WriteString(" at " + s.At.Format(time.RFC3339Nano))
+		}
+		lines.WriteByte('\n')
 	}
 	return lines.String()
 }

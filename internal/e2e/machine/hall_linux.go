@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -167,16 +168,30 @@ func cgroups(name string) (dirs []string) {
 	return dirs
 }
 
-// removeGroup removes a control group and those below it. One that still holds a
-// process stays.
+// dying is how long the processes of a guest may take to be gone after its PID 1 is.
+const dying = 10 * time.Second
+
+// removeGroup removes a control group and those below it, once the last process in
+// them is gone.
 func removeGroup(dir string) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(dying); ; <-tick.C {
+		err := removeEmpty(dir)
+		if !errors.Is(err, unix.EBUSY) || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
+func removeEmpty(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	for _, e := range entries {
 		if e.IsDir() {
-			err = errors.Join(err, removeGroup(filepath.Join(dir, e.Name())))
+			err = errors.Join(err, removeEmpty(filepath.Join(dir, e.Name())))
 		}
 	}
 	if e := syscall.Rmdir(dir); e != nil {

@@ -49,7 +49,7 @@ type Container struct {
 // launch runs in a mount namespace that dies with the guest. $1 where the disk is
 // mounted, $2 its options, $3 control groups, $4 the preparation; the rest is the guest.
 const launch = `set -e
-for g in $3; do echo $$ > "$g/cgroup.procs"; done
+for g in $3; do echo 0 > "$g/cgroup.procs"; done
 mount -t overlay hozen-machine -o "$2" "$1"
 if [ -n "$4" ]; then sh -e -c "$4" prepare "$1"; fi
 shift 4
@@ -71,16 +71,19 @@ func (h *Hall) Boot(ctx context.Context, cfg ContainerConfig) (_ *Container, err
 		}
 		m.groups = append(m.groups, g)
 	}
-	args := []string{"--mount", "--propagation", "private", "--", "sh", "-c", launch, "launch",
+	// nspawn is PID 1 of a namespace of its own: when this process is killed, unshare is,
+	// then nspawn, and with it the kernel kills the guest, which would outlive nspawn alone.
+	args := []string{fmt.Sprintf("--net=/proc/%d/fd/%d", os.Getpid(), cfg.Host.FD()), "--",
+		"unshare", "--mount", "--propagation", "private", "--pid", "--kill-child", "--mount-proc", "--", "sh", "-c", launch, "launch",
 		cfg.Disk.root(), cfg.Disk.options(), strings.Join(m.groups, " "), cfg.Prepare,
 		"systemd-nspawn", "--quiet", "--directory=" + cfg.Disk.root(), "--boot", "--register=no", "--keep-unit",
 		"--machine=" + m.name, "--console=read-only", "--capability=CAP_NET_ADMIN", "--link-journal=no",
-		fmt.Sprintf("--network-namespace-path=/proc/%d/fd/%d", os.Getpid(), cfg.Host.FD())}
+		"--network-namespace-path=/proc/self/ns/net"}
 	for _, b := range cfg.Binds {
 		args = append(args, "--bind="+b)
 	}
 	start := time.Now()
-	if m.proc, err = h.n.Start(rig.Spec{Path: "/usr/bin/unshare", Args: args, Log: m.console}); err != nil {
+	if m.proc, err = h.n.Start(rig.Spec{Path: "/usr/bin/nsenter", Args: args, Log: m.console}); err != nil {
 		return m, err
 	}
 	if err := rig.Until(ctx, "the guest's PID 1", m.find, m.proc); err != nil {
@@ -102,14 +105,9 @@ func (h *Hall) Boot(ctx context.Context, cfg ContainerConfig) (_ *Container, err
 // find looks for the guest's PID 1 and takes hold of it and of its namespaces, so
 // that no later process that gets its number is ever taken for it.
 func (m *Container) find() (bool, error) {
-	pid := strconv.Itoa(m.proc.PID())
-	b, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
-	if err != nil {
-		return false, err
-	}
-	for child := range strings.FieldsSeq(string(b)) {
+	for _, child := range children(children(strconv.Itoa(m.proc.PID()))...) { // of nspawn, which is unshare's
 		status, err := os.ReadFile("/proc/" + child + "/status")
-		if err != nil || !strings.Contains(string(status), "NSpid:\t"+child+"\t1\n") {
+		if err != nil || !innermostFirst(string(status)) {
 			continue
 		}
 		if comm, err := os.ReadFile("/proc/" + child + "/comm"); err != nil || strings.TrimSpace(string(comm)) != "systemd" {
@@ -131,6 +129,27 @@ func (m *Container) find() (bool, error) {
 		return true, m.apart()
 	}
 	return false, errors.New("it has none yet")
+}
+
+// children returns the children of processes.
+func children(parents ...string) (pids []string) {
+	for _, p := range parents {
+		if b, err := os.ReadFile("/proc/" + p + "/task/" + p + "/children"); err == nil {
+			pids = append(pids, strings.Fields(string(b))...)
+		}
+	}
+	return pids
+}
+
+// innermostFirst reports whether a process is PID 1 of the innermost of three or more
+// PID namespaces (NSpid in proc_pid_status(5)): this machine's, nspawn's, its own.
+func innermostFirst(status string) bool {
+	for line := range strings.Lines(status) {
+		if f := strings.Fields(line); len(f) > 3 && f[0] == "NSpid:" {
+			return f[len(f)-1] == "1"
+		}
+	}
+	return false
 }
 
 // apart makes sure that the namespaces are not this machine's: a command to switch
