@@ -5,7 +5,6 @@ package capture
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,11 +12,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 
 	"hozen/internal/bench"
+	"hozen/internal/bench/program"
 )
 
 // Names are the figures that [Run] prints.
@@ -28,8 +27,8 @@ func Names() []string {
 	}
 }
 
-// program is what measures, see its own documentation.
-const program = "hozen/agent/internal/probe/probebench"
+// measuring is the program that measures, see its own documentation.
+const measuring = "hozen/agent/internal/probe/probebench"
 
 // Run measures and passes each figure to print; what the program says beside goes to
 // note. It needs root, Go, and to be run inside the module. quick makes fewer rounds.
@@ -42,11 +41,9 @@ func Run(ctx context.Context, quick bool, note io.Writer, print func(bench.Figur
 		return fmt.Errorf("make folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	bin := filepath.Join(dir, "probebench")
-	build := exec.CommandContext(ctx, "go", "build", "-o", bin, program)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s: %w: %s", program, err, bytes.TrimSpace(out))
+	bin, err := program.Build(ctx, dir, measuring)
+	if err != nil {
+		return err
 	}
 	cmd := exec.CommandContext(ctx, bin)
 	if quick {
@@ -58,7 +55,7 @@ func Run(ctx context.Context, quick bool, note io.Writer, print func(bench.Figur
 		return fmt.Errorf("read figures: %w", err)
 	}
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", program, err)
+		return fmt.Errorf("start %s: %w", measuring, err)
 	}
 	readErr := read(out, print)
 	if err := cmd.Wait(); err != nil {

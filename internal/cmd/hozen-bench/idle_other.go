@@ -12,3 +12,8 @@ import (
 func idleAgent(context.Context, env) error {
 	return fmt.Errorf("look at the idle agent: %w", errors.ErrUnsupported)
 }
+
+// idleRecorder needs /proc.
+func idleRecorder(context.Context, env) error {
+	return fmt.Errorf("look at the recording agent: %w", errors.ErrUnsupported)
+}

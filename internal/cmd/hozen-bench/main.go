@@ -20,6 +20,7 @@ import (
 	"hozen/internal/bench"
 	"hozen/internal/bench/bare"
 	"hozen/internal/bench/capture"
+	"hozen/internal/bench/shutdown"
 )
 
 const usage = `usage: hozen-bench [-bin folder] [-only regexp] [-quick]
@@ -57,7 +58,17 @@ func groups() []group {
 		{[]string{"command.stall", "command.stall.max.ms"}, commandStall},
 		{[]string{"command.ack", "command.ack.ms", "command.ack.bare.ms", "command.ack.act.ms"}, commandAck},
 		{[]string{"upload.verified", "upload.verified.mb", "upload.bare.mb"}, uploadVerified},
-		{[]string{"agent.cpu.idle", "agent.rss", "agent.cpu.recorder"}, idleAgent},
+		{[]string{"agent.cpu.idle"}, idleAgent},
+		{[]string{"agent.rss", "shutdown.recorder.idle"}, idleRecorder},
+		{shutdown.TurnNames(), goingDown(shutdown.Turns)},
+		{shutdown.DelayNames(), goingDown(shutdown.Delay)},
+		{shutdown.StormNames(), goingDown(shutdown.Storm)},
+	}
+}
+
+func goingDown(measure func(context.Context, shutdown.Config) error) func(context.Context, env) error {
+	return func(ctx context.Context, e env) error {
+		return measure(ctx, shutdown.Config{Bin: e.bin, Dir: e.dir, Quick: e.quick, Note: e.note, Print: e.print})
 	}
 }
 

@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string) error {
 	if *dir == "" {
 		return errors.New("-dir is missing")
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	switch verb {
 	case "plan":
 		if !inside {
