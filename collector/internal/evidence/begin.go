@@ -177,6 +177,9 @@ func (u *Upload) Write(chunk []byte) error {
 		u.s.parts[name].size = u.part.size
 		if err != nil {
 			err = errors.Join(fmt.Errorf("write part: %w", err), i.charge(u.s.endpointID, u.part.size-before-n))
+			if u.part.broken {
+				err = errors.Join(err, u.s.removePart(name))
+			}
 		}
 		return err
 	})

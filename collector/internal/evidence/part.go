@@ -48,6 +48,7 @@ type partWriter struct {
 	flushed int64
 	inflate *inflater
 	resumed bool // some bytes were on disk before
+	broken  bool // bytes were lost on their way to the disk, and reading shows the cache only
 	step    func(name string, do func() error) error
 }
 
@@ -133,13 +134,16 @@ func (w *partWriter) take(b []byte) {
 }
 
 // write appends b, which must not be changed afterwards. After an error the part
-// holds what was written before, and can be gone on with.
+// holds what was written before, and can be gone on with unless it is broken.
 func (w *partWriter) write(b []byte) error {
 	return w.step(crashpoint.EvidencePartWritten, func() error {
 		n, err := w.f.Write(b)
 		w.take(b[:n])
 		if w.size-w.flushed >= writebackEvery {
-			err = errors.Join(err, durable.WriteBehind(w.f, w.flushed, w.size-w.flushed))
+			if berr := durable.WriteBehind(w.f, w.flushed, w.size-w.flushed); berr != nil {
+				w.broken = true
+				err = errors.Join(err, berr)
+			}
 			w.flushed = w.size
 		}
 		return err

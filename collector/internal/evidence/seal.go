@@ -310,7 +310,8 @@ func (s *session) keepSeal(in *sealed) error {
 	for name, p := range s.parts {
 		if p.ended {
 			if err := syncFile(partPath(s.dir, name, ended)); err != nil {
-				return fmt.Errorf("keep the seal: %w", err)
+				// Never synced again: the kernel tells once, and the cache still looks whole.
+				return errors.Join(fmt.Errorf("keep the seal: %w", err), s.removePart(name))
 			}
 		}
 	}
