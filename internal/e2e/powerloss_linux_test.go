@@ -79,8 +79,9 @@ func soakOnly(t *testing.T) {
 func chain(t *testing.T, recipe machine.Recipe, every time.Duration, ways ...down) {
 	ctx := within(t, time.Duration(len(ways)+1)*virtualPatience)
 	p := newVirtualPC(t, ctx, recipe, every)
-	orderly := 0
-	for i, way := range ways {
+	orderly, again := 0, false
+	for i := 0; i < len(ways); i++ {
+		way := ways[i]
 		p.logIn(t, ctx)
 		if way.isolated {
 			if cmd := p.order(t, ctx, "isolate", nil); cmd.Status != "done" {
@@ -115,7 +116,15 @@ func chain(t *testing.T, recipe machine.Recipe, every time.Duration, ways ...dow
 		}
 		orderly++
 		s := p.received(t, ctx, artifact.TriggerShutdown, orderly)
-		if err := truth.Missing(s, machine.Victims()...); err != nil {
+		err := truth.Missing(s, machine.Victims()...)
+		if o, _ := s.Probe(artifact.KindProcess); err != nil && o.Outcome == artifact.TimedOut && !again {
+			// Others keep this machine so busy that the guest has next to no processor: the
+			// evidence says itself that it is not all, and the same is tried once more.
+			t.Logf("%s: with a round trip of %s to the guest there was no time for all processes: %s", way.trigger, end.slow, o.Detail)
+			again, ways = true, slices.Insert(ways, i+1, way)
+			continue
+		}
+		if err != nil {
 			t.Errorf("%s: the evidence is %s; missing in it:\n%v", way.trigger, s.Manifest.Outcome, err)
 		}
 	}
