@@ -44,6 +44,9 @@ var (
 	// ErrNoCollector means that an order to isolate names no address of the collector,
 	// so that the endpoint could never be reached again.
 	ErrNoCollector = errors.New("no collector address to keep open")
+	// ErrHeld means that another program holds our rules and that the kernel lets nobody
+	// else change them before it ends or lets go.
+	ErrHeld = errors.New("isolation is held by another program")
 	// ErrNotInForce means that after everything was tried the kernel enforces something
 	// else than what was ordered.
 	ErrNotInForce = errors.New("kernel does not enforce what was ordered")
@@ -115,7 +118,8 @@ type Firewall interface {
 	// means that nothing of ours should be. It changes nothing.
 	Observe(ctx context.Context, p *Policy) (Observation, error)
 	// Restore takes away what any Apply of any process ever put in force, and nothing
-	// else. It needs no memory of an Apply; taking away nothing is no error.
+	// else. It needs no memory of an Apply; taking away nothing is no error. What another
+	// running program holds it cannot take away; the error then wraps [ErrHeld].
 	Restore(ctx context.Context) error
 }
 
@@ -139,11 +143,27 @@ type Observation struct {
 	// Drops are the packets dropped so far, per chain. They start again from 0 whenever
 	// a policy is applied.
 	Drops []Drop `json:"drops,omitempty"`
+	// Held says who may change the rules.
+	Held Held `json:"held,omitempty"`
 	// Gaps say, in English, what is in force otherwise than asked for.
 	Gaps []string `json:"gaps,omitempty"`
 	// Limits say, in English, what this kernel cannot do and therefore nobody missed.
 	Limits []string `json:"limits,omitempty"`
 }
+
+// Held says who may change the rules that are in force.
+type Held string
+
+// The holders. The empty one means that every administrator of the endpoint may: the
+// system cannot lock rules, or there are none.
+const (
+	// HeldHere: the Firewall that was asked, and nobody else, may change the rules.
+	HeldHere Held = "here"
+	// HeldElsewhere: another program may, and this one may not until that one ends.
+	HeldElsewhere Held = "elsewhere"
+	// HeldByNobody: the next Apply locks the rules; until then anybody may change them.
+	HeldByNobody Held = "nobody"
+)
 
 // Link is the cover of one network device. A false value is a gap, or a limit.
 type Link struct {

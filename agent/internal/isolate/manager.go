@@ -192,6 +192,14 @@ func (m *Manager) reconcile(ctx context.Context, what string) (Status, error) {
 			st.Persisted = true
 		}
 	}
+	if st.matches() && rec.Desired == Isolated && st.Observation.Held == HeldByNobody {
+		// An earlier process of ours put these rules in force and is gone. They are as
+		// ordered; applying them again locks them.
+		if err := m.apply(context.WithoutCancel(ctx), rec.Policy); err != nil {
+			m.cfg.Log.WarnContext(ctx, "rules are in force but not locked", slog.Any("error", err))
+		}
+		st = m.measure(ctx, m.cfg.FirewallLimit)
+	}
 	if st.matches() {
 		if h := st.WayHome; rec.Desired == Isolated && (h == nil || !h.OK) {
 			m.tryWayHome(ctx)

@@ -70,7 +70,7 @@ func withoutGone(want, found []table, links []string) []table {
 			if !ok || slices.Contains(links, link) {
 				return false
 			}
-			for _, w := range deviceChains(link, features{true, true}) {
+			for _, w := range deviceChains(link, everything) {
 				bare := w
 				bare.hook = &hook{}
 				*bare.hook = *w.hook
@@ -95,7 +95,7 @@ func (t table) label() string {
 // gaps lists how found differs from t, and marks the chains that do not.
 func (t table) gaps(found table, whole map[string]bool) []string {
 	var gaps []string
-	if found.flags != t.flags {
+	if found.effective() != t.effective() {
 		gaps = append(gaps, fmt.Sprintf("flags are %#x, not %#x", found.flags, t.flags))
 		whole = map[string]bool{} // a dormant table covers nothing
 	}

@@ -34,6 +34,7 @@ type lab struct {
 
 func newLab(t testing.TB) *lab {
 	t.Helper()
+	var l *lab
 	if err := netlab.Available(); err != nil {
 		t.Skip("needs root: ", err)
 	}
@@ -42,11 +43,12 @@ func newLab(t testing.TB) *lab {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		check(t, l.fw.Close())
 		if err := p.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	l := &lab{Pair: p, fw: New(Config{NetNS: p.PC.FD()}), collector: p.Host(3)}
+	l = &lab{Pair: p, fw: New(Config{NetNS: p.PC.FD()}), collector: p.Host(3)}
 	check(t, p.Peer.AddAddr(p.NameB, netip.PrefixFrom(l.collector.V4, 24)))
 	check(t, p.Peer.AddAddr(p.NameB, netip.PrefixFrom(l.collector.V6, 64)))
 	l.policy = isolate.Policy{Mode: isolate.Standard, Collectors: []netip.AddrPort{
@@ -54,6 +56,16 @@ func newLab(t testing.TB) *lab {
 	}}
 	return l
 }
+
+// stranger is another program with the same rights.
+func (l *lab) stranger(t testing.TB) *Firewall {
+	f := New(Config{NetNS: l.PC.FD()})
+	t.Cleanup(func() { check(t, f.Close()) })
+	return f
+}
+
+// plain is a kernel that cannot hold tables.
+var plain = features{netdev: true, egress: true}
 
 func check(t testing.TB, err error) {
 	t.Helper()

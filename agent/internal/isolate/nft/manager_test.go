@@ -9,23 +9,33 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/mdlayher/netlink"
-	"golang.org/x/sys/unix"
-
 	"hozen/agent/internal/isolate"
 )
 
 // The state machine, the files and the kernel together: order, tampering, restart of
 // the agent, restart of the machine, loss of the files, release.
 func TestManagerOnTheKernel(t *testing.T) {
+	for name, feat := range map[string]features{"rules held": everything, "rules open to all": plain} {
+		t.Run(name, func(t *testing.T) { managerOnTheKernel(t, feat) })
+	}
+}
+
+func managerOnTheKernel(t *testing.T, feat features) {
 	l := newLab(t)
+	if feat.hold {
+		l.needHold(t)
+	}
 	dir := t.TempDir()
+	fw := l.fw
 	start := func(key byte) *isolate.Manager {
 		t.Helper()
+		check(t, fw.Close()) // a process that ends
+		fw = l.stranger(t)   // and a new one that knows nothing of it
+		fw.remember(feat)
 		store, err := isolate.NewFileStore(isolate.FileStoreConfig{Dir: dir, Key: bytes.Repeat([]byte{key}, 32)})
 		check(t, err)
 		m, err := isolate.NewManager(isolate.Config{
-			Firewall: New(Config{NetNS: l.PC.FD()}), // a new process knows nothing of the last one
+			Firewall: fw,
 			Store:    store,
 			WayHome: func(context.Context) error {
 				return tcp(l.PC, l.Peer, l.collector.At(4, collectorPort))
@@ -46,7 +56,7 @@ func TestManagerOnTheKernel(t *testing.T) {
 	}
 	flush := func() {
 		t.Helper()
-		check(t, l.fw.commit(t.Context(), []netlink.Message{message(unix.NFT_MSG_DELTABLE, 0, unix.AF_UNSPEC, nil)}))
+		check(t, flushRuleset(t, l.stranger(t)))
 		if o := l.observe(t, nil); o.Present {
 			t.Fatalf("flush did not flush: %+v", o)
 		}
@@ -61,14 +71,23 @@ func TestManagerOnTheKernel(t *testing.T) {
 	if tcp(l.PC, l.Peer, l.B.At(4, 8080)) == nil {
 		t.Error("TCP passes")
 	}
-	flush()
-	if st := is(m.Reconcile(ctx))(isolate.Isolated); len(st.Drift) == 0 {
-		t.Error("nobody noticed the flush")
+	if feat.hold {
+		check(t, flushRuleset(t, l.stranger(t))) // passes our tables by
+		if st := is(m.Reconcile(ctx))(isolate.Isolated); len(st.Drift) != 0 || st.Observation.Held != isolate.HeldHere {
+			t.Errorf("drift %q, held %q", st.Drift, st.Observation.Held)
+		}
+	} else {
+		flush()
+		if st := is(m.Reconcile(ctx))(isolate.Isolated); len(st.Drift) == 0 {
+			t.Error("nobody noticed the flush")
+		}
 	}
 	m = start('k') // the agent is started again
-	if st := is(m.Resume(ctx))(isolate.Isolated); len(st.Drift) != 0 || st.CommandID != "cmd_1" {
+	if st := is(m.Resume(ctx))(isolate.Isolated); len(st.Drift) != 0 || st.CommandID != "cmd_1" ||
+		feat.hold && st.Observation.Held != isolate.HeldHere {
 		t.Errorf("%+v", st)
 	}
+	check(t, fw.Close())
 	flush() // the machine is started again
 	m = start('k')
 	is(m.Resume(ctx))(isolate.Isolated)

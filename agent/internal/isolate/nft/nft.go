@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mdlayher/netlink"
@@ -41,9 +42,16 @@ type Config struct {
 }
 
 // Firewall is isolate.Firewall by nf_tables. It keeps no state but what it learnt
-// about the kernel, so any number of them, in any process, see and do the same.
+// about the kernel and the socket that holds the tables, so any number of them, in any
+// process, see the same. Where the kernel can (Linux 6.9), the one that applied a
+// policy holds it until Restore, Close or the end of the process, and no other program
+// can change or remove it.
 type Firewall struct {
 	cfg Config
+
+	changing sync.Mutex // held while the kernel is asked to change something
+	conn     *netlink.Conn
+	port     atomic.Uint32 // the netlink port of conn, 0 if there is none
 
 	mu       sync.Mutex
 	features *features
@@ -82,7 +90,8 @@ func (f *Firewall) Apply(ctx context.Context, p isolate.Policy) error {
 	if errors.Is(err, isolate.ErrNeedsRoot) || errors.Is(err, errors.ErrUnsupported) || ctx.Err() != nil {
 		return err
 	}
-	inet := plan(f.cfg.Table, p, features{}, nil)
+	feat, _ = f.known()
+	inet := plan(f.cfg.Table, p, features{hold: feat.hold}, nil)
 	if ierr := f.commit(ctx, replace(f.cfg.Table, inet)); ierr != nil {
 		return errors.Join(err, ierr)
 	}
@@ -118,11 +127,11 @@ func (f *Firewall) Restore(ctx context.Context) error {
 				msgs = append(msgs, message(unix.NFT_MSG_DELTABLE, 0, family, attr(nil, unix.NFTA_TABLE_NAME, str(f.cfg.Table))))
 			}
 		}
-		if len(msgs) == 0 {
-			return nil
+		if len(msgs) > 0 {
+			err = f.commit(ctx, msgs)
 		}
-		if err = f.commit(ctx, msgs); err == nil {
-			return nil
+		if err == nil {
+			return f.Close() // there is nothing left to hold
 		}
 		if !errors.Is(err, unix.ENOENT) { // somebody else was faster
 			break
@@ -149,6 +158,7 @@ func (f *Firewall) Observe(ctx context.Context, p *isolate.Policy) (isolate.Obse
 			want = plan(f.cfg.Table, p.Clean(), feat, links)
 		}
 		o := compare(want, found, links)
+		o.Held = held(found, feat.hold, f.port.Load())
 		if p != nil {
 			o.Limits = feat.limits()
 		}
@@ -156,7 +166,7 @@ func (f *Firewall) Observe(ctx context.Context, p *isolate.Policy) (isolate.Obse
 	}
 	feat, known := f.known()
 	o := look(feat)
-	if p != nil && !o.Complete && !known {
+	if p != nil && !known && (!o.Complete || o.Held == isolate.HeldByNobody) {
 		// Perhaps this kernel can do no more.
 		if feat, err = f.learn(ctx); err != nil {
 			return isolate.Observation{}, fmt.Errorf("read isolation back: %w", err)
@@ -171,22 +181,26 @@ func (f *Firewall) Observe(ctx context.Context, p *isolate.Policy) (isolate.Obse
 type features struct {
 	netdev bool // chains at a device's ingress
 	egress bool // and at its egress: Linux 5.16 with CONFIG_NETFILTER_EGRESS
+	hold   bool // tables that nobody else can change and that outlive us: Linux 6.9
 }
 
-func (f features) limits() []string {
+func (f features) limits() (ls []string) {
 	switch {
 	case !f.netdev:
-		return []string{"this kernel has no netdev tables: frames written straight to a device, macvlan devices and bridged guests are not cut"}
+		ls = append(ls, "this kernel has no netdev tables: frames written straight to a device, macvlan devices and bridged guests are not cut")
 	case !f.egress:
-		return []string{"this kernel has no egress hook: frames written straight to a device, and what macvlan devices and bridged guests send, are not cut"}
+		ls = append(ls, "this kernel has no egress hook: frames written straight to a device, and what macvlan devices and bridged guests send, are not cut")
 	}
-	return nil
+	if !f.hold {
+		ls = append(ls, "this kernel cannot lock tables: an administrator of this endpoint can remove the rules, which is seen and undone")
+	}
+	return ls
 }
 
 // everything is what a kernel of today can do. It is taken for granted until a kernel
 // refuses: asking first would cost time before the cut, and might load modules on an
 // endpoint that nobody isolates.
-var everything = features{netdev: true, egress: true}
+var everything = features{netdev: true, egress: true, hold: true}
 
 func (f *Firewall) known() (feat features, known bool) {
 	f.mu.Lock()
@@ -207,18 +221,27 @@ func (f *Firewall) remember(feat features) {
 // committed, on loopback.
 func (f *Firewall) learn(ctx context.Context) (features, error) {
 	var feat features
-	for _, try := range []struct {
-		hook uint32
-		has  *bool
-	}{{unix.NF_NETDEV_INGRESS, &feat.netdev}, {unix.NF_NETDEV_EGRESS, &feat.egress}} {
-		t := table{family: unix.NFPROTO_NETDEV, name: f.cfg.Table + "-probe", chains: []chain{
-			{name: "probe", hook: &hook{num: try.hook, priority: deviceFirst, policy: accept, devices: []string{"lo"}}},
+	probe := f.cfg.Table + "-probe"
+	device := func(num uint32) table {
+		return table{family: unix.NFPROTO_NETDEV, name: probe, chains: []chain{
+			{name: "probe", hook: &hook{num: num, priority: deviceFirst, policy: accept, devices: []string{"lo"}}},
 		}}
-		err := f.send(ctx, create(t), false)
+	}
+	for _, try := range []struct {
+		t   table
+		has *bool
+	}{
+		{device(unix.NF_NETDEV_INGRESS), &feat.netdev},
+		{device(unix.NF_NETDEV_EGRESS), &feat.egress},
+		{table{family: unix.NFPROTO_INET, name: probe, flags: flagsHeld}, &feat.hold},
+	} {
+		err := f.send(ctx, create(try.t), false)
 		switch {
 		case err == nil:
 			*try.has = true
-		case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EAFNOSUPPORT), errors.Is(err, unix.ENOENT):
+		case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EAFNOSUPPORT), errors.Is(err, unix.ENOENT),
+			// Before Linux 5.12 an unknown flag of a table is an invalid argument.
+			try.has == &feat.hold && errors.Is(err, unix.EINVAL):
 		default:
 			return feat, f.explain(ctx, "learn what the kernel can do", err)
 		}
@@ -238,6 +261,7 @@ func (f *Firewall) explain(ctx context.Context, what string, err error) error {
 		if _, rerr := f.generation(ctx); errors.Is(rerr, unix.EPERM) || errors.Is(rerr, unix.EACCES) {
 			return fmt.Errorf("%s: %w", what, isolate.ErrNeedsRoot)
 		}
+		return fmt.Errorf("%s: %w: %w", what, isolate.ErrHeld, err)
 	}
 	if errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EINVAL) {
 		// Without CONFIG_NETFILTER_NETLINK there is no such netlink family, without

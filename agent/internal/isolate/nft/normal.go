@@ -25,7 +25,7 @@ func sum(ts []table) string {
 	h := sha256.New()
 	var b []byte
 	for _, t := range ts {
-		b = fmt.Appendf(b[:0], "%s flags %#x\n", t.label(), t.flags)
+		b = fmt.Appendf(b[:0], "%s flags %#x\n", t.label(), t.effective())
 		cs := slices.SortedFunc(slices.Values(t.chains), func(a, b chain) int { return cmp.Compare(a.name, b.name) })
 		for _, c := range cs {
 			b = c.append(b)

@@ -17,6 +17,7 @@ type table struct {
 	family byte
 	name   string
 	flags  uint32
+	owner  uint32 // the netlink port of who may change it, in an answer
 	chains []chain
 }
 
@@ -58,7 +59,11 @@ const (
 // plan says what must be in force for a policy, on a kernel with these features and
 // these devices.
 func plan(name string, p isolate.Policy, feat features, links []string) []table {
-	inet := table{family: unix.NFPROTO_INET, name: name, chains: []chain{
+	var flags uint32
+	if feat.hold {
+		flags = flagsHeld
+	}
+	inet := table{family: unix.NFPROTO_INET, name: name, flags: flags, chains: []chain{
 		base("in", unix.NF_INET_LOCAL_IN, inetFirst, permits(p, true, false)),
 		base("out", unix.NF_INET_LOCAL_OUT, inetFirst, permits(p, false, false)),
 		base("forward", unix.NF_INET_FORWARD, inetFirst, nil),
@@ -68,7 +73,7 @@ func plan(name string, p isolate.Policy, feat features, links []string) []table 
 	}
 	// The permits stand once and are jumped to, so that a hundred devices do not make
 	// a hundred copies.
-	netdev := table{family: unix.NFPROTO_NETDEV, name: name}
+	netdev := table{family: unix.NFPROTO_NETDEV, name: name, flags: flags}
 	netdev.chains = append(netdev.chains, chain{name: permitIn, rules: permits(p, true, true)})
 	if feat.egress {
 		netdev.chains = append(netdev.chains, chain{name: permitOut, rules: permits(p, false, true)})

@@ -191,6 +191,8 @@ func parseTable(family byte, b []byte) (table, error) {
 			t.name = text(v)
 		case unix.NFTA_TABLE_FLAGS:
 			return number(v, &t.flags)
+		case nftaTableOwner:
+			return number(v, &t.owner)
 		}
 		return nil
 	})

@@ -194,7 +194,7 @@ func TestMatrixWithoutDeviceChains(t *testing.T) {
 		l.fw.features = &feat
 		check(t, l.fw.Apply(t.Context(), l.policy))
 		o := l.observe(t, &l.policy)
-		if !o.Complete || len(o.Limits) != 1 || o.Links[0].Egress || o.Links[0].Ingress != feat.netdev {
+		if !o.Complete || len(o.Limits) != 2 || o.Links[0].Egress || o.Links[0].Ingress != feat.netdev {
 			t.Errorf("features %+v: %+v", feat, o)
 		}
 		compareAll(t, fmt.Sprintf("features %+v", feat), l.matrix(), orIsRaw)

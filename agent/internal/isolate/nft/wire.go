@@ -112,11 +112,19 @@ func (f *Firewall) commit(ctx context.Context, msgs []netlink.Message) error {
 
 // send sends a transaction. Without its end the kernel checks it and takes it back.
 func (f *Firewall) send(ctx context.Context, msgs []netlink.Message, end bool) error {
-	c, closeConn, err := f.dial(ctx, unix.NETLINK_NETFILTER)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	f.changing.Lock()
+	defer f.changing.Unlock()
+	c, err := f.changer()
 	if err != nil {
 		return err
 	}
-	defer closeConn()
+	if err := drain(c); err != nil {
+		return err
+	}
+	defer until(ctx, c)()
 	edge := func(typ netlink.HeaderType) netlink.Message {
 		return netlink.Message{
 			Header: netlink.Header{Type: typ, Flags: netlink.Request},
