@@ -166,6 +166,7 @@ func TestRotatedWtmp(t *testing.T) {
 		{[]wtmpMark{boot, login}, time.Time{}, at(499), "no_shutdown_record", login.at, boot.at},
 		{[]wtmpMark{down, own}, own.at, at(499), "shutdown_record", down.at, time.Time{}}, // rotated within the boot
 		{[]wtmpMark{login, own}, own.at, at(499), "no_earlier_boot", login.at, time.Time{}},
+		{[]wtmpMark{login, {at: at(600)}}, time.Time{}, at(499), "no_earlier_boot", time.Time{}, time.Time{}}, // logins alone: whose?
 		{nil, own.at, at(499), "no_earlier_boot", time.Time{}, time.Time{}},
 		{[]wtmpMark{boot, login, own}, time.Time{}, time.Time{}, "own_boot_unknown", time.Time{}, time.Time{}},
 	} {

@@ -115,6 +115,11 @@ func wtmpFinding(marks []wtmpMark, thisBoot, began time.Time) Finding {
 		f.Says, f.Leans, f.At, f.Detail = "shutdown_record", leansOrderly, down.at, shorten(down.kernel)
 	case f.Began.IsZero():
 		f.Says = "no_earlier_boot"
+		if end == len(marks) {
+			// Nor is there this boot's record: systemd 257 writes none. What is left are
+			// logins, and nothing says that they are not this boot's.
+			f.LastSeen = time.Time{}
+		}
 	default:
 		f.Says, f.Leans, f.At = "no_shutdown_record", leansAbrupt, f.LastSeen
 	}
