@@ -113,6 +113,7 @@ const (
 	replaceTime   = 10 * time.Second // for an older stream to give way
 	uploadIdle    = 5 * time.Minute  // between two steps of an upload
 	pendingRetry  = 3 * time.Second  // between two askings of a waiting enrolment
+	unaryTime     = time.Minute      // a call that is no stream, from its first byte on
 
 	// The windows bound what an upload has in flight; 2 MiB fill 160 Mbit/s at 100 ms. On
 	// a fast line they must hold several chunks, or both ends wait for each other. On a slow
@@ -121,7 +122,7 @@ const (
 	streamWindow = 2 << 20
 	connWindow   = 4 << 20
 
-	maxStreams = 16       // calls at one time on one connection
+	maxStreams = 8        // calls at one time on one connection; an agent has four
 	maxHeaders = 16 << 10 // bytes
 )
 
@@ -160,7 +161,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, sessions: newSessions(), enrolls: newLimiter(enrollRate, enrollBurst), news: newLimiter(newsRate, newsBurst)}
 	s.grpc = grpc.NewServer(
-		grpc.Creds(guarded{credentials.NewTLS(pki.ServerConfig(cfg.CA, cfg.Certificate)), newPlaces(maxStrangers, maxStrangersPer)}),
+		grpc.Creds(guarded{credentials.NewTLS(pki.ServerConfig(cfg.CA, cfg.Certificate)), newPlaces(maxStrangers, maxStrangersPer), newCrowd(maxPerEndpoint)}),
 		grpc.WaitForHandlers(true), // what they say last must find the database open
 		grpc.ConnectionTimeout(handshakeTime),
 		grpc.ForceServerCodecV2(wire.Codec()),

@@ -521,3 +521,21 @@ func TestConnectionsAreLimited(t *testing.T) {
 		t.Fatal("after the first went away:", err)
 	}
 }
+
+// TestManyConnectionsOfOneEndpoint: one certificate does not fill the collector.
+func TestManyConnectionsOfOneEndpoint(t *testing.T) {
+	r := newRig(t, nil)
+	endpointID, served := id.New(id.Endpoint), 0
+	for range 20 {
+		a := r.dialAs(t, endpointID, time.Now())
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		_, err := a.UploadState(ctx, &agentv1.UploadStateRequest{AcquisitionId: id.New(id.Acquisition)})
+		cancel()
+		if status.Code(err) != codes.Unavailable && status.Code(err) != codes.DeadlineExceeded {
+			served++
+		}
+	}
+	if served != 8 {
+		t.Errorf("%d connections of one endpoint are served", served)
+	}
+}

@@ -27,6 +27,7 @@ type caller struct {
 	serial     string
 	expires    time.Time
 	remote     string // address without port
+	network    string // what one machine cannot change of it at will
 }
 
 type callerKey struct{}
@@ -42,7 +43,7 @@ func peerOf(ctx context.Context) (caller, error) {
 	if !ok {
 		return caller{}, status.Error(codes.Internal, "no peer")
 	}
-	c := caller{remote: hostOf(p.Addr)}
+	c := caller{remote: hostOf(p.Addr), network: networkOf(p.Addr).String()}
 	info, ok := p.AuthInfo.(credentials.TLSInfo)
 	if !ok {
 		return caller{}, status.Error(codes.Unauthenticated, "TLS is needed")
@@ -70,8 +71,9 @@ func hostOf(a net.Addr) string {
 	return host
 }
 
-// tap refuses strangers before their message is read, so that what they send costs
-// no memory.
+// tap refuses strangers before their message is read, but those that enrol: what they
+// may say is bounded by [stranger]. A call that is no stream ends when its message does
+// not come, which gRPC would wait for as long as the connection lives.
 func (s *Server) tap(ctx context.Context, info *tap.Info) (context.Context, error) {
 	c, err := peerOf(ctx)
 	if err != nil {
@@ -80,9 +82,15 @@ func (s *Server) tap(ctx context.Context, info *tap.Info) (context.Context, erro
 	if c.endpointID == "" && info.FullMethodName != agentv1.EnrollmentService_Enroll_FullMethodName {
 		return nil, status.Error(codes.Unauthenticated, "a certificate is needed; enrol first")
 	}
-	if info.FullMethodName == agentv1.EnrollmentService_Enroll_FullMethodName && !s.enrolls.allow(c.remote, s.cfg.Now()) {
+	if info.FullMethodName == agentv1.EnrollmentService_Enroll_FullMethodName && !s.enrolls.allow(c.network, s.cfg.Now()) {
 		return nil, status.Error(codes.ResourceExhausted, "too many requests from this address; wait a minute")
 	}
+	switch info.FullMethodName {
+	case agentv1.AgentService_Connect_FullMethodName, agentv1.AgentService_Upload_FullMethodName:
+		return ctx, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, unaryTime)
+	context.AfterFunc(ctx, cancel) // with the call, or when its time is over
 	return ctx, nil
 }
 

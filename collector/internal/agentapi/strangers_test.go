@@ -1,9 +1,12 @@
 package agentapi
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"testing"
+	"time"
 )
 
 func tcp(t *testing.T, address string) net.Addr {
@@ -60,5 +63,43 @@ func TestCrowdOfStrangers(t *testing.T) {
 	}
 	if held != maxStrangers || held >= defaultMaxConnections/2 {
 		t.Errorf("strangers hold %d of %d connections", held, defaultMaxConnections)
+	}
+}
+
+func TestCrowdOfOneEndpoint(t *testing.T) {
+	c := newCrowd(2)
+	a, ok1 := c.enter("end_a")
+	_, ok2 := c.enter("end_a")
+	_, ok3 := c.enter("end_a")
+	if _, other := c.enter("end_b"); !ok1 || !ok2 || ok3 || !other {
+		t.Fatal(ok1, ok2, ok3, other)
+	}
+	a()
+	a() // gives back once
+	if _, ok := c.enter("end_a"); !ok {
+		t.Fatal("no place after one was given back")
+	}
+	if _, ok := c.enter("end_a"); ok {
+		t.Fatal("a place was given back twice")
+	}
+}
+
+// TestStrangerSaysTooMuch: what is said without a certificate fills no memory.
+func TestStrangerSaysTooMuch(t *testing.T) {
+	here, there := net.Pipe()
+	defer there.Close()
+	s := &stranger{Conn: here, leave: func() {}, end: time.AfterFunc(time.Hour, func() {})}
+	defer s.Close()
+	go func() {
+		b := make([]byte, 64<<10)
+		for {
+			if _, err := there.Write(b); err != nil {
+				return
+			}
+		}
+	}()
+	n, err := io.Copy(io.Discard, s)
+	if n != strangerBytes || !errors.Is(err, errTalks) {
+		t.Fatalf("%d bytes were heard: %v", n, err)
 	}
 }
