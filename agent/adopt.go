@@ -35,7 +35,10 @@ func adopt(state, into string, log *slog.Logger) error {
 			continue
 		}
 		err := durable.RenameNew(filepath.Join(from, a.AcquisitionID), filepath.Join(into, a.AcquisitionID))
-		if err != nil && !errors.Is(err, fs.ErrExist) {
+		if errors.Is(err, fs.ErrExist) { // a crash came between the two names of a move in two steps
+			err = os.RemoveAll(filepath.Join(from, a.AcquisitionID))
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("take over %s: %w", a.AcquisitionID, err))
 			continue
 		}

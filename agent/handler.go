@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"strings"
@@ -69,6 +71,9 @@ func (a *agent) acquire(ctx context.Context, o acquire.Order) (acquire.Result, e
 		o.Extra = append(o.Extra, a.recording.before(a.bootID, flightBudget)...)
 	}
 	res, err := a.runner.Run(ctx, o)
+	if err == nil && res.Repeated && res.Manifest.Format == "" {
+		res.Manifest, err = a.kept(o.AcquisitionID)
+	}
 	if err != nil {
 		a.set.log.ErrorContext(ctx, "acquisition failed", slog.String("acquisition", o.AcquisitionID), slog.Any("error", err))
 		poke(a.mend)
@@ -79,6 +84,27 @@ func (a *agent) acquire(ctx context.Context, o acquire.Order) (acquire.Result, e
 		debug.FreeOSMemory() // the agent is back to its small self before anyone looks
 	}
 	return res, err
+}
+
+// kept reads the manifest of an acquisition that an earlier run of the agent made, so
+// that what came of it is told and not taken for done.
+func (a *agent) kept(acquisitionID string) (m artifact.Manifest, err error) {
+	r, err := a.spool.Open(acquisitionID)
+	if err != nil {
+		return m, fmt.Errorf("read what was kept before: %w", err)
+	}
+	defer r.Close()
+	seal, ok, err := r.Seal()
+	if err == nil && !ok {
+		err = errors.New("it is not sealed yet")
+	}
+	if err == nil {
+		err = json.Unmarshal(seal.Manifest, &m)
+	}
+	if err != nil {
+		return m, fmt.Errorf("read what was kept before: %w", err)
+	}
+	return m, nil
 }
 
 // capture is the flash capture of one order to isolate; it travels in the context,

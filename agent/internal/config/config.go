@@ -54,7 +54,7 @@ type Recorder struct {
 
 // Shutdown bounds how long the PC may be kept from going down.
 type Shutdown struct {
-	// MaxDelay is the longest while an incident with this PC is open, 1s to 60s, as far as
+	// MaxDelay is the longest while an incident with this PC is open, 1s to 40s, as far as
 	// the system allows it. With none it is always under half a second. Default 20s.
 	MaxDelay Duration `toml:"max_delay"`
 }
@@ -231,7 +231,7 @@ func (c Config) check() error {
 		within("isolation.check_every", c.Isolation.CheckEvery, time.Second, time.Minute),
 		within("recorder.every", c.Recorder.Every, time.Second, 10*time.Minute),
 		within("recorder.window", c.Recorder.Window, time.Minute, 24*time.Hour),
-		within("shutdown.max_delay", c.Shutdown.MaxDelay, time.Second, time.Minute),
+		within("shutdown.max_delay", c.Shutdown.MaxDelay, time.Second, 40*time.Second),
 	)
 }
 

@@ -67,6 +67,8 @@ type Manager struct {
 	rec       Record
 	phase     State // Isolating or Releasing while an order is being carried out
 	lastHome  *WayHome
+	changed   chan struct{} // closed when rec.Desired changes
+	seen      []string      // what events told since the last measurement that led to something
 }
 
 // NewManager returns a Manager. It touches nothing before the first call of a method;
@@ -82,7 +84,7 @@ func NewManager(c Config) (*Manager, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Manager{
-		cfg: c, op: make(chan struct{}, 1),
+		cfg: c, op: make(chan struct{}, 1), changed: make(chan struct{}),
 		change: newGate(), read: newGate(), before: newGate(), home: newGate(),
 	}, nil
 }
@@ -179,6 +181,7 @@ func (m *Manager) reconcile(ctx context.Context, what string) (Status, error) {
 	if err := m.ensureLoaded(ctx); err != nil {
 		return m.refuse(ctx, what, err)
 	}
+	seen := m.takeSeen() // before measuring: what is seen later is for the next time
 	st := m.measure(ctx, m.cfg.FirewallLimit)
 	if !st.Capable {
 		if st.Desired == Released {
@@ -219,7 +222,7 @@ func (m *Manager) reconcile(ctx context.Context, what string) (Status, error) {
 		did = m.restore(ctx)
 	}
 	st = m.finish(ctx, did)
-	st.Drift = drift
+	st.Drift, st.Seen = drift, seen
 	return st, m.verdict(what, st, did)
 }
 

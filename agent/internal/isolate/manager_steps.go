@@ -60,8 +60,8 @@ func (m *Manager) ensureLoaded(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.loaded { // no order was given meanwhile
-		m.rec, m.persisted, m.loaded = rec, persisted, true
-		m.gen++
+		m.order(rec)
+		m.persisted, m.loaded = persisted, true
 	}
 	return nil
 }
@@ -101,8 +101,8 @@ func (m *Manager) save(r Record) error {
 	if r.CommandID != m.rec.CommandID || r.Desired != m.rec.Desired {
 		m.lastHome = nil
 	}
-	m.rec, m.persisted, m.loaded = r, err == nil, true
-	m.gen++
+	m.order(r)
+	m.persisted, m.loaded = err == nil, true
 	return err
 }
 

@@ -66,6 +66,9 @@ type Status struct {
 	WayHome *WayHome `json:"way_home,omitempty"`
 	// Drift is what a Reconcile found changed and put right, in its answer alone.
 	Drift []string `json:"drift,omitempty"`
+	// Seen is what the kernel told about it while it happened: which rules or devices,
+	// and which program. Empty if nobody watched. In the answer of Reconcile alone.
+	Seen []string `json:"seen,omitempty"`
 	// Observation is the measurement itself, zero if it failed.
 	Observation Observation `json:"observation,omitzero"`
 }

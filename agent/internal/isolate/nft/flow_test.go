@@ -113,6 +113,7 @@ func TestEstablishedFlows(t *testing.T) {
 // flood sends datagrams as fast as it can and counts what arrives.
 type flood struct {
 	sent, got atomic.Int64
+	last      atomic.Int64 // when a datagram last arrived, in nanoseconds since 1970
 	in, out   net.PacketConn
 }
 
@@ -131,6 +132,7 @@ func newFlood(t *testing.T, from, to *netlab.Host, local, address string) *flood
 			if _, _, err := f.in.ReadFrom(b); err != nil {
 				return
 			}
+			f.last.Store(time.Now().UnixNano())
 			f.got.Add(1)
 		}
 	}()
