@@ -32,7 +32,7 @@ exec unshare --mount --propagation private sh -c 'mount -t tmpfs tmpfs /run && m
 func Delay(ctx context.Context, c Config) (err error) {
 	rounds := 100
 	if c.Quick {
-		rounds = 12
+		rounds = 10
 	}
 	s, err := newService(ctx, c.Dir)
 	if err != nil {
