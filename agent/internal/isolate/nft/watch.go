@@ -1,0 +1,313 @@
+//go:build linux
+
+package nft
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"hozen/agent/internal/isolate"
+)
+
+var _ isolate.Watcher = (*Firewall)(nil)
+
+// Watch implements [isolate.Watcher] by the notifications of nf_tables and rtnetlink(7).
+func (f *Firewall) Watch(ctx context.Context) (<-chan isolate.Event, error) {
+	rules, err := f.subscribe(unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES)
+	if err != nil {
+		return nil, f.explain(ctx, "watch rules", err)
+	}
+	links, err := f.subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK)
+	if err != nil {
+		_ = rules.Close()
+		return nil, f.explain(ctx, "watch network devices", err)
+	}
+	n := newNotes()
+	n.add(true, "") // watching has begun
+	out := make(chan isolate.Event)
+	ctx, stop := context.WithCancel(ctx)
+	read := func(c *netlink.Conn, fn func(context.Context, *netlink.Conn, *notes) error) {
+		defer stop() // one that fails ends the other; the caller begins anew
+		defer func() { _ = c.Close() }()
+		defer until(ctx, c)()
+		_ = fn(ctx, c, n) // why it ends is not worth more than that it did
+	}
+	go read(rules, f.watchRules)
+	go read(links, f.watchLinks)
+	go func() {
+		defer close(out)
+		n.deliver(ctx, out)
+	}()
+	return out, nil
+}
+
+// watchBuffer is how many bytes of notifications the kernel keeps for us. "nft flush
+// ruleset" on a gateway tells of each of its rules.
+const watchBuffer = 1 << 20
+
+func (f *Firewall) subscribe(family int, group uint32) (*netlink.Conn, error) {
+	c, err := netlink.Dial(family, &netlink.Config{NetNS: f.cfg.NetNS})
+	if err != nil {
+		return nil, fmt.Errorf("open netlink: %w", err)
+	}
+	_ = c.SetReadBuffer(watchBuffer) // with less, more is lost, and said to be
+	if err := c.JoinGroup(group); err != nil {
+		_ = c.Close()
+		return nil, fmt.Errorf("join netlink group %d: %w", group, err)
+	}
+	return c, nil
+}
+
+// receive reads one datagram of the kernel into b. Its error wraps unix.ENOBUFS when
+// notifications were lost, os.ErrDeadlineExceeded when none came in time.
+func receive(c *netlink.Conn, b []byte) ([]byte, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("receive notifications: %w", err)
+	}
+	for {
+		var n int
+		var from unix.Sockaddr
+		var rerr error
+		if err := raw.Read(func(fd uintptr) bool {
+			n, from, rerr = unix.Recvfrom(int(fd), b, unix.MSG_DONTWAIT|unix.MSG_TRUNC)
+			return !errors.Is(rerr, unix.EAGAIN) && !errors.Is(rerr, unix.EINTR)
+		}); err != nil {
+			return nil, fmt.Errorf("receive notifications: %w", err)
+		}
+		if rerr != nil {
+			return nil, fmt.Errorf("receive notifications: %w", rerr)
+		}
+		if sa, ok := from.(*unix.SockaddrNetlink); !ok || sa.Pid != 0 {
+			continue // another program may write to us; only the kernel is believed
+		}
+		return b[:min(n, len(b))], nil
+	}
+}
+
+// notice is the head and body of one notification.
+type notice struct {
+	typ  uint16
+	port uint32 // who caused it; 0 is the kernel
+	body []byte
+}
+
+// notices calls fn for each message of a datagram (netlink(7)).
+func notices(b []byte, fn func(notice) error) error {
+	for len(b) > 0 {
+		if len(b) < unix.SizeofNlMsghdr {
+			return fmt.Errorf("%d bytes after the last message: %w", len(b), errReply)
+		}
+		n := binary.NativeEndian.Uint32(b)
+		if n < unix.SizeofNlMsghdr || uint64(n) > uint64(len(b)) {
+			return fmt.Errorf("message of %d bytes in %d: %w", n, len(b), errReply)
+		}
+		err := fn(notice{
+			typ:  binary.NativeEndian.Uint16(b[4:]),
+			port: binary.NativeEndian.Uint32(b[12:]),
+			body: b[unix.SizeofNlMsghdr:n],
+		})
+		if err != nil {
+			return err
+		}
+		b = b[min(uint64(len(b)), (uint64(n)+unix.NLMSG_ALIGNTO-1)&^(unix.NLMSG_ALIGNTO-1)):]
+	}
+	return nil
+}
+
+// actorWait is how long is waited for the message that says who did it. The kernel
+// sends it right after the last of what was done.
+const actorWait = 3 * time.Millisecond
+
+// watchRules notes what others do to our tables.
+func (f *Firewall) watchRules(ctx context.Context, c *netlink.Conn, n *notes) error {
+	b := make([]byte, 64<<10)
+	var open []counted // seen, and not yet said by whom
+	tell := func(by string) {
+		for _, o := range open {
+			n.add(true, o.String()+by)
+		}
+		open = nil
+	}
+	for ctx.Err() == nil {
+		if len(open) > 0 {
+			_ = c.SetReadDeadline(time.Now().Add(actorWait))
+		}
+		msg, err := receive(c, b)
+		if len(open) > 0 {
+			_ = c.SetReadDeadline(time.Time{})
+		}
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded) && len(open) > 0:
+			tell("")
+			continue
+		case errors.Is(err, unix.ENOBUFS):
+			tell("")
+			n.lose()
+			continue
+		case err != nil:
+			return err
+		}
+		err = notices(msg, func(m notice) error {
+			if own := f.port.Load(); own != 0 && m.port == own {
+				return nil
+			}
+			what, by, err := f.parseNotice(m)
+			if what != "" {
+				open = count(open, what)
+			}
+			if by != "" {
+				tell(by)
+			}
+			return err
+		})
+		if err != nil {
+			// What is not understood may be about us.
+			n.add(true, "a notification that is not understood")
+		}
+	}
+	return ctx.Err()
+}
+
+// counted is what was seen n times.
+type counted struct {
+	what string
+	n    int
+}
+
+func (c counted) String() string {
+	if c.n > 1 {
+		return fmt.Sprintf("%s, %d times", c.what, c.n)
+	}
+	return c.what
+}
+
+func count(cs []counted, what string) []counted {
+	for i := range cs {
+		if cs[i].what == what {
+			cs[i].n++
+			return cs
+		}
+	}
+	if len(cs) > whatMax {
+		return cs // as many as an event tells, and one by which it says that there are more
+	}
+	return append(cs, counted{what, 1})
+}
+
+// What NFT_MSG_NEWGEN says of who ended a transaction (nf_tables.h).
+const (
+	nftaGenProcPID  = 2
+	nftaGenProcName = 3
+)
+
+// ruleNotices names the kinds of messages about what is in a table. The first attribute
+// of each of them is the table's name.
+var ruleNotices = map[uint16]string{
+	unix.NFT_MSG_NEWTABLE: "table made or changed", unix.NFT_MSG_DELTABLE: "table deleted",
+	unix.NFT_MSG_NEWCHAIN: "chain made or changed", unix.NFT_MSG_DELCHAIN: "chain deleted",
+	unix.NFT_MSG_NEWRULE: "rule made", unix.NFT_MSG_DELRULE: "rule deleted",
+	unix.NFT_MSG_NEWSET: "set made", unix.NFT_MSG_DELSET: "set deleted",
+	unix.NFT_MSG_NEWSETELEM: "set filled", unix.NFT_MSG_DELSETELEM: "set emptied",
+	unix.NFT_MSG_NEWOBJ: "object made", unix.NFT_MSG_DELOBJ: "object deleted",
+	nftMsgNewFlowtable: "flow table made", nftMsgDelFlowtable: "flow table deleted",
+}
+
+const (
+	nftMsgNewFlowtable = 22
+	nftMsgDelFlowtable = 24
+)
+
+// parseNotice says what a notification tells of our tables, or at the end of a
+// transaction who made it. Both are empty for what is of no concern.
+func (f *Firewall) parseNotice(m notice) (what, by string, err error) {
+	if m.typ>>8 != unix.NFNL_SUBSYS_NFTABLES || len(m.body) < sizeofNfgenmsg {
+		return "", "", nil
+	}
+	family, kind, attrs := m.body[0], m.typ&0xff, m.body[sizeofNfgenmsg:]
+	if kind == unix.NFT_MSG_NEWGEN {
+		var pid uint32
+		var name string
+		err := each(attrs, func(typ uint16, v []byte) error {
+			switch typ {
+			case nftaGenProcPID:
+				return number(v, &pid)
+			case nftaGenProcName:
+				name = text(v)
+			}
+			return nil
+		})
+		return "", fmt.Sprintf(" by %.32q, process %d", name, pid), err
+	}
+	name, ok := ruleNotices[kind]
+	if !ok || family != unix.NFPROTO_INET && family != unix.NFPROTO_NETDEV {
+		return "", "", nil
+	}
+	var owner, chain string
+	err = each(attrs, func(typ uint16, v []byte) error {
+		switch {
+		case typ == 1:
+			owner = text(v)
+		case typ == unix.NFTA_RULE_CHAIN && (kind == unix.NFT_MSG_NEWRULE || kind == unix.NFT_MSG_DELRULE),
+			typ == unix.NFTA_CHAIN_NAME && (kind == unix.NFT_MSG_NEWCHAIN || kind == unix.NFT_MSG_DELCHAIN):
+			chain = text(v)
+		}
+		return nil
+	})
+	if owner != f.cfg.Table || err != nil {
+		return "", "", err
+	}
+	what = table{family: family, name: owner}.label() + ": " + name
+	if chain != "" {
+		what += fmt.Sprintf(" (chain %.60q)", chain)
+	}
+	return what, "", nil
+}
+
+// watchLinks notes network devices that appear or get another name.
+func (f *Firewall) watchLinks(ctx context.Context, c *netlink.Conn, n *notes) error {
+	b := make([]byte, 64<<10)
+	known := map[int32]string{}
+	// Those that are there already come as notifications that nobody needs; the first
+	// event has the caller look anyway.
+	for ctx.Err() == nil {
+		msg, err := receive(c, b)
+		switch {
+		case errors.Is(err, unix.ENOBUFS):
+			clear(known)
+			n.lose()
+			continue
+		case err != nil:
+			return err
+		}
+		err = notices(msg, func(m notice) error {
+			if m.typ != unix.RTM_NEWLINK && m.typ != unix.RTM_DELLINK {
+				return nil
+			}
+			name, loopback, err := parseLink(m.body)
+			if err != nil || loopback || m.body[0] == unix.AF_BRIDGE {
+				return err // a port of a bridge, not a device
+			}
+			index := int32(binary.NativeEndian.Uint32(m.body[4:]))
+			switch {
+			case m.typ == unix.RTM_DELLINK:
+				delete(known, index)
+			case known[index] != name:
+				known[index] = name
+				n.add(false, fmt.Sprintf("network device %.20q is there", name))
+			}
+			return nil
+		})
+		if err != nil {
+			n.add(false, "a notification that is not understood")
+		}
+	}
+	return ctx.Err()
+}
