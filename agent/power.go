@@ -17,6 +17,7 @@ import (
 	"hozen/agent/internal/probe"
 	noticeprobe "hozen/agent/internal/probe/shutdown"
 	"hozen/agent/internal/shutdown"
+	"hozen/internal/artifact"
 	"hozen/internal/artifact/record"
 	"hozen/internal/i18n"
 )
@@ -151,7 +152,10 @@ func (p *power) noted() *bootverdict.Shutdown {
 		BootID: last.BootID, Source: e.Source, Type: e.Type,
 		NoticedAt: e.NoticedAt, SealedAt: e.SealedAt, ReleasedAt: e.ReleasedAt, AddedDelay: time.Duration(e.AddedDelayNS),
 	}
-	if !e.SealedAt.Wall.IsZero() {
+	switch {
+	case e.Outcome == artifact.Failed: // sealed, and nothing in it
+		s.SealedAt = artifact.Instant{}
+	case !e.SealedAt.Wall.IsZero():
 		s.AcquisitionID = e.AcquisitionID
 	}
 	if e.Source == shutdown.SourcePreserve {

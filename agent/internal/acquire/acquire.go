@@ -109,7 +109,8 @@ type Order struct {
 	// Deadline is when the acquisition must be sealed and fsynced. The budgets of the
 	// probes shrink to the time there is, the most volatile get the most of it, and those
 	// that find none left are not started. Zero: the budgets of the plan hold. Only a disk
-	// that does not answer can make it later.
+	// that does not answer can make it later, and a PC so slow that no time was left for
+	// processes and sockets, which have a tenth of a second each in every case.
 	Deadline time.Time
 	// Reserve is how long before Deadline the last probe has ended, so that sealing has
 	// its time. Default a fifth of the time there is, at least 50 ms, at most 1 s.

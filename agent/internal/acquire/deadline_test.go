@@ -108,7 +108,8 @@ func TestSealedBeforeTheDeadline(t *testing.T) {
 		if least == 0 {
 			least = 50 * time.Millisecond
 		}
-		if took > max(limit-least, 0) {
+		// The first, which is a live one, has a tenth of a second in every case.
+		if took > max(limit-least, 100*time.Millisecond) {
 			rt.Fatalf("the last probe ended after %s of %s, reserve %s", took, limit, reserve)
 		}
 		m := res.Manifest
@@ -125,7 +126,7 @@ func TestSealedBeforeTheDeadline(t *testing.T) {
 			if hangs := said[i] == "obeys" || said[i] == "ignores" || said[i] == "trickles"; hangs && p.Outcome != artifact.TimedOut && p.Outcome != artifact.NotStarted {
 				rt.Errorf("%s ended as %s", said[i], p.Outcome)
 			}
-			if p.Outcome == artifact.NotStarted && limit-least > time.Second {
+			if p.Outcome == artifact.NotStarted && (i == 0 || limit-least > time.Second) {
 				rt.Errorf("%s found no time of %s", said[i], limit)
 			}
 		}

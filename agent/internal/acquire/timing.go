@@ -1,12 +1,20 @@
 package acquire
 
-import "time"
+import (
+	"time"
+
+	"hozen/agent/internal/probe"
+)
 
 const (
 	minReserve = 50 * time.Millisecond
 	maxReserve = time.Second
 	// tooShort is a time in which no probe gets anywhere.
 	tooShort = time.Millisecond
+	// liveFloor is what each of the most volatile probes has whatever the deadline says: on
+	// a PC so slow that the time is over before the first of them, evidence a moment later
+	// is worth more than none in time.
+	liveFloor = 100 * time.Millisecond
 )
 
 // allowed is the time of one probe. Budget and grace together are all it can cost.
@@ -58,6 +66,9 @@ func (t *timing) next(p readied) allowed {
 	most := left
 	if ahead+t.grace > left && t.ahead > 0 {
 		most = max(time.Duration(float64(left)*float64(p.budget)/float64(ahead)), left/2)
+	}
+	if p.Volatility() == probe.Live && left < liveFloor {
+		most = liveFloor
 	}
 	if most < tooShort {
 		return allowed{none: true}

@@ -233,7 +233,7 @@ func (c *checker) crashTests(ctx context.Context) error {
 
 // endToEnd runs the real programs. Caching would hide a changed program.
 func (c *checker) endToEnd(ctx context.Context) error {
-	return c.goTest(ctx, nil, "-vet=off", "-count=1", "-timeout", "20m", e2ePackage+"/...")
+	return c.goTest(ctx, nil, "-vet=off", "-count=1", "-timeout", "40m", e2ePackage+"/...")
 }
 
 func (c *checker) soak(ctx context.Context) error {
