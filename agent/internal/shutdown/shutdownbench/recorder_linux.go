@@ -63,8 +63,9 @@ func recordInto(ctx context.Context, dir string, log *slog.Logger) (off func() (
 	ended := make(chan error, 1)
 	go func() { ended <- rec.Run(running) }()
 	off = func() (done recorded, err error) {
+		err = calm(running, rec, rg)
 		cancel()
-		err = <-ended
+		err = errors.Join(err, <-ended)
 		if err == nil {
 			done, err = account(ctx, rg)
 		}
@@ -91,6 +92,34 @@ func recordInto(ctx context.Context, dir string, log *slog.Logger) (off func() (
 		}
 	}
 }
+
+// calm returns when nothing new goes on record: what the kernel told last may wait to be
+// read yet.
+func calm(ctx context.Context, rec *recorder.Recorder, rg *ring.Ring) error {
+	poll := time.NewTicker(100 * time.Millisecond)
+	defer poll.Stop()
+	for before := int64(-1); ; {
+		if err := rec.Flush(); err != nil {
+			return err
+		}
+		now, err := account(ctx, rg)
+		if err != nil {
+			return err
+		}
+		if now.Starts <= before+calmStarts && before >= 0 {
+			return nil
+		}
+		before = now.Starts
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// calmStarts is how many programs others may start between two looks of calm.
+const calmStarts = 20
 
 // events calls f with everything that is on record until it returns false.
 func events(ctx context.Context, rg *ring.Ring, f func(entry.Event) bool) error {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hozen/agent/internal/recorder/procevent"
 	"hozen/internal/bench/fakelogind"
 )
 
@@ -98,6 +99,29 @@ func TestOneProcessOfTheScene(t *testing.T) {
 	}
 	if sockets < holderSockets { // more when whoever runs the test leaks some
 		t.Errorf("%d sockets", sockets)
+	}
+}
+
+// Whatever was started between "on" and "off" is on record when "off" is answered.
+func TestRecorderHasCaughtUpWhenItIsOff(t *testing.T) {
+	c, err := procevent.Open(procevent.Config{})
+	if err != nil {
+		t.Skipf("needs root in the initial namespaces: %v", err)
+	}
+	c.Close()
+	off, err := recordInto(t.Context(), filepath.Join(t.TempDir(), "ring"), slog.New(slog.DiscardHandler))
+	must(t, err)
+	const starts = 200
+	for range starts {
+		pid, err := syscall.ForkExec("/bin/true", []string{"true"}, nil)
+		must(t, err)
+		_, err = unix.Wait4(pid, nil, 0, nil)
+		must(t, err)
+	}
+	done, err := off()
+	must(t, err)
+	if done.Starts+int64(done.Lost) < starts {
+		t.Errorf("%+v of %d", done, starts)
 	}
 }
 
