@@ -22,6 +22,11 @@ type Config struct {
 	Before func(context.Context) error
 	// BeforeLimit is how long Before may take; it is abandoned then. Default 10 s.
 	BeforeLimit time.Duration
+	// Connections ends the connections that exist when the network has been cut. Its
+	// failure never opens the network. Optional.
+	Connections Connections
+	// SeverLimit is how long Connections may take. Default 5 s.
+	SeverLimit time.Duration
 	// WayHome makes a new connection to the collector, to show that the way through the
 	// rules is open. Optional.
 	WayHome func(context.Context) error
@@ -58,7 +63,7 @@ type Manager struct {
 	op   chan struct{} // held by the one order that is being carried out
 	load sync.Mutex    // held while the store is used
 	// A call that is stuck keeps its gate shut.
-	change, read, before, home gate
+	change, read, before, home, ends gate
 
 	mu        sync.Mutex
 	gen       int // counts every change of the fields below
@@ -67,6 +72,7 @@ type Manager struct {
 	rec       Record
 	phase     State // Isolating or Releasing while an order is being carried out
 	lastHome  *WayHome
+	severed   *Severed      // since the order
 	changed   chan struct{} // closed when rec.Desired changes
 	seen      []string      // what events told since the last measurement that led to something
 }
@@ -79,17 +85,19 @@ func NewManager(c Config) (*Manager, error) {
 	}
 	c.BeforeLimit = cmp.Or(c.BeforeLimit, 10*time.Second)
 	c.WayHomeLimit = cmp.Or(c.WayHomeLimit, 10*time.Second)
+	c.SeverLimit = cmp.Or(c.SeverLimit, 5*time.Second)
 	c.FirewallLimit = cmp.Or(c.FirewallLimit, 10*time.Second)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Manager{
 		cfg: c, op: make(chan struct{}, 1), changed: make(chan struct{}),
-		change: newGate(), read: newGate(), before: newGate(), home: newGate(),
+		change: newGate(), read: newGate(), before: newGate(), home: newGate(), ends: newGate(),
 	}, nil
 }
 
-// Isolate cuts the network: Before, record, apply, read back, way home, in this order.
+// Isolate cuts the network: Before, record, apply, read back, end the connections that
+// exist, way home, in this order.
 // Once the order is recorded it is carried out even if ctx ends. The error is nil only
 // if the kernel was seen to enforce the policy; whether the way home is open, the
 // order is on disk and Before went well stands in the Status. The network stays cut
@@ -201,12 +209,15 @@ func (m *Manager) reconcile(ctx context.Context, what string) (Status, error) {
 		if err := m.apply(context.WithoutCancel(ctx), rec.Policy); err != nil {
 			m.cfg.Log.WarnContext(ctx, "rules are in force but not locked", slog.Any("error", err))
 		}
-		st = m.measure(ctx, m.cfg.FirewallLimit)
+		if st = m.measure(ctx, m.cfg.FirewallLimit); st.matches() {
+			m.sever(context.WithoutCancel(ctx), rec.Policy) // perhaps it died before it did that
+			_, st.Severed = m.results()
+		}
 	}
 	if st.matches() {
 		if h := st.WayHome; rec.Desired == Isolated && (h == nil || !h.OK) {
 			m.tryWayHome(ctx)
-			st.WayHome = m.wayHome()
+			st.WayHome, _ = m.results()
 		}
 		return st, nil
 	}
@@ -253,8 +264,9 @@ func (m *Manager) Status(ctx context.Context) Status {
 func (m *Manager) finish(ctx context.Context, did error) Status {
 	st := m.measure(ctx, m.cfg.FirewallLimit)
 	if st.Observed == Isolated {
+		m.sever(ctx, st.Policy)
 		m.tryWayHome(ctx)
-		st.WayHome = m.wayHome()
+		st.WayHome, st.Severed = m.results()
 	}
 	if did != nil && !st.matches() {
 		st.Detail = did.Error() + "; " + st.Detail

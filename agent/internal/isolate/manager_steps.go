@@ -72,10 +72,10 @@ func (m *Manager) record() Record {
 	return m.rec
 }
 
-func (m *Manager) wayHome() *WayHome {
+func (m *Manager) results() (*WayHome, *Severed) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.lastHome
+	return m.lastHome, m.severed
 }
 
 func (m *Manager) setPhase(s State) {
@@ -99,7 +99,7 @@ func (m *Manager) save(r Record) error {
 		return err
 	}
 	if r.CommandID != m.rec.CommandID || r.Desired != m.rec.Desired {
-		m.lastHome = nil
+		m.lastHome, m.severed = nil, nil
 	}
 	m.order(r)
 	m.persisted, m.loaded = err == nil, true
@@ -133,7 +133,7 @@ func (m *Manager) observe(ctx context.Context, p *Policy, limit time.Duration) (
 // measure reads back what is in force. It knows no memory of an earlier measurement.
 func (m *Manager) measure(ctx context.Context, limit time.Duration) Status {
 	m.mu.Lock()
-	rec, persisted, home := m.rec, m.persisted, m.lastHome
+	rec, persisted, home, severed := m.rec, m.persisted, m.lastHome, m.severed
 	m.mu.Unlock()
 	var want *Policy
 	if rec.Desired == Isolated {
@@ -142,7 +142,7 @@ func (m *Manager) measure(ctx context.Context, limit time.Duration) Status {
 	o, err := m.observe(ctx, want, limit)
 	st := Status{
 		Desired: cmp.Or(rec.Desired, Released), CommandID: rec.CommandID, OrderedAt: rec.OrderedAt, Policy: rec.Policy,
-		Persisted: persisted, RecordLost: rec.Lost, WayHome: home, Observation: o,
+		Persisted: persisted, RecordLost: rec.Lost, WayHome: home, Severed: severed, Observation: o,
 	}
 	st.Observed, st.Reason, st.Detail = judge(st.Desired, o, err)
 	st.Capable = st.Reason != NeedsRoot && st.Reason != NotSupported

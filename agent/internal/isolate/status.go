@@ -64,6 +64,9 @@ type Status struct {
 	// WayHome is the last attempt to reach the collector through the rules, nil if there
 	// was none since the order.
 	WayHome *WayHome `json:"way_home,omitempty"`
+	// Severed is what came of the connections that existed when the network was cut, nil
+	// if nobody looked since the order.
+	Severed *Severed `json:"severed,omitempty"`
 	// Drift is what a Reconcile found changed and put right, in its answer alone.
 	Drift []string `json:"drift,omitempty"`
 	// Seen is what the kernel told about it while it happened: which rules or devices,

@@ -1,0 +1,168 @@
+// Package sever ends the connections of an isolated endpoint that its rules do not
+// allow, so that none of them goes on after release. It knows nothing of rules, orders
+// or files.
+package sever
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"hozen/agent/internal/isolate"
+)
+
+// errReply means that the kernel's answer does not have the form that we know.
+var errReply = errors.New("kernel's answer is not understood")
+
+// What is used of linux/inet_diag.h.
+const (
+	messageSize = 72 // struct inet_diag_msg
+	idOffset    = 4  // of struct inet_diag_sockid in it
+	idSize      = 48
+
+	attrInfo = 2  // struct tcp_info
+	attrMark = 15 // SO_MARK, told to those who may set it
+
+	infoAcked    = 120 // tcpi_bytes_acked, Linux 4.1
+	infoReceived = 128
+)
+
+// stateNames are the TCP states of the kernel (net/tcp_states.h), as netstat(8) names
+// them.
+var stateNames = [...]string{1: "ESTABLISHED", 2: "SYN_SENT", 3: "SYN_RECV", 4: "FIN_WAIT1", 5: "FIN_WAIT2",
+	6: "TIME_WAIT", 7: "CLOSE", 8: "CLOSE_WAIT", 9: "LAST_ACK", 10: "LISTEN", 11: "CLOSING", 12: "SYN_RECV"}
+
+func stateName(n byte) string {
+	if int(n) < len(stateNames) {
+		return stateNames[n]
+	}
+	return fmt.Sprint(n)
+}
+
+// The states that are asked for. A TIME_WAIT carries no data any more, and what
+// listens or is not connected is no connection.
+const (
+	tcpStates = 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5 | 1<<8 | 1<<9 | 1<<11 | 1<<12
+	udpStates = 1 << 1 // connect(2) was called
+)
+
+// socket is one answer of the kernel.
+type socket struct {
+	isolate.Connection
+	family byte
+	id     [idSize]byte // struct inet_diag_sockid, by which it is destroyed
+	mark   uint32
+}
+
+// parse reads struct inet_diag_msg and its attributes.
+func parse(protocol string, b []byte) (socket, error) {
+	if len(b) < messageSize {
+		return socket{}, fmt.Errorf("socket of %d bytes: %w", len(b), errReply)
+	}
+	ne, be := binary.NativeEndian, binary.BigEndian
+	s := socket{family: b[0], id: [idSize]byte(b[idOffset:])}
+	var local, remote netip.Addr
+	switch s.family {
+	case familyInet:
+		local, remote = netip.AddrFrom4([4]byte(b[8:])), netip.AddrFrom4([4]byte(b[24:]))
+	case familyInet6:
+		local, remote = netip.AddrFrom16([16]byte(b[8:])).Unmap(), netip.AddrFrom16([16]byte(b[24:])).Unmap()
+	default:
+		return socket{}, fmt.Errorf("socket of family %d: %w", s.family, errReply)
+	}
+	s.Connection = isolate.Connection{
+		Protocol: protocol, State: stateName(b[1]),
+		Local:  netip.AddrPortFrom(local, be.Uint16(b[4:])),
+		Remote: netip.AddrPortFrom(remote, be.Uint16(b[6:])),
+		UID:    ne.Uint32(b[64:]), Inode: ne.Uint32(b[68:]),
+		Cookie: uint64(ne.Uint32(b[48:]))<<32 | uint64(ne.Uint32(b[44:])),
+	}
+	return s, attrs(b[messageSize:], func(typ uint16, v []byte) {
+		switch {
+		case typ == attrMark && len(v) == 4:
+			s.mark = ne.Uint32(v)
+		case typ == attrInfo && len(v) >= infoReceived+8:
+			s.Sent, s.Received = ne.Uint64(v[infoAcked:]), ne.Uint64(v[infoReceived:])
+		}
+	})
+}
+
+const (
+	familyInet  = 2
+	familyInet6 = 10
+)
+
+// attrs calls fn with each netlink attribute of b (netlink(7)).
+func attrs(b []byte, fn func(typ uint16, v []byte)) error {
+	for len(b) > 0 {
+		if len(b) < 4 {
+			return fmt.Errorf("%d bytes after the last attribute: %w", len(b), errReply)
+		}
+		n := int(binary.NativeEndian.Uint16(b))
+		if n < 4 || n > len(b) {
+			return fmt.Errorf("attribute of %d bytes in %d: %w", n, len(b), errReply)
+		}
+		fn(binary.NativeEndian.Uint16(b[2:])&0x3fff, b[4:n])
+		b = b[min(len(b), (n+3)&^3):]
+	}
+	return nil
+}
+
+// allowed reports whether a connection is one of those that rules for p let through,
+// or never meets them. own are the addresses of this endpoint: what is sent to them
+// stays on it.
+func (s socket) allowed(p isolate.Policy, own map[netip.Addr]bool) bool {
+	remote := s.Remote.Addr().WithZone("")
+	switch {
+	case remote.IsLoopback(), s.Local.Addr().IsLoopback(), own[remote]:
+		return true
+	case s.Remote.Port() == 0 || remote.IsUnspecified():
+		return true // not a connection with anybody
+	case s.Protocol == udp:
+		// Keeps the address; the rules bound where it may go (RFC 2131, RFC 8415).
+		l, r := s.Local.Port(), s.Remote.Port()
+		return l == 68 && r == 67 || l == 546 && r == 547
+	}
+	for _, c := range p.Collectors {
+		if c == netip.AddrPortFrom(remote, s.Remote.Port()) {
+			return p.Mark == 0 || s.mark == p.Mark
+		}
+	}
+	return false
+}
+
+// ownAddress reads the attributes of one address of this endpoint (rtnetlink(7)). On a
+// point-to-point link IFA_ADDRESS is the other end's, and IFA_LOCAL ours; IPv6 has no
+// IFA_LOCAL elsewhere.
+func ownAddress(b []byte) (netip.Addr, error) {
+	const ifaAddress, ifaLocal = 1, 2
+	var address, local netip.Addr
+	err := attrs(b, func(typ uint16, v []byte) {
+		a, _ := netip.AddrFromSlice(v)
+		switch typ {
+		case ifaAddress:
+			address = a
+		case ifaLocal:
+			local = a
+		}
+	})
+	if local.IsValid() {
+		return local, err
+	}
+	return address, err
+}
+
+const (
+	tcp = "tcp"
+	udp = "udp"
+)
+
+// request is struct inet_diag_req_v2: either a question for all sockets in states, or
+// the one with an id.
+func request(family, protocol byte, states uint32, id [idSize]byte) []byte {
+	const info = 1 << (attrInfo - 1)
+	b := append(make([]byte, 0, 8+idSize), family, protocol, info, 0)
+	b = binary.NativeEndian.AppendUint32(b, states)
+	return append(b, id[:]...)
+}

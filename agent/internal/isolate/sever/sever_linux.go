@@ -1,0 +1,196 @@
+package sever
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"hozen/agent/internal/isolate"
+)
+
+// Config is what a Kernel is built from. Its zero value is right for an agent.
+type Config struct {
+	// NetNS is the file descriptor of the network namespace to work in. Default 0: the
+	// one of this process. Connections of other namespaces, such as containers, are not
+	// touched.
+	NetNS int
+}
+
+// Kernel is isolate.Connections by sock_diag(7): it needs CAP_NET_ADMIN and a kernel
+// with CONFIG_INET_DIAG_DESTROY (Linux 4.5).
+type Kernel struct{ cfg Config }
+
+var _ isolate.Connections = (*Kernel)(nil)
+
+// New returns a Kernel; it touches nothing.
+func New(c Config) *Kernel { return &Kernel{cfg: c} }
+
+// Message types of linux/sock_diag.h.
+const (
+	typeByFamily = 20
+	typeDestroy  = 21
+)
+
+// questions are asked in this order: TCP first, where an intruder's sessions are.
+var questions = [...]struct {
+	name             string
+	family, protocol byte
+	states           uint32
+}{
+	{tcp, unix.AF_INET, unix.IPPROTO_TCP, tcpStates},
+	{tcp, unix.AF_INET6, unix.IPPROTO_TCP, tcpStates},
+	{udp, unix.AF_INET, unix.IPPROTO_UDP, udpStates},
+	{udp, unix.AF_INET6, unix.IPPROTO_UDP, udpStates},
+}
+
+// Sever implements [isolate.Connections].
+func (k *Kernel) Sever(ctx context.Context, p isolate.Policy) (isolate.Severed, error) {
+	start := time.Now()
+	var s isolate.Severed
+	err := k.sever(ctx, p.Clean(), &s)
+	s.At, s.Took = time.Now().UTC(), time.Since(start)
+	s.Unsupported = errors.Is(err, errors.ErrUnsupported)
+	return s, err
+}
+
+func (k *Kernel) sever(ctx context.Context, p isolate.Policy, s *isolate.Severed) error {
+	own, err := k.addresses(ctx)
+	if err != nil {
+		return err
+	}
+	c, end, err := k.dial(ctx, unix.NETLINK_INET_DIAG)
+	if err != nil {
+		return err
+	}
+	defer end()
+	var errs []error
+	for _, q := range questions {
+		var found []socket
+		seen := map[uint64]bool{} // sockets that change under the dump are listed twice
+		err := dump(c, typeByFamily, request(q.family, q.protocol, q.states, [idSize]byte{}), func(b []byte) error {
+			o, err := parse(q.name, b)
+			if err == nil && !seen[o.Cookie] && !o.allowed(p, own) {
+				seen[o.Cookie] = true
+				found = append(found, o)
+			}
+			return err
+		})
+		if err != nil {
+			// What was listed until then is ended all the same.
+			errs = append(errs, fmt.Errorf("list %s connections of family %d: %w", q.name, q.family, explain(ctx, err)))
+		}
+		var failure error // the first one stands for all
+		for i := range found {
+			if err := destroy(c, q.protocol, &found[i], s); err != nil && failure == nil {
+				failure = fmt.Errorf("end %s connection with %s: %w", q.name, found[i].Remote, explain(ctx, err))
+			}
+			s.Add(found[i].Connection)
+			if ctx.Err() != nil {
+				s.Failed += len(found) - i - 1
+				return errors.Join(append(errs, failure, ctx.Err())...)
+			}
+		}
+		errs = append(errs, failure)
+	}
+	return errors.Join(errs...)
+}
+
+func destroy(c *netlink.Conn, protocol byte, o *socket, s *isolate.Severed) error {
+	_, err := c.Execute(netlink.Message{
+		Header: netlink.Header{Type: typeDestroy, Flags: netlink.Request | netlink.Acknowledge},
+		Data:   request(o.family, protocol, 0, o.id),
+	})
+	switch {
+	case err == nil:
+		o.Outcome = "destroyed"
+		s.Destroyed++
+	case errors.Is(err, unix.ENOENT):
+		o.Outcome = "gone"
+		s.Gone++
+		err = nil
+	case errors.Is(err, unix.EOPNOTSUPP):
+		o.Outcome = "unsupported"
+		s.Failed++
+	default:
+		o.Outcome = "failed"
+		s.Failed++
+	}
+	return err
+}
+
+// explain turns the kernel's refusal into isolate's words.
+func explain(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return errors.Join(ctx.Err(), err)
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return fmt.Errorf("%w: %w", isolate.ErrNeedsRoot, err)
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOENT), errors.Is(err, unix.EPROTONOSUPPORT):
+		return fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+	}
+	return err
+}
+
+// addresses lists this endpoint's own addresses.
+func (k *Kernel) addresses(ctx context.Context) (map[netip.Addr]bool, error) {
+	c, end, err := k.dial(ctx, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	own := map[netip.Addr]bool{}
+	err = dump(c, unix.RTM_GETADDR, make([]byte, unix.SizeofIfAddrmsg), func(b []byte) error {
+		if len(b) < unix.SizeofIfAddrmsg {
+			return fmt.Errorf("address of %d bytes: %w", len(b), errReply)
+		}
+		a, err := ownAddress(b[unix.SizeofIfAddrmsg:])
+		if a.IsValid() {
+			own[a] = true
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list own addresses: %w", explain(ctx, err))
+	}
+	return own, nil
+}
+
+// dump asks for a whole table and passes on each row, which must not be kept.
+func dump(c *netlink.Conn, typ netlink.HeaderType, body []byte, row func([]byte) error) error {
+	req, err := c.Send(netlink.Message{
+		Header: netlink.Header{Type: typ, Flags: netlink.Request | netlink.Dump}, Data: body,
+	})
+	if err != nil {
+		return err
+	}
+	var rerr error
+	for m, err := range c.ReceiveIter() {
+		if err != nil {
+			return err
+		}
+		if m.Header.Sequence != req.Header.Sequence || m.Header.Type == netlink.Done {
+			continue
+		}
+		if err := row(m.Data); err != nil && rerr == nil {
+			rerr = err // one row that is not understood does not hide the others
+		}
+	}
+	return rerr
+}
+
+func (k *Kernel) dial(ctx context.Context, family int) (c *netlink.Conn, end func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	c, err = netlink.Dial(family, &netlink.Config{NetNS: k.cfg.NetNS})
+	if err != nil {
+		return nil, nil, fmt.Errorf("open netlink: %w", explain(ctx, err))
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+	return c, func() { stop(); _ = c.Close() }, nil
+}
