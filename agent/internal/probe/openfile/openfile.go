@@ -20,7 +20,9 @@ func (reader) Volatility() probe.Volatility { return probe.Handles }
 
 // Acquire writes what was read even if ctx ended meanwhile: it is in memory already.
 func (r reader) Acquire(ctx context.Context, w probe.Writer) error {
-	list, missing := r.pass.Files(ctx)
+	reading, cancel := probe.Early(ctx)
+	defer cancel()
+	list, missing := r.pass.Files(reading)
 	for i := range list {
 		if err := w.Write(&list[i]); err != nil {
 			return err

@@ -139,16 +139,17 @@ func (c *Conn) Routing(ctx context.Context, typ uint16, body []byte, row func(ty
 	return err
 }
 
-// dump sends one question on fd and passes each row of the answer to row.
+// dump sends one question on fd and passes each row of the answer to row. An answer that
+// has begun is heard to its end, for the kernel takes no other question before.
 func (c *Conn) dump(ctx context.Context, fd int, message func(seq uint32) []byte, row func(uint16, []byte) error) (interrupted bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
 	c.seq++
 	if err := unix.Sendto(fd, message(c.seq), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return false, os.NewSyscallError("sendto", err)
 	}
 	for {
-		if err := ctx.Err(); err != nil {
-			return interrupted, err
-		}
 		n, from, err := unix.Recvfrom(fd, c.buf, unix.MSG_TRUNC)
 		switch {
 		case errors.Is(err, unix.EINTR):
