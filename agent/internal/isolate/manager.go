@@ -52,6 +52,11 @@ type Request struct {
 	Policy Policy
 	// IsolateFirst leaves out Before.
 	IsolateFirst bool
+	// Within, if not 0, is how long it may take until the collector is reached through
+	// the rules; else Else happens, by default StayClosed. It counts from the order on,
+	// across restarts. Only Isolate reads them.
+	Within time.Duration
+	Else   Fallback
 }
 
 // Manager is the state machine of isolation: it carries out orders one at a time,
@@ -73,6 +78,7 @@ type Manager struct {
 	phase     State // Isolating or Releasing while an order is being carried out
 	lastHome  *WayHome
 	severed   *Severed      // since the order
+	confirmBy time.Time     // when rec.Confirm is over, by a clock that nobody sets
 	changed   chan struct{} // closed when rec.Desired changes
 	seen      []string      // what events told since the last measurement that led to something
 }
@@ -124,6 +130,10 @@ func (m *Manager) Isolate(ctx context.Context, r Request) (Status, error) {
 	}
 	done := r.CommandID != "" && was.CommandID == r.CommandID && was.Policy.Equal(p) &&
 		seen.Observed == Isolated && seen.Persisted
+	confirm, err := m.newConfirm(r, was)
+	if err != nil {
+		return m.refuse(ctx, "isolate", err)
+	}
 	before := BeforeOutcome("")
 	if was.Desired != Isolated {
 		before = m.runBefore(ctx, r.IsolateFirst)
@@ -132,7 +142,7 @@ func (m *Manager) Isolate(ctx context.Context, r Request) (Status, error) {
 	ctx = context.WithoutCancel(ctx)
 	var applied error
 	if !done {
-		rec := Record{Desired: Isolated, CommandID: r.CommandID, OrderedAt: time.Now().UTC(), Policy: p}
+		rec := Record{Desired: Isolated, CommandID: r.CommandID, OrderedAt: time.Now().UTC(), Policy: p, Confirm: confirm.begin()}
 		if err := m.save(rec); err != nil {
 			// A full disk is no reason to stay connected.
 			m.cfg.Log.ErrorContext(ctx, "isolation is not on disk", slog.Any("error", err))
@@ -140,8 +150,12 @@ func (m *Manager) Isolate(ctx context.Context, r Request) (Status, error) {
 		applied = m.apply(ctx, p)
 	}
 	st := m.finish(ctx, applied)
+	err = m.verdict("isolate", st, applied)
+	if err == nil {
+		st, err = m.confirm(ctx, st)
+	}
 	st.Before = before
-	return st, m.verdict("isolate", st, applied)
+	return st, err
 }
 
 // Release gives the network back. The record is written first: if that fails the
@@ -219,7 +233,7 @@ func (m *Manager) reconcile(ctx context.Context, what string) (Status, error) {
 			m.tryWayHome(ctx)
 			st.WayHome, _ = m.results()
 		}
-		return st, nil
+		return m.confirm(ctx, st)
 	}
 	drift := append([]string{st.Detail}, st.Observation.Gaps...)
 	if len(st.Observation.Gaps) > 0 {
@@ -233,8 +247,14 @@ func (m *Manager) reconcile(ctx context.Context, what string) (Status, error) {
 		did = m.restore(ctx)
 	}
 	st = m.finish(ctx, did)
+	err = m.verdict(what, st, did)
+	if late, lerr := m.confirm(ctx, st); lerr != nil || late.Desired != st.Desired || late.Observed != st.Observed {
+		st, err = late, lerr // rolled back
+	} else {
+		st = late
+	}
 	st.Drift, st.Seen = drift, seen
-	return st, m.verdict(what, st, did)
+	return st, err
 }
 
 // Status measures now. While an order is being carried out it says so.

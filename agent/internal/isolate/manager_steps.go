@@ -98,7 +98,7 @@ func (m *Manager) save(r Record) error {
 		m.gen++
 		return err
 	}
-	if r.CommandID != m.rec.CommandID || r.Desired != m.rec.Desired {
+	if r.CommandID != m.rec.CommandID || r.Desired != m.rec.Desired || !r.Policy.Equal(m.rec.Policy) {
 		m.lastHome, m.severed = nil, nil
 	}
 	m.order(r)
@@ -142,7 +142,7 @@ func (m *Manager) measure(ctx context.Context, limit time.Duration) Status {
 	o, err := m.observe(ctx, want, limit)
 	st := Status{
 		Desired: cmp.Or(rec.Desired, Released), CommandID: rec.CommandID, OrderedAt: rec.OrderedAt, Policy: rec.Policy,
-		Persisted: persisted, RecordLost: rec.Lost, WayHome: home, Severed: severed, Observation: o,
+		Persisted: persisted, RecordLost: rec.Lost, WayHome: home, Severed: severed, Confirm: rec.Confirm, Observation: o,
 	}
 	st.Observed, st.Reason, st.Detail = judge(st.Desired, o, err)
 	st.Capable = st.Reason != NeedsRoot && st.Reason != NotSupported

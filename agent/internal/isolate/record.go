@@ -23,6 +23,8 @@ type Record struct {
 	OrderedAt time.Time `json:"ordered_at"`
 	// Policy is what stays allowed while isolated.
 	Policy Policy `json:"policy"`
+	// Confirm is how the order is confirmed, nil if it needs no confirmation.
+	Confirm *Confirm `json:"confirm,omitempty"`
 	// Lost means that this record replaces one that was lost.
 	Lost bool `json:"lost,omitempty"`
 }
@@ -31,7 +33,7 @@ func (r Record) check() error {
 	if r.Desired != Released && r.Desired != Isolated {
 		return fmt.Errorf("desired state %.20q is neither %q nor %q", r.Desired, Released, Isolated)
 	}
-	return nil
+	return r.Confirm.check()
 }
 
 const (

@@ -67,6 +67,9 @@ type Status struct {
 	// Severed is what came of the connections that existed when the network was cut, nil
 	// if nobody looked since the order.
 	Severed *Severed `json:"severed,omitempty"`
+	// Confirm is how far the order was confirmed, nil if it needs no confirmation. With
+	// Missed set and Desired Released the order was rolled back.
+	Confirm *Confirm `json:"confirm,omitempty"`
 	// Drift is what a Reconcile found changed and put right, in its answer alone.
 	Drift []string `json:"drift,omitempty"`
 	// Seen is what the kernel told about it while it happened: which rules or devices,

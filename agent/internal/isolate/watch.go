@@ -110,6 +110,9 @@ func (m *Manager) order(r Record) {
 		close(m.changed)
 		m.changed = make(chan struct{})
 	}
+	if c := r.Confirm; c.waiting() && (m.rec.Confirm == nil || !m.rec.Confirm.By.Equal(c.By)) {
+		m.confirmBy = time.Now().Add(min(c.Within, max(0, time.Until(c.By))))
+	}
 	m.rec = r
 	m.gen++
 }

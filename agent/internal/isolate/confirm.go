@@ -1,0 +1,174 @@
+package isolate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Fallback is what becomes of an isolation through which the collector is not reached.
+type Fallback string
+
+// The fallbacks. They stand in the state file and in records, so they are stable.
+const (
+	// StayClosed keeps the endpoint cut; somebody has to go there.
+	StayClosed Fallback = "stay_closed"
+	// RollBack goes back to what was in force before the order.
+	RollBack Fallback = "roll_back"
+)
+
+// Confirm is how an order to isolate is confirmed: by a connection to the collector
+// through the rules. An order without it counts at once and stays.
+type Confirm struct {
+	// Within is how long the connection may take from the order on, and By the agent's
+	// wall clock when that is over.
+	Within time.Duration `json:"within_ns"`
+	By     time.Time     `json:"by"`
+	// Else is what happens then.
+	Else Fallback `json:"else"`
+	// At is when the connection came about, late or not. Zero if it did not yet.
+	At time.Time `json:"at,omitzero"`
+	// Missed is when the fallback was taken. Zero if it was not.
+	Missed time.Time `json:"missed,omitzero"`
+	// To is the isolation to which RollBack goes back; nil means released.
+	To *Earlier `json:"to,omitempty"`
+}
+
+// Earlier is an order that another one replaced.
+type Earlier struct {
+	CommandID string    `json:"command_id"`
+	OrderedAt time.Time `json:"ordered_at"`
+	Policy    Policy    `json:"policy"`
+}
+
+func (c *Confirm) check() error {
+	switch {
+	case c == nil:
+		return nil
+	case c.Else != StayClosed && c.Else != RollBack:
+		return fmt.Errorf("fallback %.20q is neither %q nor %q", c.Else, StayClosed, RollBack)
+	case c.Within <= 0 || c.By.IsZero():
+		return errors.New("confirmation without a time")
+	}
+	return nil
+}
+
+// waiting reports whether neither the connection nor the fallback has come yet.
+func (c *Confirm) waiting() bool { return c != nil && c.At.IsZero() && c.Missed.IsZero() }
+
+// errNoProof means that an order asks for a confirmation that nobody can give.
+var errNoProof = errors.New("there is no way to find out whether the collector is reached")
+
+// newConfirm is what an order asks for; was is the order that it replaces.
+func (m *Manager) newConfirm(r Request, was Record) (*Confirm, error) {
+	if r.Within == 0 {
+		return nil, nil
+	}
+	if was.Desired == Isolated && r.CommandID != "" && was.CommandID == r.CommandID && was.Confirm != nil {
+		return was.Confirm, nil // saying it again gives no more time
+	}
+	c := &Confirm{Within: r.Within, By: time.Now(), Else: cmp.Or(r.Else, StayClosed)}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	c.By = time.Time{}
+	if m.cfg.WayHome == nil {
+		return nil, errNoProof
+	}
+	if was.Desired == Isolated {
+		switch {
+		case was.Confirm.waiting():
+			c.To = was.Confirm.To // what was never confirmed is nothing to go back to
+		default:
+			c.To = &Earlier{CommandID: was.CommandID, OrderedAt: was.OrderedAt, Policy: was.Policy}
+		}
+	}
+	return c, nil
+}
+
+// begin returns c with its time running, from now on unless it runs already.
+func (c *Confirm) begin() *Confirm {
+	if c == nil || !c.By.IsZero() {
+		return c
+	}
+	b := *c
+	b.By = time.Now().Add(c.Within).UTC().Round(0)
+	return &b
+}
+
+// due reports whether the time for a confirmation is over. It counts by a clock that
+// nobody can set, from what was left by the wall clock when this process learnt of the
+// order, and never more than was given in all: a clock that was set back keeps nobody
+// out for ever. One that was set forward opens nothing by itself, because the way home
+// is tried before the fallback is taken.
+func (m *Manager) due() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.rec.Confirm.waiting() && !time.Now().Before(m.confirmBy)
+}
+
+// confirm looks whether the order that is in force has been confirmed, or its time is
+// over, and does what follows. st is the measurement just made; the result replaces it.
+func (m *Manager) confirm(ctx context.Context, st Status) (Status, error) {
+	rec := m.record()
+	c := rec.Confirm
+	if rec.Desired != Isolated || c == nil || !c.At.IsZero() || c.Else == RollBack && !c.waiting() {
+		return st, nil
+	}
+	late := m.due()
+	if late {
+		m.tryWayHome(ctx) // never on the word of an older attempt
+		st.WayHome, _ = m.results()
+	}
+	home := st.WayHome != nil && st.WayHome.OK
+	next := *c
+	switch {
+	case home && st.Observed == Isolated:
+		next.At = st.WayHome.At
+	case !late || home:
+		return st, nil
+	case c.Else == RollBack:
+		return m.rollBack(ctx, rec, st)
+	default:
+		next.Missed = time.Now().UTC()
+		m.cfg.Log.WarnContext(ctx, "the collector is not reached through the isolation, which stays as ordered")
+	}
+	rec.Confirm = &next
+	if err := m.save(rec); err != nil {
+		// Not on disk it is found out again after a restart; nothing opens by that, for the
+		// way home is tried first.
+		m.cfg.Log.ErrorContext(ctx, "confirmation is not on disk", slog.Any("error", err))
+		st.Persisted = false
+	}
+	st.Confirm = &next
+	return st, nil
+}
+
+// rollBack goes back to what was in force before the order. As with every release, a
+// record that cannot be written leaves the endpoint closed; it is tried again.
+func (m *Manager) rollBack(ctx context.Context, rec Record, st Status) (Status, error) {
+	next := *rec.Confirm
+	next.Missed = time.Now().UTC()
+	back := Record{
+		Desired: Released, CommandID: rec.CommandID, OrderedAt: next.Missed, Policy: rec.Policy, Confirm: &next,
+	}
+	if to := next.To; to != nil {
+		back.Desired, back.CommandID, back.OrderedAt, back.Policy = Isolated, to.CommandID, to.OrderedAt, to.Policy
+	}
+	ctx = context.WithoutCancel(ctx)
+	if err := m.save(back); err != nil && back.Desired == Released {
+		return st, fmt.Errorf("roll isolation back: %w", err)
+	}
+	m.cfg.Log.WarnContext(ctx, "the collector is not reached through the isolation, which is rolled back as ordered")
+	var did error
+	if back.Desired == Isolated {
+		did = m.apply(ctx, back.Policy)
+	} else {
+		did = m.restore(ctx)
+	}
+	st = m.finish(ctx, did)
+	return st, m.verdict("roll isolation back", st, did)
+}

@@ -1,0 +1,198 @@
+package isolate_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hozen/agent/internal/isolate"
+	"hozen/agent/internal/isolate/isolatetest"
+)
+
+var errNoWay = errors.New("no way home")
+
+// homeward is a rig whose way home is open or not.
+func homeward(t *testing.T, open *bool) *rig {
+	return newRig(t, func(c *isolate.Config) {
+		c.WayHome = func(context.Context) error {
+			if *open {
+				return nil
+			}
+			return errNoWay
+		}
+	})
+}
+
+func confirmed(id string, otherwise isolate.Fallback) isolate.Request {
+	r := order(id)
+	r.Within, r.Else = time.Minute, otherwise
+	return r
+}
+
+func TestConfirmation(t *testing.T) {
+	in := func(t *testing.T, do func(t *testing.T, open *bool, r *rig)) {
+		synctest.Test(t, func(t *testing.T) {
+			open := false
+			do(t, &open, homeward(t, &open))
+		})
+	}
+	isolated := func(t *testing.T, r *rig, q isolate.Request) isolate.Status {
+		t.Helper()
+		st, err := r.Isolate(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, st, isolate.Isolated, isolate.Isolated, "")
+		return st
+	}
+	reconciled := func(t *testing.T, r *rig, desired isolate.State) isolate.Status {
+		t.Helper()
+		st, err := r.Reconcile(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, st, desired, desired, "")
+		return st
+	}
+	t.Run("at once", func(t *testing.T) {
+		in(t, func(t *testing.T, open *bool, r *rig) {
+			*open = true
+			if st := isolated(t, r, confirmed("cmd_1", isolate.RollBack)); st.Confirm == nil || st.Confirm.At.IsZero() {
+				t.Errorf("%+v", st.Confirm)
+			}
+			*open = false // what was confirmed stays, whatever becomes of the way home
+			time.Sleep(time.Hour)
+			reconciled(t, r, isolate.Isolated)
+			r.restart(t)
+			reconciled(t, r, isolate.Isolated)
+		})
+	})
+	t.Run("in time", func(t *testing.T) {
+		in(t, func(t *testing.T, open *bool, r *rig) {
+			if st := isolated(t, r, confirmed("cmd_1", isolate.RollBack)); !st.Confirm.At.IsZero() || st.WayHome.OK {
+				t.Errorf("%+v", st.Confirm)
+			}
+			time.Sleep(59 * time.Second)
+			*open = true
+			if st := reconciled(t, r, isolate.Isolated); st.Confirm.At.IsZero() {
+				t.Errorf("%+v", st.Confirm)
+			}
+			time.Sleep(time.Hour)
+			*open = false
+			reconciled(t, r, isolate.Isolated)
+		})
+	})
+	t.Run("never, roll back", func(t *testing.T) {
+		in(t, func(t *testing.T, _ *bool, r *rig) {
+			isolated(t, r, confirmed("cmd_1", isolate.RollBack))
+			time.Sleep(59 * time.Second)
+			reconciled(t, r, isolate.Isolated)
+			time.Sleep(time.Second)
+			if st := reconciled(t, r, isolate.Released); st.Confirm == nil || st.Confirm.Missed.IsZero() || st.CommandID != "cmd_1" {
+				t.Errorf("%+v", st)
+			}
+			r.restart(t)
+			reconciled(t, r, isolate.Released)
+		})
+	})
+	t.Run("never, stay closed", func(t *testing.T) {
+		in(t, func(t *testing.T, open *bool, r *rig) {
+			isolated(t, r, confirmed("cmd_1", ""))
+			time.Sleep(time.Hour)
+			if st := reconciled(t, r, isolate.Isolated); st.Confirm.Missed.IsZero() || st.Confirm.Else != isolate.StayClosed {
+				t.Errorf("%+v", st.Confirm)
+			}
+			*open = true // late is better than never
+			if st := reconciled(t, r, isolate.Isolated); st.Confirm.Missed.IsZero() || st.Confirm.At.IsZero() {
+				t.Errorf("%+v", st.Confirm)
+			}
+		})
+	})
+	t.Run("back to the earlier isolation", func(t *testing.T) {
+		in(t, func(t *testing.T, open *bool, r *rig) {
+			*open = true
+			isolated(t, r, order("cmd_1"))
+			*open = false
+			q := confirmed("cmd_2", isolate.RollBack)
+			q.Policy = isolatetest.PolicyB()
+			isolated(t, r, q)
+			q.CommandID = "cmd_3" // replaces what was never confirmed: nothing to go back to
+			isolated(t, r, q)
+			time.Sleep(time.Minute)
+			if st := reconciled(t, r, isolate.Isolated); st.CommandID != "cmd_1" || !st.Policy.Equal(isolatetest.PolicyA()) || st.Confirm.Missed.IsZero() {
+				t.Errorf("%+v", st)
+			}
+			if p, _ := r.fw.InForce(); p == nil || !p.Equal(isolatetest.PolicyA()) {
+				t.Errorf("in force: %+v", p)
+			}
+		})
+	})
+	t.Run("over several processes", func(t *testing.T) {
+		in(t, func(t *testing.T, _ *bool, r *rig) {
+			isolated(t, r, confirmed("cmd_1", isolate.RollBack))
+			for range 2 {
+				time.Sleep(25 * time.Second)
+				r.restart(t)
+				reconciled(t, r, isolate.Isolated)
+			}
+			time.Sleep(11 * time.Second)
+			reconciled(t, r, isolate.Released)
+		})
+	})
+	t.Run("the way home is tried last of all", func(t *testing.T) {
+		in(t, func(t *testing.T, open *bool, r *rig) {
+			isolated(t, r, confirmed("cmd_1", isolate.RollBack))
+			r.restart(t)
+			time.Sleep(time.Hour) // nobody looked; the PC was asleep, or its clock was set
+			*open = true
+			if st := reconciled(t, r, isolate.Isolated); st.Confirm.At.IsZero() {
+				t.Errorf("%+v", st.Confirm)
+			}
+		})
+	})
+	t.Run("saying it again gives no more time", func(t *testing.T) {
+		in(t, func(t *testing.T, _ *bool, r *rig) {
+			isolated(t, r, confirmed("cmd_1", isolate.RollBack))
+			time.Sleep(40 * time.Second)
+			r.fw.Damage()
+			isolated(t, r, confirmed("cmd_1", isolate.RollBack))
+			time.Sleep(20 * time.Second)
+			reconciled(t, r, isolate.Released)
+		})
+	})
+	t.Run("a disk that fails keeps it closed", func(t *testing.T) {
+		in(t, func(t *testing.T, _ *bool, r *rig) {
+			isolated(t, r, confirmed("cmd_1", isolate.RollBack))
+			time.Sleep(time.Minute)
+			r.store.Next = func() isolatetest.Fault { return isolatetest.FailBefore }
+			st, err := r.Reconcile(t.Context())
+			if err == nil {
+				t.Error("no error")
+			}
+			want(t, st, isolate.Isolated, isolate.Isolated, "")
+			r.store.Next = nil
+			reconciled(t, r, isolate.Released)
+		})
+	})
+	t.Run("released before", func(t *testing.T) {
+		in(t, func(t *testing.T, _ *bool, r *rig) {
+			isolated(t, r, confirmed("cmd_1", isolate.RollBack))
+			if st, err := r.Release(t.Context(), isolate.Request{CommandID: "cmd_2"}); err != nil || st.Confirm != nil {
+				t.Errorf("%+v, %v", st.Confirm, err)
+			}
+		})
+	})
+	t.Run("asked for what cannot be", func(t *testing.T) {
+		r := newRig(t)
+		if _, err := r.Isolate(t.Context(), confirmed("cmd_1", isolate.RollBack)); err == nil || r.fw.Calls("apply") != 0 {
+			t.Errorf("without a way home: %v", err)
+		}
+		in(t, func(t *testing.T, _ *bool, r *rig) {
+			if _, err := r.Isolate(t.Context(), confirmed("cmd_1", "open_all")); err == nil || r.fw.Calls("apply") != 0 {
+				t.Errorf("unknown fallback: %v", err)
+			}
+		})
+	})
+}
