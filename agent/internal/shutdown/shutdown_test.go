@@ -64,6 +64,13 @@ func set(t *testing.T, change func(s *scene)) *scene {
 	var err error
 	s.plan, err = shutdown.New(s.cfg)
 	must(t, err)
+	t.Cleanup(func() { // before the folder goes
+		limited, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.plan.Wait(limited); err != nil {
+			t.Log("the plan is not at rest:", err)
+		}
+	})
 	return s
 }
 
