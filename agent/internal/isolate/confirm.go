@@ -111,16 +111,20 @@ func (m *Manager) due() bool {
 }
 
 // confirm looks whether the order that is in force has been confirmed, or its time is
-// over, and does what follows. st is the measurement just made; the result replaces it.
-func (m *Manager) confirm(ctx context.Context, st Status) (Status, error) {
+// over, and does what follows. st is the measurement that was made since began; the
+// result replaces it.
+func (m *Manager) confirm(ctx context.Context, st Status, began time.Time) (Status, error) {
 	rec := m.record()
 	c := rec.Confirm
+	if m.cfg.WayHome == nil { // such as before the network is up: leave it to who can find out
+		return st, nil
+	}
 	if rec.Desired != Isolated || c == nil || !c.At.IsZero() || c.Else == RollBack && !c.waiting() {
 		return st, nil
 	}
 	late := m.due()
-	if late {
-		m.tryWayHome(ctx) // never on the word of an older attempt
+	if late && (st.WayHome == nil || st.WayHome.At.Before(began)) {
+		m.tryWayHome(ctx) // nothing is rolled back on the word of an older attempt
 		st.WayHome, _ = m.results()
 	}
 	home := st.WayHome != nil && st.WayHome.OK

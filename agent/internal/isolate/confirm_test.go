@@ -152,6 +152,35 @@ func TestConfirmation(t *testing.T) {
 			}
 		})
 	})
+	t.Run("rules that are not whole are no reason to open", func(t *testing.T) {
+		in(t, func(t *testing.T, open *bool, r *rig) {
+			isolated(t, r, confirmed("cmd_1", isolate.RollBack))
+			time.Sleep(time.Hour)
+			r.fw.Damage()
+			r.fault("apply", isolatetest.FailBefore)
+			*open = true // who is reached can be told what to do
+			st, err := r.Reconcile(t.Context())
+			if err == nil {
+				t.Error("no error")
+			}
+			want(t, st, isolate.Isolated, isolate.Failed, isolate.Incomplete)
+			r.fw.Next = nil
+			if st := reconciled(t, r, isolate.Isolated); st.Confirm.At.IsZero() {
+				t.Errorf("%+v", st.Confirm)
+			}
+		})
+	})
+	t.Run("a process that cannot find out leaves it alone", func(t *testing.T) {
+		in(t, func(t *testing.T, _ *bool, r *rig) {
+			isolated(t, r, confirmed("cmd_1", isolate.RollBack))
+			time.Sleep(time.Hour)
+			r.cfg.WayHome = nil
+			r.restart(t)
+			if st := reconciled(t, r, isolate.Isolated); !st.Confirm.At.IsZero() || !st.Confirm.Missed.IsZero() {
+				t.Errorf("%+v", st.Confirm)
+			}
+		})
+	})
 	t.Run("saying it again gives no more time", func(t *testing.T) {
 		in(t, func(t *testing.T, _ *bool, r *rig) {
 			isolated(t, r, confirmed("cmd_1", isolate.RollBack))

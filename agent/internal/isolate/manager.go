@@ -112,7 +112,7 @@ func NewManager(c Config) (*Manager, error) {
 // The error wraps ErrNoCollector, ErrNeedsRoot or errors.ErrUnsupported, and then
 // nothing was done, or ErrNotInForce, and then Reconcile goes on trying.
 func (m *Manager) Isolate(ctx context.Context, r Request) (Status, error) {
-	p := r.Policy.Clean()
+	began, p := time.Now(), r.Policy.Clean()
 	if len(p.Collectors) == 0 {
 		return m.refuse(ctx, "isolate", ErrNoCollector)
 	}
@@ -152,7 +152,7 @@ func (m *Manager) Isolate(ctx context.Context, r Request) (Status, error) {
 	st := m.finish(ctx, applied)
 	err = m.verdict("isolate", st, applied)
 	if err == nil {
-		st, err = m.confirm(ctx, st)
+		st, err = m.confirm(ctx, st, began)
 	}
 	st.Before = before
 	return st, err
@@ -203,6 +203,7 @@ func (m *Manager) reconcile(ctx context.Context, what string) (Status, error) {
 	if err := m.ensureLoaded(ctx); err != nil {
 		return m.refuse(ctx, what, err)
 	}
+	began := time.Now()
 	seen := m.takeSeen() // before measuring: what is seen later is for the next time
 	st := m.measure(ctx, m.cfg.FirewallLimit)
 	if !st.Capable {
@@ -233,7 +234,7 @@ func (m *Manager) reconcile(ctx context.Context, what string) (Status, error) {
 			m.tryWayHome(ctx)
 			st.WayHome, _ = m.results()
 		}
-		return m.confirm(ctx, st)
+		return m.confirm(ctx, st, began)
 	}
 	drift := append([]string{st.Detail}, st.Observation.Gaps...)
 	if len(st.Observation.Gaps) > 0 {
@@ -248,7 +249,7 @@ func (m *Manager) reconcile(ctx context.Context, what string) (Status, error) {
 	}
 	st = m.finish(ctx, did)
 	err = m.verdict(what, st, did)
-	if late, lerr := m.confirm(ctx, st); lerr != nil || late.Desired != st.Desired || late.Observed != st.Observed {
+	if late, lerr := m.confirm(ctx, st, began); lerr != nil || late.Desired != st.Desired || late.Observed != st.Observed {
 		st, err = late, lerr // rolled back
 	} else {
 		st = late

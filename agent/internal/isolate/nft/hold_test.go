@@ -194,3 +194,43 @@ func TestEndedContextLeavesNoAnswer(t *testing.T) {
 		l.isolated(t)
 	}
 }
+
+// What an administrator would type.
+func TestNftProgramCannotChangeHeldRules(t *testing.T) {
+	nft, err := exec.LookPath("nft")
+	if err != nil {
+		t.Skip("needs nft(8): ", err)
+	}
+	l := newLab(t)
+	l.needHold(t)
+	check(t, l.fw.Apply(t.Context(), l.policy))
+	run := func(args ...string) (string, error) {
+		var out strings.Builder
+		cmd := exec.Command(nft, args...)
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := l.PC.Start(cmd); err != nil {
+			t.Fatal(err)
+		}
+		err := cmd.Wait()
+		return out.String(), err
+	}
+	if out, err := run("flush", "ruleset"); err != nil {
+		t.Logf("flush ruleset: %v: %s", err, out)
+	}
+	l.isolated(t)
+	for _, args := range [][]string{
+		{"delete", "table", "inet", "hozen"},
+		{"delete", "table", "netdev", "hozen"},
+		{"insert", "rule", "inet", "hozen", "out", "accept"},
+		{"flush", "chain", "inet", "hozen", "out"},
+		{"add", "table", "inet", "hozen", "{ flags dormant; }"},
+	} {
+		if out, err := run(args...); err == nil || !strings.Contains(out, "not permitted") {
+			t.Errorf("%q: %v: %s", args, err, out)
+		}
+		l.isolated(t)
+	}
+	if o := l.observe(t, &l.policy); o.Held != isolate.HeldHere {
+		t.Errorf("held %q", o.Held)
+	}
+}
