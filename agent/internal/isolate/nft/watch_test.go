@@ -275,6 +275,7 @@ func TestPaceOfEvents(t *testing.T) {
 				n.add(urgent, fmt.Sprint(i))
 			}
 			e := <-out
+			first := time.Since(start)
 			if len(e.What) > whatMax+1 || e.Rules != urgent {
 				t.Errorf("%+v", e)
 			}
@@ -282,7 +283,7 @@ func TestPaceOfEvents(t *testing.T) {
 			// A rest of those that came while the first was handed over.
 			for {
 				if any, _ := n.state(); !any {
-					return time.Since(start)
+					return first
 				}
 				<-out
 				synctest.Wait()
