@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -81,7 +80,7 @@ func (a *agent) acquire(ctx context.Context, o acquire.Order) (acquire.Result, e
 		a.set.log.InfoContext(ctx, "acquisition sealed", slog.String("acquisition", res.AcquisitionID), slog.String("outcome", string(res.Manifest.Outcome)))
 	}
 	if !o.Urgent { // else the PC is going down, and waits
-		debug.FreeOSMemory() // the agent is back to its small self before anyone looks
+		releaseMemory() // the agent is back to its small self before anyone looks
 	}
 	return res, err
 }
@@ -232,11 +231,12 @@ func measured(st isolate.Status) journal.Isolation {
 // changed. While nothing is ordered it sleeps.
 func (a *agent) watchIsolation(ctx context.Context) error {
 	var tick <-chan time.Time
-	last := isolate.State("")
+	last, events := isolate.State(""), a.isolate.Watch(ctx)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-events: // the kernel says that rules or devices changed
 		case <-a.watch:
 		case <-tick:
 		}
@@ -248,7 +248,7 @@ func (a *agent) watchIsolation(ctx context.Context) error {
 			a.set.log.ErrorContext(ctx, "isolation is not as ordered", slog.Any("error", err))
 		}
 		if len(st.Drift) > 0 {
-			a.set.log.WarnContext(ctx, "isolation was changed by somebody else and put right", slog.Int("differences", len(st.Drift)))
+			a.set.log.WarnContext(ctx, "isolation was changed by somebody else and put right", slog.Any("differences", st.Drift), slog.Any("seen", st.Seen))
 		}
 		if st.Observed != last || len(st.Drift) > 0 {
 			last = st.Observed

@@ -20,6 +20,7 @@ import (
 	"hozen/agent/internal/config"
 	"hozen/agent/internal/identity"
 	"hozen/agent/internal/isolate"
+	"hozen/agent/internal/isolate/sever"
 	"hozen/agent/internal/localapi"
 	"hozen/agent/internal/spool"
 	"hozen/agent/internal/uplink"
@@ -146,6 +147,7 @@ func (a *agent) newIsolation() (*isolate.Manager, error) {
 	}
 	return isolate.NewManager(isolate.Config{
 		Firewall: firewall(), Store: store, Log: a.set.log,
+		Connections: sever.New(sever.Config{}),
 		Before:      captureBefore,
 		BeforeLimit: captureLimit,
 		WayHome:     func(ctx context.Context) error { return a.uplink.WayHome(ctx) },
@@ -231,6 +233,8 @@ func (a *agent) run(ctx context.Context, ready func()) error {
 		})
 	}
 	ready()
+	started := time.AfterFunc(settled, releaseMemory)
+	defer started.Stop()
 	wg.Wait()
 	a.captures.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
@@ -238,6 +242,9 @@ func (a *agent) run(ctx context.Context, ready func()) error {
 	}
 	return nil
 }
+
+// settled is when what starting needs is over: by then the agent is connected.
+const settled = 5 * time.Second
 
 // close lets go of what newAgent took, in reverse.
 func (a *agent) close() {
