@@ -29,17 +29,18 @@ type down struct {
 	isolated bool
 }
 
-// TestVirtualPC switches a PC with a kernel of its own off by its button, off without
-// any warning, and takes its power away while it is isolated.
+// TestVirtualPC switches a PC with a kernel of its own off by its button, by three keys,
+// by force, off without any warning, and takes its power away while it is isolated.
 func TestVirtualPC(t *testing.T) {
 	chain(t, machine.VirtualBookworm(), 2*time.Second,
 		down{trigger: machine.PowerButton, verdict: record.BootCleanWithCapture},
+		down{trigger: machine.CtrlAltDel, verdict: record.BootCleanWithCapture},
+		down{trigger: machine.Force, verdict: record.BootForced},
 		down{trigger: machine.ForceForce, verdict: record.BootAbrupt},
 		down{trigger: machine.PowerLoss, verdict: record.BootAbrupt, isolated: true})
 }
 
-// TestVirtualPCOtherWays are the ways that TestVirtualPC leaves out, with the
-// recorder's usual interval.
+// TestVirtualPCOtherWays is the same with the recorder's usual interval.
 func TestVirtualPCOtherWays(t *testing.T) {
 	soakOnly(t)
 	chain(t, machine.VirtualBookworm(), 10*time.Second,
