@@ -58,14 +58,18 @@ func TestVirtualPCNewSystemd(t *testing.T) {
 		down{trigger: machine.PowerLoss, verdict: record.BootAbrupt})
 }
 
-// TestVirtualPCManyTimes shows that the ways down that leave time for evidence leave
-// all of it, every time.
-func TestVirtualPCManyTimes(t *testing.T) {
+// TestVirtualPCButtonManyTimes and TestVirtualPCKeysManyTimes show that the ways down
+// that leave time for evidence leave all of it, every time.
+func TestVirtualPCButtonManyTimes(t *testing.T) { manyTimes(t, machine.PowerButton) }
+
+func TestVirtualPCKeysManyTimes(t *testing.T) { manyTimes(t, machine.CtrlAltDel) }
+
+func manyTimes(t *testing.T, trigger machine.Trigger) {
+	t.Helper()
 	soakOnly(t)
 	const times = 20
-	button := down{trigger: machine.PowerButton, verdict: record.BootCleanWithCapture}
-	keys := down{trigger: machine.CtrlAltDel, verdict: record.BootCleanWithCapture}
-	chain(t, machine.VirtualBookworm(), 2*time.Second, append(slices.Repeat([]down{button}, times), slices.Repeat([]down{keys}, times)...)...)
+	way := down{trigger: trigger, verdict: record.BootCleanWithCapture}
+	chain(t, machine.VirtualBookworm(), 2*time.Second, slices.Repeat([]down{way}, times)...)
 }
 
 func soakOnly(t *testing.T) {
