@@ -31,8 +31,14 @@ const (
 // on, in percent, while nobody does anything.
 const maxRecorderCPU = 0.2
 
-// window is the time of one look at the recorder, one interval of its heartbeats.
-const window = 10 * time.Second
+// window is the time of one look at the recorder, one interval of its heartbeats; half of
+// that in the short mode.
+func window(quick bool) time.Duration {
+	if quick {
+		return 5 * time.Second
+	}
+	return 10 * time.Second
+}
 
 // idleAgent looks at the real agent, enrolled and connected, while nothing happens and
 // the flight recorder is off: that must cost nothing.
@@ -67,7 +73,7 @@ func idleAgent(ctx context.Context, e env) error {
 // too, so the calmest interval counts, and how many starts it had stands beside the
 // figure: with dozens a second this is no idle PC.
 func idleRecorder(ctx context.Context, e env) (err error) {
-	windows := 4
+	windows, span := 4, window(e.quick)
 	if e.quick {
 		windows = 1
 	}
@@ -77,14 +83,14 @@ func idleRecorder(ctx context.Context, e env) (err error) {
 		if err := wait(ctx, 2*settle); err != nil {
 			return err
 		}
-		idle, err := calmest(ctx, pid, windows)
+		idle, err := calmest(ctx, pid, windows, span)
 		if err != nil {
 			return err
 		}
 		active, stop := context.WithCancel(ctx)
 		ended := make(chan error, 1)
 		go func() { ended <- activity(active) }()
-		busy, err := calmest(ctx, pid, max(windows/2, 1))
+		busy, err := calmest(ctx, pid, max(windows/2, 1), span)
 		stop()
 		if err := errors.Join(err, <-ended); err != nil {
 			return err
@@ -93,20 +99,20 @@ func idleRecorder(ctx context.Context, e env) (err error) {
 		if err != nil {
 			return err
 		}
-		share := func(u used) float64 { return 100 * u.cpu.Seconds() / window.Seconds() }
+		share := func(u used) float64 { return 100 * u.cpu.Seconds() / span.Seconds() }
 		e.print(bench.Figure{Name: "agent.rss", Value: float64(rss), Unit: "bytes", Bar: bench.AtMost(maxIdleRSS)})
 		e.print(bench.Figure{Name: "shutdown.recorder.idle", Value: share(idle), Unit: "% of a core", Bar: bench.AtMost(maxRecorderCPU)})
-		e.print(bench.Figure{Name: "shutdown.recorder.idle.starts", Value: float64(idle.forks) / window.Seconds(), Unit: "processes/s"})
+		e.print(bench.Figure{Name: "shutdown.recorder.idle.starts", Value: float64(idle.forks) / span.Seconds(), Unit: "processes/s"})
 		e.print(bench.Figure{Name: "shutdown.recorder.active", Value: share(busy), Unit: "% of a core"})
-		e.print(bench.Figure{Name: "shutdown.recorder.active.starts", Value: float64(busy.forks) / window.Seconds(), Unit: "processes/s"})
+		e.print(bench.Figure{Name: "shutdown.recorder.active.starts", Value: float64(busy.forks) / span.Seconds(), Unit: "processes/s"})
 		return nil
 	})
 }
 
 // calmest looks a few times and returns what was used when the machine did least.
-func calmest(ctx context.Context, pid, windows int) (least used, err error) {
+func calmest(ctx context.Context, pid, windows int, span time.Duration) (least used, err error) {
 	for i := range windows {
-		u, err := look(ctx, pid, window)
+		u, err := look(ctx, pid, span)
 		if err != nil {
 			return least, err
 		}

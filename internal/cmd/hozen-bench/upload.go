@@ -24,7 +24,7 @@ const uploadBar = 0.5
 func uploadVerified(ctx context.Context, e env) (err error) {
 	rounds, each := 11, 6
 	if e.quick {
-		rounds, each = 7, 4
+		rounds, each = 5, 4
 	}
 	s, err := newSite(ctx, e)
 	if err != nil {
