@@ -25,34 +25,34 @@ const whatMax = 16
 
 func newNotes() *notes { return &notes{wake: make(chan struct{}, 1)} }
 
-// add notes what was seen. It is urgent when our rules may be gone.
-func (n *notes) add(urgent bool, what string) {
+// add notes what was seen, all of it or nothing for whoever takes. It is urgent when our
+// rules may be gone.
+func (n *notes) add(urgent bool, what ...string) { n.note(urgent, false, what) }
+
+// lose notes that something was not seen.
+func (n *notes) lose() { n.note(true, true, []string{"more happened than could be read"}) }
+
+func (n *notes) note(urgent, lost bool, what []string) {
 	n.mu.Lock()
 	if !n.any {
 		n.e.At = time.Now().UTC()
 	}
-	switch {
-	case what == "":
-	case len(n.e.What) < whatMax:
-		n.e.What = append(n.e.What, what)
-	case len(n.e.What) == whatMax:
-		n.e.What = append(n.e.What, "and more")
+	for _, w := range what {
+		switch {
+		case len(n.e.What) < whatMax:
+			n.e.What = append(n.e.What, w)
+		case len(n.e.What) == whatMax:
+			n.e.What = append(n.e.What, "and more")
+		}
 	}
 	n.any, n.urgent = true, n.urgent || urgent
-	n.e.Rules = n.e.Rules || urgent && what != ""
+	n.e.Rules = n.e.Rules || urgent && len(what) > 0
+	n.e.Lost = n.e.Lost || lost
 	n.mu.Unlock()
 	select {
 	case n.wake <- struct{}{}:
 	default:
 	}
-}
-
-// lose notes that something was not seen.
-func (n *notes) lose() {
-	n.add(true, "more happened than could be read")
-	n.mu.Lock()
-	n.e.Lost = true
-	n.mu.Unlock()
 }
 
 func (n *notes) state() (any, urgent bool) {

@@ -30,7 +30,7 @@ func (f *Firewall) Watch(ctx context.Context) (<-chan isolate.Event, error) {
 		return nil, f.explain(ctx, "watch network devices", err)
 	}
 	n := newNotes()
-	n.add(true, "") // watching has begun
+	n.add(true) // watching has begun
 	out := make(chan isolate.Event)
 	ctx, stop := context.WithCancel(ctx)
 	read := func(c *netlink.Conn, fn func(context.Context, *netlink.Conn, *notes) error) {
@@ -131,9 +131,14 @@ func (f *Firewall) watchRules(ctx context.Context, c *netlink.Conn, n *notes) er
 	b := make([]byte, 64<<10)
 	var open []counted // seen, and not yet said by whom
 	tell := func(by string) {
-		for _, o := range open {
-			n.add(true, o.String()+by)
+		if len(open) == 0 {
+			return
 		}
+		what := make([]string, 0, len(open))
+		for _, o := range open {
+			what = append(what, o.String()+by)
+		}
+		n.add(true, what...)
 		open = nil
 	}
 	for ctx.Err() == nil {
