@@ -36,6 +36,7 @@ type Client struct {
 	mu      sync.Mutex
 	conn    *wire    // nil while not connected
 	lock    *os.File // nil while not held
+	sure    bool     // lock is of the logind that is there
 	logind  bool
 	allowed time.Duration
 }
@@ -62,18 +63,37 @@ func (c *Client) Release() {
 func (c *Client) drop() {
 	c.mu.Lock()
 	lock := c.lock
-	c.lock = nil
+	c.lock, c.sure = nil, false
 	c.mu.Unlock()
 	if lock != nil {
 		lock.Close() // of a pipe: there is nothing to lose
 	}
 }
 
+// hold keeps a lock, and lets the one before it go.
+func (c *Client) hold(lock *os.File) {
+	c.mu.Lock()
+	old := c.lock
+	c.lock, c.sure, c.logind = lock, true, true
+	c.mu.Unlock()
+	if old != nil {
+		old.Close()
+	}
+}
+
+// unsure notes that nobody may heed the lock any more. It is kept: logind finds the locks
+// of its predecessor in /run/systemd/inhibit, and one that went with the bus comes back.
+func (c *Client) unsure() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sure = false
+}
+
 // State says how it stands.
 func (c *Client) State() State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return State{Connected: c.conn != nil, Logind: c.conn != nil && c.logind, Held: c.lock != nil, Allowed: c.allowed}
+	return State{Connected: c.conn != nil, Logind: c.conn != nil && c.logind, Held: c.lock != nil && c.sure, Allowed: c.allowed}
 }
 
 // Allowed is how long the PC may be held: InhibitDelayMaxSec of logind.conf(5), asked
@@ -166,7 +186,7 @@ func (c *Client) setConn(conn *wire) {
 	defer c.mu.Unlock()
 	c.conn = conn
 	if conn == nil {
-		c.logind = false
+		c.logind, c.sure = false, false
 	}
 }
 

@@ -120,7 +120,7 @@ func TestLetGoLate(t *testing.T) {
 	until(t, "held again", func() bool { return c.State().Held && f.taken() == 2 && f.released(0) })
 }
 
-// TestRestartsLeakNothing: each new logind is given one lock, the old one closed first.
+// TestRestartsLeakNothing: each new logind is asked for one lock, and the old one closed.
 func TestRestartsLeakNothing(t *testing.T) {
 	b := newBus(t)
 	f := startLogind(t, b)
@@ -152,9 +152,11 @@ func TestRestartsLeakNothing(t *testing.T) {
 	_, err := f.conn.ReleaseName(loginName)
 	must(t, err)
 	until(t, "gone", func() bool { return !c.State().Logind })
-	until(t, "let go", func() bool { return f.released(0) })
+	if c.State().Held || f.released(0) {
+		t.Error("the lock of a logind that may come back was let go")
+	}
 	f.own()
-	until(t, "held again", func() bool { return c.State().Held && f.taken() == 2 })
+	until(t, "held again", func() bool { return c.State().Held && f.taken() == 2 && f.released(0) })
 }
 
 // TestStartedBeforeLogind: the first appearance brings one lock, not two.
@@ -213,6 +215,43 @@ func TestBusRestarts(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	}
+}
+
+// TestLockOutlivesTheBus: a lock is let go only when another is held, for logind heeds it
+// whether there is a bus or not.
+func TestLockOutlivesTheBus(t *testing.T) {
+	b := newBus(t)
+	f := startLogind(t, b)
+	c := runClient(t, b)
+	until(t, "held", func() bool { return c.State().Held })
+	b.stop()
+	until(t, "lost", func() bool { return !c.State().Connected })
+	b.start()
+	busy := dbus.NewError("org.freedesktop.login1.OperationInProgress", nil)
+	next := startLogindThat(t, b, busy)
+	until(t, "asked for another", func() bool { return next.tried() > 1 })
+	if f.released(0) {
+		t.Fatal("let go before another was held")
+	}
+	if c.State().Held {
+		t.Error("said to be held by a logind that refused")
+	}
+	next.refuse(nil)
+	until(t, "held again", func() bool { return c.State().Held && next.taken() == 1 && f.released(0) })
+	c.Release()
+	until(t, "let go", func() bool { return next.released(0) })
+}
+
+// TestReleasedWithoutABus: what is let go stays so, connected or not.
+func TestReleasedWithoutABus(t *testing.T) {
+	b := newBus(t)
+	f := startLogind(t, b)
+	c := runClient(t, b)
+	until(t, "held", func() bool { return c.State().Held })
+	b.stop()
+	until(t, "lost", func() bool { return !c.State().Connected })
+	c.Release()
+	until(t, "let go", func() bool { return f.released(0) })
 }
 
 // TestStartedInAShutdown: nothing was signalled to us, and still we know.

@@ -71,7 +71,7 @@ type Session struct {
 type State struct {
 	Connected bool          // to the bus
 	Logind    bool          // somebody owns org.freedesktop.login1
-	Held      bool          // the lock
+	Held      bool          // the lock, by the logind that is there
 	Allowed   time.Duration // as last read; 0 when it never was
 }
 

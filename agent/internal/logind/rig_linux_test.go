@@ -103,6 +103,7 @@ type fake struct {
 	mu    sync.Mutex
 	locks []*held
 	calls []string
+	asked int         // for a lock
 	fail  *dbus.Error // of Inhibit
 }
 
@@ -113,9 +114,15 @@ type held struct {
 
 func startLogind(t *testing.T, b *bus) *fake {
 	t.Helper()
+	return startLogindThat(t, b, nil)
+}
+
+// startLogindThat starts one whose Inhibit fails from the first call on.
+func startLogindThat(t *testing.T, b *bus, fail *dbus.Error) *fake {
+	t.Helper()
 	conn, err := dbus.Connect(b.address())
 	must(t, err)
-	f := &fake{t: t, conn: conn}
+	f := &fake{t: t, conn: conn, fail: fail}
 	f.props, err = prop.Export(conn, loginPath, prop.Map{manager: {
 		"InhibitDelayMaxUSec":  {Value: uint64(5_000_000), Writable: false, Emit: prop.EmitFalse},
 		"PreparingForShutdown": {Value: false, Writable: false, Emit: prop.EmitFalse},
@@ -165,6 +172,13 @@ func (f *fake) taken() int {
 	return len(f.locks)
 }
 
+// tried is how often a lock was asked for.
+func (f *fake) tried() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked
+}
+
 // refuse makes Inhibit fail, or work again.
 func (f *fake) refuse(err *dbus.Error) {
 	f.mu.Lock()
@@ -199,6 +213,7 @@ func (m methods) Inhibit(what, who, why, mode string) (dbus.UnixFD, *dbus.Error)
 	f := m.f
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.asked++
 	if f.fail != nil {
 		return 0, f.fail
 	}

@@ -125,15 +125,14 @@ func (s *session) shutdown(ctx context.Context, active bool, e Event) {
 	s.c.emit(ctx, e)
 }
 
-// ownerChanged closes the lock of a logind that went away, and takes that of a new one.
-// The one from whom the lock is already is met here too when D-Bus started it for us:
-// taking a second lock then would leave the first one open for ever.
+// ownerChanged takes the lock of a new logind. The one from whom the lock is already is
+// met here too when D-Bus started it for us, and needs no second one.
 func (s *session) ownerChanged(ctx context.Context, sig *dbus.Signal) {
 	_, _, now, _ := ownerChange(sig.Body)
 	if now == s.holder && now != "" {
 		return
 	}
-	s.c.drop()
+	s.c.unsure() // a logind that is started anew goes on heeding the locks of the one before
 	s.holder, s.retry = "", 0
 	s.setLogind(now != "")
 	if now == "" {
@@ -150,17 +149,15 @@ func (s *session) setLogind(there bool) {
 	s.c.logind = there
 }
 
-// take takes the lock, the old one closed first, and learns from whom it is.
+// take takes the lock and learns from whom it is. An old one is let go only then, so that
+// at no moment nothing holds the PC.
 func (s *session) take(ctx context.Context) {
 	if o := s.in.owner.Load(); o != nil && *o == "" {
 		return
 	}
-	s.c.drop()
 	lock, err := s.inhibit(ctx)
 	if err == nil {
-		s.c.mu.Lock()
-		s.c.lock, s.c.logind = lock, true
-		s.c.mu.Unlock()
+		s.c.hold(lock)
 	}
 	// A logind that refuses the lock, because the PC goes down already, is heard all the same.
 	owner, oerr := s.learnOwner(ctx)
