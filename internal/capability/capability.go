@@ -10,11 +10,15 @@ type Number uint32
 //
 //	1: 2026-11-22: enrolment, control stream, Acquire, Isolate, Release, resumable upload, signed receipts.
 //	2: 2026-11-22: Preserve, Attention, evidence with the triggers shutdown, suspend, boot and preserve.
+//	3: 2026-11-23: isolation with modes, permits, an end, confirmation, lease, release code and notice; IsolationEvent.
 const (
 	// Current is what this build understands.
-	Current Number = 2
+	Current Number = 3
 	// OldestAgent is the oldest agent that a collector of this build still serves.
 	OldestAgent Number = 1
 	// Preserve is the oldest number that knows the order Preserve and the word Attention.
 	Preserve Number = 2
+	// Isolation is the oldest number that knows more of an order to isolate than its
+	// mode standard, and that tells and is told of isolation events.
+	Isolation Number = 3
 )

@@ -28,6 +28,8 @@ const (
 	Enrollment   Prefix = "enr"
 	Timeline     Prefix = "tml"
 	Certificate  Prefix = "crt"
+	// IsolationEvent is what happened to an isolation without an order.
+	IsolationEvent Prefix = "iev"
 )
 
 const bodyLen = 26

@@ -83,6 +83,8 @@ func ConnectRequest(m *agentv1.ConnectRequest) error {
 		return alert("alert", b.Alert)
 	case *agentv1.ConnectRequest_Isolation:
 		return isolation("isolation", b.Isolation)
+	case *agentv1.ConnectRequest_IsolationEvent:
+		return isolationEvent("isolation_event", b.IsolationEvent)
 	}
 	return wrong("body", "missing or of a kind that this version does not know")
 }
@@ -109,6 +111,8 @@ func ConnectResponse(m *agentv1.ConnectResponse) error {
 		)
 	case *agentv1.ConnectResponse_Attention:
 		return attention("attention", b.Attention)
+	case *agentv1.ConnectResponse_IsolationEventReceived:
+		return identifier("isolation_event_received.event_id", id.IsolationEvent, b.IsolationEventReceived.GetEventId())
 	}
 	return ErrUnknownBody
 }
@@ -132,26 +136,6 @@ func hello(f string, m *agentv1.Hello) error {
 
 func heartbeat(f string, m *agentv1.Heartbeat) error {
 	return first(moment(f+".sent_at", m.GetSentAt()), isolation(f+".isolation", m.GetIsolation()))
-}
-
-// isolation checks a measurement; an absent one is in order.
-func isolation(f string, m *agentv1.IsolationStatus) error {
-	if m == nil {
-		return nil
-	}
-	if d := m.GetDesired(); d != agentv1.IsolationState_ISOLATION_STATE_UNSPECIFIED &&
-		d != agentv1.IsolationState_ISOLATION_STATE_RELEASED && d != agentv1.IsolationState_ISOLATION_STATE_ISOLATED {
-		return wrong(f+".desired", "want released or isolated")
-	}
-	if _, ok := agentv1.IsolationState_name[int32(m.GetObserved())]; !ok {
-		return wrong(f+".observed", "state %d is not known", m.GetObserved())
-	}
-	return first(
-		optionalMoment(f+".measured_at", m.GetMeasuredAt()),
-		optionalDigest(f+".rules_digest", m.GetRulesDigest()),
-		text(f+".detail", m.GetDetail(), MaxDetail),
-		optionalIdentifier(f+".command_id", id.Command, m.GetCommandId()),
-	)
 }
 
 func result(f string, m *agentv1.CommandResult) error {
@@ -205,6 +189,10 @@ func command(f string, m *agentv1.Command) error {
 		return err
 	}
 	switch v := m.GetVerb().(type) {
+	case *agentv1.Command_Isolate:
+		return isolate(f+".isolate", v.Isolate)
+	case *agentv1.Command_Release:
+		return notice(f+".release.notice", v.Release.GetNotice())
 	case *agentv1.Command_Acquire:
 		return word(f+".acquire.profile", v.Acquire.GetProfile(), 1, MaxProfile)
 	case *agentv1.Command_Preserve:

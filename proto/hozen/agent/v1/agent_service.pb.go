@@ -36,6 +36,7 @@ type ConnectRequest struct {
 	//	*ConnectRequest_Progress
 	//	*ConnectRequest_Alert
 	//	*ConnectRequest_Isolation
+	//	*ConnectRequest_IsolationEvent
 	Body          isConnectRequest_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -141,6 +142,15 @@ func (x *ConnectRequest) GetIsolation() *IsolationStatus {
 	return nil
 }
 
+func (x *ConnectRequest) GetIsolationEvent() *IsolationEvent {
+	if x != nil {
+		if x, ok := x.Body.(*ConnectRequest_IsolationEvent); ok {
+			return x.IsolationEvent
+		}
+	}
+	return nil
+}
+
 type isConnectRequest_Body interface {
 	isConnectRequest_Body()
 }
@@ -180,6 +190,11 @@ type ConnectRequest_Isolation struct {
 	Isolation *IsolationStatus `protobuf:"bytes,7,opt,name=isolation,proto3,oneof"`
 }
 
+type ConnectRequest_IsolationEvent struct {
+	// Something happened to the isolation; sent again until IsolationEventReceived.
+	IsolationEvent *IsolationEvent `protobuf:"bytes,8,opt,name=isolation_event,json=isolationEvent,proto3,oneof"`
+}
+
 func (*ConnectRequest_Hello) isConnectRequest_Body() {}
 
 func (*ConnectRequest_Heartbeat) isConnectRequest_Body() {}
@@ -194,6 +209,8 @@ func (*ConnectRequest_Alert) isConnectRequest_Body() {}
 
 func (*ConnectRequest_Isolation) isConnectRequest_Body() {}
 
+func (*ConnectRequest_IsolationEvent) isConnectRequest_Body() {}
+
 // ConnectResponse is one message from the collector on the control stream.
 type ConnectResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -207,6 +224,7 @@ type ConnectResponse struct {
 	//	*ConnectResponse_ResultReceived
 	//	*ConnectResponse_AlertReceived
 	//	*ConnectResponse_Attention
+	//	*ConnectResponse_IsolationEventReceived
 	Body          isConnectResponse_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -303,6 +321,15 @@ func (x *ConnectResponse) GetAttention() *Attention {
 	return nil
 }
 
+func (x *ConnectResponse) GetIsolationEventReceived() *IsolationEventReceived {
+	if x != nil {
+		if x, ok := x.Body.(*ConnectResponse_IsolationEventReceived); ok {
+			return x.IsolationEventReceived
+		}
+	}
+	return nil
+}
+
 type isConnectResponse_Body interface {
 	isConnectResponse_Body()
 }
@@ -337,6 +364,11 @@ type ConnectResponse_Attention struct {
 	Attention *Attention `protobuf:"bytes,6,opt,name=attention,proto3,oneof"`
 }
 
+type ConnectResponse_IsolationEventReceived struct {
+	// The event is stored; the agent may forget it.
+	IsolationEventReceived *IsolationEventReceived `protobuf:"bytes,7,opt,name=isolation_event_received,json=isolationEventReceived,proto3,oneof"`
+}
+
 func (*ConnectResponse_Welcome) isConnectResponse_Body() {}
 
 func (*ConnectResponse_Heartbeat) isConnectResponse_Body() {}
@@ -348,6 +380,54 @@ func (*ConnectResponse_ResultReceived) isConnectResponse_Body() {}
 func (*ConnectResponse_AlertReceived) isConnectResponse_Body() {}
 
 func (*ConnectResponse_Attention) isConnectResponse_Body() {}
+
+func (*ConnectResponse_IsolationEventReceived) isConnectResponse_Body() {}
+
+// IsolationEventReceived confirms an event.
+type IsolationEventReceived struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Identifier of the event.
+	EventId       string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IsolationEventReceived) Reset() {
+	*x = IsolationEventReceived{}
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IsolationEventReceived) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IsolationEventReceived) ProtoMessage() {}
+
+func (x *IsolationEventReceived) ProtoReflect() protoreflect.Message {
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IsolationEventReceived.ProtoReflect.Descriptor instead.
+func (*IsolationEventReceived) Descriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *IsolationEventReceived) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
 
 // Hello opens a control stream.
 type Hello struct {
@@ -372,7 +452,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[2]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -384,7 +464,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[2]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -397,7 +477,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{2}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Hello) GetCapability() uint32 {
@@ -464,7 +544,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[3]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -476,7 +556,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[3]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -489,7 +569,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{3}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Welcome) GetCapability() uint32 {
@@ -528,7 +608,7 @@ type Attention struct {
 
 func (x *Attention) Reset() {
 	*x = Attention{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[4]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -540,7 +620,7 @@ func (x *Attention) String() string {
 func (*Attention) ProtoMessage() {}
 
 func (x *Attention) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[4]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -553,7 +633,7 @@ func (x *Attention) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attention.ProtoReflect.Descriptor instead.
 func (*Attention) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{4}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Attention) GetIncidentOpen() bool {
@@ -585,7 +665,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[5]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -597,7 +677,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[5]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -610,7 +690,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{5}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Heartbeat) GetSequence() uint64 {
@@ -651,7 +731,7 @@ type Alert struct {
 
 func (x *Alert) Reset() {
 	*x = Alert{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[6]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -663,7 +743,7 @@ func (x *Alert) String() string {
 func (*Alert) ProtoMessage() {}
 
 func (x *Alert) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[6]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -676,7 +756,7 @@ func (x *Alert) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Alert.ProtoReflect.Descriptor instead.
 func (*Alert) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{6}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Alert) GetAlertId() string {
@@ -722,7 +802,7 @@ type AlertReceived struct {
 
 func (x *AlertReceived) Reset() {
 	*x = AlertReceived{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[7]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +814,7 @@ func (x *AlertReceived) String() string {
 func (*AlertReceived) ProtoMessage() {}
 
 func (x *AlertReceived) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[7]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +827,7 @@ func (x *AlertReceived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlertReceived.ProtoReflect.Descriptor instead.
 func (*AlertReceived) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{7}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AlertReceived) GetAlertId() string {
@@ -782,7 +862,7 @@ type RenewRequest struct {
 
 func (x *RenewRequest) Reset() {
 	*x = RenewRequest{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[8]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -794,7 +874,7 @@ func (x *RenewRequest) String() string {
 func (*RenewRequest) ProtoMessage() {}
 
 func (x *RenewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[8]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -807,7 +887,7 @@ func (x *RenewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewRequest.ProtoReflect.Descriptor instead.
 func (*RenewRequest) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{8}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RenewRequest) GetCsr() []byte {
@@ -828,7 +908,7 @@ type RenewResponse struct {
 
 func (x *RenewResponse) Reset() {
 	*x = RenewResponse{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[9]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -840,7 +920,7 @@ func (x *RenewResponse) String() string {
 func (*RenewResponse) ProtoMessage() {}
 
 func (x *RenewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[9]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -853,7 +933,7 @@ func (x *RenewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewResponse.ProtoReflect.Descriptor instead.
 func (*RenewResponse) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{9}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RenewResponse) GetIssued() *Issued {
@@ -867,7 +947,7 @@ var File_hozen_agent_v1_agent_service_proto protoreflect.FileDescriptor
 
 const file_hozen_agent_v1_agent_service_proto_rawDesc = "" +
 	"\n" +
-	"\"hozen/agent/v1/agent_service.proto\x12\x0ehozen.agent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1chozen/agent/v1/command.proto\x1a'hozen/agent/v1/enrollment_service.proto\x1a\x1dhozen/agent/v1/evidence.proto\x1a\x1ehozen/agent/v1/isolation.proto\"\xbc\x03\n" +
+	"\"hozen/agent/v1/agent_service.proto\x12\x0ehozen.agent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1chozen/agent/v1/command.proto\x1a'hozen/agent/v1/enrollment_service.proto\x1a\x1dhozen/agent/v1/evidence.proto\x1a\x1ehozen/agent/v1/isolation.proto\"\x87\x04\n" +
 	"\x0eConnectRequest\x12-\n" +
 	"\x05hello\x18\x01 \x01(\v2\x15.hozen.agent.v1.HelloH\x00R\x05hello\x129\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x19.hozen.agent.v1.HeartbeatH\x00R\theartbeat\x12=\n" +
@@ -876,16 +956,20 @@ const file_hozen_agent_v1_agent_service_proto_rawDesc = "" +
 	"\x0ecommand_result\x18\x04 \x01(\v2\x1d.hozen.agent.v1.CommandResultH\x00R\rcommandResult\x12A\n" +
 	"\bprogress\x18\x05 \x01(\v2#.hozen.agent.v1.AcquisitionProgressH\x00R\bprogress\x12-\n" +
 	"\x05alert\x18\x06 \x01(\v2\x15.hozen.agent.v1.AlertH\x00R\x05alert\x12?\n" +
-	"\tisolation\x18\a \x01(\v2\x1f.hozen.agent.v1.IsolationStatusH\x00R\tisolationB\x06\n" +
-	"\x04body\"\x8c\x03\n" +
+	"\tisolation\x18\a \x01(\v2\x1f.hozen.agent.v1.IsolationStatusH\x00R\tisolation\x12I\n" +
+	"\x0fisolation_event\x18\b \x01(\v2\x1e.hozen.agent.v1.IsolationEventH\x00R\x0eisolationEventB\x06\n" +
+	"\x04body\"\xf0\x03\n" +
 	"\x0fConnectResponse\x123\n" +
 	"\awelcome\x18\x01 \x01(\v2\x17.hozen.agent.v1.WelcomeH\x00R\awelcome\x129\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x19.hozen.agent.v1.HeartbeatH\x00R\theartbeat\x123\n" +
 	"\acommand\x18\x03 \x01(\v2\x17.hozen.agent.v1.CommandH\x00R\acommand\x12I\n" +
 	"\x0fresult_received\x18\x04 \x01(\v2\x1e.hozen.agent.v1.ResultReceivedH\x00R\x0eresultReceived\x12F\n" +
 	"\x0ealert_received\x18\x05 \x01(\v2\x1d.hozen.agent.v1.AlertReceivedH\x00R\ralertReceived\x129\n" +
-	"\tattention\x18\x06 \x01(\v2\x19.hozen.agent.v1.AttentionH\x00R\tattentionB\x06\n" +
-	"\x04body\"\xc7\x02\n" +
+	"\tattention\x18\x06 \x01(\v2\x19.hozen.agent.v1.AttentionH\x00R\tattention\x12b\n" +
+	"\x18isolation_event_received\x18\a \x01(\v2&.hozen.agent.v1.IsolationEventReceivedH\x00R\x16isolationEventReceivedB\x06\n" +
+	"\x04body\"3\n" +
+	"\x16IsolationEventReceived\x12\x19\n" +
+	"\bevent_id\x18\x01 \x01(\tR\aeventId\"\xc7\x02\n" +
 	"\x05Hello\x12\x1e\n" +
 	"\n" +
 	"capability\x18\x01 \x01(\rR\n" +
@@ -943,67 +1027,71 @@ func file_hozen_agent_v1_agent_service_proto_rawDescGZIP() []byte {
 	return file_hozen_agent_v1_agent_service_proto_rawDescData
 }
 
-var file_hozen_agent_v1_agent_service_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_hozen_agent_v1_agent_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_hozen_agent_v1_agent_service_proto_goTypes = []any{
-	(*ConnectRequest)(nil),        // 0: hozen.agent.v1.ConnectRequest
-	(*ConnectResponse)(nil),       // 1: hozen.agent.v1.ConnectResponse
-	(*Hello)(nil),                 // 2: hozen.agent.v1.Hello
-	(*Welcome)(nil),               // 3: hozen.agent.v1.Welcome
-	(*Attention)(nil),             // 4: hozen.agent.v1.Attention
-	(*Heartbeat)(nil),             // 5: hozen.agent.v1.Heartbeat
-	(*Alert)(nil),                 // 6: hozen.agent.v1.Alert
-	(*AlertReceived)(nil),         // 7: hozen.agent.v1.AlertReceived
-	(*RenewRequest)(nil),          // 8: hozen.agent.v1.RenewRequest
-	(*RenewResponse)(nil),         // 9: hozen.agent.v1.RenewResponse
-	(*CommandAck)(nil),            // 10: hozen.agent.v1.CommandAck
-	(*CommandResult)(nil),         // 11: hozen.agent.v1.CommandResult
-	(*AcquisitionProgress)(nil),   // 12: hozen.agent.v1.AcquisitionProgress
-	(*IsolationStatus)(nil),       // 13: hozen.agent.v1.IsolationStatus
-	(*Command)(nil),               // 14: hozen.agent.v1.Command
-	(*ResultReceived)(nil),        // 15: hozen.agent.v1.ResultReceived
-	(*HostDescription)(nil),       // 16: hozen.agent.v1.HostDescription
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
-	(*Issued)(nil),                // 18: hozen.agent.v1.Issued
-	(*UploadStateRequest)(nil),    // 19: hozen.agent.v1.UploadStateRequest
-	(*UploadRequest)(nil),         // 20: hozen.agent.v1.UploadRequest
-	(*UploadStateResponse)(nil),   // 21: hozen.agent.v1.UploadStateResponse
-	(*UploadResponse)(nil),        // 22: hozen.agent.v1.UploadResponse
+	(*ConnectRequest)(nil),         // 0: hozen.agent.v1.ConnectRequest
+	(*ConnectResponse)(nil),        // 1: hozen.agent.v1.ConnectResponse
+	(*IsolationEventReceived)(nil), // 2: hozen.agent.v1.IsolationEventReceived
+	(*Hello)(nil),                  // 3: hozen.agent.v1.Hello
+	(*Welcome)(nil),                // 4: hozen.agent.v1.Welcome
+	(*Attention)(nil),              // 5: hozen.agent.v1.Attention
+	(*Heartbeat)(nil),              // 6: hozen.agent.v1.Heartbeat
+	(*Alert)(nil),                  // 7: hozen.agent.v1.Alert
+	(*AlertReceived)(nil),          // 8: hozen.agent.v1.AlertReceived
+	(*RenewRequest)(nil),           // 9: hozen.agent.v1.RenewRequest
+	(*RenewResponse)(nil),          // 10: hozen.agent.v1.RenewResponse
+	(*CommandAck)(nil),             // 11: hozen.agent.v1.CommandAck
+	(*CommandResult)(nil),          // 12: hozen.agent.v1.CommandResult
+	(*AcquisitionProgress)(nil),    // 13: hozen.agent.v1.AcquisitionProgress
+	(*IsolationStatus)(nil),        // 14: hozen.agent.v1.IsolationStatus
+	(*IsolationEvent)(nil),         // 15: hozen.agent.v1.IsolationEvent
+	(*Command)(nil),                // 16: hozen.agent.v1.Command
+	(*ResultReceived)(nil),         // 17: hozen.agent.v1.ResultReceived
+	(*HostDescription)(nil),        // 18: hozen.agent.v1.HostDescription
+	(*timestamppb.Timestamp)(nil),  // 19: google.protobuf.Timestamp
+	(*Issued)(nil),                 // 20: hozen.agent.v1.Issued
+	(*UploadStateRequest)(nil),     // 21: hozen.agent.v1.UploadStateRequest
+	(*UploadRequest)(nil),          // 22: hozen.agent.v1.UploadRequest
+	(*UploadStateResponse)(nil),    // 23: hozen.agent.v1.UploadStateResponse
+	(*UploadResponse)(nil),         // 24: hozen.agent.v1.UploadResponse
 }
 var file_hozen_agent_v1_agent_service_proto_depIdxs = []int32{
-	2,  // 0: hozen.agent.v1.ConnectRequest.hello:type_name -> hozen.agent.v1.Hello
-	5,  // 1: hozen.agent.v1.ConnectRequest.heartbeat:type_name -> hozen.agent.v1.Heartbeat
-	10, // 2: hozen.agent.v1.ConnectRequest.command_ack:type_name -> hozen.agent.v1.CommandAck
-	11, // 3: hozen.agent.v1.ConnectRequest.command_result:type_name -> hozen.agent.v1.CommandResult
-	12, // 4: hozen.agent.v1.ConnectRequest.progress:type_name -> hozen.agent.v1.AcquisitionProgress
-	6,  // 5: hozen.agent.v1.ConnectRequest.alert:type_name -> hozen.agent.v1.Alert
-	13, // 6: hozen.agent.v1.ConnectRequest.isolation:type_name -> hozen.agent.v1.IsolationStatus
-	3,  // 7: hozen.agent.v1.ConnectResponse.welcome:type_name -> hozen.agent.v1.Welcome
-	5,  // 8: hozen.agent.v1.ConnectResponse.heartbeat:type_name -> hozen.agent.v1.Heartbeat
-	14, // 9: hozen.agent.v1.ConnectResponse.command:type_name -> hozen.agent.v1.Command
-	15, // 10: hozen.agent.v1.ConnectResponse.result_received:type_name -> hozen.agent.v1.ResultReceived
-	7,  // 11: hozen.agent.v1.ConnectResponse.alert_received:type_name -> hozen.agent.v1.AlertReceived
-	4,  // 12: hozen.agent.v1.ConnectResponse.attention:type_name -> hozen.agent.v1.Attention
-	16, // 13: hozen.agent.v1.Hello.host:type_name -> hozen.agent.v1.HostDescription
-	17, // 14: hozen.agent.v1.Hello.agent_time:type_name -> google.protobuf.Timestamp
-	13, // 15: hozen.agent.v1.Hello.isolation:type_name -> hozen.agent.v1.IsolationStatus
-	17, // 16: hozen.agent.v1.Welcome.collector_time:type_name -> google.protobuf.Timestamp
-	17, // 17: hozen.agent.v1.Heartbeat.sent_at:type_name -> google.protobuf.Timestamp
-	13, // 18: hozen.agent.v1.Heartbeat.isolation:type_name -> hozen.agent.v1.IsolationStatus
-	17, // 19: hozen.agent.v1.Alert.reported_at:type_name -> google.protobuf.Timestamp
-	18, // 20: hozen.agent.v1.RenewResponse.issued:type_name -> hozen.agent.v1.Issued
-	0,  // 21: hozen.agent.v1.AgentService.Connect:input_type -> hozen.agent.v1.ConnectRequest
-	19, // 22: hozen.agent.v1.AgentService.UploadState:input_type -> hozen.agent.v1.UploadStateRequest
-	20, // 23: hozen.agent.v1.AgentService.Upload:input_type -> hozen.agent.v1.UploadRequest
-	8,  // 24: hozen.agent.v1.AgentService.Renew:input_type -> hozen.agent.v1.RenewRequest
-	1,  // 25: hozen.agent.v1.AgentService.Connect:output_type -> hozen.agent.v1.ConnectResponse
-	21, // 26: hozen.agent.v1.AgentService.UploadState:output_type -> hozen.agent.v1.UploadStateResponse
-	22, // 27: hozen.agent.v1.AgentService.Upload:output_type -> hozen.agent.v1.UploadResponse
-	9,  // 28: hozen.agent.v1.AgentService.Renew:output_type -> hozen.agent.v1.RenewResponse
-	25, // [25:29] is the sub-list for method output_type
-	21, // [21:25] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	3,  // 0: hozen.agent.v1.ConnectRequest.hello:type_name -> hozen.agent.v1.Hello
+	6,  // 1: hozen.agent.v1.ConnectRequest.heartbeat:type_name -> hozen.agent.v1.Heartbeat
+	11, // 2: hozen.agent.v1.ConnectRequest.command_ack:type_name -> hozen.agent.v1.CommandAck
+	12, // 3: hozen.agent.v1.ConnectRequest.command_result:type_name -> hozen.agent.v1.CommandResult
+	13, // 4: hozen.agent.v1.ConnectRequest.progress:type_name -> hozen.agent.v1.AcquisitionProgress
+	7,  // 5: hozen.agent.v1.ConnectRequest.alert:type_name -> hozen.agent.v1.Alert
+	14, // 6: hozen.agent.v1.ConnectRequest.isolation:type_name -> hozen.agent.v1.IsolationStatus
+	15, // 7: hozen.agent.v1.ConnectRequest.isolation_event:type_name -> hozen.agent.v1.IsolationEvent
+	4,  // 8: hozen.agent.v1.ConnectResponse.welcome:type_name -> hozen.agent.v1.Welcome
+	6,  // 9: hozen.agent.v1.ConnectResponse.heartbeat:type_name -> hozen.agent.v1.Heartbeat
+	16, // 10: hozen.agent.v1.ConnectResponse.command:type_name -> hozen.agent.v1.Command
+	17, // 11: hozen.agent.v1.ConnectResponse.result_received:type_name -> hozen.agent.v1.ResultReceived
+	8,  // 12: hozen.agent.v1.ConnectResponse.alert_received:type_name -> hozen.agent.v1.AlertReceived
+	5,  // 13: hozen.agent.v1.ConnectResponse.attention:type_name -> hozen.agent.v1.Attention
+	2,  // 14: hozen.agent.v1.ConnectResponse.isolation_event_received:type_name -> hozen.agent.v1.IsolationEventReceived
+	18, // 15: hozen.agent.v1.Hello.host:type_name -> hozen.agent.v1.HostDescription
+	19, // 16: hozen.agent.v1.Hello.agent_time:type_name -> google.protobuf.Timestamp
+	14, // 17: hozen.agent.v1.Hello.isolation:type_name -> hozen.agent.v1.IsolationStatus
+	19, // 18: hozen.agent.v1.Welcome.collector_time:type_name -> google.protobuf.Timestamp
+	19, // 19: hozen.agent.v1.Heartbeat.sent_at:type_name -> google.protobuf.Timestamp
+	14, // 20: hozen.agent.v1.Heartbeat.isolation:type_name -> hozen.agent.v1.IsolationStatus
+	19, // 21: hozen.agent.v1.Alert.reported_at:type_name -> google.protobuf.Timestamp
+	20, // 22: hozen.agent.v1.RenewResponse.issued:type_name -> hozen.agent.v1.Issued
+	0,  // 23: hozen.agent.v1.AgentService.Connect:input_type -> hozen.agent.v1.ConnectRequest
+	21, // 24: hozen.agent.v1.AgentService.UploadState:input_type -> hozen.agent.v1.UploadStateRequest
+	22, // 25: hozen.agent.v1.AgentService.Upload:input_type -> hozen.agent.v1.UploadRequest
+	9,  // 26: hozen.agent.v1.AgentService.Renew:input_type -> hozen.agent.v1.RenewRequest
+	1,  // 27: hozen.agent.v1.AgentService.Connect:output_type -> hozen.agent.v1.ConnectResponse
+	23, // 28: hozen.agent.v1.AgentService.UploadState:output_type -> hozen.agent.v1.UploadStateResponse
+	24, // 29: hozen.agent.v1.AgentService.Upload:output_type -> hozen.agent.v1.UploadResponse
+	10, // 30: hozen.agent.v1.AgentService.Renew:output_type -> hozen.agent.v1.RenewResponse
+	27, // [27:31] is the sub-list for method output_type
+	23, // [23:27] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_hozen_agent_v1_agent_service_proto_init() }
@@ -1023,6 +1111,7 @@ func file_hozen_agent_v1_agent_service_proto_init() {
 		(*ConnectRequest_Progress)(nil),
 		(*ConnectRequest_Alert)(nil),
 		(*ConnectRequest_Isolation)(nil),
+		(*ConnectRequest_IsolationEvent)(nil),
 	}
 	file_hozen_agent_v1_agent_service_proto_msgTypes[1].OneofWrappers = []any{
 		(*ConnectResponse_Welcome)(nil),
@@ -1031,6 +1120,7 @@ func file_hozen_agent_v1_agent_service_proto_init() {
 		(*ConnectResponse_ResultReceived)(nil),
 		(*ConnectResponse_AlertReceived)(nil),
 		(*ConnectResponse_Attention)(nil),
+		(*ConnectResponse_IsolationEventReceived)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1038,7 +1128,7 @@ func file_hozen_agent_v1_agent_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hozen_agent_v1_agent_service_proto_rawDesc), len(file_hozen_agent_v1_agent_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -9,6 +9,7 @@ package agentv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -382,7 +383,27 @@ type Isolate struct {
 	// Which traffic stays allowed.
 	Mode IsolationMode `protobuf:"varint,1,opt,name=mode,proto3,enum=hozen.agent.v1.IsolationMode" json:"mode,omitempty"`
 	// Cut first, capture afterwards. The default is to capture first.
-	IsolateFirst  bool `protobuf:"varint,2,opt,name=isolate_first,json=isolateFirst,proto3" json:"isolate_first,omitempty"`
+	IsolateFirst bool `protobuf:"varint,2,opt,name=isolate_first,json=isolateFirst,proto3" json:"isolate_first,omitempty"`
+	// What stays open in selective mode, at most 64.
+	Permits []*IsolationPermit `protobuf:"bytes,3,rep,name=permits,proto3" json:"permits,omitempty"`
+	// When it ends by itself, by the agent's clock, because a person set it; absent: never.
+	Until *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
+	// How long reaching the collector through the rules may take before fallback is
+	// taken; absent: the order counts at once.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,5,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
+	// What is done when it is not reached.
+	Fallback IsolationFallback `protobuf:"varint,6,opt,name=fallback,proto3,enum=hozen.agent.v1.IsolationFallback" json:"fallback,omitempty"`
+	// How long the collector need not be heard before that is told; absent: no lease.
+	Lease *durationpb.Duration `protobuf:"bytes,7,opt,name=lease,proto3" json:"lease,omitempty"`
+	// The way back without the collector; absent: there is none.
+	ReleaseCode *ReleaseCode `protobuf:"bytes,8,opt,name=release_code,json=releaseCode,proto3" json:"release_code,omitempty"`
+	// What the person at the endpoint is told.
+	Notice *Notice `protobuf:"bytes,9,opt,name=notice,proto3" json:"notice,omitempty"`
+	// It is a drill (訓練), and is called so everywhere.
+	Drill bool `protobuf:"varint,10,opt,name=drill,proto3" json:"drill,omitempty"`
+	// Addresses of the collector, "192.0.2.7:8443", kept open besides those that the agent
+	// knows, at most 16.
+	Collectors    []string `protobuf:"bytes,11,rep,name=collectors,proto3" json:"collectors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -431,9 +452,74 @@ func (x *Isolate) GetIsolateFirst() bool {
 	return false
 }
 
+func (x *Isolate) GetPermits() []*IsolationPermit {
+	if x != nil {
+		return x.Permits
+	}
+	return nil
+}
+
+func (x *Isolate) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *Isolate) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
+func (x *Isolate) GetFallback() IsolationFallback {
+	if x != nil {
+		return x.Fallback
+	}
+	return IsolationFallback_ISOLATION_FALLBACK_UNSPECIFIED
+}
+
+func (x *Isolate) GetLease() *durationpb.Duration {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *Isolate) GetReleaseCode() *ReleaseCode {
+	if x != nil {
+		return x.ReleaseCode
+	}
+	return nil
+}
+
+func (x *Isolate) GetNotice() *Notice {
+	if x != nil {
+		return x.Notice
+	}
+	return nil
+}
+
+func (x *Isolate) GetDrill() bool {
+	if x != nil {
+		return x.Drill
+	}
+	return false
+}
+
+func (x *Isolate) GetCollectors() []string {
+	if x != nil {
+		return x.Collectors
+	}
+	return nil
+}
+
 // Release orders that the network be given back.
 type Release struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the person at the endpoint is told.
+	Notice        *Notice `protobuf:"bytes,1,opt,name=notice,proto3" json:"notice,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -466,6 +552,13 @@ func (x *Release) ProtoReflect() protoreflect.Message {
 // Deprecated: Use Release.ProtoReflect.Descriptor instead.
 func (*Release) Descriptor() ([]byte, []int) {
 	return file_hozen_agent_v1_command_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Release) GetNotice() *Notice {
+	if x != nil {
+		return x.Notice
+	}
+	return nil
 }
 
 // Preserve orders: take everything that can be taken, seal it, and only then let the
@@ -705,7 +798,7 @@ var File_hozen_agent_v1_command_proto protoreflect.FileDescriptor
 
 const file_hozen_agent_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1chozen/agent/v1/command.proto\x12\x0ehozen.agent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ehozen/agent/v1/isolation.proto\"\xf2\x03\n" +
+	"\x1chozen/agent/v1/command.proto\x12\x0ehozen.agent.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ehozen/agent/v1/isolation.proto\"\xf2\x03\n" +
 	"\aCommand\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tR\tcommandId\x12\x18\n" +
@@ -724,11 +817,24 @@ const file_hozen_agent_v1_command_proto_rawDesc = "" +
 	"\bpreserve\x18\r \x01(\v2\x18.hozen.agent.v1.PreserveH\x00R\bpreserveB\x06\n" +
 	"\x04verbJ\x04\b\x11\x10\x12R\x04hunt\"#\n" +
 	"\aAcquire\x12\x18\n" +
-	"\aprofile\x18\x01 \x01(\tR\aprofile\"a\n" +
+	"\aprofile\x18\x01 \x01(\tR\aprofile\"\xa6\x04\n" +
 	"\aIsolate\x121\n" +
 	"\x04mode\x18\x01 \x01(\x0e2\x1d.hozen.agent.v1.IsolationModeR\x04mode\x12#\n" +
-	"\risolate_first\x18\x02 \x01(\bR\fisolateFirst\"\t\n" +
-	"\aRelease\"<\n" +
+	"\risolate_first\x18\x02 \x01(\bR\fisolateFirst\x129\n" +
+	"\apermits\x18\x03 \x03(\v2\x1f.hozen.agent.v1.IsolationPermitR\apermits\x120\n" +
+	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12@\n" +
+	"\x0econfirm_within\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\x12=\n" +
+	"\bfallback\x18\x06 \x01(\x0e2!.hozen.agent.v1.IsolationFallbackR\bfallback\x12/\n" +
+	"\x05lease\x18\a \x01(\v2\x19.google.protobuf.DurationR\x05lease\x12>\n" +
+	"\frelease_code\x18\b \x01(\v2\x1b.hozen.agent.v1.ReleaseCodeR\vreleaseCode\x12.\n" +
+	"\x06notice\x18\t \x01(\v2\x16.hozen.agent.v1.NoticeR\x06notice\x12\x14\n" +
+	"\x05drill\x18\n" +
+	" \x01(\bR\x05drill\x12\x1e\n" +
+	"\n" +
+	"collectors\x18\v \x03(\tR\n" +
+	"collectors\"9\n" +
+	"\aRelease\x12.\n" +
+	"\x06notice\x18\x01 \x01(\v2\x16.hozen.agent.v1.NoticeR\x06notice\"<\n" +
 	"\bPreserve\x120\n" +
 	"\x04then\x18\x01 \x01(\x0e2\x1c.hozen.agent.v1.PreserveThenR\x04then\"+\n" +
 	"\n" +
@@ -787,7 +893,12 @@ var file_hozen_agent_v1_command_proto_goTypes = []any{
 	(*ResultReceived)(nil),        // 9: hozen.agent.v1.ResultReceived
 	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
 	(IsolationMode)(0),            // 11: hozen.agent.v1.IsolationMode
-	(*IsolationStatus)(nil),       // 12: hozen.agent.v1.IsolationStatus
+	(*IsolationPermit)(nil),       // 12: hozen.agent.v1.IsolationPermit
+	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
+	(IsolationFallback)(0),        // 14: hozen.agent.v1.IsolationFallback
+	(*ReleaseCode)(nil),           // 15: hozen.agent.v1.ReleaseCode
+	(*Notice)(nil),                // 16: hozen.agent.v1.Notice
+	(*IsolationStatus)(nil),       // 17: hozen.agent.v1.IsolationStatus
 }
 var file_hozen_agent_v1_command_proto_depIdxs = []int32{
 	10, // 0: hozen.agent.v1.Command.issued_at:type_name -> google.protobuf.Timestamp
@@ -797,15 +908,23 @@ var file_hozen_agent_v1_command_proto_depIdxs = []int32{
 	5,  // 4: hozen.agent.v1.Command.release:type_name -> hozen.agent.v1.Release
 	6,  // 5: hozen.agent.v1.Command.preserve:type_name -> hozen.agent.v1.Preserve
 	11, // 6: hozen.agent.v1.Isolate.mode:type_name -> hozen.agent.v1.IsolationMode
-	0,  // 7: hozen.agent.v1.Preserve.then:type_name -> hozen.agent.v1.PreserveThen
-	1,  // 8: hozen.agent.v1.CommandResult.status:type_name -> hozen.agent.v1.CommandStatus
-	10, // 9: hozen.agent.v1.CommandResult.finished_at:type_name -> google.protobuf.Timestamp
-	12, // 10: hozen.agent.v1.CommandResult.isolation:type_name -> hozen.agent.v1.IsolationStatus
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	12, // 7: hozen.agent.v1.Isolate.permits:type_name -> hozen.agent.v1.IsolationPermit
+	10, // 8: hozen.agent.v1.Isolate.until:type_name -> google.protobuf.Timestamp
+	13, // 9: hozen.agent.v1.Isolate.confirm_within:type_name -> google.protobuf.Duration
+	14, // 10: hozen.agent.v1.Isolate.fallback:type_name -> hozen.agent.v1.IsolationFallback
+	13, // 11: hozen.agent.v1.Isolate.lease:type_name -> google.protobuf.Duration
+	15, // 12: hozen.agent.v1.Isolate.release_code:type_name -> hozen.agent.v1.ReleaseCode
+	16, // 13: hozen.agent.v1.Isolate.notice:type_name -> hozen.agent.v1.Notice
+	16, // 14: hozen.agent.v1.Release.notice:type_name -> hozen.agent.v1.Notice
+	0,  // 15: hozen.agent.v1.Preserve.then:type_name -> hozen.agent.v1.PreserveThen
+	1,  // 16: hozen.agent.v1.CommandResult.status:type_name -> hozen.agent.v1.CommandStatus
+	10, // 17: hozen.agent.v1.CommandResult.finished_at:type_name -> google.protobuf.Timestamp
+	17, // 18: hozen.agent.v1.CommandResult.isolation:type_name -> hozen.agent.v1.IsolationStatus
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_hozen_agent_v1_command_proto_init() }

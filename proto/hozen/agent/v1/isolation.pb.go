@@ -9,6 +9,7 @@ package agentv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -30,6 +31,11 @@ const (
 	IsolationMode_ISOLATION_MODE_UNSPECIFIED IsolationMode = 0
 	// The collector, address configuration and loopback.
 	IsolationMode_ISOLATION_MODE_STANDARD IsolationMode = 1
+	// The same and what the permits name.
+	IsolationMode_ISOLATION_MODE_SELECTIVE IsolationMode = 2
+	// Address configuration and loopback, not even the collector; only with an until or a
+	// release code, because nothing else leads back.
+	IsolationMode_ISOLATION_MODE_FULL IsolationMode = 3
 )
 
 // Enum value maps for IsolationMode.
@@ -37,10 +43,14 @@ var (
 	IsolationMode_name = map[int32]string{
 		0: "ISOLATION_MODE_UNSPECIFIED",
 		1: "ISOLATION_MODE_STANDARD",
+		2: "ISOLATION_MODE_SELECTIVE",
+		3: "ISOLATION_MODE_FULL",
 	}
 	IsolationMode_value = map[string]int32{
 		"ISOLATION_MODE_UNSPECIFIED": 0,
 		"ISOLATION_MODE_STANDARD":    1,
+		"ISOLATION_MODE_SELECTIVE":   2,
+		"ISOLATION_MODE_FULL":        3,
 	}
 )
 
@@ -69,6 +79,113 @@ func (x IsolationMode) Number() protoreflect.EnumNumber {
 // Deprecated: Use IsolationMode.Descriptor instead.
 func (IsolationMode) EnumDescriptor() ([]byte, []int) {
 	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{0}
+}
+
+// IsolationProtocol is the transport protocol of a permit.
+type IsolationProtocol int32
+
+const (
+	// Not said.
+	IsolationProtocol_ISOLATION_PROTOCOL_UNSPECIFIED IsolationProtocol = 0
+	// TCP connections that the endpoint opens.
+	IsolationProtocol_ISOLATION_PROTOCOL_TCP IsolationProtocol = 1
+	// UDP that the endpoint sends, and what comes back from there.
+	IsolationProtocol_ISOLATION_PROTOCOL_UDP IsolationProtocol = 2
+)
+
+// Enum value maps for IsolationProtocol.
+var (
+	IsolationProtocol_name = map[int32]string{
+		0: "ISOLATION_PROTOCOL_UNSPECIFIED",
+		1: "ISOLATION_PROTOCOL_TCP",
+		2: "ISOLATION_PROTOCOL_UDP",
+	}
+	IsolationProtocol_value = map[string]int32{
+		"ISOLATION_PROTOCOL_UNSPECIFIED": 0,
+		"ISOLATION_PROTOCOL_TCP":         1,
+		"ISOLATION_PROTOCOL_UDP":         2,
+	}
+)
+
+func (x IsolationProtocol) Enum() *IsolationProtocol {
+	p := new(IsolationProtocol)
+	*p = x
+	return p
+}
+
+func (x IsolationProtocol) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (IsolationProtocol) Descriptor() protoreflect.EnumDescriptor {
+	return file_hozen_agent_v1_isolation_proto_enumTypes[1].Descriptor()
+}
+
+func (IsolationProtocol) Type() protoreflect.EnumType {
+	return &file_hozen_agent_v1_isolation_proto_enumTypes[1]
+}
+
+func (x IsolationProtocol) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use IsolationProtocol.Descriptor instead.
+func (IsolationProtocol) EnumDescriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{1}
+}
+
+// IsolationFallback is what becomes of an isolation through which the collector is not
+// reached in time.
+type IsolationFallback int32
+
+const (
+	// Not said; taken for stay closed.
+	IsolationFallback_ISOLATION_FALLBACK_UNSPECIFIED IsolationFallback = 0
+	// The endpoint stays cut.
+	IsolationFallback_ISOLATION_FALLBACK_STAY_CLOSED IsolationFallback = 1
+	// What was in force before the order comes back.
+	IsolationFallback_ISOLATION_FALLBACK_ROLL_BACK IsolationFallback = 2
+)
+
+// Enum value maps for IsolationFallback.
+var (
+	IsolationFallback_name = map[int32]string{
+		0: "ISOLATION_FALLBACK_UNSPECIFIED",
+		1: "ISOLATION_FALLBACK_STAY_CLOSED",
+		2: "ISOLATION_FALLBACK_ROLL_BACK",
+	}
+	IsolationFallback_value = map[string]int32{
+		"ISOLATION_FALLBACK_UNSPECIFIED": 0,
+		"ISOLATION_FALLBACK_STAY_CLOSED": 1,
+		"ISOLATION_FALLBACK_ROLL_BACK":   2,
+	}
+)
+
+func (x IsolationFallback) Enum() *IsolationFallback {
+	p := new(IsolationFallback)
+	*p = x
+	return p
+}
+
+func (x IsolationFallback) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (IsolationFallback) Descriptor() protoreflect.EnumDescriptor {
+	return file_hozen_agent_v1_isolation_proto_enumTypes[2].Descriptor()
+}
+
+func (IsolationFallback) Type() protoreflect.EnumType {
+	return &file_hozen_agent_v1_isolation_proto_enumTypes[2]
+}
+
+func (x IsolationFallback) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use IsolationFallback.Descriptor instead.
+func (IsolationFallback) EnumDescriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{2}
 }
 
 // IsolationState is the state of an endpoint's network.
@@ -120,11 +237,11 @@ func (x IsolationState) String() string {
 }
 
 func (IsolationState) Descriptor() protoreflect.EnumDescriptor {
-	return file_hozen_agent_v1_isolation_proto_enumTypes[1].Descriptor()
+	return file_hozen_agent_v1_isolation_proto_enumTypes[3].Descriptor()
 }
 
 func (IsolationState) Type() protoreflect.EnumType {
-	return &file_hozen_agent_v1_isolation_proto_enumTypes[1]
+	return &file_hozen_agent_v1_isolation_proto_enumTypes[3]
 }
 
 func (x IsolationState) Number() protoreflect.EnumNumber {
@@ -133,7 +250,382 @@ func (x IsolationState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use IsolationState.Descriptor instead.
 func (IsolationState) EnumDescriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{3}
+}
+
+// IsolationTrialOutcome is what came of a trial.
+type IsolationTrialOutcome int32
+
+const (
+	// Not said; taken for unknown.
+	IsolationTrialOutcome_ISOLATION_TRIAL_OUTCOME_UNSPECIFIED IsolationTrialOutcome = 0
+	// As it should be: cut, shown by a control before and a counter; or open, where it
+	// must be (loopback, collector, permits).
+	IsolationTrialOutcome_ISOLATION_TRIAL_OUTCOME_AS_ORDERED IsolationTrialOutcome = 1
+	// Not as it should be.
+	IsolationTrialOutcome_ISOLATION_TRIAL_OUTCOME_CONTRARY IsolationTrialOutcome = 2
+	// Nothing was shown.
+	IsolationTrialOutcome_ISOLATION_TRIAL_OUTCOME_UNKNOWN IsolationTrialOutcome = 3
+)
+
+// Enum value maps for IsolationTrialOutcome.
+var (
+	IsolationTrialOutcome_name = map[int32]string{
+		0: "ISOLATION_TRIAL_OUTCOME_UNSPECIFIED",
+		1: "ISOLATION_TRIAL_OUTCOME_AS_ORDERED",
+		2: "ISOLATION_TRIAL_OUTCOME_CONTRARY",
+		3: "ISOLATION_TRIAL_OUTCOME_UNKNOWN",
+	}
+	IsolationTrialOutcome_value = map[string]int32{
+		"ISOLATION_TRIAL_OUTCOME_UNSPECIFIED": 0,
+		"ISOLATION_TRIAL_OUTCOME_AS_ORDERED":  1,
+		"ISOLATION_TRIAL_OUTCOME_CONTRARY":    2,
+		"ISOLATION_TRIAL_OUTCOME_UNKNOWN":     3,
+	}
+)
+
+func (x IsolationTrialOutcome) Enum() *IsolationTrialOutcome {
+	p := new(IsolationTrialOutcome)
+	*p = x
+	return p
+}
+
+func (x IsolationTrialOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (IsolationTrialOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_hozen_agent_v1_isolation_proto_enumTypes[4].Descriptor()
+}
+
+func (IsolationTrialOutcome) Type() protoreflect.EnumType {
+	return &file_hozen_agent_v1_isolation_proto_enumTypes[4]
+}
+
+func (x IsolationTrialOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use IsolationTrialOutcome.Descriptor instead.
+func (IsolationTrialOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{4}
+}
+
+// IsolationEventKind is what happened.
+type IsolationEventKind int32
+
+const (
+	// Not said.
+	IsolationEventKind_ISOLATION_EVENT_KIND_UNSPECIFIED IsolationEventKind = 0
+	// Somebody else changed the rules, and they were put right.
+	IsolationEventKind_ISOLATION_EVENT_KIND_DRIFT IsolationEventKind = 1
+	// The rules are not as ordered and could not be put right.
+	IsolationEventKind_ISOLATION_EVENT_KIND_NOT_IN_FORCE IsolationEventKind = 2
+	// Released at the endpoint by the code.
+	IsolationEventKind_ISOLATION_EVENT_KIND_RELEASED_BY_CODE IsolationEventKind = 3
+	// A wrong code was given.
+	IsolationEventKind_ISOLATION_EVENT_KIND_CODE_REFUSED IsolationEventKind = 4
+	// Released because the time that a person had set was over.
+	IsolationEventKind_ISOLATION_EVENT_KIND_RELEASED_BY_TIME IsolationEventKind = 5
+	// Rolled back because the collector was not reached in time.
+	IsolationEventKind_ISOLATION_EVENT_KIND_ROLLED_BACK IsolationEventKind = 6
+	// The collector was not heard for as long as the lease; still isolated.
+	IsolationEventKind_ISOLATION_EVENT_KIND_LEASE_LAPSED IsolationEventKind = 7
+	// The record of the order was missing or damaged; kept closed.
+	IsolationEventKind_ISOLATION_EVENT_KIND_RECORD_LOST IsolationEventKind = 8
+	// A trial came out otherwise than it should.
+	IsolationEventKind_ISOLATION_EVENT_KIND_LEAK IsolationEventKind = 9
+	// Released because the agent was uninstalled at the endpoint.
+	IsolationEventKind_ISOLATION_EVENT_KIND_RELEASED_BY_UNINSTALL IsolationEventKind = 10
+	// A permit of selective mode came to its end.
+	IsolationEventKind_ISOLATION_EVENT_KIND_PERMIT_ENDED IsolationEventKind = 11
+)
+
+// Enum value maps for IsolationEventKind.
+var (
+	IsolationEventKind_name = map[int32]string{
+		0:  "ISOLATION_EVENT_KIND_UNSPECIFIED",
+		1:  "ISOLATION_EVENT_KIND_DRIFT",
+		2:  "ISOLATION_EVENT_KIND_NOT_IN_FORCE",
+		3:  "ISOLATION_EVENT_KIND_RELEASED_BY_CODE",
+		4:  "ISOLATION_EVENT_KIND_CODE_REFUSED",
+		5:  "ISOLATION_EVENT_KIND_RELEASED_BY_TIME",
+		6:  "ISOLATION_EVENT_KIND_ROLLED_BACK",
+		7:  "ISOLATION_EVENT_KIND_LEASE_LAPSED",
+		8:  "ISOLATION_EVENT_KIND_RECORD_LOST",
+		9:  "ISOLATION_EVENT_KIND_LEAK",
+		10: "ISOLATION_EVENT_KIND_RELEASED_BY_UNINSTALL",
+		11: "ISOLATION_EVENT_KIND_PERMIT_ENDED",
+	}
+	IsolationEventKind_value = map[string]int32{
+		"ISOLATION_EVENT_KIND_UNSPECIFIED":           0,
+		"ISOLATION_EVENT_KIND_DRIFT":                 1,
+		"ISOLATION_EVENT_KIND_NOT_IN_FORCE":          2,
+		"ISOLATION_EVENT_KIND_RELEASED_BY_CODE":      3,
+		"ISOLATION_EVENT_KIND_CODE_REFUSED":          4,
+		"ISOLATION_EVENT_KIND_RELEASED_BY_TIME":      5,
+		"ISOLATION_EVENT_KIND_ROLLED_BACK":           6,
+		"ISOLATION_EVENT_KIND_LEASE_LAPSED":          7,
+		"ISOLATION_EVENT_KIND_RECORD_LOST":           8,
+		"ISOLATION_EVENT_KIND_LEAK":                  9,
+		"ISOLATION_EVENT_KIND_RELEASED_BY_UNINSTALL": 10,
+		"ISOLATION_EVENT_KIND_PERMIT_ENDED":          11,
+	}
+)
+
+func (x IsolationEventKind) Enum() *IsolationEventKind {
+	p := new(IsolationEventKind)
+	*p = x
+	return p
+}
+
+func (x IsolationEventKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (IsolationEventKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_hozen_agent_v1_isolation_proto_enumTypes[5].Descriptor()
+}
+
+func (IsolationEventKind) Type() protoreflect.EnumType {
+	return &file_hozen_agent_v1_isolation_proto_enumTypes[5]
+}
+
+func (x IsolationEventKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use IsolationEventKind.Descriptor instead.
+func (IsolationEventKind) EnumDescriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{5}
+}
+
+// IsolationPermit is one way that stays open in selective mode.
+type IsolationPermit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Address or network of the other end, "192.0.2.7/32" or "2001:db8::/64". Never a
+	// network of every address.
+	Network string `protobuf:"bytes,1,opt,name=network,proto3" json:"network,omitempty"`
+	// Transport protocol.
+	Protocol IsolationProtocol `protobuf:"varint,2,opt,name=protocol,proto3,enum=hozen.agent.v1.IsolationProtocol" json:"protocol,omitempty"`
+	// Ports of the other end, both included, 1 to 65535.
+	FirstPort uint32 `protobuf:"varint,3,opt,name=first_port,json=firstPort,proto3" json:"first_port,omitempty"`
+	LastPort  uint32 `protobuf:"varint,4,opt,name=last_port,json=lastPort,proto3" json:"last_port,omitempty"`
+	// Why, at most 256 bytes.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When it ends, by the clock of the agent.
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// Host name from which the collector made the address, or empty, at most 253 bytes.
+	Host          string `protobuf:"bytes,7,opt,name=host,proto3" json:"host,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IsolationPermit) Reset() {
+	*x = IsolationPermit{}
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IsolationPermit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IsolationPermit) ProtoMessage() {}
+
+func (x *IsolationPermit) ProtoReflect() protoreflect.Message {
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IsolationPermit.ProtoReflect.Descriptor instead.
+func (*IsolationPermit) Descriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *IsolationPermit) GetNetwork() string {
+	if x != nil {
+		return x.Network
+	}
+	return ""
+}
+
+func (x *IsolationPermit) GetProtocol() IsolationProtocol {
+	if x != nil {
+		return x.Protocol
+	}
+	return IsolationProtocol_ISOLATION_PROTOCOL_UNSPECIFIED
+}
+
+func (x *IsolationPermit) GetFirstPort() uint32 {
+	if x != nil {
+		return x.FirstPort
+	}
+	return 0
+}
+
+func (x *IsolationPermit) GetLastPort() uint32 {
+	if x != nil {
+		return x.LastPort
+	}
+	return 0
+}
+
+func (x *IsolationPermit) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *IsolationPermit) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *IsolationPermit) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+// ReleaseCode lets somebody at the endpoint end one isolation without the collector.
+type ReleaseCode struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Twelve digits by which the code can be found again, shown at the endpoint.
+	Number string `protobuf:"bytes,1,opt,name=number,proto3" json:"number,omitempty"`
+	// PBKDF2-HMAC-SHA256 (RFC 8018) of the code's 20 digits without separators, 32 bytes.
+	Hash []byte `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	// Its salt, 16 bytes.
+	Salt []byte `protobuf:"bytes,3,opt,name=salt,proto3" json:"salt,omitempty"`
+	// Its iterations, 100000 to 10000000.
+	Iterations    uint32 `protobuf:"varint,4,opt,name=iterations,proto3" json:"iterations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseCode) Reset() {
+	*x = ReleaseCode{}
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseCode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseCode) ProtoMessage() {}
+
+func (x *ReleaseCode) ProtoReflect() protoreflect.Message {
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseCode.ProtoReflect.Descriptor instead.
+func (*ReleaseCode) Descriptor() ([]byte, []int) {
 	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ReleaseCode) GetNumber() string {
+	if x != nil {
+		return x.Number
+	}
+	return ""
+}
+
+func (x *ReleaseCode) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *ReleaseCode) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
+	}
+	return nil
+}
+
+func (x *ReleaseCode) GetIterations() uint32 {
+	if x != nil {
+		return x.Iterations
+	}
+	return 0
+}
+
+// Notice is what the person at the endpoint is told besides the text that the agent has.
+type Notice struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The organisation's own words, at most 1 KiB.
+	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// Telephone number to call, at most 64 bytes.
+	Phone         string `protobuf:"bytes,2,opt,name=phone,proto3" json:"phone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Notice) Reset() {
+	*x = Notice{}
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Notice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Notice) ProtoMessage() {}
+
+func (x *Notice) ProtoReflect() protoreflect.Message {
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Notice.ProtoReflect.Descriptor instead.
+func (*Notice) Descriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Notice) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Notice) GetPhone() string {
+	if x != nil {
+		return x.Phone
+	}
+	return ""
 }
 
 // IsolationStatus is what an agent measured.
@@ -156,14 +648,36 @@ type IsolationStatus struct {
 	// Command that led to this, "cmd_…" or empty.
 	CommandId string `protobuf:"bytes,8,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
 	// This system can isolate at all (right operating system, rights and kernel).
-	Capable       bool `protobuf:"varint,9,opt,name=capable,proto3" json:"capable,omitempty"`
+	Capable bool `protobuf:"varint,9,opt,name=capable,proto3" json:"capable,omitempty"`
+	// Which traffic stays allowed while isolated.
+	Mode IsolationMode `protobuf:"varint,10,opt,name=mode,proto3,enum=hozen.agent.v1.IsolationMode" json:"mode,omitempty"`
+	// When the isolation ends by itself, because a person ordered so; absent: never.
+	Until *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=until,proto3" json:"until,omitempty"`
+	// Until when the collector need not be heard; absent without lease. Its end opens
+	// nothing: it is told, here and at the endpoint.
+	LeaseUntil *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=lease_until,json=leaseUntil,proto3" json:"lease_until,omitempty"`
+	// How far the order was confirmed; absent where none was asked for.
+	Confirmation *IsolationConfirmation `protobuf:"bytes,13,opt,name=confirmation,proto3" json:"confirmation,omitempty"`
+	// What came of the connections that existed at the cut; absent if nobody looked.
+	Severed *IsolationSevered `protobuf:"bytes,14,opt,name=severed,proto3" json:"severed,omitempty"`
+	// Who may change the rules: "here", "elsewhere", "nobody" (yet), or empty where every
+	// administrator of the endpoint may.
+	Held string `protobuf:"bytes,15,opt,name=held,proto3" json:"held,omitempty"`
+	// What was tried through the rules and what came of it, newest of each kind.
+	Trials []*IsolationTrial `protobuf:"bytes,16,rep,name=trials,proto3" json:"trials,omitempty"`
+	// It is a drill (訓練).
+	Drill bool `protobuf:"varint,17,opt,name=drill,proto3" json:"drill,omitempty"`
+	// What this kernel cannot do and nobody missed, English, each at most 512 bytes.
+	Limits []string `protobuf:"bytes,18,rep,name=limits,proto3" json:"limits,omitempty"`
+	// The order is on disk and outlives a restart.
+	Persisted     bool `protobuf:"varint,19,opt,name=persisted,proto3" json:"persisted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *IsolationStatus) Reset() {
 	*x = IsolationStatus{}
-	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[0]
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -175,7 +689,7 @@ func (x *IsolationStatus) String() string {
 func (*IsolationStatus) ProtoMessage() {}
 
 func (x *IsolationStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[0]
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -188,7 +702,7 @@ func (x *IsolationStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IsolationStatus.ProtoReflect.Descriptor instead.
 func (*IsolationStatus) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{0}
+	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *IsolationStatus) GetDesired() IsolationState {
@@ -254,11 +768,485 @@ func (x *IsolationStatus) GetCapable() bool {
 	return false
 }
 
+func (x *IsolationStatus) GetMode() IsolationMode {
+	if x != nil {
+		return x.Mode
+	}
+	return IsolationMode_ISOLATION_MODE_UNSPECIFIED
+}
+
+func (x *IsolationStatus) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *IsolationStatus) GetLeaseUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LeaseUntil
+	}
+	return nil
+}
+
+func (x *IsolationStatus) GetConfirmation() *IsolationConfirmation {
+	if x != nil {
+		return x.Confirmation
+	}
+	return nil
+}
+
+func (x *IsolationStatus) GetSevered() *IsolationSevered {
+	if x != nil {
+		return x.Severed
+	}
+	return nil
+}
+
+func (x *IsolationStatus) GetHeld() string {
+	if x != nil {
+		return x.Held
+	}
+	return ""
+}
+
+func (x *IsolationStatus) GetTrials() []*IsolationTrial {
+	if x != nil {
+		return x.Trials
+	}
+	return nil
+}
+
+func (x *IsolationStatus) GetDrill() bool {
+	if x != nil {
+		return x.Drill
+	}
+	return false
+}
+
+func (x *IsolationStatus) GetLimits() []string {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *IsolationStatus) GetPersisted() bool {
+	if x != nil {
+		return x.Persisted
+	}
+	return false
+}
+
+// IsolationConfirmation is how far an order was confirmed by a connection through it.
+type IsolationConfirmation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When the time for it is over, by the agent's clock.
+	By *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
+	// What happens then.
+	Fallback IsolationFallback `protobuf:"varint,2,opt,name=fallback,proto3,enum=hozen.agent.v1.IsolationFallback" json:"fallback,omitempty"`
+	// When it was confirmed; absent if not.
+	ConfirmedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=confirmed_at,json=confirmedAt,proto3" json:"confirmed_at,omitempty"`
+	// When the fallback was taken; absent if not.
+	MissedAt      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=missed_at,json=missedAt,proto3" json:"missed_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IsolationConfirmation) Reset() {
+	*x = IsolationConfirmation{}
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IsolationConfirmation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IsolationConfirmation) ProtoMessage() {}
+
+func (x *IsolationConfirmation) ProtoReflect() protoreflect.Message {
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IsolationConfirmation.ProtoReflect.Descriptor instead.
+func (*IsolationConfirmation) Descriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *IsolationConfirmation) GetBy() *timestamppb.Timestamp {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
+func (x *IsolationConfirmation) GetFallback() IsolationFallback {
+	if x != nil {
+		return x.Fallback
+	}
+	return IsolationFallback_ISOLATION_FALLBACK_UNSPECIFIED
+}
+
+func (x *IsolationConfirmation) GetConfirmedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ConfirmedAt
+	}
+	return nil
+}
+
+func (x *IsolationConfirmation) GetMissedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.MissedAt
+	}
+	return nil
+}
+
+// IsolationSevered is what came of the connections that existed at the cut. The list of
+// them is evidence and travels as such.
+type IsolationSevered struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When the last of it was done, by the agent's clock.
+	At *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// How long it took.
+	Took *durationpb.Duration `protobuf:"bytes,2,opt,name=took,proto3" json:"took,omitempty"`
+	// Ended by the agent.
+	Destroyed uint32 `protobuf:"varint,3,opt,name=destroyed,proto3" json:"destroyed,omitempty"`
+	// Had ended by themselves.
+	Gone uint32 `protobuf:"varint,4,opt,name=gone,proto3" json:"gone,omitempty"`
+	// Are still there, cut off by the rules.
+	Failed uint32 `protobuf:"varint,5,opt,name=failed,proto3" json:"failed,omitempty"`
+	// This system cannot end connections of others.
+	Unsupported   bool `protobuf:"varint,6,opt,name=unsupported,proto3" json:"unsupported,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IsolationSevered) Reset() {
+	*x = IsolationSevered{}
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IsolationSevered) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IsolationSevered) ProtoMessage() {}
+
+func (x *IsolationSevered) ProtoReflect() protoreflect.Message {
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IsolationSevered.ProtoReflect.Descriptor instead.
+func (*IsolationSevered) Descriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *IsolationSevered) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *IsolationSevered) GetTook() *durationpb.Duration {
+	if x != nil {
+		return x.Took
+	}
+	return nil
+}
+
+func (x *IsolationSevered) GetDestroyed() uint32 {
+	if x != nil {
+		return x.Destroyed
+	}
+	return 0
+}
+
+func (x *IsolationSevered) GetGone() uint32 {
+	if x != nil {
+		return x.Gone
+	}
+	return 0
+}
+
+func (x *IsolationSevered) GetFailed() uint32 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *IsolationSevered) GetUnsupported() bool {
+	if x != nil {
+		return x.Unsupported
+	}
+	return false
+}
+
+// IsolationTrial is one thing that was tried through the rules.
+type IsolationTrial struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What: a stable code such as "tcp4", "dns6", "raw4", "loopback", "collector".
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// What came of it.
+	Outcome IsolationTrialOutcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=hozen.agent.v1.IsolationTrialOutcome" json:"outcome,omitempty"`
+	// Why it is unknown or open, a stable code, or empty.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Where to, such as "192.0.2.1:53", at most 128 bytes.
+	Target string `protobuf:"bytes,4,opt,name=target,proto3" json:"target,omitempty"`
+	// When, by the agent's clock.
+	At *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=at,proto3" json:"at,omitempty"`
+	// How many packets the expected rule dropped meanwhile.
+	Dropped       uint64 `protobuf:"varint,6,opt,name=dropped,proto3" json:"dropped,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IsolationTrial) Reset() {
+	*x = IsolationTrial{}
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IsolationTrial) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IsolationTrial) ProtoMessage() {}
+
+func (x *IsolationTrial) ProtoReflect() protoreflect.Message {
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IsolationTrial.ProtoReflect.Descriptor instead.
+func (*IsolationTrial) Descriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *IsolationTrial) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *IsolationTrial) GetOutcome() IsolationTrialOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return IsolationTrialOutcome_ISOLATION_TRIAL_OUTCOME_UNSPECIFIED
+}
+
+func (x *IsolationTrial) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *IsolationTrial) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *IsolationTrial) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *IsolationTrial) GetDropped() uint64 {
+	if x != nil {
+		return x.Dropped
+	}
+	return 0
+}
+
+// IsolationEvent is something about isolation that happened at the endpoint without an
+// order of this moment. It is kept there until the collector has it.
+type IsolationEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Identifier made by the agent, "iev_…".
+	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// What happened.
+	Kind IsolationEventKind `protobuf:"varint,2,opt,name=kind,proto3,enum=hozen.agent.v1.IsolationEventKind" json:"kind,omitempty"`
+	// When, by the agent's clock.
+	At *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	// Command that is in force or was, "cmd_…" or empty.
+	CommandId string `protobuf:"bytes,4,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// What was different from what was ordered, English, at most 16 of 512 bytes.
+	Differences []string `protobuf:"bytes,5,rep,name=differences,proto3" json:"differences,omitempty"`
+	// What the kernel told of it: rules, devices, programs; at most 16 of 512 bytes.
+	Seen []string `protobuf:"bytes,6,rep,name=seen,proto3" json:"seen,omitempty"`
+	// Who did it, where somebody at the endpoint did, at most 256 bytes.
+	By string `protobuf:"bytes,7,opt,name=by,proto3" json:"by,omitempty"`
+	// Anything else, English, at most 4 KiB.
+	Detail string `protobuf:"bytes,8,opt,name=detail,proto3" json:"detail,omitempty"`
+	// Isolation as measured afterwards.
+	Isolation *IsolationStatus `protobuf:"bytes,9,opt,name=isolation,proto3" json:"isolation,omitempty"`
+	// How many times the same happened since the last event of this kind, at least 1.
+	Count         uint32 `protobuf:"varint,10,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IsolationEvent) Reset() {
+	*x = IsolationEvent{}
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IsolationEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IsolationEvent) ProtoMessage() {}
+
+func (x *IsolationEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IsolationEvent.ProtoReflect.Descriptor instead.
+func (*IsolationEvent) Descriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *IsolationEvent) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *IsolationEvent) GetKind() IsolationEventKind {
+	if x != nil {
+		return x.Kind
+	}
+	return IsolationEventKind_ISOLATION_EVENT_KIND_UNSPECIFIED
+}
+
+func (x *IsolationEvent) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *IsolationEvent) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *IsolationEvent) GetDifferences() []string {
+	if x != nil {
+		return x.Differences
+	}
+	return nil
+}
+
+func (x *IsolationEvent) GetSeen() []string {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
+func (x *IsolationEvent) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *IsolationEvent) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *IsolationEvent) GetIsolation() *IsolationStatus {
+	if x != nil {
+		return x.Isolation
+	}
+	return nil
+}
+
+func (x *IsolationEvent) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 var File_hozen_agent_v1_isolation_proto protoreflect.FileDescriptor
 
 const file_hozen_agent_v1_isolation_proto_rawDesc = "" +
 	"\n" +
-	"\x1ehozen/agent/v1/isolation.proto\x12\x0ehozen.agent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfc\x02\n" +
+	"\x1ehozen/agent/v1/isolation.proto\x12\x0ehozen.agent.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x02\n" +
+	"\x0fIsolationPermit\x12\x18\n" +
+	"\anetwork\x18\x01 \x01(\tR\anetwork\x12=\n" +
+	"\bprotocol\x18\x02 \x01(\x0e2!.hozen.agent.v1.IsolationProtocolR\bprotocol\x12\x1d\n" +
+	"\n" +
+	"first_port\x18\x03 \x01(\rR\tfirstPort\x12\x1b\n" +
+	"\tlast_port\x18\x04 \x01(\rR\blastPort\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x129\n" +
+	"\n" +
+	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x12\n" +
+	"\x04host\x18\a \x01(\tR\x04host\"m\n" +
+	"\vReleaseCode\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\tR\x06number\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\fR\x04hash\x12\x12\n" +
+	"\x04salt\x18\x03 \x01(\fR\x04salt\x12\x1e\n" +
+	"\n" +
+	"iterations\x18\x04 \x01(\rR\n" +
+	"iterations\"2\n" +
+	"\x06Notice\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x14\n" +
+	"\x05phone\x18\x02 \x01(\tR\x05phone\"\xbd\x06\n" +
 	"\x0fIsolationStatus\x128\n" +
 	"\adesired\x18\x01 \x01(\x0e2\x1e.hozen.agent.v1.IsolationStateR\adesired\x12:\n" +
 	"\bobserved\x18\x02 \x01(\x0e2\x1e.hozen.agent.v1.IsolationStateR\bobserved\x12;\n" +
@@ -270,17 +1258,90 @@ const file_hozen_agent_v1_isolation_proto_rawDesc = "" +
 	"\x06detail\x18\a \x01(\tR\x06detail\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\b \x01(\tR\tcommandId\x12\x18\n" +
-	"\acapable\x18\t \x01(\bR\acapable*L\n" +
+	"\acapable\x18\t \x01(\bR\acapable\x121\n" +
+	"\x04mode\x18\n" +
+	" \x01(\x0e2\x1d.hozen.agent.v1.IsolationModeR\x04mode\x120\n" +
+	"\x05until\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12;\n" +
+	"\vlease_until\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"leaseUntil\x12I\n" +
+	"\fconfirmation\x18\r \x01(\v2%.hozen.agent.v1.IsolationConfirmationR\fconfirmation\x12:\n" +
+	"\asevered\x18\x0e \x01(\v2 .hozen.agent.v1.IsolationSeveredR\asevered\x12\x12\n" +
+	"\x04held\x18\x0f \x01(\tR\x04held\x126\n" +
+	"\x06trials\x18\x10 \x03(\v2\x1e.hozen.agent.v1.IsolationTrialR\x06trials\x12\x14\n" +
+	"\x05drill\x18\x11 \x01(\bR\x05drill\x12\x16\n" +
+	"\x06limits\x18\x12 \x03(\tR\x06limits\x12\x1c\n" +
+	"\tpersisted\x18\x13 \x01(\bR\tpersisted\"\xfa\x01\n" +
+	"\x15IsolationConfirmation\x12*\n" +
+	"\x02by\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02by\x12=\n" +
+	"\bfallback\x18\x02 \x01(\x0e2!.hozen.agent.v1.IsolationFallbackR\bfallback\x12=\n" +
+	"\fconfirmed_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\vconfirmedAt\x127\n" +
+	"\tmissed_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bmissedAt\"\xd9\x01\n" +
+	"\x10IsolationSevered\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12-\n" +
+	"\x04took\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04took\x12\x1c\n" +
+	"\tdestroyed\x18\x03 \x01(\rR\tdestroyed\x12\x12\n" +
+	"\x04gone\x18\x04 \x01(\rR\x04gone\x12\x16\n" +
+	"\x06failed\x18\x05 \x01(\rR\x06failed\x12 \n" +
+	"\vunsupported\x18\x06 \x01(\bR\vunsupported\"\xdb\x01\n" +
+	"\x0eIsolationTrial\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12?\n" +
+	"\aoutcome\x18\x02 \x01(\x0e2%.hozen.agent.v1.IsolationTrialOutcomeR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06target\x18\x04 \x01(\tR\x06target\x12*\n" +
+	"\x02at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x18\n" +
+	"\adropped\x18\x06 \x01(\x04R\adropped\"\xe1\x02\n" +
+	"\x0eIsolationEvent\x12\x19\n" +
+	"\bevent_id\x18\x01 \x01(\tR\aeventId\x126\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\".hozen.agent.v1.IsolationEventKindR\x04kind\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x04 \x01(\tR\tcommandId\x12 \n" +
+	"\vdifferences\x18\x05 \x03(\tR\vdifferences\x12\x12\n" +
+	"\x04seen\x18\x06 \x03(\tR\x04seen\x12\x0e\n" +
+	"\x02by\x18\a \x01(\tR\x02by\x12\x16\n" +
+	"\x06detail\x18\b \x01(\tR\x06detail\x12=\n" +
+	"\tisolation\x18\t \x01(\v2\x1f.hozen.agent.v1.IsolationStatusR\tisolation\x12\x14\n" +
+	"\x05count\x18\n" +
+	" \x01(\rR\x05count*\x83\x01\n" +
 	"\rIsolationMode\x12\x1e\n" +
 	"\x1aISOLATION_MODE_UNSPECIFIED\x10\x00\x12\x1b\n" +
-	"\x17ISOLATION_MODE_STANDARD\x10\x01*\xc7\x01\n" +
+	"\x17ISOLATION_MODE_STANDARD\x10\x01\x12\x1c\n" +
+	"\x18ISOLATION_MODE_SELECTIVE\x10\x02\x12\x17\n" +
+	"\x13ISOLATION_MODE_FULL\x10\x03*o\n" +
+	"\x11IsolationProtocol\x12\"\n" +
+	"\x1eISOLATION_PROTOCOL_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16ISOLATION_PROTOCOL_TCP\x10\x01\x12\x1a\n" +
+	"\x16ISOLATION_PROTOCOL_UDP\x10\x02*}\n" +
+	"\x11IsolationFallback\x12\"\n" +
+	"\x1eISOLATION_FALLBACK_UNSPECIFIED\x10\x00\x12\"\n" +
+	"\x1eISOLATION_FALLBACK_STAY_CLOSED\x10\x01\x12 \n" +
+	"\x1cISOLATION_FALLBACK_ROLL_BACK\x10\x02*\xc7\x01\n" +
 	"\x0eIsolationState\x12\x1f\n" +
 	"\x1bISOLATION_STATE_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18ISOLATION_STATE_RELEASED\x10\x01\x12\x1d\n" +
 	"\x19ISOLATION_STATE_ISOLATING\x10\x02\x12\x1c\n" +
 	"\x18ISOLATION_STATE_ISOLATED\x10\x03\x12\x1d\n" +
 	"\x19ISOLATION_STATE_RELEASING\x10\x04\x12\x1a\n" +
-	"\x16ISOLATION_STATE_FAILED\x10\x05B$Z\"hozen/proto/hozen/agent/v1;agentv1b\x06proto3"
+	"\x16ISOLATION_STATE_FAILED\x10\x05*\xb3\x01\n" +
+	"\x15IsolationTrialOutcome\x12'\n" +
+	"#ISOLATION_TRIAL_OUTCOME_UNSPECIFIED\x10\x00\x12&\n" +
+	"\"ISOLATION_TRIAL_OUTCOME_AS_ORDERED\x10\x01\x12$\n" +
+	" ISOLATION_TRIAL_OUTCOME_CONTRARY\x10\x02\x12#\n" +
+	"\x1fISOLATION_TRIAL_OUTCOME_UNKNOWN\x10\x03*\xe7\x03\n" +
+	"\x12IsolationEventKind\x12$\n" +
+	" ISOLATION_EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aISOLATION_EVENT_KIND_DRIFT\x10\x01\x12%\n" +
+	"!ISOLATION_EVENT_KIND_NOT_IN_FORCE\x10\x02\x12)\n" +
+	"%ISOLATION_EVENT_KIND_RELEASED_BY_CODE\x10\x03\x12%\n" +
+	"!ISOLATION_EVENT_KIND_CODE_REFUSED\x10\x04\x12)\n" +
+	"%ISOLATION_EVENT_KIND_RELEASED_BY_TIME\x10\x05\x12$\n" +
+	" ISOLATION_EVENT_KIND_ROLLED_BACK\x10\x06\x12%\n" +
+	"!ISOLATION_EVENT_KIND_LEASE_LAPSED\x10\a\x12$\n" +
+	" ISOLATION_EVENT_KIND_RECORD_LOST\x10\b\x12\x1d\n" +
+	"\x19ISOLATION_EVENT_KIND_LEAK\x10\t\x12.\n" +
+	"*ISOLATION_EVENT_KIND_RELEASED_BY_UNINSTALL\x10\n" +
+	"\x12%\n" +
+	"!ISOLATION_EVENT_KIND_PERMIT_ENDED\x10\vB$Z\"hozen/proto/hozen/agent/v1;agentv1b\x06proto3"
 
 var (
 	file_hozen_agent_v1_isolation_proto_rawDescOnce sync.Once
@@ -294,23 +1355,54 @@ func file_hozen_agent_v1_isolation_proto_rawDescGZIP() []byte {
 	return file_hozen_agent_v1_isolation_proto_rawDescData
 }
 
-var file_hozen_agent_v1_isolation_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hozen_agent_v1_isolation_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_hozen_agent_v1_isolation_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_hozen_agent_v1_isolation_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_hozen_agent_v1_isolation_proto_goTypes = []any{
 	(IsolationMode)(0),            // 0: hozen.agent.v1.IsolationMode
-	(IsolationState)(0),           // 1: hozen.agent.v1.IsolationState
-	(*IsolationStatus)(nil),       // 2: hozen.agent.v1.IsolationStatus
-	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
+	(IsolationProtocol)(0),        // 1: hozen.agent.v1.IsolationProtocol
+	(IsolationFallback)(0),        // 2: hozen.agent.v1.IsolationFallback
+	(IsolationState)(0),           // 3: hozen.agent.v1.IsolationState
+	(IsolationTrialOutcome)(0),    // 4: hozen.agent.v1.IsolationTrialOutcome
+	(IsolationEventKind)(0),       // 5: hozen.agent.v1.IsolationEventKind
+	(*IsolationPermit)(nil),       // 6: hozen.agent.v1.IsolationPermit
+	(*ReleaseCode)(nil),           // 7: hozen.agent.v1.ReleaseCode
+	(*Notice)(nil),                // 8: hozen.agent.v1.Notice
+	(*IsolationStatus)(nil),       // 9: hozen.agent.v1.IsolationStatus
+	(*IsolationConfirmation)(nil), // 10: hozen.agent.v1.IsolationConfirmation
+	(*IsolationSevered)(nil),      // 11: hozen.agent.v1.IsolationSevered
+	(*IsolationTrial)(nil),        // 12: hozen.agent.v1.IsolationTrial
+	(*IsolationEvent)(nil),        // 13: hozen.agent.v1.IsolationEvent
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
 }
 var file_hozen_agent_v1_isolation_proto_depIdxs = []int32{
-	1, // 0: hozen.agent.v1.IsolationStatus.desired:type_name -> hozen.agent.v1.IsolationState
-	1, // 1: hozen.agent.v1.IsolationStatus.observed:type_name -> hozen.agent.v1.IsolationState
-	3, // 2: hozen.agent.v1.IsolationStatus.measured_at:type_name -> google.protobuf.Timestamp
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	1,  // 0: hozen.agent.v1.IsolationPermit.protocol:type_name -> hozen.agent.v1.IsolationProtocol
+	14, // 1: hozen.agent.v1.IsolationPermit.expires_at:type_name -> google.protobuf.Timestamp
+	3,  // 2: hozen.agent.v1.IsolationStatus.desired:type_name -> hozen.agent.v1.IsolationState
+	3,  // 3: hozen.agent.v1.IsolationStatus.observed:type_name -> hozen.agent.v1.IsolationState
+	14, // 4: hozen.agent.v1.IsolationStatus.measured_at:type_name -> google.protobuf.Timestamp
+	0,  // 5: hozen.agent.v1.IsolationStatus.mode:type_name -> hozen.agent.v1.IsolationMode
+	14, // 6: hozen.agent.v1.IsolationStatus.until:type_name -> google.protobuf.Timestamp
+	14, // 7: hozen.agent.v1.IsolationStatus.lease_until:type_name -> google.protobuf.Timestamp
+	10, // 8: hozen.agent.v1.IsolationStatus.confirmation:type_name -> hozen.agent.v1.IsolationConfirmation
+	11, // 9: hozen.agent.v1.IsolationStatus.severed:type_name -> hozen.agent.v1.IsolationSevered
+	12, // 10: hozen.agent.v1.IsolationStatus.trials:type_name -> hozen.agent.v1.IsolationTrial
+	14, // 11: hozen.agent.v1.IsolationConfirmation.by:type_name -> google.protobuf.Timestamp
+	2,  // 12: hozen.agent.v1.IsolationConfirmation.fallback:type_name -> hozen.agent.v1.IsolationFallback
+	14, // 13: hozen.agent.v1.IsolationConfirmation.confirmed_at:type_name -> google.protobuf.Timestamp
+	14, // 14: hozen.agent.v1.IsolationConfirmation.missed_at:type_name -> google.protobuf.Timestamp
+	14, // 15: hozen.agent.v1.IsolationSevered.at:type_name -> google.protobuf.Timestamp
+	15, // 16: hozen.agent.v1.IsolationSevered.took:type_name -> google.protobuf.Duration
+	4,  // 17: hozen.agent.v1.IsolationTrial.outcome:type_name -> hozen.agent.v1.IsolationTrialOutcome
+	14, // 18: hozen.agent.v1.IsolationTrial.at:type_name -> google.protobuf.Timestamp
+	5,  // 19: hozen.agent.v1.IsolationEvent.kind:type_name -> hozen.agent.v1.IsolationEventKind
+	14, // 20: hozen.agent.v1.IsolationEvent.at:type_name -> google.protobuf.Timestamp
+	9,  // 21: hozen.agent.v1.IsolationEvent.isolation:type_name -> hozen.agent.v1.IsolationStatus
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_hozen_agent_v1_isolation_proto_init() }
@@ -323,8 +1415,8 @@ func file_hozen_agent_v1_isolation_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hozen_agent_v1_isolation_proto_rawDesc), len(file_hozen_agent_v1_isolation_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   1,
+			NumEnums:      6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
