@@ -181,7 +181,7 @@ func TestHowBootsEndedIsShownAndUnknownIsNotGreen(t *testing.T) {
 
 func TestThatAPCWentDownIsShownOnlyWhenItsNextBootSaysSo(t *testing.T) {
 	now := time.Now()
-	c := dispatch.Command{ID: "cmd_1", Verb: dispatch.Preserve, Then: dispatch.ThenPowerOff, Status: dispatch.Done, ReceivedAt: now}
+	c := dispatch.Command{ID: "cmd_1", Verb: dispatch.Preserve, Then: dispatch.ThenPowerOff, Status: dispatch.Done, FinishedAt: now, ReceivedAt: now}
 	last := func(c dispatch.Command, e endpointView) string {
 		steps := viewProgress(c, e, nil).Steps
 		s := steps[len(steps)-1]
@@ -191,16 +191,33 @@ func TestThatAPCWentDownIsShownOnlyWhenItsNextBootSaysSo(t *testing.T) {
 	if got := last(c, e); got != "down.power_off waiting" {
 		t.Error(got)
 	}
-	e.LastEnd = now.Add(-time.Second)
-	if got := last(c, e); got != "down.power_off waiting" {
-		t.Errorf("an earlier end: %s", got)
+	end := endpoint.Boot{Verdict: record.BootCleanWithCapture, Asked: endpoint.BootAsked{Type: "poweroff"}, EndedAfter: now.Add(time.Second), EndedBefore: now.Add(time.Minute), ReceivedAt: now.Add(time.Minute)}
+	for name, change := range map[string]func(b *endpoint.Boot){
+		"an earlier end, received later": func(b *endpoint.Boot) { b.EndedAfter = now.Add(-time.Second) },
+		"an end at nobody knows when":    func(b *endpoint.Boot) { b.EndedAfter = time.Time{} },
+		"a power loss":                   func(b *endpoint.Boot) { b.Verdict = record.BootPowerLoss },
+		"a contradiction":                func(b *endpoint.Boot) { b.Verdict = record.BootUnknown },
+		"a restart":                      func(b *endpoint.Boot) { b.Asked.Type = "reboot" },
+		"an end that nobody asked for":   func(b *endpoint.Boot) { b.Asked = endpoint.BootAsked{} },
+		"a restart of the agent":         func(b *endpoint.Boot) { b.Verdict = record.BootAgentRestarted },
+		"clocks that contradict":         func(b *endpoint.Boot) { b.ClockContradicts = true },
+	} {
+		b := end
+		change(&b)
+		if e.Ends = []endpoint.Boot{b}; last(c, e) != "down.power_off waiting" {
+			t.Errorf("%s is taken for the end that was ordered", name)
+		}
 	}
-	e.LastEnd = now.Add(time.Second)
+	other := end
+	other.Verdict, other.EndedAfter = record.BootPowerLoss, now.Add(500*time.Millisecond)
+	if e.Ends = []endpoint.Boot{end, other}; last(c, e) != "down.power_off waiting" {
+		t.Error("a later end is taken for the one that was ordered")
+	}
+	e.Ends = []endpoint.Boot{end}
 	if got := last(c, e); got != "down.power_off done" {
 		t.Error(got)
 	}
 	c.Status = dispatch.Failed
-	e.LastEnd = time.Time{}
 	if got := last(c, e); got != "down.power_off unknown" {
 		t.Error(got)
 	}

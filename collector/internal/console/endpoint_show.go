@@ -58,9 +58,7 @@ func (s *server) endpointShowView(v *visit) (endpointShowView, error) {
 	if err != nil {
 		return view, err
 	}
-	if view.Boots = viewBoots(v.text, boots); len(view.Boots) > 0 {
-		view.Endpoint.LastEnd = view.Boots[0].ReceivedAt
-	}
+	view.Boots, view.Endpoint.Ends = viewBoots(v.text, boots), boots
 	incidents, err := s.incidents.Incidents(v.ctx(), v.actor)
 	if err != nil {
 		return view, err

@@ -15,7 +15,7 @@ type endpointView struct {
 	Name      string
 	Presence  string // online, offline, never, revoked
 	Isolation isolationView
-	LastEnd   time.Time // when the record of the last end of a boot was received; zero when not looked up or none
+	Ends      []endpoint.Boot // how its last boots ended; nil when not looked up or none
 }
 
 // isolationView is an isolation as it may be shown: only what was measured, and only

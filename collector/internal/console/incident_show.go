@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/dispatch"
@@ -74,8 +73,10 @@ func (s *server) showIncident(v *visit, note form, status int) error {
 		}
 		ie := incidentEndpoint{endpointView: ev}
 		if c, ok := followed(commandsOf(commands, e.ID), ""); ok {
-			if ev.LastEnd, err = s.lastEnd(v, c); err != nil {
-				return err
+			if c.Then.Down() {
+				if ev.Ends, err = s.endpoints.Boots(v.ctx(), v.actor, e.ID); err != nil {
+					return err
+				}
 			}
 			p := viewProgress(c, ev, acquisitions)
 			ie.Progress = &p
@@ -89,24 +90,6 @@ func (s *server) showIncident(v *visit, note form, status int) error {
 	p.Here = "/incidents/" + i.ID
 	p.Live = "incident=" + i.ID // never by a timed reload: that would sweep away a half-written note
 	return s.showStatus(v, status, p, view)
-}
-
-// lastEnd is when the record of the last end of a boot of a command's endpoint was
-// received, where that matters for the command's progress.
-func (s *server) lastEnd(v *visit, c dispatch.Command) (time.Time, error) {
-	if !c.Then.Down() {
-		return time.Time{}, nil
-	}
-	boots, err := s.endpoints.Boots(v.ctx(), v.actor, c.EndpointID)
-	if err != nil {
-		return time.Time{}, err
-	}
-	for _, b := range boots {
-		if b.Judged() {
-			return b.ReceivedAt, nil
-		}
-	}
-	return time.Time{}, nil
 }
 
 // commandsOf are the commands of one endpoint, newest first.

@@ -6,6 +6,7 @@ import (
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/evidence"
+	"hozen/internal/artifact/record"
 )
 
 // progressView is how far a command has come, step by step.
@@ -83,7 +84,7 @@ func viewProgress(c dispatch.Command, e endpointView, acquisitions []evidence.Ac
 		add("received", received)
 		if c.Then.Down() {
 			// That the PC went down, nothing but the record of its next boot tells.
-			add("down."+string(c.Then), !c.ReceivedAt.IsZero() && e.LastEnd.After(c.ReceivedAt))
+			add("down."+string(c.Then), wentDown(c, e.Ends))
 		}
 	default:
 		add("captured", captured)
@@ -111,6 +112,25 @@ func viewProgress(c dispatch.Command, e endpointView, acquisitions []evidence.Ac
 		v.Steps = append(v.Steps, step{s.key, state})
 	}
 	return v
+}
+
+// wentDown reports whether the records of an endpoint's boots say that the PC went down
+// as it was ordered: in an orderly way, of the kind that was ordered, and as the next
+// thing that happened after the order was done, all by the endpoint's own clock.
+func wentDown(c dispatch.Command, ends []endpoint.Boot) bool {
+	if c.Status != dispatch.Done || c.FinishedAt.IsZero() {
+		return false
+	}
+	var next *endpoint.Boot
+	for i, b := range ends {
+		if b.Judged() && !b.EndedAfter.Before(c.FinishedAt) && (next == nil || b.EndedAfter.Before(next.EndedAfter)) {
+			next = &ends[i]
+		}
+	}
+	if next == nil || next.ClockContradicts || next.Asked.Type != map[dispatch.Then]string{dispatch.ThenPowerOff: "poweroff", dispatch.ThenReboot: "reboot"}[c.Then] {
+		return false
+	}
+	return next.Verdict == record.BootCleanWithCapture || next.Verdict == record.BootCleanWithoutCapture
 }
 
 // Measured is the isolation as it was last reported, fresh or not.
