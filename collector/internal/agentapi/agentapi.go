@@ -42,6 +42,9 @@ type Presence interface {
 	EndpointSeen(ctx context.Context, endpointID string, i endpoint.IsolationStatus) error
 	EndpointDisconnected(ctx context.Context, endpointID string) error
 	EndpointIsolation(ctx context.Context, endpointID string, i endpoint.IsolationStatus) error
+	// EndpointCrowded hears that an endpoint has more connections at one time than an
+	// agent makes, the newest from that address.
+	EndpointCrowded(ctx context.Context, endpointID, remote string) error
 }
 
 // Orders are the commands of an endpoint.
@@ -136,6 +139,7 @@ type Server struct {
 	sessions *sessions
 	enrolls  *limiter // by address
 	news     *limiter // by endpoint
+	crowds   *limiter // by endpoint
 }
 
 // New returns a server that is ready for [Server.Serve].
@@ -159,9 +163,12 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, sessions: newSessions(), enrolls: newLimiter(enrollRate, enrollBurst), news: newLimiter(newsRate, newsBurst)}
+	s := &Server{cfg: cfg, sessions: newSessions(), enrolls: newLimiter(enrollRate, enrollBurst), news: newLimiter(newsRate, newsBurst), crowds: newLimiter(crowdsRate, 1)}
 	s.grpc = grpc.NewServer(
-		grpc.Creds(guarded{credentials.NewTLS(pki.ServerConfig(cfg.CA, cfg.Certificate)), newPlaces(maxStrangers, maxStrangersPer), newCrowd(maxPerEndpoint)}),
+		grpc.Creds(guarded{
+			TransportCredentials: credentials.NewTLS(pki.ServerConfig(cfg.CA, cfg.Certificate)),
+			strangers:            newPlaces(maxStrangers, maxStrangersPer), endpoints: newCrowd(maxPerEndpoint), revoked: s.revoked, crowded: s.crowded,
+		}),
 		grpc.WaitForHandlers(true), // what they say last must find the database open
 		grpc.ConnectionTimeout(handshakeTime),
 		grpc.ForceServerCodecV2(wire.Codec()),

@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -522,20 +524,80 @@ func TestConnectionsAreLimited(t *testing.T) {
 	}
 }
 
-// TestManyConnectionsOfOneEndpoint: one certificate does not fill the collector.
-func TestManyConnectionsOfOneEndpoint(t *testing.T) {
-	r := newRig(t, nil)
-	endpointID, served := id.New(id.Endpoint), 0
-	for range 20 {
-		a := r.dialAs(t, endpointID, time.Now())
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		_, err := a.UploadState(ctx, &agentv1.UploadStateRequest{AcquisitionId: id.New(id.Acquisition)})
-		cancel()
-		if status.Code(err) != codes.Unavailable && status.Code(err) != codes.DeadlineExceeded {
-			served++
+// alive fails the test unless the control stream answers.
+func alive(t *testing.T, s control, sequence uint64) {
+	t.Helper()
+	if err := s.Send(&agentv1.ConnectRequest{Body: &agentv1.ConnectRequest_Heartbeat{Heartbeat: &agentv1.Heartbeat{Sequence: sequence, SentAt: timestamppb.Now()}}}); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		m, err := s.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.GetHeartbeat().GetSequence() == sequence {
+			return
 		}
 	}
-	if served != 8 {
-		t.Errorf("%d connections of one endpoint are served", served)
+}
+
+// TestManyConnectionsOfOneEndpoint: who stole a key fills no collector with it and keeps
+// the agent itself neither out nor offline.
+func TestManyConnectionsOfOneEndpoint(t *testing.T) {
+	r := newRig(t, nil)
+	endpointID := id.New(id.Endpoint)
+	call := func(a *agent) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		_, err := a.UploadState(ctx, &agentv1.UploadStateRequest{AcquisitionId: id.New(id.Acquisition)})
+		return err
+	}
+	first := r.dialAs(t, endpointID, time.Now())
+	s := first.connect(t)
+	var thieves []*agent
+	for range 20 {
+		a := r.dialAs(t, endpointID, time.Now())
+		if err := call(a); err != nil {
+			t.Fatal(err)
+		}
+		thieves = append(thieves, a)
+	}
+	alive(t, s, 1)
+	open := func() (n int) {
+		for _, a := range thieves {
+			if a.conn.GetState() == connectivity.Ready {
+				n++
+			}
+		}
+		return n
+	}
+	await(t, "all but 7 of 20 further connections are cut", func() bool { return open() == 7 })
+	// The agent itself comes anew, as after a broken line, and is let in.
+	first.conn.Close()
+	alive(t, r.dialAs(t, endpointID, time.Now()).connect(t), 2)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := len(slices.DeleteFunc(slices.Clone(r.events), func(e string) bool { return e != "crowded "+endpointID+" 127.0.0.1" })); n != 1 {
+		t.Errorf("said %d times that there are too many: %q", n, r.events)
+	}
+}
+
+// TestRevokedConnectionsTakeNoPlace: a key that was stolen and revoked does nothing to
+// the endpoint that it belonged to, and its user is told why.
+func TestRevokedConnectionsTakeNoPlace(t *testing.T) {
+	r := newRig(t, nil)
+	endpointID := id.New(id.Endpoint)
+	s := r.dialAs(t, endpointID, time.Now()).connect(t)
+	for range 20 {
+		a := r.dialAs(t, endpointID, time.Now())
+		r.mu.Lock()
+		r.revoked[a.serial] = true
+		r.mu.Unlock()
+		_, err := a.UploadState(t.Context(), &agentv1.UploadStateRequest{AcquisitionId: id.New(id.Acquisition)})
+		wantCode(t, "revoked", err, codes.PermissionDenied)
+	}
+	alive(t, s, 1)
+	if r.seen("crowded " + endpointID + " 127.0.0.1") {
+		t.Error("revoked connections count as the endpoint's")
 	}
 }

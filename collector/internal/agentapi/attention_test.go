@@ -56,10 +56,11 @@ func TestAttentionIsSaidAfterWelcomeAndAtEachChange(t *testing.T) {
 	r.commands = append(r.commands, off)
 	r.mu.Unlock()
 	r.wakeUp(a.endpointID)
-	if m := next(); m.GetCommand().GetPreserve().GetThen() != agentv1.PreserveThen_PRESERVE_THEN_REBOOT {
+	// The incident comes before the order: it decides how long the PC may wait to go down.
+	if m := next(); !m.GetAttention().GetIncidentOpen() || m.GetAttention().GetIncidentNumber() != "INC-2026-0007" {
 		t.Fatalf("%v", m)
 	}
-	if m := next(); !m.GetAttention().GetIncidentOpen() || m.GetAttention().GetIncidentNumber() != "INC-2026-0007" {
+	if m := next(); m.GetCommand().GetPreserve().GetThen() != agentv1.PreserveThen_PRESERVE_THEN_REBOOT {
 		t.Fatalf("%v", m)
 	}
 	// The same again is not said again: after the next command comes what is asked for.

@@ -44,8 +44,13 @@ func peerOf(ctx context.Context) (caller, error) {
 		return caller{}, status.Error(codes.Internal, "no peer")
 	}
 	c := caller{remote: hostOf(p.Addr), network: networkOf(p.Addr).String()}
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok {
+	var info credentials.TLSInfo
+	switch i := p.AuthInfo.(type) {
+	case memberInfo:
+		info = i.TLSInfo
+	case credentials.TLSInfo:
+		info = i
+	default:
 		return caller{}, status.Error(codes.Unauthenticated, "TLS is needed")
 	}
 	if len(info.State.PeerCertificates) == 0 {
@@ -108,12 +113,39 @@ func (s *Server) admit(ctx context.Context, method string) (caller, error) {
 	}
 	err = s.cfg.Enrolling.CertificateStatus(ctx, c.endpointID, c.serial)
 	switch {
-	case errors.Is(err, act.ErrForbidden), errors.Is(err, act.ErrNotFound):
+	case barred(err):
 		return c, errRevoked
 	case err != nil:
 		return c, s.fault(ctx, "check certificate", err)
 	}
 	return c, nil
+}
+
+// barred reports whether an error of CertificateStatus is its verdict and no fault.
+func barred(err error) bool {
+	return errors.Is(err, act.ErrForbidden) || errors.Is(err, act.ErrNotFound)
+}
+
+// revoked asks at the handshake; a fault is for [Server.admit] to tell.
+func (s *Server) revoked(endpointID, serial string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), handshakeTime/2)
+	defer cancel()
+	return barred(s.cfg.Enrolling.CertificateStatus(ctx, endpointID, serial))
+}
+
+// crowded tells that an endpoint has too many connections: a very bad line, or somebody
+// who stole its key.
+func (s *Server) crowded(endpointID string, remote net.Addr) {
+	if !s.crowds.allow(endpointID, s.cfg.Now()) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), handshakeTime/2)
+	defer cancel()
+	from := hostOf(remote)
+	s.cfg.Log.WarnContext(ctx, "endpoint has more connections than an agent makes; its key may be stolen", slog.String("endpoint", endpointID), slog.String("remote", from))
+	if err := s.cfg.Presence.EndpointCrowded(ctx, endpointID, from); err != nil {
+		s.cfg.Log.ErrorContext(ctx, "note crowd of connections", slog.String("endpoint", endpointID), slog.Any("error", err))
+	}
 }
 
 // errRevoked tells an agent that it has been cut off.

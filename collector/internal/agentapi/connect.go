@@ -63,6 +63,7 @@ func (s *Server) Connect(stream controlStream) (err error) {
 		return status.Error(codes.Aborted, err.Error())
 	}
 	defer leave()
+	defer hold(stream.Context())()
 	wake, revoked, unsubscribe := s.cfg.Live.SubscribeEndpoint(c.who.endpointID)
 	defer unsubscribe()
 	if err := s.news.wait(ctx, c.who.endpointID); err != nil {
@@ -159,10 +160,11 @@ func (c *control) run(ctx context.Context, wake, revoked <-chan struct{}) error 
 		case <-revoked:
 			return errRevoked
 		case <-wake:
-			if err := c.sendCommands(ctx); err != nil {
+			// First how much evidence is worth, then the order that may take the PC down.
+			if err := c.sendAttention(ctx); err != nil {
 				return err
 			}
-			if err := c.sendAttention(ctx); err != nil {
+			if err := c.sendCommands(ctx); err != nil {
 				return err
 			}
 		case m := <-c.out:

@@ -21,6 +21,9 @@ const (
 	// and is through in minutes; one that was taken over fills nothing in hours.
 	newsRate  = rate.Limit(5) // per second, of one endpoint
 	newsBurst = 200
+
+	// That an endpoint has too many connections is said once an hour and endpoint.
+	crowdsRate = rate.Limit(1.0 / 3600) // per second
 )
 
 // limiter holds a rate per address or endpoint.

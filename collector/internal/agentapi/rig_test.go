@@ -116,6 +116,10 @@ func (a *acts) EndpointIsolation(_ context.Context, endpointID string, i endpoin
 	return a.note("isolation %s %s", endpointID, i.Observed)
 }
 
+func (a *acts) EndpointCrowded(_ context.Context, endpointID, remote string) error {
+	return a.note("crowded %s %s", endpointID, remote)
+}
+
 func (a *acts) Outstanding(_ context.Context, endpointID string) ([]dispatch.Command, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

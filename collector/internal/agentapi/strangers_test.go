@@ -68,19 +68,47 @@ func TestCrowdOfStrangers(t *testing.T) {
 
 func TestCrowdOfOneEndpoint(t *testing.T) {
 	c := newCrowd(2)
-	a, ok1 := c.enter("end_a")
-	_, ok2 := c.enter("end_a")
-	_, ok3 := c.enter("end_a")
-	if _, other := c.enter("end_b"); !ok1 || !ok2 || ok3 || !other {
-		t.Fatal(ok1, ok2, ok3, other)
+	there := map[*member]net.Conn{}
+	enter := func(endpointID string) (*member, bool) {
+		here, far := net.Pipe()
+		m, full := c.enter(endpointID, here, here)
+		there[m] = far
+		return m, full
 	}
-	a()
-	a() // gives back once
-	if _, ok := c.enter("end_a"); !ok {
+	cut := func(m *member) bool {
+		if err := there[m].SetReadDeadline(time.Now().Add(-time.Second)); err != nil {
+			return true
+		}
+		_, err := there[m].Read(make([]byte, 1))
+		return errors.Is(err, io.EOF)
+	}
+	agent, full1 := enter("end_a")
+	old, full2 := enter("end_a")
+	agent.control = true
+	other, full3 := enter("end_b")
+	if full1 || full2 || full3 {
+		t.Fatal("there was room")
+	}
+	newer, full := enter("end_a")
+	if !full || !cut(old) || cut(agent) || cut(newer) || cut(other) {
+		t.Fatal("the oldest without the control stream has to go, and none else")
+	}
+	old.Close() // what gRPC does with it, late
+	if len(c.by["end_a"]) != 2 {
+		t.Fatalf("%d connections are counted", len(c.by["end_a"]))
+	}
+	newer.Close()
+	newer.Close()
+	if _, full := enter("end_a"); full {
 		t.Fatal("no place after one was given back")
 	}
-	if _, ok := c.enter("end_a"); ok {
-		t.Fatal("a place was given back twice")
+	agent.control = false
+	if _, full := enter("end_a"); !full || !cut(agent) {
+		t.Fatal("the oldest has to go")
+	}
+	other.Close()
+	if _, ok := c.by["end_b"]; ok {
+		t.Fatal("an endpoint that left is remembered")
 	}
 }
 
