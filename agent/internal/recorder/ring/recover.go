@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -25,6 +26,7 @@ const jump = 1 << 24
 type Recovery struct {
 	Last       Position // the last whole entry; zero when there is none
 	LastBefore Position // the last whole entry of the newest boot that is not Config.BootID; zero when there is none
+	Boots      []Boot   // with whole entries, oldest first, at most the newest 64; that of Config.BootID is left out
 	FirstSeq   uint64   // of the oldest entry that is left
 	Segments   int
 	Bytes      int64     // that they take
@@ -32,6 +34,15 @@ type Recovery struct {
 	Damaged    []*Damage // places where something is damaged or missing, at most 100; overwritten segments are none
 	Damages    int       // how many places there are
 	Resumed    bool      // the newest segment is of this boot and is continued
+}
+
+// maxBoots bounds the list of boots in a Recovery.
+const maxBoots = 64
+
+// Boot is what is left of one boot.
+type Boot struct {
+	First time.Time // the earliest wall clock of its entries
+	Last  Position  // its last whole entry
 }
 
 // Position is where one entry stands.
@@ -151,11 +162,14 @@ func (s *survey) segment(seg *segment, newest bool) {
 		s.rec.told(d)
 	}
 	var last group
+	var earliest int64
 	seg.bootID, seg.sound = h.bootID, true
 	end := s.chain.walk(h, b, newest, s.rec.told, func(g group) bool {
 		if seg.first == 0 {
 			seg.first, seg.latest = g.first, g.latest
+			earliest = g.earliest
 		}
+		earliest = min(earliest, g.earliest)
 		if s.rec.FirstSeq == 0 {
 			s.rec.FirstSeq = g.first
 		}
@@ -175,6 +189,22 @@ func (s *survey) segment(seg *segment, newest bool) {
 		s.rec.told(&Damage{Segment: seg.number, Offset: int64(last.off), After: last.first - 1, Reason: err.Error()})
 	} else if h.bootID != s.bootID {
 		s.rec.LastBefore = s.rec.Last
+		s.boot(earliest)
+	}
+}
+
+// boot notes the entries of an earlier boot, the last of which was just read.
+func (s *survey) boot(earliest int64) {
+	first, last := time.Unix(0, earliest).UTC(), s.rec.Last
+	if n := len(s.rec.Boots); n > 0 && s.rec.Boots[n-1].Last.BootID == last.BootID {
+		b := &s.rec.Boots[n-1]
+		if b.Last = last; first.Before(b.First) {
+			b.First = first
+		}
+		return
+	}
+	if s.rec.Boots = append(s.rec.Boots, Boot{first, last}); len(s.rec.Boots) > maxBoots {
+		s.rec.Boots = s.rec.Boots[1:]
 	}
 }
 

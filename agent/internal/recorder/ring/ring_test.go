@@ -155,6 +155,10 @@ func TestWhatIsAppendedIsRead(t *testing.T) {
 	if !rec.Resumed || rec.Last.Seq != 33 || rec.LastBefore.Seq != 31 || rec.LastBefore.BootID != boot1 {
 		t.Errorf("twice in a boot: %+v", rec)
 	}
+	first := ring.Boot{First: at(1).Wall, Last: ring.Position{Seq: 31, BootID: boot1, At: at(31)}}
+	if !slices.Equal(rec.Boots, []ring.Boot{first}) {
+		t.Errorf("earlier boots: %+v", rec.Boots)
+	}
 	for _, c := range []struct {
 		from ring.ReadFrom
 		want []int
@@ -173,6 +177,13 @@ func TestWhatIsAppendedIsRead(t *testing.T) {
 				t.Error(damage)
 			}
 		}
+	}
+	must(t, r.Close())
+	cfg.BootID = "boot-3"
+	_, rec = open(t, cfg)
+	second := ring.Boot{First: at(32).Wall, Last: ring.Position{Seq: 33, BootID: boot2, At: at(33)}}
+	if !slices.Equal(rec.Boots, []ring.Boot{first, second}) {
+		t.Errorf("earlier boots: %+v", rec.Boots)
 	}
 }
 
