@@ -1,6 +1,7 @@
 package act
 
 import (
+	"context"
 	"time"
 
 	"hozen/collector/internal/dispatch"
@@ -59,7 +60,9 @@ type Order struct {
 	// the PC go down.
 	Confirmed string
 
-	facts map[string]string // what else goes into the record
+	// check refuses the order, or says what else goes into its record, in the order's
+	// transaction. Optional.
+	check func(ctx context.Context, d *deed, e endpoint.Endpoint) (map[string]string, error)
 }
 
 // CommandFilter narrows [Acts.Commands]; the zero value means the newest 100 of all.

@@ -56,14 +56,15 @@ func (s *Acts) order(ctx context.Context, a Actor, p permission, endpointID stri
 		if !e.RevokedAt.IsZero() {
 			return fmt.Errorf("%w: the endpoint was revoked", ErrConflict)
 		}
+		more := map[string]string{}
+		if o.check != nil {
+			if more, err = o.check(ctx, d, e); err != nil {
+				return err
+			}
+		}
 		inc, err := s.incidentFor(ctx, d, e, o.IncidentID)
 		if err != nil {
 			return err
-		}
-		if c.Verb == dispatch.Preserve {
-			if err := knowsPreserve(e); err != nil {
-				return err // it may have changed since the gate was read
-			}
 		}
 		c.ID, c.OrganisationID, c.EndpointID, c.IncidentID = id.New(id.Command), e.OrganisationID, e.ID, inc.ID
 		c.Issuer, c.IssuedBy, c.Reason, c.IssuedAt = d.actor.Name, d.actor.ID, o.Reason, d.now
@@ -77,7 +78,7 @@ func (s *Acts) order(ctx context.Context, a Actor, p permission, endpointID stri
 		if c.IsolateFirst {
 			facts["isolate_first"] = "true"
 		}
-		maps.Copy(facts, o.facts)
+		maps.Copy(facts, more)
 		with := map[string]string{"incident": inc.ID, "reason": c.Reason, "counter": strconv.FormatUint(stored.Counter, 10)}
 		for k, v := range facts {
 			with[k] = v
@@ -129,8 +130,24 @@ func (s *Acts) Commands(ctx context.Context, a Actor, f CommandFilter) ([]dispat
 			}
 			f.IncidentID = inc.ID
 		}
-		return dispatch.List(ctx, q, dispatch.Filter{OrganisationID: a.OrganisationID, EndpointID: f.EndpointID, IncidentID: f.IncidentID, Limit: limit(f.Limit)})
+		list, err := dispatch.List(ctx, q, dispatch.Filter{OrganisationID: a.OrganisationID, EndpointID: f.EndpointID, IncidentID: f.IncidentID, Limit: limit(f.Limit)})
+		for i := range list {
+			list[i] = s.dueOver(list[i])
+		}
+		return list, err
 	})
+}
+
+// notInTime is the detail of a command that expired before its endpoint confirmed it.
+const notInTime = "not confirmed by the endpoint in time"
+
+// dueOver shows a command whose time is over as ended: it is never sent any more. Its
+// end is recorded when the endpoint next connects.
+func (s *Acts) dueOver(c dispatch.Command) dispatch.Command {
+	if c.Due(s.now()) {
+		c.Status, c.Detail = dispatch.Expired, notInTime
+	}
+	return c
 }
 
 // limit is how many rows a list has.
@@ -151,7 +168,7 @@ func (s *Acts) Command(ctx context.Context, a Actor, id string) (dispatch.Comman
 		if err != nil {
 			return dispatch.Command{}, err
 		}
-		return c, a.own(c.OrganisationID)
+		return s.dueOver(c), a.own(c.OrganisationID)
 	})
 }
 
@@ -179,7 +196,7 @@ func (s *Acts) expireDue(ctx context.Context, d *deed, endpointID string) error 
 	}
 	for _, c := range due {
 		d.actor = Actor{Kind: BySystem, OrganisationID: c.OrganisationID}
-		r := dispatch.Result{CommandID: c.ID, Status: dispatch.Expired, Detail: "not confirmed by the endpoint in time"}
+		r := dispatch.Result{CommandID: c.ID, Status: dispatch.Expired, Detail: notInTime}
 		if err := s.finish(ctx, d, c, r, nil); err != nil {
 			return err
 		}
@@ -188,25 +205,35 @@ func (s *Acts) expireDue(ctx context.Context, d *deed, endpointID string) error 
 }
 
 // CommandAcked records that the endpoint has stored a command, and that it said so
-// just now. Again is no error.
+// just now. Again is no error. One that was withdrawn meanwhile, or expired here, is
+// carried out: that it was too late is recorded.
 func (s *Acts) CommandAcked(ctx context.Context, endpointID, commandID string) error {
 	at := s.now() // before other acts are waited for
 	return s.transact(ctx, func(ctx context.Context, d *deed) error {
 		c, err := d.commandOf(ctx, endpointID, commandID)
-		if err != nil || c.Status != dispatch.Queued {
+		if err != nil || c.Status != dispatch.Queued && !c.EndedHere() {
 			return err
 		}
 		if err := dispatch.Accept(ctx, d.tx, c.ID, at); err != nil {
 			return err
 		}
 		d.tell(s, Event{Kind: EventCommand, EndpointID: endpointID, IncidentID: c.IncidentID})
-		_, err = d.record(ctx, "dispatch.accept", c.ID, map[string]string{"endpoint": endpointID, "command": string(c.Verb)})
-		return err
+		facts := map[string]string{"endpoint": endpointID, "command": string(c.Verb)}
+		if c.EndedHere() {
+			facts["overrules"], facts["status"], facts["then"] = string(c.Status), string(dispatch.Accepted), string(c.Then)
+		}
+		idx, err := d.record(ctx, "dispatch.accept", c.ID, facts)
+		if err != nil || !c.EndedHere() {
+			return err
+		}
+		return s.resultLine(ctx, d, c, incident.Entry{Kind: incident.EntryResult, Params: facts, LedgerIdx: idx})
 	})
 }
 
 // CommandFinished records what came of a command, and the isolation as it was
-// measured afterwards when there is one. Again is no error: the first word stands.
+// measured afterwards when there is one. Again is no error: the first word stands,
+// unless the endpoint says afterwards that the PC could not be made to go down, or has
+// done what was withdrawn or expired here.
 func (s *Acts) CommandFinished(ctx context.Context, endpointID string, r dispatch.Result, i *endpoint.IsolationStatus) error {
 	switch r.Status {
 	case dispatch.Done, dispatch.Failed, dispatch.Expired, dispatch.Unsupported, dispatch.Refused:
@@ -224,8 +251,12 @@ func (s *Acts) CommandFinished(ctx context.Context, endpointID string, r dispatc
 	r.FinishedAt = sane(r.FinishedAt)
 	return s.transact(ctx, func(ctx context.Context, d *deed) error {
 		c, err := d.commandOf(ctx, endpointID, r.CommandID)
-		if err != nil || c.Status.Final() {
+		if err != nil || c.Status.Final() && !overrules(c, r) {
 			return err
+		}
+		var more map[string]string
+		if c.Status.Final() {
+			r, more = lateWord(c, r)
 		}
 		if i != nil {
 			e, err := endpoint.ByID(ctx, d.tx, endpointID)
@@ -238,12 +269,17 @@ func (s *Acts) CommandFinished(ctx context.Context, endpointID string, r dispatc
 				return err
 			}
 		}
-		return s.finish(ctx, d, c, r, i)
+		return s.ended(ctx, d, "dispatch.finish", c, r, i, more)
 	})
 }
 
 // finish stores a result with its ledger entry and its line in the timeline.
 func (s *Acts) finish(ctx context.Context, d *deed, c dispatch.Command, r dispatch.Result, i *endpoint.IsolationStatus) error {
+	return s.ended(ctx, d, "dispatch.finish", c, r, i, nil)
+}
+
+// ended is finish under another name of the act, and with more to record.
+func (s *Acts) ended(ctx context.Context, d *deed, act string, c dispatch.Command, r dispatch.Result, i *endpoint.IsolationStatus, more map[string]string) error {
 	if err := dispatch.Finish(ctx, d.tx, r, d.now); err != nil {
 		return err
 	}
@@ -252,11 +288,17 @@ func (s *Acts) finish(ctx context.Context, d *deed, c dispatch.Command, r dispat
 	if i != nil {
 		facts["observed"], facts["way_home"] = string(i.Observed), strconv.FormatBool(i.WayHome)
 	}
-	idx, err := d.record(ctx, "dispatch.finish", c.ID, facts)
+	maps.Copy(facts, more)
+	idx, err := d.record(ctx, act, c.ID, facts)
 	if err != nil {
 		return err
 	}
 	d.tell(s, Event{Kind: EventCommand, EndpointID: c.EndpointID, IncidentID: c.IncidentID})
+	return s.resultLine(ctx, d, c, incident.Entry{Kind: incident.EntryResult, AgentAt: r.FinishedAt, Params: facts, LedgerIdx: idx})
+}
+
+// resultLine adds an entry on a command to the timeline of its incident, if it has one.
+func (s *Acts) resultLine(ctx context.Context, d *deed, c dispatch.Command, e incident.Entry) error {
 	if c.IncidentID == "" {
 		return nil
 	}
@@ -264,7 +306,7 @@ func (s *Acts) finish(ctx context.Context, d *deed, c dispatch.Command, r dispat
 	if err != nil {
 		return err
 	}
-	return s.line(ctx, d, inc, c.EndpointID, incident.Entry{Kind: incident.EntryResult, AgentAt: r.FinishedAt, Params: facts, LedgerIdx: idx})
+	return s.line(ctx, d, inc, c.EndpointID, e)
 }
 
 // commandOf finds a command of the endpoint that speaks; another's does not exist.

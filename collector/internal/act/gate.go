@@ -2,6 +2,7 @@ package act
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,18 +22,23 @@ import (
 // ErrTooOld is the [ErrConflict] of an order that the endpoint's agent does not know.
 var ErrTooOld = fmt.Errorf("%w: the agent of the endpoint is too old for this order; update it first", ErrConflict)
 
+// ErrPending is the [ErrConflict] of an order to have a PC go down while another one
+// for the same PC waits.
+var ErrPending = fmt.Errorf("%w: an order to have this PC go down is waiting already; withdraw it first", ErrConflict)
+
 // Gate is what somebody must know before a PC is switched off: what goes with it, and
 // what has been kept. It holds what the collector knows, and says what it does not.
 type Gate struct {
 	Endpoint endpoint.Endpoint // as known now
-	// Captured is when the newest evidence that counts what runs was begun, by the
-	// endpoint's clock; zero when there is none. The counts are of that moment, -1 when
-	// that acquisition has none.
-	Captured                            time.Time
-	AcquisitionID                       string
-	Processes, Connections, Sessions    int64
-	Incident                            string // number of the newest open incident; empty when none is open
-	MemoryAcquired, DiskEncryptionKnown bool   // neither can be true in this version
+	// AcquisitionID is the newest evidence that counts what ran, empty when none was ever
+	// received. Captured is when it was begun, by the endpoint's clock; zero when not
+	// known. The counts are of that moment, -1 where it has none.
+	AcquisitionID                    string
+	Captured                         time.Time
+	Processes, Connections, Sessions int64
+	// Pending is the order to have this PC go down that waits already; nil when none does.
+	// Until it has ended or is withdrawn, no other is taken.
+	Pending *dispatch.Command
 }
 
 // Facts are what the gate says, for the record. Their names are stable.
@@ -44,24 +50,37 @@ func (g Gate) Facts() map[string]string {
 		return strconv.FormatInt(n, 10)
 	}
 	f := map[string]string{
-		"gate_isolation": string(g.Endpoint.Isolation.Observed), "gate_spooled": strconv.FormatUint(uint64(g.Endpoint.Spooled), 10),
+		"gate_isolation": string(g.Endpoint.Isolation.Observed), "gate_isolation_at": sqldb.FormatTime(g.Endpoint.Isolation.MeasuredAt),
+		"gate_spooled":     strconv.FormatUint(uint64(g.Endpoint.Spooled), 10),
 		"gate_captured_at": sqldb.FormatTime(g.Captured), "gate_acquisition": g.AcquisitionID,
 		"gate_processes": count(g.Processes), "gate_connections": count(g.Connections), "gate_sessions": count(g.Sessions),
 		"gate_memory": "not_acquired", "gate_disk_encryption": "unknown",
 	}
-	if g.Captured.IsZero() {
-		f["gate_captured_at"] = "never"
+	switch {
+	case g.AcquisitionID == "":
+		f["gate_captured_at"], f["gate_enrolled_at"] = "never", sqldb.FormatTime(g.Endpoint.EnrolledAt)
+	case g.Captured.IsZero():
+		f["gate_captured_at"] = "unknown"
 	}
 	if g.Endpoint.LastSeenAt.IsZero() {
 		f["gate_spooled"] = "unknown"
 	}
+	if c := g.Pending; c != nil {
+		f["gate_pending"], f["gate_pending_then"], f["gate_pending_status"] = c.ID, string(c.Then), string(c.Status)
+		f["gate_pending_by"], f["gate_pending_at"], f["gate_pending_until"] = c.Issuer, sqldb.FormatTime(c.IssuedAt), sqldb.FormatTime(c.ExpiresAt)
+	}
 	return f
 }
 
-// Fingerprint names the facts: who confirms it has seen these and no others.
+// Fingerprint names the PC and the facts that somebody decides by: who confirms it has
+// seen these and no others. What changes by itself from minute to minute is not in it.
 func (g Gate) Fingerprint() string {
-	var b []byte
 	f := g.Facts()
+	for _, moving := range []string{"gate_spooled", "gate_isolation_at", "gate_pending_status"} {
+		delete(f, moving)
+	}
+	f["endpoint"] = g.Endpoint.ID
+	var b []byte
 	for _, k := range slices.Sorted(maps.Keys(f)) {
 		b = fmt.Appendf(b, "%s=%q\n", k, f[k])
 	}
@@ -79,15 +98,24 @@ func (s *Acts) PowerOffGate(ctx context.Context, a Actor, endpointID string) (Ga
 		if err != nil {
 			return Gate{}, err
 		}
-		if err := knowsPreserve(e); err != nil {
-			return Gate{}, err
-		}
-		g := Gate{Endpoint: s.asOfNow(e), Processes: -1, Connections: -1, Sessions: -1}
-		if g.Incident, err = openNumber(ctx, q, e.ID); err != nil {
-			return Gate{}, err
-		}
-		return g, s.counts(ctx, &g)
+		return s.gate(ctx, q, e)
 	})
+}
+
+func (s *Acts) gate(ctx context.Context, q sqldb.Queryer, e endpoint.Endpoint) (Gate, error) {
+	if err := knowsPreserve(e); err != nil {
+		return Gate{}, err
+	}
+	g := Gate{Endpoint: s.asOfNow(e), Processes: -1, Connections: -1, Sessions: -1}
+	open, err := dispatch.Outstanding(ctx, q, e.ID)
+	if err != nil {
+		return Gate{}, err
+	}
+	now := s.now()
+	if i := slices.IndexFunc(open, func(c dispatch.Command) bool { return c.Pending(now) }); i >= 0 {
+		g.Pending = &open[i]
+	}
+	return g, s.counts(ctx, &g)
 }
 
 func knowsPreserve(e endpoint.Endpoint) error {
@@ -100,31 +128,31 @@ func knowsPreserve(e endpoint.Endpoint) error {
 	return nil
 }
 
-// gateLooksAt is how many of the newest acquisitions may be without counts.
-const gateLooksAt = 20
-
 // counts fills in what the newest evidence counted.
 func (s *Acts) counts(ctx context.Context, g *Gate) error {
-	list, err := s.evidence.Acquisitions(ctx, evidence.AcquisitionFilter{OrganisationID: g.Endpoint.OrganisationID, EndpointID: g.Endpoint.ID, Limit: gateLooksAt})
+	acq, err := s.evidence.Counted(ctx, g.Endpoint.OrganisationID, g.Endpoint.ID, artifact.KindProcess, artifact.KindNetConn, artifact.KindSession)
+	if errors.Is(err, evidence.ErrNotFound) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	for _, acq := range list {
-		items, err := s.evidence.Items(ctx, evidence.ItemFilter{OrganisationID: acq.OrganisationID, AcquisitionID: acq.ID})
-		if err != nil {
-			return err
+	g.AcquisitionID, g.Captured = acq.ID, sane(acq.StartedAt)
+	items, err := s.evidence.Items(ctx, evidence.ItemFilter{OrganisationID: acq.OrganisationID, AcquisitionID: acq.ID})
+	if err != nil {
+		return err
+	}
+	for _, it := range items {
+		if it.Records == 0 && it.Outcome != artifact.Complete && it.Outcome != artifact.Empty {
+			continue // nothing was counted, which is not none
 		}
-		found := false
-		for _, it := range items {
-			for kind, n := range map[artifact.Kind]*int64{artifact.KindProcess: &g.Processes, artifact.KindNetConn: &g.Connections, artifact.KindSession: &g.Sessions} {
-				if it.Kind == kind {
-					*n, found = it.Records, true
-				}
-			}
-		}
-		if found {
-			g.AcquisitionID, g.Captured = acq.ID, sane(acq.StartedAt)
-			return nil
+		switch it.Kind {
+		case artifact.KindProcess:
+			g.Processes = it.Records
+		case artifact.KindNetConn:
+			g.Connections = it.Records
+		case artifact.KindSession:
+			g.Sessions = it.Records
 		}
 	}
 	return nil
@@ -132,7 +160,8 @@ func (s *Acts) counts(ctx context.Context, g *Gate) error {
 
 // Preserve orders evidence to be taken and sealed, and then what o.Then says. To have
 // a PC go down, a reason and the fingerprint of the gate as it is now are needed; the
-// facts of the gate go into the ledger and the timeline with the order.
+// facts of the gate go into the ledger and the timeline with the order. Such an order
+// expires after [dispatch.DownWithin], and there is one at a time: else [ErrPending].
 func (s *Acts) Preserve(ctx context.Context, a Actor, endpointID string, o Order) (dispatch.Command, error) {
 	switch o.Then {
 	case "":
@@ -141,26 +170,38 @@ func (s *Acts) Preserve(ctx context.Context, a Actor, endpointID string, o Order
 	default:
 		return dispatch.Command{}, &Invalid{Field: "then", Code: "unknown", Err: fmt.Errorf("%.40q is nothing that can come then", o.Then)}
 	}
-	gate, err := s.PowerOffGate(ctx, a, endpointID)
-	if err != nil {
-		return dispatch.Command{}, err
-	}
 	if err := text("reason", o.Reason, dispatch.MaxReason, o.Then.Down()); err != nil {
 		return dispatch.Command{}, err
 	}
-	o.facts = map[string]string{"then": string(o.Then)}
-	if o.Then.Down() {
+	c := dispatch.Command{Verb: dispatch.Preserve, Then: o.Then}
+	if !o.Then.Down() {
+		o.check = func(_ context.Context, _ *deed, e endpoint.Endpoint) (map[string]string, error) {
+			return map[string]string{"then": string(o.Then)}, knowsPreserve(e)
+		}
+		return s.order(ctx, a, mayPreserve, endpointID, c, o)
+	}
+	c.ExpiresAt = s.now().Add(dispatch.DownWithin)
+	// In the transaction: nothing changes between the look and the order.
+	o.check = func(ctx context.Context, d *deed, e endpoint.Endpoint) (map[string]string, error) {
+		gate, err := s.gate(ctx, d.tx, e)
+		if err != nil {
+			return nil, err
+		}
+		if gate.Pending != nil {
+			return nil, ErrPending
+		}
 		switch o.Confirmed {
 		case gate.Fingerprint():
 		case "":
-			return dispatch.Command{}, &Invalid{Field: "confirmed", Code: "required", Err: fmt.Errorf("what switching off costs must be confirmed")}
+			return nil, &Invalid{Field: "confirmed", Code: "required", Err: errors.New("what switching off costs must be confirmed")}
 		default:
-			return dispatch.Command{}, &Invalid{Field: "confirmed", Code: "changed", Err: fmt.Errorf("what switching off costs has changed since it was confirmed")}
+			return nil, &Invalid{Field: "confirmed", Code: "changed", Err: errors.New("what switching off costs has changed since it was confirmed")}
 		}
-		maps.Copy(o.facts, gate.Facts())
-		o.facts["gate_confirmed"] = o.Confirmed
+		facts := gate.Facts()
+		facts["then"], facts["gate_confirmed"], facts["expires_at"] = string(o.Then), o.Confirmed, sqldb.FormatTime(c.ExpiresAt)
+		return facts, nil
 	}
-	return s.order(ctx, a, mayPreserve, endpointID, dispatch.Command{Verb: dispatch.Preserve, Then: o.Then}, o)
+	return s.order(ctx, a, mayPreserve, endpointID, c, o)
 }
 
 // Attention is how much an endpoint's evidence is worth waiting for.

@@ -126,7 +126,8 @@ func (s *Acts) AddNote(ctx context.Context, a Actor, incidentID, words string) e
 	})
 }
 
-// CloseIncident closes an incident; closing a closed one is [ErrConflict].
+// CloseIncident closes an incident; closing a closed one is [ErrConflict]. Orders of it
+// to have a PC go down that still wait for their endpoint are withdrawn.
 func (s *Acts) CloseIncident(ctx context.Context, a Actor, incidentID, reason string) error {
 	if err := text("reason", reason, incident.MaxText, false); err != nil {
 		return err
@@ -138,6 +139,9 @@ func (s *Acts) CloseIncident(ctx context.Context, a Actor, incidentID, reason st
 		}
 		if !inc.ClosedAt.IsZero() {
 			return fmt.Errorf("%w: %s is closed", ErrConflict, inc.Number)
+		}
+		if err := s.withdrawAll(ctx, d, inc); err != nil {
+			return err
 		}
 		if err := incident.Close(ctx, d.tx, inc.ID, d.now); err != nil {
 			return err

@@ -44,6 +44,12 @@ const (
 	Expired     Status = "expired"
 	Unsupported Status = "unsupported"
 	Refused     Status = "refused"
+	// Withdrawn is of a command that a person, or the end of its incident, took back
+	// before the endpoint confirmed it.
+	Withdrawn Status = "withdrawn"
+	// NotDown is of a [Preserve] whose evidence was sealed and whose PC, as the endpoint
+	// said afterwards, could not be made to go down.
+	NotDown Status = "not_down"
 )
 
 // Final reports whether nothing more will come of it.
@@ -79,6 +85,29 @@ func (c Command) Due(now time.Time) bool {
 }
 
 // Result is what came of a command.
+// DownWithin is how long an order to have a PC go down may wait for the endpoint to
+// confirm it. Who ordered it knew what was so then, not what is so days later.
+const DownWithin = 24 * time.Hour
+
+// Down reports whether the command is one to have the PC go down.
+func (c Command) Down() bool { return c.Verb == Preserve && c.Then.Down() }
+
+// Pending reports whether the PC may still go down because of the command. One that
+// was confirmed and of which nothing was heard since is given up when its time is over.
+func (c Command) Pending(now time.Time) bool {
+	ends := c.ExpiresAt
+	if ends.IsZero() {
+		ends = c.IssuedAt.Add(DownWithin)
+	}
+	return c.Down() && !c.Status.Final() && ends.After(now)
+}
+
+// EndedHere reports whether the collector ended the command without a word of the
+// endpoint, which may have received it all the same.
+func (c Command) EndedHere() bool {
+	return c.Status == Withdrawn || c.Status == Expired && c.AcceptedAt.IsZero() && c.FinishedAt.IsZero()
+}
+
 type Result struct {
 	CommandID     string
 	Status        Status

@@ -104,10 +104,12 @@ func list(ctx context.Context, q sqldb.Queryer, where string, args ...any) ([]Co
 	return list, rows.Err()
 }
 
-// Accept records that the endpoint has stored the command.
+// Accept records that the endpoint has stored the command. One that was ended here
+// meanwhile, see [Command.EndedHere], comes to life again.
 func Accept(ctx context.Context, tx *sqldb.Tx, id string, at time.Time) error {
-	_, err := tx.ExecContext(ctx, `UPDATE dispatch_command SET status = $1, accepted_at = $2 WHERE id = $3 AND status = $4`,
-		string(Accepted), sqldb.FormatTime(at), id, string(Queued))
+	_, err := tx.ExecContext(ctx, `UPDATE dispatch_command SET status = $1, accepted_at = $2, received_at = '', detail = ''
+		WHERE id = $3 AND status IN ($4, $5, $6) AND accepted_at = '' AND finished_at = ''`,
+		string(Accepted), sqldb.FormatTime(at), id, string(Queued), string(Withdrawn), string(Expired))
 	if err != nil {
 		return fmt.Errorf("record acknowledgement: %w", err)
 	}

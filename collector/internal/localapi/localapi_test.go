@@ -384,9 +384,28 @@ func TestPreservingThroughTheSocket(t *testing.T) {
 	}
 	o.Confirmed = g.Confirmed
 	var cmd Command
-	if err := cl.Call(ctx, "command.order", o, &cmd); err != nil || cmd.Verb != "preserve" || cmd.Then != "power_off" {
+	if err := cl.Call(ctx, "command.order", o, &cmd); err != nil || cmd.Verb != "preserve" || cmd.Then != "power_off" || cmd.ExpiresAt.IsZero() {
 		t.Errorf("%+v, %v", cmd, err)
 	}
+	wantErr(t, cl.Call(ctx, "command.order", o, nil), act.ErrPending)
+	if err := cl.Call(ctx, "endpoint.gate", Ref{Ref: "pc"}, &g); err != nil || g.Facts["gate_pending"] != cmd.ID {
+		t.Errorf("%+v, %v", g, err)
+	}
+	if err := cl.Call(ctx, "command.withdraw", Ref{Ref: cmd.ID, Reason: "r"}, nil); err != nil {
+		t.Error(err)
+	}
+	g = Gate{}
+	if err := cl.Call(ctx, "endpoint.gate", Ref{Ref: id}, &g); err != nil || g.Facts["gate_pending"] == cmd.ID {
+		t.Errorf("%+v, %v", g, err)
+	}
+	o.Confirmed = g.Confirmed
+	if err := cl.Call(ctx, "command.order", o, &cmd); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.acts.CommandAcked(ctx, id, cmd.ID); err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, cl.Call(ctx, "command.withdraw", Ref{Ref: cmd.ID}, nil), act.ErrTooLate)
 	var boots []Boot
 	if err := cl.Call(ctx, "endpoint.boots", Ref{Ref: "pc"}, &boots); err != nil || len(boots) != 0 {
 		t.Errorf("%+v, %v", boots, err)

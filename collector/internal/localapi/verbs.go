@@ -37,9 +37,10 @@ func verbs() map[string]verb {
 		"endpoint.gate":    ask(endpointGate),
 		"endpoint.boots":   ask(endpointBoots),
 
-		"command.order": ask(commandOrder),
-		"command.list":  ask(commandList),
-		"command.wait":  follow(commandWait),
+		"command.order":    ask(commandOrder),
+		"command.list":     ask(commandList),
+		"command.withdraw": ask(commandWithdraw),
+		"command.wait":     follow(commandWait),
 
 		"incident.list":  ask(incidentList),
 		"incident.show":  ask(incidentShow),

@@ -169,6 +169,10 @@ func commandList(ctx context.Context, c *call, in CommandList) (any, error) {
 	return views(list, viewCommand), err
 }
 
+func commandWithdraw(ctx context.Context, c *call, in Ref) (any, error) {
+	return None{}, c.acts.Withdraw(ctx, c.actor, in.Ref, in.Reason)
+}
+
 // Wait is the request of command.wait.
 type Wait struct {
 	CommandID string `json:"command_id"`

@@ -121,11 +121,12 @@ type Command struct {
 	Detail        string    `json:"detail,omitempty"`
 	AcquisitionID string    `json:"acquisition_id,omitempty"`
 	Then          string    `json:"then,omitempty"`
+	ExpiresAt     time.Time `json:"expires_at,omitzero"`
 }
 
 func viewCommand(c dispatch.Command) Command {
 	return Command{c.ID, c.EndpointID, c.Counter, string(c.Verb), c.Profile, c.IncidentID, c.Issuer, c.Reason, string(c.Status),
-		c.IssuedAt, c.AcceptedAt, c.FinishedAt, c.ReceivedAt, c.Detail, c.AcquisitionID, string(c.Then)}
+		c.IssuedAt, c.AcceptedAt, c.FinishedAt, c.ReceivedAt, c.Detail, c.AcquisitionID, string(c.Then), c.ExpiresAt}
 }
 
 // Boot is how a boot of an endpoint ended, as its own record says. Lengths of time are

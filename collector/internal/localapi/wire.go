@@ -55,6 +55,8 @@ func codes() []code {
 		{"forbidden", act.ErrForbidden, 403},
 		{"not_found", act.ErrNotFound, 404},
 		{"too_old", act.ErrTooOld, 409},
+		{"pending", act.ErrPending, 409},
+		{"too_late", act.ErrTooLate, 409},
 		{"conflict", act.ErrConflict, 409},
 		{"invalid", act.ErrInvalid, 422},
 		{"unsupported", errors.ErrUnsupported, 501},
