@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"hozen/agent/internal/msgbus"
 )
 
 const (
-	busName   = "org.freedesktop.DBus"
+	busName   = msgbus.Name
 	loginName = "org.freedesktop.login1"
 	loginPath = dbus.ObjectPath("/org/freedesktop/login1")
 	manager   = "org.freedesktop.login1.Manager"
@@ -34,9 +36,10 @@ type Client struct {
 	wake   chan struct{} // the lock was let go
 
 	mu      sync.Mutex
-	conn    *wire    // nil while not connected
-	lock    *os.File // nil while not held
-	sure    bool     // lock is of the logind that is there
+	conn    *msgbus.Conn // nil while not connected
+	in      *inbox       // of conn
+	lock    *os.File     // nil while not held
+	sure    bool         // lock is of the logind that is there
 	logind  bool
 	allowed time.Duration
 }
@@ -140,7 +143,7 @@ func (c *Client) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if time.Since(begun) > c.cfg.MaxRetry || errors.Is(err, errLost) {
+		if time.Since(begun) > c.cfg.MaxRetry || errors.Is(err, msgbus.ErrLost) {
 			wait, told = c.cfg.MinRetry, false // it had worked
 		}
 		if !told {
@@ -158,8 +161,6 @@ func (c *Client) Run(ctx context.Context) error {
 	}
 }
 
-var errLost = errors.New("the connection to the system bus was lost")
-
 // once connects and serves until the connection ends.
 func (c *Client) once(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -167,13 +168,13 @@ func (c *Client) once(ctx context.Context) error {
 	in := newInbox()
 	limited, stop := context.WithTimeout(ctx, callLimit) // a bus may accept and never answer
 	defer stop()
-	conn, err := dial(limited, c.cfg.Address, in)
+	conn, err := msgbus.Dial(limited, msgbus.Config{Address: c.cfg.Address, Signals: in})
 	if err != nil {
 		return err
 	}
-	defer conn.close()
-	c.setConn(conn)
-	defer c.setConn(nil)
+	defer conn.Close()
+	c.setConn(conn, in)
+	defer c.setConn(nil, nil)
 	s := &session{c: c, conn: conn, in: in}
 	if err := s.subscribe(ctx); err != nil {
 		return err
@@ -181,10 +182,10 @@ func (c *Client) once(ctx context.Context) error {
 	return s.serve(ctx)
 }
 
-func (c *Client) setConn(conn *wire) {
+func (c *Client) setConn(conn *msgbus.Conn, in *inbox) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.conn = conn
+	c.conn, c.in = conn, in
 	if conn == nil {
 		c.logind, c.sure = false, false
 	}
@@ -207,7 +208,7 @@ func (c *Client) call(ctx context.Context, method string, args ...any) ([]any, e
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	body, err := conn.call(ctx, loginName, loginPath, method, args...)
+	body, err := conn.Call(ctx, loginName, loginPath, method, args...)
 	if absent(err) {
 		return nil, fmt.Errorf("%w: %w", errNoLogind, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -186,9 +187,9 @@ func TestActivated(t *testing.T) {
 	c := runClient(t, b)
 	until(t, "held", func() bool { return c.State().Held && c.State().Allowed > 0 })
 	c.mu.Lock()
-	in := c.conn.in
+	in := c.in
 	c.mu.Unlock()
-	in.deliver(&dbus.Signal{Sender: busName, Name: busName + ".NameOwnerChanged", Body: []any{loginName, "", *in.owner.Load()}})
+	in.Deliver(&dbus.Signal{Sender: busName, Name: busName + ".NameOwnerChanged", Body: []any{loginName, "", *in.owner.Load()}})
 	f.announce(true, "poweroff") // comes behind it
 	if e := c.next(); e.Kind != Down {
 		t.Errorf("%+v", e)
@@ -290,7 +291,7 @@ func TestStrangersAreNotBelieved(t *testing.T) {
 	c := runClient(t, b)
 	until(t, "held", func() bool { return c.State().Held })
 	c.mu.Lock()
-	to := c.conn.name
+	to := c.conn.Name()
 	c.mu.Unlock()
 	stranger, err := dbus.Connect(b.address())
 	must(t, err)
@@ -307,6 +308,8 @@ func TestStrangersAreNotBelieved(t *testing.T) {
 	r, w, err := os.Pipe()
 	must(t, err)
 	defer r.Close()
+	// A long one first: what comes behind it must be heard.
+	send("x.y", "Z", "/x", strings.Repeat("x", 3<<20))
 	for range 200 {
 		send(manager, "PrepareForShutdown", loginPath, true)
 		send(busName, "NameOwnerChanged", "/org/freedesktop/DBus", loginName, "", ":9.9")
@@ -326,6 +329,9 @@ func TestStrangersAreNotBelieved(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	c.quiet()
+	if f.taken() != 1 || f.released(0) {
+		t.Errorf("a stranger made us begin anew: %d locks", f.taken())
+	}
 }
 
 // TestOddSignals of logind itself do no harm.

@@ -4,6 +4,8 @@ import (
 	"sync/atomic"
 
 	"github.com/godbus/dbus/v5"
+
+	"hozen/agent/internal/msgbus"
 )
 
 // inbox takes the signals that matter and drops the rest. Any user of the PC may send
@@ -17,20 +19,20 @@ type inbox struct {
 
 func newInbox() *inbox { return &inbox{signals: make(chan *dbus.Signal, 64)} }
 
-// accepts looks at the header of a signal. The bus vouches for the sender.
-func (b *inbox) accepts(h head) bool {
+// Accepts implements [msgbus.Signals].
+func (b *inbox) Accepts(h msgbus.Head) bool {
 	switch {
-	case h.iface == busName && h.sender == busName:
-		return h.member == "NameOwnerChanged"
-	case h.iface == manager && h.path == string(loginPath):
+	case h.Interface == busName && h.Sender == busName:
+		return h.Member == "NameOwnerChanged"
+	case h.Interface == manager && h.Path == string(loginPath):
 		o := b.owner.Load()
-		return o == nil || *o != "" && h.sender == *o
+		return o == nil || *o != "" && h.Sender == *o
 	}
 	return false
 }
 
-// deliver is called in order and does not wait.
-func (b *inbox) deliver(s *dbus.Signal) {
+// Deliver implements [msgbus.Signals].
+func (b *inbox) Deliver(s *dbus.Signal) {
 	if s.Sender == busName {
 		owned, _, now, ok := ownerChange(s.Body)
 		if !ok || owned != loginName {

@@ -9,6 +9,8 @@ package logind
 import (
 	"log/slog"
 	"time"
+
+	"hozen/agent/internal/msgbus"
 )
 
 // Config is the manual of a Client. The zero value is the usual one.
@@ -78,7 +80,7 @@ type State struct {
 const (
 	defaultWho       = "hozen-agent"
 	defaultWhy       = "Evidence is kept before the PC goes down"
-	defaultAddress   = "unix:path=/run/dbus/system_bus_socket"
+	defaultAddress   = msgbus.SystemBus
 	defaultScheduled = "/run/systemd/shutdown/scheduled"
 	defaultMinRetry  = 250 * time.Millisecond
 	defaultMaxRetry  = 10 * time.Minute

@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"hozen/agent/internal/msgbus"
 )
 
 // session is one connection to the bus.
 type session struct {
 	c    *Client
-	conn *wire
+	conn *msgbus.Conn
 	in   *inbox
 
 	holder    string // the owner of logind's name from whom the lock is
@@ -32,7 +34,7 @@ func (s *session) subscribe(ctx context.Context) error {
 	}
 	for _, rule := range rules {
 		limited, cancel := context.WithTimeout(ctx, callLimit)
-		_, err := s.conn.call(limited, busName, "/org/freedesktop/DBus", busName+".AddMatch", rule)
+		_, err := s.conn.Call(limited, busName, msgbus.Path, busName+".AddMatch", rule)
 		cancel()
 		if err != nil {
 			return fmt.Errorf("subscribe to logind: %w", err)
@@ -55,8 +57,8 @@ func (s *session) serve(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-s.conn.done:
-			return errLost
+		case <-s.conn.Done():
+			return msgbus.ErrLost
 		case sig := <-s.in.signals:
 			s.signal(ctx, sig)
 		case <-s.c.wake:
@@ -165,7 +167,7 @@ func (s *session) take(ctx context.Context) {
 		s.holder = owner
 	}
 	err = errors.Join(err, oerr)
-	if ctx.Err() != nil || errors.Is(err, errLost) {
+	if ctx.Err() != nil || errors.Is(err, msgbus.ErrLost) {
 		return
 	}
 	s.retry = s.nextRetry(err)
@@ -193,22 +195,18 @@ func (s *session) nextRetry(err error) time.Duration {
 func (s *session) inhibit(ctx context.Context) (*os.File, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	a := s.conn.ask(ctx, loginName, loginPath, manager+".Inhibit", "shutdown:sleep", s.c.cfg.Who, s.c.cfg.Why, "delay")
-	if a.err == nil && len(a.fds) != 1 {
-		a.err = fmt.Errorf("%d descriptors came back", len(a.fds))
+	lock, err := s.conn.Open(ctx, loginName, loginPath, manager+".Inhibit", "shutdown:sleep", s.c.cfg.Who, s.c.cfg.Why, "delay")
+	if err != nil {
+		return nil, fmt.Errorf("take delay lock: %w", err)
 	}
-	if a.err != nil {
-		closeAll(a.fds)
-		return nil, fmt.Errorf("take delay lock: %w", a.err)
-	}
-	return os.NewFile(uintptr(a.fds[0]), "shutdown lock"), nil
+	return lock, nil
 }
 
 // learnOwner asks who owns logind's name now. Later changes are signalled.
 func (s *session) learnOwner(ctx context.Context) (owner string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	body, err := s.conn.call(ctx, busName, "/org/freedesktop/DBus", busName+".GetNameOwner", loginName)
+	body, err := s.conn.Call(ctx, busName, msgbus.Path, busName+".GetNameOwner", loginName)
 	if err == nil {
 		err = dbus.Store(body, &owner)
 	}

@@ -1,4 +1,4 @@
-package logind
+package msgbus
 
 import (
 	"bytes"
@@ -25,12 +25,12 @@ func message(t testing.TB, order binary.ByteOrder) []byte {
 func TestParseHead(t *testing.T) {
 	for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
 		b := message(t, order)
-		n, err := frameSize(b)
-		h, herr := parseHead(b)
-		if err != nil || herr != nil || n != int64(len(b)) {
+		hn, n, err := frameSize(b)
+		h, herr := parseHead(b[:hn])
+		if err != nil || herr != nil || n != int64(len(b)) || hn != n-4 {
 			t.Fatalf("%d of %d bytes, %v, %v", n, len(b), err, herr)
 		}
-		if want := (head{kind: typeSignal, path: "/a/b", iface: "c.d", member: "E", sender: ":1.7", replyTo: 9, fds: 2}); h != want {
+		if want := (Head{kind: typeSignal, Path: "/a/b", Interface: "c.d", Member: "E", Sender: ":1.7", replyTo: 9, fds: 2}); h != want {
 			t.Errorf("%+v", h)
 		}
 		for i := range fixedHead + int(order.Uint32(b[12:])) {
@@ -48,9 +48,9 @@ func FuzzHead(f *testing.F) {
 		if len(b) < fixedHead {
 			return
 		}
-		n, err := frameSize(b)
-		if err == nil && (n < fixedHead || n > 1<<27) {
-			t.Errorf("size %d", n)
+		hn, n, err := frameSize(b)
+		if err == nil && (hn < fixedHead || n < hn || n > 1<<27) {
+			t.Errorf("sizes %d, %d", hn, n)
 		}
 		h, err := parseHead(b)
 		if err == nil && h.fds > 1024 {

@@ -1,4 +1,4 @@
-package logind
+package msgbus
 
 import (
 	"encoding/binary"
@@ -18,29 +18,19 @@ const (
 
 var errHead = errors.New("message of the bus with a header that is none")
 
-// head is the header of a message.
-type head struct {
-	kind         byte
-	path, iface  string
-	member, name string // name of an error
-	sender       string
-	replyTo      uint32
-	fds          uint32
-}
-
-// frameSize returns the whole length of the message that begins with b, which has at
-// least fixedHead bytes.
-func frameSize(b []byte) (int64, error) {
+// frameSize returns the length of the header of the message that begins with b, which has
+// at least fixedHead bytes, and of the whole message.
+func frameSize(b []byte) (head, whole int64, err error) {
 	order, err := orderOf(b[0])
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	fields := (int64(order.Uint32(b[12:])) + 7) &^ 7
-	n := fixedHead + fields + int64(order.Uint32(b[4:]))
-	if n > 1<<27 { // the most that the specification allows
-		return 0, errHead
+	head = fixedHead + (int64(order.Uint32(b[12:]))+7)&^7
+	whole = head + int64(order.Uint32(b[4:]))
+	if whole > 1<<27 { // the most that the specification allows
+		return 0, 0, errHead
 	}
-	return n, nil
+	return head, whole, nil
 }
 
 func orderOf(b byte) (binary.ByteOrder, error) {
@@ -55,18 +45,18 @@ func orderOf(b byte) (binary.ByteOrder, error) {
 
 // parseHead reads the header of a message, whose first bytes b has: all of the header at
 // least. Fields of types that no field has in this version of D-Bus make it an error.
-func parseHead(b []byte) (head, error) {
+func parseHead(b []byte) (Head, error) {
 	if len(b) < fixedHead {
-		return head{}, errHead
+		return Head{}, errHead
 	}
 	order, err := orderOf(b[0])
 	if err != nil {
-		return head{}, err
+		return Head{}, err
 	}
-	h := head{kind: b[1]}
+	h := Head{kind: b[1]}
 	end := int64(fixedHead) + int64(order.Uint32(b[12:]))
 	if end > int64(len(b)) {
-		return head{}, errHead
+		return Head{}, errHead
 	}
 	r := fields{b: b[:end], at: fixedHead, order: order}
 	for r.at < len(r.b) && r.ok() {
@@ -77,15 +67,15 @@ func parseHead(b []byte) (head, error) {
 			v := r.text()
 			switch code {
 			case 1:
-				h.path = v
+				h.Path = v
 			case 2:
-				h.iface = v
+				h.Interface = v
 			case 3:
-				h.member = v
+				h.Member = v
 			case 4:
 				h.name = v
 			case 7:
-				h.sender = v
+				h.Sender = v
 			}
 		case "u":
 			v := r.uint32()
@@ -98,11 +88,11 @@ func parseHead(b []byte) (head, error) {
 		case "g":
 			r.signature()
 		default:
-			return head{}, errHead
+			return Head{}, errHead
 		}
 	}
 	if !r.ok() || h.fds > 1024 {
-		return head{}, errHead
+		return Head{}, errHead
 	}
 	return h, nil
 }
