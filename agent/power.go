@@ -141,11 +141,10 @@ func (p *power) uploaded(ctx context.Context, acquisitionID string) error {
 	return nil
 }
 
-// noted is what an earlier boot noted of going down, or nil.
-func (p *power) noted() *bootverdict.Shutdown {
-	last := p.plan.Previous()
+// noted is what a boot noted of going down, or nil.
+func noted(last shutdown.Last) *bootverdict.Shutdown {
 	e := last.GoingDown()
-	if last.Format == "" || e == nil {
+	if e == nil {
 		return nil
 	}
 	s := &bootverdict.Shutdown{

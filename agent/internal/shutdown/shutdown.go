@@ -67,7 +67,8 @@ const (
 // Config is what a Plan is made of. Every func is called with nothing locked; one that
 // hangs or panics costs what it was for and never holds the PC.
 type Config struct {
-	// Dir is where shutdown.json is written; it is made when absent.
+	// Dir is where shutdown.json is written, and the notes of earlier boots are kept; it is
+	// made when absent.
 	Dir string
 	// BootID names this boot, see [artifact.Host].
 	BootID string
@@ -125,12 +126,11 @@ type Report struct {
 
 // Plan is safe for concurrent use.
 type Plan struct {
-	cfg      Config
-	previous Last
-	work     sync.WaitGroup
-	writes   queue
-	marks    queue
-	tells    queue
+	cfg    Config
+	work   sync.WaitGroup
+	writes queue
+	marks  queue
+	tells  queue
 
 	mu    sync.Mutex
 	last  Last
@@ -140,9 +140,8 @@ type Plan struct {
 	early time.Time       // when the latest early capture was begun
 }
 
-// New returns a plan and makes its folder. What an earlier boot left there is in
-// [Plan.Previous] and is overwritten with the first notice of this one. The error is that
-// of making the folder.
+// New returns a plan and makes its folder. What an earlier boot left there is put aside
+// for [Kept]. The error is that of making the folder.
 func New(cfg Config) (*Plan, error) {
 	if cfg.Profile == nil {
 		cfg.Profile = func(bool) string { return "flash" }
@@ -168,7 +167,6 @@ func New(cfg Config) (*Plan, error) {
 	p := &Plan{cfg: cfg, last: Last{Format: Format, BootID: cfg.BootID}}
 	switch old, err := ReadLast(cfg.Dir); {
 	case err == nil && old.BootID == cfg.BootID && cfg.BootID != "":
-		p.previous = old
 		p.last = old.clone() // the agent was started again, or userspace alone was (soft-reboot)
 		if e := p.last.GoingDown(); e != nil {
 			e.EndedAt = cfg.Clock()
@@ -177,16 +175,14 @@ func New(cfg Config) (*Plan, error) {
 			}
 		}
 	case err == nil:
-		p.previous = old
+		if err := putAside(cfg.Dir, old.BootID); err != nil {
+			cfg.Log.Error("what was noted of an earlier shutdown is overwritten with the next", slog.Any("error", err))
+		}
 	case !errors.Is(err, fs.ErrNotExist):
 		cfg.Log.Warn("what was noted of the last shutdown cannot be read", slog.Any("error", err))
 	}
 	return p, nil
 }
-
-// Previous is what was noted when this plan was made: of an earlier boot, or of this one
-// when the agent is not the first of it. Its Format is empty when there was nothing.
-func (p *Plan) Previous() Last { return p.previous.clone() }
 
 // Record is the line for the probe of the kind "shutdown": why the acquisition that runs
 // now was begun. It is false when this boot saw no notice.

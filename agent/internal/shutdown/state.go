@@ -23,6 +23,7 @@ const Format = "hozen-power/1"
 const (
 	stateFile = "shutdown.json"
 	maxState  = 256 << 10
+	maxBootID = 64
 )
 
 // Last is what is known on disk of how a boot went down. It is written with the first
@@ -101,8 +102,9 @@ func (l Last) clone() Last {
 
 // ReadLast reads what was noted last in dir, of whichever boot. The error wraps
 // fs.ErrNotExist when nothing was.
-func ReadLast(dir string) (Last, error) {
-	path := filepath.Join(dir, stateFile)
+func ReadLast(dir string) (Last, error) { return readState(filepath.Join(dir, stateFile)) }
+
+func readState(path string) (Last, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return Last{}, fmt.Errorf("read what was noted of the shutdown: %w", err)
@@ -135,7 +137,7 @@ func parseLast(b []byte) (Last, error) {
 	if l.Format != Format {
 		return Last{}, fmt.Errorf("format %.40q is not %s", l.Format, Format)
 	}
-	if len(l.BootID) > 64 || len(l.Notices) > maxNotices {
+	if len(l.BootID) > maxBootID || len(l.Notices) > maxNotices {
 		return Last{}, errors.New("too long")
 	}
 	for _, n := range l.Notices {

@@ -3,6 +3,7 @@ package shutdown_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -74,7 +75,7 @@ func TestStateIsReadStrictly(t *testing.T) {
 	}
 }
 
-// TestWhatAnEarlierAgentLeft: another boot's state is given back, this boot's is gone on
+// TestWhatAnEarlierAgentLeft: another boot's state is put aside, this boot's is gone on
 // with, and a going-down that this agent's start refutes is over.
 func TestWhatAnEarlierAgentLeft(t *testing.T) {
 	for _, boot := range []string{"boot-1", "boot-2"} {
@@ -85,13 +86,8 @@ func TestWhatAnEarlierAgentLeft(t *testing.T) {
 			s.cfg.BootID = boot
 			p, err := shutdown.New(s.cfg)
 			must(t, err)
-			if e := p.Previous().GoingDown(); e == nil || p.Previous().BootID != "boot-1" {
-				t.Errorf("previous: %+v", p.Previous())
-			}
-			l, err := shutdown.ReadLast(s.dir)
-			must(t, err)
-			if (l.GoingDown() == nil) != (boot == "boot-1") {
-				t.Errorf("%s: on disk %+v", boot, l.Down)
+			if l := kept(t, s.dir)["boot-1"]; (l.GoingDown() == nil) != (boot == "boot-1") {
+				t.Errorf("%s: on disk %+v", boot, l)
 			}
 			s.plan = p
 			s.notice(shutdown.Sleep, shutdown.SourceLogind)
@@ -100,6 +96,60 @@ func TestWhatAnEarlierAgentLeft(t *testing.T) {
 			}
 		})
 	}
+}
+
+func kept(t *testing.T, dir string) map[string]shutdown.Last {
+	t.Helper()
+	all, err := shutdown.Kept(dir)
+	must(t, err)
+	by := map[string]shutdown.Last{}
+	for _, l := range all {
+		by[l.BootID] = l
+	}
+	return by
+}
+
+// TestEachBootHasItsNote: a boot that goes down soon leaves what is noted of the ones
+// before alone, until that is forgotten; and there is an end to it.
+func TestEachBootHasItsNote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := set(t, nil)
+		ids := map[string]string{}
+		boot := func(id string) {
+			s.cfg.BootID = id
+			p, err := shutdown.New(s.cfg)
+			must(t, err)
+			s.plan = p
+			ids[id] = s.notice(shutdown.Down, shutdown.SourceLogind).AcquisitionID
+			s.last()
+			time.Sleep(time.Second) // each plan lives on for 15 minutes, unlike its boot
+		}
+		for i := range 3 {
+			boot(fmt.Sprint("boot-", i))
+		}
+		all := kept(t, s.dir)
+		for id, acquisition := range ids {
+			if e := all[id].GoingDown(); e == nil || e.AcquisitionID != acquisition {
+				t.Errorf("%s: %+v", id, e)
+			}
+		}
+		must(t, shutdown.Forget(s.dir, "boot-0"))
+		must(t, shutdown.Forget(s.dir, "boot-0"))
+		must(t, shutdown.Forget(s.dir, "../shutdown"))
+		if all := kept(t, s.dir); len(all) != 2 || all["boot-0"].Down != nil {
+			t.Errorf("%+v", all)
+		}
+		for i := range 50 {
+			boot(fmt.Sprint("later-", i))
+		}
+		if all := kept(t, s.dir); len(all) > 33 || all["later-49"].Down == nil || all["later-48"].Down == nil {
+			t.Errorf("%d are kept", len(all))
+		}
+		must(t, os.WriteFile(filepath.Join(s.dir, "shutdown.x.json"), []byte("{"), 0o600))
+		if all, err := shutdown.Kept(s.dir); err == nil || len(all) == 0 {
+			t.Errorf("one that cannot be read: %v, %d others", err, len(all))
+		}
+	})
 }
 
 func TestUnreadableStateIsNoReasonNotToWork(t *testing.T) {

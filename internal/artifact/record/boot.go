@@ -32,8 +32,8 @@ const (
 	BootReasonNoBootID     = "no_boot_id"   // the system does not say which boot this is
 )
 
-// Boot is the judgement, at the first start of the agent in a boot, of how the boot
-// before it ended. An artifact has one line of it.
+// Boot is the judgement, at the first start of the agent in a boot, of how a boot before
+// it ended. An artifact has one line of it. "This boot" is the one that followed that.
 type Boot struct {
 	Verdict        string `json:"verdict"`
 	Reason         string `json:"reason"`

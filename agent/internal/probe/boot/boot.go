@@ -11,10 +11,20 @@ import (
 	"hozen/internal/artifact/record"
 )
 
-type reader struct{ c bootverdict.Config }
+type reader struct {
+	judge func(ctx context.Context) (*record.Boot, error)
+}
 
 // New returns the probe of the boot before this one.
-func New(c bootverdict.Config) probe.Probe { return reader{c} }
+func New(c bootverdict.Config) probe.Probe {
+	return reader{func(ctx context.Context) (*record.Boot, error) { return bootverdict.Judge(ctx, c) }}
+}
+
+// Earlier returns the probe of a boot before that. The system's sources tell of the last
+// one only, so what is in the input is all there is.
+func Earlier(in bootverdict.Input) probe.Probe {
+	return reader{func(context.Context) (*record.Boot, error) { return bootverdict.Decide(in), nil }}
+}
 
 func (reader) Kind() artifact.Kind          { return artifact.KindBoot }
 func (reader) Schema() string               { return record.SchemaBoot }
@@ -23,7 +33,7 @@ func (reader) Volatility() probe.Volatility { return probe.Derivable }
 // Acquire writes one line. Sources that were refused are named in it and make the
 // reading a partial one.
 func (r reader) Acquire(ctx context.Context, w probe.Writer) error {
-	o, err := bootverdict.Judge(ctx, r.c)
+	o, err := r.judge(ctx)
 	switch {
 	case o == nil:
 		return fmt.Errorf("judge last boot: %w", err)

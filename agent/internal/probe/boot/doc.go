@@ -1,4 +1,4 @@
-// Package boot is the probe of how the boot before this one ended. It reads no source
+// Package boot is the probe of how a boot before this one ended. It reads no source
 // itself and knows nothing of how a verdict comes about.
 //
 // What evidence: one line: the verdict, every source that was asked and what it said,
