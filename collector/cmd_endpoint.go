@@ -84,11 +84,8 @@ func (c *cli) endpointShowCmd() *cobra.Command {
 					{"clock_offset", (time.Duration(e.ClockOffsetMS) * time.Millisecond).String()}, {"spooled", itoa(e.Spooled)},
 					{"isolation", c.word("isolation.state.", i.Observed)}, {"ordered", c.word("isolation.state.", i.Desired)}, {"measured", when(i.MeasuredAt)},
 				}
-				for _, b := range boots {
-					if b.Verdict != "agent_restarted" && b.Verdict != "first_run" {
-						rows = append(rows, [2]string{"last_end", c.word("boot.verdict.", b.Verdict) + "  " + when(b.EndedBefore)})
-						break
-					}
+				if len(boots) > 0 {
+					rows = append(rows, [2]string{"last_end", c.word("boot.verdict.", boots[0].Verdict) + "  " + when(boots[0].EndedBefore)})
 				}
 				if i.Observed == "isolated" {
 					rows = append(rows, [2]string{"way_home", c.wayHome(i)}, [2]string{"dropped", itoa(i.DroppedPackets)})

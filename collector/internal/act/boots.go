@@ -37,6 +37,9 @@ func (s *Acts) Boots(ctx context.Context, a Actor, endpointID string) ([]endpoin
 // timeline of its incident. A record that cannot be read is kept as unreadable: the
 // evidence stands, whatever it holds.
 func (s *Acts) booted(ctx context.Context, d *deed, a evidence.Acquisition, items []evidence.Item, inc *incident.Incident) error {
+	if a.Trigger != artifact.TriggerBoot {
+		return nil // no other acquisition is one of a boot, whatever an endpoint puts into it
+	}
 	for _, it := range items {
 		if it.Kind != artifact.KindBoot {
 			continue

@@ -21,6 +21,11 @@ import (
 // accept plays the intake for an acquisition with one piece of evidence.
 func (x *fixture) accept(p pc, incidentID string, kind artifact.Kind, plain string) evidence.Acquisition {
 	x.t.Helper()
+	return x.acceptOf(artifact.TriggerBoot, p, incidentID, kind, plain)
+}
+
+func (x *fixture) acceptOf(trigger artifact.Trigger, p pc, incidentID string, kind artifact.Kind, plain string) evidence.Acquisition {
+	x.t.Helper()
 	ctx := x.t.Context()
 	w, err := zstd.NewWriter(nil)
 	if err != nil {
@@ -39,7 +44,7 @@ func (x *fixture) accept(p pc, incidentID string, kind artifact.Kind, plain stri
 		x.t.Fatal(err)
 	}
 	a := evidence.Acquisition{ID: id.New(id.Acquisition), OrganisationID: e.OrganisationID, EndpointID: p.id, IncidentID: incidentID,
-		Trigger: artifact.TriggerBoot, Outcome: artifact.Complete, ReceivedAt: x.clock, LedgerIdx: 3}
+		Trigger: trigger, Outcome: artifact.Complete, ReceivedAt: x.clock, LedgerIdx: 3}
 	it := evidence.Item{ID: id.New(id.Evidence), Name: "artifacts/" + string(kind) + ".jsonl.zst", Kind: kind, StoredSHA256: d.String()}
 	if err := x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error { return x.OnAccepted(ctx, tx, a, []evidence.Item{it}) }); err != nil {
 		x.t.Fatal(err)
@@ -63,6 +68,9 @@ func TestHowABootEndedIsKeptAndTold(t *testing.T) {
 			x.accept(p, inc.ID, artifact.KindBoot, plain)
 		}
 		x.accept(p, inc.ID, artifact.KindProcess, `{"pid":1}`+"\n")
+		for _, trigger := range []artifact.Trigger{artifact.TriggerPreserve, artifact.TriggerCommand, "new"} { // which is none of a boot
+			x.acceptOf(trigger, p, inc.ID, artifact.KindBoot, `{"verdict":"clean_with_capture"}`+"\n")
+		}
 
 		list, err := x.Boots(ctx, x.owner, p.id)
 		if err != nil {
@@ -72,7 +80,7 @@ func TestHowABootEndedIsKeptAndTold(t *testing.T) {
 		for _, b := range list {
 			got = append(got, b.Known())
 		}
-		if want := "unreadable agent_restarted unknown unreadable unreadable clean_with_capture power_loss"; strings.Join(got, " ") != want {
+		if want := "unreadable unknown unreadable unreadable clean_with_capture power_loss"; strings.Join(got, " ") != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 		if b := list[len(list)-1]; b.GapMax != 3200*time.Millisecond || b.BootID != "b1" {

@@ -96,6 +96,9 @@ func TestBootsAreKept(t *testing.T) {
 		}
 		stored[1] = endpoint.Boot{AcquisitionID: "acq_2", OrganisationID: "org_a", EndpointID: "end_1", EvidenceID: "evd_1", Verdict: "a\x00b", GapMin: -1, GapMax: -1, AddedDelay: -1, ReceivedAt: stored[1].ReceivedAt}
 		stored[2].EndpointID = "end_2"
+		for i, v := range []string{record.BootAgentRestarted, record.BootFirstRun, record.BootAgentRestarted} {
+			stored = append(stored, endpoint.Boot{AcquisitionID: "acq_9" + v + strings.Repeat("x", i), OrganisationID: "org_a", EndpointID: "end_1", Verdict: v, ReceivedAt: at.Add(time.Duration(9+i) * time.Hour)})
+		}
 		for _, b := range stored {
 			if err := db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error { return endpoint.InsertBoot(ctx, tx, b) }); err != nil {
 				t.Fatal(err)
@@ -111,8 +114,8 @@ func TestBootsAreKept(t *testing.T) {
 		if !reflect.DeepEqual(got[1], stored[0]) {
 			t.Errorf("\n got %+v\nwant %+v", got[1], stored[0])
 		}
-		if got, err := endpoint.Boots(ctx, db.Read(), "end_1", 1); err != nil || len(got) != 1 {
-			t.Errorf("%d, %v", len(got), err)
+		if got, err := endpoint.Boots(ctx, db.Read(), "end_1", 1); err != nil || len(got) != 1 || got[0].AcquisitionID != "acq_2" {
+			t.Errorf("restarts of the agent push the ends out: %+v, %v", got, err)
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"hozen/collector/internal/sqldb"
+	"hozen/internal/artifact/record"
 )
 
 const bootColumns = `acquisition_id, organisation_id, endpoint_id, evidence_id, boot_id, previous_boot_id, verdict, reason, asked_by, asked_type,
@@ -29,10 +30,11 @@ func InsertBoot(ctx context.Context, tx *sqldb.Tx, b Boot) error {
 	return nil
 }
 
-// Boots returns the last boots of an endpoint, the one that was received last first.
+// Boots returns how the last boots of an endpoint ended, the one that was received last
+// first. Records that say nothing of it, see [Boot.Judged], are passed over.
 func Boots(ctx context.Context, q sqldb.Queryer, endpointID string, limit int) ([]Boot, error) {
-	rows, err := q.QueryContext(ctx, `SELECT `+bootColumns+` FROM endpoint_boot WHERE endpoint_id = $1
-		ORDER BY received_at DESC, acquisition_id DESC LIMIT $2`, endpointID, limit)
+	rows, err := q.QueryContext(ctx, `SELECT `+bootColumns+` FROM endpoint_boot WHERE endpoint_id = $1 AND verdict NOT IN ($2, $3)
+		ORDER BY received_at DESC, acquisition_id DESC LIMIT $4`, endpointID, record.BootAgentRestarted, record.BootFirstRun, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list boots: %w", err)
 	}
