@@ -28,6 +28,9 @@ const (
 	JournalResult  = "journal.result"  // the result is kept
 	JournalConfirm = "journal.confirm" // it is noted that the collector has the result or the alert
 	JournalAlert   = "journal.alert"   // a report of trouble is kept; the person is told so next
+	// JournalEvent: what happened to an isolation is kept; it is told next. No order leads
+	// there, so it is not in All; package journal kills there by itself.
+	JournalEvent = "journal.event"
 
 	// Collector, package evidence, in the order of an upload.
 	EvidencePartWritten = "evidence.part.written" // bytes of a chunk are in the incoming file

@@ -55,3 +55,13 @@ func OpenWithoutRoom(path string) (*Journal, error) {
 	j.s.replay(b)
 	return j, j.goOn(b)
 }
+
+// CountRewrites counts how many times the file is replaced from now on.
+func (j *Journal) CountRewrites() *int {
+	n := new(int)
+	j.open = func(path string) (file, error) {
+		*n++
+		return openFile(path)
+	}
+	return n
+}

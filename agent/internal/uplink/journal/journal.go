@@ -1,6 +1,6 @@
 // Package journal keeps what an agent has promised and must not forget: commands that
-// it acknowledged, their results, and the PC user's alerts, until the collector has
-// them. It knows nothing of gRPC nor of how a command is carried out.
+// it acknowledged, their results, the PC user's alerts and what happened to an
+// isolation, until the collector has them. It knows nothing of gRPC nor of how a command is carried out.
 //
 // It is one file of lines, each a checksum and a JSON object. A line is written before
 // its promise is given, so that no crash of the agent undoes it, and synced before
@@ -43,7 +43,10 @@ var (
 const (
 	maxUnfinished  = 10_000
 	maxAlerts      = 1_000
-	keepFinished   = 256 // confirmed results that are still told when the command comes again
+	maxEvents      = 1_000
+	maxEventBytes  = 1 << 20
+	maxWaiting     = 16 << 20 // of unfinished commands; beyond it none is taken in
+	keepFinished   = 256      // confirmed results that are still told when the command comes again
 	keepAlerts     = 64
 	maxFile        = 64 << 20
 	compactAt      = 1 << 20
@@ -174,14 +177,14 @@ func (j *Journal) Close() error {
 func (j *Journal) Accept(c Command) (e Entry, fresh bool, err error) {
 	j.accept.Lock()
 	defer j.accept.Unlock()
-	old, counter, waiting := j.look(c.ID)
+	old, counter, full := j.look(c.ID)
 	if old != nil {
 		return *old, false, nil
 	}
 	if c.Counter <= counter {
 		return Entry{}, false, fmt.Errorf("accept command %s: %w", c.ID, ErrCounter)
 	}
-	if waiting >= maxUnfinished {
+	if full {
 		return Entry{}, false, fmt.Errorf("accept command %s: %w", c.ID, ErrFull)
 	}
 	c.AcquisitionID = id.New(id.Acquisition)
@@ -191,16 +194,17 @@ func (j *Journal) Accept(c Command) (e Entry, fresh bool, err error) {
 	return Entry{Command: c}, true, nil
 }
 
-// look returns what is known of a command, the highest counter and the number of
-// unfinished commands.
-func (j *Journal) look(commandID string) (known *Entry, counter uint64, unfinished int) {
+// look returns what is known of a command, the highest counter, and whether there is
+// no room for a further command.
+func (j *Journal) look(commandID string) (known *Entry, counter uint64, full bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if e := j.s.commands[commandID]; e != nil {
 		c := *e
 		known = &c
 	}
-	return known, j.s.counter, j.s.unfinished()
+	n, size := j.s.unfinished()
+	return known, j.s.counter, n >= maxUnfinished || size >= maxWaiting
 }
 
 // Start notes durably that a command is about to be carried out, and with it the
@@ -384,7 +388,7 @@ func (j *Journal) tryWrite(l line, b []byte, durable bool) (done bool, err error
 		j.broken = true
 		return true, err
 	}
-	j.s.apply(l)
+	j.s.apply(l, len(b))
 	return true, nil
 }
 

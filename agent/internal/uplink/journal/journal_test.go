@@ -344,7 +344,7 @@ func FuzzOpen(f *testing.F) {
 	if _, _, err := j.Accept(c); err != nil {
 		f.Fatal(err)
 	}
-	if err := errors.Join(j.Finish(journal.Result{CommandID: c.ID, Status: journal.Done}), j.AddAlert(journal.Alert{ID: id.New(id.Alert)}), j.Close()); err != nil {
+	if err := errors.Join(j.Finish(journal.Result{CommandID: c.ID, Status: journal.Done}), j.AddAlert(journal.Alert{ID: id.New(id.Alert)}), j.AddEvent(event(journal.EventDrift)), j.Close()); err != nil {
 		f.Fatal(err)
 	}
 	b, err := os.ReadFile(path)
@@ -363,11 +363,11 @@ func FuzzOpen(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := len(j.Unfinished())
+		n, events := len(j.Unfinished()), len(j.Events())
 		j.Close()
 		j, err = journal.Open(journal.Config{Path: p})
-		if err != nil || len(j.Unfinished()) != n {
-			t.Fatalf("second opening: %v, %d commands, were %d", err, len(j.Unfinished()), n)
+		if err != nil || len(j.Unfinished()) != n || len(j.Events()) != events {
+			t.Fatalf("second opening: %v, %d commands, were %d; %d events, were %d", err, len(j.Unfinished()), n, len(j.Events()), events)
 		}
 		j.Close()
 	})

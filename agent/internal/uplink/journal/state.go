@@ -24,6 +24,9 @@ type line struct {
 	Confirmed    string        `json:"confirmed,omitempty"`
 	Alert        *Alert        `json:"alert,omitempty"`
 	AlertReceipt *AlertReceipt `json:"alert_receipt,omitempty"`
+
+	Event         *IsolationEvent `json:"isolation_event,omitempty"`
+	EventReceived string          `json:"isolation_event_received,omitempty"`
 }
 
 // checksum is CRC-32C, which finds every burst of damage of up to 32 bits.
@@ -69,6 +72,8 @@ func (l line) check() error {
 		return id.Check(id.Command, l.Result.CommandID)
 	case l.Alert != nil:
 		return id.Check(id.Alert, l.Alert.ID)
+	case l.Event != nil:
+		return id.Check(id.IsolationEvent, l.Event.ID)
 	}
 	return nil
 }
@@ -78,11 +83,14 @@ type state struct {
 	counter  uint64
 	commands map[string]*Entry
 	alerts   map[string]*alertEntry
+	events   []eventEntry // oldest first
+	bytes    int64        // of the lines that must be kept
 }
 
 type alertEntry struct {
 	alert   Alert
 	receipt *AlertReceipt
+	bytes   int64
 }
 
 func newState() state {
@@ -103,41 +111,76 @@ func (s *state) replay(b []byte) (damaged int) {
 			damaged++
 			continue
 		}
-		s.apply(l)
+		s.apply(l, len(raw)+1)
 	}
 	return damaged
 }
 
-// apply takes one line in. Lines about things that are not known are passed over.
-func (s *state) apply(l line) {
+// apply takes one line in, which has n bytes in the file. Lines about things that are
+// not known are passed over.
+func (s *state) apply(l line, n int) {
+	size := int64(n)
 	s.counter = max(s.counter, l.Counter)
 	switch {
 	case l.Command != nil:
-		if s.commands[l.Command.ID] == nil {
-			s.commands[l.Command.ID] = &Entry{Command: *l.Command}
-		}
 		s.counter = max(s.counter, l.Command.Counter)
+		if s.commands[l.Command.ID] == nil {
+			s.commands[l.Command.ID] = &Entry{Command: *l.Command, order: size}
+			s.grow(l.Command.ID, size)
+		}
 	case l.Started != "":
-		if e := s.commands[l.Started]; e != nil {
+		if e := s.commands[l.Started]; e != nil && !e.Started {
 			e.Started = true
+			s.grow(l.Started, size)
 		}
 	case l.Result != nil:
 		if e := s.commands[l.Result.CommandID]; e != nil && e.Result == nil {
 			e.Result = l.Result
+			s.grow(l.Result.CommandID, size)
 		}
 	case l.Confirmed != "":
-		if e := s.commands[l.Confirmed]; e != nil && e.Result != nil {
+		if e := s.commands[l.Confirmed]; e != nil && e.Result != nil && !e.Confirmed {
 			e.Confirmed = true
+			s.grow(l.Confirmed, size+e.settle())
 		}
 	case l.Alert != nil:
 		if s.alerts[l.Alert.ID] == nil {
-			s.alerts[l.Alert.ID] = &alertEntry{alert: *l.Alert}
+			s.alerts[l.Alert.ID] = &alertEntry{alert: *l.Alert, bytes: size}
+			s.bytes += size
 		}
 	case l.AlertReceipt != nil:
-		if a := s.alerts[l.AlertReceipt.AlertID]; a != nil {
+		if a := s.alerts[l.AlertReceipt.AlertID]; a != nil && a.receipt == nil {
 			a.receipt = l.AlertReceipt
+			a.bytes += size
+			s.bytes += size
 		}
+	case l.Event != nil:
+		s.addEvent(*l.Event, size)
+	case l.EventReceived != "":
+		s.dropEvent(l.EventReceived)
 	}
+}
+
+// grow counts size more bytes of a command's lines.
+func (s *state) grow(commandID string, size int64) {
+	s.commands[commandID].bytes += size
+	s.bytes += size
+}
+
+// settle forgets what only carrying the command out needed, a code's hash among it, and
+// returns how many bytes its line grows by that.
+func (e *Entry) settle() int64 {
+	if e.Command.Isolate == nil {
+		return 0
+	}
+	e.Command.Isolate = nil
+	b, err := line{Command: &e.Command}.encode()
+	if err != nil {
+		return 0 // it was encoded before; this only estimates
+	}
+	was := e.order
+	e.order = int64(len(b))
+	return e.order - was
 }
 
 // list returns the matching commands in the order of their counters.
@@ -152,13 +195,15 @@ func (s *state) list(match func(*Entry) bool) []Entry {
 	return out
 }
 
-func (s *state) unfinished() (n int) {
+// unfinished counts the commands without result and their bytes.
+func (s *state) unfinished() (n int, size int64) {
 	for _, e := range s.commands {
 		if e.Result == nil {
 			n++
+			size += e.bytes
 		}
 	}
-	return n
+	return n, size
 }
 
 func (s *state) openAlerts() (n int) {
@@ -186,6 +231,7 @@ func (s *state) listAlerts() []Alert {
 func (s *state) forget() {
 	done := s.list(func(e *Entry) bool { return e.Confirmed })
 	for _, e := range done[:max(0, len(done)-keepFinished)] {
+		s.bytes -= e.bytes
 		delete(s.commands, e.Command.ID)
 	}
 	var settled []string
@@ -196,6 +242,7 @@ func (s *state) forget() {
 	}
 	slices.Sort(settled)
 	for _, alertID := range settled[:max(0, len(settled)-keepAlerts)] {
+		s.bytes -= s.alerts[alertID].bytes
 		delete(s.alerts, alertID)
 	}
 }
@@ -222,6 +269,9 @@ func (s *state) encode() ([]byte, error) {
 			lines = append(lines, line{AlertReceipt: a.receipt})
 		}
 	}
+	for i := range s.events {
+		lines = append(lines, line{Event: &s.events[i].event})
+	}
 	var out []byte
 	for _, l := range lines {
 		b, err := l.encode()
@@ -233,5 +283,5 @@ func (s *state) encode() ([]byte, error) {
 	return out, nil
 }
 
-// size estimates the bytes that encode would return.
-func (s *state) size() int64 { return int64(len(s.commands)+len(s.alerts))*512 + 64 }
+// size is about how many bytes encode would return.
+func (s *state) size() int64 { return s.bytes + 64 }

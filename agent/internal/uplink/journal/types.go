@@ -31,17 +31,21 @@ func (t Then) Down() bool { return t == ThenPowerOff || t == ThenReboot }
 
 // Command is one order. All times are the collector's.
 type Command struct {
-	ID           string    `json:"id"`
-	Counter      uint64    `json:"counter"`
-	Verb         Verb      `json:"verb"`
-	Profile      string    `json:"profile,omitempty"`       // of Acquire
-	IsolateFirst bool      `json:"isolate_first,omitempty"` // of Isolate
-	Then         Then      `json:"then,omitempty"`          // of Preserve
-	Issuer       string    `json:"issuer,omitempty"`
-	Reason       string    `json:"reason,omitempty"`
-	IncidentID   string    `json:"incident_id,omitempty"`
-	IssuedAt     time.Time `json:"issued_at"`
-	ExpiresAt    time.Time `json:"expires_at,omitzero"` // zero: never
+	ID           string `json:"id"`
+	Counter      uint64 `json:"counter"`
+	Verb         Verb   `json:"verb"`
+	Profile      string `json:"profile,omitempty"`       // of Acquire
+	IsolateFirst bool   `json:"isolate_first,omitempty"` // of Isolate
+	Then         Then   `json:"then,omitempty"`          // of Preserve
+	// Isolate is what Isolate says besides, Notice what the person at the PC is told of
+	// Isolate and Release.
+	Isolate    *IsolateOrder `json:"isolate,omitempty"`
+	Notice     *Notice       `json:"notice,omitempty"`
+	Issuer     string        `json:"issuer,omitempty"`
+	Reason     string        `json:"reason,omitempty"`
+	IncidentID string        `json:"incident_id,omitempty"`
+	IssuedAt   time.Time     `json:"issued_at"`
+	ExpiresAt  time.Time     `json:"expires_at,omitzero"` // zero: never
 	// AcquisitionID is what its evidence will be called; the agent chose it when it
 	// accepted the command, so that doing it again after a crash makes nothing twice.
 	AcquisitionID string `json:"acquisition_id"`
@@ -69,32 +73,6 @@ type Result struct {
 	Isolation     *Isolation `json:"isolation,omitempty"`
 }
 
-// State is a state of the endpoint's network.
-type State string
-
-// The states.
-const (
-	StateUnknown   State = "unknown"
-	StateReleased  State = "released"
-	StateIsolating State = "isolating"
-	StateIsolated  State = "isolated"
-	StateReleasing State = "releasing"
-	StateFailed    State = "failed"
-)
-
-// Isolation is what was measured of the endpoint's network.
-type Isolation struct {
-	Desired        State     `json:"desired"`
-	Observed       State     `json:"observed"`
-	MeasuredAt     time.Time `json:"measured_at,omitzero"`
-	WayHome        bool      `json:"way_home,omitempty"`
-	RulesDigest    string    `json:"rules_digest,omitempty"`
-	DroppedPackets uint64    `json:"dropped_packets,omitempty"`
-	Detail         string    `json:"detail,omitempty"`
-	CommandID      string    `json:"command_id,omitempty"`
-	Capable        bool      `json:"capable,omitempty"`
-}
-
 // Alert is the PC user's report of trouble.
 type Alert struct {
 	ID         string    `json:"id"`
@@ -116,4 +94,6 @@ type Entry struct {
 	Started   bool    // it was begun, perhaps by a process that died
 	Result    *Result // nil while unfinished
 	Confirmed bool    // the collector has the result
+	bytes     int64   // of its lines in the file
+	order     int64   // of the first of them
 }
