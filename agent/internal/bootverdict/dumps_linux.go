@@ -8,7 +8,10 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"hozen/internal/artifact/record"
 )
@@ -80,26 +83,78 @@ func (s *system) below(dir string, depth int) (names []string) {
 }
 
 // kdump looks for memory dumps that were written between the last boot and this one.
+// Anybody may write to /var/crash on some systems, so a dump counts only when nobody but
+// root can have put it there.
 func (s *system) kdump(began time.Time) []Finding {
-	const dir = "var/crash"
-	if _, err := s.names(dir); err != nil {
+	top, err := s.root.Open("var/crash")
+	if err != nil {
 		return s.missed(sourceKdump, witnessKernel, err)
 	}
+	defer top.Close()
 	f := found(sourceKdump, witnessKernel)
 	f.Says = "nothing"
-	for _, name := range s.below(dir, 2) {
-		base := path.Base(name)
-		if path.Dir(name) == dir || !strings.HasPrefix(base, "vmcore") && !strings.HasPrefix(base, "dump.") {
-			continue // what lies in the folder itself is of programs
+	st, err := top.Stat()
+	if err == nil && !s.guarded(st) {
+		return []Finding{f}
+	}
+	folders := 0
+	for read := 0; err == nil && read < maxCrash && folders < maxNames; {
+		var list []fs.DirEntry
+		list, err = top.ReadDir(maxNames) // in the folder's own order: what others put there must not come first
+		for _, e := range list {
+			if read++; e.IsDir() && folders < maxNames && s.crash(&f, top, e.Name(), began) {
+				folders++
+			}
 		}
-		st, err := s.root.Stat(name)
-		if err != nil || began.IsZero() || st.ModTime().After(began) || st.ModTime().Before(f.At) {
-			continue
-		}
-		f.Says, f.Leans, f.At = "memory_dump", leansCrash, st.ModTime().UTC()
-		f.Dumps = append(f.Dumps, record.BootDump{Name: shorten(name), Size: st.Size(), At: st.ModTime().UTC()})
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return s.missed(sourceKdump, witnessKernel, err)
 	}
 	return []Finding{f}
+}
+
+// maxCrash is how many entries of /var/crash are looked at.
+const maxCrash = 50000
+
+// guarded reports whether only root can put something of root's into a folder: it is
+// root's, and others cannot write there, or only what stays theirs (inode(7), sticky bit).
+func (s *system) guarded(st fs.FileInfo) bool {
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	return ok && st.IsDir() && sys.Uid == s.owner && (st.Mode().Perm()&0o022 == 0 || st.Mode()&fs.ModeSticky != 0)
+}
+
+// crash reads the names of one folder of dumps. It reports whether the folder is root's
+// alone.
+func (s *system) crash(f *Finding, top *os.File, name string, began time.Time) bool {
+	fd, err := unix.Openat(int(top.Fd()), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	dir := os.NewFile(uintptr(fd), name)
+	defer dir.Close()
+	if st, err := dir.Stat(); err != nil || st.Mode().Perm()&0o022 != 0 || !s.guarded(st) {
+		return false
+	}
+	list, err := dir.ReadDir(maxNames)
+	if err != nil {
+		return true // there is nothing in it
+	}
+	for _, e := range list {
+		if !strings.HasPrefix(e.Name(), "vmcore") && !strings.HasPrefix(e.Name(), "dump.") {
+			continue
+		}
+		var st unix.Stat_t // of the folder's own entry, whatever it is
+		if err := unix.Fstatat(fd, e.Name(), &st, unix.AT_SYMLINK_NOFOLLOW); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Uid != s.owner {
+			continue
+		}
+		at := time.Unix(st.Mtim.Unix())
+		if began.IsZero() || at.After(began) || at.Before(f.At) || len(f.Dumps) >= maxNames {
+			continue
+		}
+		f.Says, f.Leans, f.At = "memory_dump", leansCrash, at.UTC()
+		f.Dumps = append(f.Dumps, record.BootDump{Name: shorten("var/crash/" + name + "/" + e.Name()), Size: st.Size, At: at.UTC()})
+	}
+	return true
 }
 
 // journal reads the system's journal on disk. One that is kept in memory only did not

@@ -64,8 +64,9 @@ func read(ctx context.Context, c Config) (in Input, err error) {
 
 // system reads files and gathers what went wrong. That a source is absent is no trouble.
 type system struct {
-	root *os.Root
-	err  error
+	root  *os.Root
+	owner uint32 // the user whose word counts: root, but in tests
+	err   error
 }
 
 func (s *system) fail(err error) {
