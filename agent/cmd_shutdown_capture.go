@@ -63,6 +63,8 @@ func runShutdownCapture(ctx context.Context, args []string, getenv func(string) 
 // when it starts. The agent's own may be in the hands of one that hangs.
 func aloneFolder(state string) string { return filepath.Join(state, "power", "spool") }
 
+var errNothingAlive = errors.New("neither processes nor connections could be kept")
+
 // captureAlone captures without the agent.
 func captureAlone(ctx context.Context, state string, log *slog.Logger) (err error) {
 	dir := aloneFolder(state)
@@ -95,12 +97,17 @@ func captureAlone(ctx context.Context, state string, log *slog.Logger) (err erro
 	if err != nil {
 		return err
 	}
-	report := plan.Handle(ctx, notice(shutdown.Down, shutdown.SourceCompanion))
-	if err := plan.Wait(ctx); err != nil {
+	plan.Handle(ctx, notice(shutdown.Down, shutdown.SourceCompanion))
+	if err := plan.Wait(ctx); err != nil { // the PC may be let go before all is sealed
 		return err
 	}
-	if report.Err == nil {
-		log.InfoContext(ctx, "evidence of this shutdown sealed without the agent", slog.String("acquisition", report.AcquisitionID), slog.String("outcome", string(report.Outcome)))
+	e := plan.Noted().GoingDown()
+	switch {
+	case e == nil || e.SealedAt.Wall.IsZero():
+		return errors.New("nothing could be kept")
+	case e.Empty:
+		return errNothingAlive
 	}
-	return report.Err
+	log.InfoContext(ctx, "evidence of this shutdown sealed without the agent", slog.String("acquisition", e.AcquisitionID), slog.String("outcome", string(e.Outcome)))
+	return nil
 }

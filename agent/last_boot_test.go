@@ -213,3 +213,17 @@ func TestWhichBootsAreJudged(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingAliveIsNoCaptureOfABoot: what was sealed with the notice alone does not make
+// an end with capture.
+func TestNothingAliveIsNoCaptureOfABoot(t *testing.T) {
+	at := artifact.Instant{Wall: time.Now(), BootNS: 1}
+	l := shutdown.Last{BootID: bootA, Down: &shutdown.Episode{NoticedAt: at, SealedAt: at, ReleasedAt: at, AcquisitionID: "acq_x", Outcome: artifact.Partial}}
+	if s := noted(l); s.AcquisitionID == "" || s.SealedAt != at {
+		t.Errorf("%+v", s)
+	}
+	l.Down.Empty = true
+	if s := noted(l); s.AcquisitionID != "" || !s.SealedAt.Wall.IsZero() || s.NoticedAt != at {
+		t.Errorf("with nothing in it: %+v", s)
+	}
+}

@@ -152,7 +152,7 @@ func noted(last shutdown.Last) *bootverdict.Shutdown {
 		NoticedAt: e.NoticedAt, SealedAt: e.SealedAt, ReleasedAt: e.ReleasedAt, AddedDelay: time.Duration(e.AddedDelayNS),
 	}
 	switch {
-	case e.Outcome == artifact.Failed: // sealed, and nothing in it
+	case e.Outcome == artifact.Failed, e.Empty: // sealed, and nothing in it of what was alive
 		s.SealedAt = artifact.Instant{}
 	case !e.SealedAt.Wall.IsZero():
 		s.AcquisitionID = e.AcquisitionID

@@ -13,6 +13,7 @@ import (
 	"hozen/agent/internal/localapi"
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/probe/preserve"
+	"hozen/agent/internal/shutdown"
 	"hozen/agent/internal/spool"
 	"hozen/agent/internal/uplink/journal"
 	"hozen/internal/artifact"
@@ -52,19 +53,11 @@ func (h handler) preserve(ctx context.Context, c journal.Command) journal.Result
 		return journal.Result{Status: journal.Failed, AcquisitionID: c.AcquisitionID,
 			Detail: "The agent was started again while it carried this out. What was taken before is kept, and the PC goes on running; give the order again to switch it off."}
 	}
-	if err == nil && c.Then.Down() && empty(res.Manifest) {
+	if err == nil && c.Then.Down() && shutdown.Empty(res.Manifest) {
 		return journal.Result{Status: journal.Failed, AcquisitionID: c.AcquisitionID,
 			Detail: "Neither processes nor connections could be kept, so the PC goes on running; what there was is kept."}
 	}
 	return sealed(c, res, err)
-}
-
-// empty reports whether an acquisition holds neither processes nor connections, such as
-// when the disk was full after its first lines: nothing that a PC may be switched off for.
-func empty(m artifact.Manifest) bool {
-	return !slices.ContainsFunc(m.Probes, func(p artifact.ProbeOutcome) bool {
-		return (p.Kind == artifact.KindProcess || p.Kind == artifact.KindNetConn) && p.Records > 0
-	})
 }
 
 // goDown takes the PC down after an order of the collector.
@@ -110,7 +103,7 @@ func (l localPower) Preserve(ctx context.Context, o localapi.PreserveOrder, tell
 	}
 	step := localapi.Preserve{Step: localapi.StepSealed, AcquisitionID: acquisitionID, Outcome: string(res.Manifest.Outcome)}
 	tell(step)
-	if out := res.Manifest.Outcome; down && (out == artifact.Interrupted || empty(res.Manifest)) {
+	if out := res.Manifest.Outcome; down && (out == artifact.Interrupted || shutdown.Empty(res.Manifest)) {
 		return fmt.Errorf("keep the evidence: it ended as %s, and the PC goes on running", out)
 	}
 	limited, cancel := context.WithTimeout(ctx, time.Duration(o.WaitSeconds)*time.Second)

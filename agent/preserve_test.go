@@ -3,6 +3,7 @@ package main
 import (
 	"testing"
 
+	"hozen/agent/internal/shutdown"
 	"hozen/internal/artifact"
 )
 
@@ -13,11 +14,11 @@ func TestNothingKeptSwitchesNothingOff(t *testing.T) {
 		{Kind: artifact.KindNetConn, Outcome: artifact.NotStarted},
 		{Kind: artifact.KindPreserve, Outcome: artifact.Complete, Records: 1},
 	}}
-	if !empty(m) {
+	if !shutdown.Empty(m) {
 		t.Error("the decision alone passes for evidence")
 	}
 	m.Probes[0].Records = 1
-	if empty(m) {
+	if shutdown.Empty(m) {
 		t.Error("processes pass for nothing")
 	}
 }

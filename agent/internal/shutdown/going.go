@@ -27,7 +27,7 @@ type going struct {
 	released chan struct{}
 
 	// guarded by plan.mu
-	sealed  bool
+	sealed  bool // processes or connections are safe
 	ended   bool // the capture is over, sealed or not
 	endedAt time.Time
 	held    time.Duration
@@ -116,14 +116,16 @@ func (g *going) run(ctx context.Context, bySystem bool) {
 	g.captured(ctx, res, err)
 	if open && g.reason == record.ReasonDown && err == nil {
 		g.upload(ctx, hold)
-		g.tell(ctx, TellCaptured)
+		if !Empty(res.Manifest) {
+			g.tell(ctx, TellCaptured)
+		}
 	}
 	release()
 	p.mu.Lock()
 	p.saveLocked()
 	delay := time.Duration(g.state.AddedDelayNS)
 	p.mu.Unlock()
-	p.cfg.Log.InfoContext(ctx, "the PC was let go", slog.String("reason", g.reason), slog.Duration("held", delay), slog.Bool("incident_open", open), slog.Bool("sealed", err == nil))
+	p.cfg.Log.InfoContext(ctx, "the PC was let go", slog.String("reason", g.reason), slog.Duration("held", delay), slog.Bool("incident_open", open), slog.Bool("sealed", err == nil && !Empty(res.Manifest)))
 	debug.FreeOSMemory() // it may take a while until it is down, or not come to it
 }
 
@@ -162,14 +164,17 @@ func (g *going) captured(ctx context.Context, res acquire.Result, err error) {
 	p, now := g.plan, g.plan.cfg.Clock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	g.ended, g.endedAt, g.sealed, g.err = true, time.Now(), err == nil, err
+	g.ended, g.endedAt, g.sealed, g.err = true, time.Now(), err == nil && !Empty(res.Manifest), err
 	g.state.note(g.received, res, err, now)
 	p.why.Reason = ""
 	if g.state.IncidentOpen {
 		p.saveLocked() // it may be held for long yet
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		p.cfg.Log.ErrorContext(ctx, "nothing was kept before the PC goes down", slog.String("reason", g.reason), slog.Any("error", err))
+	case g.state.Empty:
+		p.cfg.Log.ErrorContext(ctx, "neither processes nor connections were kept before the PC goes down", slog.String("reason", g.reason))
 	}
 }
 
@@ -179,7 +184,7 @@ func (e *Episode) note(received time.Time, res acquire.Result, err error, now ar
 		e.Detail = clip(err)
 		return
 	}
-	e.SealedAt, e.Outcome = now, res.Manifest.Outcome
+	e.SealedAt, e.Outcome, e.Empty = now, res.Manifest.Outcome, Empty(res.Manifest)
 	if !res.FirstArtifactAt.IsZero() {
 		e.FirstArtifactNS = int64(res.FirstArtifactAt.Sub(received))
 	}

@@ -117,7 +117,7 @@ type Notice struct {
 // Report says what came of a notice.
 type Report struct {
 	AcquisitionID string // empty when nothing was to be captured
-	Sealed        bool   // the evidence is safe
+	Sealed        bool   // evidence of what was alive is safe, see [Empty]
 	Outcome       artifact.Outcome
 	Joined        bool          // another notice had asked for it
 	Held          time.Duration // from the first notice to letting go
@@ -182,6 +182,13 @@ func New(cfg Config) (*Plan, error) {
 		cfg.Log.Warn("what was noted of the last shutdown cannot be read", slog.Any("error", err))
 	}
 	return p, nil
+}
+
+// Noted is what is noted of this boot so far.
+func (p *Plan) Noted() Last {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last.clone()
 }
 
 // Record is the line for the probe of the kind "shutdown": why the acquisition that runs

@@ -79,7 +79,14 @@ func (s *scene) sealed(o acquire.Order) (acquire.Result, error) {
 	s.mu.Lock()
 	s.orders = append(s.orders, o)
 	s.mu.Unlock()
-	return acquire.Result{AcquisitionID: o.AcquisitionID, Manifest: artifact.Manifest{Outcome: artifact.Complete}, FirstArtifactAt: time.Now()}, nil
+	return acquire.Result{AcquisitionID: o.AcquisitionID, Manifest: captured(artifact.Complete, 100), FirstArtifactAt: time.Now()}, nil
+}
+
+// captured is a manifest with the notice and so many processes.
+func captured(o artifact.Outcome, processes int64) artifact.Manifest {
+	return artifact.Manifest{Outcome: o, Probes: []artifact.ProbeOutcome{
+		{Kind: artifact.KindShutdown, Outcome: artifact.Complete, Records: 1}, {Kind: artifact.KindProcess, Records: processes}, {Kind: artifact.KindNetConn},
+	}}
 }
 
 func (s *scene) notice(event, source string) shutdown.Report {
@@ -335,6 +342,40 @@ func TestFailedCaptureIsTriedAgain(t *testing.T) {
 		}
 		if r := s.notice(shutdown.Down, shutdown.SourceCompanion); !r.Sealed || r.Joined {
 			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// TestNothingAliveIsNoCapture: the notice alone is none. It is said, the next source tries
+// again, and nobody is told that evidence is kept.
+func TestNothingAliveIsNoCapture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		full := true
+		s := set(t, func(s *scene) {
+			s.cfg.Incident = func() (string, bool) { return "", true }
+			s.cfg.Acquire = func(_ context.Context, o acquire.Order) (acquire.Result, error) {
+				if full {
+					return acquire.Result{AcquisitionID: o.AcquisitionID, Manifest: captured(artifact.Partial, 0)}, nil
+				}
+				return s.sealed(o)
+			}
+		})
+		if r := s.notice(shutdown.Down, shutdown.SourceLogind); r.Sealed || r.Outcome != artifact.Partial {
+			t.Errorf("%+v", r)
+		}
+		if e := s.last().GoingDown(); !e.Empty || e.AcquisitionID == "" {
+			t.Errorf("noted %+v", e)
+		}
+		synctest.Wait()
+		if !slices.Equal(s.told, []string{shutdown.TellCapturing}) {
+			t.Errorf("told %s", s.told)
+		}
+		full = false
+		if r := s.notice(shutdown.Down, shutdown.SourceCompanion); !r.Sealed || r.Joined {
+			t.Errorf("tried again: %+v", r)
+		}
+		if e := s.last().GoingDown(); e.Empty {
+			t.Errorf("noted %+v", e)
 		}
 	})
 }

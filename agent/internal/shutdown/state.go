@@ -47,8 +47,10 @@ type Episode struct {
 	IncidentOpen  bool             `json:"incident_open,omitempty"`
 	SealedAt      artifact.Instant `json:"sealed_at,omitzero"`
 	Outcome       artifact.Outcome `json:"outcome,omitempty"`
-	Detail        string           `json:"detail,omitempty"` // why nothing was sealed
-	ReleasedAt    artifact.Instant `json:"released_at,omitzero"`
+	// Empty says that neither processes nor connections are in what was sealed, see [Empty].
+	Empty      bool             `json:"empty,omitempty"`
+	Detail     string           `json:"detail,omitempty"` // why nothing was sealed
+	ReleasedAt artifact.Instant `json:"released_at,omitzero"`
 	// AddedDelayNS is how long the PC was held from the notice on, FirstArtifactNS how long
 	// it took until the first artifact was durable.
 	AddedDelayNS    int64 `json:"added_delay_ns,omitempty"`
@@ -98,6 +100,15 @@ func (l Last) clone() Last {
 		}
 	}
 	return l
+}
+
+// Empty reports whether an acquisition holds neither processes nor connections, such as
+// when the disk was full after its first lines: no capture of a PC that goes down, and
+// nothing that it may be switched off for.
+func Empty(m artifact.Manifest) bool {
+	return !slices.ContainsFunc(m.Probes, func(p artifact.ProbeOutcome) bool {
+		return (p.Kind == artifact.KindProcess || p.Kind == artifact.KindNetConn) && p.Records > 0
+	})
 }
 
 // ReadLast reads what was noted last in dir, of whichever boot. The error wraps

@@ -29,7 +29,7 @@ func full() shutdown.Last {
 		Notices: []record.ShutdownNotice{{At: at, BootNS: 1, Event: "down", Source: "logind", Type: "poweroff", ByUID: -1}},
 		Down: &shutdown.Episode{NoticedAt: in(0), Source: "logind", Type: "poweroff", AcquisitionID: "acq_0123456789abcdefghjkmnpqr0", IncidentOpen: true,
 			SealedAt: in(1), Outcome: artifact.Partial, ReleasedAt: in(2), AddedDelayNS: 7, FirstArtifactNS: 3, EndedAt: in(3)},
-		Sleep: &shutdown.Episode{NoticedAt: in(0), Source: "logind", AcquisitionID: "acq_0123456789abcdefghjkmnpqr0", Detail: `"full"`},
+		Sleep: &shutdown.Episode{NoticedAt: in(0), Source: "logind", AcquisitionID: "acq_0123456789abcdefghjkmnpqr0", Empty: true, Detail: `"full"`},
 	}
 }
 
