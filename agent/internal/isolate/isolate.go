@@ -4,11 +4,8 @@
 package isolate
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"net/netip"
-	"slices"
 	"time"
 )
 
@@ -31,16 +28,18 @@ const (
 	Failed State = "failed"
 )
 
-// Mode is which traffic stays allowed.
-type Mode string
-
-// Standard allows the collector, address configuration and loopback.
-const Standard Mode = "standard"
-
 // Errors on which callers act.
 var (
 	// ErrNeedsRoot means that this process lacks the right to change the firewall.
 	ErrNeedsRoot = errors.New("network isolation needs root (CAP_NET_ADMIN)")
+	// ErrNoWayBack means that an order to cut off everything names neither a time at which
+	// that ends nor a code, so that nobody could ever undo it.
+	ErrNoWayBack = errors.New("neither an end nor a release code: nothing would lead back")
+	// ErrOver means that the time until which to isolate is over already.
+	ErrOver = errors.New("the time until which to isolate is over")
+	// ErrEnded means that the order was carried out and has been ended at the endpoint
+	// since, by code, time or roll back: saying it again does not isolate again.
+	ErrEnded = errors.New("the order was carried out and has ended at the endpoint")
 	// ErrNoCollector means that an order to isolate names no address of the collector,
 	// so that the endpoint could never be reached again.
 	ErrNoCollector = errors.New("no collector address to keep open")
@@ -51,59 +50,6 @@ var (
 	// else than what was ordered.
 	ErrNotInForce = errors.New("kernel does not enforce what was ordered")
 )
-
-// Policy is what stays allowed while the network is cut. Its zero value, and any
-// policy without collectors, allows loopback and address configuration alone.
-type Policy struct {
-	// Mode is Standard.
-	Mode Mode `json:"mode"`
-	// Collectors are the pinned addresses and TCP ports of the collector, IPv4 and
-	// IPv6. They are not names: while isolated there is no DNS.
-	Collectors []netip.AddrPort `json:"collectors"`
-	// DHCPServers are the IPv4 servers to which a lease may be renewed by unicast.
-	// Optional: without it renewal falls back to broadcast, which is always allowed.
-	DHCPServers []netip.Addr `json:"dhcp_servers,omitempty"`
-	// Mark, if not 0, is the socket mark (SO_MARK, socket(7)) that packets to the
-	// collector must carry, so that only the agent can use that way.
-	Mark uint32 `json:"mark,omitempty"`
-}
-
-// Clean returns the policy in its one canonical form: addresses sorted and unique,
-// IPv4 addresses not wrapped in IPv6, no zones (the address then counts on every
-// link), nothing that cannot be a single endpoint.
-func (p Policy) Clean() Policy {
-	var cs []netip.AddrPort
-	for _, c := range p.Collectors {
-		if a := c.Addr().Unmap().WithZone(""); usable(a) && c.Port() != 0 {
-			cs = append(cs, netip.AddrPortFrom(a, c.Port()))
-		}
-	}
-	slices.SortFunc(cs, netip.AddrPort.Compare)
-	var ds []netip.Addr
-	for _, d := range p.DHCPServers {
-		if a := d.Unmap(); a.Is4() && usable(a) {
-			ds = append(ds, a)
-		}
-	}
-	slices.SortFunc(ds, netip.Addr.Compare)
-	return Policy{
-		Mode:        cmp.Or(p.Mode, Standard),
-		Collectors:  slices.Compact(cs),
-		DHCPServers: slices.Compact(ds),
-		Mark:        p.Mark,
-	}
-}
-
-func usable(a netip.Addr) bool {
-	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast()
-}
-
-// Equal reports whether two policies allow the same.
-func (p Policy) Equal(q Policy) bool {
-	p, q = p.Clean(), q.Clean()
-	return p.Mode == q.Mode && p.Mark == q.Mark &&
-		slices.Equal(p.Collectors, q.Collectors) && slices.Equal(p.DHCPServers, q.DHCPServers)
-}
 
 // Firewall is the part of an operating system that can cut its network. Calls come
 // one at a time, except that Observe may run beside one of the others. Every method

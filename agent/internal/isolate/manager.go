@@ -39,24 +39,18 @@ type Config struct {
 	// FirewallLimit is how long changing and how long reading the firewall may take.
 	// Default 10 s.
 	FirewallLimit time.Duration
+	// Trials try the rules by traffic: their controls beside Before, the trials after the
+	// cut and every TrialsEvery (default 60 s) while isolated. Optional.
+	Trials      Trials
+	TrialsEvery time.Duration
+	// Tell is told what happened without an order of this moment, one thing at a time and
+	// never while the Manager waits for it. The first of a kind is told at once, others of
+	// the same kind and order at most once a minute, counted. Optional.
+	Tell func(Happening)
+	// Clock tells the time. Default: [SystemClock].
+	Clock Clock
 	// Log takes what nobody is there to be told. Default: nowhere.
 	Log *slog.Logger
-}
-
-// Request is an order to isolate or to release.
-type Request struct {
-	// CommandID names the order in the record, "cmd_…". Carrying out the same command
-	// again only measures again what is in force, and puts it right.
-	CommandID string
-	// Policy is what stays allowed; only Isolate reads it.
-	Policy Policy
-	// IsolateFirst leaves out Before.
-	IsolateFirst bool
-	// Within, if not 0, is how long it may take until the collector is reached through
-	// the rules; else Else happens, by default StayClosed. It counts from the order on,
-	// across restarts. Only Isolate reads them.
-	Within time.Duration
-	Else   Fallback
 }
 
 // Manager is the state machine of isolation: it carries out orders one at a time,

@@ -23,8 +23,12 @@ type Record struct {
 	OrderedAt time.Time `json:"ordered_at"`
 	// Policy is what stays allowed while isolated.
 	Policy Policy `json:"policy"`
+	// How it ends, and what is told of it.
+	terms
 	// Confirm is how the order is confirmed, nil if it needs no confirmation.
 	Confirm *Confirm `json:"confirm,omitempty"`
+	// Controls are the ways that were open before the cut.
+	Controls Controls `json:"controls,omitzero"`
 	// Lost means that this record replaces one that was lost.
 	Lost bool `json:"lost,omitempty"`
 }

@@ -21,6 +21,8 @@ const (
 	NotInForce Reason = "not_in_force"
 	// Incomplete: ordered isolated, but something is missing or was changed.
 	Incomplete Reason = "incomplete"
+	// Leak: the rules were read back as ordered, but a trial shows that they do not hold.
+	Leak Reason = "leak"
 	// Leftover: ordered released, but something of ours is still in force.
 	Leftover Reason = "leftover"
 )
@@ -70,6 +72,24 @@ type Status struct {
 	// Confirm is how far the order was confirmed, nil if it needs no confirmation. With
 	// Missed set and Desired Released the order was rolled back.
 	Confirm *Confirm `json:"confirm,omitempty"`
+	// Until is when the isolation ends by itself because a person ordered so, by the
+	// agent's wall clock. Zero: never.
+	Until time.Time `json:"until,omitzero"`
+	// LeaseUntil is until when the collector need not be heard, zero without lease.
+	// LeaseLapsed means that it was not; the endpoint stays isolated all the same.
+	LeaseUntil  time.Time `json:"lease_until,omitzero"`
+	LeaseLapsed bool      `json:"lease_lapsed,omitempty"`
+	// CodeNumber is the number of the code by which somebody at the endpoint can end the
+	// isolation, empty if there is none.
+	CodeNumber string `json:"code_number,omitempty"`
+	// Notice is what the person at the endpoint is told.
+	Notice Notice `json:"notice,omitzero"`
+	// Drill means that it is a drill.
+	Drill bool `json:"drill,omitempty"`
+	// Ended is how the last isolation ended without an order, nil if it did not.
+	Ended *Ended `json:"ended,omitempty"`
+	// Trials are what was tried through the rules since the order, each with its time.
+	Trials []Trial `json:"trials,omitempty"`
 	// Drift is what a Reconcile found changed and put right, in its answer alone.
 	Drift []string `json:"drift,omitempty"`
 	// Seen is what the kernel told about it while it happened: which rules or devices,
