@@ -26,12 +26,13 @@ const (
 	NumberLen = 12 // digits of the number by which a code is found again
 )
 
-// What is stored of a code: PBKDF2-HMAC-SHA256 (RFC 8018). A try costs an endpoint
-// about a tenth of a second; 10^16 codes cannot be tried by anybody.
+// What is stored of a code: PBKDF2-HMAC-SHA256 (RFC 8018). A code has 53 bits that nobody
+// chose, so that all of them take 10^20 hashes; more iterations would only make a
+// collector slow that isolates a thousand endpoints at once.
 const (
 	HashLen    = 32
 	SaltLen    = 16
-	Iterations = 600_000
+	Iterations = 10_000
 )
 
 // Code is a code as it is spoken, in digits without separators.

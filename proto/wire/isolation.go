@@ -24,7 +24,7 @@ const (
 	maxPermitWhy  = 256
 	maxTrialName  = 32
 	// MinIterations and MaxIterations bound the work that one try of a release code takes.
-	MinIterations = 100_000
+	MinIterations = 10_000
 	MaxIterations = 10_000_000
 )
 

@@ -20,6 +20,7 @@ import (
 	"hozen/collector/internal/organisation"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/durable"
+	"hozen/internal/releasecode"
 )
 
 // Issuer makes the certificates of endpoints; see package pki.
@@ -43,6 +44,9 @@ type Config struct {
 	Hub *Hub
 	// Addresses, "host:port", are where agents find the collector; they go into tokens.
 	Addresses []string
+	// Recovery is the key from which release codes are made. Optional: without it no
+	// endpoint gets a way back that works without the collector.
+	Recovery *releasecode.Key
 	// PasswordCost is what checking a password costs. Optional; default [operator.DefaultCost].
 	PasswordCost operator.Cost
 	// Now is the clock. Optional; default time.Now.
@@ -59,6 +63,7 @@ type Acts struct {
 	evidence  evidence.Reader
 	backup    func(ctx context.Context, dir string) error
 	addresses []string
+	recovery  *releasecode.Key
 	hasher    *operator.Hasher
 	limiter   *operator.Limiter
 	presence  *presence
@@ -82,7 +87,7 @@ func New(cfg Config) (*Acts, error) {
 		return nil, fmt.Errorf("make acts: %w", err)
 	}
 	return &Acts{
-		db: cfg.DB, ca: cfg.CA, hub: cfg.Hub, addresses: cfg.Addresses, hasher: hasher,
+		db: cfg.DB, ca: cfg.CA, hub: cfg.Hub, addresses: cfg.Addresses, recovery: cfg.Recovery, hasher: hasher,
 		evidence: evidence.Reader{DB: cfg.DB, Blobs: cfg.Blobs}, backup: cfg.Backup,
 		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), now: cfg.Now, log: cfg.Log,
 	}, nil

@@ -54,6 +54,9 @@ type Order struct {
 	Reason       string // why, at most 1,024 bytes
 	IncidentID   string // identifier or number; empty joins the endpoint's newest open incident or opens one
 	IsolateFirst bool   // of Isolate: cut first, capture afterwards
+	// Isolation is what else an order to isolate says. Code and, where it is empty, Notice
+	// are filled in here.
+	Isolation dispatch.Isolation
 	// Then is what comes after the evidence of Preserve; empty means nothing.
 	Then dispatch.Then
 	// Confirmed is the [Gate.Fingerprint] that was shown and confirmed; needed to have

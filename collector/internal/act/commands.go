@@ -31,16 +31,6 @@ func (s *Acts) Acquire(ctx context.Context, a Actor, endpointID string, o Order)
 	return s.order(ctx, a, mayAcquire, endpointID, dispatch.Command{Verb: dispatch.Acquire, Profile: o.Profile}, o)
 }
 
-// Isolate orders: flash acquisition, then cut the network.
-func (s *Acts) Isolate(ctx context.Context, a Actor, endpointID string, o Order) (dispatch.Command, error) {
-	return s.order(ctx, a, mayIsolate, endpointID, dispatch.Command{Verb: dispatch.Isolate, IsolateFirst: o.IsolateFirst}, o)
-}
-
-// Release orders the network to be given back.
-func (s *Acts) Release(ctx context.Context, a Actor, endpointID string, o Order) (dispatch.Command, error) {
-	return s.order(ctx, a, mayRelease, endpointID, dispatch.Command{Verb: dispatch.Release}, o)
-}
-
 // order stores a command with its ledger entry and its line in the timeline, and
 // only then wakes the endpoint's stream.
 func (s *Acts) order(ctx context.Context, a Actor, p permission, endpointID string, c dispatch.Command, o Order) (dispatch.Command, error) {

@@ -36,7 +36,7 @@ func (p *presence) note(endpointID string, at time.Time, i endpoint.IsolationSta
 	if i.ReceivedAt.IsZero() {
 		i = old.isolation
 	} else {
-		write = write || !sameIsolation(old.isolation, i)
+		write = write || !old.isolation.Same(i)
 	}
 	p.seen[endpointID] = sighting{at: at, isolation: i, written: old.written}
 	return write
@@ -77,10 +77,4 @@ func (p *presence) over(e endpoint.Endpoint) endpoint.Endpoint {
 // wasMeasured reports whether a message carried a measurement at all.
 func wasMeasured(i endpoint.IsolationStatus) bool {
 	return !i.MeasuredAt.IsZero() || i.Observed != "" && i.Observed != endpoint.Unknown
-}
-
-// sameIsolation reports whether two measurements say the same of the network.
-func sameIsolation(a, b endpoint.IsolationStatus) bool {
-	return a.Desired == b.Desired && a.Observed == b.Observed && a.WayHome == b.WayHome && a.RulesDigest == b.RulesDigest &&
-		a.Detail == b.Detail && a.CommandID == b.CommandID && a.Capable == b.Capable
 }

@@ -54,10 +54,12 @@ type Orders interface {
 	CommandFinished(ctx context.Context, endpointID string, r dispatch.Result, i *endpoint.IsolationStatus) error
 }
 
-// Alerts takes reports of trouble, and tells whether there is trouble.
+// Alerts takes reports of trouble, by people and about isolation, and tells whether
+// there is trouble.
 type Alerts interface {
 	Attention(ctx context.Context, endpointID string) (act.Attention, error)
 	ReportTrouble(ctx context.Context, endpointID string, c act.AlertCall) (incident.Incident, error)
+	IsolationHappened(ctx context.Context, endpointID string, e endpoint.IsolationEvent, i *endpoint.IsolationStatus) error
 }
 
 // Live passes news between streams and people.

@@ -268,7 +268,7 @@ func (c *control) handleAll(ctx context.Context) (err error) {
 }
 
 // isNews reports whether an endpoint says something unasked that is kept for ever.
-func isNews(m *agentv1.ConnectRequest) bool { return m.GetAlert() != nil || m.GetIsolation() != nil }
+func isNews(m *agentv1.ConnectRequest) bool { return m.GetAlert() != nil || m.GetIsolation() != nil || m.GetIsolationEvent() != nil }
 
 // handle carries one message to its act and returns the answer, if there is one.
 func (c *control) handle(ctx context.Context, m *agentv1.ConnectRequest) (*agentv1.ConnectResponse, error) {
@@ -300,6 +300,12 @@ func (c *control) handle(ctx context.Context, m *agentv1.ConnectRequest) (*agent
 		if err := s.cfg.Presence.EndpointIsolation(ctx, endpointID, fromIsolation(b.Isolation)); err != nil {
 			return nil, s.fault(ctx, "note isolation", err)
 		}
+	case *agentv1.ConnectRequest_IsolationEvent:
+		ev, i := fromIsolationEvent(b.IsolationEvent), measured(b.IsolationEvent.GetIsolation())
+		if err := s.cfg.Alerts.IsolationHappened(ctx, endpointID, ev, i); err != nil {
+			return nil, s.fault(ctx, "store isolation event", err)
+		}
+		return &agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_IsolationEventReceived{IsolationEventReceived: &agentv1.IsolationEventReceived{EventId: ev.ID}}}, nil
 	case *agentv1.ConnectRequest_Alert:
 		inc, err := s.cfg.Alerts.ReportTrouble(ctx, endpointID, fromAlert(b.Alert))
 		if err != nil {

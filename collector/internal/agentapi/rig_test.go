@@ -112,6 +112,10 @@ func (a *acts) EndpointDisconnected(_ context.Context, endpointID string) error 
 	return a.note("disconnected %s", endpointID)
 }
 
+func (a *acts) IsolationHappened(_ context.Context, endpointID string, e endpoint.IsolationEvent, _ *endpoint.IsolationStatus) error {
+	return a.note("happened %s %s %s", endpointID, e.Kind, e.ID)
+}
+
 func (a *acts) EndpointIsolation(_ context.Context, endpointID string, i endpoint.IsolationStatus) error {
 	return a.note("isolation %s %s", endpointID, i.Observed)
 }

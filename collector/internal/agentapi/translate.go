@@ -36,6 +36,7 @@ func fromIsolation(m *agentv1.IsolationStatus) endpoint.IsolationStatus {
 		Detail:         m.GetDetail(),
 		CommandID:      m.GetCommandId(),
 		Capable:        m.GetCapable(),
+		More:           fromMeasured(m),
 	}
 }
 
@@ -102,9 +103,9 @@ func toCommand(c dispatch.Command) *agentv1.Command {
 	case dispatch.Acquire:
 		m.Verb = &agentv1.Command_Acquire{Acquire: &agentv1.Acquire{Profile: c.Profile}}
 	case dispatch.Isolate:
-		m.Verb = &agentv1.Command_Isolate{Isolate: &agentv1.Isolate{Mode: agentv1.IsolationMode_ISOLATION_MODE_STANDARD, IsolateFirst: c.IsolateFirst}}
+		m.Verb = &agentv1.Command_Isolate{Isolate: toIsolate(c)}
 	case dispatch.Release:
-		m.Verb = &agentv1.Command_Release{Release: &agentv1.Release{}}
+		m.Verb = &agentv1.Command_Release{Release: &agentv1.Release{Notice: toNotice(c.Isolation.Notice)}}
 	case dispatch.Preserve:
 		m.Verb = &agentv1.Command_Preserve{Preserve: &agentv1.Preserve{Then: toThen(c.Then)}}
 	default:

@@ -62,12 +62,13 @@ type Command struct {
 	EndpointID     string
 	Counter        uint64 // counts up per endpoint
 	Verb           Verb
-	Profile        string // of Acquire
-	IsolateFirst   bool   // of Isolate
-	Then           Then   // of Preserve
-	IncidentID     string // may be empty
-	Issuer         string // display name of the operator, for the record on the PC
-	IssuedBy       string // operator ID or "system"
+	Profile        string    // of Acquire
+	IsolateFirst   bool      // of Isolate
+	Isolation      Isolation // of Isolate; of Release its Notice
+	Then           Then      // of Preserve
+	IncidentID     string    // may be empty
+	Issuer         string    // display name of the operator, for the record on the PC
+	IssuedBy       string    // operator ID or "system"
 	Reason         string
 	IssuedAt       time.Time
 	ExpiresAt      time.Time // zero: never
@@ -84,7 +85,6 @@ func (c Command) Due(now time.Time) bool {
 	return c.Status == Queued && !c.ExpiresAt.IsZero() && !c.ExpiresAt.After(now)
 }
 
-// Result is what came of a command.
 // DownWithin is how long an order to have a PC go down may wait for the endpoint to
 // confirm it. Who ordered it knew what was so then, not what is so days later.
 const DownWithin = 24 * time.Hour
@@ -108,6 +108,7 @@ func (c Command) EndedHere() bool {
 	return c.Status == Withdrawn || c.Status == Expired && c.AcceptedAt.IsZero() && c.FinishedAt.IsZero()
 }
 
+// Result is what came of a command.
 type Result struct {
 	CommandID     string
 	Status        Status

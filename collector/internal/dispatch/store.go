@@ -13,13 +13,13 @@ import (
 )
 
 const columns = `id, organisation_id, endpoint_id, counter, verb, profile, isolate_first, incident_id, issuer, issued_by, reason,
-	issued_at, expires_at, status, accepted_at, finished_at, received_at, detail, acquisition_id, after_seal`
+	issued_at, expires_at, status, accepted_at, finished_at, received_at, detail, acquisition_id, after_seal, isolation`
 
 func scan(s interface{ Scan(dest ...any) error }) (Command, error) {
 	var c Command
 	err := s.Scan(&c.ID, &c.OrganisationID, &c.EndpointID, &c.Counter, &c.Verb, &c.Profile, sqldb.ScanBool(&c.IsolateFirst), &c.IncidentID,
 		&c.Issuer, &c.IssuedBy, &c.Reason, sqldb.ScanTime(&c.IssuedAt), sqldb.ScanTime(&c.ExpiresAt), &c.Status, sqldb.ScanTime(&c.AcceptedAt),
-		sqldb.ScanTime(&c.FinishedAt), sqldb.ScanTime(&c.ReceivedAt), &c.Detail, &c.AcquisitionID, &c.Then)
+		sqldb.ScanTime(&c.FinishedAt), sqldb.ScanTime(&c.ReceivedAt), &c.Detail, &c.AcquisitionID, &c.Then, scanIsolation{&c.Isolation})
 	if errors.Is(err, sql.ErrNoRows) {
 		return Command{}, ErrNotFound
 	}
@@ -38,11 +38,15 @@ func Insert(ctx context.Context, tx *sqldb.Tx, c Command) (Command, error) {
 	if err != nil {
 		return Command{}, fmt.Errorf("count command: %w", err)
 	}
+	isolation, err := c.Isolation.text()
+	if err != nil {
+		return Command{}, err
+	}
 	c.Counter, c.Status = uint64(counter), Queued
 	_, err = tx.ExecContext(ctx, `INSERT INTO dispatch_command (`+columns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, '', '', '', '', '', $15)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, '', '', '', '', '', $15, $16)`,
 		c.ID, c.OrganisationID, c.EndpointID, counter, string(c.Verb), c.Profile, sqldb.FormatBool(c.IsolateFirst), c.IncidentID,
-		sqldb.CleanText(c.Issuer), c.IssuedBy, sqldb.CleanText(c.Reason), sqldb.FormatTime(c.IssuedAt), sqldb.FormatTime(c.ExpiresAt), string(c.Status), string(c.Then))
+		sqldb.CleanText(c.Issuer), c.IssuedBy, sqldb.CleanText(c.Reason), sqldb.FormatTime(c.IssuedAt), sqldb.FormatTime(c.ExpiresAt), string(c.Status), string(c.Then), isolation)
 	if err != nil {
 		return Command{}, fmt.Errorf("store command: %w", err)
 	}

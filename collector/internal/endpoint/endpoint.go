@@ -57,6 +57,7 @@ type IsolationStatus struct {
 	Detail         string
 	CommandID      string
 	Capable        bool // the system can isolate at all
+	More           Measured
 }
 
 // Description is what an endpoint says of itself in Hello; nothing in it is trusted.

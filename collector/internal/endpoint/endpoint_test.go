@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"reflect"
 	"testing"
 	"time"
 
@@ -43,7 +44,7 @@ func TestStore(t *testing.T) {
 			t.Fatal(err)
 		}
 		i.DroppedPackets = math.MaxInt64 // as much as a BIGINT holds
-		if got, err = endpoint.ByID(ctx, db.Read(), e.ID); err != nil || got.Isolation != i {
+		if got, err = endpoint.ByID(ctx, db.Read(), e.ID); err != nil || !reflect.DeepEqual(got.Isolation, i) {
 			t.Errorf("%+v, %v, want %+v", got.Isolation, err, i)
 		}
 		d := endpoint.Description{Hostname: "new", Capability: 7, AgentTime: now.Add(time.Hour), Spooled: 3, SpooledBytes: math.MaxUint64}

@@ -52,17 +52,18 @@ type EntryKind string
 
 // The kinds of entries.
 const (
-	EntryNote      EntryKind = "note"      // a person wrote it
-	EntryOpened    EntryKind = "opened"    // the incident was opened
-	EntryJoined    EntryKind = "joined"    // an endpoint was added
-	EntryClosed    EntryKind = "closed"    // the incident was closed
-	EntryAlert     EntryKind = "alert"     // the PC's user reported
-	EntryCommand   EntryKind = "command"   // an order was given
-	EntryResult    EntryKind = "result"    // what came of an order
-	EntryEvidence  EntryKind = "evidence"  // evidence was received
-	EntryRefused   EntryKind = "refused"   // evidence was refused
-	EntryIsolation EntryKind = "isolation" // measured isolation changed
-	EntryBoot      EntryKind = "boot"      // how the boot before the present one ended
+	EntryNote           EntryKind = "note"            // a person wrote it
+	EntryOpened         EntryKind = "opened"          // the incident was opened
+	EntryJoined         EntryKind = "joined"          // an endpoint was added
+	EntryClosed         EntryKind = "closed"          // the incident was closed
+	EntryAlert          EntryKind = "alert"           // the PC's user reported
+	EntryCommand        EntryKind = "command"         // an order was given
+	EntryResult         EntryKind = "result"          // what came of an order
+	EntryEvidence       EntryKind = "evidence"        // evidence was received
+	EntryRefused        EntryKind = "refused"         // evidence was refused
+	EntryIsolation      EntryKind = "isolation"       // measured isolation changed
+	EntryIsolationEvent EntryKind = "isolation_event" // something happened to an isolation without an order
+	EntryBoot           EntryKind = "boot"            // how the boot before the present one ended
 )
 
 // Entry is one line of the timeline; it is never changed, only followed by another.

@@ -1,0 +1,227 @@
+package act
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/incident"
+	"hozen/collector/internal/sqldb"
+	"hozen/internal/capability"
+	"hozen/internal/id"
+	"hozen/internal/releasecode"
+)
+
+// The bounds of what a person may order of an isolation.
+const (
+	maxPermits   = 64
+	maxWhy       = 256 // bytes of a permit's reason
+	maxHost      = 253 // RFC 1035
+	maxNotice    = 1 << 10
+	maxPhone     = 64
+	maxIsolation = 366 * 24 * time.Hour // of an until, a permit and a lease
+	minConfirm   = 5 * time.Second
+	maxConfirm   = time.Hour
+	// Wider networks than these hold so much of an internet that a permit for them is none.
+	widest4, widest6 = 8, 32
+)
+
+// Isolate orders: flash acquisition, then cut the network.
+func (s *Acts) Isolate(ctx context.Context, a Actor, endpointID string, o Order) (dispatch.Command, error) {
+	i, err := s.isolation(o.Isolation)
+	if err != nil {
+		return dispatch.Command{}, err
+	}
+	check := o.check
+	o.check = func(ctx context.Context, d *deed, e endpoint.Endpoint) (map[string]string, error) {
+		if !i.Plain() && capability.Number(e.Capability) < capability.Isolation {
+			return nil, &Invalid{Field: "isolation", Code: "old_agent", Err: errors.New("the agent of this endpoint knows isolation in the mode standard only; update it")}
+		}
+		facts := isolationFacts(i)
+		if check != nil {
+			more, err := check(ctx, d, e)
+			if err != nil {
+				return nil, err
+			}
+			maps.Copy(facts, more)
+		}
+		return facts, nil
+	}
+	return s.order(ctx, a, mayIsolate, endpointID, dispatch.Command{Verb: dispatch.Isolate, IsolateFirst: o.IsolateFirst, Isolation: i}, o)
+}
+
+// Release orders the network to be given back.
+func (s *Acts) Release(ctx context.Context, a Actor, endpointID string, o Order) (dispatch.Command, error) {
+	return s.order(ctx, a, mayRelease, endpointID, dispatch.Command{Verb: dispatch.Release}, o)
+}
+
+// isolation checks what a person asks for and fills in what nobody is asked for.
+func (s *Acts) isolation(i dispatch.Isolation) (dispatch.Isolation, error) {
+	now := s.now()
+	wrong := func(field, code, format string, args ...any) error {
+		return &Invalid{Field: field, Code: code, Err: fmt.Errorf(format, args...)}
+	}
+	switch i.Mode {
+	case "":
+		i.Mode = dispatch.Standard
+	case dispatch.Standard, dispatch.Selective, dispatch.Full:
+	default:
+		return i, wrong("mode", "unknown", "there is no mode %.20q", i.Mode)
+	}
+	switch {
+	case i.Mode != dispatch.Selective && len(i.Permits) > 0:
+		return i, wrong("permits", "conflict", "permits belong to the mode selective")
+	case len(i.Permits) > maxPermits:
+		return i, wrong("permits", "too_many", "%d, at most %d are taken", len(i.Permits), maxPermits)
+	case !i.Until.IsZero() && (!i.Until.After(now) || i.Until.After(now.Add(maxIsolation))):
+		return i, wrong("until", "out_of_range", "it must be in the future and within a year")
+	case i.Lease < 0 || i.Lease > maxIsolation:
+		return i, wrong("lease", "out_of_range", "it must be within a year")
+	case i.ConfirmWithin != 0 && (i.ConfirmWithin < minConfirm || i.ConfirmWithin > maxConfirm):
+		return i, wrong("confirm_within", "out_of_range", "it must be %v to %v", minConfirm, maxConfirm)
+	case i.ConfirmWithin != 0 && i.Mode == dispatch.Full:
+		return i, wrong("confirm_within", "conflict", "in the mode full the collector is never reached")
+	case i.Fallback != "" && i.Fallback != dispatch.StayClosed && i.Fallback != dispatch.RollBack:
+		return i, wrong("fallback", "unknown", "there is no fallback %.20q", i.Fallback)
+	}
+	for n := range i.Permits {
+		p := &i.Permits[n]
+		field := "permits." + strconv.Itoa(n+1)
+		p.Network = p.Network.Masked()
+		switch {
+		case !p.Network.IsValid():
+			return i, wrong(field, "malformed", "it names no network")
+		case p.Network.Addr().Is4In6():
+			return i, wrong(field, "malformed", "write IPv4 addresses as such")
+		case p.Network.Addr().Is4() && p.Network.Bits() < widest4, p.Network.Addr().Is6() && p.Network.Bits() < widest6:
+			return i, wrong(field, "too_wide", "a network of %d bits is too wide", p.Network.Bits())
+		case p.Protocol != "tcp" && p.Protocol != "udp":
+			return i, wrong(field, "unknown", "there is no protocol %.10q", p.Protocol)
+		case p.First == 0 || p.Last < p.First:
+			return i, wrong(field, "malformed", "its ports are not 1 to 65535 in order")
+		case strings.TrimSpace(p.Reason) == "":
+			return i, wrong(field, "required", "it needs a reason")
+		case len(p.Reason) > maxWhy || len(p.Host) > maxHost:
+			return i, wrong(field, "too_long", "its reason or host is too long")
+		case !p.ExpiresAt.After(now) || p.ExpiresAt.After(now.Add(maxIsolation)):
+			return i, wrong(field, "out_of_range", "its end must be in the future and within a year")
+		}
+	}
+	if err := errors.Join(text("notice", i.Notice.Text, maxNotice, false), text("phone", i.Notice.Phone, maxPhone, false)); err != nil {
+		return i, err
+	}
+	i.Code = nil
+	if s.recovery == nil {
+		if i.Mode == dispatch.Full && i.Until.IsZero() {
+			return i, wrong("until", "required", "without a recovery key the mode full needs an end")
+		}
+		return i, nil
+	}
+	number, err := releasecode.NewNumber()
+	if err != nil {
+		return i, err
+	}
+	c := &dispatch.ReleaseCode{Number: number, Salt: releasecode.NewSalt(), Iterations: releasecode.Iterations}
+	if c.Hash, err = releasecode.Hash(releasecode.New(*s.recovery, number), c.Salt, c.Iterations); err != nil {
+		return i, err
+	}
+	i.Code = c
+	return i, nil
+}
+
+// isolationFacts is what the ledger keeps of an order to isolate.
+func isolationFacts(i dispatch.Isolation) map[string]string {
+	f := map[string]string{"mode": string(i.Mode)}
+	for n, p := range i.Permits {
+		f["permit_"+strconv.Itoa(n+1)] = fmt.Sprintf("%s %s %d-%d until %s: %s", p.Network, p.Protocol, p.First, p.Last, sqldb.FormatTime(p.ExpiresAt), p.Reason)
+	}
+	if !i.Until.IsZero() {
+		f["until"] = sqldb.FormatTime(i.Until)
+	}
+	if i.ConfirmWithin != 0 {
+		f["confirm_within"], f["fallback"] = i.ConfirmWithin.String(), string(i.Fallback)
+	}
+	if i.Lease != 0 {
+		f["lease"] = i.Lease.String()
+	}
+	if i.Code != nil {
+		f["code_number"] = i.Code.Number
+	}
+	if i.Drill {
+		f["drill"] = "true"
+	}
+	return f
+}
+
+// IsolationEvents returns what happened to the isolation of an endpoint without an
+// order, newest first.
+func (s *Acts) IsolationEvents(ctx context.Context, a Actor, endpointID string, n int) ([]endpoint.IsolationEvent, error) {
+	return read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) ([]endpoint.IsolationEvent, error) {
+		e, err := endpoint.ByID(ctx, q, endpointID)
+		if err == nil {
+			err = a.own(e.OrganisationID)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return endpoint.IsolationEvents(ctx, q, endpointID, limit(n))
+	})
+}
+
+// IsolationHappened records what happened to an endpoint's isolation, and the isolation
+// as it was measured afterwards when there is one. Again is no error.
+func (s *Acts) IsolationHappened(ctx context.Context, endpointID string, ev endpoint.IsolationEvent, i *endpoint.IsolationStatus) error {
+	if err := id.Check(id.IsolationEvent, ev.ID); err != nil {
+		return &Invalid{Field: "event_id", Code: "malformed", Err: err}
+	}
+	return s.transact(ctx, func(ctx context.Context, d *deed) error {
+		e, err := d.agent(ctx, endpointID)
+		if err != nil {
+			return err
+		}
+		ev.OrganisationID, ev.EndpointID, ev.ReceivedAt, ev.At = e.OrganisationID, e.ID, d.now, sane(ev.At)
+		ev.Count = max(ev.Count, 1)
+		fresh, err := endpoint.InsertIsolationEvent(ctx, d.tx, ev)
+		if err != nil || !fresh {
+			return err
+		}
+		facts := map[string]string{
+			"endpoint": e.ID, "event": string(ev.Kind), "at": sqldb.FormatTime(ev.At), "command_id": ev.CommandID, "by": ev.By, "detail": ev.Detail,
+			"differences": strings.Join(ev.Differences, "\n"), "seen": strings.Join(ev.Seen, "\n"), "count": strconv.FormatUint(uint64(ev.Count), 10),
+		}
+		if i != nil {
+			facts["observed"] = string(i.Observed)
+		}
+		idx, err := d.record(ctx, "endpoint.isolation_event", e.ID, facts)
+		if err != nil {
+			return err
+		}
+		inc, err := incident.NewestOpen(ctx, d.tx, e.ID, zeroTime)
+		switch {
+		case errors.Is(err, incident.ErrNotFound):
+		case err != nil:
+			return err
+		default:
+			if err := s.line(ctx, d, inc, e.ID, incident.Entry{Kind: incident.EntryIsolationEvent, AgentAt: ev.At, Params: facts, LedgerIdx: idx}); err != nil {
+				return err
+			}
+		}
+		if i == nil {
+			d.tell(s, Event{Kind: EventEndpoint, EndpointID: e.ID})
+			return nil
+		}
+		measured := *i
+		measured.MeasuredAt = sane(measured.MeasuredAt)
+		if !measured.MeasuredAt.After(e.Isolation.MeasuredAt) {
+			d.tell(s, Event{Kind: EventEndpoint, EndpointID: e.ID})
+			return nil // it waited at the endpoint; what is known is newer
+		}
+		return s.measured(ctx, d, e, measured)
+	})
+}
