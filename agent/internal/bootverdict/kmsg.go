@@ -11,9 +11,10 @@ import (
 
 // kmsgLine is one record of /dev/kmsg.
 type kmsgLine struct {
-	seq  uint64
-	at   time.Duration // since the kernel began to count
-	text string
+	seq    uint64
+	at     time.Duration // since the kernel began to count
+	kernel bool          // the kernel's own: it lets no program write under its facility
+	text   string
 }
 
 // parseKmsg reads one record: "prio,seq,µs,flags;text\n" and lines of keys, which are
@@ -27,13 +28,14 @@ func parseKmsg(b []byte) (l kmsgLine, ok bool) {
 	if len(fields) < 3 {
 		return l, false
 	}
+	prio, err := strconv.ParseUint(fields[0], 10, 32)
 	seq, err1 := strconv.ParseUint(fields[1], 10, 64)
 	us, err2 := strconv.ParseUint(fields[2], 10, 53)
-	if err1 != nil || err2 != nil {
+	if err != nil || err1 != nil || err2 != nil {
 		return l, false
 	}
 	text, _, _ := bytes.Cut(rest, []byte("\n"))
-	return kmsgLine{seq, time.Duration(us) * time.Microsecond, string(text)}, true
+	return kmsgLine{seq, time.Duration(us) * time.Microsecond, prio>>3 == 0, string(text)}, true
 }
 
 // kernelFindings reads what this boot's kernel said of how it found the machine: a root
@@ -52,18 +54,19 @@ func kernelFindings(lines []kmsgLine, root string, began time.Time) []Finding {
 			at = began.Add(l.at)
 		}
 		switch {
+		case !l.kernel:
 		case root != "" && recovered(l.text, root):
 			log.Says, log.Leans, log.At, log.Detail = "root_recovered", leansAbrupt, at, shorten(l.text)
 		case strings.HasPrefix(l.text, "BERT: Error records from previous boot"):
 			reset = found(sourceReset, witnessPlatform)
 			reset.Says, reset.Leans, reset.At, reset.Detail = "hardware_error", leansCrash, at, shorten(l.text)
-		case strings.Contains(l.text, "Previous system reset reason ["):
+		case strings.HasPrefix(l.text, "x86/amd: Previous system reset reason ["):
 			if reset.Leans != "" {
 				continue // the error record says more
 			}
 			reset = found(sourceReset, witnessPlatform)
 			reset.Says, reset.Leans = resetReason(l.text)
-			if !clears(lines[0].text) {
+			if !lines[0].kernel || !clears(lines[0].text) {
 				reset.Leans = "" // it may be of any boot before
 			}
 			reset.At, reset.Detail = at, shorten(l.text)

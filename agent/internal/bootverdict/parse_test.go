@@ -41,6 +41,12 @@ func kmsgOf(t *testing.T, records ...string) (lines []kmsgLine) {
 	return lines
 }
 
+// said is a record as a program writes it: its facility is never the kernel's.
+func said(record string) string {
+	_, rest, _ := strings.Cut(record, ",")
+	return "14," + rest
+}
+
 func TestKernelLog(t *testing.T) {
 	for _, c := range []struct {
 		root, says, leans string
@@ -59,6 +65,10 @@ func TestKernelLog(t *testing.T) {
 		{"vda1", "nothing_recovered", "", "other_reset", "", []string{firstLine, amdSoftware}},
 		{"vda1", "nothing_recovered", "", "hardware_error", leansCrash, []string{firstLine, bertErrors, amdSoftware}},
 		{"vda1", "beginning_lost", "", "", "", nil},
+		// Programs write to this log too, and put in what they were given.
+		{"vda1", "nothing_recovered", "", "", "", []string{firstLine618, said(amdButton), said(bertErrors), said(ext4Complete)}},
+		{"vda1", "nothing_recovered", "", "", "", []string{firstLine618, strings.Replace(amdButton, ";", ";usb 1-1: Product: ", 1)}},
+		{"vda1", "nothing_recovered", "", "power_button_held", "", []string{said(firstLine618), amdButton}},
 	} {
 		f := kernelFindings(kmsgOf(t, c.lines...), c.root, at(0))
 		if f[0].Says != c.says || f[0].Leans != c.leans || f[1].Says != c.reset || f[1].Leans != c.resetLeans {
