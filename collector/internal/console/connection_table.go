@@ -130,7 +130,7 @@ func (s *server) connectionTable(v *visit, f evidenceFrame) error {
 	var rows []socketRow
 	for i := range f.File.Sockets {
 		row := socketRow{&f.File.Sockets[i]}
-		if !matches(words, row.text()) {
+		if !matches(words, row.text) {
 			continue
 		}
 		class := row.Class()

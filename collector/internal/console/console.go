@@ -41,7 +41,7 @@ const (
 	pageTime      = 30 * time.Second // to make a page
 	sessionLife   = 12 * time.Hour   // from sign-in
 	sessionIdle   = 2 * time.Hour    // without a page asked for by a person
-	cacheBytes    = 96 << 20         // of decoded evidence
+	cacheBytes    = 128 << 20        // of decoded evidence
 	viewRemembers = 15 * time.Minute // within which turning pages is one viewing in the ledger
 )
 

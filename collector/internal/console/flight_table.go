@@ -165,7 +165,7 @@ func (s *server) flightTable(v *visit, f evidenceFrame) error {
 				view.Last = row.At
 			}
 		}
-		if !matches(words, row.text()) {
+		if !matches(words, row.text) {
 			continue
 		}
 		kinds := []string{"all", row.Class()}

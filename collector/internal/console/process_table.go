@@ -102,7 +102,7 @@ func (s *server) processTable(v *visit, f evidenceFrame) error {
 		if q.Show == "flagged" && !flagged || q.Show == "programs" && p.KernelOnly {
 			continue
 		}
-		if matches(words, p.text()) {
+		if matches(words, p.text) {
 			rows = append(rows, p)
 		}
 	}

@@ -21,19 +21,27 @@ const maxColumns = 10
 
 // recordTable shows records of any kind with the names that the schema gives.
 func (s *server) recordTable(v *visit, f evidenceFrame) error {
-	rows := linesOf(f.File)
+	rows, fields := linesOf(f.File)
 	q := readQuery(v.r.URL.Query(), []string{"order"}, []string{"all"})
 	view := recordTableView{Frame: f, Query: q, Single: len(rows) == 1}
 	if words := q.words(); len(words) > 0 {
-		rows = slices.DeleteFunc(slices.Clone(rows), func(r []records.Field) bool {
-			var b strings.Builder
-			for _, field := range r {
-				b.WriteString(field.Value + " ")
-			}
-			return !matches(words, strings.ToLower(b.String()))
+		rows = slices.DeleteFunc(rows, func(i int) bool {
+			return !matches(words, func() string {
+				var b strings.Builder
+				for _, field := range fields(i) {
+					b.WriteString(field.Value + " ")
+				}
+				return strings.ToLower(b.String())
+			})
 		})
 	}
-	view.Table = turn(rows, q.Page)
+	// Only the rows of the page are written out: of all, they would take more memory
+	// than the decoded evidence.
+	page := turn(rows, q.Page)
+	view.Table = paged[[]records.Field]{Total: page.Total, First: page.First, Last: page.Last, Page: page.Page, Pages: page.Pages}
+	for _, i := range page.Rows {
+		view.Table.Rows = append(view.Table.Rows, fields(i))
+	}
 	for _, r := range view.Table.Rows {
 		for _, field := range r {
 			if !slices.Contains(view.Columns, field.Name) && len(view.Columns) < maxColumns {
@@ -65,34 +73,40 @@ func (view recordTableView) Rest(r []records.Field) string {
 	return b.String()
 }
 
-// linesOf returns the records of any kind as named values.
-func linesOf(f *records.File) [][]records.Field {
+// linesOf returns the numbers of the records of any kind, and their members.
+func linesOf(f *records.File) (rows []int, fields func(i int) []records.Field) {
 	switch {
 	case f.Lines != nil:
-		return f.Lines
+		fields = func(i int) []records.Field { return f.Lines[i] }
 	case f.OpenFiles != nil:
-		return flatten(f.OpenFiles)
+		fields = flatten(f.OpenFiles)
 	case f.Hashes != nil:
-		return flatten(f.Hashes)
+		fields = flatten(f.Hashes)
 	case f.Flights != nil:
-		return flatten(f.Flights)
+		fields = flatten(f.Flights)
 	case f.Processes != nil:
-		return flatten(f.Processes)
+		fields = flatten(f.Processes)
+	default:
+		fields = flatten(f.Sockets)
 	}
-	return flatten(f.Sockets)
+	rows = make([]int, f.Rows())
+	for i := range rows {
+		rows[i] = i
+	}
+	return rows, fields
 }
 
 // flatten turns decoded records back into the members of their lines.
-func flatten[T any](all []T) [][]records.Field {
-	rows := make([][]records.Field, 0, len(all))
-	for i := range all {
+func flatten[T any](all []T) func(i int) []records.Field {
+	return func(i int) []records.Field {
 		line, err := json.Marshal(all[i])
 		if err != nil {
-			continue // it was decoded from JSON, so it can be written as JSON
+			return nil // it was decoded from JSON, so it can be written as JSON
 		}
-		if fields, err := records.Fields(line); err == nil {
-			rows = append(rows, fields)
+		fields, err := records.Fields(line)
+		if err != nil {
+			return nil
 		}
+		return fields
 	}
-	return rows
 }

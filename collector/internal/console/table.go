@@ -91,8 +91,13 @@ func (q query) PageURL(page int) string { return q.url("page", strconv.Itoa(page
 // words are the parts of the search in lower case; all of them have to be found.
 func (q query) words() []string { return strings.Fields(strings.ToLower(q.Q)) }
 
-// matches reports whether every word stands in the text, which is in lower case.
-func matches(words []string, text string) bool {
+// matches reports whether every word stands in the text, which is in lower case and is
+// made only when there is something to look for.
+func matches(words []string, make func() string) bool {
+	if len(words) == 0 {
+		return true
+	}
+	text := make()
 	for _, w := range words {
 		if !strings.Contains(text, w) {
 			return false

@@ -10,15 +10,12 @@ import (
 	"hozen/collector/internal/evidence"
 )
 
-// costFactor is how many bytes of memory a byte of JSON takes when decoded, roughly.
-const costFactor = 3
-
 // Cache keeps decoded artifacts, the most recently used ones, so that turning a page
 // does not unpack them again. Evidence never changes, so nothing gets stale. It is
 // safe for concurrent use.
 type Cache struct {
 	limits Limits
-	max    int64 // bytes, roughly
+	max    int64 // bytes of memory
 	now    func() time.Time
 	turns  chan struct{}
 
@@ -34,8 +31,13 @@ type kept struct {
 	cost int64
 }
 
-// NewCache returns a cache that holds about max bytes and notes by now when it read.
+// NewCache returns a cache that holds up to max bytes of memory and notes by now when it
+// read. What may take more than max is never decoded so far, so that all that can be
+// shown can be kept.
 func NewCache(max int64, l Limits, now func() time.Time) *Cache {
+	if l.Memory == 0 || l.Memory > max/5*4 {
+		l.Memory = max / 5 * 4 // slices keep room for a quarter more than they hold
+	}
 	// Two at a time: more would multiply the memory that one artifact may take.
 	return &Cache{limits: l, max: max, now: now, turns: make(chan struct{}, 2), order: list.New(), byID: make(map[string]*list.Element)}
 }
@@ -81,7 +83,7 @@ func (c *Cache) lookup(id string) *File {
 }
 
 func (c *Cache) keep(id string, f *File) {
-	cost := f.PlainSize*costFactor + 4096
+	cost := f.Memory()
 	if !f.StoredOK || cost > c.max {
 		return // damaged: read again each time, so that a repair shows at once
 	}

@@ -2,6 +2,7 @@ package records
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"hozen/internal/artifact/record"
@@ -49,6 +50,58 @@ func (f *File) addFlight(line []byte) error {
 	if err := json.Unmarshal(line, &e); err != nil {
 		return err
 	}
-	f.Flights = append(f.Flights, e)
+	e.At = e.At.UTC() // a zone of its own would take more than the row
+	own := texts(e.Args) + texts(e.Unread) + text(e.Name) + text(e.Detail)
+	for _, s := range []*string{&e.Event, &e.Source, &e.How, &e.Comm, &e.Exe, &e.Family, &e.Proto, &e.State, &e.LocalAddr, &e.RemoteAddr} {
+		own += f.words.one(s)
+	}
+	f.Flights, f.owns, f.own = append(f.Flights, e), append(f.owns, own), f.own+own
 	return nil
+}
+
+// forget makes room for a further event by leaving out the oldest ones: what happened
+// last is what the recorder is asked for. It drops many at once, so that each is moved
+// a few times only.
+func (f *File) forget(l Limits) {
+	n := len(f.Flights)
+	if n == 0 || n < l.Lines && !f.full(l) {
+		return
+	}
+	drop := (n + 7) / 8
+	for _, own := range f.owns[:drop] {
+		f.own -= own
+	}
+	f.Cut, f.Older = true, f.Older+drop
+	f.Flights, f.owns = slices.Delete(f.Flights, 0, drop), slices.Delete(f.owns, 0, drop)
+}
+
+// interns keeps one copy of the words that events repeat: names, states, addresses.
+type interns struct{ known map[string]string }
+
+// Of the words that are kept once.
+const (
+	maxIntern  = 4096 // at one time
+	internSize = 256  // bytes of one
+)
+
+func newInterns() *interns { return &interns{known: map[string]string{}} }
+
+// one puts the known copy in the place of s and returns the bytes that s takes itself:
+// none for a word that stood there before.
+func (i *interns) one(s *string) int64 {
+	if *s == "" {
+		return 0
+	}
+	if i == nil || len(*s) > internSize {
+		return text(*s)
+	}
+	if k, ok := i.known[*s]; ok {
+		*s = k
+		return 0
+	}
+	if len(i.known) >= maxIntern {
+		clear(i.known) // what is new now comes again sooner
+	}
+	i.known[*s] = *s
+	return text(*s)
 }

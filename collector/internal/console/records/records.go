@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"time"
 
@@ -25,13 +26,17 @@ import (
 // Limits bound what one artifact may cost. An endpoint wrote it, and the endpoint is
 // in the hands of an attacker.
 type Limits struct {
-	Plain int64 // unpacked bytes that are read; the rest is left out and said so
-	Lines int   // lines that are decoded
-	Line  int   // bytes of one line; a longer one is skipped and counted
+	Plain  int64 // unpacked bytes that are read; the rest is left out and said so
+	Lines  int   // lines that are kept
+	Line   int   // bytes of one line; a longer one is skipped and counted
+	Memory int64 // bytes that the decoded lines may take; optional, 0 is any number
 }
 
-// DefaultLimits fit a PC with 20,000 processes or 200,000 sockets.
-func DefaultLimits() Limits { return Limits{Plain: 128 << 20, Lines: 200_000, Line: 4 << 20} }
+// DefaultLimits fit a PC with 20,000 processes or 200,000 sockets, and all that a flight
+// recorder of 32 MiB holds.
+func DefaultLimits() Limits {
+	return Limits{Plain: 256 << 20, Lines: 200_000, Line: 4 << 20, Memory: 96 << 20}
+}
 
 // ErrScheme means that the artifact is packed in a way that this build cannot unpack.
 var ErrScheme = errors.New("unknown packing")
@@ -48,10 +53,15 @@ type File struct {
 
 	Bad       int  // lines that are not what the schema says
 	Cut       bool // a limit was reached; there is more in the evidence
+	Older     int  // records that were left out before the first one, because the newest ones count
 	StoredOK  bool // the stored bytes have the digest that was recorded
 	PlainOK   bool // the unpacked bytes have the digest that was recorded
 	PlainSize int64
 	ReadAt    time.Time // when the bytes were read and hashed; set by [Cache.Get]
+
+	own   int64    // bytes that hang on the rows
+	owns  []int64  // of each of Flights, while they are read
+	words *interns // of Flights, while they are read
 }
 
 // Field is one member of a JSON object, in the order of the line. A value that is
@@ -64,7 +74,8 @@ type Field struct {
 // be read is returned and the flags of File say what is wrong. An error means that
 // nothing can be shown.
 func Read(ctx context.Context, item evidence.Item, stored io.Reader, l Limits) (*File, error) {
-	f := &File{}
+	f := &File{words: newInterns()}
+	defer func() { f.owns, f.words = nil, nil }()
 	hashed := digest.NewWriter(io.Discard)
 	raw := io.TeeReader(stored, hashed)
 	unpacked, closeUnpacked, err := unpack(item.Name, raw)
@@ -75,7 +86,7 @@ func Read(ctx context.Context, item evidence.Item, stored io.Reader, l Limits) (
 
 	plain := digest.NewWriter(io.Discard)
 	lines := bufio.NewReaderSize(io.TeeReader(io.LimitReader(unpacked, l.Plain), plain), 64<<10)
-	damaged := f.lines(ctx, item.Kind, lines, l)
+	damaged := f.lines(ctx, item, lines, l)
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("read evidence %s: %w", item.ID, ctx.Err())
 	}
@@ -109,9 +120,13 @@ func unpack(name string, r io.Reader) (io.Reader, func(), error) {
 }
 
 // lines decodes line by line. The error is what ended the reading before the end.
-func (f *File) lines(ctx context.Context, kind artifact.Kind, r *bufio.Reader, l Limits) error {
+func (f *File) lines(ctx context.Context, item evidence.Item, r *bufio.Reader, l Limits) error {
+	kind := item.Kind
+	// What the intake has counted is not decoded when it would only be dropped again.
+	old := item.Records - int64(l.Lines)
 	var line []byte
 	tooLong := false
+	at := int64(0) // lines, empty ones too
 	for n := 0; ; {
 		part, err := r.ReadSlice('\n')
 		if tooLong = tooLong || len(line)+len(part) > l.Line; !tooLong {
@@ -120,13 +135,20 @@ func (f *File) lines(ctx context.Context, kind artifact.Kind, r *bufio.Reader, l
 		if errors.Is(err, bufio.ErrBufferFull) {
 			continue
 		}
+		at++
 		if b := bytes.TrimSpace(line); tooLong || len(b) > 0 {
-			if n++; n > l.Lines {
+			switch n++; {
+			case kind == artifact.KindFlight && at <= old:
+				f.Cut, f.Older = true, f.Older+1
+				b, tooLong = nil, false
+			case kind == artifact.KindFlight:
+				f.forget(l)
+			case n > l.Lines || f.full(l):
 				f.Cut = true
 				_, err := io.Copy(io.Discard, r) // for the digests
 				return err
 			}
-			if tooLong || f.add(kind, b) != nil {
+			if tooLong || b != nil && f.add(kind, b) != nil {
 				f.Bad++
 			}
 		}
@@ -146,13 +168,13 @@ func (f *File) lines(ctx context.Context, kind artifact.Kind, r *bufio.Reader, l
 func (f *File) add(kind artifact.Kind, line []byte) error {
 	switch kind {
 	case artifact.KindProcess:
-		return add(&f.Processes, line)
+		return add(f, &f.Processes, line)
 	case artifact.KindNetConn:
-		return add(&f.Sockets, line)
+		return add(f, &f.Sockets, line)
 	case artifact.KindOpenFile:
-		return add(&f.OpenFiles, line)
+		return add(f, &f.OpenFiles, line)
 	case artifact.KindExeHash:
-		return add(&f.Hashes, line)
+		return add(f, &f.Hashes, line)
 	case artifact.KindFlight:
 		return f.addFlight(line)
 	}
@@ -161,15 +183,17 @@ func (f *File) add(kind artifact.Kind, line []byte) error {
 		return err
 	}
 	f.Lines = append(f.Lines, members)
+	f.own += behind(reflect.ValueOf(members))
 	return nil
 }
 
-func add[T any](to *[]T, line []byte) error {
+func add[T any](f *File, to *[]T, line []byte) error {
 	var v T
 	if err := json.Unmarshal(line, &v); err != nil {
 		return err
 	}
 	*to = append(*to, v)
+	f.own += behind(reflect.ValueOf(v))
 	return nil
 }
 

@@ -107,7 +107,11 @@ func TestLimits(t *testing.T) {
 
 // TestCacheOpensOnceAndForgets counts how often the bytes are opened.
 func TestCacheOpensOnceAndForgets(t *testing.T) {
-	c := NewCache(20_000, DefaultLimits(), time.Now)
+	a, aStored := packed(t, artifact.KindProcess, strings.Repeat(`{"pid":1}`+"\n", 100))
+	b, bStored := packed(t, artifact.KindProcess, strings.Repeat(`{"pid":2}`+"\n", 100))
+	d, dStored := packed(t, artifact.KindProcess, strings.Repeat(`{"pid":3}`+"\n", 300))
+	room := read(t, b, bStored, DefaultLimits()).Memory() + read(t, d, dStored, DefaultLimits()).Memory()
+	c := NewCache(room, DefaultLimits(), time.Now)
 	opened := 0
 	get := func(item evidence.Item, stored []byte) *File {
 		t.Helper()
@@ -120,9 +124,6 @@ func TestCacheOpensOnceAndForgets(t *testing.T) {
 		}
 		return f
 	}
-	a, aStored := packed(t, artifact.KindProcess, strings.Repeat(`{"pid":1}`+"\n", 100))
-	b, bStored := packed(t, artifact.KindProcess, strings.Repeat(`{"pid":2}`+"\n", 100))
-	d, dStored := packed(t, artifact.KindProcess, strings.Repeat(`{"pid":3}`+"\n", 300))
 	if first := get(a, aStored); get(a, aStored) != first || opened != 1 {
 		t.Errorf("opened %d times, want 1", opened)
 	}
@@ -134,7 +135,7 @@ func TestCacheOpensOnceAndForgets(t *testing.T) {
 	if opened != 1 {
 		t.Errorf("opened %d times, want 1: the oldest was not forgotten", opened)
 	}
-	if c.size > 20_000 {
+	if c.size > room {
 		t.Errorf("the cache holds %d bytes", c.size)
 	}
 	opened = 0
