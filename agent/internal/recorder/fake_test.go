@@ -166,6 +166,14 @@ func (m *machine) Read(e *entry.Event) {
 	}
 }
 
+func (m *machine) Plain(e *entry.Event) {
+	if m.Stat(e); e.Unread == 0 {
+		e.Exe = []byte("/bin/p")
+	} else {
+		e.Unread |= entry.UnreadGone
+	}
+}
+
 func (m *machine) Stat(e *entry.Event) byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()

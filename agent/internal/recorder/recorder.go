@@ -66,12 +66,7 @@ type Sockets interface {
 }
 
 // Processes reads what /proc says.
-type Processes interface {
-	PIDs() ([]int, error)
-	Read(e *entry.Event)
-	Stat(e *entry.Event) (state byte)
-	Close() error
-}
+type Processes = procevent.Processes
 
 // Sources opens what the recorder listens to.
 type Sources struct {
@@ -125,7 +120,8 @@ type Recorder struct {
 	patient bool          // the last write was well and quick: it is worth waiting for
 
 	// Run's own.
-	reader  Processes
+	reader  *procevent.Guard
+	execs   *procevent.Guard // of the kernel's process events; outlives a source that breaks
 	reopen  time.Time
 	ticks   int
 	heavy   int // intervals between two sweeps
@@ -170,7 +166,7 @@ func (r *Recorder) sources() {
 	s := &r.cfg.Sources
 	if s.Events == nil {
 		s.Events = func(b *Budget) (Source, error) {
-			return sourceOf(procevent.Open(procevent.Config{Root: r.cfg.Root, Budget: b}))
+			return sourceOf(procevent.Open(procevent.Config{Root: r.cfg.Root, Budget: b, Guard: r.execs}))
 		}
 	}
 	if s.Processes == nil {

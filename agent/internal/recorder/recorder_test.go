@@ -3,6 +3,7 @@ package recorder_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -287,6 +288,17 @@ func TestAStuckProcessHoldsNobodyUp(t *testing.T) {
 		listed := k.of(t, entry.ProcessListed)
 		if len(listed) != 3 || listed[1].PID != 2 || listed[1].Unread&entry.UnreadCmdline == 0 || listed[1].StartTicks != 20 || listed[2].Unread != 0 {
 			t.Errorf("%+v", listed)
+		} else if listed[1].Unread&entry.UnreadStuck == 0 || string(listed[1].Exe) != "/bin/p" {
+			t.Errorf("not what the kernel knows of it: %+v", listed[1])
+		}
+		stuck := 0
+		for _, e := range k.of(t, entry.Gap) {
+			if strings.HasPrefix(string(e.Detail), "not read: stuck: process 2 ") {
+				stuck++
+			}
+		}
+		if stuck != 1 {
+			t.Errorf("%d gaps say that it is stuck", stuck)
 		}
 		if n := len(k.of(t, entry.Heartbeat)); n != 4 {
 			t.Errorf("%d heartbeats", n)

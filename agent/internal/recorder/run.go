@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hozen/agent/internal/recorder/entry"
+	"hozen/agent/internal/recorder/procevent"
 )
 
 // What shows on the clocks between two heartbeats.
@@ -32,12 +33,14 @@ const (
 // Run records until ctx ends; everything is on disk when it returns. The error is that
 // of the last write, or why nothing can be recorded at all. It may be called once.
 func (r *Recorder) Run(ctx context.Context) error {
-	reader, err := newGuard(r.cfg.Sources.Processes)
-	if err != nil {
+	var err error
+	if r.reader, err = procevent.NewGuard(r.cfg.Sources.Processes); err != nil {
 		return fmt.Errorf("start flight recorder: %w", err)
 	}
-	defer reader.Close()
-	r.reader = reader
+	defer r.reader.Close()
+	if r.execs, err = procevent.NewGuard(r.cfg.Sources.Processes); err != nil {
+		return fmt.Errorf("start flight recorder: %w", err)
+	}
 
 	var work sync.WaitGroup
 	own, stop := context.WithCancel(ctx)
@@ -48,6 +51,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 	if err := r.snapshot(true); err != nil {
 		stop()
 		work.Wait()
+		r.execs.Close()
 		return fmt.Errorf("start flight recorder: %w", err)
 	}
 	broke := make(chan error, 1)
@@ -102,6 +106,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 	go func() { work.Wait(); close(ended) }()
 	select {
 	case <-ended:
+		r.execs.Close()
 	case <-time.After(endPatience): // one hangs in the system; what it told is on record
 	}
 	r.heartbeat(r.cfg.Clock())

@@ -57,7 +57,7 @@ func (r *Recorder) snapshot(first bool) error {
 	for _, pid := range pids {
 		e := entry.Event{Type: entry.ProcessListed, Source: entry.SourceProcFS, PID: pid, UID: -1, EUID: -1}
 		if first || r.budget.Allow() {
-			r.reader.Read(&e)
+			r.read(&e)
 			if e.Unread&entry.UnreadStat != 0 {
 				continue // it ended meanwhile
 			}

@@ -66,11 +66,18 @@ func (r *Recorder) sweepTold() error {
 // find reads and tells a process that was found running. It was not there afterNS.
 func (r *Recorder) find(pid int, afterNS int64) {
 	e := entry.Event{Type: entry.ProcessStarted, Source: entry.SourceProcFS, How: entry.HowSeen, PID: pid, UID: -1, EUID: -1, BootNS: r.cfg.Clock().BootNS, AfterNS: afterNS}
-	r.reader.Read(&e)
+	r.read(&e)
 	if e.Unread&entry.UnreadGone != 0 && e.Unread&entry.UnreadStat != 0 {
 		return // it ended meanwhile; if it was told, so is its end
 	}
 	r.emit(&e)
+}
+
+// read reads a process, and says on record when it does not answer.
+func (r *Recorder) read(e *entry.Event) {
+	if gap := r.reader.Read(e); gap != "" {
+		r.lost(entry.SourceProcFS, gap)
+	}
 }
 
 // sweepUntold finds starts and ends where the kernel does not tell them. Whether a

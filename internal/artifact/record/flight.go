@@ -78,7 +78,7 @@ type Flight struct {
 	KernelOnly bool     `json:"kernel_thread,omitempty"`
 	// Unread names what could not be read in time ("exe", "cmdline", "stat", "ids");
 	// UnreadWhy says why: "gone" when the process had ended already, "budget" when too
-	// much happened at once, "denied".
+	// much happened at once, "denied", "stuck" when the process hung in the system.
 	Unread     []string `json:"unread,omitempty"`
 	UnreadWhy  []string `json:"unread_why,omitempty"`
 	ExitCode   int64    `json:"exit_code"`             // of _exit(2); -1 when not known or ended by a signal

@@ -93,7 +93,7 @@ func unread(u entry.Unread) (what, why []string) {
 	for _, x := range []struct {
 		bit  entry.Unread
 		name string
-	}{{entry.UnreadGone, "gone"}, {entry.UnreadBudget, "budget"}, {entry.UnreadDenied, "denied"}} {
+	}{{entry.UnreadGone, "gone"}, {entry.UnreadBudget, "budget"}, {entry.UnreadDenied, "denied"}, {entry.UnreadStuck, "stuck"}} {
 		if u&x.bit != 0 {
 			why = append(why, x.name)
 		}

@@ -95,6 +95,8 @@ const (
 	UnreadBudget
 	// UnreadDenied says why: the system refused.
 	UnreadDenied
+	// UnreadStuck says why: the process hangs in the system and did not answer.
+	UnreadStuck
 )
 
 // Event is one thing that happened, or was found, or is missing. Which fields have a

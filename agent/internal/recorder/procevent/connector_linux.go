@@ -32,7 +32,8 @@ type Connector struct {
 	f      *os.File // non-blocking, so that a deadline ends a read
 	seq    sequence
 	buf    []byte
-	reader *Reader
+	guard  *Guard
+	own    bool // guard is
 	budget Budget
 }
 
@@ -42,14 +43,17 @@ func open(cfg Config) (*Connector, error) {
 		return nil, fmt.Errorf("open process connector: %w", known(err))
 	}
 	f := os.NewFile(uintptr(fd), "process connector")
-	c := &Connector{f: f, buf: make([]byte, messageRoom), budget: cfg.Budget}
+	c := &Connector{f: f, buf: make([]byte, messageRoom), budget: cfg.Budget, guard: cfg.Guard}
 	if err := c.listen(fd, cfg.ReceiveBuffer); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("ask for process events: %w", known(err))
 	}
-	if c.reader, err = NewReader(cfg.Root); err != nil {
-		f.Close()
-		return nil, err
+	if c.guard == nil {
+		c.own = true
+		if c.guard, err = GuardProc(cfg.Root); err != nil {
+			f.Close()
+			return nil, err
+		}
 	}
 	return c, nil
 }
@@ -176,7 +180,9 @@ func (c *Connector) run(ctx context.Context, emit func(*entry.Event)) error {
 			emit(gapEvent(m.MonoNS+offset, 1, gapGarbled))
 		case ok:
 			if e.How == entry.HowExec {
-				c.look(&e)
+				if gap := c.look(&e); gap != "" {
+					emit(gapEvent(e.BootNS, 0, gap))
+				}
 			}
 			emit(&e)
 		}
@@ -194,19 +200,20 @@ func (c *Connector) run(ctx context.Context, emit func(*entry.Event)) error {
 	return fmt.Errorf("read process events: %w", err)
 }
 
-// look reads what an exec started, if there is time.
-func (c *Connector) look(e *entry.Event) {
+// look reads what an exec started, if there is time; gap is to be told before it.
+func (c *Connector) look(e *entry.Event) (gap string) {
 	if c.budget == nil {
-		c.reader.Read(e)
-		return
+		return c.guard.Read(e)
 	}
 	if !c.budget.Allow() {
 		e.Unread = entry.UnreadExe | entry.UnreadCmdline | entry.UnreadStat | entry.UnreadIDs | entry.UnreadBudget
-		return
+		return ""
 	}
 	begun := time.Now()
-	c.reader.Read(e)
-	c.budget.Spend(time.Since(begun))
+	if gap = c.guard.Read(e); gap == "" { // who waits does not work
+		c.budget.Spend(time.Since(begun))
+	}
+	return gap
 }
 
 // close says goodbye: before Linux 6.6 the kernel goes on making events for a listener
@@ -218,7 +225,11 @@ func (c *Connector) close() error {
 			_ = unix.Sendto(int(fd), request(opIgnore), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
 		})
 	}
-	return errors.Join(err, c.f.Close(), c.reader.Close())
+	err = errors.Join(err, c.f.Close())
+	if c.own {
+		err = errors.Join(err, c.guard.Close())
+	}
+	return err
 }
 
 // clock reads a clock of the kernel in nanoseconds; 0 when it cannot.

@@ -29,6 +29,10 @@ type Config struct {
 	// Budget bounds the reading of /proc. Without time left, events are told as they
 	// come, marked [entry.UnreadBudget]. Optional: no bound.
 	Budget Budget
+	// Guard reads what an exec started. It stays the caller's to close, so that a
+	// connector that is opened again goes on with what is known to hang. Optional: one of
+	// its own.
+	Guard *Guard
 }
 
 // Open asks the kernel for process events. They gather from then on and are told by

@@ -32,6 +32,9 @@ func (*Reader) PIDs() ([]int, error) { return nil, errors.ErrUnsupported }
 // Read reads nothing.
 func (*Reader) Read(*entry.Event) {}
 
+// Plain reads nothing.
+func (*Reader) Plain(*entry.Event) {}
+
 // Stat reads nothing.
 func (*Reader) Stat(*entry.Event) byte { return 0 }
 

@@ -89,6 +89,15 @@ func (r *Reader) Read(e *entry.Event) {
 		return
 	}
 	e.Cmdline, e.CmdlineCut = r.cmdline[:min(n, entry.MaxCmdline)], n > entry.MaxCmdline
+	r.Plain(e)
+	if e.Unread&entry.UnreadGone != 0 && n == 0 {
+		e.Unread |= entry.UnreadCmdline // it was taken from it already
+	}
+}
+
+// Plain reads all that Read does but the command line, which alone stands in the memory
+// of the process. None of it waits for that memory, or for a file system.
+func (r *Reader) Plain(e *entry.Event) {
 	r.path = append(strconv.AppendInt(r.path[:0], int64(e.PID), 10), "/exe"...)
 	k, err := unix.Readlinkat(r.proc, string(r.path), r.exe)
 	if err == nil {
@@ -97,18 +106,15 @@ func (r *Reader) Read(e *entry.Event) {
 	state := r.Stat(e)
 	switch {
 	case e.Unread&entry.UnreadStat != 0, state == 'Z', state == 'X':
-		// It ended between these reads; what it had was taken from it already.
+		// It ended meanwhile; what it had was taken from it already.
 		e.Unread |= entry.UnreadGone
-		if n == 0 {
-			e.Unread |= entry.UnreadCmdline
-		}
 		if err != nil {
 			e.Unread |= entry.UnreadExe
 		}
 	case err != nil && !e.Kernel:
 		r.note(e, entry.UnreadExe, err)
 	}
-	n, err = r.file(e.PID, "/status", r.status)
+	n, err := r.file(e.PID, "/status", r.status)
 	r.note(e, entry.UnreadIDs, err)
 	if err == nil {
 		st := procfs.ParseStatus(r.status[:n])
