@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"hozen/agent/internal/msgbus"
 )
 
 // Names on the bus (org.freedesktop.systemd1(5), org.freedesktop.login1(5)).
@@ -23,32 +25,44 @@ const (
 )
 
 // bus is a connection to systemd, and to logind where there is a message bus.
-type bus struct {
-	conn    *dbus.Conn
-	private bool // systemd's own socket: nobody else answers there
-}
+type bus struct{ conn *msgbus.Conn }
+
+// systemdSocket is systemd's own, where nobody else answers and only root may ask.
+const systemdSocket = "unix:path=/run/systemd/private"
 
 // dial connects to the system bus, and where there is none to systemd itself, which
 // root may.
 func dial(ctx context.Context) (*bus, error) {
-	conn, err := dbus.ConnectSystemBus(dbus.WithContext(ctx))
+	conn, err := msgbus.Dial(ctx, msgbus.Config{})
 	if err == nil {
-		return &bus{conn: conn}, nil
+		return &bus{conn}, nil
 	}
-	conn, perr := dbus.Dial("unix:path=/run/systemd/private", dbus.WithContext(ctx))
+	conn, perr := msgbus.Dial(ctx, msgbus.Config{Address: systemdSocket, Peer: true})
 	if perr != nil {
 		return nil, fmt.Errorf("reach systemd: %w", errors.Join(err, perr))
 	}
-	if aerr := conn.Auth(nil); aerr != nil {
-		return nil, fmt.Errorf("reach systemd: %w", errors.Join(err, aerr, conn.Close()))
-	}
-	return &bus{conn: conn, private: true}, nil
+	return &bus{conn}, nil
 }
 
-func (b *bus) close() { _ = b.conn.Close() } // nothing was left unsent
+func (b *bus) close() { b.conn.Close() }
 
-func (b *bus) systemd(ctx context.Context, method string, args ...any) *dbus.Call {
-	return b.conn.Object(systemdName, systemdPath).CallWithContext(ctx, managerFace+"."+method, 0, args...)
+// ask calls a method and puts the answer into to.
+func (b *bus) ask(ctx context.Context, dest string, path dbus.ObjectPath, method string, to any, args ...any) error {
+	body, err := b.conn.Call(ctx, dest, path, method, args...)
+	if err == nil && to != nil {
+		err = dbus.Store(body, to)
+	}
+	return err
+}
+
+func (b *bus) systemd(ctx context.Context, method string, to any, args ...any) error {
+	return b.ask(ctx, systemdName, systemdPath, managerFace+"."+method, to, args...)
+}
+
+func (b *bus) propertyOf(ctx context.Context, dest string, path dbus.ObjectPath, face, name string) (any, error) {
+	var v dbus.Variant
+	err := b.ask(ctx, dest, path, "org.freedesktop.DBus.Properties.Get", &v, face, name)
+	return v.Value(), err
 }
 
 // said gives an error of a call its meaning.
@@ -68,18 +82,18 @@ func said(what string, err error) error {
 
 // reload makes systemd read the units anew.
 func (b *bus) reload(ctx context.Context) error {
-	return said("reload systemd", b.systemd(ctx, "Reload").Err)
+	return said("reload systemd", b.systemd(ctx, "Reload", nil))
 }
 
 // start queues a unit's start and does not wait for it: while the PC starts, that may
 // be long.
 func (b *bus) start(ctx context.Context, unit string) error {
-	return said("start "+unit, b.systemd(ctx, "StartUnit", unit, "replace").Err)
+	return said("start "+unit, b.systemd(ctx, "StartUnit", nil, unit, "replace"))
 }
 
 // stop stops a unit and waits until it is. A unit that is not there is stopped.
 func (b *bus) stop(ctx context.Context, unit string) error {
-	err := b.systemd(ctx, "StopUnit", unit, "replace").Err
+	err := b.systemd(ctx, "StopUnit", nil, unit, "replace")
 	var derr dbus.Error
 	if errors.As(err, &derr) && derr.Name == systemdName+".NoSuchUnit" {
 		return nil
@@ -102,7 +116,7 @@ func (b *bus) stop(ctx context.Context, unit string) error {
 		}
 	}
 	// A failure that nobody can look into any more would keep the name in the lists.
-	_ = b.systemd(ctx, "ResetFailedUnit", unit).Err
+	_ = b.systemd(ctx, "ResetFailedUnit", nil, unit)
 	return nil
 }
 
@@ -113,18 +127,17 @@ func (b *bus) hangUp(ctx context.Context) error {
 	if err != nil || u.active != "active" {
 		return err // logind reads it when it starts
 	}
-	return said("reload logind", b.systemd(ctx, "KillUnit", logindUnit, "main", int32(syscall.SIGHUP)).Err)
+	return said("reload logind", b.systemd(ctx, "KillUnit", nil, logindUnit, "main", int32(syscall.SIGHUP)))
 }
 
 // unit reads how a unit is.
 func (b *bus) unit(ctx context.Context, name string) (unitState, error) {
 	var path dbus.ObjectPath
-	if err := b.systemd(ctx, "LoadUnit", name).Store(&path); err != nil {
+	if err := b.systemd(ctx, "LoadUnit", &path, name); err != nil {
 		return unitState{}, said("look at "+name, err)
 	}
 	var p map[string]dbus.Variant
-	o := b.conn.Object(systemdName, path)
-	if err := o.CallWithContext(ctx, "org.freedesktop.DBus.Properties.GetAll", 0, unitFace).Store(&p); err != nil {
+	if err := b.ask(ctx, systemdName, path, "org.freedesktop.DBus.Properties.GetAll", &p, unitFace); err != nil {
 		return unitState{}, said("look at "+name, err)
 	}
 	u := unitState{name: name}
@@ -137,8 +150,8 @@ func (b *bus) unit(ctx context.Context, name string) (unitState, error) {
 	if u.load != "loaded" {
 		return u, nil
 	}
-	if v, err := o.GetProperty(systemdName + ".Service.MainPID"); err == nil {
-		u.pid, _ = v.Value().(uint32)
+	if v, err := b.propertyOf(ctx, systemdName, path, systemdName+".Service", "MainPID"); err == nil {
+		u.pid, _ = v.(uint32)
 	}
 	return u, nil
 }
@@ -147,7 +160,7 @@ func (b *bus) unit(ctx context.Context, name string) (unitState, error) {
 func (b *bus) running(ctx context.Context, patterns []string) ([]string, error) {
 	// name, description, load, active and sub state, follower, path, job's id, type and path
 	var units [][]any
-	if err := b.systemd(ctx, "ListUnitsByPatterns", []string{"active"}, patterns).Store(&units); err != nil {
+	if err := b.systemd(ctx, "ListUnitsByPatterns", &units, []string{"active"}, patterns); err != nil {
 		return nil, said("list units", err)
 	}
 	var names []string
@@ -164,17 +177,15 @@ func (b *bus) running(ctx context.Context, patterns []string) ([]string, error) 
 
 // property reads a text of systemd's manager.
 func (b *bus) property(ctx context.Context, name string) (string, error) {
-	var v dbus.Variant
-	err := b.conn.Object(systemdName, systemdPath).CallWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0, managerFace, name).Store(&v)
-	s, _ := v.Value().(string)
+	v, err := b.propertyOf(ctx, systemdName, systemdPath, managerFace, name)
+	s, _ := v.(string)
 	return s, said("ask systemd for "+name, err)
 }
 
 // delay returns logind's InhibitDelayMaxUSec.
 func (b *bus) delay(ctx context.Context) (time.Duration, error) {
-	var v dbus.Variant
-	err := b.conn.Object(logindName, logindPath).CallWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0, logindFace, "InhibitDelayMaxUSec").Store(&v)
-	usec, _ := v.Value().(uint64)
+	v, err := b.propertyOf(ctx, logindName, logindPath, logindFace, "InhibitDelayMaxUSec")
+	usec, _ := v.(uint64)
 	if usec > uint64(forever/time.Microsecond) {
 		return forever, said("ask logind", err)
 	}
@@ -187,7 +198,7 @@ func (b *bus) locks(ctx context.Context) ([]lock, error) {
 		What, Who, Why, Mode string
 		UID, PID             uint32
 	}
-	if err := b.conn.Object(logindName, logindPath).CallWithContext(ctx, logindFace+".ListInhibitors", 0).Store(&list); err != nil {
+	if err := b.ask(ctx, logindName, logindPath, logindFace+".ListInhibitors", &list); err != nil {
 		return nil, said("ask logind", err)
 	}
 	var locks []lock
