@@ -29,9 +29,13 @@ type Planned struct {
 	Budget time.Duration
 	// Rest adds to Budget what the probes before it left of theirs.
 	Rest bool
+	// First puts the probe before all others, whatever its volatility: for a line that is
+	// at hand and that must not be missing when the time is over early.
+	First bool
 }
 
-// Plan is what an acquisition does. The runner sorts the probes by volatility.
+// Plan is what an acquisition does. The runner sorts the probes by volatility, but for
+// those that are to be first.
 type Plan struct {
 	Profile string // such as "flash"
 	Probes  []Planned
@@ -112,6 +116,9 @@ type Order struct {
 	// that does not answer can make it later, and a PC so slow that no time was left for
 	// processes and sockets, which have a tenth of a second each in every case.
 	Deadline time.Time
+	// Limit is a Deadline so long after the acquisition's turn came: however long the ones
+	// before it take, this one has its time. Ignored with a Deadline. Zero: none.
+	Limit time.Duration
 	// Reserve is how long before Deadline the last probe has ended, so that sealing has
 	// its time. Default a fifth of the time there is, at least 50 ms, at most 1 s.
 	Reserve time.Duration
@@ -206,6 +213,9 @@ func (r *Runner) Run(ctx context.Context, o Order) (Result, error) {
 		return Result{}, fmt.Errorf("acquire %s: wait for the acquisition before it: %w", o.AcquisitionID, err)
 	}
 	defer leave()
+	if o.Deadline.IsZero() && o.Limit > 0 {
+		o.Deadline = time.Now().Add(o.Limit)
+	}
 	res, err := r.run(ctx, o, stopped)
 	if errors.Is(err, spool.ErrExists) {
 		return Result{AcquisitionID: o.AcquisitionID, Repeated: true}, nil
@@ -370,15 +380,23 @@ type readied struct {
 	probe.Probe
 	budget time.Duration
 	rest   bool
+	first  bool
 }
 
-// inOrder makes the probes and puts the most volatile first (RFC 3227, 2.1).
+// inOrder makes the probes and puts the most volatile first (RFC 3227, 2.1), after those
+// that are to be first anyhow.
 func inOrder(plan Plan) []readied {
 	var list []readied
 	for _, p := range plan.Probes {
-		list = append(list, readied{p.New(), p.Budget, p.Rest})
+		list = append(list, readied{p.New(), p.Budget, p.Rest, p.First})
 	}
-	slices.SortStableFunc(list, func(a, b readied) int { return int(a.Volatility()) - int(b.Volatility()) })
+	rank := func(r readied) int {
+		if r.first {
+			return -1
+		}
+		return int(r.Volatility())
+	}
+	slices.SortStableFunc(list, func(a, b readied) int { return rank(a) - rank(b) })
 	return list
 }
 

@@ -357,3 +357,46 @@ func TestCrashInAHurry(t *testing.T) {
 		must(t, s.Close())
 	}
 }
+
+// TestTheTimeBeginsWithTheTurn: an acquisition that waited for longer than it may take has
+// all of its time, and what is to be first comes first, also when no time is left.
+func TestTheTimeBeginsWithTheTurn(t *testing.T) {
+	for _, limit := range []time.Duration{2 * time.Second, time.Nanosecond} {
+		synctest.Test(t, func(t *testing.T) {
+			slow := func(d time.Duration) fake {
+				return fake{"live", probe.Live, func(ctx context.Context, w probe.Writer) error {
+					select {
+					case <-time.After(d):
+						return w.Write(line("l"))
+					case <-ctx.Done():
+						return ctx.Err()
+					}
+				}}
+			}
+			at, wait := time.Second, make(chan struct{})
+			list := []acquire.Planned{{New: func() probe.Probe { return slow(at) }, Budget: time.Minute}}
+			r := planned(t, newSpool(t, t.TempDir()), list...)
+			var wg sync.WaitGroup
+			wg.Go(func() { // the one before takes half a minute
+				_, err := r.Run(t.Context(), acquire.Order{Profile: "flash", Extra: []acquire.Planned{
+					budgeted(fake{"before", probe.Live, func(context.Context, probe.Writer) error { <-wait; return nil }}, time.Minute),
+				}})
+				must(t, err)
+			})
+			synctest.Wait()
+			time.AfterFunc(30*time.Second, func() { close(wait) })
+			decision := budgeted(fake{"decision", probe.Machine, func(_ context.Context, w probe.Writer) error { return w.Write(line("d")) }}, 100*time.Millisecond)
+			decision.First = true
+			res, err := r.Run(t.Context(), acquire.Order{Profile: "flash", Limit: limit, Extra: []acquire.Planned{decision}})
+			must(t, err)
+			wg.Wait()
+			p := res.Manifest.Probes
+			if len(p) != 2 || p[0].Kind != "decision" || p[0].Outcome != artifact.Complete {
+				t.Fatalf("limit %s: %+v", limit, p)
+			}
+			if whole := limit > at; (p[1].Outcome == artifact.Complete) != whole {
+				t.Errorf("limit %s: %+v", limit, p[1])
+			}
+		})
+	}
+}

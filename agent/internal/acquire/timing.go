@@ -11,7 +11,7 @@ const (
 	maxReserve = time.Second
 	// tooShort is a time in which no probe gets anywhere.
 	tooShort = time.Millisecond
-	// liveFloor is what each of the most volatile probes has whatever the deadline says: on
+	// liveFloor is what each of the first and most volatile probes has whatever the deadline says: on
 	// a PC so slow that the time is over before the first of them, evidence a moment later
 	// is worth more than none in time.
 	liveFloor = 100 * time.Millisecond
@@ -67,7 +67,7 @@ func (t *timing) next(p readied) allowed {
 	if ahead+t.grace > left && t.ahead > 0 {
 		most = max(time.Duration(float64(left)*float64(p.budget)/float64(ahead)), left/2)
 	}
-	if p.Volatility() == probe.Live && left < liveFloor {
+	if (p.first || p.Volatility() == probe.Live) && left < liveFloor {
 		most = liveFloor
 	}
 	if most < tooShort {
