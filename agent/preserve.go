@@ -21,7 +21,8 @@ import (
 	"hozen/internal/id"
 )
 
-// preserveLimit is how long the evidence may take; whoever waits wants the PC off.
+// preserveLimit is how long the evidence may take from its turn on; whoever waits wants
+// the PC off.
 const preserveLimit = 15 * time.Second
 
 // preserve takes the evidence of a decision to switch off, the decision included.
@@ -30,8 +31,8 @@ func (a *agent) preserve(ctx context.Context, d record.Preserve, o acquire.Order
 	d.At, d.BootNS = now.Wall, now.BootNS
 	d.Processes, d.Connections, d.Sessions = g.Processes, g.Connections, g.Sessions
 	d.UnsentAcquisitions, d.UnsentBytes, d.Isolated, d.Connected = g.UnsentAcquisitions, g.UnsentBytes, g.Isolated, g.Connected
-	o.Trigger, o.Profile, o.Deadline = artifact.TriggerPreserve, profileFlash, time.Now().Add(preserveLimit)
-	o.Extra = []acquire.Planned{{Budget: 100 * time.Millisecond, New: func() probe.Probe { return preserve.New(d) }}}
+	o.Trigger, o.Profile, o.Limit = artifact.TriggerPreserve, profileFlash, preserveLimit
+	o.Extra = []acquire.Planned{{Budget: 100 * time.Millisecond, First: true, New: func() probe.Probe { return preserve.New(d) }}}
 	return a.acquire(ctx, o)
 }
 
@@ -82,14 +83,9 @@ func (l localPower) GoingDown(ctx context.Context) error { return l.a.power.comp
 
 // Preserve keeps the evidence and then has the PC go down if so wished.
 func (l localPower) Preserve(ctx context.Context, o localapi.PreserveOrder, tell func(localapi.Preserve)) error {
-	a, down, may := l.a, o.Then != localapi.ThenNothing, l.a.mayGoDown(ctx, o.UID)
-	switch {
-	case down && !may:
-		return localapi.ErrDenied
-	case down && !a.power.able():
-		return fmt.Errorf("%w: the system's login service does not answer", errors.ErrUnsupported)
-	case !may && !a.captureRate.Allow():
-		return localapi.ErrTooMany // as with reports: nobody fills the spool, or keeps an order waiting
+	a, down := l.a, o.Then != localapi.ThenNothing
+	if err := a.admit(o, l.a.mayGoDown(ctx, o.UID)); err != nil {
+		return err
 	}
 	// Whoever hangs up has decided all the same.
 	ctx = context.WithoutCancel(ctx)
@@ -124,6 +120,24 @@ func (l localPower) Preserve(ctx context.Context, o localapi.PreserveOrder, tell
 		uid = record.Unknown
 	}
 	return a.power.down(ctx, o.Then, o.DecidedBy, uid)
+}
+
+// admit says why an order is not carried out; may is whether this person may have the PC
+// go down.
+func (a *agent) admit(o localapi.PreserveOrder, may bool) error {
+	const root = "0"
+	down := o.Then != localapi.ThenNothing
+	switch {
+	case down && !may:
+		return localapi.ErrDenied
+	case down && !a.power.able():
+		return fmt.Errorf("%w: the system's login service does not answer", errors.ErrUnsupported)
+	case !down && o.UID != root && !a.captureRate.Allow():
+		// As with reports: nobody fills the spool, or keeps an order waiting. An order that
+		// takes the PC down ends by itself.
+		return localapi.ErrTooMany
+	}
+	return nil
 }
 
 // delivered waits until the collector has an acquisition, as long as there is a
