@@ -34,6 +34,8 @@ type initialised struct {
 	Owner        string   `json:"owner"`
 	Password     string   `json:"one_time_password,omitempty"`
 	PasswordFile string   `json:"password_file,omitempty"`
+	// RecoveryKey is for paper: see "recovery key".
+	RecoveryKey string `json:"recovery_key"`
 }
 
 func (c *cli) initCmd() *cobra.Command {
@@ -102,6 +104,10 @@ func (c *cli) init(ctx context.Context, o initOptions) error {
 	if _, err := collectorCertificate(p, ca, o.cfg, time.Now()); err != nil {
 		return fmt.Errorf("make collector: %w", err)
 	}
+	recovery, err := recoveryKey(p)
+	if err != nil {
+		return fmt.Errorf("make collector: %w", err)
+	}
 	a, err := openStore(ctx, dir, o.cfg, discard())
 	if err != nil {
 		return fmt.Errorf("make collector: %w", err)
@@ -110,7 +116,7 @@ func (c *cli) init(ctx context.Context, o initOptions) error {
 	if err := errors.Join(err, a.Close()); err != nil {
 		return fmt.Errorf("make collector: %w", err)
 	}
-	said := initialised{Data: dir, Addresses: o.cfg.Addresses, CASHA256: ca.Fingerprint(), Owner: owner.Name, Password: password}
+	said := initialised{Data: dir, Addresses: o.cfg.Addresses, CASHA256: ca.Fingerprint(), Owner: owner.Name, Password: password, RecoveryKey: recovery.Text()}
 	if o.passwordFile != "" {
 		if err := durable.WriteFile(o.passwordFile, []byte(password+"\n"), 0o600); err != nil {
 			return fmt.Errorf("write one-time password: %w", err)
@@ -130,6 +136,7 @@ func (c *cli) init(ctx context.Context, o initOptions) error {
 		} else {
 			c.say("init.password_file", "file", said.PasswordFile)
 		}
+		c.say("init.recovery", "key", said.RecoveryKey)
 		c.say("init.next", "data", dir, "name", owner.Name)
 	})
 }

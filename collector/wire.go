@@ -45,13 +45,17 @@ func openStore(ctx context.Context, dir string, cfg config.Config, log *slog.Log
 	if s.ca, err = loadCA(s.paths); err != nil {
 		return nil, err
 	}
+	recovery, err := recoveryKey(s.paths)
+	if err != nil {
+		return nil, err
+	}
 	if s.blobs, err = fsblob.Open(cfg.EvidencePath(dir)); err != nil {
 		return nil, err
 	}
 	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: cfg.DatabaseURL(dir)}); err != nil {
 		return nil, err
 	}
-	s.acts, err = act.New(act.Config{DB: s.db, CA: s.ca, Blobs: s.blobs, Hub: s.hub, Addresses: cfg.Addresses, Backup: s.backup, Log: log})
+	s.acts, err = act.New(act.Config{DB: s.db, CA: s.ca, Blobs: s.blobs, Hub: s.hub, Addresses: cfg.Addresses, Backup: s.backup, Recovery: &recovery, Log: log})
 	if err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
@@ -78,7 +82,7 @@ func (s *store) backup(ctx context.Context, dir string) error {
 		return fmt.Errorf("back up keys: %w", err)
 	}
 	p := s.paths
-	for _, from := range []string{p.Settings, p.CACert, p.CAKey, p.CollectorPEM, p.CollectorKey} {
+	for _, from := range []string{p.Settings, p.CACert, p.CAKey, p.CollectorPEM, p.CollectorKey, p.RecoveryKey} {
 		b, err := os.ReadFile(from)
 		if err != nil {
 			return fmt.Errorf("back up keys: %w", err)

@@ -17,6 +17,7 @@ type Paths struct {
 	CAKey        string // PEM; whoever has it can make endpoints
 	CollectorPEM string // certificate of the listeners and of receipts
 	CollectorKey string
+	RecoveryKey  string // text; whoever has it can release any isolated PC at that PC
 	Incoming     string // uploads that are not sealed yet
 	Lock         string // held while a collector serves
 }
@@ -27,7 +28,8 @@ func PathsOf(dir string) Paths {
 	return Paths{
 		Dir: dir, Settings: at(FileName), CACert: at("pki", "ca.pem"), CAKey: at("pki", "ca-key.pem"),
 		CollectorPEM: at("pki", "collector.pem"), CollectorKey: at("pki", "collector-key.pem"),
-		Incoming: at("incoming"), Lock: at("serve.lock"),
+		RecoveryKey: at("pki", "recovery-key.txt"),
+		Incoming:    at("incoming"), Lock: at("serve.lock"),
 	}
 }
 
