@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"time"
 
 	"hozen/agent/internal/acquire"
+	"hozen/agent/internal/config"
 	"hozen/agent/internal/localapi"
 	"hozen/agent/internal/osservice"
 	"hozen/agent/internal/shutdown"
@@ -16,18 +18,35 @@ import (
 )
 
 const (
-	// systemdLimit is how long systemd may take to say whether the PC goes down.
+	// systemdLimit is how long systemd may take to say whether the PC goes down, and a disk
+	// to say whether an incident is open.
 	systemdLimit = time.Second
-	// askLimit is how long the running agent may take; the unit's own limit is 60 s.
-	askLimit = 45 * time.Second
-	// aloneLimit is how long a capture without the agent may take with an incident open.
+	// askSlack is what the running agent may take beyond what it allows itself without an
+	// incident, askSlackOpen with one.
+	askSlack     = time.Second
+	askSlackOpen = 5 * time.Second
+	// aloneLimit is how long a capture without the agent may take with an incident open,
+	// aloneSlack what opening and sealing may take beside the capture, whatever hangs.
 	aloneLimit = 3 * time.Second
+	aloneSlack = 4 * time.Second
 )
+
+// patience is how long the companion waits for what may hang. The unit's own limit is
+// 60 s.
+type patience struct{ agent, alone time.Duration }
+
+// patienceFor says how long: without an incident nobody waits for an agent that hangs.
+func patienceFor(open bool, maxDelay time.Duration) patience {
+	if open {
+		return patience{agent: maxDelay + askSlackOpen, alone: aloneLimit + aloneSlack}
+	}
+	return patience{agent: shutdown.HeldAtMost + askSlack, alone: shutdown.HeldAtMost + aloneSlack}
+}
 
 // runShutdownCapture is "hozen-agent shutdown-capture", which the companion unit runs
 // when it is stopped, before everything else is: it tells the running agent that the
 // PC goes down, and waits until that has kept what it can. When there is no agent, it
-// captures itself.
+// captures itself. It ends in bounded time, also on a disk that does not answer.
 func runShutdownCapture(ctx context.Context, args []string, getenv func(string) string, std stdio) int {
 	c := newCommand("shutdown-capture", getenv, std)
 	if _, code, done := c.parse(args, 0); done {
@@ -46,17 +65,65 @@ func runShutdownCapture(ctx context.Context, args []string, getenv func(string) 
 		log.InfoContext(ctx, "the PC does not go down; nothing is captured")
 		return exitOK
 	}
-	asked, cancel := context.WithTimeout(ctx, askLimit)
-	_, err = localapi.Do(asked, c.socketPath(), localapi.Request{Verb: localapi.VerbShutdown}, nil)
-	cancel()
+	wait, err := within(ctx, systemdLimit, func(ctx context.Context) (patience, error) { return c.patience(ctx, log), nil })
+	if err != nil {
+		wait = patienceFor(false, 0)
+		log.WarnContext(ctx, "taken for no incident open", slog.Any("error", err))
+	}
+	_, err = within(ctx, wait.agent, func(ctx context.Context) (localapi.Reply, error) {
+		return localapi.Do(ctx, c.socketPath(), localapi.Request{Verb: localapi.VerbShutdown}, nil)
+	})
 	if err == nil {
 		return exitOK
 	}
 	log.WarnContext(ctx, "the agent did not keep the evidence of this shutdown; it is captured without", slog.Any("error", err))
-	if err := captureAlone(ctx, c.folder(), log); err != nil {
+	_, err = within(ctx, wait.alone, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, captureAlone(ctx, c.folder(), log)
+	})
+	if err != nil {
 		return c.failed(err)
 	}
 	return exitOK
+}
+
+// patience reads how the running agent was configured and what it knows.
+func (c *command) patience(ctx context.Context, log *slog.Logger) patience {
+	path, needed := c.config, true
+	if path == "" {
+		path, needed = defaultConfig(), false
+	}
+	cfg, err := config.Load(path, needed)
+	if err != nil {
+		cfg = config.Default()
+		log.WarnContext(ctx, "the usual limits are taken", slog.Any("error", err))
+	}
+	// Where it cannot be read, none is taken for open; whoever captures says so.
+	word, _ := openAttention(c.folder(), log)
+	_, open := word.incident()
+	return patienceFor(open, cfg.Shutdown.MaxDelay.Duration)
+}
+
+// within returns what do returns, or an error when its time is over: what hangs in the
+// kernel is left behind.
+func within[T any](ctx context.Context, limit time.Duration, do func(ctx context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		v, err := do(ctx)
+		done <- result{v, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, fmt.Errorf("not done after %s: %w", limit, ctx.Err())
+	}
 }
 
 // aloneFolder is the spool of captures that the agent did not make; it takes them over

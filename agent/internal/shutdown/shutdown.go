@@ -43,8 +43,10 @@ const (
 	TellCaptured  = "shutdown.captured"  // it is kept
 )
 
-// Times of a going-down without an open incident. Together they are the promise that the
-// PC is held for less than 500 ms.
+// HeldAtMost is the promise of how long the PC is held without an open incident.
+const HeldAtMost = 500 * time.Millisecond
+
+// Times of a going-down without an open incident, which keep that promise.
 const (
 	quickHold    = 470 * time.Millisecond // the PC is let go, whatever hangs
 	quickSeal    = 430 * time.Millisecond // evidence is sealed
