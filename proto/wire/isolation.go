@@ -37,7 +37,7 @@ func isolate(f string, m *agentv1.Isolate) error {
 	for i, p := range m.GetPermits() {
 		f := fmt.Sprintf("%s.permits[%d]", f, i)
 		if err := first(
-			word(f+".network", p.GetNetwork(), 1, MaxAddress),
+			address(f+".network", p.GetNetwork()),
 			line(f+".reason", p.GetReason(), maxPermitWhy),
 			optionalMoment(f+".expires_at", p.GetExpiresAt()),
 			word(f+".host", p.GetHost(), 0, MaxHostName),
@@ -49,7 +49,7 @@ func isolate(f string, m *agentv1.Isolate) error {
 		return wrong(f+".collectors", "%d, at most %d are allowed", n, MaxCollectors)
 	}
 	for i, c := range m.GetCollectors() {
-		if err := word(fmt.Sprintf("%s.collectors[%d]", f, i), c, 1, MaxAddress); err != nil {
+		if err := address(fmt.Sprintf("%s.collectors[%d]", f, i), c); err != nil {
 			return err
 		}
 	}
@@ -60,6 +60,14 @@ func isolate(f string, m *agentv1.Isolate) error {
 		releaseCode(f+".release_code", m.GetReleaseCode()),
 		notice(f+".notice", m.GetNotice()),
 	)
+}
+
+// address checks what may be an address with its port or prefix.
+func address(f, s string) error {
+	if s == "" {
+		return wrong(f, "missing")
+	}
+	return line(f, s, MaxAddress)
 }
 
 // span checks a length of time; an absent one is in order.

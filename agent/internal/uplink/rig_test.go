@@ -24,6 +24,7 @@ import (
 	"hozen/agent/internal/spool"
 	"hozen/agent/internal/uplink"
 	"hozen/agent/internal/uplink/journal"
+	"hozen/internal/capability"
 	"hozen/internal/custody"
 	"hozen/internal/custody/issue"
 	"hozen/internal/digest"
@@ -49,12 +50,15 @@ type collector struct {
 	push       chan *agentv1.ConnectResponse
 	drop       chan struct{} // closed: the present stream is cut
 	hellos     int
+	hello      *agentv1.Hello // the newest
 	serials    []string // of the certificates that connected
 	acks       []string
 	results    []*agentv1.CommandResult
 	alerts     []*agentv1.Alert
 	progress   int
-	deaf       bool // never confirms results and alerts
+	events     []*agentv1.IsolationEvent
+	capability capability.Number
+	deaf       bool // never confirms results, alerts and events
 	mute       bool // never answers heartbeats
 	revoke     bool
 	heartbeat  uint32
@@ -80,7 +84,7 @@ func newCollector(t *testing.T) *collector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &collector{ca: ca, heartbeat: 30, push: make(chan *agentv1.ConnectResponse, 16), drop: make(chan struct{}),
+	c := &collector{ca: ca, heartbeat: 30, capability: capability.Current, push: make(chan *agentv1.ConnectResponse, 16), drop: make(chan struct{}),
 		parts: map[string]map[string]*storedPart{}, receipts: map[string]custody.Signed{}}
 	if c.key, err = pki.NewKey(); err != nil {
 		t.Fatal(err)
@@ -131,15 +135,16 @@ func (c *collector) Connect(s grpc.BidiStreamingServer[agentv1.ConnectRequest, a
 	}
 	c.mu.Lock()
 	c.hellos++
+	c.hello = m.GetHello()
 	c.serials = append(c.serials, serial)
-	revoked, beat, drop := c.revoke, c.heartbeat, c.drop
+	revoked, beat, drop, capable := c.revoke, c.heartbeat, c.drop, c.capability
 	todo := append([]*agentv1.Command(nil), c.orders...)
 	c.mu.Unlock()
 	if revoked {
 		return status.Error(codes.PermissionDenied, "revoked")
 	}
 	out := make(chan *agentv1.ConnectResponse, 1024)
-	welcome := &agentv1.Welcome{Capability: 1, CollectorTime: timestamppb.Now(), HeartbeatSeconds: beat}
+	welcome := &agentv1.Welcome{Capability: uint32(capable), CollectorTime: timestamppb.Now(), HeartbeatSeconds: beat}
 	if err := s.Send(&agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Welcome{Welcome: welcome}}); err != nil {
 		return err
 	}
@@ -194,6 +199,15 @@ func (c *collector) listenTo(s grpc.BidiStreamingServer[agentv1.ConnectRequest, 
 			c.alerts = append(c.alerts, b.Alert)
 			if !c.deaf {
 				answer = &agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_AlertReceived{AlertReceived: &agentv1.AlertReceived{AlertId: b.Alert.GetAlertId(), IncidentNumber: "INC-2026-0001", IncidentId: id.New(id.Incident)}}}
+			}
+		case *agentv1.ConnectRequest_IsolationEvent:
+			if c.capability < capability.Isolation {
+				c.mu.Unlock()
+				return status.Error(codes.InvalidArgument, "body of a kind that this version does not know")
+			}
+			c.events = append(c.events, b.IsolationEvent)
+			if !c.deaf {
+				answer = &agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_IsolationEventReceived{IsolationEventReceived: &agentv1.IsolationEventReceived{EventId: b.IsolationEvent.GetEventId()}}}
 			}
 		case *agentv1.ConnectRequest_Progress:
 			c.progress++

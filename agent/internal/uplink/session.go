@@ -15,6 +15,7 @@ import (
 	"hozen/agent/internal/identity"
 	"hozen/agent/internal/spool"
 	"hozen/agent/internal/uplink/journal"
+	"hozen/internal/capability"
 	agentv1 "hozen/proto/hozen/agent/v1"
 	"hozen/proto/wire"
 )
@@ -36,8 +37,11 @@ type session struct {
 	dead   *time.Timer // ends the session unless it is put off
 	quiet  time.Duration
 	beat   uint64
-	// When each result and alert was last sent on this stream.
-	sent map[string]time.Time
+	// understands is what the collector said that it does.
+	understands capability.Number
+	// When each result, alert and event was last sent on this stream.
+	sent   map[string]time.Time
+	flying int // events that wait for their confirmation, about
 }
 
 // session connects to one address and stays until something breaks. met reports
@@ -80,7 +84,9 @@ func (u *Uplink) session(ctx context.Context, e identity.Enrolment, a address) (
 	every := time.Duration(welcome.GetHeartbeatSeconds()) * time.Second
 	s.quiet = every + u.cfg.AnswerTime
 	s.dead.Reset(s.quiet)
+	s.understands = capability.Number(welcome.GetCapability())
 	u.connected(a)
+	u.heard()
 	u.routes.worked(a)
 	if err := u.cfg.Identity.Saw(wire.Time(welcome.GetCollectorTime())); err != nil {
 		u.cfg.Log.WarnContext(ctx, "keep time", slog.Any("error", err))
@@ -126,6 +132,7 @@ func (s *session) greet(ctx context.Context) (*agentv1.Welcome, error) {
 		bytes += uint64(i.Bytes)
 	}
 	h := toHello(s.u.cfg.Host(), s.u.cfg.Isolation(ctx), waiting, bytes)
+	h.CommandCounter = s.u.cfg.Journal.Counter()
 	if err := stream.Send(&agentv1.ConnectRequest{Body: &agentv1.ConnectRequest_Hello{Hello: h}}); err != nil {
 		_, err = stream.Recv() // holds the reason
 		return nil, err
@@ -176,7 +183,7 @@ func (s *session) serve(ctx context.Context, e identity.Enrolment, every, renewI
 	defer heartbeat.Stop()
 	renewal := time.NewTimer(renewIn)
 	defer renewal.Stop()
-	if err := errors.Join(s.sendResults(), s.sendAlerts(), s.sendHeartbeat(ctx)); err != nil {
+	if err := errors.Join(s.sendResults(), s.sendAlerts(), s.sendEvents(), s.sendHeartbeat(ctx)); err != nil {
 		return err
 	}
 	for {
@@ -188,11 +195,13 @@ func (s *session) serve(ctx context.Context, e identity.Enrolment, every, renewI
 			err = s.sendResults()
 		case <-u.alerts:
 			err = s.sendAlerts()
+		case <-u.events:
+			err = s.sendEvents()
 		case <-u.moved:
 			err = s.sendMoved(ctx)
 		case <-heartbeat.C:
 			// What was sent long ago without an answer is sent again.
-			err = errors.Join(s.sendHeartbeat(ctx), s.sendResults(), s.sendAlerts())
+			err = errors.Join(s.sendHeartbeat(ctx), s.sendResults(), s.sendAlerts(), s.sendEvents())
 		case <-u.nudge:
 			if now, ierr := u.cfg.Identity.Enrolment(); ierr == nil && !bytes.Equal(now.Certificate, e.Certificate) {
 				err = errAgain // enrolled anew
@@ -236,6 +245,8 @@ func (s *session) handle(m *agentv1.ConnectResponse) error {
 		return s.u.alertReceived(journal.AlertReceipt{
 			AlertID: b.AlertReceived.GetAlertId(), IncidentNumber: b.AlertReceived.GetIncidentNumber(), IncidentID: b.AlertReceived.GetIncidentId(),
 		})
+	case *agentv1.ConnectResponse_IsolationEventReceived:
+		return s.eventReceived(b.IsolationEventReceived.GetEventId())
 	case *agentv1.ConnectResponse_Attention:
 		if s.u.cfg.Attention != nil {
 			s.u.cfg.Attention(Attention{Open: b.Attention.GetIncidentOpen(), IncidentNumber: b.Attention.GetIncidentNumber()})
@@ -300,6 +311,51 @@ func (s *session) sendAlerts() error {
 		}
 	}
 	return nil
+}
+
+// eventsAtOnce is how many isolation events may wait for their confirmation, so that
+// neither end blocks the other when a week of them is told.
+const eventsAtOnce = 32
+
+// sendEvents sends the isolation events that were not sent lately. An older collector
+// would end the stream at the first; they wait for a newer one.
+func (s *session) sendEvents() error {
+	if s.understands < capability.Isolation {
+		return nil
+	}
+	s.flying = 0
+	var due []journal.IsolationEvent
+	for _, e := range s.u.cfg.Journal.Events() {
+		if time.Since(s.sent[e.ID]) < s.u.cfg.ResendAfter {
+			s.flying++
+		} else if len(due) < eventsAtOnce {
+			due = append(due, e)
+		}
+	}
+	for _, e := range due[:max(0, min(len(due), eventsAtOnce-s.flying))] {
+		s.sent[e.ID] = time.Now()
+		s.flying++
+		m := toEvent(e)
+		if m == nil {
+			continue // of a newer agent that was here before
+		}
+		if err := s.send(&agentv1.ConnectRequest{Body: &agentv1.ConnectRequest_IsolationEvent{IsolationEvent: m}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eventReceived forgets an event that the collector has and sends more when it has all.
+func (s *session) eventReceived(eventID string) error {
+	delete(s.sent, eventID)
+	if err := s.u.cfg.Journal.ConfirmEvent(eventID); err != nil {
+		return err
+	}
+	if s.flying--; s.flying > 0 {
+		return nil
+	}
+	return s.sendEvents()
 }
 
 func (s *session) sendHeartbeat(ctx context.Context) error {

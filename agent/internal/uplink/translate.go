@@ -26,30 +26,6 @@ func toHello(h Host, i journal.Isolation, waiting uint32, waitingBytes uint64) *
 	}
 }
 
-func toState(s journal.State) agentv1.IsolationState {
-	switch s {
-	case journal.StateReleased:
-		return agentv1.IsolationState_ISOLATION_STATE_RELEASED
-	case journal.StateIsolating:
-		return agentv1.IsolationState_ISOLATION_STATE_ISOLATING
-	case journal.StateIsolated:
-		return agentv1.IsolationState_ISOLATION_STATE_ISOLATED
-	case journal.StateReleasing:
-		return agentv1.IsolationState_ISOLATION_STATE_RELEASING
-	case journal.StateFailed:
-		return agentv1.IsolationState_ISOLATION_STATE_FAILED
-	}
-	return agentv1.IsolationState_ISOLATION_STATE_UNSPECIFIED
-}
-
-func toIsolation(i journal.Isolation) *agentv1.IsolationStatus {
-	return &agentv1.IsolationStatus{
-		Desired: toState(i.Desired), Observed: toState(i.Observed), MeasuredAt: wire.Timestamp(i.MeasuredAt), WayHome: i.WayHome,
-		RulesDigest: i.RulesDigest, DroppedPackets: i.DroppedPackets, Detail: wire.Text(i.Detail, wire.MaxDetail),
-		CommandId: i.CommandID, Capable: i.Capable,
-	}
-}
-
 func toResult(r journal.Result) *agentv1.CommandResult {
 	m := &agentv1.CommandResult{
 		CommandId: r.CommandID, Status: toStatus(r.Status), Detail: wire.Text(r.Detail, wire.MaxDetail),
@@ -100,11 +76,11 @@ func fromCommand(m *agentv1.Command) journal.Command {
 		c.Verb, c.Profile = journal.Acquire, v.Acquire.GetProfile()
 	case *agentv1.Command_Isolate:
 		// A mode of a newer collector is a verb that this agent does not know.
-		if v.Isolate.GetMode() == agentv1.IsolationMode_ISOLATION_MODE_STANDARD {
-			c.Verb, c.IsolateFirst = journal.Isolate, v.Isolate.GetIsolateFirst()
+		if o, ok := fromIsolate(v.Isolate); ok {
+			c.Verb, c.IsolateFirst, c.Isolate, c.Notice = journal.Isolate, v.Isolate.GetIsolateFirst(), o, fromNotice(v.Isolate.GetNotice())
 		}
 	case *agentv1.Command_Release:
-		c.Verb = journal.Release
+		c.Verb, c.Notice = journal.Release, fromNotice(v.Release.GetNotice())
 	case *agentv1.Command_Preserve:
 		// As with a mode: what this agent cannot do afterwards, it does not begin.
 		if then := fromThen(v.Preserve.GetThen()); then != "" {

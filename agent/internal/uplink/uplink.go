@@ -74,6 +74,9 @@ type Config struct {
 	// Isolation returns the endpoint's isolation as measured now.
 	Isolation func(ctx context.Context) journal.Isolation
 
+	// Heard is called with every message of the collector that arrives, the first after
+	// connecting included. It must not block. Optional.
+	Heard func()
 	// Attention is told after each connection, and at each change, whether an incident
 	// with this endpoint is open. It must not block. Optional.
 	Attention func(Attention)
@@ -98,8 +101,8 @@ type Config struct {
 	MinBackoff, MaxBackoff time.Duration
 	// AnswerTime is how long the collector may take to answer. Optional, 15 s.
 	AnswerTime time.Duration
-	// ResendAfter is when a result or an alert that was not confirmed is sent again on
-	// the same stream. Optional, 1 min.
+	// ResendAfter is when a result, an alert or an isolation event that was not confirmed
+	// is sent again on the same stream. Optional, 1 min.
 	ResendAfter time.Duration
 	// Control is called with each socket before it connects, see [net.Dialer]. Optional.
 	Control func(network, address string, c syscall.RawConn) error
@@ -125,7 +128,7 @@ type Uplink struct {
 	routes *routes
 
 	// Each holds one waiting signal; receivers look at the state anew.
-	results, alerts, moved, lanes, nudge chan struct{}
+	results, alerts, events, moved, lanes, nudge chan struct{}
 
 	mu       sync.Mutex
 	status   Status
@@ -181,7 +184,7 @@ func New(cfg Config) (*Uplink, error) {
 	signal := func() chan struct{} { return make(chan struct{}, 1) }
 	return &Uplink{
 		cfg: cfg, routes: openRoutes(cfg.RoutesFile), progress: map[string]Progress{},
-		results: signal(), alerts: signal(), moved: signal(), lanes: signal(), nudge: signal(),
+		results: signal(), alerts: signal(), events: signal(), moved: signal(), lanes: signal(), nudge: signal(),
 	}, nil
 }
 
@@ -280,8 +283,11 @@ func (u *Uplink) connected(a address) {
 
 func (u *Uplink) heard() {
 	u.mu.Lock()
-	defer u.mu.Unlock()
 	u.status.LastContact = time.Now()
+	u.mu.Unlock()
+	if u.cfg.Heard != nil {
+		u.cfg.Heard()
+	}
 }
 
 func (u *Uplink) disconnected(err error) {
@@ -302,6 +308,16 @@ func (u *Uplink) Alert(a journal.Alert) error {
 	}
 	signal(u.alerts)
 	signal(u.nudge)
+	return nil
+}
+
+// IsolationEvent keeps what happened to the isolation durably and sends it as soon as it
+// can; when it returns nil it will arrive, or be counted in a later one of its kind.
+func (u *Uplink) IsolationEvent(e journal.IsolationEvent) error {
+	if err := u.cfg.Journal.AddEvent(e); err != nil {
+		return err
+	}
+	signal(u.events)
 	return nil
 }
 

@@ -207,6 +207,13 @@ func (j *Journal) look(commandID string) (known *Entry, counter uint64, full boo
 	return known, j.s.counter, n >= maxUnfinished || size >= maxWaiting
 }
 
+// Counter returns the highest counter that was ever accepted.
+func (j *Journal) Counter() uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.s.counter
+}
+
 // Start notes durably that a command is about to be carried out, and with it the
 // command.
 func (j *Journal) Start(commandID string) error {
