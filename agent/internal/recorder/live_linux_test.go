@@ -243,6 +243,30 @@ func TestOverrunIsCounted(t *testing.T) {
 	}
 }
 
+// A storm is not over when the recorder ends: what the kernel has told and nobody has
+// heard yet is on record or counted.
+func TestAnEndInAStormIsAccountedFor(t *testing.T) {
+	needEvents(t)
+	program, rg := tiny(t, false), openRing(t)
+	_, stop := start(t, recorder.Config{Ring: rg, Sources: recorder.Sources{
+		Events: func(b *recorder.Budget) (recorder.Source, error) {
+			c, err := procevent.Open(procevent.Config{ReceiveBuffer: 64 << 20, Budget: b})
+			if err != nil {
+				return nil, err
+			}
+			return slow{c}, nil
+		},
+	}})
+	beating(t, rg)
+	s := runStorm(t, program, 1500, 0)
+	stop()
+	a := accountOf(all(t, rg), s, program)
+	t.Logf("%d starts: forks %d, execs %d, counted as lost %d", s.Starts, a.forks, a.execs, a.lost)
+	if missing := 2*s.Starts - int64(a.forks+a.execs); missing > int64(a.lost) {
+		t.Errorf("%d starts are on record %d times, %d events counted as lost", s.Starts, a.forks+a.execs, a.lost)
+	}
+}
+
 // slow takes its time with every event.
 type slow struct{ *procevent.Connector }
 

@@ -342,6 +342,47 @@ func TestBudget(t *testing.T) {
 	})
 }
 
+// late is a source that was not done when it was told to end.
+type late struct{ n int }
+
+func (l late) Run(ctx context.Context, emit func(*entry.Event)) error {
+	<-ctx.Done()
+	for pid := 1000; pid < 1000+l.n; pid++ {
+		emit(&entry.Event{Type: entry.ProcessStarted, How: entry.HowExec, PID: pid, Cmdline: make([]byte, 200), UID: -1, EUID: -1})
+	}
+	return ctx.Err()
+}
+func (late) Close() error { return nil }
+
+// What sources tell while they end is written as ever, at the disk's pace.
+func TestTheEndWaitsForWhatIsToldYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, k := newMachine(1), new(kept)
+		sources := m.sources()
+		sources.Events = func(*recorder.Budget) (recorder.Source, error) { return late{10_000}, nil }
+		r, err := recorder.New(recorder.Config{Ring: k, Clock: m.clock, Sources: sources})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := r.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if n := len(k.of(t, entry.ProcessStarted)); n != 10_000 || k.onDisk != len(k.entries) {
+			t.Errorf("%d of 10000 are on record, %d of %d entries on disk", n, k.onDisk, len(k.entries))
+		}
+		if k.most > 256<<10 {
+			t.Errorf("%d bytes waited for the disk", k.most)
+		}
+		for _, e := range k.of(t, entry.Gap) {
+			if e.Source == entry.SourceRecorder {
+				t.Errorf("a gap: %s", e.Detail)
+			}
+		}
+	})
+}
+
 // deaf is a source that does not hear that it is over.
 type deaf struct{ release chan struct{} }
 
@@ -369,6 +410,10 @@ func TestAHangingSourceDoesNotDelayTheEnd(t *testing.T) {
 		}
 		if n := len(k.of(t, entry.Heartbeat)); n != 3 || k.onDisk != len(k.entries) {
 			t.Errorf("%d heartbeats, %d of %d on disk", n, k.onDisk, len(k.entries))
+		}
+		gaps := k.of(t, entry.Gap)
+		if last := string(gaps[len(gaps)-1].Detail); !strings.Contains(last, "did not end within") {
+			t.Errorf("what it did not tell is no gap: %s", last)
 		}
 		close(release)
 	})

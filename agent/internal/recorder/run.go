@@ -28,6 +28,7 @@ const (
 	gapNoEvents  = "the kernel does not tell starts and ends of processes here; /proc is looked at every %v instead, and what lives shorter is not on record: %v"
 	gapNoSockets = "connections are not watched: %v"
 	gapBroke     = "the source broke: %v"
+	gapHangs     = "a source did not end within %v: what waited there when the recorder ended is not on record"
 )
 
 // Run records until ctx ends; everything is on disk when it returns. The error is that
@@ -42,9 +43,13 @@ func (r *Recorder) Run(ctx context.Context) error {
 		return fmt.Errorf("start flight recorder: %w", err)
 	}
 
-	var work sync.WaitGroup
+	var work, writing sync.WaitGroup
 	own, stop := context.WithCancel(ctx)
-	work.Go(func() { r.writer(own) })
+	defer stop()
+	// It writes until the sources have told the last they know.
+	written, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWriting()
+	writing.Go(func() { r.writer(written) })
 	events := r.openEvents()
 	r.openAllSockets(own, &work)
 	r.marked = clocks{r.cfg.Clock(), time.Now()}
@@ -52,6 +57,8 @@ func (r *Recorder) Run(ctx context.Context) error {
 		stop()
 		work.Wait()
 		r.execs.Close()
+		stopWriting()
+		writing.Wait()
 		return fmt.Errorf("start flight recorder: %w", err)
 	}
 	broke := make(chan error, 1)
@@ -108,7 +115,9 @@ func (r *Recorder) Run(ctx context.Context) error {
 	case <-ended:
 		r.execs.Close()
 	case <-time.After(endPatience): // one hangs in the system; what it told is on record
+		r.lost(entry.SourceRecorder, fmt.Sprintf(gapHangs, endPatience))
 	}
+	stopWriting()
 	r.heartbeat(r.cfg.Clock())
 	return r.Flush()
 }

@@ -25,7 +25,12 @@ const (
 	gapOverrun  = "the kernel's queue ran over; how much was lost shows in the next gaps of this source"
 	gapSequence = "events of any kind, threads' too, counted by the kernel and never delivered"
 	gapGarbled  = "a message that is not in the format of process events"
+	gapLeft     = "events that waited when the recorder ended, and that there was no time to write"
 )
+
+// lastPatience is how long what waits at the end may take to be told. It is some 2 µs
+// for each event, so that time runs out only where the disk is slow.
+const lastPatience = time.Second / 4
 
 // Connector is one subscription.
 type Connector struct {
@@ -129,36 +134,40 @@ func (c *Connector) receive(f func(m *message) bool, trouble func(error)) error 
 		return err
 	}
 	var broken error
-	more := true
-	err = raw.Read(func(fd uintptr) bool {
-		for more {
-			n, from, err := unix.Recvfrom(int(fd), c.buf, unix.MSG_DONTWAIT|unix.MSG_TRUNC)
-			switch {
-			case errors.Is(err, unix.EAGAIN):
-				return false
-			case errors.Is(err, unix.EINTR):
-				continue
-			case errors.Is(err, unix.ENOBUFS):
-				trouble(err)
-				continue
-			case err != nil:
-				broken = os.NewSyscallError("recvfrom", err)
-				return true
-			}
-			if nl, ok := from.(*unix.SockaddrNetlink); !ok || nl.Pid != 0 {
-				continue // only the kernel is believed
-			}
-			if n > len(c.buf) {
-				trouble(errWire)
-				continue
-			}
-			if err := messages(c.buf[:n], func(m *message) { more = f(m) && more }); err != nil {
-				trouble(err)
-			}
-		}
-		return true
+	err = raw.Read(func(fd uintptr) (done bool) {
+		done, broken = c.pull(int(fd), f, trouble)
+		return done
 	})
 	return errors.Join(broken, err)
+}
+
+// pull is receive for what waits already. done is false when that is all.
+func (c *Connector) pull(fd int, f func(m *message) bool, trouble func(error)) (done bool, err error) {
+	for more := true; more; {
+		n, from, err := unix.Recvfrom(fd, c.buf, unix.MSG_DONTWAIT|unix.MSG_TRUNC)
+		switch {
+		case errors.Is(err, unix.EAGAIN):
+			return false, nil
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.ENOBUFS):
+			trouble(err)
+			continue
+		case err != nil:
+			return true, os.NewSyscallError("recvfrom", err)
+		}
+		if nl, ok := from.(*unix.SockaddrNetlink); !ok || nl.Pid != 0 {
+			continue // only the kernel is believed
+		}
+		if n > len(c.buf) {
+			trouble(errWire)
+			continue
+		}
+		if err := messages(c.buf[:n], func(m *message) { more = f(m) && more }); err != nil {
+			trouble(err)
+		}
+	}
+	return true, nil
 }
 
 func (c *Connector) run(ctx context.Context, emit func(*entry.Event)) error {
@@ -170,34 +179,72 @@ func (c *Connector) run(ctx context.Context, emit func(*entry.Event)) error {
 	var e entry.Event
 	offset := bootMinusMono()
 	lastOffset := time.Now()
-	err := c.receive(func(m *message) bool {
-		if now := time.Now(); now.Sub(lastOffset) > time.Second {
-			offset, lastOffset = bootMinusMono(), now // moves when the PC sleeps
-		}
+	tell := func(m *message, look func(e *entry.Event) (gap string)) {
 		ok, err := turn(&c.seq, m, offset, &e, func(lost uint64) { emit(gapEvent(m.MonoNS+offset, lost, gapSequence)) })
 		switch {
 		case err != nil:
 			emit(gapEvent(m.MonoNS+offset, 1, gapGarbled))
 		case ok:
 			if e.How == entry.HowExec {
-				if gap := c.look(&e); gap != "" {
+				if gap := look(&e); gap != "" {
 					emit(gapEvent(e.BootNS, 0, gap))
 				}
 			}
 			emit(&e)
 		}
-		return ctx.Err() == nil
-	}, func(err error) {
+	}
+	trouble := func(err error) {
 		detail, lost := gapGarbled, uint64(1)
 		if errors.Is(err, unix.ENOBUFS) {
 			detail, lost = gapOverrun, 0
 		}
 		emit(gapEvent(clock(unix.CLOCK_BOOTTIME), lost, detail))
-	})
+	}
+	err := c.receive(func(m *message) bool {
+		if now := time.Now(); now.Sub(lastOffset) > time.Second {
+			offset, lastOffset = bootMinusMono(), now // moves when the PC sleeps
+		}
+		tell(m, c.look)
+		return ctx.Err() == nil
+	}, trouble)
 	if ctx.Err() != nil {
+		c.rest(func(m *message) { tell(m, unlooked) }, trouble, emit)
 		return ctx.Err()
 	}
 	return fmt.Errorf("read process events: %w", err)
+}
+
+// rest tells what waits at the end and happened before it; what there is no time for is
+// counted.
+func (c *Connector) rest(tell func(m *message), trouble func(error), emit func(*entry.Event)) {
+	raw, err := c.f.SyscallConn()
+	if err != nil {
+		return
+	}
+	end, until := clock(unix.CLOCK_MONOTONIC), time.Now().Add(lastPatience)
+	var left uint64
+	_ = raw.Control(func(fd uintptr) { // it was read from just now
+		_, err = c.pull(int(fd), func(m *message) bool {
+			switch {
+			case m.MonoNS > end:
+				return false
+			case time.Now().After(until):
+				left += 1 + uint64(c.seq.lost(m.CPU, m.Seq))
+			default:
+				tell(m)
+			}
+			return true
+		}, trouble)
+	})
+	if left > 0 || err != nil {
+		emit(gapEvent(clock(unix.CLOCK_BOOTTIME), left, gapLeft))
+	}
+}
+
+// unlooked marks what an exec started as not read.
+func unlooked(e *entry.Event) (gap string) {
+	e.Unread = entry.UnreadExe | entry.UnreadCmdline | entry.UnreadStat | entry.UnreadIDs | entry.UnreadBudget
+	return ""
 }
 
 // look reads what an exec started, if there is time; gap is to be told before it.
@@ -206,8 +253,7 @@ func (c *Connector) look(e *entry.Event) (gap string) {
 		return c.guard.Read(e)
 	}
 	if !c.budget.Allow() {
-		e.Unread = entry.UnreadExe | entry.UnreadCmdline | entry.UnreadStat | entry.UnreadIDs | entry.UnreadBudget
-		return ""
+		return unlooked(e)
 	}
 	begun := time.Now()
 	if gap = c.guard.Read(e); gap == "" { // who waits does not work

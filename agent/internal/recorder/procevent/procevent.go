@@ -49,7 +49,8 @@ func Open(cfg Config) (*Connector, error) {
 	return open(cfg)
 }
 
-// Run calls emit with each event until ctx ends or the Connector breaks. The event and
+// Run calls emit with each event until ctx ends or the Connector breaks. What happened
+// before ctx ended and waits yet is told then, marked [entry.UnreadBudget]. The event and
 // its bytes are emit's until it returns. It may be called once.
 func (c *Connector) Run(ctx context.Context, emit func(*entry.Event)) error {
 	return c.run(ctx, emit)

@@ -118,6 +118,11 @@ func (w *Watcher) run(ctx context.Context, emit func(*entry.Event)) error {
 			return err
 		}
 	}
+	if w.ends != nil { // what ended before ctx did
+		if err := w.read(emit, true); err != nil {
+			return err
+		}
+	}
 	return ctx.Err()
 }
 
