@@ -180,7 +180,7 @@ func (p *guestPC) doctor() (trouble []finding) {
 }
 
 // inForce fails unless doctor finds nothing bad. What it warns of is a guest without
-// a collector, whose clock is not its own.
+// a collector, whose clock is not its own, and what was started by hand.
 func (p *guestPC) inForce() {
 	p.t.Helper()
 	var bad []finding
@@ -188,7 +188,7 @@ func (p *guestPC) inForce() {
 	defer cancel()
 	err := rig.Until(ctx, "a healthy service", func() (bool, error) { // the agent takes its lock after it is ready
 		bad = slices.DeleteFunc(p.doctor(), func(f finding) bool {
-			return f.Level == "warn" && slices.Contains([]string{"enrolled", "clock"}, f.ID)
+			return f.Level == "warn" && slices.Contains([]string{"enrolled", "clock", "order_apart"}, f.ID)
 		})
 		return len(bad) == 0, nil
 	})
@@ -232,6 +232,18 @@ func TestServiceOnSystemd(t *testing.T) {
 			if out := p.do("journalctl", "--no-pager", "--boot"); strings.Contains(out, "ordering cycle") {
 				t.Error("the units make an ordering cycle")
 			}
+
+			// What nothing orders before the companion is named, and nothing else is.
+			p.do("systemd-run", "--quiet", "--unit=by-hand", "sleep", "1234567")
+			for _, f := range p.doctor() {
+				if units := f.Args["units"]; f.ID == "order_apart" && (!slices.Contains(strings.Fields(units), "by-hand.service") || strings.Contains(units, "session-") || strings.Contains(units, "journald")) {
+					t.Errorf("said to stop beside the companion: %s", units)
+				}
+			}
+			if !slices.ContainsFunc(p.doctor(), func(f finding) bool { return f.ID == "order_apart" }) {
+				t.Error("a service that was started by hand is not named")
+			}
+			p.do("systemctl", "stop", "by-hand.service")
 
 			// Each of these is seen, and mended by installing again.
 			for id, harm := range map[string]string{

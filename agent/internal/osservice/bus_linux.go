@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"syscall"
 	"time"
 
@@ -156,23 +155,38 @@ func (b *bus) unit(ctx context.Context, name string) (unitState, error) {
 	return u, nil
 }
 
-// running lists the units whose names match one of the patterns.
-func (b *bus) running(ctx context.Context, patterns []string) ([]string, error) {
+// list lists the units in one of the states whose names match one of the patterns; all
+// where there is none.
+func (b *bus) list(ctx context.Context, states, patterns []string) (map[string]active, error) {
 	// name, description, load, active and sub state, follower, path, job's id, type and path
 	var units [][]any
-	if err := b.systemd(ctx, "ListUnitsByPatterns", &units, []string{"active"}, patterns); err != nil {
+	if err := b.systemd(ctx, "ListUnitsByPatterns", &units, states, patterns); err != nil {
 		return nil, said("list units", err)
 	}
-	var names []string
+	found := map[string]active{}
 	for _, u := range units {
-		if len(u) > 0 {
-			if name, ok := u[0].(string); ok {
-				names = append(names, name)
-			}
+		if len(u) < 5 {
+			continue
+		}
+		name, ok := u[0].(string)
+		sub, _ := u[4].(string)
+		if ok {
+			found[name] = active{kindOf(name), sub}
 		}
 	}
-	slices.Sort(names)
-	return names, nil
+	return found, nil
+}
+
+// after returns what a unit is ordered after.
+func (b *bus) after(ctx context.Context, name string) ([]string, error) {
+	var path dbus.ObjectPath
+	err := b.systemd(ctx, "LoadUnit", &path, name)
+	if err != nil {
+		return nil, said("look at "+name, err)
+	}
+	v, err := b.propertyOf(ctx, systemdName, path, unitFace, "After")
+	names, _ := v.([]string)
+	return names, said("look at "+name, err)
 }
 
 // property reads a text of systemd's manager.

@@ -49,6 +49,7 @@ func Findings() map[string][]Level {
 		"unit_failed":   {Bad},
 		"unit_reload":   {Bad},
 		"order":         {OK, Bad},
+		"order_apart":   {Warn},
 		"delay":         {OK, Bad, Dim},
 		"lock":          {OK, Bad, Dim},
 		"state":         {OK, Bad, Dim},
@@ -86,6 +87,8 @@ type facts struct {
 	units []unitState
 	// others are units that must not be stopped before the companion.
 	others []unitState
+	// apart are running units that may be stopped at the same time as the companion.
+	apart []string
 
 	delay    time.Duration
 	delayErr error
@@ -260,9 +263,12 @@ func (f facts) judgeUnits(say func(string, Level, ...string)) {
 	}
 	if len(missing) > 0 {
 		say("order", Bad, "units", strings.Join(missing, " "))
-		return
+	} else {
+		say("order", OK, "n", strconv.Itoa(len(f.others)))
 	}
-	say("order", OK, "n", strconv.Itoa(len(f.others)))
+	if len(f.apart) > 0 {
+		say("order_apart", Warn, "units", strings.Join(f.apart, " "), "n", strconv.Itoa(len(f.apart)))
+	}
 }
 
 func (f facts) judgeLogind(say func(string, Level, ...string)) {

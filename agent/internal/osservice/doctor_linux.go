@@ -2,7 +2,9 @@ package osservice
 
 import (
 	"context"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -75,12 +77,12 @@ func (f *facts) lookAtUnits(ctx context.Context, b *bus) {
 		stem, suffix, _ := strings.Cut(kind, ".")
 		patterns = append(patterns, stem+"*."+suffix)
 	}
-	running, err := b.running(ctx, patterns)
+	running, err := b.list(ctx, []string{"active"}, patterns)
 	if err != nil {
 		f.busErr = err
 		return
 	}
-	for _, name := range append(names, running...) {
+	for _, name := range append(names, slices.Sorted(maps.Keys(running))...) {
 		u, err := b.unit(ctx, name)
 		if err != nil {
 			f.busErr = err
@@ -90,6 +92,11 @@ func (f *facts) lookAtUnits(ctx context.Context, b *bus) {
 			f.others = append(f.others, u)
 		}
 	}
+	all, err := b.list(ctx, []string{"active", "activating", "reloading", "deactivating"}, nil)
+	if err == nil {
+		f.apart, err = apart(all, func(unit string) ([]string, error) { return b.after(ctx, unit) })
+	}
+	f.busErr = err
 }
 
 func (f *facts) lookAtState() {

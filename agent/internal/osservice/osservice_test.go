@@ -229,6 +229,13 @@ func TestDoctorSeesEachFault(t *testing.T) {
 		}
 	}
 	f := healthy()
+	f.apart = []string{"a.service", "b.scope"}
+	if found := judge(f); !Healthy(found) || !slices.ContainsFunc(found, func(x Finding) bool {
+		return x.ID == "order_apart" && x.Level == Warn && x.Args["units"] == "a.service b.scope" && x.Args["n"] == "2"
+	}) {
+		t.Errorf("services that stop at the same time: %v", found)
+	}
+	f = healthy()
 	f.root, f.synced, f.stateErr = false, false, fs.ErrPermission
 	if found := judge(f); !Healthy(found) || found[0].ID != "rights" {
 		t.Errorf("without rights: %v", found)
