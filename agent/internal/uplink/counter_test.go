@@ -20,7 +20,9 @@ func TestHelloTellsTheHighestCounter(t *testing.T) {
 		t.Errorf("%d is told before the first command", n)
 	}
 	c.order(command(7))
-	await(t, "confirmation", func() bool { return p.journal.Counter() == 7 && len(p.journal.Unconfirmed())+len(p.journal.Unfinished()) == 0 })
+	await(t, "confirmation", func() bool {
+		return p.journal.Counter() == 7 && len(p.journal.Unconfirmed())+len(p.journal.Unfinished()) == 0
+	})
 	c.cut()
 	await(t, "hello with the counter", func() bool { return told() == 7 })
 	p.stop()

@@ -50,7 +50,7 @@ type collector struct {
 	push       chan *agentv1.ConnectResponse
 	drop       chan struct{} // closed: the present stream is cut
 	hellos     int
-	hello      *agentv1.Hello // the newest
+	hello      *agentv1.Hello
 	serials    []string // of the certificates that connected
 	acks       []string
 	results    []*agentv1.CommandResult

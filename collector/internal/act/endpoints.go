@@ -161,6 +161,9 @@ func (s *Acts) EndpointConnected(ctx context.Context, endpointID string, desc en
 		if err := endpoint.Describe(ctx, d.tx, endpointID, desc, remote, d.now); err != nil {
 			return err
 		}
+		if err := d.countOn(ctx, s, e, desc.CommandCounter); err != nil {
+			return err
+		}
 		changed := map[string]string{}
 		for _, f := range []struct{ name, from, to string }{
 			{"hostname", e.Hostname, desc.Hostname}, {"os", e.OS, desc.OS}, {"arch", e.Arch, desc.Arch}, {"platform", e.Platform, desc.Platform},

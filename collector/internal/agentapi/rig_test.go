@@ -41,6 +41,7 @@ type acts struct {
 	attention act.Attention
 	results   []dispatch.Result
 	fail      error // what the next calls return
+	reached   uint64
 	panics    bool
 	chunks    int
 	wrote     int64
@@ -101,6 +102,9 @@ func (a *acts) CertificateStatus(_ context.Context, endpointID, serial string) e
 }
 
 func (a *acts) EndpointConnected(_ context.Context, endpointID string, d endpoint.Description, remote string) error {
+	a.mu.Lock()
+	a.reached = d.CommandCounter
+	a.mu.Unlock()
 	return a.note("connected %s %s", endpointID, d.Hostname)
 }
 

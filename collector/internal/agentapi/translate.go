@@ -56,6 +56,7 @@ func fromHello(m *agentv1.Hello) endpoint.Description {
 	d.AgentTime = wire.Time(m.GetAgentTime())
 	d.Spooled = m.GetSpooledAcquisitions()
 	d.SpooledBytes = m.GetSpooledBytes()
+	d.CommandCounter = m.GetCommandCounter()
 	d.Isolation = fromIsolation(m.GetIsolation())
 	return d
 }

@@ -69,6 +69,7 @@ type Description struct {
 	Spooled                                    uint32
 	SpooledBytes                               uint64
 	Isolation                                  IsolationStatus
+	CommandCounter                             uint64 // highest of a command that the agent ever accepted; not kept
 }
 
 // MaxLabel is the longest label in bytes.

@@ -445,9 +445,13 @@ type Hello struct {
 	// Sealed acquisitions that wait in the spool.
 	SpooledAcquisitions uint32 `protobuf:"varint,6,opt,name=spooled_acquisitions,json=spooledAcquisitions,proto3" json:"spooled_acquisitions,omitempty"`
 	// Bytes that the spool holds.
-	SpooledBytes  uint64 `protobuf:"varint,7,opt,name=spooled_bytes,json=spooledBytes,proto3" json:"spooled_bytes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	SpooledBytes uint64 `protobuf:"varint,7,opt,name=spooled_bytes,json=spooledBytes,proto3" json:"spooled_bytes,omitempty"`
+	// Highest counter of a command that this agent has ever accepted; 0 before the first
+	// one, and of agents that do not tell. A collector that was put back to an older state
+	// counts on from there, because the agent refuses what it has passed.
+	CommandCounter uint64 `protobuf:"varint,8,opt,name=command_counter,json=commandCounter,proto3" json:"command_counter,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Hello) Reset() {
@@ -525,6 +529,13 @@ func (x *Hello) GetSpooledAcquisitions() uint32 {
 func (x *Hello) GetSpooledBytes() uint64 {
 	if x != nil {
 		return x.SpooledBytes
+	}
+	return 0
+}
+
+func (x *Hello) GetCommandCounter() uint64 {
+	if x != nil {
+		return x.CommandCounter
 	}
 	return 0
 }
@@ -969,7 +980,7 @@ const file_hozen_agent_v1_agent_service_proto_rawDesc = "" +
 	"\x18isolation_event_received\x18\a \x01(\v2&.hozen.agent.v1.IsolationEventReceivedH\x00R\x16isolationEventReceivedB\x06\n" +
 	"\x04body\"3\n" +
 	"\x16IsolationEventReceived\x12\x19\n" +
-	"\bevent_id\x18\x01 \x01(\tR\aeventId\"\xc7\x02\n" +
+	"\bevent_id\x18\x01 \x01(\tR\aeventId\"\xf0\x02\n" +
 	"\x05Hello\x12\x1e\n" +
 	"\n" +
 	"capability\x18\x01 \x01(\rR\n" +
@@ -980,7 +991,8 @@ const file_hozen_agent_v1_agent_service_proto_rawDesc = "" +
 	"agent_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tagentTime\x12=\n" +
 	"\tisolation\x18\x05 \x01(\v2\x1f.hozen.agent.v1.IsolationStatusR\tisolation\x121\n" +
 	"\x14spooled_acquisitions\x18\x06 \x01(\rR\x13spooledAcquisitions\x12#\n" +
-	"\rspooled_bytes\x18\a \x01(\x04R\fspooledBytes\"\x99\x01\n" +
+	"\rspooled_bytes\x18\a \x01(\x04R\fspooledBytes\x12'\n" +
+	"\x0fcommand_counter\x18\b \x01(\x04R\x0ecommandCounter\"\x99\x01\n" +
 	"\aWelcome\x12\x1e\n" +
 	"\n" +
 	"capability\x18\x01 \x01(\rR\n" +
