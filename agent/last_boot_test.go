@@ -227,3 +227,19 @@ func TestNothingAliveIsNoCaptureOfABoot(t *testing.T) {
 		t.Errorf("with nothing in it: %+v", s)
 	}
 }
+
+// TestWhoAskedIsNoCode: what asked is a code that consoles translate, who did stands beside.
+func TestWhoAskedIsNoCode(t *testing.T) {
+	at := artifact.Instant{Wall: time.Now(), BootNS: 1}
+	l := shutdown.Last{BootID: bootA, Down: &shutdown.Episode{NoticedAt: at, Source: shutdown.SourcePreserve}, Notices: []record.ShutdownNotice{
+		{At: at.Wall, Event: shutdown.Down, Source: shutdown.SourcePreserve, ByUID: 1000, ByTTY: "pts/1"},
+	}}
+	o := bootverdict.Decide(bootverdict.Input{BootID: bootB, Shutdown: noted(l)})
+	if want := (record.BootAsked{By: "preserve", Who: "uid 1000, tty pts/1", Basis: "shutdown_record"}); o.AskedBy != want {
+		t.Errorf("%+v, want %+v", o.AskedBy, want)
+	}
+	l.Down.Source = shutdown.SourceLogind
+	if s := noted(l); s.By != "" || s.Who == "" {
+		t.Errorf("asked by somebody else: %+v", s)
+	}
+}

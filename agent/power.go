@@ -161,7 +161,7 @@ func noted(last shutdown.Last) *bootverdict.Shutdown {
 		s.By = shutdown.SourcePreserve
 	}
 	if n := last.By(); n != nil {
-		s.By = strings.TrimPrefix(s.By+", "+askedBy(*n), ", ")
+		s.Who = askedBy(*n)
 	}
 	return s
 }

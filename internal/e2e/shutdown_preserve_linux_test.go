@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -84,7 +83,7 @@ func (p *pc) preserved(t *testing.T, ctx context.Context, via string, decide, ba
 		p.received(t, ctx, "the evidence of the decision and of the shutdown", func(a rig.Acquisition) bool { return a.ID == id })
 	}
 	t.Logf("preserve: sealed %s, down after %s; verdict %s, asked by %q", ms(d.Manifest.FinishedAt.Wall.Sub(f.began)), ms(f.end.Sub(f.began)), boot.Verdict, boot.AskedBy.By)
-	if boot.Verdict != record.BootCleanWithCapture || !strings.Contains(boot.AskedBy.By, "preserve") {
+	if boot.Verdict != record.BootCleanWithCapture || boot.AskedBy.By != "preserve" {
 		t.Errorf("the verdict is %s (%s), asked by %+v, want %s by preserve\n%s", boot.Verdict, boot.Reason, boot.AskedBy, record.BootCleanWithCapture, basis(boot))
 	}
 }

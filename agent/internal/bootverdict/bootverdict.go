@@ -37,8 +37,9 @@ type Shutdown struct {
 	Source string
 	// Type is poweroff, reboot, halt, kexec or soft-reboot; empty when it was not said.
 	Type string
-	// By is who or what asked; empty when it is not known.
-	By string
+	// By is the code of what asked, such as preserve, and Who says in words who did; empty
+	// when it is not known.
+	By, Who string
 	// NoticedAt is the first notice, SealedAt the sealing of the acquisition, ReleasedAt
 	// the moment from which the system was free to go on. Zero: it did not come to it.
 	NoticedAt, SealedAt, ReleasedAt artifact.Instant

@@ -171,7 +171,7 @@ func (in *Input) agentFindings(id string) (out []Finding) {
 		shut = found(sourceShutdown, witnessAgent)
 		shut.Says, shut.Leans, shut.BootID, shut.At, shut.Detail = "shutdown_noticed", leansOrderly, id, s.NoticedAt.Wall, shorten(s.Source)
 		shut.LastSeen = s.last()
-		shut.Asked = record.BootAsked{By: shorten(s.By), Type: shorten(s.Type), Basis: sourceShutdown}
+		shut.Asked = record.BootAsked{By: shorten(s.By), Type: shorten(s.Type), Who: shorten(s.Who), Basis: sourceShutdown}
 	}
 	return append(out, rec, shut)
 }

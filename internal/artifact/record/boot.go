@@ -78,9 +78,9 @@ type BootBasis struct {
 
 // BootAsked is who or what asked for the shutdown.
 type BootAsked struct {
-	By    string `json:"by,omitempty"`    // stable code: logind, power_key, ctrl_alt_del, signal, system_manager; or what the shutdown record holds
+	By    string `json:"by,omitempty"`    // stable code: logind, power_key, ctrl_alt_del, signal, system_manager, preserve
 	Type  string `json:"type,omitempty"`  // poweroff, reboot, halt, kexec, soft-reboot
-	Who   string `json:"who,omitempty"`   // what the system wrote of the asker, in its words
+	Who   string `json:"who,omitempty"`   // what the system wrote of the asker, in its words; or the uid, pid and tty that the agent was told
 	Basis string `json:"basis,omitempty"` // the sources, joined by +
 }
 
