@@ -28,6 +28,8 @@ const (
 	Enrollment   Prefix = "enr"
 	Timeline     Prefix = "tml"
 	Certificate  Prefix = "crt"
+	// Release is a release that waits for a second person.
+	Release Prefix = "rel"
 	// IsolationEvent is what happened to an isolation without an order.
 	IsolationEvent Prefix = "iev"
 )

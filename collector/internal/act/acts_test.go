@@ -14,6 +14,7 @@ import (
 	"hozen/collector/internal/sqldb"
 	"hozen/collector/internal/sqldb/sqldbtest"
 	"hozen/internal/pki"
+	"hozen/internal/releasecode"
 )
 
 // fixture is a collector of one organisation with one owner who has a password.
@@ -47,7 +48,8 @@ func newFixture(t *testing.T, db *sqldb.DB) *fixture {
 		t.Fatal(err)
 	}
 	x.blobs = blobs
-	x.Acts, err = act.New(act.Config{DB: db, CA: x.ca, Hub: x.hub, Blobs: blobs, Backup: func(context.Context, string) error { return nil }, Addresses: []string{"192.0.2.1:7443"},
+	recovery := releasecode.NewKey()
+	x.Acts, err = act.New(act.Config{DB: db, CA: x.ca, Recovery: &recovery, Hub: x.hub, Blobs: blobs, Backup: func(context.Context, string) error { return nil }, Addresses: []string{"192.0.2.1:7443"},
 		PasswordCost: operator.Cost{MemoryKiB: 64, Iterations: 1}, Now: func() time.Time { return x.clock }})
 	if err != nil {
 		t.Fatal(err)

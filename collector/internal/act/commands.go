@@ -1,6 +1,7 @@
 package act
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,7 +57,7 @@ func (s *Acts) order(ctx context.Context, a Actor, p permission, endpointID stri
 		if err != nil {
 			return err
 		}
-		c.ID, c.OrganisationID, c.EndpointID, c.IncidentID = id.New(id.Command), e.OrganisationID, e.ID, inc.ID
+		c.ID, c.OrganisationID, c.EndpointID, c.IncidentID = cmp.Or(c.ID, id.New(id.Command)), e.OrganisationID, e.ID, inc.ID
 		c.Issuer, c.IssuedBy, c.Reason, c.IssuedAt = d.actor.Name, d.actor.ID, o.Reason, d.now
 		if c.IssuedBy == "" {
 			c.IssuedBy = string(d.actor.Kind)

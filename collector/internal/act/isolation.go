@@ -34,9 +34,19 @@ const (
 
 // Isolate orders: flash acquisition, then cut the network.
 func (s *Acts) Isolate(ctx context.Context, a Actor, endpointID string, o Order) (dispatch.Command, error) {
+	settings, err := s.isolationSettings(ctx, a, mayIsolate)
+	if err != nil {
+		return dispatch.Command{}, err
+	}
 	i, err := s.isolation(o.Isolation)
 	if err != nil {
 		return dispatch.Command{}, err
+	}
+	if i.Notice == (dispatch.Notice{}) {
+		i.Notice = dispatch.Notice{Text: settings.NoticeText, Phone: settings.NoticePhone}
+	}
+	if i.Lease == 0 {
+		i.Lease = settings.Lease
 	}
 	check := o.check
 	o.check = func(ctx context.Context, d *deed, e endpoint.Endpoint) (map[string]string, error) {
@@ -54,11 +64,6 @@ func (s *Acts) Isolate(ctx context.Context, a Actor, endpointID string, o Order)
 		return facts, nil
 	}
 	return s.order(ctx, a, mayIsolate, endpointID, dispatch.Command{Verb: dispatch.Isolate, IsolateFirst: o.IsolateFirst, Isolation: i}, o)
-}
-
-// Release orders the network to be given back.
-func (s *Acts) Release(ctx context.Context, a Actor, endpointID string, o Order) (dispatch.Command, error) {
-	return s.order(ctx, a, mayRelease, endpointID, dispatch.Command{Verb: dispatch.Release}, o)
 }
 
 // isolation checks what a person asks for and fills in what nobody is asked for.

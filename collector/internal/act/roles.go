@@ -24,6 +24,7 @@ const (
 	mayReadLedger   permission = "read_ledger"
 	mayCheck        permission = "check"  // fsck
 	mayBackUp       permission = "backup" // a copy of everything
+	maySettle       permission = "settle" // how the organisation isolates
 )
 
 // table is role × act, the one place that says who may do what.
@@ -47,6 +48,7 @@ func table() map[permission][]operator.Role {
 		mayReadLedger:   {owner, responsible, handler, auditor},
 		mayCheck:        {owner, responsible, auditor},
 		mayBackUp:       {owner, responsible},
+		maySettle:       {owner, responsible},
 	}
 }
 

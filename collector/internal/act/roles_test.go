@@ -9,6 +9,7 @@ import (
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/operator"
+	"hozen/collector/internal/organisation"
 )
 
 // TestRolesByActs goes through every role and every act of operators. A letter is a
@@ -55,6 +56,14 @@ func TestRolesByActs(t *testing.T) {
 			{"Acquire", "orh", func(ctx context.Context, a act.Actor) error { return only(x.Acquire(ctx, a, p.id, act.Order{})) }},
 			{"Isolate", "orh", func(ctx context.Context, a act.Actor) error { return only(x.Isolate(ctx, a, p.id, act.Order{})) }},
 			{"Release", "orh", func(ctx context.Context, a act.Actor) error { return only(x.Release(ctx, a, p.id, act.Order{})) }},
+			{"ReleaseWaiting", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.ReleaseWaiting(ctx, a, p.id)) }},
+			{"RefuseRelease", "orh", func(ctx context.Context, a act.Actor) error { return x.RefuseRelease(ctx, a, p.id, "") }},
+			{"ShowReleaseCode", "orh", func(ctx context.Context, a act.Actor) error { return only(x.ShowReleaseCode(ctx, a, p.id, "why")) }},
+			{"IsolationEvents", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.IsolationEvents(ctx, a, p.id, 1)) }},
+			{"IsolationSettings", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.IsolationSettings(ctx, a)) }},
+			{"SetIsolationSettings", "or", func(ctx context.Context, a act.Actor) error {
+				return x.SetIsolationSettings(ctx, a, organisation.Isolation{})
+			}},
 			{"AddNote", "orhx", func(ctx context.Context, a act.Actor) error { return x.AddNote(ctx, a, inc.ID, "n") }},
 			{"OpenIncident", "orh", func(ctx context.Context, a act.Actor) error {
 				return only(x.OpenIncident(ctx, a, act.NewIncident{Title: "t"}))

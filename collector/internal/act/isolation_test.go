@@ -1,0 +1,239 @@
+package act_test
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"hozen/collector/internal/act"
+	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/operator"
+	"hozen/collector/internal/organisation"
+	"hozen/internal/id"
+	"hozen/internal/releasecode"
+)
+
+// modern is an endpoint whose agent knows all of an order to isolate.
+func (x *fixture) modern(hostname string) pc {
+	x.t.Helper()
+	p := x.enrolled(hostname)
+	d := described()
+	d.Capability = 3
+	if err := x.EndpointConnected(x.t.Context(), p.id, d, "192.0.2.7:1"); err != nil {
+		x.t.Fatal(err)
+	}
+	return p
+}
+
+func TestOrderToIsolateIsChecked(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		p, old := x.modern("pc"), x.enrolled("old")
+		soon := x.clock.Add(time.Hour)
+		permit := func(f func(*dispatch.Permit)) dispatch.Isolation {
+			p := dispatch.Permit{Network: netip.MustParsePrefix("192.0.2.7/24"), Protocol: "tcp", First: 443, Last: 443, Reason: "bank", ExpiresAt: soon}
+			f(&p)
+			return dispatch.Isolation{Mode: dispatch.Selective, Permits: []dispatch.Permit{p}}
+		}
+		for name, c := range map[string]struct {
+			field string
+			i     dispatch.Isolation
+		}{
+			"mode":           {"mode", dispatch.Isolation{Mode: "half"}},
+			"stray permit":   {"permits", dispatch.Isolation{Permits: []dispatch.Permit{{}}}},
+			"everything":     {"permits.1", permit(func(p *dispatch.Permit) { p.Network = netip.MustParsePrefix("0.0.0.0/0") })},
+			"mapped":         {"permits.1", permit(func(p *dispatch.Permit) { p.Network = netip.MustParsePrefix("::ffff:192.0.2.0/120") })},
+			"wide IPv6":      {"permits.1", permit(func(p *dispatch.Permit) { p.Network = netip.MustParsePrefix("2000::/3") })},
+			"no network":     {"permits.1", permit(func(p *dispatch.Permit) { p.Network = netip.Prefix{} })},
+			"protocol":       {"permits.1", permit(func(p *dispatch.Permit) { p.Protocol = "icmp" })},
+			"ports":          {"permits.1", permit(func(p *dispatch.Permit) { p.First = 444 })},
+			"no reason":      {"permits.1", permit(func(p *dispatch.Permit) { p.Reason = " " })},
+			"no end":         {"permits.1", permit(func(p *dispatch.Permit) { p.ExpiresAt = time.Time{} })},
+			"until is over":  {"until", dispatch.Isolation{Until: x.clock}},
+			"confirm a day":  {"confirm_within", dispatch.Isolation{ConfirmWithin: 24 * time.Hour}},
+			"confirm full":   {"confirm_within", dispatch.Isolation{Mode: dispatch.Full, Until: soon, ConfirmWithin: time.Minute}},
+			"fallback":       {"fallback", dispatch.Isolation{Fallback: "open"}},
+			"notice is long": {"notice", dispatch.Isolation{Notice: dispatch.Notice{Text: strings.Repeat("x", 1025)}}},
+		} {
+			var bad *act.Invalid
+			if _, err := x.Isolate(t.Context(), x.owner, p.id, act.Order{Isolation: c.i}); !errors.As(err, &bad) || bad.Field != c.field {
+				t.Errorf("%s: %v, want field %s", name, err, c.field)
+			}
+		}
+		ok := permit(func(*dispatch.Permit) {})
+		ok.Until, ok.ConfirmWithin, ok.Fallback, ok.Drill = soon, time.Minute, dispatch.RollBack, true
+		var bad *act.Invalid
+		if _, err := x.Isolate(t.Context(), x.owner, old.id, act.Order{Isolation: ok}); !errors.As(err, &bad) || bad.Code != "old_agent" {
+			t.Errorf("an agent that would not understand got it: %v", err)
+		}
+		if _, err := x.Isolate(t.Context(), x.owner, old.id, act.Order{}); err != nil {
+			t.Error(err)
+		}
+		c, err := x.Isolate(t.Context(), x.owner, p.id, act.Order{Isolation: ok, Reason: "why"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := x.Command(t.Context(), x.owner, c.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := got.Isolation
+		if i.Mode != dispatch.Selective || i.Permits[0].Network.String() != "192.0.2.0/24" || !i.Until.Equal(soon) || !i.Drill || i.ConfirmWithin != time.Minute ||
+			i.Fallback != dispatch.RollBack || i.Lease != organisation.DefaultLease {
+			t.Errorf("kept as %+v", i)
+		}
+		facts := x.details(c.ID)
+		if facts["mode"] != "selective" || !strings.HasPrefix(facts["permit_1"], "192.0.2.0/24 tcp 443-443 until ") || facts["code_number"] != i.Code.Number {
+			t.Errorf("ledger keeps %q", facts)
+		}
+	})
+}
+
+// The code that is shown is the one that the endpoint can check, who saw it is in the
+// ledger, and the code is not.
+func TestReleaseCodeIsShown(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		p := x.modern("pc")
+		if _, err := x.ShowReleaseCode(t.Context(), x.owner, p.id, "call"); !errors.Is(err, act.ErrNotFound) {
+			t.Errorf("without isolation: %v", err)
+		}
+		c, err := x.Isolate(t.Context(), x.owner, p.id, act.Order{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := x.ShowReleaseCode(t.Context(), x.owner, p.id, ""); !errors.Is(err, act.ErrInvalid) {
+			t.Errorf("without a reason: %v", err)
+		}
+		shown, err := x.ShowReleaseCode(t.Context(), x.owner, p.id, "call from reception")
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, err := releasecode.Check(shown.Code)
+		if k := c.Isolation.Code; err != nil || !releasecode.Verify(code, k.Hash, k.Salt, k.Iterations) || shown.CommandID != c.ID {
+			t.Errorf("%+v is not the code: %v", shown, err)
+		}
+		facts := x.details(p.id)
+		if facts["reason"] != "call from reception" || facts["code_number"] != c.Isolation.Code.Number {
+			t.Errorf("ledger keeps %q", facts)
+		}
+		for k, v := range facts {
+			if strings.Contains(v, string(code)) || strings.Contains(v, shown.Code) {
+				t.Errorf("the code stands in the ledger as %s", k)
+			}
+		}
+		x.ledgerStands()
+	})
+}
+
+func TestReleaseByTwoPersons(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		p, other := x.modern("pc"), x.person("second", operator.Handler)
+		if _, err := x.Isolate(t.Context(), x.owner, p.id, act.Order{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.SetIsolationSettings(t.Context(), x.owner, organisation.Isolation{TwoPersons: true, NoticePhone: "03-0000-0000"}); err != nil {
+			t.Fatal(err)
+		}
+		waits := func(a act.Actor) *act.SecondPerson {
+			t.Helper()
+			c, err := x.Release(t.Context(), a, p.id, act.Order{Reason: "clean"})
+			var w *act.SecondPerson
+			if !errors.As(err, &w) || w.Asked.ID == "" || w.Asked.AskedBy != x.owner.ID {
+				t.Fatalf("%+v, %v", c, err)
+			}
+			return w
+		}
+		first := waits(x.owner)
+		if again := waits(x.owner); again.Asked.ID != first.Asked.ID {
+			t.Error("asking twice asks two things")
+		}
+		var w *act.SecondPerson
+		if _, err := x.ShowReleaseCode(t.Context(), x.owner, p.id, "call"); !errors.As(err, &w) {
+			t.Errorf("one person alone saw the code: %v", err)
+		}
+		if _, err := x.ShowReleaseCode(t.Context(), other, p.id, "call"); err != nil {
+			t.Errorf("the second person sees no code: %v", err)
+		}
+		if err := x.RefuseRelease(t.Context(), other, p.id, "not clean"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := x.ReleaseWaiting(t.Context(), other, p.id); !errors.Is(err, act.ErrNotFound) {
+			t.Errorf("still waits: %v", err)
+		}
+		waits(x.owner)
+		x.clock = x.clock.Add(dispatch.ReleaseWaits + time.Second)
+		waits(x.owner) // the first was too long ago
+		c, err := x.Release(t.Context(), other, p.id, act.Order{Reason: "agreed"})
+		if err != nil || c.Verb != dispatch.Release || c.Isolation.Notice.Phone != "03-0000-0000" {
+			t.Fatalf("%+v, %v", c, err)
+		}
+		if f := x.details(c.ID); f["asked_by"] != x.owner.ID {
+			t.Errorf("ledger keeps %q", f)
+		}
+		// What was agreed is used up.
+		if _, err := x.Release(t.Context(), other, p.id, act.Order{}); !errors.As(err, &w) || w.Asked.AskedBy != other.ID {
+			t.Errorf("%v", err)
+		}
+		glass := act.Actor{Kind: act.ByLocal, BreakGlass: "nobody else is reached"}
+		if c, err = x.Release(t.Context(), glass, p.id, act.Order{}); err != nil || x.details(c.ID)["break_glass"] == "" {
+			t.Errorf("breaking the glass: %v", err)
+		}
+		x.ledgerStands()
+	})
+}
+
+func TestWhatHappenedToAnIsolationIsKeptOnce(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		p := x.modern("pc")
+		inc, err := x.OpenIncident(t.Context(), x.owner, act.NewIncident{Title: "t", EndpointIDs: []string{p.id}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ev := endpoint.IsolationEvent{ID: id.New(id.IsolationEvent), Kind: endpoint.EventDrift, At: x.clock.Add(-time.Minute), Differences: []string{"rule missing"},
+			Seen: []string{"table deleted by nft"}, Count: 3}
+		i := measured(endpoint.Isolated, x.clock)
+		i.More.Trials = []endpoint.Trial{{Name: "tcp4", Outcome: endpoint.Contrary}}
+		for range 2 {
+			if err := x.IsolationHappened(t.Context(), p.id, ev, &i); err != nil {
+				t.Fatal(err)
+			}
+		}
+		list, err := x.IsolationEvents(t.Context(), x.owner, p.id, 0)
+		if err != nil || len(list) != 1 || list[0].Kind != endpoint.EventDrift || list[0].Count != 3 || list[0].Seen[0] != "table deleted by nft" {
+			t.Fatalf("%+v, %v", list, err)
+		}
+		if got := x.kinds(inc.ID); got != "opened isolation_event isolation" {
+			t.Errorf("timeline: %s", got)
+		}
+		e, err := x.Endpoint(t.Context(), x.owner, p.id)
+		if err != nil || len(e.Isolation.More.Trials) != 1 {
+			t.Errorf("%+v, %v", e.Isolation, err)
+		}
+		// One that waited at the endpoint says nothing about now.
+		stale := measured(endpoint.Released, x.clock.Add(-time.Hour))
+		ev.ID = id.New(id.IsolationEvent)
+		if err := x.IsolationHappened(t.Context(), p.id, ev, &stale); err != nil {
+			t.Fatal(err)
+		}
+		if e, err = x.Endpoint(t.Context(), x.owner, p.id); err != nil || e.Isolation.Observed != endpoint.Isolated {
+			t.Errorf("%s, %v", e.Isolation.Observed, err)
+		}
+		ev.ID = "iev_x"
+		if err := x.IsolationHappened(t.Context(), p.id, ev, nil); !errors.Is(err, act.ErrInvalid) {
+			t.Errorf("a name that is none: %v", err)
+		}
+		x.ledgerStands()
+	})
+}
+
+// details is what the newest ledger entry about a subject says.
+func (x *fixture) details(subject string) map[string]string {
+	x.t.Helper()
+	list, err := x.LedgerEntries(x.t.Context(), x.owner, act.LedgerFilter{Subject: subject, Limit: 1})
+	if err != nil || len(list) != 1 {
+		x.t.Fatalf("%d entries, %v", len(list), err)
+	}
+	return list[0].Details
+}

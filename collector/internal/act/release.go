@@ -1,0 +1,282 @@
+package act
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/incident"
+	"hozen/collector/internal/organisation"
+	"hozen/collector/internal/sqldb"
+	"hozen/internal/id"
+	"hozen/internal/releasecode"
+)
+
+// SecondPerson is the answer to an order to release that waits for another person,
+// who gives the same order. It is an [ErrConflict].
+type SecondPerson struct{ Asked dispatch.ReleaseAsked }
+
+func (e *SecondPerson) Error() string {
+	return "the release waits for a second person, asked for by " + e.Asked.AskedName
+}
+
+// Unwrap makes errors.Is(err, ErrConflict) true.
+func (e *SecondPerson) Unwrap() error { return ErrConflict }
+
+// Release orders the network to be given back. Where the organisation wants two persons
+// for that, the first one's order is kept and answered by [*SecondPerson], and the same
+// order of another one within [dispatch.ReleaseWaits] is carried out. Who acts at the
+// collector's own machine with a reason needs no second one; the ledger tells.
+func (s *Acts) Release(ctx context.Context, a Actor, endpointID string, o Order) (dispatch.Command, error) {
+	settings, err := s.isolationSettings(ctx, a, mayRelease)
+	if err != nil {
+		return dispatch.Command{}, err
+	}
+	c := dispatch.Command{ID: id.New(id.Command), Verb: dispatch.Release, Isolation: dispatch.Isolation{Notice: o.Isolation.Notice}}
+	if c.Isolation.Notice == (dispatch.Notice{}) {
+		c.Isolation.Notice = dispatch.Notice{Text: settings.NoticeText, Phone: settings.NoticePhone}
+	}
+	check := o.check
+	o.check = func(ctx context.Context, d *deed, e endpoint.Endpoint) (map[string]string, error) {
+		facts := map[string]string{}
+		if check != nil {
+			more, err := check(ctx, d, e)
+			if err != nil {
+				return nil, err
+			}
+			maps.Copy(facts, more)
+		}
+		second, err := s.agreed(ctx, d, e, c.ID)
+		maps.Copy(facts, second)
+		return facts, err
+	}
+	stored, err := s.order(ctx, a, mayRelease, endpointID, c, o)
+	var waits *SecondPerson
+	if errors.As(err, &waits) && waits.Asked.ID == "" {
+		return stored, s.askRelease(ctx, a, endpointID, o)
+	}
+	return stored, err
+}
+
+// agreed finds out whether a release may be ordered now, and by whose agreement.
+func (s *Acts) agreed(ctx context.Context, d *deed, e endpoint.Endpoint, commandID string) (map[string]string, error) {
+	settings, err := organisation.FindIsolation(ctx, d.tx, e.OrganisationID)
+	if err != nil || !settings.TwoPersons || d.actor.Kind != ByOperator {
+		return nil, err
+	}
+	asked, err := dispatch.WaitingRelease(ctx, d.tx, e.ID, d.now)
+	switch {
+	case errors.Is(err, dispatch.ErrNotFound):
+		return nil, &SecondPerson{}
+	case err != nil:
+		return nil, err
+	case asked.AskedBy == d.actor.ID:
+		return nil, &SecondPerson{Asked: asked}
+	}
+	asked.DecidedBy, asked.DecidedName, asked.DecidedAt = d.actor.ID, d.actor.Name, d.now
+	asked.Decision, asked.CommandID = dispatch.ReleaseAgreed, commandID
+	return map[string]string{"asked_by": asked.AskedBy, "asked_name": asked.AskedName, "asked_reason": asked.Reason}, dispatch.DecideRelease(ctx, d.tx, asked)
+}
+
+// askRelease keeps what the first person ordered, and answers with [*SecondPerson].
+func (s *Acts) askRelease(ctx context.Context, a Actor, endpointID string, o Order) error {
+	var asked dispatch.ReleaseAsked
+	err := s.write(ctx, a, mayRelease, func(ctx context.Context, d *deed) error {
+		e, err := d.endpoint(ctx, endpointID)
+		if err != nil {
+			return err
+		}
+		if old, err := dispatch.WaitingRelease(ctx, d.tx, e.ID, d.now); err == nil {
+			return &SecondPerson{Asked: old} // somebody was faster
+		} else if !errors.Is(err, dispatch.ErrNotFound) {
+			return err
+		}
+		inc, err := s.incidentFor(ctx, d, e, o.IncidentID)
+		if err != nil {
+			return err
+		}
+		asked = dispatch.ReleaseAsked{ID: id.New(id.Release), OrganisationID: e.OrganisationID, EndpointID: e.ID, IncidentID: inc.ID, Reason: o.Reason,
+			AskedBy: d.actor.ID, AskedName: d.actor.Name, AskedAt: d.now}
+		if err := dispatch.InsertRelease(ctx, d.tx, asked); err != nil {
+			return err
+		}
+		facts := map[string]string{"command": "ask_release", "endpoint": e.ID, "release": asked.ID}
+		idx, err := d.record(ctx, "dispatch.ask_release", e.ID, with(facts, "reason", o.Reason))
+		if err != nil {
+			return err
+		}
+		d.tell(s, Event{Kind: EventCommand, EndpointID: e.ID, IncidentID: inc.ID})
+		return s.line(ctx, d, inc, e.ID, incident.Entry{Kind: incident.EntryCommand, Text: o.Reason, Params: facts, LedgerIdx: idx})
+	})
+	if err != nil {
+		return err
+	}
+	return &SecondPerson{Asked: asked}
+}
+
+func with(facts map[string]string, key, value string) map[string]string {
+	m := maps.Clone(facts)
+	m[key] = value
+	return m
+}
+
+// ReleaseWaiting returns the release of an endpoint that waits for a second person. The
+// error is [ErrNotFound] if none does.
+func (s *Acts) ReleaseWaiting(ctx context.Context, a Actor, endpointID string) (dispatch.ReleaseAsked, error) {
+	return read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) (dispatch.ReleaseAsked, error) {
+		r, err := dispatch.WaitingRelease(ctx, q, endpointID, s.now())
+		if err != nil {
+			return r, err
+		}
+		return r, a.own(r.OrganisationID)
+	})
+}
+
+// RefuseRelease ends a release that waits for a second person, by that one or by the
+// first, who takes it back.
+func (s *Acts) RefuseRelease(ctx context.Context, a Actor, endpointID, reason string) error {
+	if err := text("reason", reason, dispatch.MaxReason, false); err != nil {
+		return err
+	}
+	return s.write(ctx, a, mayRelease, func(ctx context.Context, d *deed) error {
+		e, err := d.endpoint(ctx, endpointID)
+		if err != nil {
+			return err
+		}
+		asked, err := dispatch.WaitingRelease(ctx, d.tx, e.ID, d.now)
+		if err != nil {
+			return err
+		}
+		asked.DecidedBy, asked.DecidedName, asked.DecidedAt, asked.Decision = d.actor.ID, d.actor.Name, d.now, dispatch.ReleaseRefused
+		if err := dispatch.DecideRelease(ctx, d.tx, asked); err != nil {
+			return err
+		}
+		d.tell(s, Event{Kind: EventCommand, EndpointID: e.ID, IncidentID: asked.IncidentID})
+		_, err = d.record(ctx, "dispatch.refuse_release", e.ID, map[string]string{"release": asked.ID, "asked_by": asked.AskedBy, "reason": reason})
+		return err
+	})
+}
+
+// ShownCode is a release code that was shown to somebody.
+type ShownCode struct {
+	Number    string // in groups, as the endpoint shows it
+	Code      string // in groups, as it is spoken
+	CommandID string // the order to isolate that it ends
+	OrderedAt time.Time
+}
+
+// ShowReleaseCode shows the code by which the present isolation of an endpoint is
+// released at the endpoint, without the collector. Whoever may release may see it, and
+// the ledger keeps who did and why. Where a release needs two persons, the second one's
+// agreement is needed first: somebody else must have asked for the release. The error
+// is [ErrNotFound] where no code was given with the order.
+func (s *Acts) ShowReleaseCode(ctx context.Context, a Actor, endpointID, reason string) (ShownCode, error) {
+	if err := text("reason", reason, dispatch.MaxReason, true); err != nil {
+		return ShownCode{}, err
+	}
+	if s.recovery == nil {
+		return ShownCode{}, fmt.Errorf("%w: this collector has no recovery key", ErrNotFound)
+	}
+	var shown ShownCode
+	err := s.write(ctx, a, mayRelease, func(ctx context.Context, d *deed) error {
+		e, err := d.endpoint(ctx, endpointID)
+		if err != nil {
+			return err
+		}
+		c, err := isolationInForce(ctx, d, e)
+		if err != nil {
+			return err
+		}
+		settings, err := organisation.FindIsolation(ctx, d.tx, e.OrganisationID)
+		if err != nil {
+			return err
+		}
+		facts := map[string]string{"endpoint": e.ID, "command_id": c.ID, "code_number": c.Isolation.Code.Number, "reason": reason}
+		if settings.TwoPersons && d.actor.Kind == ByOperator {
+			asked, err := dispatch.WaitingRelease(ctx, d.tx, e.ID, d.now)
+			if errors.Is(err, dispatch.ErrNotFound) || err == nil && asked.AskedBy == d.actor.ID {
+				return &SecondPerson{Asked: asked}
+			}
+			if err != nil {
+				return err
+			}
+			facts["asked_by"] = asked.AskedBy
+		}
+		number := c.Isolation.Code.Number
+		shown = ShownCode{Number: releasecode.FormatNumber(number), Code: releasecode.New(*s.recovery, number).String(), CommandID: c.ID, OrderedAt: c.IssuedAt}
+		idx, err := d.record(ctx, "endpoint.release_code", e.ID, facts)
+		if err != nil || c.IncidentID == "" {
+			return err
+		}
+		inc, err := incident.Find(ctx, d.tx, e.OrganisationID, c.IncidentID)
+		if err != nil {
+			return err
+		}
+		return s.line(ctx, d, inc, e.ID, incident.Entry{Kind: incident.EntryCommand, Text: reason, Params: map[string]string{"command": "show_release_code", "endpoint": e.ID, "code_number": number}, LedgerIdx: idx})
+	})
+	if err != nil {
+		return ShownCode{}, err
+	}
+	return shown, nil
+}
+
+// isolationInForce finds the order with a code that an endpoint is isolated by: the one
+// that it speaks of, else the newest, which it may have received without our knowing.
+func isolationInForce(ctx context.Context, d *deed, e endpoint.Endpoint) (dispatch.Command, error) {
+	if id := e.Isolation.CommandID; id != "" {
+		c, err := dispatch.ByID(ctx, d.tx, id)
+		if err == nil && c.EndpointID == e.ID && c.Isolation.Code != nil {
+			return c, nil
+		}
+		if err != nil && !errors.Is(err, dispatch.ErrNotFound) {
+			return c, err
+		}
+	}
+	list, err := dispatch.List(ctx, d.tx, dispatch.Filter{OrganisationID: e.OrganisationID, EndpointID: e.ID, Limit: 100})
+	if err != nil {
+		return dispatch.Command{}, err
+	}
+	for _, c := range list {
+		if c.Verb == dispatch.Isolate && c.Isolation.Code != nil {
+			return c, nil
+		}
+	}
+	return dispatch.Command{}, fmt.Errorf("%w: no order with a release code", ErrNotFound)
+}
+
+// IsolationSettings returns how the actor's organisation isolates.
+func (s *Acts) IsolationSettings(ctx context.Context, a Actor) (organisation.Isolation, error) {
+	return s.isolationSettings(ctx, a, mayLook)
+}
+
+func (s *Acts) isolationSettings(ctx context.Context, a Actor, p permission) (organisation.Isolation, error) {
+	return read(ctx, s, a, p, func(q sqldb.Queryer, a Actor) (organisation.Isolation, error) {
+		return organisation.FindIsolation(ctx, q, a.OrganisationID)
+	})
+}
+
+// SetIsolationSettings says how the actor's organisation isolates from now on.
+func (s *Acts) SetIsolationSettings(ctx context.Context, a Actor, i organisation.Isolation) error {
+	switch {
+	case i.MaxShare < 0 || i.MaxShare > 100:
+		return &Invalid{Field: "max_share", Code: "range", Err: errors.New("it must be 1 to 100")}
+	case i.Lease < 0 || i.Lease > maxIsolation:
+		return &Invalid{Field: "lease", Code: "range", Err: errors.New("it must be within a year")}
+	}
+	if err := errors.Join(text("notice", i.NoticeText, maxNotice, false), text("phone", i.NoticePhone, maxPhone, false)); err != nil {
+		return err
+	}
+	return s.write(ctx, a, maySettle, func(ctx context.Context, d *deed) error {
+		if err := organisation.SetIsolation(ctx, d.tx, d.actor.OrganisationID, i); err != nil {
+			return err
+		}
+		_, err := d.record(ctx, "organisation.isolation", d.actor.OrganisationID, map[string]string{
+			"two_persons": fmt.Sprint(i.TwoPersons), "notice": i.NoticeText, "phone": i.NoticePhone, "lease": i.Lease.String(), "max_share": fmt.Sprint(i.MaxShare),
+		})
+		return err
+	})
+}

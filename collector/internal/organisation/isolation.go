@@ -1,0 +1,65 @@
+package organisation
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"hozen/collector/internal/sqldb"
+)
+
+// Isolation is how an organisation isolates.
+type Isolation struct {
+	// TwoPersons means that a release needs a second person.
+	TwoPersons bool `json:"two_persons,omitempty"`
+	// NoticeText and NoticePhone are what the person at an isolated PC is told.
+	NoticeText  string `json:"notice_text,omitempty"`
+	NoticePhone string `json:"notice_phone,omitempty"`
+	// Lease is how long an isolated PC need not hear of the collector before it tells the
+	// person in front of it; 0 means DefaultLease.
+	Lease time.Duration `json:"lease_ns,omitempty"`
+	// MaxShare is how many percent of the endpoints may be isolated at once without saying
+	// so especially, 1 to 100; 0 means DefaultMaxShare.
+	MaxShare int `json:"max_share,omitempty"`
+}
+
+// The defaults of [Isolation].
+const (
+	DefaultLease    = 24 * time.Hour
+	DefaultMaxShare = 30
+)
+
+// FindIsolation returns how an organisation isolates, with defaults filled in.
+func FindIsolation(ctx context.Context, q sqldb.Queryer, id string) (Isolation, error) {
+	var text string
+	if err := q.QueryRowContext(ctx, `SELECT isolation FROM organisation_profile WHERE id = $1`, id).Scan(&text); err != nil {
+		return Isolation{}, fmt.Errorf("find how an organisation isolates: %w", err)
+	}
+	var i Isolation
+	if text != "" {
+		if err := json.Unmarshal([]byte(text), &i); err != nil {
+			return Isolation{}, fmt.Errorf("read how an organisation isolates: %w", err)
+		}
+	}
+	if i.Lease == 0 {
+		i.Lease = DefaultLease
+	}
+	if i.MaxShare == 0 {
+		i.MaxShare = DefaultMaxShare
+	}
+	return i, nil
+}
+
+// SetIsolation stores how an organisation isolates.
+func SetIsolation(ctx context.Context, tx *sqldb.Tx, id string, i Isolation) error {
+	i.NoticeText, i.NoticePhone = sqldb.CleanText(i.NoticeText), sqldb.CleanText(i.NoticePhone)
+	b, err := json.Marshal(i)
+	if err != nil {
+		return fmt.Errorf("encode how an organisation isolates: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE organisation_profile SET isolation = $1 WHERE id = $2`, string(b), id); err != nil {
+		return fmt.Errorf("store how an organisation isolates: %w", err)
+	}
+	return nil
+}
