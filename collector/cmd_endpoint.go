@@ -208,5 +208,5 @@ func (c *cli) commandCmd() *cobra.Command {
 			return c.wait(cmd.Context(), cl, args[0], localapi.Order{}, timeout)
 		}}
 	wait.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "how long")
-	return group("command", "Orders to endpoints: list, wait", list, wait)
+	return group("command", "Orders to endpoints: list, wait, withdraw", list, wait, c.withdrawCmd())
 }

@@ -103,6 +103,10 @@ func hintOf(code int, err error) string {
 	switch {
 	case errors.Is(err, act.ErrTooOld):
 		return "hint.too_old"
+	case errors.Is(err, act.ErrPending):
+		return "hint.pending"
+	case errors.Is(err, act.ErrTooLate):
+		return "hint.too_late"
 	case errors.Is(err, act.ErrLocked):
 		return "hint.locked"
 	case errors.Is(err, osservice.ErrNeedsRoot), code == exitFailure && errors.Is(err, fs.ErrPermission):

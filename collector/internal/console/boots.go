@@ -133,14 +133,33 @@ func nanoseconds(s string) (time.Duration, bool) {
 	return time.Duration(n), err == nil && n >= 0
 }
 
-// seconds writes a length of time with tenths of a second where they matter, rounded
-// up: a gap is never shown shorter than it is.
+// seconds writes a length of time with tenths of a second where they matter, else in
+// the two units that say most, rounded up: a gap is never shown shorter than it is.
 func seconds(p i18n.Printer, d time.Duration) string {
-	if d >= 2*time.Minute {
-		return span(p, d+time.Second-1)
+	up := func(unit time.Duration) int64 {
+		n := int64(d / unit)
+		if d%unit != 0 {
+			n++
+		}
+		return n
 	}
-	tenths := int64((d + 100*time.Millisecond - 1) / (100 * time.Millisecond))
-	return p.Text("span.second", "n", strconv.FormatInt(tenths/10, 10)+"."+strconv.FormatInt(tenths%10, 10))
+	part := func(unit string, n int64) string { return p.Text("span."+unit, "n", strconv.FormatInt(n, 10)) }
+	two := func(large, small string, n, ratio int64) string {
+		if n%ratio == 0 {
+			return part(large, n/ratio)
+		}
+		return p.Text("span.two", "large", part(large, n/ratio), "small", part(small, n%ratio))
+	}
+	switch minutes := up(time.Minute); {
+	case d < 2*time.Minute:
+		tenths := up(100 * time.Millisecond)
+		return p.Text("span.second", "n", strconv.FormatInt(tenths/10, 10)+"."+strconv.FormatInt(tenths%10, 10))
+	case minutes < 2*60:
+		return part("minute", minutes)
+	case minutes < 2*24*60:
+		return two("hour", "minute", minutes, 60)
+	}
+	return two("day", "hour", up(time.Hour), 24)
 }
 
 // moment writes a moment that stands in a fact for people.

@@ -178,7 +178,8 @@ func TestBrowserPreserves(t *testing.T) {
 	x.EvidenceChanged(t.Context(), p.ID, acq)
 	b.until(`document.querySelectorAll(".steps .is-done").length === 4 && document.querySelector(".steps li:last-child").classList.contains("is-waiting")`)
 	booted := p.send(func(m *artifact.Manifest) { m.Trigger = artifact.TriggerBoot }, map[artifact.Kind][]string{
-		artifact.KindBoot: bootLine(record.Boot{Verdict: record.BootCleanWithCapture, Reason: record.BootReasonTwoSources})})
+		artifact.KindBoot: bootLine(record.Boot{Verdict: record.BootCleanWithCapture, Reason: record.BootReasonTwoSources,
+			AskedBy: record.BootAsked{By: "preserve", Type: "reboot", Who: "uid 0"}, EndedAfter: x.now().UTC(), EndedBefore: x.now().UTC()})})
 	x.EvidenceChanged(t.Context(), p.ID, booted)
 	b.until(`document.querySelectorAll(".steps .is-done").length === 5 && document.querySelector("#boots .boot-good")`)
 	b.calm()

@@ -64,7 +64,7 @@ func TestEveryValueHasAWord(t *testing.T) {
 		want("order."+string(v), ".title", ".do", ".button", ".done", ".example")
 		want("timeline.command.", string(v))
 	}
-	for _, s := range []dispatch.Status{dispatch.Queued, dispatch.Accepted, dispatch.Done, dispatch.Failed, dispatch.Expired, dispatch.Unsupported, dispatch.Refused} {
+	for _, s := range []dispatch.Status{dispatch.Queued, dispatch.Accepted, dispatch.Done, dispatch.Failed, dispatch.Expired, dispatch.Unsupported, dispatch.Refused, dispatch.Withdrawn, dispatch.NotDown} {
 		want("command.status.", string(s))
 	}
 	for _, o := range []artifact.Outcome{artifact.Complete, artifact.Partial, artifact.Empty, artifact.Unsupported, artifact.Denied, artifact.TimedOut, artifact.Interrupted, artifact.Failed, artifact.NotStarted} {
@@ -82,7 +82,7 @@ func TestEveryValueHasAWord(t *testing.T) {
 			want("title.", name)
 		}
 	}
-	for _, c := range []string{"not_found", "forbidden", "conflict", "invalid", "form", "too_large", "cross_origin", "scheme", "slow", "unavailable", "internal"} {
+	for _, c := range []string{"not_found", "forbidden", "conflict", "invalid", "form", "too_large", "cross_origin", "scheme", "slow", "unavailable", "internal", "too_late"} {
 		want("error."+c, ".title", ".next")
 	}
 	for _, c := range []string{"required", "too_long", "too_short", "unknown", "in_use", "weak", "range", "malformed", "changed"} {
@@ -93,6 +93,8 @@ func TestEveryValueHasAWord(t *testing.T) {
 		want("order.preserve.then.", string(then))
 		if then.Down() {
 			want("step.down.", string(then))
+			want("progress.not_down.", string(then))
+			want("timeline.result.not_down.", string(then))
 		}
 	}
 	for _, trigger := range []artifact.Trigger{artifact.TriggerCommand, artifact.TriggerIsolation, artifact.TriggerAlert, artifact.TriggerManual,
@@ -104,7 +106,7 @@ func TestEveryValueHasAWord(t *testing.T) {
 	want("boot.reason.", record.BootReasonTwoSources, record.BootReasonOneSource, record.BootReasonNoSource, record.BootReasonDisagreement, record.BootReasonNoBootID)
 	want("boot.leans.", "orderly", "forced", "crash", "power_loss", "abrupt", "abrupt_weak", "none")
 	want("boot.source.", "boot_id", "recorder", "shutdown_record", "wtmp", "journal", "kernel_log", "fsck", "pstore", "kdump", "reset_reason", "watchdog")
-	want("asked.by.", "power_key", "ctrl_alt_del", "signal", "logind", "system_manager")
+	want("asked.by.", "power_key", "ctrl_alt_del", "signal", "logind", "system_manager", "preserve")
 	want("boot.read.", "ok", "absent", "denied", "unread")
 	want("flight.event.", "process_started", "process_ended", "process_renamed", "process_ids", "process_traced", "process_dumped", "process_listed", "connection_opened",
 		"connection_closed", "connection_changed", "connection_listed", "snapshot", "heartbeat", "gap", "mark", "clock_step", "slept", "throttled", "unknown")

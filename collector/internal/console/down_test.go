@@ -3,6 +3,7 @@ package console
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/url"
 	"regexp"
 	"strings"
@@ -174,7 +175,7 @@ func TestHowBootsEndedIsShownAndUnknownIsNotGreen(t *testing.T) {
 	}
 	r = b.get("/endpoints/"+x.evilPC.ID).want(t, 200, "端末が伝えた判定: ⟨U&#43;202E⟩gpj.exe", "boot-unknown")
 	inertPage(t, "evil boot", r)
-	r = b.get("/incidents/"+x.incidentID).want(t, 200, "前回の終了のしかたは「正常終了（直前の証拠あり）」です。", "の証拠を保全しました（3件", "に「保全してシャットダウン」を指示しました", "メモリーの内容は取得していません",
+	r = b.get("/incidents/"+x.incidentID).want(t, 200, "前回の終了のしかたは「正常終了（直前の証拠あり）」です。", "の保全で取った証拠を3件受領し", "に「保全してシャットダウン」を指示しました", "メモリーの内容は取得していません",
 		"知らせの元: 保全の指示（電源オフ）", "uid 0", "停止を待たせてよい時間: 2.0秒まで（OS の上限 5.0秒）")
 	inertPage(t, "incident", r)
 }
@@ -239,7 +240,7 @@ func TestFlightTable(t *testing.T) {
 	r = b.get(path+"?show=recorder").want(t, 200, "記録の欠け", "lost=12", "from_the_future")
 	inertPage(t, "recorder", r)
 	inertPage(t, "memfd", b.get(path+"?q=memfd").want(t, 200, "メモリー上のみ", "⟨U+202E⟩"))
-	b.get(path+"?sort=time&dir=desc&show=all").want(t, 200, "記録装置の稼働")
+	b.get(path+"?sort=time&dir=desc&show=all").want(t, 200, "フライトレコーダーの稼働")
 	b.get(path+"/records?q=curl").want(t, 200)
 }
 
@@ -247,7 +248,8 @@ func TestSecondsAreNeverShownShorterThanTheyAre(t *testing.T) {
 	c, err := Texts()
 	must(t, err)
 	p := c.Printer("ja")
-	for d, want := range map[time.Duration]string{0: "0.0秒", 1: "0.1秒", 3200 * time.Millisecond: "3.2秒", 3201 * time.Millisecond: "3.3秒", 119950 * time.Millisecond: "120.0秒", 2 * time.Minute: "2分", 125 * time.Second: "2分"} {
+	for d, want := range map[time.Duration]string{0: "0.0秒", 1: "0.1秒", 3200 * time.Millisecond: "3.2秒", 3201 * time.Millisecond: "3.3秒", 119950 * time.Millisecond: "120.0秒", 2 * time.Minute: "2分", 2*time.Minute + 1: "3分",
+		125 * time.Second: "3分", 2 * time.Hour: "2時間", 2*time.Hour + time.Second: "2時間1分", 47*time.Hour + 59*time.Minute + 1: "2日", 48*time.Hour + 1: "2日1時間", math.MaxInt64: "106752日"} {
 		if got := seconds(p, d); got != want {
 			t.Errorf("%s: %s, want %s", d, got, want)
 		}

@@ -20,6 +20,7 @@ type endpointPreserveView struct {
 	Confirmed string   // fingerprint of what is shown
 	Changed   bool     // what was confirmed is not so any more
 	Old       bool     // the agent does not know the order
+	Pending   string   // translated: the order that waits already; empty when none does
 	Thens     []dispatch.Then
 	Form      form
 	Incidents []incident.Incident // open ones of this endpoint, to choose from
@@ -58,7 +59,8 @@ func (s *server) showPreserve(v *visit, f form, status int) error {
 	case err != nil:
 		return err
 	default:
-		view.Lost, view.Confirmed = lost(v.text, view.Gate.Facts()), view.Gate.Fingerprint()
+		facts := view.Gate.Facts()
+		view.Lost, view.Confirmed, view.Pending = lost(v.text, facts), view.Gate.Fingerprint(), pending(v.text, facts)
 	}
 	p := s.page(v, "endpoint_preserve", v.text.Text("order.preserve.title"))
 	p.Here = "/endpoints/" + e.ID + "/order/preserve"
@@ -83,7 +85,7 @@ func (s *server) endpointPreserve(v *visit) error {
 	c, err := s.orders.Preserve(v.ctx(), v.actor, v.r.PathValue("id"), act.Order{
 		Then: dispatch.Then(f.Values["then"]), Reason: f.Values["reason"], IncidentID: f.Values["incident"], Confirmed: f.Values["confirmed"],
 	})
-	if errors.Is(err, act.ErrTooOld) {
+	if errors.Is(err, act.ErrTooOld) || errors.Is(err, act.ErrPending) {
 		return s.showPreserve(v, f, http.StatusConflict)
 	}
 	if err != nil {
@@ -95,10 +97,53 @@ func (s *server) endpointPreserve(v *visit) error {
 	return s.done(v, "order.preserve.done", "/endpoints/"+c.EndpointID+"?command="+url.QueryEscape(c.ID))
 }
 
+// commandWithdraw takes an order back that waits for its endpoint.
+func (s *server) commandWithdraw(v *visit) error {
+	f, err := readForm(v, field{name: "reason", max: maxReason, empty: true})
+	if err != nil {
+		return err
+	}
+	if !f.ok() {
+		return act.ErrInvalid
+	}
+	c, err := s.orders.Command(v.ctx(), v.actor, v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	err = s.orders.Withdraw(v.ctx(), v.actor, c.ID, f.Values["reason"])
+	if errors.Is(err, act.ErrTooLate) {
+		return &badRequest{http.StatusConflict, "too_late"}
+	}
+	if err != nil {
+		return err
+	}
+	return s.done(v, "command.withdraw.done", "/endpoints/"+c.EndpointID+"?command="+url.QueryEscape(c.ID))
+}
+
+// pending says which order to go down the facts of a gate speak of, if of one.
+func pending(p i18n.Printer, facts map[string]string) string {
+	if facts["gate_pending"] == "" {
+		return ""
+	}
+	return p.Text("gate.pending", "then", optional(p, "then.", facts["gate_pending_then"]), "by", plain(facts["gate_pending_by"], 80), "id", plain(facts["gate_pending"], 64),
+		"at", momentOr(p, facts["gate_pending_at"]), "until", momentOr(p, facts["gate_pending_until"]))
+}
+
+// momentOr writes a moment of a fact, or that it is not known.
+func momentOr(p i18n.Printer, fact string) string {
+	if fact == "" || fact == "unknown" {
+		return p.Text("unknown")
+	}
+	return moment(fact)
+}
+
 // lost says in sentences what the facts of a gate say, see [act.Gate.Facts]. Facts
 // that are not there make no sentence.
 func lost(p i18n.Printer, facts map[string]string) []string {
 	var out []string
+	if s := pending(p, facts); s != "" {
+		out = append(out, s)
+	}
 	say := func(key string, pairs ...string) { out = append(out, p.Text("gate."+key, pairs...)) }
 	count := func(name string) string {
 		n, err := strconv.ParseInt(facts[name], 10, 64)
@@ -113,9 +158,9 @@ func lost(p i18n.Printer, facts map[string]string) []string {
 	switch at := facts["gate_captured_at"]; at {
 	case "":
 	case "never":
-		say("never")
+		say("never", "since", momentOr(p, facts["gate_enrolled_at"]))
 	default:
-		say("counts", "at", moment(at), "processes", count("gate_processes"), "connections", count("gate_connections"), "sessions", count("gate_sessions"))
+		say("counts", "at", momentOr(p, at), "processes", count("gate_processes"), "connections", count("gate_connections"), "sessions", count("gate_sessions"))
 	}
 	switch n := facts["gate_spooled"]; n {
 	case "", "0":
@@ -125,7 +170,7 @@ func lost(p i18n.Printer, facts map[string]string) []string {
 		say("spooled", "n", count("gate_spooled"))
 	}
 	if state := facts["gate_isolation"]; state != "" {
-		say("isolation", "state", optional(p, "isolation.state.", state))
+		say("isolation", "state", optional(p, "isolation.state.", state), "at", momentOr(p, facts["gate_isolation_at"]))
 	}
 	if facts["gate_disk_encryption"] == "unknown" {
 		say("disk")

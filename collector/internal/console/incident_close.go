@@ -2,8 +2,10 @@ package console
 
 import (
 	"net/http"
+	"slices"
 
 	"hozen/collector/internal/act"
+	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/incident"
 )
@@ -11,7 +13,9 @@ import (
 type incidentCloseView struct {
 	Incident incident.Incident
 	Isolated []endpointView // still cut off; closing does not release them
-	Form     form
+	// Withdrawn are those whose orders to go down are withdrawn with the closing.
+	Withdrawn []endpointView
+	Form      form
 }
 
 func (s *server) incidentCloseForm(v *visit) error {
@@ -27,6 +31,10 @@ func (s *server) showIncidentClose(v *visit, f form, status int) error {
 		return err
 	}
 	view := incidentCloseView{Incident: i, Form: f}
+	commands, err := s.orders.Commands(v.ctx(), v.actor, act.CommandFilter{IncidentID: i.ID, Limit: 200})
+	if err != nil {
+		return err
+	}
 	for _, id := range i.EndpointIDs {
 		e, err := s.endpoints.Endpoint(v.ctx(), v.actor, id)
 		if err != nil {
@@ -34,6 +42,9 @@ func (s *server) showIncidentClose(v *visit, f form, status int) error {
 		}
 		if e.RevokedAt.IsZero() && (e.Isolation.Desired == endpoint.Isolated || e.Isolation.Observed == endpoint.Isolated) {
 			view.Isolated = append(view.Isolated, viewEndpoint(e, v.now))
+		}
+		if slices.ContainsFunc(commands, func(c dispatch.Command) bool { return c.EndpointID == id && c.Down() && c.Status == dispatch.Queued }) {
+			view.Withdrawn = append(view.Withdrawn, viewEndpoint(e, v.now))
 		}
 	}
 	p := s.page(v, "incident_close", v.text.Text("title.incident_close"))

@@ -66,6 +66,8 @@ type orders interface {
 type preserving interface {
 	PowerOffGate(ctx context.Context, a act.Actor, endpointID string) (act.Gate, error)
 	Preserve(ctx context.Context, a act.Actor, endpointID string, o act.Order) (dispatch.Command, error)
+	Command(ctx context.Context, a act.Actor, id string) (dispatch.Command, error)
+	Withdraw(ctx context.Context, a act.Actor, commandID, reason string) error
 }
 
 type incidents interface {

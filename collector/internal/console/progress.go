@@ -13,9 +13,15 @@ import (
 type progressView struct {
 	Command dispatch.Command
 	Steps   []step
-	Waiting bool // the endpoint is away; the command waits for it
+	Waiting bool   // the endpoint is away; the command waits for it
+	Kept    string // key of the word that the PC was not made to go down, and what next; empty when that was not ordered or is not known
 	Final   bool
 	Good    bool // done, and nothing left to say
+}
+
+// Withdrawable reports whether the command can be taken back.
+func (p *progressView) Withdrawable() bool {
+	return p.Command.Verb == dispatch.Preserve && p.Command.Status == dispatch.Queued
 }
 
 // Running is the verb while the command is not finished, else empty.
@@ -29,7 +35,7 @@ func (p *progressView) Running() string {
 // step is one line of the progress.
 type step struct {
 	Key   string // step.<key>
-	State string // done, active, queued, waiting, failed, unknown
+	State string // done, active, queued, waiting, failed, skipped, unknown
 }
 
 // viewProgress derives the steps from what is recorded: the command, what was
@@ -38,7 +44,15 @@ type step struct {
 func viewProgress(c dispatch.Command, e endpointView, acquisitions []evidence.Acquisition) progressView {
 	v := progressView{Command: c, Final: c.Status.Final(), Good: c.Status == dispatch.Done}
 	v.Waiting = c.Status == dispatch.Queued && e.Presence != "online"
-	accepted := !c.AcceptedAt.IsZero() || c.Status == dispatch.Accepted || c.Status == dispatch.Done || c.Status == dispatch.Failed
+	if c.Down() {
+		switch c.Status {
+		case dispatch.NotDown:
+			v.Kept = "progress.not_down." + string(c.Then)
+		case dispatch.Failed, dispatch.Unsupported, dispatch.Refused:
+			v.Kept = "progress.kept_on"
+		}
+	}
+	accepted := !c.AcceptedAt.IsZero() || c.Status == dispatch.Accepted || c.Status == dispatch.Done || c.Status == dispatch.Failed || c.Status == dispatch.NotDown
 	m := e.Measured()
 	ours := m.CommandID == c.ID && !m.ReceivedAt.IsZero()
 
@@ -80,7 +94,7 @@ func viewProgress(c dispatch.Command, e endpointView, acquisitions []evidence.Ac
 		add("opened", released)
 		add("read_back_open", released)
 	case dispatch.Preserve:
-		add("captured", captured || done)
+		add("captured", captured || done || c.Status == dispatch.NotDown)
 		add("received", received)
 		if c.Then.Down() {
 			// That the PC went down, nothing but the record of its next boot tells.
@@ -96,7 +110,9 @@ func viewProgress(c dispatch.Command, e endpointView, acquisitions []evidence.Ac
 		switch {
 		case s.reached:
 			state = "done"
-		case v.Final && s.key == "received" && v.Good && c.AcquisitionID != "":
+		case c.EndedHere():
+			state = "skipped" // unless the endpoint had received it, which it will then say
+		case v.Final && s.key == "received" && (v.Good || c.Status == dispatch.NotDown) && c.AcquisitionID != "":
 			state = "active" // the order is done, its evidence is still on its way
 		case v.Final && v.Good && strings.HasPrefix(s.key, "down."):
 			state = "waiting"

@@ -29,6 +29,8 @@ func (s *server) routes() http.Handler {
 	add("GET /endpoints/{id}/order/{verb}", s.private(s.endpointOrderForm))
 	add("POST /endpoints/{id}/order/{verb}", s.private(s.endpointOrder))
 
+	add("POST /commands/{id}/withdraw", s.private(s.commandWithdraw))
+
 	add("GET /incidents", s.private(s.incidentList))
 	add("GET /incidents/new", s.private(s.incidentNewForm))
 	add("POST /incidents/new", s.private(s.incidentNew))

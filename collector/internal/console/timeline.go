@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"hozen/collector/internal/incident"
+	"hozen/internal/artifact"
 	"hozen/internal/i18n"
 )
 
@@ -75,8 +76,15 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 			}
 		}
 	}
-	if e.Kind == incident.EntryResult && e.Params["observed"] != "" {
-		key += ".measured"
+	if e.Kind == incident.EntryResult {
+		switch variant := key + "." + e.Params["status"]; {
+		case p.Has(variant + "." + e.Params["then"]):
+			key = variant + "." + e.Params["then"]
+		case p.Has(variant):
+			key = variant
+		case e.Params["observed"] != "":
+			key += ".measured"
+		}
 	}
 	if !p.Has(key) {
 		key = "timeline.other"
@@ -109,11 +117,18 @@ func tone(e incident.Entry) (tone, icon string) {
 	case incident.EntryCommand:
 		return "order", "arrow"
 	case incident.EntryResult:
+		if e.Params["status"] == "withdrawn" {
+			return "plain", "cross"
+		}
 		if s := e.Params["status"]; s != "" && s != "done" {
 			return "bad", "cross"
 		}
 		return "good", "check"
 	case incident.EntryEvidence:
+		switch artifact.Outcome(e.Params["outcome"]) {
+		case artifact.Failed, artifact.Interrupted, artifact.TimedOut, artifact.Denied, artifact.Unsupported, artifact.NotStarted:
+			return "bad", "box" // it was received, but there is little or nothing in it
+		}
 		return "good", "box"
 	case incident.EntryRefused:
 		return "bad", "cross"
