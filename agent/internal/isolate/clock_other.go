@@ -1,8 +1,8 @@
-//go:build !linux
+//go:build !linux && !windows
 
 package isolate
 
 import "time"
 
-// Nothing can be isolated here yet, so no time is counted.
+// Nothing can be isolated here, so no time is counted.
 func sinceBoot() (string, time.Duration) { return "", 0 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"hozen/internal/releasecode"
 )
 
 // Errors of ReleaseByCode.
@@ -23,20 +25,96 @@ type TooManyTries struct {
 }
 
 func (e *TooManyTries) Error() string {
-	return fmt.Sprintf("too many wrong release codes; wait %v", e.RetryAfter)
+	return fmt.Sprintf("too many wrong release codes; wait %v", e.RetryAfter.Round(time.Second))
+}
+
+// Tries are the codes that were tried on an order, the one being looked at included.
+type Tries struct {
+	Made int `json:"made"`
+	// Boot is the boot of the last one, Since how long ago that had begun.
+	Boot  string        `json:"boot,omitempty"`
+	Since time.Duration `json:"since_ns,omitempty"`
+}
+
+// The pace of trying: so many at once, then one after each wait, which doubles.
+const (
+	triesFree = 5
+	triesWait = 15 * time.Minute
+	triesMost = 24 * time.Hour
+)
+
+// wait returns how long the next try must wait. Of an earlier boot is only known that it
+// was before this one: a restart makes nobody wait less.
+func (c Tries) wait(t instant) time.Duration {
+	if c.Made < triesFree {
+		return 0
+	}
+	passed, same := t.after(c.Boot, c.Since)
+	if !same {
+		passed = t.since
+	}
+	return max(0, min(triesMost, triesWait<<min(c.Made-triesFree, 10))-passed)
 }
 
 // ReleaseByCode gives the network back to somebody at the endpoint who knows the code of
-// the order in force. by says who, for the record.
+// the order in force. by says who, for the record. A try is on disk before the code is
+// looked at, so that no crash gives another one.
 //
-// The error wraps ErrNoCode, ErrWrongCode, *TooManyTries, or one of releasecode.Check for
-// a slip, which costs no try.
+// The error wraps ErrNoCode, ErrWrongCode, *TooManyTries, an error of releasecode.Check
+// for a slip, which costs no try, or else those of Release.
 func (m *Manager) ReleaseByCode(ctx context.Context, code, by string) (Status, error) {
-	return m.refuse(ctx, "release by code", ErrNoCode)
+	const what = "release by code"
+	end, err := m.begin(ctx, "")
+	if err != nil {
+		return m.refuse(ctx, what, err)
+	}
+	defer end()
+	if err := m.ensureLoaded(ctx); err != nil {
+		return m.refuse(ctx, what, err)
+	}
+	rec, t := m.record(), m.instant()
+	if rec.Desired != Isolated || rec.Code == nil {
+		return m.decline(ctx, what, ErrNoCode)
+	}
+	given, err := releasecode.Check(code)
+	if err != nil {
+		return m.decline(ctx, what, err)
+	}
+	if wait := rec.Tries.wait(t); wait > 0 {
+		return m.decline(ctx, what, &TooManyTries{RetryAfter: wait})
+	}
+	if seen := m.measure(ctx, capableLimit); !seen.Capable {
+		return seen, fmt.Errorf("%s: %w", what, reasonError(seen.Reason))
+	}
+	ctx = context.WithoutCancel(ctx)
+	before := rec.Tries
+	rec.Tries = Tries{Made: before.Made + 1, Boot: t.boot, Since: t.since}
+	if err := m.save(rec); err != nil {
+		m.giveBack(before) // it is not made
+		return m.decline(ctx, what, err)
+	}
+	if !releasecode.Verify(given, rec.Code.Hash, rec.Code.Salt, rec.Code.Iterations) {
+		st, err := m.decline(ctx, what, ErrWrongCode)
+		m.tell(Happening{Kind: HappenedCodeRefused, By: by, Detail: fmt.Sprintf("wrong code number %d for this isolation", rec.Tries.Made)}, st)
+		return st, err
+	}
+	m.setPhase(Releasing)
+	st, saved, err := m.end(ctx, what, Happening{Kind: HappenedReleasedByCode, By: by, Detail: "code " + rec.Code.Number})
+	if !saved {
+		m.giveBack(before)
+	}
+	return st, err
 }
 
-// ReleaseForUninstall gives the network back because the agent is being uninstalled at
-// the endpoint. by says who, for the record.
-func (m *Manager) ReleaseForUninstall(ctx context.Context, by string) (Status, error) {
-	return m.Release(ctx, Request{})
+// giveBack undoes the count of a try that led to nothing. The next Reconcile writes it.
+func (m *Manager) giveBack(t Tries) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.rec.Tries, m.persisted = t, false
+	m.gen++
+}
+
+// decline answers an order of which nothing is done, while its turn is not over yet.
+func (m *Manager) decline(ctx context.Context, what string, err error) (Status, error) {
+	return m.measure(ctx, m.cfg.FirewallLimit), fmt.Errorf("%s: %w", what, err)
 }

@@ -42,6 +42,9 @@ type Earlier struct {
 	CommandID string    `json:"command_id"`
 	OrderedAt time.Time `json:"ordered_at"`
 	Policy    Policy    `json:"policy"`
+	terms
+	Count Count `json:"count,omitzero"`
+	Tries Tries `json:"tries,omitzero"`
 }
 
 func (c *Confirm) check() error {
@@ -83,19 +86,20 @@ func (m *Manager) newConfirm(r Request, was Record) (*Confirm, error) {
 		case was.Confirm.waiting():
 			c.To = was.Confirm.To // what was never confirmed is nothing to go back to
 		default:
-			c.To = &Earlier{CommandID: was.CommandID, OrderedAt: was.OrderedAt, Policy: was.Policy}
+			c.To = &Earlier{CommandID: was.CommandID, OrderedAt: was.OrderedAt, Policy: was.Policy,
+				terms: was.terms, Count: was.Count, Tries: was.Tries}
 		}
 	}
 	return c, nil
 }
 
 // begin returns c with its time running, from now on unless it runs already.
-func (c *Confirm) begin() *Confirm {
+func (c *Confirm) begin(t instant) *Confirm {
 	if c == nil || !c.By.IsZero() {
 		return c
 	}
 	b := *c
-	b.By = time.Now().Add(c.Within).UTC().Round(0)
+	b.By = t.wall.Add(c.Within)
 	return &b
 }
 
@@ -105,9 +109,10 @@ func (c *Confirm) begin() *Confirm {
 // out for ever. One that was set forward opens nothing by itself, because the way home
 // is tried before the fallback is taken.
 func (m *Manager) due() bool {
+	t := m.instant()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.rec.Confirm.waiting() && !time.Now().Before(m.confirmBy)
+	return m.rec.Confirm.waiting() && t.since >= m.confirmBy
 }
 
 // confirm looks whether the order that is in force has been confirmed, or its time is
@@ -116,7 +121,7 @@ func (m *Manager) due() bool {
 func (m *Manager) confirm(ctx context.Context, st Status, began time.Time) (Status, error) {
 	rec := m.record()
 	c := rec.Confirm
-	if m.cfg.WayHome == nil { // such as before the network is up: leave it to who can find out
+	if m.cfg.WayHome == nil || rec.Policy.Mode == Full { // such as before the network is up: leave it to who can find out
 		return st, nil
 	}
 	if rec.Desired != Isolated || c == nil || !c.At.IsZero() || c.Else == RollBack && !c.waiting() {
@@ -137,7 +142,7 @@ func (m *Manager) confirm(ctx context.Context, st Status, began time.Time) (Stat
 	case c.Else == RollBack:
 		return m.rollBack(ctx, rec, st)
 	default:
-		next.Missed = time.Now().UTC()
+		next.Missed = m.instant().wall
 		m.cfg.Log.WarnContext(ctx, "the collector is not reached through the isolation, which stays as ordered")
 	}
 	rec.Confirm = &next
@@ -155,12 +160,16 @@ func (m *Manager) confirm(ctx context.Context, st Status, began time.Time) (Stat
 // record that cannot be written leaves the endpoint closed; it is tried again.
 func (m *Manager) rollBack(ctx context.Context, rec Record, st Status) (Status, error) {
 	next := *rec.Confirm
-	next.Missed = time.Now().UTC()
+	t := m.instant()
+	next.Missed = t.wall
 	back := Record{
 		Desired: Released, CommandID: rec.CommandID, OrderedAt: next.Missed, Policy: rec.Policy, Confirm: &next,
+		Ended: &Ended{CommandID: rec.CommandID, How: HappenedRolledBack, At: t.wall},
 	}
 	if to := next.To; to != nil {
 		back.Desired, back.CommandID, back.OrderedAt, back.Policy = Isolated, to.CommandID, to.OrderedAt, to.Policy
+		back.terms, back.Count, back.Tries, back.Controls = to.terms, to.Count, to.Tries, rec.Controls
+		back.resume(t)
 	}
 	ctx = context.WithoutCancel(ctx)
 	if err := m.save(back); err != nil && back.Desired == Released {
@@ -174,5 +183,6 @@ func (m *Manager) rollBack(ctx context.Context, rec Record, st Status) (Status, 
 		did = m.restore(ctx)
 	}
 	st = m.finish(ctx, did)
+	m.tell(Happening{Kind: HappenedRolledBack, CommandID: rec.CommandID}, st)
 	return st, m.verdict("roll isolation back", st, did)
 }

@@ -1,6 +1,10 @@
 package isolate
 
-import "time"
+import (
+	"context"
+	"fmt"
+	"time"
+)
 
 // Ended is how an isolation ended without an order.
 type Ended struct {
@@ -11,4 +15,47 @@ type Ended struct {
 	At  time.Time `json:"at"`
 	// By is who at the endpoint did it, where somebody did.
 	By string `json:"by,omitempty"`
+}
+
+// byMax bounds the name of who did it.
+const byMax = 256
+
+// end gives the network back without an order. As with every release, a record that
+// cannot be written leaves the endpoint closed; saved says whether it was.
+func (m *Manager) end(ctx context.Context, what string, h Happening) (st Status, saved bool, err error) {
+	ctx = context.WithoutCancel(ctx)
+	rec, t := m.record(), m.instant()
+	next := Record{
+		Desired: Released, CommandID: rec.CommandID, OrderedAt: t.wall, Policy: rec.Policy,
+	}
+	if rec.Desired == Isolated {
+		next.Ended = &Ended{CommandID: rec.CommandID, How: h.Kind, At: t.wall, By: clip(h.By, byMax)}
+	}
+	if err := m.save(next); err != nil {
+		return m.measure(ctx, m.cfg.FirewallLimit), false, fmt.Errorf("%s: %w", what, err)
+	}
+	did := m.restore(ctx)
+	st = m.finish(ctx, did)
+	if rec.Desired == Isolated {
+		m.tell(h, st)
+	}
+	return st, true, m.verdict(what, st, did)
+}
+
+// ReleaseForUninstall gives the network back because the agent is being uninstalled at
+// the endpoint. by says who, for the record. Errors are those of Release.
+func (m *Manager) ReleaseForUninstall(ctx context.Context, by string) (Status, error) {
+	const what = "release before uninstalling"
+	end, err := m.begin(ctx, Releasing)
+	if err != nil {
+		return m.refuse(ctx, what, err)
+	}
+	defer end()
+	_ = m.ensureLoaded(ctx) // what cannot be loaded is replaced
+	if seen := m.measure(ctx, capableLimit); !seen.Capable {
+		return seen, fmt.Errorf("%s: %w", what, reasonError(seen.Reason))
+	}
+	st, _, err := m.end(ctx, what, Happening{Kind: HappenedReleasedByUninstall, By: by})
+	m.tellLost(st)
+	return st, err
 }

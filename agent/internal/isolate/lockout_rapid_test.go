@@ -44,6 +44,7 @@ type life struct {
 
 	fw    isolatetest.Firewall
 	store isolatetest.Store
+	clock isolatetest.Clock
 	m     *isolate.Manager
 	err   error
 }
@@ -62,7 +63,7 @@ func (l *life) reached() bool {
 
 func (l *life) start() {
 	m, err := isolate.NewManager(isolate.Config{
-		Firewall: &l.fw, Store: &l.store,
+		Firewall: &l.fw, Store: &l.store, Clock: &l.clock,
 		WayHome: func(context.Context) error {
 			if !l.reached() {
 				return errNoWay
@@ -138,6 +139,7 @@ func (l *life) run(steps []string) {
 		case "crash", "reboot":
 			if step == "reboot" {
 				l.fw.Reboot()
+				l.clock.Reboot()
 			}
 			l.start()
 			l.truth(l.m.Resume(ctx))

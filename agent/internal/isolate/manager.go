@@ -62,7 +62,8 @@ type Manager struct {
 	op   chan struct{} // held by the one order that is being carried out
 	load sync.Mutex    // held while the store is used
 	// A call that is stuck keeps its gate shut.
-	change, read, before, home, ends gate
+	change, read, before, home, ends, controls, tests gate
+	teller                                            *teller
 
 	mu        sync.Mutex
 	gen       int // counts every change of the fields below
@@ -72,7 +73,15 @@ type Manager struct {
 	phase     State // Isolating or Releasing while an order is being carried out
 	lastHome  *WayHome
 	severed   *Severed      // since the order
-	confirmBy time.Time     // when rec.Confirm is over, by a clock that nobody sets
+	confirmBy time.Duration // since boot, when rec.Confirm is over
+	lease     lease
+	recount   bool          // rec.Count is not on disk
+	rebooted  bool          // nobody but a restart took our rules away
+	lost      string        // why the record was lost, until that is told
+	orders    int           // counts orders and what they allow
+	trials    []Trial       // since the order
+	triedAt   time.Time     // when they began
+	trying    chan struct{} // closed when those that run are done; nil if none do
 	changed   chan struct{} // closed when rec.Desired changes
 	seen      []string      // what events told since the last measurement that led to something
 }
@@ -87,32 +96,40 @@ func NewManager(c Config) (*Manager, error) {
 	c.WayHomeLimit = cmp.Or(c.WayHomeLimit, 10*time.Second)
 	c.SeverLimit = cmp.Or(c.SeverLimit, 5*time.Second)
 	c.FirewallLimit = cmp.Or(c.FirewallLimit, 10*time.Second)
+	c.TrialsEvery = cmp.Or(c.TrialsEvery, time.Minute)
+	if c.Clock == nil {
+		c.Clock = SystemClock{}
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Manager{
 		cfg: c, op: make(chan struct{}, 1), changed: make(chan struct{}),
 		change: newGate(), read: newGate(), before: newGate(), home: newGate(), ends: newGate(),
+		controls: newGate(), tests: newGate(), teller: newTeller(c.Tell),
 	}, nil
 }
 
 // Isolate cuts the network: Before, record, apply, read back, end the connections that
-// exist, way home, in this order.
+// exist, way home, trials, in this order.
 // Once the order is recorded it is carried out even if ctx ends. The error is nil only
-// if the kernel was seen to enforce the policy; whether the way home is open, the
-// order is on disk and Before went well stands in the Status. The network stays cut
-// when the way home is closed.
+// if the kernel was seen to enforce the policy and no trial shows otherwise; whether the
+// way home is open, the order is on disk and Before went well stands in the Status. The
+// network stays cut when the way home is closed; with Full there is none, and none is
+// tried. While isolated another order with another policy replaces it without a gap.
 //
-// The error wraps ErrNoCollector, ErrNeedsRoot or errors.ErrUnsupported, and then
-// nothing was done, or ErrNotInForce, and then Reconcile goes on trying.
+// The error wraps ErrNoCollector, ErrNoWayBack, ErrOver, ErrEnded, ErrNeedsRoot or
+// errors.ErrUnsupported, or says what is wrong with the order, and then nothing was
+// done; or ErrNotInForce, and then Reconcile goes on trying.
 func (m *Manager) Isolate(ctx context.Context, r Request) (Status, error) {
-	began, p := time.Now(), r.Policy.Clean()
-	if len(p.Collectors) == 0 {
-		return m.refuse(ctx, "isolate", ErrNoCollector)
+	const what = "isolate"
+	began := time.Now()
+	if err := r.check(m.instant().wall); err != nil {
+		return m.refuse(ctx, what, err)
 	}
 	end, err := m.begin(ctx, Isolating)
 	if err != nil {
-		return m.refuse(ctx, "isolate", err)
+		return m.refuse(ctx, what, err)
 	}
 	defer end()
 	// A record that cannot be loaded is no reason to stay connected: it is replaced.
@@ -122,34 +139,60 @@ func (m *Manager) Isolate(ctx context.Context, r Request) (Status, error) {
 	if !seen.Capable {
 		return seen, fmt.Errorf("isolate: %w", reasonError(seen.Reason))
 	}
-	done := r.CommandID != "" && was.CommandID == r.CommandID && was.Policy.Equal(p) &&
-		seen.Observed == Isolated && seen.Persisted
+	if e := was.Ended; e != nil && r.CommandID != "" && e.CommandID == r.CommandID {
+		return seen, fmt.Errorf("isolate: %w: %s", ErrEnded, e.How)
+	}
 	confirm, err := m.newConfirm(r, was)
 	if err != nil {
-		return m.refuse(ctx, "isolate", err)
+		return m.decline(ctx, what, err)
 	}
-	before := BeforeOutcome("")
+	before, controls := BeforeOutcome(""), was.Controls
 	if was.Desired != Isolated {
-		before = m.runBefore(ctx, r.IsolateFirst)
+		before, controls = m.prepare(ctx, r.IsolateFirst)
 	}
 	// From here on a caller that goes away does not leave the network half cut.
 	ctx = context.WithoutCancel(ctx)
+	rec := m.newRecord(r, was, confirm, controls)
 	var applied error
-	if !done {
-		rec := Record{Desired: Isolated, CommandID: r.CommandID, OrderedAt: time.Now().UTC(), Policy: p, Confirm: confirm.begin()}
+	if !rec.same(was) || seen.Observed != Isolated || !seen.Persisted {
 		if err := m.save(rec); err != nil {
 			// A full disk is no reason to stay connected.
 			m.cfg.Log.ErrorContext(ctx, "isolation is not on disk", slog.Any("error", err))
 		}
-		applied = m.apply(ctx, p)
+		applied = m.apply(ctx, rec.Policy)
 	}
+	cut := time.Now()
 	st := m.finish(ctx, applied)
-	err = m.verdict("isolate", st, applied)
+	err = m.verdict(what, st, applied)
 	if err == nil {
 		st, err = m.confirm(ctx, st, began)
 	}
+	if err == nil {
+		st = m.awaitTrials(ctx, st, trialsWait-time.Since(cut))
+		err = m.verdict(what, st, nil)
+	}
+	m.tellLost(st)
 	st.Before = before
 	return st, err
+}
+
+// newRecord is the record of an order that replaces was. The same command again changes
+// no more of it than the ways to the collector: it gives no more time, and no more tries.
+func (m *Manager) newRecord(r Request, was Record, confirm *Confirm, controls Controls) Record {
+	t, p := m.instant(), r.Policy.Clean()
+	if r.CommandID != "" && was.CommandID == r.CommandID && was.Desired == Isolated {
+		rec := was
+		p.Mode, p.Permits = was.Policy.Mode, was.Policy.Permits
+		rec.Policy, rec.Confirm, rec.Lost = p.Clean(), confirm.begin(t), false
+		return rec
+	}
+	rec := Record{
+		Desired: Isolated, CommandID: r.CommandID, OrderedAt: t.wall, Policy: p, terms: r.terms(),
+		Confirm: confirm.begin(t), Controls: controls,
+	}
+	rec.begin(t)
+	rec.Policy.Permits, _ = rec.ended(t)
+	return rec
 }
 
 // Release gives the network back. The record is written first: if that fails the
@@ -166,7 +209,7 @@ func (m *Manager) Release(ctx context.Context, r Request) (Status, error) {
 	if seen := m.measure(ctx, capableLimit); !seen.Capable {
 		return seen, fmt.Errorf("release: %w", reasonError(seen.Reason))
 	}
-	rec := Record{Desired: Released, CommandID: r.CommandID, OrderedAt: time.Now().UTC(), Policy: m.record().Policy}
+	rec := Record{Desired: Released, CommandID: r.CommandID, OrderedAt: m.instant().wall, Policy: m.record().Policy}
 	if err := m.save(rec); err != nil {
 		return m.measure(ctx, m.cfg.FirewallLimit), fmt.Errorf("release: %w", err)
 	}
@@ -197,7 +240,7 @@ func (m *Manager) reconcile(ctx context.Context, what string) (Status, error) {
 	if err := m.ensureLoaded(ctx); err != nil {
 		return m.refuse(ctx, what, err)
 	}
-	began := time.Now()
+	began, t := time.Now(), m.instant()
 	seen := m.takeSeen() // before measuring: what is seen later is for the next time
 	st := m.measure(ctx, m.cfg.FirewallLimit)
 	if !st.Capable {
@@ -206,33 +249,68 @@ func (m *Manager) reconcile(ctx context.Context, what string) (Status, error) {
 		}
 		return st, fmt.Errorf("%s: %w", what, reasonError(st.Reason))
 	}
+	st, err = m.settle(ctx, what, st, t, began, seen)
+	m.tellLost(st)
+	return m.lapse(ctx, st, t), err
+}
+
+// settle does what is due by now and puts right what st, measured since began, shows to
+// be otherwise than ordered.
+func (m *Manager) settle(ctx context.Context, what string, st Status, t instant, began time.Time, seen []string) (Status, error) {
 	rec := m.record()
+	var late error
+	if rec.over(t) {
+		after, saved, err := m.end(ctx, what, Happening{Kind: HappenedReleasedByTime})
+		if saved {
+			return after, err
+		}
+		late = err // it stays closed, and that is looked after as ever
+	}
 	if !st.Persisted {
 		if err := m.save(rec); err == nil {
 			st.Persisted = true
 		}
 	}
-	if st.matches() && rec.Desired == Isolated && st.Observation.Held == HeldByNobody {
+	m.note(ctx, t)
+	open, ended := rec.ended(t)
+	if rec.Desired == Isolated && len(ended) > 0 {
+		rec = m.record()
+		rec.Policy.Permits = open
+		// What allows less need not be on disk: it is found out again.
+		st.Persisted = m.save(rec) == nil
+	} else {
+		ended = nil
+	}
+	if st.inForce() && rec.Desired == Isolated && st.Observation.Held == HeldByNobody && len(ended) == 0 {
 		// An earlier process of ours put these rules in force and is gone. They are as
 		// ordered; applying them again locks them.
 		if err := m.apply(context.WithoutCancel(ctx), rec.Policy); err != nil {
 			m.cfg.Log.WarnContext(ctx, "rules are in force but not locked", slog.Any("error", err))
 		}
-		if st = m.measure(ctx, m.cfg.FirewallLimit); st.matches() {
+		if st = m.measure(ctx, m.cfg.FirewallLimit); st.inForce() {
 			m.sever(context.WithoutCancel(ctx), rec.Policy) // perhaps it died before it did that
 			_, st.Severed = m.results()
 		}
 	}
-	if st.matches() {
+	if st.inForce() && len(ended) == 0 {
+		m.setRebooted(false)
 		if h := st.WayHome; rec.Desired == Isolated && (h == nil || !h.OK) {
 			m.tryWayHome(ctx)
 			st.WayHome, _ = m.results()
 		}
-		return m.confirm(ctx, st, began)
+		m.tryAgain(ctx, st)
+		st, err := m.confirm(ctx, st, began)
+		if err == nil {
+			err = m.verdict(what, st, nil)
+		}
+		return st, errors.Join(err, late)
 	}
-	drift := append([]string{st.Detail}, st.Observation.Gaps...)
-	if len(st.Observation.Gaps) > 0 {
-		drift = drift[1:]
+	var drift []string
+	if !st.inForce() {
+		drift = append(drift, st.Observation.Gaps...)
+		if len(drift) == 0 {
+			drift = []string{st.Detail}
+		}
 	}
 	ctx = context.WithoutCancel(ctx)
 	var did error
@@ -242,14 +320,15 @@ func (m *Manager) reconcile(ctx context.Context, what string) (Status, error) {
 		did = m.restore(ctx)
 	}
 	st = m.finish(ctx, did)
-	err = m.verdict(what, st, did)
-	if late, lerr := m.confirm(ctx, st, began); lerr != nil || late.Desired != st.Desired || late.Observed != st.Observed {
-		st, err = late, lerr // rolled back
+	err := m.verdict(what, st, did)
+	if after, lerr := m.confirm(ctx, st, began); lerr != nil || after.Desired != st.Desired || after.Observed != st.Observed {
+		st, err = after, lerr // rolled back
 	} else {
-		st = late
+		st = after
 	}
 	st.Drift, st.Seen = drift, seen
-	return st, err
+	m.tellPutRight(st, err, ended)
+	return st, errors.Join(err, late)
 }
 
 // Status measures now. While an order is being carried out it says so.
@@ -278,8 +357,9 @@ func (m *Manager) Status(ctx context.Context) Status {
 // finish reads back what an order has led to, and probes the way home.
 func (m *Manager) finish(ctx context.Context, did error) Status {
 	st := m.measure(ctx, m.cfg.FirewallLimit)
-	if st.Observed == Isolated {
+	if st.Desired == Isolated && st.inForce() {
 		m.sever(ctx, st.Policy)
+		m.startTrials(ctx)
 		m.tryWayHome(ctx)
 		st.WayHome, st.Severed = m.results()
 	}

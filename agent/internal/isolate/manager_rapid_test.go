@@ -40,6 +40,7 @@ type sequence struct {
 
 	fw    isolatetest.Firewall
 	store isolatetest.Store
+	clock isolatetest.Clock
 	m     *isolate.Manager
 	// closed: isolation was ordered, seen in force and on disk, and nobody asked for
 	// anything else since.
@@ -68,7 +69,7 @@ func (s *sequence) fail(format string, a ...any) {
 func (s *sequence) start() {
 	var err error
 	s.m, err = isolate.NewManager(isolate.Config{
-		Firewall: &s.fw, Store: &s.store,
+		Firewall: &s.fw, Store: &s.store, Clock: &s.clock,
 		Before: func(ctx context.Context) error {
 			if s.fault() == isolatetest.None {
 				return nil
@@ -128,6 +129,7 @@ func (s *sequence) run(steps []string) {
 			s.free() // a call dies with its process
 			if step == "reboot" {
 				s.fw.Reboot()
+				s.clock.Reboot()
 			}
 			s.start()
 			s.truth(s.m.Resume(ctx))

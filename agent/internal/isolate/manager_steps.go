@@ -46,22 +46,31 @@ func (m *Manager) ensureLoaded(ctx context.Context) error {
 		lost = oerr == nil && o.Present
 	}
 	persisted := err == nil || errors.Is(err, ErrNoRecord) && !lost
+	now := m.instant()
+	rebooted, why := false, ""
 	switch {
 	case lost:
 		m.cfg.Log.ErrorContext(ctx, "isolation record is lost, endpoint stays closed", slog.Any("error", err))
-		rec = Record{Desired: Isolated, OrderedAt: time.Now().UTC(), Lost: true}
+		why = "nothing is on disk, but rules of ours are in force"
+		if err != nil && !errors.Is(err, ErrNoRecord) {
+			why = err.Error()
+		}
+		rec = Record{Desired: Isolated, OrderedAt: now.wall, Lost: true}
+		rec.begin(now)
 		if m.cfg.Collectors != nil {
 			rec.Policy.Collectors = m.cfg.Collectors()
 		}
 		rec.Policy = rec.Policy.Clean()
 	case err != nil:
 		rec = Record{Desired: Released}
+	case rec.Desired == Isolated:
+		rebooted = rec.resume(now)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.loaded { // no order was given meanwhile
-		m.order(rec)
-		m.persisted, m.loaded = persisted, true
+		m.order(rec, now, true)
+		m.persisted, m.loaded, m.recount, m.rebooted, m.lost = persisted, true, rebooted, rebooted || lost, why
 	}
 	return nil
 }
@@ -88,6 +97,12 @@ func (m *Manager) setPhase(s State) {
 // save records an order, on disk and here. When the disk fails, an order to isolate
 // counts all the same; an order to release does not.
 func (m *Manager) save(r Record) error {
+	t := m.instant()
+	m.mu.Lock()
+	if l := m.lease; r.CommandID == m.rec.CommandID && r.OrderedAt.Equal(m.rec.OrderedAt) {
+		r.Heard, r.Lapsed = l.heard, l.lapsed
+	}
+	m.mu.Unlock()
 	m.load.Lock() // the store is for one caller at a time
 	err := m.cfg.Store.Save(r)
 	m.load.Unlock()
@@ -98,12 +113,40 @@ func (m *Manager) save(r Record) error {
 		m.gen++
 		return err
 	}
-	if r.CommandID != m.rec.CommandID || r.Desired != m.rec.Desired || !r.Policy.Equal(m.rec.Policy) {
-		m.lastHome, m.severed = nil, nil
-	}
-	m.order(r)
+	m.order(r, t, false)
 	m.persisted, m.loaded = err == nil, true
+	if err == nil {
+		m.lease.stale, m.recount = !r.Lapsed.Equal(m.lease.lapsed), false
+	}
 	return err
+}
+
+func (m *Manager) setRebooted(yes bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.rebooted = yes
+}
+
+// tellPutRight tells what st and err, after something was changed, came to. ended are the
+// permits whose end was the reason.
+func (m *Manager) tellPutRight(st Status, err error, ended []Permit) {
+	m.mu.Lock()
+	own := m.rebooted
+	m.rebooted = own && err != nil
+	m.mu.Unlock()
+	if len(ended) > 0 {
+		var gone []string
+		for _, p := range ended {
+			gone = append(gone, fmt.Sprintf("%s, until %s", p, p.ExpiresAt.UTC().Format(time.RFC3339)))
+		}
+		m.tell(Happening{Kind: HappenedPermitEnded, Differences: gone}, st)
+	}
+	switch {
+	case err != nil && !st.inForce():
+		m.tell(Happening{Kind: HappenedNotInForce, Detail: st.Detail, Differences: st.Drift, Seen: st.Seen}, st)
+	case err == nil && len(st.Drift) > 0 && !own:
+		m.tell(Happening{Kind: HappenedDrift, Differences: st.Drift, Seen: st.Seen}, st)
+	}
 }
 
 func (m *Manager) apply(ctx context.Context, p Policy) error {
@@ -130,22 +173,40 @@ func (m *Manager) observe(ctx context.Context, p *Policy, limit time.Duration) (
 	return o, err
 }
 
-// measure reads back what is in force. It knows no memory of an earlier measurement.
+// measure reads back what is in force. It knows no memory of an earlier measurement but
+// the trials, which it believes if they show a leak.
 func (m *Manager) measure(ctx context.Context, limit time.Duration) Status {
+	t := m.instant()
 	m.mu.Lock()
-	rec, persisted, home, severed := m.rec, m.persisted, m.lastHome, m.severed
+	rec, st := m.rec, m.describe(t)
+	trials := m.trials
 	m.mu.Unlock()
 	var want *Policy
 	if rec.Desired == Isolated {
 		want = &rec.Policy
 	}
 	o, err := m.observe(ctx, want, limit)
-	st := Status{
-		Desired: cmp.Or(rec.Desired, Released), CommandID: rec.CommandID, OrderedAt: rec.OrderedAt, Policy: rec.Policy,
-		Persisted: persisted, RecordLost: rec.Lost, WayHome: home, Severed: severed, Confirm: rec.Confirm, Observation: o,
-	}
+	st.Observation = o
 	st.Observed, st.Reason, st.Detail = judge(st.Desired, o, err)
 	st.Capable = st.Reason != NeedsRoot && st.Reason != NotSupported
+	return st.tried(trials)
+}
+
+// describe is what was ordered. The lock is held by the caller.
+func (m *Manager) describe(t instant) Status {
+	r := m.rec
+	st := Status{
+		Desired: cmp.Or(r.Desired, Released), CommandID: r.CommandID, OrderedAt: r.OrderedAt, Policy: r.Policy,
+		Persisted: m.persisted, RecordLost: r.Lost, WayHome: m.lastHome, Severed: m.severed, Confirm: r.Confirm,
+		Until: r.Until, Notice: r.Notice, Drill: r.Drill, Ended: r.Ended,
+	}
+	if r.Code != nil {
+		st.CodeNumber = r.Code.Number
+	}
+	if r.Desired == Isolated && r.Lease > 0 {
+		st.LeaseUntil = t.wall.Add(m.lease.by - t.since)
+		st.LeaseLapsed = t.since >= m.lease.by
+	}
 	return st
 }
 
@@ -177,11 +238,11 @@ func (m *Manager) runBefore(ctx context.Context, skip bool) BeforeOutcome {
 }
 
 func (m *Manager) tryWayHome(ctx context.Context) {
-	if m.cfg.WayHome == nil {
+	if m.cfg.WayHome == nil || m.record().Policy.Mode == Full { // there is none, and should be none
 		return
 	}
 	err := m.home.run(ctx, m.cfg.WayHomeLimit, m.cfg.WayHome)
-	w := &WayHome{OK: err == nil, At: time.Now().UTC()}
+	w := &WayHome{OK: err == nil, At: m.instant().wall}
 	if err != nil {
 		w.Detail = err.Error()
 	}

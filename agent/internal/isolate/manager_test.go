@@ -16,6 +16,7 @@ import (
 type rig struct {
 	fw    isolatetest.Firewall
 	store isolatetest.Store
+	clock isolatetest.Clock
 	cfg   isolate.Config
 	*isolate.Manager
 }
@@ -24,7 +25,7 @@ type rig struct {
 func newRig(t *testing.T, with ...func(*isolate.Config)) *rig {
 	t.Helper()
 	r := &rig{}
-	r.cfg = isolate.Config{Firewall: &r.fw, Store: &r.store}
+	r.cfg = isolate.Config{Firewall: &r.fw, Store: &r.store, Clock: &r.clock}
 	for _, w := range with {
 		w(&r.cfg)
 	}

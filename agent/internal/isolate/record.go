@@ -29,13 +29,31 @@ type Record struct {
 	Confirm *Confirm `json:"confirm,omitempty"`
 	// Controls are the ways that were open before the cut.
 	Controls Controls `json:"controls,omitzero"`
+	// Count is how long the order has been in force.
+	Count Count `json:"count,omitzero"`
+	// Heard is when the collector was heard last, as far as it was written; Lapsed is when
+	// it was told that this is too long ago.
+	Heard  time.Time `json:"heard,omitzero"`
+	Lapsed time.Time `json:"lapsed,omitzero"`
+	// Tries are those of the code.
+	Tries Tries `json:"tries,omitzero"`
+	// Ended is how the isolation before ended, if it did without an order.
+	Ended *Ended `json:"ended,omitempty"`
 	// Lost means that this record replaces one that was lost.
 	Lost bool `json:"lost,omitempty"`
+}
+
+// same reports whether q orders and allows the same.
+func (r Record) same(q Record) bool {
+	return r.CommandID == q.CommandID && r.Desired == q.Desired && r.Policy.Equal(q.Policy)
 }
 
 func (r Record) check() error {
 	if r.Desired != Released && r.Desired != Isolated {
 		return fmt.Errorf("desired state %.20q is neither %q nor %q", r.Desired, Released, Isolated)
+	}
+	if err := r.Code.check(); err != nil {
+		return err
 	}
 	return r.Confirm.check()
 }

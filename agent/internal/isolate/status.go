@@ -109,7 +109,11 @@ type WayHome struct {
 // matches reports whether what was measured is what was ordered.
 func (s Status) matches() bool { return s.Observed == s.Desired }
 
-// judge turns a measurement into a state. It is the only place that may say Isolated.
+// inForce reports whether the kernel enforces what was ordered, whatever trials show.
+func (s Status) inForce() bool { return s.matches() || s.Reason == Leak }
+
+// judge turns a measurement into a state. It is the only place that may say Isolated; trials
+// may take that back.
 func judge(desired State, o Observation, err error) (State, Reason, string) {
 	switch {
 	case errors.Is(err, ErrNeedsRoot):

@@ -19,8 +19,8 @@ type Store interface {
 	// read and nothing shows that isolation was ordered.
 	Load() (Record, error)
 	// Save replaces the record, durably: after nil a power cut does not undo it. After
-	// an error either record may be found by Load, or ErrRecordLost if one of the two
-	// says isolated.
+	// an error either record may be found by Load, or ErrRecordLost if only one of the
+	// two says isolated.
 	Save(Record) error
 }
 
@@ -47,6 +47,8 @@ type FileStore struct {
 	dir string
 	key []byte
 	seq uint64 // the highest sequence seen
+	// closed: both files say isolated.
+	closed bool
 	// Tests put their failures here.
 	write  func(path string, data []byte, mode fs.FileMode) error
 	remove func(path string) error
@@ -68,6 +70,7 @@ func (s *FileStore) marker() string { return filepath.Join(s.dir, "isolation.mar
 
 // Load implements [Store].
 func (s *FileStore) Load() (Record, error) {
+	s.closed = false
 	raw, rawErr := readFile(s.record())
 	mark, markErr := readFile(s.marker())
 	var seq uint64
@@ -98,6 +101,7 @@ func (s *FileStore) Load() (Record, error) {
 	if seq < markSeq {
 		return Record{}, fmt.Errorf("%w: record %d is older than order %d", ErrRecordLost, seq, markSeq)
 	}
+	s.closed = rec.Desired == Isolated
 	return rec, nil
 }
 
@@ -116,15 +120,31 @@ func (s *FileStore) Save(r Record) error {
 	if err != nil {
 		return err
 	}
+	closed := s.closed
+	s.closed = false
 	s.seq = seq // whatever happens below: a half-written order has used its number
 	// The marker is there before the record says isolated, and goes after the record
 	// says released: at every moment in between Load finds the endpoint closed, or the
 	// newer record. Either of the two keeps it closed, so one is tried when the other
 	// fails.
+	if r.Desired == Isolated && closed {
+		// The marker is there and as old as a record that says isolated; a newer record is
+		// no reason for alarm. With the marker first a full disk would lose both, and with
+		// them the release code.
+		if err := s.write(s.record(), b, 0o600); err != nil {
+			s.closed = true
+			return wrap("save isolation record", err)
+		}
+		err := s.write(s.marker(), seal(s.key, markerMagic, seq, nil), 0o600)
+		s.closed = err == nil
+		return wrap("save isolation record", err)
+	}
 	if r.Desired == Isolated {
-		return wrap("save isolation record", errors.Join(
+		err := errors.Join(
 			s.write(s.marker(), seal(s.key, markerMagic, seq, nil), 0o600),
-			s.write(s.record(), b, 0o600)))
+			s.write(s.record(), b, 0o600))
+		s.closed = err == nil
+		return wrap("save isolation record", err)
 	}
 	if err := s.write(s.record(), b, 0o600); err != nil {
 		return wrap("save isolation record", err)

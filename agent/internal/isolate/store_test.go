@@ -197,7 +197,7 @@ func crashPoint(t *testing.T, from, to State, step int, persisted bool) {
 		t.Fatalf("saved: %v", err)
 	}
 	r, err := openStore(t, dir).Load()
-	switch nothing, marked := step == 0 && !persisted, to == Isolated && (step == 0) == persisted; {
+	switch nothing, marked := step == 0 && !persisted, to == Isolated && from != Isolated && (step == 0) == persisted; {
 	case nothing && from == "":
 		if err != ErrNoRecord {
 			t.Errorf("nothing was written: got %+v, %v, want ErrNoRecord", r, err)
@@ -219,6 +219,44 @@ func crashPoint(t *testing.T, from, to State, step int, persisted bool) {
 	check(t, openStore(t, dir).Save(testRecord(to, "cmd_next")))
 	if r, err := openStore(t, dir).Load(); err != nil || r.CommandID != "cmd_next" {
 		t.Errorf("next order: %+v, %v", r, err)
+	}
+}
+
+// The record of an agent from before modes, permits and codes, with the key that it had.
+func TestRecordOfAnEarlierAgent(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("testdata", "record-v1.txt"))
+	check(t, err)
+	seq, r, err := decodeRecord(testKey, b)
+	check(t, err)
+	want := testRecord(Isolated, "cmd_01J9ZK8Y6W0000000000000000")
+	if seq != 41 || !same(r, want) || r.Confirm == nil || r.Confirm.Else != RollBack || r.Confirm.To == nil ||
+		!r.Confirm.To.Policy.Equal(want.Policy) || r.Confirm.At.IsZero() {
+		t.Errorf("%d %+v", seq, r)
+	}
+	if !r.Until.IsZero() || r.Code != nil || r.Lease != 0 || r.Drill || len(r.Policy.Permits) != 0 || r.Ended != nil {
+		t.Errorf("what nobody ordered: %+v", r)
+	}
+}
+
+// A disk that is full from now on loses nothing of an isolation that is on it.
+func TestStoreFullDiskKeepsTheOrder(t *testing.T) {
+	dir := t.TempDir()
+	check(t, openStore(t, dir).Save(testRecord(Isolated, "cmd_1")))
+	s := openStore(t, dir)
+	full := errors.New("no space")
+	s.write = func(path string, b []byte, mode fs.FileMode) error {
+		if path == s.record() { // the marker is smaller, and finds room
+			return full
+		}
+		return durable.WriteFile(path, b, mode)
+	}
+	for range 2 {
+		if err := s.Save(testRecord(Isolated, "cmd_1")); !errors.Is(err, full) {
+			t.Fatal(err)
+		}
+		if r, err := openStore(t, dir).Load(); err != nil || r.CommandID != "cmd_1" {
+			t.Errorf("%+v, %v", r, err)
+		}
 	}
 }
 

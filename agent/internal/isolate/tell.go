@@ -1,6 +1,10 @@
 package isolate
 
-import "time"
+import (
+	"cmp"
+	"sync"
+	"time"
+)
 
 // Happening is something that happened without an order of this moment.
 type Happening struct {
@@ -54,3 +58,115 @@ const (
 	// HappenedReleasedByUninstall: released because the agent was uninstalled.
 	HappenedReleasedByUninstall Kind = "released_by_uninstall"
 )
+
+// tellEvery is how often a series of the same is told.
+const tellEvery = time.Minute
+
+// untoldMax bounds what waits for a receiver that does not return.
+const untoldMax = 256
+
+// teller tells of happenings in their order, each series no faster than tellEvery, and
+// makes nobody wait.
+type teller struct {
+	to func(Happening)
+
+	mu      sync.Mutex
+	last    map[series]time.Time
+	held    map[series]Happening // until its time has come
+	queue   []Happening
+	telling bool
+}
+
+// series are happenings that are told together.
+type series struct {
+	kind    Kind
+	command string
+}
+
+func newTeller(to func(Happening)) *teller {
+	return &teller{to: to, last: map[series]time.Time{}, held: map[series]Happening{}}
+}
+
+func (t *teller) tell(h Happening) {
+	if t.to == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now, s := time.Now(), series{h.Kind, h.CommandID}
+	for old, at := range t.last {
+		if _, waits := t.held[old]; !waits && now.Sub(at) >= tellEvery {
+			delete(t.last, old)
+		}
+	}
+	at, again := t.last[s]
+	if !again {
+		t.last[s] = now
+		t.push(h)
+		return
+	}
+	earlier, waits := t.held[s]
+	h.Count += earlier.Count
+	t.held[s] = h
+	if !waits {
+		time.AfterFunc(at.Add(tellEvery).Sub(now), func() { t.release(s) })
+	}
+}
+
+// release tells what was held of a series.
+func (t *teller) release(s series) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := t.held[s]
+	delete(t.held, s)
+	t.last[s] = time.Now()
+	t.push(h)
+}
+
+// push queues h. The lock is held by the caller.
+func (t *teller) push(h Happening) {
+	if len(t.queue) == untoldMax {
+		t.queue = t.queue[1:]
+	}
+	t.queue = append(t.queue, h)
+	if !t.telling {
+		t.telling = true
+		go t.run()
+	}
+}
+
+func (t *teller) run() {
+	for {
+		t.mu.Lock()
+		if len(t.queue) == 0 {
+			t.telling = false
+			t.mu.Unlock()
+			return
+		}
+		h := t.queue[0]
+		t.queue = t.queue[1:]
+		t.mu.Unlock()
+		t.to(h)
+	}
+}
+
+// tell tells of something that just happened. st is what was measured afterwards.
+func (m *Manager) tell(h Happening, st Status) {
+	if h.At.IsZero() {
+		h.At = m.instant().wall
+	}
+	h.CommandID = cmp.Or(h.CommandID, st.CommandID)
+	h.By, h.Status, h.Count = clip(h.By, byMax), st, 1
+	m.teller.tell(h)
+}
+
+// tellLost tells once that the record was lost.
+func (m *Manager) tellLost(st Status) {
+	m.mu.Lock()
+	lost := m.lost
+	m.lost = ""
+	m.mu.Unlock()
+	if lost != "" {
+		m.tell(Happening{Kind: HappenedRecordLost, Detail: lost}, st)
+	}
+}

@@ -9,7 +9,8 @@ import (
 // back shows what the kernel was told; a trial shows what it does.
 type Trials interface {
 	// Controls tries every way while the network is still open, so that a way that was
-	// never open proves nothing later. It may use nothing that is not tried afterwards.
+	// never open proves nothing later. It may use nothing that is not tried afterwards. When
+	// ctx ends it returns at once what it has: the cut waits.
 	Controls(ctx context.Context) Controls
 	// Try tries every way through the rules of p. drops reads the counters of the rules
 	// in force; it may be called often.
@@ -45,7 +46,8 @@ type Trial struct {
 	// At is the agent's wall clock when it was over, Took how long it took.
 	At   time.Time     `json:"at"`
 	Took time.Duration `json:"took_ns"`
-	// Chain is the chain that should drop, Dropped how many packets it dropped meanwhile.
+	// Chain is the chain that should drop, empty for what should pass; Dropped is how many
+	// packets it dropped meanwhile. A Contrary trial with a chain is a leak.
 	Chain   string `json:"chain,omitempty"`
 	Dropped uint64 `json:"dropped,omitempty"`
 }

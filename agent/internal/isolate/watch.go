@@ -105,13 +105,20 @@ func (m *Manager) ordered() (State, <-chan struct{}) {
 }
 
 // order keeps r as the last order and wakes who watches. The lock is held by the caller.
-func (m *Manager) order(r Record) {
+func (m *Manager) order(r Record, t instant, loaded bool) {
+	if !m.rec.same(r) {
+		m.lastHome, m.severed, m.trials, m.triedAt = nil, nil, nil, time.Time{}
+		m.orders++
+	}
+	if loaded || r.CommandID != m.rec.CommandID || !r.OrderedAt.Equal(m.rec.OrderedAt) {
+		m.lease.begin(r, t, loaded)
+	}
 	if r.Desired != m.rec.Desired {
 		close(m.changed)
 		m.changed = make(chan struct{})
 	}
 	if c := r.Confirm; c.waiting() && (m.rec.Confirm == nil || !m.rec.Confirm.By.Equal(c.By)) {
-		m.confirmBy = time.Now().Add(min(c.Within, max(0, time.Until(c.By))))
+		m.confirmBy = t.since + min(c.Within, max(0, c.By.Sub(t.wall)))
 	}
 	m.rec = r
 	m.gen++

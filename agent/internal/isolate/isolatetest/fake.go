@@ -1,5 +1,5 @@
-// Package isolatetest holds the suite that every isolate.Firewall passes, and fakes of
-// a firewall and of a store that fail, hang and do half of what they should. It knows
+// Package isolatetest holds the suite that every isolate.Firewall passes, and fakes of a clock,
+// a firewall and a store, which fail, hang and do half of what they should. It knows
 // nothing of any real firewall.
 package isolatetest
 

@@ -1,0 +1,49 @@
+package isolatetest
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Clock is a fake isolate.Clock that runs with the time of its test, whose wall clock can
+// be set and whose endpoint can be restarted. Its zero value is ready. Safe for concurrent
+// use.
+type Clock struct {
+	mu    sync.Mutex
+	ahead time.Duration // of the wall clock
+	boots int
+	began time.Time // of this boot
+}
+
+// Now implements isolate.Clock.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.ahead)
+}
+
+// Boot implements isolate.Clock.
+func (c *Clock) Boot() (string, time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.began.IsZero() {
+		c.began = time.Now().Add(-time.Minute)
+	}
+	return fmt.Sprint("boot ", c.boots), time.Since(c.began)
+}
+
+// Set sets the wall clock forward, or back.
+func (c *Clock) Set(by time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead += by
+}
+
+// Reboot begins another boot.
+func (c *Clock) Reboot() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.boots++
+	c.began = time.Now()
+}

@@ -1,0 +1,164 @@
+package isolate
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// controlsLimit is how long the controls may keep the network open beyond what Before
+	// takes; an order that will have no capture first waits only as long as a neighbour
+	// takes to answer.
+	controlsLimit = 1900 * time.Millisecond
+	controlsHaste = 250 * time.Millisecond
+	// trialsLimit is how long all trials may take together.
+	trialsLimit = 30 * time.Second
+	// trialsWait is how long the answer to an order waits for them after the cut.
+	trialsWait = 3 * time.Second
+	// leakAgain is how long after trials that showed a leak the next ones begin.
+	leakAgain = 5 * time.Second
+)
+
+// prepare does what comes before the cut: the capture and, beside it, the controls.
+func (m *Manager) prepare(ctx context.Context, haste bool) (BeforeOutcome, Controls) {
+	var controls Controls
+	var wg sync.WaitGroup
+	wg.Go(func() { controls = m.tryControls(ctx, haste) })
+	before := m.runBefore(ctx, haste)
+	wg.Wait()
+	return before, controls
+}
+
+func (m *Manager) tryControls(ctx context.Context, haste bool) Controls {
+	if m.cfg.Trials == nil {
+		return Controls{}
+	}
+	limit := controlsLimit
+	if haste {
+		limit = controlsHaste
+	}
+	out := make(chan Controls, 1) // an abandoned call must write nowhere else
+	err := m.controls.run(ctx, limit, func(ctx context.Context) error {
+		out <- m.cfg.Trials.Controls(ctx)
+		return nil
+	})
+	if err != nil {
+		m.cfg.Log.WarnContext(ctx, "what was open before the cut is not known; trials will show little", slog.Any("error", err))
+		return Controls{}
+	}
+	return <-out
+}
+
+// startTrials has the rules tried beside whatever goes on.
+func (m *Manager) startTrials(ctx context.Context) {
+	if m.cfg.Trials == nil {
+		return
+	}
+	done := make(chan struct{})
+	m.mu.Lock()
+	order, rec := m.orders, m.rec
+	m.trying, m.triedAt = done, time.Now()
+	m.mu.Unlock()
+	ctx = context.WithoutCancel(ctx)
+	go func() {
+		defer close(done)
+		out := make(chan []Trial, 1)
+		err := m.tests.run(ctx, trialsLimit, func(ctx context.Context) error {
+			out <- m.cfg.Trials.Try(ctx, rec.Policy, rec.Controls, func(ctx context.Context) ([]Drop, error) {
+				o, err := m.observe(ctx, &rec.Policy, m.cfg.FirewallLimit)
+				return o.Drops, err
+			})
+			return nil
+		})
+		if err != nil {
+			m.cfg.Log.WarnContext(ctx, "the rules are not tried", slog.Any("error", err))
+			m.tried(ctx, order, done, nil)
+			return
+		}
+		m.tried(ctx, order, done, <-out)
+	}()
+}
+
+// tried keeps what came of trials, unless another order counts by now.
+func (m *Manager) tried(ctx context.Context, order int, done chan struct{}, got []Trial) {
+	m.mu.Lock()
+	if m.trying == done {
+		m.trying = nil
+	}
+	current := m.orders == order && m.rec.Desired == Isolated && got != nil
+	if current {
+		m.trials = got
+	}
+	m.mu.Unlock()
+	if bad := leaks(got); current && len(bad) > 0 {
+		st := m.measure(ctx, m.cfg.FirewallLimit)
+		m.tell(Happening{Kind: HappenedLeak, Differences: bad}, st)
+	}
+}
+
+// tryAgain begins new trials when it is time.
+func (m *Manager) tryAgain(ctx context.Context, st Status) {
+	if st.Desired != Isolated || m.cfg.Trials == nil {
+		return
+	}
+	every := m.cfg.TrialsEvery
+	if st.Reason == Leak {
+		every = min(every, leakAgain)
+	}
+	m.mu.Lock()
+	due := m.trying == nil && (m.triedAt.IsZero() || time.Since(m.triedAt) >= every)
+	m.mu.Unlock()
+	if due {
+		m.startTrials(ctx)
+	}
+}
+
+// awaitTrials adds what comes of the trials that run, if it comes in time.
+func (m *Manager) awaitTrials(ctx context.Context, st Status, limit time.Duration) Status {
+	m.mu.Lock()
+	trying := m.trying
+	m.mu.Unlock()
+	if trying != nil {
+		timer := time.NewTimer(max(0, limit))
+		defer timer.Stop()
+		select {
+		case <-trying:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	m.mu.Lock()
+	trials := m.trials
+	m.mu.Unlock()
+	return st.tried(trials)
+}
+
+// tried returns s with the trials, which may show that rules that were read back do not
+// hold.
+func (s Status) tried(trials []Trial) Status {
+	if s.Desired != Isolated {
+		return s
+	}
+	s.Trials = trials
+	if bad := leaks(trials); len(bad) > 0 && s.Observed == Isolated {
+		s.Observed, s.Reason = Failed, Leak
+		s.Detail = "the rules are in force but do not hold: " + strings.Join(bad, "; ")
+	}
+	return s
+}
+
+// leaks says what passed that should have been cut. What should pass and does not, such
+// as a collector that is switched off, is told with the other trials and makes nothing
+// less isolated.
+func leaks(trials []Trial) (bad []string) {
+	for _, t := range trials {
+		if t.Outcome == Contrary && t.Chain != "" {
+			bad = append(bad, fmt.Sprintf("%s to %s (%s) at %s", t.Name, t.Target, t.Reason, t.At.UTC().Format(time.RFC3339)))
+		}
+	}
+	return bad
+}
