@@ -19,10 +19,12 @@ const (
 	KindNetConfig Kind = "netconfig"
 	KindHostInfo  Kind = "hostinfo"
 	KindClock     Kind = "clock"
-	KindFlight    Kind = "flight"   // the flight recorder: what happened before
-	KindShutdown  Kind = "shutdown" // the notice that the PC goes down
-	KindBoot      Kind = "boot"     // how the boot before this one ended
-	KindPreserve  Kind = "preserve" // the decision to take evidence and then switch off
+	KindFlight    Kind = "flight"    // the flight recorder: what happened before
+	KindShutdown  Kind = "shutdown"  // the notice that the PC goes down
+	KindBoot      Kind = "boot"      // how the boot before this one ended
+	KindPreserve  Kind = "preserve"  // the decision to take evidence and then switch off
+	KindIsolation Kind = "isolation" // the network isolation as measured
+	KindSevered   Kind = "severed"   // the connections that existed when the network was cut
 )
 
 // Outcome says how the reading of one family ended. Absence is evidence too, so
@@ -56,14 +58,15 @@ type Trigger string
 
 // The triggers of this version.
 const (
-	TriggerCommand   Trigger = "command"   // an operator asked for it
-	TriggerIsolation Trigger = "isolation" // the flash capture before a network isolation
-	TriggerAlert     Trigger = "alert"     // the PC's user reported trouble
-	TriggerManual    Trigger = "manual"    // hozen-agent acquire
-	TriggerShutdown  Trigger = "shutdown"  // the PC goes down
-	TriggerSuspend   Trigger = "suspend"   // the PC goes to sleep
-	TriggerBoot      Trigger = "boot"      // the first start of the agent since the PC booted
-	TriggerPreserve  Trigger = "preserve"  // somebody wants to keep the evidence and then switch off
+	TriggerCommand   Trigger = "command"         // an operator asked for it
+	TriggerIsolation Trigger = "isolation"       // the flash capture before a network isolation
+	TriggerAlert     Trigger = "alert"           // the PC's user reported trouble
+	TriggerManual    Trigger = "manual"          // hozen-agent acquire
+	TriggerShutdown  Trigger = "shutdown"        // the PC goes down
+	TriggerSuspend   Trigger = "suspend"         // the PC goes to sleep
+	TriggerBoot      Trigger = "boot"            // the first start of the agent since the PC booted
+	TriggerPreserve  Trigger = "preserve"        // somebody wants to keep the evidence and then switch off
+	TriggerProof     Trigger = "isolation_proof" // the network was isolated or released, or an isolation changed
 )
 
 // Format is the first field of every manifest of this version.

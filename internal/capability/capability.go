@@ -10,7 +10,8 @@ type Number uint32
 //
 //	1: 2026-11-22: enrolment, control stream, Acquire, Isolate, Release, resumable upload, signed receipts.
 //	2: 2026-11-22: Preserve, Attention, evidence with the triggers shutdown, suspend, boot and preserve.
-//	3: 2026-11-23: isolation with modes, permits, an end, confirmation, lease, release code and notice; IsolationEvent.
+//	3: 2026-11-23: isolation with modes, permits, an end, confirmation, lease, release code and notice; IsolationEvent;
+//	   evidence with the trigger isolation_proof.
 const (
 	// Current is what this build understands.
 	Current Number = 3

@@ -69,7 +69,7 @@ func readManifest(b []byte) (*manifest, error) {
 	if m.endpointID != "" {
 		checkID(f, "endpoint_id", "end", m.endpointID)
 	}
-	oneOf(f, "trigger", f.text("trigger", true), []string{"command", "isolation", "alert", "manual", "shutdown", "suspend", "boot", "preserve"})
+	oneOf(f, "trigger", f.text("trigger", true), []string{"command", "isolation", "alert", "manual", "shutdown", "suspend", "boot", "preserve", "isolation_proof"})
 	oneOf(f, "outcome", m.outcome, []string{"complete", "partial", "interrupted", "failed"})
 	for name, prefix := range map[string]string{"command_id": "cmd", "alert_id": "alt", "incident_id": "inc"} {
 		if s := f.text(name, false); s != "" {

@@ -499,7 +499,7 @@ func TestOutcomesAgreeWithTheModel(t *testing.T) {
 
 func TestEveryTriggerIsKnown(t *testing.T) {
 	for _, trigger := range []artifact.Trigger{artifact.TriggerCommand, artifact.TriggerIsolation, artifact.TriggerAlert, artifact.TriggerManual,
-		artifact.TriggerShutdown, artifact.TriggerSuspend, artifact.TriggerBoot, artifact.TriggerPreserve} {
+		artifact.TriggerShutdown, artifact.TriggerSuspend, artifact.TriggerBoot, artifact.TriggerPreserve, artifact.TriggerProof} {
 		f := newFolder(t)
 		f.manifest.Trigger = trigger
 		f.sign(true)

@@ -60,7 +60,7 @@ func checkManifest(m *artifact.Manifest) error {
 	}
 	switch m.Trigger {
 	case artifact.TriggerCommand, artifact.TriggerIsolation, artifact.TriggerAlert, artifact.TriggerManual,
-		artifact.TriggerShutdown, artifact.TriggerSuspend, artifact.TriggerBoot, artifact.TriggerPreserve:
+		artifact.TriggerShutdown, artifact.TriggerSuspend, artifact.TriggerBoot, artifact.TriggerPreserve, artifact.TriggerProof:
 	default:
 		return fmt.Errorf("trigger %.60q is not known", m.Trigger)
 	}

@@ -20,7 +20,7 @@ func kinds() []line {
 	return []line{
 		new(record.Process), new(record.Socket), new(record.OpenFiles), new(record.ExeHash),
 		new(record.Session), new(record.NetConfig), new(record.HostInfo), new(record.Clock),
-		new(record.Preserve),
+		new(record.Preserve), new(record.Isolation), new(record.Severed),
 	}
 }
 
