@@ -17,9 +17,11 @@ import (
 	"hozen/agent/internal/probe"
 	noticeprobe "hozen/agent/internal/probe/shutdown"
 	"hozen/agent/internal/shutdown"
+	"hozen/agent/internal/uplink/journal"
 	"hozen/internal/artifact"
 	"hozen/internal/artifact/record"
 	"hozen/internal/i18n"
+	"hozen/internal/id"
 )
 
 // lockNeeded is how long the PC is kept from going down at most with an incident open;
@@ -89,12 +91,12 @@ func (p *power) tell(ctx context.Context, key string) {
 }
 
 // inBoth is a text for whoever sits there, in both languages.
-func inBoth(key string) string {
+func inBoth(key string, pairs ...string) string {
 	texts, err := catalogue()
 	if err != nil {
 		return key
 	}
-	return texts.Printer(i18n.Japanese).Text(key) + "\n" + texts.Printer(i18n.English).Text(key)
+	return texts.Printer(i18n.Japanese).Text(key, pairs...) + "\n" + texts.Printer(i18n.English).Text(key, pairs...)
 }
 
 // acquire captures before the PC goes down. The notice is part of it; the flight record
@@ -184,25 +186,51 @@ func askedBy(n record.ShutdownNotice) string {
 // able reports whether the PC can be told to go down.
 func (p *power) able() bool { return p.bus.State().Logind }
 
-// down has the PC go down in the orderly way, so that everything else is kept too. What
+// down has the PC go down; where that fails, the collector is told.
+func (p *power) down(ctx context.Context, then, by string, uid int64) error {
+	err := p.ask(ctx, then, by, uid)
+	if err != nil {
+		p.stayedUp(ctx, then, by, err)
+	}
+	return err
+}
+
+// ask has the PC go down in the orderly way, so that everything else is kept too. What
 // is alive is captured once more before it is asked for: since the evidence of the
 // decision, people have waited for its delivery.
-func (p *power) down(ctx context.Context, then, by string, uid int64) error {
+func (p *power) ask(ctx context.Context, then, by string, uid int64) error {
 	p.a.set.log.WarnContext(ctx, "the PC goes down after its evidence was kept", slog.String("then", then), slog.String("by", by))
-	ask, kind := p.bus.PowerOff, "poweroff"
+	call, kind := p.bus.PowerOff, "poweroff"
 	switch then {
 	case localapi.ThenPowerOff:
 	case localapi.ThenReboot:
-		ask, kind = p.bus.Reboot, "reboot"
+		call, kind = p.bus.Reboot, "reboot"
 	default:
 		return fmt.Errorf("go down: %.40q is no way to", then)
 	}
 	n := notice(shutdown.Down, shutdown.SourcePreserve)
 	n.Type, n.ByUID = kind, uid
 	p.plan.Handle(ctx, n)
-	if err := ask(ctx); err != nil {
+	if err := call(ctx); err != nil {
 		p.plan.Handle(ctx, notice(shutdown.Cancelled, shutdown.SourcePreserve))
 		return fmt.Errorf("go down: %w", err)
 	}
 	return nil
+}
+
+// agentItself is the reporter of what the agent has to say without a person.
+const agentItself = "hozen-agent"
+
+// stayedUp tells the collector that the PC goes on running although evidence was kept for
+// switching it off. The order's result says that it was carried out by then, and the first
+// result counts; so this is a report of its own, which is kept until it is delivered.
+func (p *power) stayedUp(ctx context.Context, then, by string, why error) {
+	p.a.set.log.ErrorContext(ctx, "the PC does not go down", slog.String("then", then), slog.Any("error", why))
+	err := p.a.uplink.Alert(journal.Alert{
+		ID: id.New(id.Alert), Reporter: agentItself, ReportedAt: time.Now().UTC(),
+		Message: inBoth("preserve.stayed_up."+then, "by", fmt.Sprintf("%.120s", clean(by)), "error", fmt.Sprintf("%.300q", why.Error())),
+	})
+	if err != nil {
+		p.a.set.log.ErrorContext(ctx, "the collector is not told that the PC goes on running", slog.Any("error", err))
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strconv"
 	"time"
@@ -61,11 +60,9 @@ func (h handler) preserve(ctx context.Context, c journal.Command) journal.Result
 	return sealed(c, res, err)
 }
 
-// goDown takes the PC down after an order of the collector.
+// goDown takes the PC down after an order of the collector, which is told where it fails.
 func (a *agent) goDown(ctx context.Context, c journal.Command, _ journal.Result) {
-	if err := a.power.down(ctx, string(c.Then), c.Issuer, record.Unknown); err != nil {
-		a.set.log.ErrorContext(ctx, "the PC does not go down", slog.String("command", c.ID), slog.Any("error", err))
-	}
+	_ = a.power.down(ctx, string(c.Then), c.Issuer, record.Unknown)
 }
 
 // localPower is what the socket speaks for about going down.

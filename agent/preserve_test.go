@@ -9,6 +9,7 @@ import (
 	"hozen/agent/internal/config"
 	"hozen/agent/internal/localapi"
 	"hozen/agent/internal/shutdown"
+	"hozen/agent/internal/uplink/journal"
 	"hozen/internal/artifact"
 	"hozen/internal/artifact/record"
 )
@@ -45,6 +46,20 @@ func TestNobodyFillsTheSpoolFromTheSeat(t *testing.T) {
 	}
 	if err := a.admit(off, true); errors.Is(err, localapi.ErrTooMany) {
 		t.Errorf("off, from the seat: %v", err)
+	}
+}
+
+// TestThePCThatStayedOn: the collector learns of it, also after the order's result.
+func TestThePCThatStayedOn(t *testing.T) {
+	a := idle(t) // its power is not started: nobody can be asked to switch this machine off
+	a.goDown(t.Context(), journal.Command{ID: "cmd_x", Then: journal.ThenPowerOff, Issuer: "operator"}, journal.Result{Status: journal.Done})
+	list := a.journal.Alerts()
+	if len(list) != 1 || list[0].Reporter != agentItself || !contains([]byte(list[0].Message), "電源を切れませんでした", "could not be switched off", "operator", "logind") {
+		t.Fatalf("%+v", list)
+	}
+	must(t, a.power.plan.Wait(t.Context()))
+	if e := a.power.plan.Noted().GoingDown(); e != nil {
+		t.Errorf("the PC still goes down: %+v", e)
 	}
 }
 
