@@ -35,6 +35,7 @@ type control struct {
 	sent   map[string]bool // commands sent on this stream
 	told   *act.Attention  // what was last said of open incidents; nil before
 	knows  bool            // the agent understands that
+	offset time.Duration   // agent clock minus ours
 }
 
 type received struct {
@@ -58,6 +59,9 @@ func (s *Server) Connect(stream controlStream) (err error) {
 		return err
 	}
 	c.knows = capability.Number(hello.GetCapability()) >= capability.Preserve
+	if at := wire.Time(hello.GetAgentTime()); !at.IsZero() {
+		c.offset = at.Sub(s.cfg.Now())
+	}
 	ctx, leave, err := s.sessions.claim(ctx, c.who.endpointID, replaceTime)
 	if err != nil {
 		return status.Error(codes.Aborted, err.Error())
@@ -203,7 +207,7 @@ func (c *control) sendCommands(ctx context.Context) error {
 		if c.sent[cmd.ID] {
 			continue
 		}
-		m := toCommand(cmd)
+		m := toCommand(cmd, c.offset)
 		if m == nil {
 			c.s.cfg.Log.ErrorContext(ctx, "command has no form on the wire", slog.String("command", cmd.ID), slog.String("verb", string(cmd.Verb)))
 			continue
@@ -268,7 +272,9 @@ func (c *control) handleAll(ctx context.Context) (err error) {
 }
 
 // isNews reports whether an endpoint says something unasked that is kept for ever.
-func isNews(m *agentv1.ConnectRequest) bool { return m.GetAlert() != nil || m.GetIsolation() != nil || m.GetIsolationEvent() != nil }
+func isNews(m *agentv1.ConnectRequest) bool {
+	return m.GetAlert() != nil || m.GetIsolation() != nil || m.GetIsolationEvent() != nil
+}
 
 // handle carries one message to its act and returns the answer, if there is one.
 func (c *control) handle(ctx context.Context, m *agentv1.ConnectRequest) (*agentv1.ConnectResponse, error) {

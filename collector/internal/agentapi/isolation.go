@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
@@ -80,11 +81,18 @@ func fromIsolationEvent(m *agentv1.IsolationEvent) endpoint.IsolationEvent {
 	}
 }
 
-// toIsolate translates an order to isolate.
-func toIsolate(c dispatch.Command) *agentv1.Isolate {
+// toIsolate translates an order to isolate. What a person set by a clock on the wall is
+// set by ours; the agent is told it by its own, which may be wrong.
+func toIsolate(c dispatch.Command, offset time.Duration) *agentv1.Isolate {
+	there := func(t time.Time) *timestamppb.Timestamp {
+		if t.IsZero() {
+			return nil
+		}
+		return wire.Timestamp(t.Add(offset))
+	}
 	i := c.Isolation
 	m := &agentv1.Isolate{
-		Mode: toMode(i.Mode), IsolateFirst: c.IsolateFirst, Until: wire.Timestamp(i.Until), ConfirmWithin: span(i.ConfirmWithin), Lease: span(i.Lease),
+		Mode: toMode(i.Mode), IsolateFirst: c.IsolateFirst, Until: there(i.Until), ConfirmWithin: span(i.ConfirmWithin), Lease: span(i.Lease),
 		Notice: toNotice(i.Notice), Drill: i.Drill,
 	}
 	switch i.Fallback {
@@ -96,7 +104,7 @@ func toIsolate(c dispatch.Command) *agentv1.Isolate {
 	for _, p := range i.Permits {
 		w := &agentv1.IsolationPermit{
 			Network: p.Network.String(), Protocol: agentv1.IsolationProtocol_ISOLATION_PROTOCOL_TCP, FirstPort: uint32(p.First), LastPort: uint32(p.Last),
-			Reason: wire.Line(p.Reason, wire.MaxName), ExpiresAt: wire.Timestamp(p.ExpiresAt), Host: p.Host,
+			Reason: wire.Line(p.Reason, wire.MaxName), ExpiresAt: there(p.ExpiresAt), Host: p.Host,
 		}
 		if p.Protocol == "udp" {
 			w.Protocol = agentv1.IsolationProtocol_ISOLATION_PROTOCOL_UDP
