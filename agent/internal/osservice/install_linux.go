@@ -60,42 +60,59 @@ func uninstall(ctx context.Context, c Config) ([]Change, error) {
 	if !t.isThere() {
 		return nil, uninstallElsewhere()
 	}
-	var b *bus
+	var m manager
+	var err error
 	if t.runs() {
-		var err error
-		if b, err = dial(ctx); err != nil {
-			return nil, rights(fmt.Errorf("uninstall service: %w", err))
+		var b *bus
+		if b, err = dial(ctx); err == nil {
+			defer b.close()
+			m = b
 		}
-		defer b.close()
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
+	}
+	if err = errors.Join(err, t.takeAway(ctx, m)); err != nil {
+		return t.changes, rights(fmt.Errorf("uninstall service: %w", err))
+	}
+	return t.changes, nil
+}
+
+// manager is what uninstalling wants of systemd.
+type manager interface {
+	stop(ctx context.Context, unit string) error
+	reload(ctx context.Context) error
+	hangUp(ctx context.Context) error
+}
+
+// takeAway stops the units and removes the files. What fails does not keep the rest: half
+// a service that comes back at the next start is worse. m is nil where nobody can be told.
+func (t *tree) takeAway(ctx context.Context, m manager) error {
+	var all error
+	if m != nil {
 		// The companion first: it must not take the end of the agent for its own hour.
 		for _, unit := range []string{unitCompanion, unitIsolation, unitAgent} {
-			if err := b.stop(ctx, unit); err != nil {
-				return nil, rights(fmt.Errorf("uninstall service: %w", err))
+			limited, cancel := context.WithTimeout(ctx, patience)
+			err := m.stop(limited, unit)
+			cancel()
+			if errors.Is(err, ErrNeedsRoot) {
+				return err // nothing else would work either
 			}
+			all = errors.Join(all, err)
 		}
 	}
-	if err := t.clear(); err != nil {
-		return t.changes, rights(fmt.Errorf("uninstall service: %w", err))
-	}
+	all = errors.Join(all, t.clear())
 	if err := os.RemoveAll(t.at(runtimeFolder)); err != nil {
-		return t.changes, rights(fmt.Errorf("uninstall service: %w", err))
+		all = errors.Join(all, err)
 	}
 	if t.packaged() {
 		t.changes = append(t.changes, Change{Packaged, packageUnits})
 	}
-	if b == nil {
-		return t.changes, nil
+	if m == nil {
+		return all
 	}
-	err := b.reload(ctx)
+	all = errors.Join(all, m.reload(ctx))
 	if t.changed(logindDropIn) {
-		err = errors.Join(err, b.hangUp(ctx))
+		all = errors.Join(all, m.hangUp(ctx))
 	}
-	if err != nil {
-		return t.changes, rights(fmt.Errorf("uninstall service: %w", err))
-	}
-	return t.changes, nil
+	return all
 }
 
 func (t *tree) changed(path string) bool {

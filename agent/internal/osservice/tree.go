@@ -232,12 +232,11 @@ func (t *tree) clear() error {
 	if err != nil {
 		return err
 	}
+	var all error
 	for _, path := range append(have, logindDropIn) {
-		if err := t.remove(path); err != nil {
-			return err
-		}
+		all = errors.Join(all, t.remove(path))
 	}
-	return nil
+	return all
 }
 
 // delayWithoutUs returns what logind would wait without our drop-in: one that lowered
