@@ -71,7 +71,7 @@ func TestEveryValueHasAWord(t *testing.T) {
 		want("outcome.", string(o))
 	}
 	for _, k := range []artifact.Kind{artifact.KindProcess, artifact.KindNetConn, artifact.KindOpenFile, artifact.KindExeHash, artifact.KindSession, artifact.KindNetConfig, artifact.KindHostInfo, artifact.KindClock,
-		artifact.KindFlight, artifact.KindShutdown, artifact.KindBoot, artifact.KindPreserve} {
+		artifact.KindFlight, artifact.KindShutdown, artifact.KindBoot, artifact.KindPreserve, artifact.KindIsolation, artifact.KindSevered} {
 		want("kind.", string(k))
 	}
 	for _, k := range []incident.EntryKind{incident.EntryNote, incident.EntryOpened, incident.EntryJoined, incident.EntryClosed, incident.EntryAlert, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryBoot} {
@@ -98,7 +98,7 @@ func TestEveryValueHasAWord(t *testing.T) {
 		}
 	}
 	for _, trigger := range []artifact.Trigger{artifact.TriggerCommand, artifact.TriggerIsolation, artifact.TriggerAlert, artifact.TriggerManual,
-		artifact.TriggerShutdown, artifact.TriggerSuspend, artifact.TriggerBoot, artifact.TriggerPreserve} {
+		artifact.TriggerShutdown, artifact.TriggerSuspend, artifact.TriggerBoot, artifact.TriggerPreserve, artifact.TriggerProof} {
 		want("trigger.", string(trigger))
 	}
 	want("boot.verdict.", record.BootCleanWithCapture, record.BootCleanWithoutCapture, record.BootForced, record.BootCrash, record.BootPowerLoss,
