@@ -11,7 +11,8 @@
 // would put an operator's click behind the evidence that is being written.
 //
 // A last line that is not whole was never promised and is cut off; a damaged line
-// further up is passed over and counted.
+// further up is passed over and counted. Command counters that such a line may have held
+// count as not passed, so that a command that a power cut took is done when it comes again.
 package journal
 
 import (
@@ -177,11 +178,11 @@ func (j *Journal) Close() error {
 func (j *Journal) Accept(c Command) (e Entry, fresh bool, err error) {
 	j.accept.Lock()
 	defer j.accept.Unlock()
-	old, counter, full := j.look(c.ID)
+	old, passed, full := j.look(c)
 	if old != nil {
 		return *old, false, nil
 	}
-	if c.Counter <= counter {
+	if passed {
 		return Entry{}, false, fmt.Errorf("accept command %s: %w", c.ID, ErrCounter)
 	}
 	if full {
@@ -194,17 +195,17 @@ func (j *Journal) Accept(c Command) (e Entry, fresh bool, err error) {
 	return Entry{Command: c}, true, nil
 }
 
-// look returns what is known of a command, the highest counter, and whether there is
-// no room for a further command.
-func (j *Journal) look(commandID string) (known *Entry, counter uint64, full bool) {
+// look returns what is known of a command, whether its counter was passed, and whether
+// there is no room for a further command.
+func (j *Journal) look(c Command) (known *Entry, passed, full bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if e := j.s.commands[commandID]; e != nil {
-		c := *e
-		known = &c
+	if e := j.s.commands[c.ID]; e != nil {
+		known = &Entry{}
+		*known = *e
 	}
 	n, size := j.s.unfinished()
-	return known, j.s.counter, n >= maxUnfinished || size >= maxWaiting
+	return known, j.s.passed(c.Counter), n >= maxUnfinished || size >= maxWaiting
 }
 
 // Counter returns the highest counter that was ever accepted.
@@ -222,7 +223,7 @@ func (j *Journal) Start(commandID string) error {
 
 // Finish keeps the result of a command durably. The first result counts.
 func (j *Journal) Finish(r Result) error {
-	if e, _, _ := j.look(r.CommandID); e != nil && e.Result != nil {
+	if e, _, _ := j.look(Command{ID: r.CommandID}); e != nil && e.Result != nil {
 		return nil
 	}
 	return j.about(r.CommandID, crashpoint.JournalResult, line{Result: &r}, true)
@@ -231,14 +232,14 @@ func (j *Journal) Finish(r Result) error {
 // Confirm notes that the collector has the result of a command. A power cut may undo
 // it; then the result is sent once more.
 func (j *Journal) Confirm(commandID string) error {
-	if e, _, _ := j.look(commandID); e == nil || e.Confirmed {
+	if e, _, _ := j.look(Command{ID: commandID}); e == nil || e.Confirmed {
 		return nil // a result that was never kept, or a second confirmation
 	}
 	return j.about(commandID, crashpoint.JournalConfirm, line{Confirmed: commandID}, false)
 }
 
 func (j *Journal) about(commandID, point string, l line, durable bool) error {
-	if e, _, _ := j.look(commandID); e == nil {
+	if e, _, _ := j.look(Command{ID: commandID}); e == nil {
 		return fmt.Errorf("note command %.60q: %w", commandID, ErrUnknown)
 	}
 	if err := j.append(point, l, durable); err != nil {

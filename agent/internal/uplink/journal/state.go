@@ -15,9 +15,10 @@ import (
 	"hozen/internal/id"
 )
 
-// line is one object of the file; exactly one field is set.
+// line is one object of the file; exactly one field is set if it is not the first.
 type line struct {
 	Counter      uint64        `json:"counter,omitempty"` // highest that was ever accepted
+	Missing      []uint64      `json:"missing,omitempty"` // below Counter, and may still be accepted; of the same line
 	Command      *Command      `json:"command,omitempty"`
 	Started      string        `json:"started,omitempty"`
 	Result       *Result       `json:"result,omitempty"`
@@ -81,6 +82,7 @@ func (l line) check() error {
 // state is what the lines add up to.
 type state struct {
 	counter  uint64
+	missing  map[uint64]bool // counters below that may still be accepted, see losses
 	commands map[string]*Entry
 	alerts   map[string]*alertEntry
 	events   []eventEntry // oldest first
@@ -94,13 +96,19 @@ type alertEntry struct {
 }
 
 func newState() state {
-	return state{commands: map[string]*Entry{}, alerts: map[string]*alertEntry{}}
+	return state{missing: map[uint64]bool{}, commands: map[string]*Entry{}, alerts: map[string]*alertEntry{}}
 }
 
 // replay applies a whole file and returns how many of its lines are damaged. The end
 // of the file after the last newline is not one of them.
 func (s *state) replay(b []byte) (damaged int) {
-	for len(b) > 0 {
+	var lost losses
+	defer func() {
+		if damaged > 0 {
+			lost.note(s)
+		}
+	}()
+	for first := true; len(b) > 0; first = false {
 		raw, rest, whole := bytes.Cut(b, []byte{'\n'})
 		b = rest
 		if !whole {
@@ -111,6 +119,7 @@ func (s *state) replay(b []byte) (damaged int) {
 			damaged++
 			continue
 		}
+		lost.see(s, l, first)
 		s.apply(l, len(raw)+1)
 	}
 	return damaged
@@ -121,9 +130,13 @@ func (s *state) replay(b []byte) (damaged int) {
 func (s *state) apply(l line, n int) {
 	size := int64(n)
 	s.counter = max(s.counter, l.Counter)
+	for _, c := range l.Missing {
+		s.missing[c] = true
+	}
 	switch {
 	case l.Command != nil:
 		s.counter = max(s.counter, l.Command.Counter)
+		delete(s.missing, l.Command.Counter)
 		if s.commands[l.Command.ID] == nil {
 			s.commands[l.Command.ID] = &Entry{Command: *l.Command, order: size}
 			s.grow(l.Command.ID, size)
@@ -249,7 +262,7 @@ func (s *state) forget() {
 
 // encode returns a file that replays to the same state.
 func (s *state) encode() ([]byte, error) {
-	lines := []line{{Counter: s.counter}}
+	lines := []line{{Counter: s.counter, Missing: s.listMissing()}}
 	for _, e := range s.list(func(*Entry) bool { return true }) {
 		lines = append(lines, line{Command: &e.Command})
 		if e.Started {
