@@ -176,10 +176,10 @@ func (f *Firewall) look(want *isolate.Policy) isolate.Observation {
 	o := isolate.Observation{MeasuredAt: time.Now().UTC(), Present: p != nil}
 	if p != nil {
 		o.Tables = []string{"fake"}
-		o.Digest = fmt.Sprint(p.Clean(), whole)
+		o.Digest = digest(*p, whole)
 	}
 	if want != nil {
-		o.Expected = fmt.Sprint(want.Clean(), true)
+		o.Expected = digest(*want, true)
 	}
 	switch {
 	case want == nil && p != nil:
@@ -193,6 +193,13 @@ func (f *Firewall) look(want *isolate.Policy) isolate.Observation {
 	}
 	o.Complete = len(o.Gaps) == 0
 	return o
+}
+
+func digest(p isolate.Policy, whole bool) string {
+	p = p.Clean()
+	ways := fmt.Sprint(p.Ways())
+	p.Permits = nil
+	return fmt.Sprint(p, ways, whole)
 }
 
 // Store is a fake disk. Safe for concurrent use.

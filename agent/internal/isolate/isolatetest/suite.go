@@ -23,6 +23,22 @@ func PolicyB() isolate.Policy {
 	}}
 }
 
+// PolicyC is PolicyA with permits of both families and protocols.
+func PolicyC() isolate.Policy {
+	p := PolicyA()
+	p.Mode = isolate.Selective
+	end := time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+	p.Permits = []isolate.Permit{
+		{Network: netip.MustParsePrefix("198.51.100.7/32"), Protocol: isolate.TCP, First: 443, Last: 443, Reason: "patches", ExpiresAt: end},
+		{Network: netip.MustParsePrefix("2001:db8:7::/64"), Protocol: isolate.UDP, First: 5000, Last: 5010, Host: "voice.example", ExpiresAt: end},
+		{Network: netip.MustParsePrefix("10.32.0.0/11"), Protocol: isolate.UDP, First: 1, Last: 65535, ExpiresAt: end},
+	}
+	return p
+}
+
+// PolicyFull allows nobody.
+func PolicyFull() isolate.Policy { return isolate.Policy{Mode: isolate.Full} }
+
 // Run checks the contract of isolate.Firewall. Each part gets a firewall of its own,
 // with nothing of ours in force, from open.
 func Run(t *testing.T, open func(*testing.T) isolate.Firewall) {
@@ -73,6 +89,38 @@ func Run(t *testing.T, open func(*testing.T) isolate.Firewall) {
 			netip.AddrPortFrom(netip.AddrFrom16(a.Collectors[0].Addr().As16()), a.Collectors[0].Port())}
 		must(t, f.Apply(t.Context(), p))
 		inForce(t, f, a)
+	})
+	t.Run("modes", func(t *testing.T) {
+		f := open(t)
+		seen := map[string]bool{}
+		for _, p := range []isolate.Policy{a, PolicyC(), PolicyFull(), PolicyC(), a} {
+			must(t, f.Apply(t.Context(), p))
+			seen[inForce(t, f, p).Digest] = true
+		}
+		if len(seen) != 3 {
+			t.Errorf("%d digests of three modes", len(seen))
+		}
+	})
+	t.Run("a permit more is another policy", func(t *testing.T) {
+		f := open(t)
+		p, less := PolicyC(), PolicyC()
+		less.Permits = less.Permits[1:]
+		must(t, f.Apply(t.Context(), p))
+		o, err := f.Observe(t.Context(), &less)
+		must(t, err)
+		if o.Complete {
+			t.Error("a permit that ended counts as ended although it is in force")
+		}
+		must(t, f.Apply(t.Context(), less))
+		inForce(t, f, less)
+	})
+	t.Run("why and until when a permit holds changes no rule", func(t *testing.T) {
+		f := open(t)
+		p := PolicyC()
+		must(t, f.Apply(t.Context(), p))
+		p.Permits = append(p.Permits, p.Permits[0])
+		p.Permits[3].Reason, p.Permits[3].ExpiresAt = "another", p.Permits[3].ExpiresAt.Add(time.Hour)
+		inForce(t, f, p)
 	})
 	t.Run("policy without collectors", func(t *testing.T) {
 		f := open(t)

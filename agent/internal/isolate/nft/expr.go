@@ -79,6 +79,20 @@ func mask(m []byte) expr {
 
 // inPrefix matches an address in the packet's network header.
 func inPrefix(offset uint32, p netip.Prefix) []expr {
+	return prefixed(unix.NFT_PAYLOAD_NETWORK_HEADER, offset, p)
+}
+
+// between matches a port, both ends included.
+func between(offset uint32, first, last uint16) []expr {
+	if first == last {
+		return transport(offset, be16(first))
+	}
+	return []expr{load(unix.NFT_PAYLOAD_TRANSPORT_HEADER, offset, 2),
+		compareTo(unix.NFT_CMP_GTE, be16(first)), compareTo(unix.NFT_CMP_LTE, be16(last))}
+}
+
+// prefixed matches an address anywhere in the packet.
+func prefixed(base, offset uint32, p netip.Prefix) []expr {
 	n := p.Addr().BitLen() / 8
 	m := make([]byte, n)
 	for i := range p.Bits() {
@@ -89,9 +103,9 @@ func inPrefix(offset uint32, p netip.Prefix) []expr {
 	}
 	v := p.Masked().Addr().AsSlice()[:n]
 	if p.Bits() == n*8 {
-		return network(offset, v)
+		return []expr{load(base, offset, n), equal(v)}
 	}
-	return []expr{load(unix.NFT_PAYLOAD_NETWORK_HEADER, offset, n), mask(m[:n]), equal(v)}
+	return []expr{load(base, offset, n), mask(m[:n]), equal(v)}
 }
 
 // The verdicts, as the kernel numbers them.

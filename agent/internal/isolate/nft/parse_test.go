@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hozen/agent/internal/isolate"
+	"hozen/agent/internal/isolate/isolatetest"
 )
 
 func testPlan() []table {
@@ -20,6 +21,7 @@ func testPlan() []table {
 		Collectors: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:7443"), netip.MustParseAddrPort("[2001:db8::1]:7443")},
 		Mark:       7,
 	}
+	p.Mode, p.Permits = isolate.Selective, isolatetest.PolicyC().Permits[:2]
 	return plan("hozen", p.Clean(), everything, []string{"eth0", "wlan0"})
 }
 

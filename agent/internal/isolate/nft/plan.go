@@ -3,6 +3,7 @@
 package nft
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -140,6 +141,9 @@ func permits(p isolate.Policy, in, device bool) []rule {
 			rs = append(rs, f.toCollector(c, p.Mark))
 		}
 	}
+	for _, m := range p.Ways() {
+		rs = append(rs, f.permitted(m)...)
+	}
 	rs = append(rs, f.dhcp(p)...)
 	return append(rs, f.neighbours(p)...)
 }
@@ -204,8 +208,11 @@ func (f filter) toCollector(c netip.AddrPort, mark uint32) rule {
 // fromCollector lets answers in, but no attempt to connect: a bare SYN.
 func (f filter) fromCollector(c netip.AddrPort) rule {
 	return permit("from collector "+c.String(), f.ip(c.Addr().Is4()), source(c.Addr()),
-		proto(unix.IPPROTO_TCP), transport(0, be16(c.Port())),
-		[]expr{load(unix.NFT_PAYLOAD_TRANSPORT_HEADER, tcpFlags, 1), mask([]byte{synBit | ackBit}), not([]byte{synBit})})
+		proto(unix.IPPROTO_TCP), transport(0, be16(c.Port())), noBareSYN())
+}
+
+func noBareSYN() []expr {
+	return []expr{load(unix.NFT_PAYLOAD_TRANSPORT_HEADER, tcpFlags, 1), mask([]byte{synBit | ackBit}), not([]byte{synBit})}
 }
 
 // tooBig lets in the routers' word that a packet of ours to the collector was too big
@@ -279,11 +286,27 @@ func (f filter) neighbours(p isolate.Policy) []rule {
 		if typ == solicitRouter {
 			continue
 		}
-		for _, c := range p.Collectors {
-			if c.Addr().Is6() {
-				rs = append(rs, icmp(name+" to "+c.Addr().String(), 255, typ, destination(c.Addr())))
-			}
+		for _, n := range on6(p) {
+			rs = append(rs, icmp(name+" to "+n.String(), 255, typ, inPrefix(dst6, n)))
 		}
 	}
 	return rs
+}
+
+// on6 are the IPv6 networks to which something may be sent.
+func on6(p isolate.Policy) (ns []netip.Prefix) {
+	for _, c := range p.Collectors {
+		if c.Addr().Is6() {
+			ns = append(ns, netip.PrefixFrom(c.Addr(), 128))
+		}
+	}
+	for _, m := range p.Permits {
+		if m.Network.Addr().Is6() {
+			ns = append(ns, m.Network)
+		}
+	}
+	slices.SortFunc(ns, func(a, b netip.Prefix) int {
+		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+	})
+	return slices.Compact(ns)
 }

@@ -119,17 +119,32 @@ func (s socket) allowed(p isolate.Policy, own map[netip.Addr]bool) bool {
 		return true
 	case s.Remote.Port() == 0 || remote.IsUnspecified():
 		return true // not a connection with anybody
-	case s.Protocol == udp:
-		// Keeps the address; the rules bound where it may go (RFC 2131, RFC 8415).
-		l, r := s.Local.Port(), s.Remote.Port()
-		return l == 68 && r == 67 || l == 546 && r == 547
+	case s.Protocol == udp && s.keepsAddress():
+		return true
+	}
+	to := netip.AddrPortFrom(remote, s.Remote.Port())
+	for _, m := range p.Permits {
+		// Rules keep no state: a connection that the other end opened goes on too.
+		if m.Covers(isolate.Protocol(s.Protocol), to) {
+			return true
+		}
+	}
+	if s.Protocol != tcp {
+		return false
 	}
 	for _, c := range p.Collectors {
-		if c == netip.AddrPortFrom(remote, s.Remote.Port()) {
+		if c == to {
 			return p.Mark == 0 || s.mark == p.Mark
 		}
 	}
 	return false
+}
+
+// keepsAddress reports whether it is DHCP; the rules bound where that may go (RFC 2131,
+// RFC 8415).
+func (s socket) keepsAddress() bool {
+	l, r := s.Local.Port(), s.Remote.Port()
+	return l == 68 && r == 67 || l == 546 && r == 547
 }
 
 // ownAddress reads the attributes of one address of this endpoint (rtnetlink(7)). On a

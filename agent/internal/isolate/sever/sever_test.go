@@ -3,6 +3,7 @@ package sever
 import (
 	"encoding/binary"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"hozen/agent/internal/isolate"
@@ -80,6 +81,42 @@ func TestWhichConnectionsAreAllowed(t *testing.T) {
 	s, _ := parse(tcp, row(netip.MustParseAddrPort("192.0.2.77:40000"), netip.MustParseAddrPort("192.0.2.1:7443"), 1, 5))
 	if !s.allowed(p, own) {
 		t.Error("without a mark the collector's connections are not known")
+	}
+}
+
+// What a permit leaves open goes on; the same port by another protocol, and what was
+// permitted before an edit, does not.
+func TestAllowedByPermits(t *testing.T) {
+	p := isolate.Policy{Mode: isolate.Selective, Permits: []isolate.Permit{
+		{Network: netip.MustParsePrefix("198.51.100.0/24"), Protocol: isolate.TCP, First: 443, Last: 444},
+		{Network: netip.MustParsePrefix("2001:db8:7::1/128"), Protocol: isolate.UDP, First: 5000, Last: 5000},
+	}}
+	for _, tt := range []struct {
+		protocol, remote string
+		allowed          bool
+	}{
+		{tcp, "198.51.100.9:444", true},
+		{tcp, "198.51.100.9:445", false},
+		{udp, "198.51.100.9:444", false},
+		{tcp, "198.51.101.9:443", false},
+		{udp, "[2001:db8:7::1]:5000", true},
+		{udp, "[2001:db8:7::2]:5000", false},
+		{tcp, "[::ffff:198.51.100.9]:443", true},
+	} {
+		local := "192.0.2.77:40000"
+		if strings.HasPrefix(tt.remote, "[") {
+			local = "[2001:db8::77]:40000"
+		}
+		s, err := parse(tt.protocol, row(netip.MustParseAddrPort(local), netip.MustParseAddrPort(tt.remote), 1, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.allowed(p, nil); got != tt.allowed {
+			t.Errorf("%s %s: allowed %v", tt.protocol, tt.remote, got)
+		}
+		if s.allowed(isolate.Policy{Mode: isolate.Full}, nil) {
+			t.Errorf("%s %s: allowed in full mode", tt.protocol, tt.remote)
+		}
 	}
 }
 
