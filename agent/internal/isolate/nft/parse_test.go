@@ -21,7 +21,7 @@ func testPlan() []table {
 		Collectors: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:7443"), netip.MustParseAddrPort("[2001:db8::1]:7443")},
 		Mark:       7,
 	}
-	p.Mode, p.Permits = isolate.Selective, isolatetest.PolicyC().Permits[:2]
+	p.Mode, p.Permits = isolate.Selective, isolatetest.PolicyC().Permits[1:2]
 	return plan("hozen", p.Clean(), everything, []string{"eth0", "wlan0"})
 }
 
@@ -69,6 +69,12 @@ func TestEveryDifferenceIsAGap(t *testing.T) {
 	want := testPlan()
 	kernel := asKernel(t, want)
 	n := 0
+	text := map[[2]int][]byte{} // of the wanted chains
+	for ti := range want {
+		for ci, c := range want[ti].chains {
+			text[[2]int{ti, ci}] = c.append(nil)
+		}
+	}
 	// A chain that is not equal is a gap; that is shown for one change in 97, because
 	// there are many changes.
 	try := func(what string, change func(c *chain)) func(ti, ci int) {
@@ -80,7 +86,7 @@ func TestEveryDifferenceIsAGap(t *testing.T) {
 			*c = clone(*c)
 			change(c)
 			n++
-			if c.name == want[ti].chains[ci].name && want[ti].chains[ci].equal(*c) {
+			if c.name == want[ti].chains[ci].name && bytes.Equal(text[[2]int{ti, ci}], c.append(nil)) {
 				t.Fatalf("%s in chain %s is not seen", what, c.name)
 			}
 			if n%97 != 1 {
