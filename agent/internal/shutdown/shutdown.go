@@ -304,13 +304,13 @@ func (p *Plan) callOff(now artifact.Instant) {
 }
 
 // Wait returns when all that was begun is over and written, or when ctx ends. The agent
-// calls it before it ends itself.
+// calls it before it ends itself. Telling people is not waited for: a terminal that hangs
+// must not hold the PC.
 func (p *Plan) Wait(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		p.work.Wait()
 		p.marks.wait()
-		p.tells.wait()
 		p.writes.wait()
 		close(done)
 	}()

@@ -101,6 +101,14 @@ func (s *scene) last() shutdown.Last {
 	return l
 }
 
+// heard is what people were told when nothing is under way any more.
+func (s *scene) heard() []string {
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.told)
+}
+
 func (s *scene) firstRelease() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -171,12 +179,30 @@ func TestHeldForLessThanHalfASecond(t *testing.T) {
 				if e := l.GoingDown(); e == nil || e.AcquisitionID != r.AcquisitionID || e.AddedDelayNS != int64(c.after) || e.ReleasedAt.Wall.IsZero() || c.sealed && e.Outcome != artifact.Complete {
 					t.Errorf("%+v", e)
 				}
-				if len(s.told) > 0 && name != "the incident is not known in time" {
-					t.Errorf("somebody was told %s", s.told)
+				if told := s.heard(); len(told) > 0 && name != "the incident is not known in time" {
+					t.Errorf("somebody was told %s", told)
 				}
 			})
 		})
 	}
+}
+
+// TestATerminalThatHangs holds neither the PC nor the agent that ends.
+func TestATerminalThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck := make(chan struct{})
+		s := set(t, func(s *scene) {
+			s.cfg.Incident = func() (string, bool) { return "", true }
+			s.cfg.Tell = func(context.Context, string) { <-stuck }
+		})
+		if r := s.notice(shutdown.Down, shutdown.SourceLogind); !r.Sealed || r.Held != 0 {
+			t.Errorf("%+v", r)
+		}
+		limited, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		must(t, s.plan.Wait(limited))
+		close(stuck)
+	})
 }
 
 func TestReleaseThatPanics(t *testing.T) {
@@ -279,8 +305,8 @@ func TestWithAnIncident(t *testing.T) {
 				if by := o.Deadline.Sub(s.begun); by >= c.want && c.capture == never || by > 20*time.Second || o.IncidentID != "inc_1" || !o.Urgent {
 					t.Errorf("order %+v by %s", o, by)
 				}
-				if !slices.Equal(s.told, []string{shutdown.TellCapturing, shutdown.TellCaptured}) {
-					t.Errorf("told %s", s.told)
+				if told := s.heard(); !slices.Equal(told, []string{shutdown.TellCapturing, shutdown.TellCaptured}) {
+					t.Errorf("told %s", told)
 				}
 			})
 		})
@@ -366,9 +392,8 @@ func TestNothingAliveIsNoCapture(t *testing.T) {
 		if e := s.last().GoingDown(); !e.Empty || e.AcquisitionID == "" {
 			t.Errorf("noted %+v", e)
 		}
-		synctest.Wait()
-		if !slices.Equal(s.told, []string{shutdown.TellCapturing}) {
-			t.Errorf("told %s", s.told)
+		if told := s.heard(); !slices.Equal(told, []string{shutdown.TellCapturing}) {
+			t.Errorf("told %s", told)
 		}
 		full = false
 		if r := s.notice(shutdown.Down, shutdown.SourceCompanion); !r.Sealed || r.Joined {
