@@ -166,3 +166,16 @@ func namesOf(cfg config.Config) (names []string, ips []net.IP) {
 	}
 	return names, ips
 }
+
+// consoleHosts are the names and addresses that the console answers to: nil, for any,
+// unless it listens on loopback alone. Over HTTPS the certificate tells its name.
+func consoleHosts(cfg config.Config) []string {
+	if !cfg.ConsoleIsLocal() {
+		return nil
+	}
+	hosts, ips := namesOf(cfg)
+	for _, ip := range ips {
+		hosts = append(hosts, ip.String())
+	}
+	return append(hosts, cfg.Listen.ConsoleNames...)
+}

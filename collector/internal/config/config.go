@@ -42,6 +42,11 @@ type Listen struct {
 	// Console is the address of the web console. On a loopback address it is plain HTTP;
 	// on any other it is HTTPS with a certificate of the own CA.
 	Console string `toml:"console"`
+	// ConsoleNames are further host names by which browsers may ask for a console on a
+	// loopback address, as through a proxy on this machine. Those of Addresses, of this
+	// machine and of loopback are answered anyway, any other is refused: a page of a
+	// stranger may lead its own name to this machine.
+	ConsoleNames []string `toml:"console_names"`
 	// Socket is the path of the local socket for this program's own commands. Relative
 	// paths begin at the data folder.
 	Socket string `toml:"socket"`
@@ -170,6 +175,14 @@ func (c Config) Check() error {
 			return bad("addresses", "%w", err)
 		} else if host == "" {
 			return bad("addresses", "%.80q: agents need a host to go to", a)
+		}
+	}
+	if len(c.Listen.ConsoleNames) > 32 {
+		return bad("listen.console_names", "want at most 32")
+	}
+	for _, n := range c.Listen.ConsoleNames {
+		if n == "" || len(n) > 253 || strings.ContainsAny(n, "/:[] \t\r\n") {
+			return bad("listen.console_names", "%.80q: want a host name alone", n)
 		}
 	}
 	if _, _, err := splitAddress(c.Listen.Agents); err != nil {

@@ -13,6 +13,7 @@ func TestWhatInitWritesIsRead(t *testing.T) {
 	want := config.Default()
 	want.Name = "保全 \"本社\" \\ \x01"
 	want.Addresses = []string{"192.0.2.1:7443", "[2001:db8::1]:7443"}
+	want.Listen.ConsoleNames = []string{"hozen.example.co.jp", "保全"}
 	want.Storage.Database = "postgres://u@h/db?sslmode=verify-full"
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, config.FileName), []byte(want.Text()), 0o600); err != nil {
@@ -22,7 +23,7 @@ func TestWhatInitWritesIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Text() != want.Text() || got.Name != want.Name {
+	if got.Text() != want.Text() || got.Name != want.Name || len(got.Listen.ConsoleNames) != 2 {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -38,6 +39,7 @@ func TestErrorsSayWhere(t *testing.T) {
 		{"[listen]\nagents = ':99999'\n", "2:1: listen.agents: "},
 		{"addresses = [':7443']\n", "1:1: addresses: "},
 		{"[log]\n\n\tlevel = 'loud'\n", "3:2: log.level: "},
+		{"[listen]\nconsole_names = ['a', 'https://a']\n", "2:1: listen.console_names: "},
 		{"[storage]\nmin_free_mb = 0\n", "2:1: storage.min_free_mb: "},
 		{"[storage]\ndatabase = 'mysql://u:secret@h/db'\n", "2:1: storage.database: "},
 		{"name = ''\n", "1:1: name: "},

@@ -61,10 +61,6 @@ func below(dir, path string) string {
 // Text returns the settings as `init` writes them, with what they mean.
 func (c Config) Text() string {
 	var b strings.Builder
-	list := make([]string, len(c.Addresses))
-	for i, a := range c.Addresses {
-		list[i] = quote(a)
-	}
 	fmt.Fprintf(&b, `# Settings of hozen-collector. Changes take effect when it is started again.
 
 # What the collector calls itself in receipts and on its page.
@@ -78,6 +74,8 @@ addresses = [%s]
 agents = %s
 # The web console. Plain HTTP on a loopback address, HTTPS of the own CA on any other.
 console = %s
+# Further host names by which browsers may ask for a console on loopback, as through a proxy.
+console_names = [%s]
 # For this program's own commands. Relative paths begin at this folder.
 socket = %s
 
@@ -92,9 +90,17 @@ min_free_mb = %d
 [log]
 level = %s   # debug, info, warn, error
 format = %s  # text, json
-`, quote(c.Name), strings.Join(list, ", "), quote(c.Listen.Agents), quote(c.Listen.Console), quote(c.Listen.Socket),
+`, quote(c.Name), quoteAll(c.Addresses), quote(c.Listen.Agents), quote(c.Listen.Console), quoteAll(c.Listen.ConsoleNames), quote(c.Listen.Socket),
 		quote(c.Storage.Database), quote(c.Storage.Evidence), c.Storage.MinFreeMB, quote(c.Log.Level), quote(c.Log.Format))
 	return b.String()
+}
+
+func quoteAll(list []string) string {
+	quoted := make([]string, len(list))
+	for i, s := range list {
+		quoted[i] = quote(s)
+	}
+	return strings.Join(quoted, ", ")
 }
 
 // quote writes a TOML basic string (toml.io, v1.0.0).

@@ -31,6 +31,10 @@ type Config struct {
 	// Secure says that browsers reach the console by https: cookies are then never
 	// sent without. Leave it false on loopback only.
 	Secure bool
+	// Hosts are the names and addresses by which browsers may ask, without port; a
+	// request by any other is refused, so that no page of a stranger reaches a console on
+	// loopback by a name of its own (DNS rebinding). Optional; nil answers to every name.
+	Hosts []string
 	// Now is the clock that ages are counted with. Optional; default time.Now.
 	Now func() time.Time
 }
@@ -63,6 +67,7 @@ type server struct {
 	version  buildinfo.Info
 	now      func() time.Time
 	secure   bool
+	hosts    map[string]bool // nil: any
 	texts    i18n.Catalogue
 	pages    *pages
 	assets   *assets
@@ -89,6 +94,12 @@ func build(cfg Config) (*server, error) {
 		log:   cfg.Log, version: cfg.Version, now: cfg.Now, secure: cfg.Secure,
 		minted: newOnce(), viewed: newRecent(viewRemembers), streams: newStreams(),
 		records: records.NewCache(cacheBytes, records.DefaultLimits(), cfg.Now),
+	}
+	if cfg.Hosts != nil {
+		s.hosts = map[string]bool{}
+		for _, h := range cfg.Hosts {
+			s.hosts[hostName(h)] = true
+		}
 	}
 	var err error
 	if s.texts, err = Texts(); err != nil {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"runtime/debug"
+	"strings"
 )
 
 // policy is the Content-Security-Policy of every page: nothing but our own files,
@@ -67,4 +69,29 @@ func (s *server) sameOrigin(next http.Handler) http.Handler {
 		s.errorPage(s.newVisit(w, r), http.StatusForbidden, "cross_origin", "")
 	}))
 	return guard.Handler(next)
+}
+
+// asked refuses requests for a host that this console is not.
+func (s *server) asked(next http.Handler) http.Handler {
+	if s.hosts == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		if !s.hosts[hostName(host)] {
+			s.log.WarnContext(r.Context(), "request for another host refused", slog.String("host", fmt.Sprintf("%.100q", r.Host)))
+			s.errorPage(s.newVisit(w, r), http.StatusMisdirectedRequest, "host", "")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// hostName is a host as it is compared: in lower case, without the brackets of an
+// address and the dot of a name.
+func hostName(h string) string {
+	return strings.ToLower(strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(h, "["), "]"), "."))
 }

@@ -57,5 +57,5 @@ func (s *server) routes() http.Handler {
 	all := http.NewServeMux()
 	all.Handle("GET /static/", s.assets)
 	all.Handle("/", http.MaxBytesHandler(s.sameOrigin(s.sessions.LoadAndSave(s.recovered(pages))), maxBody))
-	return headers(all)
+	return headers(s.asked(all))
 }

@@ -23,6 +23,14 @@ import (
 // final zero on Linux).
 const maxSocketPath = 103
 
+// Times of a connection. Answers take as long as they take: who waits for a command
+// waits for days.
+const (
+	headerTime  = 10 * time.Second
+	requestTime = 30 * time.Second // from the first byte of a request to its last
+	idleTime    = 2 * time.Minute  // between two requests
+)
+
 // Config is what a Server is made of.
 type Config struct {
 	Acts *act.Acts
@@ -60,7 +68,8 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg}
 	s.http = &http.Server{
-		Handler: http.HandlerFunc(s.handle), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
+		Handler: http.HandlerFunc(s.handle), MaxHeaderBytes: 16 << 10,
+		ReadHeaderTimeout: headerTime, ReadTimeout: requestTime, IdleTimeout: idleTime,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, peerKey{}, peerOf(c))
 		},
@@ -158,6 +167,10 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.fail(ctx, w, name, invalid("body", "too_long", "read request: %w", err))
 		return
+	}
+	// The request is whole: from now on a read waits for the client's end alone.
+	if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil {
+		s.cfg.Log.DebugContext(ctx, "local call keeps the time of its request", slog.Any("error", err))
 	}
 	c.body = body
 	c.token = strings.TrimPrefix(r.Header.Get(headerAuthorization), "Bearer ")
