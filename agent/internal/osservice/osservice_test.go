@@ -86,7 +86,7 @@ func TestUnitsDoNotFalsifyEvidence(t *testing.T) {
 			"Wants=network-online.target hozen-agent-shutdown.service", "After=hozen-agent-isolation.service"},
 		unitCompanion: {"After=multi-user.target graphical.target", "RemainAfterExit=yes", "ExecStop=/x shutdown-capture\n", "WantedBy=multi-user.target"},
 		unitIsolation: {"DefaultDependencies=no", "Before=network-pre.target", "ConditionPathExists=|/var/lib/hozen/isolation/isolation.marker",
-			"ExecStart=/x boot-isolation\n", "WantedBy=sysinit.target"},
+			"ExecStart=/x boot-isolation\n", "ExecStopPost=/x boot-isolation --after-failure\n", "WantedBy=sysinit.target"},
 		"user@.service.d/50-hozen-agent.conf": {"[Unit]\nBefore=hozen-agent-shutdown.service\n"},
 	} {
 		for _, want := range wants {

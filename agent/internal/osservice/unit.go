@@ -42,7 +42,7 @@ func UnitFiles(c Config) map[string]string {
 	files := map[string]string{
 		unitAgent:     strings.ReplaceAll(agentUnit, "@EXEC@", c.commandLine("run", "--service")),
 		unitCompanion: strings.ReplaceAll(companionUnit, "@EXEC@", c.commandLine("shutdown-capture")),
-		unitIsolation: strings.NewReplacer("@EXEC@", c.commandLine("boot-isolation"), "@STATE@", escapePath(c.state())).Replace(isolationUnit),
+		unitIsolation: strings.NewReplacer("@EXEC@", c.commandLine("boot-isolation"), "@CUT@", c.commandLine("boot-isolation", "--after-failure"), "@STATE@", escapePath(c.state())).Replace(isolationUnit),
 	}
 	for _, kind := range stoppedAfter() {
 		files[kind+".d/"+dropIn] = companionFirst
@@ -130,7 +130,8 @@ Before=` + unitCompanion + `
 
 // isolationUnit puts an ordered isolation in force before the first network device is
 // set up. Firewalls that begin by throwing away all rules come before it. A PC that
-// never was isolated has none of the files, and starts nothing here.
+// never was isolated has none of the files, and starts nothing here. ExecStopPost runs
+// also when the program crashed or was killed, and what comes after the unit waits for it.
 const isolationUnit = `[Unit]
 Description=Hozen: keeps an isolated PC isolated from the first moment of a start
 DefaultDependencies=no
@@ -144,7 +145,9 @@ ConditionPathExists=|@STATE@/isolation/isolation.record
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=@EXEC@
+ExecStopPost=@CUT@
 TimeoutStartSec=30
+TimeoutStopSec=10
 CapabilityBoundingSet=CAP_NET_ADMIN
 ` + confined + `
 [Install]
