@@ -21,6 +21,7 @@ import (
 	"hozen/agent/internal/spool"
 	"hozen/agent/internal/uplink"
 	"hozen/agent/internal/uplink/journal"
+	"hozen/internal/artifact"
 	"hozen/internal/id"
 	"hozen/internal/pki"
 )
@@ -314,6 +315,8 @@ func isolating(t *testing.T, w *wall) *agent {
 		RoutesFile: filepath.Join(state, "routes"),
 	})
 	must(err)
+	t.Cleanup(a.captures.Wait)
+	t.Cleanup(a.proofs.end)
 	return a
 }
 
@@ -346,8 +349,15 @@ func TestEvidenceIsTakenBeforeTheCut(t *testing.T) {
 	}
 	// The same order again after a crash changes nothing and takes nothing twice.
 	w.before = nil
-	if r := (handler{a}).Isolate(t.Context(), c); r.Status != journal.Done || len(a.spool.List()) != 1 {
-		t.Fatalf("%+v, %d acquisitions", r, len(a.spool.List()))
+	r = handler{a}.Isolate(t.Context(), c)
+	captures := 0
+	for _, i := range a.spool.List() {
+		if m, err := a.kept(i.AcquisitionID); err != nil || m.Trigger != artifact.TriggerProof {
+			captures++
+		}
+	}
+	if r.Status != journal.Done || captures != 1 {
+		t.Fatalf("%+v, %d captures", r, captures)
 	}
 	r = handler{a}.Release(t.Context(), journal.Command{ID: id.New(id.Command), Counter: 2, Verb: journal.Release})
 	if r.Status != journal.Done || r.Isolation.Observed != journal.StateReleased {

@@ -6,16 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	"hozen/agent/internal/acquire"
-	"hozen/agent/internal/isolate"
 	"hozen/agent/internal/uplink"
 	"hozen/agent/internal/uplink/journal"
 	"hozen/internal/artifact"
-	"hozen/internal/digest"
 )
 
 // captureLimit is how long the flash capture may keep the network open.
@@ -104,159 +100,4 @@ func (a *agent) kept(acquisitionID string) (m artifact.Manifest, err error) {
 		return m, fmt.Errorf("read what was kept before: %w", err)
 	}
 	return m, nil
-}
-
-// capture is the flash capture of one order to isolate; it travels in the context,
-// because the manager calls what comes before the cut without knowing of orders.
-type capture struct {
-	a     *agent
-	order acquire.Order
-	begun atomic.Bool
-}
-
-type captureKey struct{}
-
-// captureBefore is what the manager calls before it cuts the network.
-func captureBefore(ctx context.Context) error {
-	c, ok := ctx.Value(captureKey{}).(*capture)
-	if !ok {
-		return nil
-	}
-	return c.run(ctx)
-}
-
-func (c *capture) run(ctx context.Context) error {
-	if c.begun.Swap(true) {
-		return nil
-	}
-	_, err := c.a.acquire(ctx, c.order)
-	return err
-}
-
-// Isolate takes the flash capture, cuts the network, reads back and probes the way
-// home. Where the system cannot cut, the capture is taken all the same.
-func (h handler) Isolate(ctx context.Context, c journal.Command) journal.Result {
-	a := h.a
-	pins, err := a.uplink.Pins(ctx)
-	if err != nil {
-		return a.concluded(ctx, journal.Failed, err.Error(), "")
-	}
-	shot := &capture{a: a, order: orderOf(c, artifact.TriggerIsolation)}
-	st, err := a.isolate.Isolate(context.WithValue(ctx, captureKey{}, shot), isolate.Request{
-		CommandID: c.ID, IsolateFirst: c.IsolateFirst,
-		Policy: isolate.Policy{Mode: isolate.Standard, Collectors: pins, Mark: a.marks.mark()},
-	})
-	poke(a.watch)
-	a.uplink.IsolationChanged()
-	notes := []string{}
-	if !shot.begun.Load() && (c.IsolateFirst || err != nil) {
-		limited, cancel := context.WithTimeout(ctx, captureLimit)
-		if cerr := shot.run(limited); cerr != nil {
-			notes = append(notes, "flash capture: "+cerr.Error())
-		}
-		cancel()
-	}
-	switch st.Before {
-	case isolate.BeforeFailed, isolate.BeforeTimedOut:
-		notes = append(notes, "flash capture before the cut: "+string(st.Before))
-	}
-	r := verdict(st, err)
-	if st.Observed == isolate.Isolated && !wayHome(st) {
-		notes = append(notes, "a new connection to the collector could not be made through the rules")
-	}
-	if shot.begun.Load() {
-		r.AcquisitionID = c.AcquisitionID
-	}
-	r.Detail = strings.Join(append(nonEmpty(r.Detail), notes...), "; ")
-	return r
-}
-
-// Release gives the network back.
-func (h handler) Release(ctx context.Context, c journal.Command) journal.Result {
-	st, err := h.a.isolate.Release(ctx, isolate.Request{CommandID: c.ID})
-	poke(h.a.watch)
-	h.a.uplink.IsolationChanged()
-	return verdict(st, err)
-}
-
-// verdict is the result of an order about the network: what was measured.
-func verdict(st isolate.Status, err error) journal.Result {
-	m := measured(st)
-	r := journal.Result{Status: journal.Done, Isolation: &m}
-	switch {
-	case err == nil:
-	case errors.Is(err, isolate.ErrNeedsRoot):
-		r.Status, r.Detail = journal.Unsupported, "The agent runs without the rights to change the network (root with CAP_NET_ADMIN); nothing was cut."
-	case errors.Is(err, errors.ErrUnsupported):
-		r.Status, r.Detail = journal.Unsupported, "The agent cannot cut the network of this system; nothing was cut."
-	default:
-		r.Status, r.Detail = journal.Failed, err.Error()
-	}
-	return r
-}
-
-func (a *agent) concluded(ctx context.Context, s journal.Status, detail, acquisitionID string) journal.Result {
-	m := measured(a.isolate.Status(ctx))
-	return journal.Result{Status: s, Detail: detail, AcquisitionID: acquisitionID, Isolation: &m}
-}
-
-func nonEmpty(s string) []string {
-	if s == "" {
-		return nil
-	}
-	return []string{s}
-}
-
-func wayHome(st isolate.Status) bool { return st.WayHome != nil && st.WayHome.OK }
-
-// measured puts what the manager measured into the words of the wire.
-func measured(st isolate.Status) journal.Isolation {
-	m := journal.Isolation{
-		Desired: journal.State(st.Desired), Observed: journal.State(st.Observed), MeasuredAt: st.Observation.MeasuredAt,
-		WayHome: wayHome(st), DroppedPackets: st.Observation.DroppedPackets(), Detail: st.Detail, CommandID: st.CommandID, Capable: st.Capable,
-	}
-	if _, err := digest.Parse(st.Observation.Digest); err == nil {
-		m.RulesDigest = st.Observation.Digest
-	}
-	if st.Desired != isolate.Released && st.Desired != isolate.Isolated {
-		m.Desired = journal.StateUnknown
-	}
-	if m.MeasuredAt.IsZero() {
-		m.MeasuredAt = time.Now()
-	}
-	return m
-}
-
-// watchIsolation keeps an isolated PC isolated and tells when what is measured
-// changed. While nothing is ordered it sleeps.
-func (a *agent) watchIsolation(ctx context.Context) error {
-	var tick <-chan time.Time
-	last, events := isolate.State(""), a.isolate.Watch(ctx)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-events: // the kernel says that rules or devices changed
-		case <-a.watch:
-		case <-tick:
-		}
-		st, err := a.isolate.Reconcile(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			a.set.log.ErrorContext(ctx, "isolation is not as ordered", slog.Any("error", err))
-		}
-		if len(st.Drift) > 0 {
-			a.set.log.WarnContext(ctx, "isolation was changed by somebody else and put right", slog.Any("differences", st.Drift), slog.Any("seen", st.Seen))
-		}
-		if st.Observed != last || len(st.Drift) > 0 {
-			last = st.Observed
-			a.uplink.IsolationChanged()
-		}
-		tick = nil
-		if st.Desired != isolate.Released || st.Observed != isolate.Released && st.Capable {
-			tick = time.After(a.set.config.Isolation.CheckEvery.Duration)
-		}
-	}
 }

@@ -55,6 +55,8 @@ type agent struct {
 	uplink   *uplink.Uplink
 	local    *localapi.Server
 	marks    *marker
+	// trials try the rules by traffic; nil where the system cannot.
+	trials isolate.Trials
 	// bootID names this boot; empty where the system does not tell.
 	bootID    string
 	recording *recording
@@ -65,8 +67,9 @@ type agent struct {
 	watch chan struct{}
 	// mend wakes the goroutine that seals what could not be sealed.
 	mend chan struct{}
-	// captures runs what alerts ask for.
+	// captures runs what alerts ask for, and what proofs ask for.
 	captures    sync.WaitGroup
+	proofs      proofs
 	captureRate *rate.Limiter
 	closers     []func() error
 }
@@ -121,7 +124,7 @@ func newAgent(set settings) (_ *agent, err error) {
 		Isolation:  func(ctx context.Context) journal.Isolation { return measured(a.isolate.Status(ctx)) },
 		Collectors: set.config.Collectors, RoutesFile: filepath.Join(set.state, "routes"),
 		MinBackoff: set.config.Uplink.MinBackoff.Duration, MaxBackoff: set.config.Uplink.MaxBackoff.Duration,
-		Control: a.marks.control, Attention: a.attention.hear, GoDown: a.goDown, Log: set.log,
+		Control: a.marks.control, Heard: a.isolate.Heard, Attention: a.attention.hear, GoDown: a.goDown, Log: set.log,
 	}); err != nil {
 		return nil, err
 	}
@@ -158,6 +161,7 @@ func (a *agent) newIsolation() (*isolate.Manager, error) {
 			}
 			return pins
 		},
+		Tell: a.happened,
 	})
 }
 
@@ -236,6 +240,7 @@ func (a *agent) run(ctx context.Context, ready func()) error {
 	started := time.AfterFunc(settled, releaseMemory)
 	defer started.Stop()
 	wg.Wait()
+	a.proofs.end()
 	a.captures.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
