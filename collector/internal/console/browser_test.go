@@ -19,6 +19,7 @@ import (
 	"hozen/internal/artifact"
 	"hozen/internal/artifact/record"
 	"hozen/internal/capability"
+	"hozen/internal/id"
 )
 
 // chromium returns the browser of this machine; without one the test is skipped.
@@ -206,6 +207,10 @@ func TestBrowserSearches(t *testing.T) {
 func TestBrowserFitsAPhone(t *testing.T) {
 	chromium(t)
 	x := newOffice(t, 300)
+	x.away.down(dispatch.ThenPowerOff) // and waits
+	stuck := x.sales.down(dispatch.ThenPowerOff)
+	x.sales.finish(stuck, endpoint.Released, id.New(id.Acquisition))
+	must(t, x.CommandFinished(t.Context(), x.sales.ID, dispatch.Result{CommandID: stuck.ID, Status: dispatch.Failed, Detail: "the PC does not go down: Interactive authentication required.", FinishedAt: x.now()}, nil))
 	folder := os.Getenv("HOZEN_SHOTS")
 	b := x.tab(os.Getenv("HOZEN_SHOTS_DARK") != "")
 	b.open("/sign-in")
@@ -249,7 +254,7 @@ func TestBrowserFitsAPhone(t *testing.T) {
 	}
 	shoot("/sign-in")
 	b.signIn("owner")
-	for _, path := range x.paths() {
+	for _, path := range append(x.paths(), "/endpoints/"+x.sales.ID+"?command="+stuck.ID) {
 		shoot(path)
 	}
 	m := `document.querySelector("form[action='/endpoints/add'] button.primary").click()`

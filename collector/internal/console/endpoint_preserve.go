@@ -20,7 +20,6 @@ type endpointPreserveView struct {
 	Confirmed string   // fingerprint of what is shown
 	Changed   bool     // what was confirmed is not so any more
 	Old       bool     // the agent does not know the order
-	Pending   string   // translated: the order that waits already; empty when none does
 	Thens     []dispatch.Then
 	Form      form
 	Incidents []incident.Incident // open ones of this endpoint, to choose from
@@ -59,8 +58,7 @@ func (s *server) showPreserve(v *visit, f form, status int) error {
 	case err != nil:
 		return err
 	default:
-		facts := view.Gate.Facts()
-		view.Lost, view.Confirmed, view.Pending = lost(v.text, facts), view.Gate.Fingerprint(), pending(v.text, facts)
+		view.Lost, view.Confirmed = lost(v.text, view.Gate.Facts()), view.Gate.Fingerprint()
 	}
 	p := s.page(v, "endpoint_preserve", v.text.Text("order.preserve.title"))
 	p.Here = "/endpoints/" + e.ID + "/order/preserve"

@@ -73,15 +73,15 @@ func (s *server) endpointShowView(v *visit) (endpointShowView, error) {
 }
 
 // followed is the command whose progress a page shows: the one that the address
-// names, else the newest that is not finished.
+// names, else the newest if its PC did not go down, else the newest that is not finished.
 func followed(commands []dispatch.Command, id string) (dispatch.Command, bool) {
 	for _, c := range commands {
 		if id != "" && c.ID == id {
 			return c, true
 		}
 	}
-	for _, c := range commands {
-		if !c.Status.Final() {
+	for i, c := range commands {
+		if !c.Status.Final() || i == 0 && c.Status == dispatch.NotDown {
 			return c, true
 		}
 	}

@@ -32,16 +32,16 @@ func TestAnOrderToGoDownIsShownAndWithdrawn(t *testing.T) {
 	x, p := onePC(t)
 	b := x.as("owner", "ja")
 	path := "/endpoints/" + p.ID + "/order/preserve"
-	b.get(path).want(t, 200, "この端末の登録（", "以降、実行中のプログラム・通信・サインインの証拠は受領していません", "測定時刻: 20")
+	b.get(path).want(t, 200, "この端末の登録（", "以降、実行中のプログラム・通信・サインインの証拠は受領していません", "最後の測定: 20")
 	p.disconnect()
 	b.get(path).want(t, 200, "端末が受け取るまでは取り消せます", "24時間以内に受け取らなければ")
 	c := p.down(dispatch.ThenPowerOff)
 	withdraw := "/commands/" + c.ID + "/withdraw"
-	r := b.get(path).want(t, 200, "すでに電源の指示があります", "「保全してシャットダウン」の指示がすでに待っています。指示した人: 社長 田中", c.ID, "感染を確認", `action="`+withdraw+`"`)
+	r := b.get(path).want(t, 200, "この端末では、「保全してシャットダウン」の指示が待っています", "社長 田中", c.ID, "感染を確認", `action="`+withdraw+`"`)
 	if strings.Contains(r.body, `name="confirmed"`) {
 		t.Error("another can be ordered")
 	}
-	b.post(path, url.Values{"then": {"power_off"}, "reason": {"r"}, "confirmed": {"x"}}).want(t, 409, "すでに電源の指示があります")
+	b.post(path, url.Values{"then": {"power_off"}, "reason": {"r"}, "confirmed": {"x"}}).want(t, 409, "の指示が待っています")
 	b.get("/endpoints/"+p.ID).want(t, 200, `action="`+withdraw+`"`, "までに端末が受け取らなければ、この指示は無効になります。")
 	b.get("/incidents/"+c.IncidentID).want(t, 200, `action="`+withdraw+`"`)
 	b.get("/incidents/"+c.IncidentID+"/close").want(t, 200, "終了と同時に取り消します", "keiri-pc01")
@@ -69,7 +69,7 @@ func TestAnOrderToGoDownIsShownAndWithdrawn(t *testing.T) {
 		t.Error("it is offered all the same")
 	}
 	b.post("/commands/"+c.ID+"/withdraw", nil).want(t, 409, "端末がすでに指示を受け取っています")
-	x.as("owner", "en").get(path).want(t, 200, "An order about the power of this endpoint waits already", "“Preserve and restart” waits already: ordered by 社長 田中")
+	x.as("owner", "en").get(path).want(t, 200, "“Preserve and restart” waits for this endpoint already", "社長 田中")
 }
 
 func TestAPCThatCouldNotBeSwitchedOffIsShownAsSuch(t *testing.T) {
@@ -84,6 +84,7 @@ func TestAPCThatCouldNotBeSwitchedOffIsShownAsSuch(t *testing.T) {
 		}
 		must(t, x.CommandFinished(t.Context(), p.ID, dispatch.Result{CommandID: c.ID, Status: dispatch.Failed, Detail: "logind: Interactive authentication required", FinishedAt: x.now()}, nil))
 		b.get("/endpoints/"+p.ID+"?command="+c.ID).want(t, 200, want, "もう一度指示するか", "cmd-not_down", "Interactive authentication required", `<li class="is-failed"`)
+		b.get("/incidents/"+c.IncidentID).want(t, 200, want)
 		b.get("/incidents/"+c.IncidentID).want(t, 200, map[dispatch.Then]string{dispatch.ThenPowerOff: "keiri-pc01 の電源を切れませんでした。", dispatch.ThenReboot: "keiri-pc01 を再起動できませんでした。"}[then])
 	}
 	c := p.down(dispatch.ThenPowerOff)
