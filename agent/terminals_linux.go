@@ -16,19 +16,40 @@ import (
 const wallLimit = 300 * time.Millisecond
 
 // tellTerminals writes a text to the terminals of everybody who is signed in, as wall(1) does.
-// A terminal that takes nothing is left out.
+// A terminal that takes nothing is left out, and one that keeps us in the kernel is left
+// behind.
 func tellTerminals(ctx context.Context, text string, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, wallLimit)
-	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer cancel()
+		var names []string
+		for _, s := range signIns(ctx) {
+			names = append(names, s.TTY)
+		}
+		tellEach(ctx, names, text, log, writeTTY)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// tellEach writes to each terminal once, until ctx ends.
+func tellEach(ctx context.Context, names []string, text string, log *slog.Logger, write func(ctx context.Context, path string, b []byte) error) {
 	b := []byte("\r\n\a" + strings.ReplaceAll(text, "\n", "\r\n") + "\r\n")
 	seen := map[string]bool{}
-	for _, s := range signIns(ctx) {
-		if !isTTY(s.TTY) || seen[s.TTY] {
+	for _, name := range names {
+		if !isTTY(name) || seen[name] {
 			continue
 		}
-		seen[s.TTY] = true
-		if err := writeTTY("/dev/"+s.TTY, b); err != nil {
-			log.DebugContext(ctx, "somebody was not told", slog.String("terminal", s.TTY), slog.Any("error", err))
+		seen[name] = true
+		if err := write(ctx, "/dev/"+name, b); err != nil {
+			log.DebugContext(ctx, "somebody was not told", slog.String("terminal", name), slog.Any("error", err))
+		}
+		if ctx.Err() != nil {
+			return
 		}
 	}
 }
@@ -39,7 +60,10 @@ func isTTY(name string) bool {
 	return ok && err == nil
 }
 
-func writeTTY(path string, b []byte) error {
+func writeTTY(ctx context.Context, path string, b []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
@@ -52,7 +76,11 @@ func writeTTY(path string, b []byte) error {
 	if fi.Mode()&os.ModeCharDevice == 0 {
 		return errors.New("not a terminal")
 	}
-	if err := f.SetWriteDeadline(time.Now().Add(wallLimit / 3)); err != nil && !errors.Is(err, os.ErrNoDeadline) {
+	end := time.Now().Add(wallLimit / 3)
+	if all, ok := ctx.Deadline(); ok && all.Before(end) {
+		end = all
+	}
+	if err := f.SetWriteDeadline(end); err != nil && !errors.Is(err, os.ErrNoDeadline) {
 		return err
 	}
 	_, err = f.Write(b)

@@ -2,8 +2,11 @@ package main
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -46,7 +49,12 @@ func TestTellsATerminal(t *testing.T) {
 		t.Skipf("needs /dev/pts: %v", err)
 	}
 	defer open.Close()
-	if err := writeTTY(path, []byte("証拠を保存しています\r\n")); err != nil {
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := writeTTY(over, path, []byte("too late\r\n")); !errors.Is(err, context.Canceled) {
+		t.Errorf("when the time is over: %v", err)
+	}
+	if err := writeTTY(t.Context(), path, []byte("証拠を保存しています\r\n")); err != nil {
 		t.Fatal(err)
 	}
 	line, err := bufio.NewReader(ptmx).ReadString('\n')
@@ -57,7 +65,24 @@ func TestTellsATerminal(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeTTY(file, []byte("x")); err == nil {
+	if err := writeTTY(t.Context(), file, []byte("x")); err == nil {
 		t.Error("a file was written to")
+	}
+}
+
+// TestTerminalsThatTakeNothing: all together may take the time of one limit, however
+// many there are.
+func TestTerminalsThatTakeNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var told []string
+	names := []string{"pts/1", "pts/1", "../sda", "pts/2", "pts/3", "pts/4"}
+	tellEach(ctx, names, "x", newLog(t.Output(), 0, false), func(ctx context.Context, path string, _ []byte) error {
+		if told = append(told, path); len(told) == 2 {
+			cancel() // it kept us until the time was over
+		}
+		return ctx.Err()
+	})
+	if want := []string{"/dev/pts/1", "/dev/pts/2"}; !slices.Equal(told, want) {
+		t.Errorf("told %q", told)
 	}
 }
