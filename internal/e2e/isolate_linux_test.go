@@ -9,6 +9,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"hozen/internal/artifact"
+	"hozen/internal/artifact/record"
 	"hozen/internal/e2e/rig"
 	"hozen/internal/netlab"
 )
@@ -59,11 +61,24 @@ func TestIsolateByClick(t *testing.T) {
 	if !e.Online || e.Isolation.Observed != "isolated" || !e.Isolation.WayHome {
 		t.Errorf("isolated: the collector says %+v", e)
 	}
-	// The evidence of the click was taken before the cut and arrived through the rules.
-	if got := s.awaitAcquisitions(t, ctx, 1)[0]; got.Trigger != "isolation" {
-		t.Errorf("the acquisition's trigger is %q", got.Trigger)
-	} else {
-		s.verified(t, ctx, got.ID)
+	// The evidence of the click was taken before the cut, and what was measured after it
+	// is evidence too; both arrived through the rules.
+	triggers := map[string]string{}
+	for _, got := range s.awaitAcquisitions(t, ctx, 2) {
+		triggers[got.Trigger] = got.ID
+	}
+	if triggers["isolation"] == "" || triggers["isolation_proof"] == "" {
+		t.Fatalf("the acquisitions' triggers are %v", triggers)
+	}
+	s.verified(t, ctx, triggers["isolation"])
+	dir := s.verified(t, ctx, triggers["isolation_proof"])
+	proof := records[record.Isolation](t, dir, artifact.KindIsolation)
+	if len(proof) != 1 || proof[0].Occasion != "isolate" || proof[0].Observed != "isolated" || !proof[0].Complete || !proof[0].WayHome.OK ||
+		proof[0].Digest == "" || proof[0].Digest != proof[0].Expected || len(proof[0].Links) == 0 {
+		t.Errorf("the proof says %+v", proof)
+	}
+	if ended := records[record.Severed](t, dir, artifact.KindSevered); len(ended) < len(families) {
+		t.Errorf("the proof lists the connections %+v", ended)
 	}
 	// The channel lives: an order is carried out while the PC is cut off.
 	if cmd := s.order(t, ctx, "acquire", nil); cmd.Status != "done" {
