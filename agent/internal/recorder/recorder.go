@@ -21,6 +21,7 @@ import (
 	"hozen/agent/internal/recorder/procevent"
 	"hozen/agent/internal/recorder/ring"
 	"hozen/agent/internal/recorder/sockevent"
+	"hozen/agent/internal/recorder/state"
 	"hozen/internal/artifact"
 )
 
@@ -89,7 +90,9 @@ type Config struct {
 	// much and the duration of one write is lost at a power loss. Optional: [DefaultEvery].
 	Every time.Duration
 	// FullEvery is after how many intervals everything that runs and is connected is
-	// listed again. Optional: [DefaultFullEvery].
+	// looked at and listed again. What happens between two lists is on record too, so
+	// that the tables can be rebuilt at every heartbeat, see package state; after a storm
+	// or a loss a list comes sooner. Optional: [DefaultFullEvery].
 	FullEvery int
 	// PollEvery is how often /proc is looked at where the kernel does not tell processes.
 	// Optional: [DefaultPollEvery].
@@ -113,6 +116,8 @@ type Recorder struct {
 	at      artifact.Instant // of the batch
 	timer   *time.Timer      // seals the batch; nil when it is empty
 	table   table
+	doubt   bool // the kernel's events were lost: what the table says may be wrong
+	listed  int  // bytes of events since the last list
 	told    bool // the kernel tells processes
 	sockets Sockets
 	waiting int           // bytes that the ring has and the disk has not
@@ -156,7 +161,7 @@ func New(cfg Config) (*Recorder, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	r := &Recorder{cfg: cfg, budget: NewBudget(), flush: make(chan struct{}, 1), heavy: 1, flushed: make(chan struct{}), patient: true}
+	r := &Recorder{table: table{procs: make(state.Processes)}, cfg: cfg, budget: NewBudget(), flush: make(chan struct{}, 1), heavy: 1, flushed: make(chan struct{}), patient: true}
 	r.sources()
 	return r, nil
 }
@@ -249,7 +254,11 @@ func (r *Recorder) Flush() error {
 // emit takes one event of a source.
 func (r *Recorder) emit(e *entry.Event) {
 	r.mu.Lock()
-	r.table.apply(e)
+	r.table.procs.Apply(e)
+	delete(r.table.missed, e.PID)
+	if e.Type == entry.Gap && e.Source == entry.SourceConnector && e.Lost > 0 {
+		r.doubt = true
+	}
 	r.put(e)
 	full := r.waiting >= waitRoom
 	r.mu.Unlock()
@@ -305,6 +314,7 @@ func (r *Recorder) seal() {
 	}
 	r.timer.Stop()
 	r.timer = nil
+	r.listed += len(r.batch)
 	r.append(entry.KindEvents, r.at, r.batch)
 	r.batch = r.batch[:0]
 }

@@ -9,6 +9,7 @@ import (
 
 	"hozen/agent/internal/recorder/entry"
 	"hozen/agent/internal/recorder/procevent"
+	"hozen/agent/internal/recorder/state"
 )
 
 // What shows on the clocks between two heartbeats.
@@ -27,6 +28,7 @@ const mostHeavy = 30
 const (
 	gapNoEvents  = "the kernel does not tell starts and ends of processes here; /proc is looked at every %v instead, and what lives shorter is not on record: %v"
 	gapNoSockets = "connections are not watched: %v"
+	gapUnwatched = "connections are not watched"
 	gapBroke     = "the source broke: %v"
 	gapHangs     = "a source did not end within %v: what waited there when the recorder ended is not on record"
 )
@@ -142,11 +144,16 @@ func (r *Recorder) openAllSockets(ctx context.Context, work *sync.WaitGroup) {
 		r.lost(entry.SourceSockDiag, fmt.Sprintf(gapNoSockets, err))
 		return
 	}
+	r.mu.Lock()
 	r.sockets = s
+	r.mu.Unlock()
 	work.Go(func() {
 		err := s.Run(ctx, r.emit)
 		if ctx.Err() == nil {
 			r.lost(entry.SourceSockDiag, fmt.Sprintf(gapBroke, err))
+			r.mu.Lock()
+			r.sockets = nil
+			r.mu.Unlock()
 		}
 		s.Close()
 	})
@@ -161,7 +168,7 @@ func (r *Recorder) lost(source entry.Source, detail string) {
 func (r *Recorder) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.table = table{}
+	r.table = table{procs: make(state.Processes)}
 }
 
 // interval does what is to be done in each.
@@ -170,11 +177,18 @@ func (r *Recorder) interval() {
 	begun := time.Now()
 	if r.ticks%r.heavy == 0 {
 		r.sweep(true)
-		if r.ticks > 0 && r.ticks%r.cfg.FullEvery < r.heavy {
-			listing := time.Now()
+		r.mu.Lock()
+		doubt, much := r.doubt, r.listed >= listAfter
+		r.mu.Unlock()
+		listing := time.Now()
+		switch {
+		case doubt || r.ticks > 0 && r.ticks%r.cfg.FullEvery < r.heavy:
 			if err := r.snapshot(false); err != nil {
 				r.lost(entry.SourceProcFS, err.Error())
 			}
+			r.budget.Spend(time.Since(listing))
+		case much:
+			r.list(nil, false)
 			r.budget.Spend(time.Since(listing))
 		}
 	}

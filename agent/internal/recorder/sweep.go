@@ -1,8 +1,6 @@
 package recorder
 
 import (
-	"slices"
-
 	"hozen/agent/internal/recorder/entry"
 )
 
@@ -16,27 +14,20 @@ func (r *Recorder) sweepTold() error {
 	r.mu.Lock()
 	unknown, gone := r.table.compare(pids)
 	unseen := r.table.unseen()
-	before := r.table.strange
-	r.table.strange = nil
-	for pid, p := range r.table.procs {
-		if p.missed {
-			p.missed = false
-			r.table.procs[pid] = p
-		} else {
-			continue
-		}
-		if _, twice := slices.BinarySearch(gone, pid); twice {
+	before, missed := r.table.strange, r.table.missed
+	r.table.strange, r.table.missed = nil, nil
+	for _, pid := range gone {
+		if p := r.table.procs[pid]; missed[pid] {
 			delete(r.table.procs, pid)
-			e := p.event(entry.ProcessEnded, pid)
+			e := p.Event(entry.ProcessEnded, pid)
 			e.Source = entry.SourceProcFS
 			r.put(&e)
+			continue
 		}
-	}
-	for _, pid := range gone {
-		if p, still := r.table.procs[pid]; still {
-			p.missed = true
-			r.table.procs[pid] = p
+		if r.table.missed == nil {
+			r.table.missed = make(map[int]bool)
 		}
+		r.table.missed[pid] = true
 	}
 	r.mu.Unlock()
 	var strange map[int]bool
@@ -105,7 +96,11 @@ func (r *Recorder) sweepUntold(thorough bool) error {
 			p, known := r.table.procs[pid]
 			r.mu.Unlock()
 			e := entry.Event{PID: pid}
-			if !known || r.reader.Stat(&e) == 'Z' || e.Unread != 0 || e.StartTicks == p.start {
+			if !known || r.reader.Stat(&e) == 'Z' || e.Unread != 0 || e.StartTicks == p.Start && string(e.Comm) == p.Comm {
+				continue
+			}
+			if e.StartTicks == p.Start { // the same process, and another program
+				r.find(pid, after)
 				continue
 			}
 			r.lose(pid, at, after)
@@ -121,8 +116,8 @@ func (r *Recorder) lose(pid int, at, after int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.table.procs[pid]
-	e := p.event(entry.ProcessEnded, pid)
+	e := p.Event(entry.ProcessEnded, pid)
 	e.Source, e.BootNS, e.AfterNS = entry.SourceProcFS, at, after
-	r.table.apply(&e)
+	r.table.procs.Apply(&e)
 	r.put(&e)
 }
