@@ -27,7 +27,11 @@ func (c *command) doctor(ctx context.Context, asJSON bool) int {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	found := append(osservice.Doctor(ctx, conf), c.examine(ctx)...)
+	found := osservice.Doctor(ctx, conf)
+	none := len(found) == 1 && found[0].ID == string(osservice.NotInstalled)
+	if !none {
+		found = append(found, c.examine(ctx)...)
+	}
 	if asJSON {
 		err := json.NewEncoder(c.std.out).Encode(struct {
 			Format   string              `json:"format"`
@@ -41,9 +45,11 @@ func (c *command) doctor(ctx context.Context, asJSON bool) int {
 		for _, f := range found {
 			fmt.Fprintf(c.std.out, "%s  %s\n", c.p.Text("service.level."+string(f.Level)), clean(c.p.Text("service.doctor."+f.ID+"."+string(f.Level), f.Words()...)))
 		}
-		if osservice.Healthy(found) {
+		switch {
+		case none: // the one line says it all
+		case osservice.Healthy(found):
 			c.say("service.doctor.healthy")
-		} else {
+		default:
 			c.say("service.doctor.unhealthy")
 		}
 	}

@@ -65,6 +65,12 @@ func TestDoctorWithoutAnAgent(t *testing.T) {
 		t.Fatalf("exit %d, %v\n%s%s", code, err, out, errOut)
 	}
 	code, out, errOut = do(t, "", "service", "doctor", "--state", state)
+	if none := said.Findings[0].ID == string(osservice.NotInstalled); none {
+		if code != exitNotInForce || len(said.Findings) != 1 || strings.Count(out, "\n") != 1 || !strings.Contains(out, "sudo hozen-agent service install") {
+			t.Errorf("exit %d\n%s%s", code, out, errOut)
+		}
+		return
+	}
 	if code != exitNotInForce || !strings.Contains(out, "BAD      The agent does not answer") || !strings.Contains(out, "hozen-agent service start") {
 		t.Errorf("exit %d\n%s%s", code, out, errOut)
 	}

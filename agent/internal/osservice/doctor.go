@@ -35,6 +35,7 @@ type Finding struct {
 // stays without a text.
 func Findings() map[string][]Level {
 	return map[string][]Level{
+		"not_installed": {Bad}, // and nothing else then
 		"rights":        {Dim},
 		"systemd":       {OK, Bad, Dim},
 		"files":         {OK},
@@ -79,6 +80,7 @@ type lock struct {
 type facts struct {
 	root    bool   // the caller is
 	there   bool   // systemd is this system's init
+	traces  bool   // of an installation, whole or not
 	runs    bool   // and runs
 	version string // of systemd
 	busErr  error
@@ -166,6 +168,10 @@ func judge(f facts) []Finding {
 			m[args[i]] = args[i+1]
 		}
 		out = append(out, Finding{id, level, m})
+	}
+	if f.there && !f.traces {
+		say(string(NotInstalled), Bad)
+		return out
 	}
 	if !f.root {
 		say("rights", Dim)

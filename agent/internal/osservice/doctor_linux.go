@@ -19,7 +19,10 @@ func look(ctx context.Context, c Config) facts {
 		c.Paths = installed
 	}
 	c.Executable = t.executable(c.Executable, found)
-	f := facts{root: os.Geteuid() == 0, there: t.isThere(), runs: t.runs(), state: c.state()}
+	f := facts{root: os.Geteuid() == 0, there: t.isThere(), traces: t.traces(), runs: t.runs(), state: c.state()}
+	if f.there && !f.traces {
+		return f
+	}
 	f.files = t.fileFacts(c)
 	f.lookAtState()
 	f.lookAtClock()

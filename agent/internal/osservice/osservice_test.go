@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -153,14 +154,15 @@ func FuzzUnquote(f *testing.F) {
 func TestFindingsAreListed(t *testing.T) {
 	list := Findings()
 	for name, f := range map[string]facts{
-		"nothing": {},
-		"offline": {there: true, root: true, files: []fileFact{{"/a", "missing"}, {"/b", "differs"}, {"/c", "hidden"}, {"/d", "stale"}}, stateErr: fs.ErrPermission},
-		"bad bus": {there: true, runs: true, busErr: fs.ErrClosed, stateErr: fs.ErrNotExist, clockErr: fs.ErrInvalid},
-		"good":    healthy(),
-		"bad": {there: true, runs: true, stateMode: fs.ModeDir | 0o755, units: []unitState{
+		"nothing":       {},
+		"not installed": {there: true},
+		"offline":       {there: true, traces: true, root: true, files: []fileFact{{"/a", "missing"}, {"/b", "differs"}, {"/c", "hidden"}, {"/d", "stale"}}, stateErr: fs.ErrPermission},
+		"bad bus":       {there: true, traces: true, runs: true, busErr: fs.ErrClosed, stateErr: fs.ErrNotExist, clockErr: fs.ErrInvalid},
+		"good":          healthy(),
+		"bad": {there: true, traces: true, runs: true, stateMode: fs.ModeDir | 0o755, units: []unitState{
 			{name: "a", load: "not-found"}, {name: "b", load: "loaded", reload: true}, {name: "c", load: "loaded", file: "disabled"},
 			{name: "d", load: "loaded", file: "enabled", active: "failed"}, {name: unitCompanion, load: "loaded", file: "enabled", active: "inactive"}}},
-		"no logind": {there: true, runs: true, delayErr: fs.ErrInvalid, locksErr: fs.ErrInvalid},
+		"no logind": {there: true, traces: true, runs: true, delayErr: fs.ErrInvalid, locksErr: fs.ErrInvalid},
 	} {
 		for _, got := range judge(f) {
 			if !slices.Contains(list[got.ID], got.Level) {
@@ -173,7 +175,7 @@ func TestFindingsAreListed(t *testing.T) {
 func healthy() facts {
 	after := []string{unitAgent, "multi-user.target", "graphical.target", "dbus.service", logindUnit}
 	return facts{
-		root: true, there: true, runs: true, version: "252", files: []fileFact{{"/a", ""}},
+		root: true, there: true, traces: true, runs: true, version: "252", files: []fileFact{{"/a", ""}},
 		units: []unitState{
 			{name: unitAgent, load: "loaded", file: "enabled", active: "active", pid: 7},
 			{name: unitCompanion, load: "loaded", file: "enabled", active: "active", after: after},
@@ -239,6 +241,19 @@ func TestDoctorSeesEachFault(t *testing.T) {
 	f.root, f.synced, f.stateErr = false, false, fs.ErrPermission
 	if found := judge(f); !Healthy(found) || found[0].ID != "rights" {
 		t.Errorf("without rights: %v", found)
+	}
+}
+
+// TestDoctorWithoutAService says one thing, and all once there is half of one.
+func TestDoctorWithoutAService(t *testing.T) {
+	root := image(t, map[string]string{"/etc/systemd/system/cron.service": "", "/etc/systemd/system/hozen-collector.service": ""})
+	doctor := func() []Finding { return Doctor(t.Context(), Config{Executable: "/opt/hozen-agent", Root: root}) }
+	if found := doctor(); runtime.GOOS == "linux" && (len(found) != 1 || found[0].ID != string(NotInstalled) || Healthy(found)) {
+		t.Errorf("%v", found)
+	}
+	put(t, root, "/etc/systemd/system/user@.service.d/"+dropIn, companionFirst)
+	if found := doctor(); runtime.GOOS == "linux" && !slices.ContainsFunc(found, func(f Finding) bool { return f.ID == "file_missing" }) {
+		t.Errorf("with half of a service: %v", found)
 	}
 }
 

@@ -165,6 +165,12 @@ func InstalledPaths() (p Paths, found bool) { return (&tree{root: "/"}).installe
 // packaged reports whether a package brings the units.
 func (t *tree) packaged() bool { return t.exists(packageUnits + "/" + unitAgent) }
 
+// traces reports whether any of what an installation brings is there.
+func (t *tree) traces() bool {
+	have, err := t.ours()
+	return err != nil || len(have) > 0 || t.packaged() || t.exists(logindDropIn)
+}
+
 // wanted says which files belong where: a unit that a package brings just so is not
 // wanted a second time, where it would hide the package's next version.
 func (t *tree) wanted(c Config) (files map[string]string, links map[string]string) {
