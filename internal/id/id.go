@@ -30,6 +30,8 @@ const (
 	Certificate  Prefix = "crt"
 	// Release is a release that waits for a second person.
 	Release Prefix = "rel"
+	// Group is an order to many endpoints.
+	Group Prefix = "grp"
 	// IsolationEvent is what happened to an isolation without an order.
 	IsolationEvent Prefix = "iev"
 )

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"hozen/collector/internal/blob"
@@ -14,6 +15,7 @@ import (
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/enroll"
 	"hozen/collector/internal/evidence"
+	"hozen/collector/internal/group"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/operator"
@@ -47,6 +49,9 @@ type Config struct {
 	// Recovery is the key from which release codes are made. Optional: without it no
 	// endpoint gets a way back that works without the collector.
 	Recovery *releasecode.Key
+	// OwnAddr reports whether an address is one of the collector's own machine. Optional:
+	// without it nobody is warned before the collector itself is cut off.
+	OwnAddr func(netip.Addr) bool
 	// PasswordCost is what checking a password costs. Optional; default [operator.DefaultCost].
 	PasswordCost operator.Cost
 	// Now is the clock. Optional; default time.Now.
@@ -67,6 +72,9 @@ type Acts struct {
 	hasher    *operator.Hasher
 	limiter   *operator.Limiter
 	presence  *presence
+	ownAddr   func(netip.Addr) bool
+	groups    chan struct{} // wakes RunGroups
+	hints     *hintCache
 	now       func() time.Time
 	log       *slog.Logger
 }
@@ -89,7 +97,7 @@ func New(cfg Config) (*Acts, error) {
 	return &Acts{
 		db: cfg.DB, ca: cfg.CA, hub: cfg.Hub, addresses: cfg.Addresses, recovery: cfg.Recovery, hasher: hasher,
 		evidence: evidence.Reader{DB: cfg.DB, Blobs: cfg.Blobs}, backup: cfg.Backup,
-		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), now: cfg.Now, log: cfg.Log,
+		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), ownAddr: cfg.OwnAddr, groups: make(chan struct{}, 1), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
 	}, nil
 }
 
@@ -230,7 +238,7 @@ func (d *deed) tell(s *Acts, e Event) {
 
 // known turns the contexts' words for "not there" and "disk full" into ours.
 func known(err error) error {
-	for _, e := range []error{operator.ErrNotFound, endpoint.ErrNotFound, enroll.ErrNotFound, dispatch.ErrNotFound, incident.ErrNotFound, evidence.ErrNotFound} {
+	for _, e := range []error{operator.ErrNotFound, endpoint.ErrNotFound, enroll.ErrNotFound, dispatch.ErrNotFound, incident.ErrNotFound, group.ErrNotFound, evidence.ErrNotFound} {
 		if errors.Is(err, e) {
 			return fmt.Errorf("%w: %w", ErrNotFound, err)
 		}

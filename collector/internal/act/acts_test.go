@@ -3,6 +3,7 @@ package act_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ type fixture struct {
 	clock time.Time
 	owner act.Actor
 	blobs *fsblob.Store
+	own   bool // every address is one of the collector's machine
 }
 
 const ownerPassword = "correct horse battery"
@@ -49,7 +51,7 @@ func newFixture(t *testing.T, db *sqldb.DB) *fixture {
 	}
 	x.blobs = blobs
 	recovery := releasecode.NewKey()
-	x.Acts, err = act.New(act.Config{DB: db, CA: x.ca, Recovery: &recovery, Hub: x.hub, Blobs: blobs, Backup: func(context.Context, string) error { return nil }, Addresses: []string{"192.0.2.1:7443"},
+	x.Acts, err = act.New(act.Config{DB: db, CA: x.ca, Recovery: &recovery, OwnAddr: func(netip.Addr) bool { return x.own }, Hub: x.hub, Blobs: blobs, Backup: func(context.Context, string) error { return nil }, Addresses: []string{"192.0.2.1:7443"},
 		PasswordCost: operator.Cost{MemoryKiB: 64, Iterations: 1}, Now: func() time.Time { return x.clock }})
 	if err != nil {
 		t.Fatal(err)

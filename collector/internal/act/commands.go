@@ -40,55 +40,64 @@ func (s *Acts) order(ctx context.Context, a Actor, p permission, endpointID stri
 	}
 	var stored dispatch.Command
 	err := s.write(ctx, a, p, func(ctx context.Context, d *deed) error {
-		e, err := d.endpoint(ctx, endpointID)
-		if err != nil {
-			return err
-		}
-		if !e.RevokedAt.IsZero() {
-			return fmt.Errorf("%w: the endpoint was revoked", ErrConflict)
-		}
-		more := map[string]string{}
-		if o.check != nil {
-			if more, err = o.check(ctx, d, e); err != nil {
-				return err
-			}
-		}
-		inc, err := s.incidentFor(ctx, d, e, o.IncidentID)
-		if err != nil {
-			return err
-		}
-		c.ID, c.OrganisationID, c.EndpointID, c.IncidentID = cmp.Or(c.ID, id.New(id.Command)), e.OrganisationID, e.ID, inc.ID
-		c.Issuer, c.IssuedBy, c.Reason, c.IssuedAt = d.actor.Name, d.actor.ID, o.Reason, d.now
-		if c.IssuedBy == "" {
-			c.IssuedBy = string(d.actor.Kind)
-		}
-		if stored, err = dispatch.Insert(ctx, d.tx, c); err != nil {
-			return err
-		}
-		facts := map[string]string{"command": string(c.Verb), "command_id": c.ID, "endpoint": e.ID, "profile": c.Profile}
-		if c.IsolateFirst {
-			facts["isolate_first"] = "true"
-		}
-		maps.Copy(facts, more)
-		with := map[string]string{"incident": inc.ID, "reason": c.Reason, "counter": strconv.FormatUint(stored.Counter, 10)}
-		for k, v := range facts {
-			with[k] = v
-		}
-		idx, err := d.record(ctx, "dispatch."+string(c.Verb), c.ID, with)
-		if err != nil {
-			return err
-		}
-		d.tell(s, Event{Kind: EventCommand, EndpointID: e.ID, IncidentID: inc.ID})
-		d.after = append(d.after, func() {
-			s.log.DebugContext(ctx, "command stored", slog.String("command", c.ID))
-			s.hub.wake(e.ID)
-		})
-		return s.line(ctx, d, inc, e.ID, incident.Entry{Kind: incident.EntryCommand, Text: c.Reason, Params: facts, LedgerIdx: idx})
+		var err error
+		stored, err = s.give(ctx, d, endpointID, c, o)
+		return err
 	})
 	if err != nil {
 		return dispatch.Command{}, err
 	}
 	return stored, nil
+}
+
+// give is [Acts.order] within a deed.
+func (s *Acts) give(ctx context.Context, d *deed, endpointID string, c dispatch.Command, o Order) (dispatch.Command, error) {
+	none := dispatch.Command{}
+	e, err := d.endpoint(ctx, endpointID)
+	if err != nil {
+		return none, err
+	}
+	if !e.RevokedAt.IsZero() {
+		return none, fmt.Errorf("%w: the endpoint was revoked", ErrConflict)
+	}
+	more := map[string]string{}
+	if o.check != nil {
+		if more, err = o.check(ctx, d, e); err != nil {
+			return none, err
+		}
+	}
+	inc, err := s.incidentFor(ctx, d, e, o.IncidentID)
+	if err != nil {
+		return none, err
+	}
+	c.ID, c.OrganisationID, c.EndpointID, c.IncidentID = cmp.Or(c.ID, id.New(id.Command)), e.OrganisationID, e.ID, inc.ID
+	c.Issuer, c.IssuedBy, c.Reason, c.IssuedAt = d.actor.Name, d.actor.ID, o.Reason, d.now
+	if c.IssuedBy == "" {
+		c.IssuedBy = string(d.actor.Kind)
+	}
+	stored, err := dispatch.Insert(ctx, d.tx, c)
+	if err != nil {
+		return none, err
+	}
+	facts := map[string]string{"command": string(c.Verb), "command_id": c.ID, "endpoint": e.ID, "profile": c.Profile}
+	if c.IsolateFirst {
+		facts["isolate_first"] = "true"
+	}
+	maps.Copy(facts, more)
+	with := map[string]string{"incident": inc.ID, "reason": c.Reason, "counter": strconv.FormatUint(stored.Counter, 10)}
+	for k, v := range facts {
+		with[k] = v
+	}
+	idx, err := d.record(ctx, "dispatch."+string(c.Verb), c.ID, with)
+	if err != nil {
+		return none, err
+	}
+	d.tell(s, Event{Kind: EventCommand, EndpointID: e.ID, IncidentID: inc.ID})
+	d.after = append(d.after, func() {
+		s.log.DebugContext(ctx, "command stored", slog.String("command", c.ID))
+		s.hub.wake(e.ID)
+	})
+	return stored, s.line(ctx, d, inc, e.ID, incident.Entry{Kind: incident.EntryCommand, Text: c.Reason, Params: facts, LedgerIdx: idx})
 }
 
 // incidentFor finds the incident that an order belongs to: the one that is named,

@@ -12,6 +12,7 @@ import (
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/organisation"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/capability"
 	"hozen/internal/id"
@@ -34,19 +35,17 @@ const (
 
 // Isolate orders: flash acquisition, then cut the network.
 func (s *Acts) Isolate(ctx context.Context, a Actor, endpointID string, o Order) (dispatch.Command, error) {
-	settings, err := s.isolationSettings(ctx, a, mayIsolate)
-	if err != nil {
-		return dispatch.Command{}, err
-	}
 	i, err := s.isolation(o.Isolation)
 	if err != nil {
 		return dispatch.Command{}, err
 	}
-	if i.Notice == (dispatch.Notice{}) {
-		i.Notice = dispatch.Notice{Text: settings.NoticeText, Phone: settings.NoticePhone}
+	if i.Code, err = s.newCode(); err != nil {
+		return dispatch.Command{}, err
 	}
-	if i.Lease == 0 {
-		i.Lease = settings.Lease
+	if i, err = read(ctx, s, a, mayIsolate, func(q sqldb.Queryer, a Actor) (dispatch.Isolation, error) {
+		return s.asSettled(ctx, q, a.OrganisationID, i)
+	}); err != nil {
+		return dispatch.Command{}, err
 	}
 	check := o.check
 	o.check = func(ctx context.Context, d *deed, e endpoint.Endpoint) (map[string]string, error) {
@@ -66,7 +65,7 @@ func (s *Acts) Isolate(ctx context.Context, a Actor, endpointID string, o Order)
 	return s.order(ctx, a, mayIsolate, endpointID, dispatch.Command{Verb: dispatch.Isolate, IsolateFirst: o.IsolateFirst, Isolation: i}, o)
 }
 
-// isolation checks what a person asks for and fills in what nobody is asked for.
+// isolation checks what a person asks for.
 func (s *Acts) isolation(i dispatch.Isolation) (dispatch.Isolation, error) {
 	now := s.now()
 	wrong := func(field, code, format string, args ...any) error {
@@ -122,21 +121,41 @@ func (s *Acts) isolation(i dispatch.Isolation) (dispatch.Isolation, error) {
 		return i, err
 	}
 	i.Code = nil
+	if s.recovery == nil && i.Mode == dispatch.Full && i.Until.IsZero() {
+		return i, wrong("until", "required", "without a recovery key the mode full needs an end")
+	}
+	return i, nil
+}
+
+// newCode makes a way back without the collector; nil where this collector has no key.
+func (s *Acts) newCode() (*dispatch.ReleaseCode, error) {
 	if s.recovery == nil {
-		if i.Mode == dispatch.Full && i.Until.IsZero() {
-			return i, wrong("until", "required", "without a recovery key the mode full needs an end")
-		}
-		return i, nil
+		return nil, nil
 	}
 	number, err := releasecode.NewNumber()
 	if err != nil {
-		return i, err
+		return nil, err
 	}
 	c := &dispatch.ReleaseCode{Number: number, Salt: releasecode.NewSalt(), Iterations: releasecode.Iterations}
-	if c.Hash, err = releasecode.Hash(releasecode.New(*s.recovery, number), c.Salt, c.Iterations); err != nil {
+	c.Hash, err = releasecode.Hash(releasecode.New(*s.recovery, number), c.Salt, c.Iterations)
+	return c, err
+}
+
+// asSettled fills in what the organisation has settled and the order does not say.
+func (s *Acts) asSettled(ctx context.Context, q sqldb.Queryer, organisationID string, i dispatch.Isolation) (dispatch.Isolation, error) {
+	settings, err := organisation.FindIsolation(ctx, q, organisationID)
+	if err != nil {
 		return i, err
 	}
-	i.Code = c
+	if i.Mode == "" {
+		i.Mode = dispatch.Standard
+	}
+	if i.Notice == (dispatch.Notice{}) {
+		i.Notice = dispatch.Notice{Text: settings.NoticeText, Phone: settings.NoticePhone}
+	}
+	if i.Lease == 0 {
+		i.Lease = settings.Lease
+	}
 	return i, nil
 }
 

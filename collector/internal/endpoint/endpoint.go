@@ -43,6 +43,10 @@ type Endpoint struct {
 	RevokedAt      time.Time     // zero while enrolled
 	Spooled        uint32        // sealed acquisitions waiting on the PC
 	Isolation      IsolationStatus
+	RemoteAddr     string   // address that it last connected from
+	Site           string   // where it stands; empty: nobody said
+	Purpose        Purpose  // what it is
+	Tags           []string // sorted; only where [Tags] was asked
 }
 
 // IsolationStatus is what the agent measured.

@@ -1,0 +1,286 @@
+package act
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"runtime"
+	"sync"
+	"time"
+
+	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/group"
+	"hozen/collector/internal/sqldb"
+	"hozen/internal/capability"
+	"hozen/internal/id"
+)
+
+// groupTick is how often groups are looked at whose evidence is being taken.
+const groupTick = 250 * time.Millisecond
+
+// groupIdle is how often is looked for groups that an earlier run of the collector left.
+const groupIdle = 30 * time.Second
+
+// RunGroups cuts groups whose evidence has been taken, until ctx ends. One collector
+// runs it once. What it does is in the database: a collector that was killed goes on
+// where it was.
+func (s *Acts) RunGroups(ctx context.Context) error {
+	for {
+		waiting, err := s.cutReady(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			s.log.ErrorContext(ctx, "groups are not cut", slog.Any("error", err))
+		}
+		wait := groupIdle
+		if waiting {
+			wait = groupTick
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-s.groups:
+		case <-timer.C:
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+func (s *Acts) pokeGroups() {
+	select {
+	case s.groups <- struct{}{}:
+	default:
+	}
+}
+
+// cutReady cuts the groups that need not wait any longer, and reports whether others do.
+func (s *Acts) cutReady(ctx context.Context) (waiting bool, err error) {
+	open, err := group.Unfinished(ctx, s.db.Read())
+	if err != nil {
+		return false, err
+	}
+	for _, g := range open {
+		members, err := group.Members(ctx, s.db.Read(), g.ID)
+		if err != nil {
+			return true, err
+		}
+		ready, err := s.captured(ctx, g, members)
+		if err != nil {
+			return true, err
+		}
+		if !ready {
+			waiting = true
+			continue
+		}
+		err = s.transact(ctx, func(ctx context.Context, d *deed) error {
+			// The orders are those of whoever ordered the group.
+			d.actor = Actor{Kind: BySystem, Name: g.Issuer, OrganisationID: g.OrganisationID}
+			if id.Check(id.Operator, g.IssuedBy) == nil {
+				d.actor.Kind, d.actor.ID = ByOperator, g.IssuedBy
+			}
+			now, err := group.ByID(ctx, d.tx, g.ID)
+			if err != nil || now.Phase != group.Capturing {
+				return err
+			}
+			if members, err = s.cutAll(ctx, d, g, members); err != nil {
+				return err
+			}
+			g.CutAt = d.now
+			d.tell(s, Event{Kind: EventIncident, IncidentID: g.IncidentID})
+			return group.Cut(ctx, d.tx, g, members)
+		})
+		if err != nil {
+			return true, err
+		}
+	}
+	return waiting, nil
+}
+
+// captured reports whether the evidence of every member is there, or has been waited for
+// long enough.
+func (s *Acts) captured(ctx context.Context, g group.Order, members []group.Member) (bool, error) {
+	if s.now().Sub(g.IssuedAt) >= captureLimit {
+		return true, nil
+	}
+	for _, m := range members {
+		if m.CaptureID == "" {
+			continue
+		}
+		c, err := dispatch.ByID(ctx, s.db.Read(), m.CaptureID)
+		if err != nil {
+			return false, err
+		}
+		if !c.Status.Final() && s.hub.Online(m.EndpointID) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// cutAll gives every member that is not left out its command, all in one transaction:
+// the streams are woken together when it is committed.
+func (s *Acts) cutAll(ctx context.Context, d *deed, g group.Order, members []group.Member) ([]group.Member, error) {
+	var said dispatch.Isolation
+	if err := json.Unmarshal([]byte(g.Isolation), &said); err != nil {
+		return nil, fmt.Errorf("read order to group %s: %w", g.ID, err)
+	}
+	orders, err := s.groupIsolations(ctx, d, g, said, members)
+	if err != nil {
+		return nil, err
+	}
+	done := make([]group.Member, len(members))
+	copy(done, members)
+	for i := range done {
+		m := &done[i]
+		if m.LeftOut != "" {
+			continue
+		}
+		e, err := endpoint.ByID(ctx, d.tx, m.EndpointID)
+		if err != nil {
+			return nil, err
+		}
+		if !e.RevokedAt.IsZero() {
+			m.LeftOut = string(LeftOutRevoked)
+			continue
+		}
+		c := dispatch.Command{Verb: dispatch.Verb(g.Verb), Isolation: orders[i]}
+		o := Order{Reason: g.Reason, IncidentID: g.IncidentID}
+		facts := map[string]string{"group": g.ID}
+		if c.Verb == dispatch.Isolate {
+			if !orders[i].Plain() && capability.Number(e.Capability) < capability.Isolation {
+				m.LeftOut = string(LeftOutOldAgent)
+				continue
+			}
+			// Evidence was taken before, or the order says not to; only who was away takes it
+			// when it is back.
+			c.IsolateFirst = g.IsolateFirst || !m.Standing
+			maps.Copy(facts, isolationFacts(orders[i]))
+			if said.Drill {
+				c.ExpiresAt = d.now.Add(drillExpires)
+			}
+		}
+		o.check = func(ctx context.Context, d *deed, e endpoint.Endpoint) (map[string]string, error) {
+			if c.Verb == dispatch.Release {
+				second, err := s.agreed(ctx, d, e, "")
+				maps.Copy(facts, second)
+				return facts, err
+			}
+			return facts, nil
+		}
+		stored, err := s.give(ctx, d, m.EndpointID, c, o)
+		if err != nil {
+			return nil, err
+		}
+		m.CommandID = stored.ID
+	}
+	return done, nil
+}
+
+// drillExpires is how long a drill may wait for a PC: it is over by then.
+const drillExpires = 15 * time.Second
+
+// groupIsolations makes the order of each member: all alike but for the release code.
+// That is computed for many at a time, because each takes milliseconds.
+func (s *Acts) groupIsolations(ctx context.Context, d *deed, g group.Order, said dispatch.Isolation, members []group.Member) ([]dispatch.Isolation, error) {
+	orders := make([]dispatch.Isolation, len(members))
+	if g.Verb == string(dispatch.Release) {
+		for i := range orders {
+			orders[i] = dispatch.Isolation{Notice: said.Notice}
+		}
+		return orders, nil
+	}
+	said, err := s.asSettled(ctx, d.tx, g.OrganisationID, said)
+	if err != nil {
+		return nil, err
+	}
+	errs := make([]error, len(members))
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := range next {
+				orders[i] = said
+				orders[i].Code, errs[i] = s.newCode()
+			}
+		})
+	}
+	for i, m := range members {
+		if m.LeftOut == "" {
+			next <- i
+		}
+	}
+	close(next)
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return orders, nil
+}
+
+// GroupMember is one endpoint of a group and how far it is.
+type GroupMember struct {
+	group.Member
+	Endpoint endpoint.Endpoint
+	Capture  *dispatch.Command // nil: none was ordered
+	Command  *dispatch.Command // nil: not given yet
+}
+
+// Groups lists orders to groups, newest first.
+func (s *Acts) Groups(ctx context.Context, a Actor, n int) ([]group.Order, error) {
+	return read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) ([]group.Order, error) {
+		return group.List(ctx, q, a.OrganisationID, limit(n))
+	})
+}
+
+// Group finds an order to a group with its members as they are now.
+func (s *Acts) Group(ctx context.Context, a Actor, id string) (g group.Order, members []GroupMember, err error) {
+	g, err = read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) (group.Order, error) {
+		g, err := group.ByID(ctx, q, id)
+		if err != nil {
+			return g, err
+		}
+		if err := a.own(g.OrganisationID); err != nil {
+			return g, err
+		}
+		list, err := group.Members(ctx, q, g.ID)
+		if err != nil {
+			return g, err
+		}
+		for _, m := range list {
+			e, err := endpoint.ByID(ctx, q, m.EndpointID)
+			if err != nil {
+				return g, err
+			}
+			gm := GroupMember{Member: m, Endpoint: s.asOfNow(e)}
+			if gm.Capture, err = commandOrNil(ctx, q, m.CaptureID); err != nil {
+				return g, err
+			}
+			if gm.Command, err = commandOrNil(ctx, q, m.CommandID); err != nil {
+				return g, err
+			}
+			members = append(members, gm)
+		}
+		return g, nil
+	})
+	return g, members, err
+}
+
+func commandOrNil(ctx context.Context, q sqldb.Queryer, id string) (*dispatch.Command, error) {
+	if id == "" {
+		return nil, nil
+	}
+	c, err := dispatch.ByID(ctx, q, id)
+	if err != nil {
+		return nil, err
+	}
+	return &c, nil
+}

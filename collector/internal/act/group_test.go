@@ -1,0 +1,313 @@
+package act_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"hozen/collector/internal/act"
+	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/group"
+	"hozen/collector/internal/operator"
+	"hozen/collector/internal/organisation"
+	"hozen/internal/artifact/record"
+)
+
+// office is a PC that is there and can be isolated.
+func (x *fixture) office(n int) []pc {
+	x.t.Helper()
+	var pcs []pc
+	for i := range n {
+		p := x.modern(fmt.Sprintf("pc-%d", i))
+		d := described()
+		d.Hostname, d.Capability, d.Isolation = fmt.Sprintf("pc-%d", i), 3, measured(endpoint.Released, x.clock)
+		d.Isolation.Capable = true
+		if err := x.EndpointConnected(x.t.Context(), p.id, d, fmt.Sprintf("192.0.2.%d:4000", i+1)); err != nil {
+			x.t.Fatal(err)
+		}
+		_, _, gone := x.hub.SubscribeEndpoint(p.id)
+		x.t.Cleanup(gone)
+		pcs = append(pcs, p)
+	}
+	return pcs
+}
+
+func (x *fixture) finished(p pc, commandID string) {
+	x.t.Helper()
+	if err := x.CommandFinished(x.t.Context(), p.id, dispatch.Result{CommandID: commandID, Status: dispatch.Done, FinishedAt: x.clock}, nil); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// outstanding is what an endpoint has to do, by verb.
+func (x *fixture) outstanding(p pc) (verbs string, list []dispatch.Command) {
+	x.t.Helper()
+	list, err := x.Outstanding(x.t.Context(), p.id)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	for _, c := range list {
+		verbs += string(c.Verb) + " "
+	}
+	return strings.TrimSpace(verbs), list
+}
+
+// Nobody is cut before the evidence of all is there, then all are at once, and who is
+// away finds its order when it is back.
+func TestGroupIsCutTogether(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		pcs := x.office(3)
+		away := x.modern("away")
+		sel := act.Selection{All: true}
+		o := act.GroupOrder{Verb: dispatch.Isolate, BreakGlass: "ransomware everywhere", Order: act.Order{Reason: "ransomware"}}
+		pv, err := x.PreviewGroup(t.Context(), x.owner, sel, o)
+		if err != nil || pv.Cut != 4 || pv.Online != 3 || pv.Share != 100 || fmt.Sprint(pv.Rails) != "[share]" {
+			t.Fatalf("%+v, %v", pv, err)
+		}
+		var bad *act.Invalid
+		if _, err := x.OrderGroup(t.Context(), x.owner, sel, o); !errors.As(err, &bad) || bad.Code != "changed" {
+			t.Errorf("without a look at the preview: %v", err)
+		}
+		o.Confirmed = pv.Fingerprint
+		o.BreakGlass = ""
+		if _, err := x.OrderGroup(t.Context(), x.owner, sel, o); !errors.As(err, &bad) || bad.Field != "break_glass" {
+			t.Errorf("over the share without a reason: %v", err)
+		}
+		o.BreakGlass = "ransomware everywhere"
+		g, err := x.OrderGroup(t.Context(), x.owner, sel, o)
+		if err != nil || g.Phase != group.Capturing || g.IncidentID == "" {
+			t.Fatalf("%+v, %v", g, err)
+		}
+		runs := x.running()
+		for _, p := range pcs {
+			if got, _ := x.outstanding(p); got != "acquire" {
+				t.Errorf("first comes %q", got)
+			}
+		}
+		for _, p := range pcs[:2] {
+			_, list := x.outstanding(p)
+			x.finished(p, list[0].ID)
+		}
+		runs()
+		if got, _ := x.outstanding(pcs[0]); got != "" {
+			t.Errorf("cut before the evidence of all is there: %q", got)
+		}
+		_, list := x.outstanding(pcs[2])
+		x.finished(pcs[2], list[0].ID)
+		x.running()()
+		g, members, err := x.Group(t.Context(), x.owner, g.ID)
+		if err != nil || g.Phase != group.Ordered || g.CutAt.IsZero() || len(members) != 4 {
+			t.Fatalf("%+v, %v", g, err)
+		}
+		codes := map[string]bool{}
+		for _, p := range append(pcs, away) {
+			got, list := x.outstanding(p)
+			if got != "isolate" {
+				t.Fatalf("%q", got)
+			}
+			c := list[0]
+			if c.IsolateFirst == (p.id == away.id) || c.Isolation.Code == nil || codes[c.Isolation.Code.Number] || !c.ExpiresAt.IsZero() || c.IncidentID != g.IncidentID || c.Issuer != "社長" {
+				t.Errorf("%+v", c)
+			}
+			codes[c.Isolation.Code.Number] = true
+		}
+		inc, err := x.Incident(t.Context(), x.owner, g.IncidentID)
+		if err != nil || len(inc.EndpointIDs) != 4 {
+			t.Errorf("%+v, %v", inc, err)
+		}
+		if f := x.details(g.ID); f["break_glass_reason"] != "ransomware everywhere" || f["rail_share"] != "passed" || f["members"] != "4" {
+			t.Errorf("ledger keeps %q", f)
+		}
+		x.ledgerStands()
+	})
+}
+
+// One PC that hangs holds the others up for a bounded time.
+func TestGroupWaitsForNobodyForLong(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		pcs := x.office(2)
+		o := act.GroupOrder{Verb: dispatch.Isolate, BreakGlass: "because", Order: act.Order{Reason: "why"}}
+		g := x.ordered(act.Selection{All: true}, o)
+		x.clock = x.clock.Add(16 * time.Second)
+		x.running()()
+		for _, p := range pcs {
+			if got, _ := x.outstanding(p); got != "acquire isolate" {
+				t.Errorf("%q", got)
+			}
+		}
+		if again, _, err := x.Group(t.Context(), x.owner, g.ID); err != nil || again.Phase != group.Ordered {
+			t.Errorf("%+v, %v", again, err)
+		}
+	})
+}
+
+func TestWhoIsSelectedAndLeftOut(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		pcs := x.office(4)
+		place := func(p pc, site string, purpose endpoint.Purpose, tags ...string) {
+			t.Helper()
+			if err := x.PlaceEndpoint(t.Context(), x.owner, p.id, act.Place{Site: site, Purpose: purpose, Tags: tags}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		place(pcs[0], "大阪", endpoint.PC, "経理")
+		place(pcs[1], "大阪", endpoint.Server)
+		place(pcs[2], "東京", "", "経理", "役員")
+		old := x.enrolled("old")
+		inc, err := x.OpenIncident(t.Context(), x.owner, act.NewIncident{Title: "t", EndpointIDs: []string{pcs[3].id}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		until := dispatch.Isolation{Until: x.clock.Add(time.Hour)}
+		for name, c := range map[string]struct {
+			sel  act.Selection
+			o    act.GroupOrder
+			want string
+		}{
+			"site":        {act.Selection{Site: "大阪"}, act.GroupOrder{}, "pc-0 pc-1:server"},
+			"servers":     {act.Selection{Site: "大阪"}, act.GroupOrder{Servers: true}, "pc-0 pc-1"},
+			"tag":         {act.Selection{Tag: "経理"}, act.GroupOrder{}, "pc-0 pc-2"},
+			"incident":    {act.Selection{IncidentID: inc.Number}, act.GroupOrder{}, "pc-3"},
+			"names":       {act.Selection{Names: []string{" PC-2 ", pcs[0].id, "192.0.2.4", "nobody", ""}}, act.GroupOrder{}, "pc-0 pc-2 pc-3 ?nobody"},
+			"old agent":   {act.Selection{Names: []string{"old"}}, act.GroupOrder{Order: act.Order{Isolation: until}}, "old:old_agent"},
+			"plain":       {act.Selection{Names: []string{"old"}}, act.GroupOrder{}, "old"},
+			"drill":       {act.Selection{All: true}, act.GroupOrder{Order: act.Order{Isolation: dispatch.Isolation{Drill: true}}}, "old:old_agent pc-0 pc-1:server pc-2 pc-3"},
+			"nobody":      {act.Selection{}, act.GroupOrder{}, ""},
+			"operator":    {act.Selection{Names: []string{"pc-1"}}, act.GroupOrder{Servers: true, OperatorAddr: netip.MustParseAddr("::ffff:192.0.2.2")}, "pc-1!operator_here"},
+			"own machine": {act.Selection{Names: []string{"pc-2"}}, act.GroupOrder{}, "pc-2!collector_host"},
+		} {
+			c.o.Verb = dispatch.Isolate
+			x.own = name == "own machine"
+			pv, err := x.PreviewGroup(t.Context(), x.owner, c.sel, c.o)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			var got []string
+			for _, m := range pv.Members {
+				s := m.Endpoint.Hostname
+				if m.LeftOut != "" {
+					s += ":" + string(m.LeftOut)
+				}
+				for _, r := range m.Rails {
+					s += "!" + string(r)
+				}
+				got = append(got, s)
+			}
+			for _, u := range pv.Unknown {
+				got = append(got, "?"+u)
+			}
+			if s := strings.Join(got, " "); s != c.want {
+				t.Errorf("%s: %q, want %q", name, s, c.want)
+			}
+		}
+		_ = old
+		for _, bad := range []act.Place{{Purpose: "toaster"}, {Site: strings.Repeat("x", 65)}, {Tags: []string{""}}, {Tags: make([]string, 17)}} {
+			if err := x.PlaceEndpoint(t.Context(), x.owner, pcs[0].id, bad); !errors.Is(err, act.ErrInvalid) {
+				t.Errorf("%+v: %v", bad, err)
+			}
+		}
+	})
+}
+
+func TestGroupIsReleasedByTwoPersons(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		pcs, second := x.office(2), x.person("second", operator.Handler)
+		if err := x.SetIsolationSettings(t.Context(), x.owner, organisation.Isolation{TwoPersons: true}); err != nil {
+			t.Fatal(err)
+		}
+		o := act.GroupOrder{Verb: dispatch.Release, Order: act.Order{Reason: "clean"}}
+		pv, err := x.PreviewGroup(t.Context(), x.owner, act.Selection{All: true}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Confirmed = pv.Fingerprint
+		var w *act.SecondPerson
+		if _, err := x.OrderGroup(t.Context(), x.owner, act.Selection{All: true}, o); !errors.As(err, &w) {
+			t.Fatal(err)
+		}
+		if got, _ := x.outstanding(pcs[0]); got != "" {
+			t.Errorf("released by one person: %q", got)
+		}
+		if _, err := x.OrderGroup(t.Context(), second, act.Selection{All: true}, o); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range pcs {
+			if got, _ := x.outstanding(p); got != "release" {
+				t.Errorf("%q", got)
+			}
+		}
+		x.ledgerStands()
+	})
+}
+
+// What others use of an endpoint is told by its connections.
+func TestHintsSayWhatBreaks(t *testing.T) {
+	got := fmt.Sprint(act.HintsOf(slices.Values([]record.Socket{
+		{Proto: "tcp", State: "LISTEN", LocalAddr: "0.0.0.0", LocalPort: 445},
+		{Proto: "tcp", State: "ESTABLISHED", LocalAddr: "192.0.2.1", LocalPort: 445, RemoteAddr: "192.0.2.50", RemotePort: 5000},
+		{Proto: "tcp", State: "ESTABLISHED", LocalAddr: "192.0.2.1", LocalPort: 445, RemoteAddr: "192.0.2.50", RemotePort: 5001},
+		{Proto: "tcp", State: "ESTABLISHED", LocalAddr: "192.0.2.1", LocalPort: 445, RemoteAddr: "::ffff:192.0.2.51", RemotePort: 5001},
+		{Proto: "tcp", State: "ESTABLISHED", LocalAddr: "192.0.2.1", LocalPort: 39000, RemoteAddr: "192.0.2.9", RemotePort: 445},
+		{Proto: "tcp", State: "LISTEN", LocalAddr: "127.0.0.1", LocalPort: 5432},
+		{Proto: "udp", State: "CLOSE", LocalAddr: "::", LocalPort: 53},
+		{Proto: "tcp", State: "LISTEN", LocalAddr: "::", LocalPort: 22},
+		{Proto: "unix", Path: "/run/x"}, {Proto: "tcp", State: "LISTEN", LocalAddr: "no address", LocalPort: 25},
+	})))
+	if got != "[{dns_server 0} {file_server 2}]" {
+		t.Error(got)
+	}
+}
+
+// ordered previews and orders.
+func (x *fixture) ordered(sel act.Selection, o act.GroupOrder) group.Order {
+	x.t.Helper()
+	pv, err := x.PreviewGroup(x.t.Context(), x.owner, sel, o)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	o.Confirmed = pv.Fingerprint
+	g, err := x.OrderGroup(x.t.Context(), x.owner, sel, o)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return g
+}
+
+// running runs what cuts groups until it has looked at least once after the call of what
+// it returns.
+func (x *fixture) running() (looked func()) {
+	return func() {
+		x.t.Helper()
+		ctx, cancel := context.WithCancel(x.t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); _ = x.RunGroups(ctx) }()
+		deadline := time.After(700 * time.Millisecond)
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			waiting, err := x.GroupsWaiting(ctx)
+			if err != nil {
+				x.t.Fatal(err)
+			}
+			select {
+			case <-tick.C:
+				if !waiting {
+					cancel()
+					<-done
+					return
+				}
+			case <-deadline:
+				cancel()
+				<-done
+				return
+			}
+		}
+	}
+}
