@@ -501,6 +501,20 @@ func TestIsolatedBeforeTheNetwork(t *testing.T) {
 	p.closed()
 	p.do("systemctl", "restart", "hozen-agent")
 	p.closed()
+	// The unit's program dies, and the agent does not come: closed all the same, and before
+	// the network.
+	p.do("systemctl", "--quiet", "disable", "hozen-agent")
+	p.do("mkdir", "-p", "/etc/systemd/system/hozen-agent-isolation.service.d")
+	p.do("sh", "-c", `printf '[Service]\nExecStart=\nExecStart=/bin/sh -c "kill -SEGV \$\$"\n' > /etc/systemd/system/hozen-agent-isolation.service.d/test.conf; sync`)
+	p.again()
+	if got := p.property("hozen-agent-isolation.service", "Result") + " " + p.property("hozen-agent", "ActiveState"); !strings.HasSuffix(got, " inactive") || strings.HasPrefix(got, "success") {
+		t.Errorf("unit and agent are %s", got)
+	}
+	p.closed()
+	failed, err := strconv.Atoi(p.property("hozen-agent-isolation.service", "InactiveEnterTimestampMonotonic"))
+	if network := at("network-pre.target"); err != nil || failed == 0 || failed > network {
+		t.Errorf("cut %d µs after the start, network from %d on, %v", failed, network, err)
+	}
 	p.do("hozen-agent", "service", "uninstall") // taking the program away opens nothing
 	p.closed()
 }
