@@ -307,6 +307,7 @@ func isolating(t *testing.T, w *wall) *agent {
 	a.isolate, err = isolate.NewManager(isolate.Config{
 		Firewall: w, Store: store, Before: captureBefore, BeforeLimit: captureLimit,
 		WayHome: func(context.Context) error { return nil }, Collectors: func() []netip.AddrPort { return nil },
+		Tell: a.happened,
 	})
 	must(err)
 	a.uplink, err = uplink.New(uplink.Config{
