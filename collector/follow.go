@@ -223,7 +223,16 @@ func (c *cli) measured(w localapi.Waited, isolateFirst bool) {
 	case "preserve":
 		captured()
 		if down(cmd.Then) {
-			step("-", "down."+cmd.Then, c.text.Text("order.down"))
+			switch dispatch.Status(cmd.Status) {
+			case dispatch.Done:
+				step("-", "down."+cmd.Then, c.sentence("order.down", "endpoint", name(w.Endpoint)))
+			case dispatch.NotDown:
+				step(markBad, "down."+cmd.Then, c.words.Text("progress.not_down."+cmd.Then))
+			case dispatch.Failed, dispatch.Unsupported, dispatch.Refused:
+				step(markBad, "down."+cmd.Then, c.words.Text("progress.kept_on"))
+			default:
+				step("-", "down."+cmd.Then, c.words.Text("step.state.skipped"))
+			}
 		}
 	default:
 		captured()

@@ -13,6 +13,7 @@ import (
 
 	"hozen/collector/internal/config"
 	"hozen/collector/internal/localapi"
+	"hozen/internal/i18n"
 )
 
 // answering is a collector that gives these answers; it returns its data folder and
@@ -78,5 +79,21 @@ func TestAnOrderThatWaitsIsShownAndNotDoubled(t *testing.T) {
 	code, out, errs := command(t, dir, "command", "withdraw", "cmd_first", "--reason", "不要になった")
 	if code != exitOK || asked["command.withdraw"] != `{"ref":"cmd_first","reason":"不要になった"}` || !strings.Contains(out+errs, "cmd_first を取り消しました") {
 		t.Errorf("%d %v\n%s%s", code, asked, out, errs)
+	}
+}
+
+func TestAPCIsNeverSaidToHaveGoneDown(t *testing.T) {
+	for status, want := range map[string]string{"done": "- 電源を切る", "not_down": "✗ 電源を切る", "failed": "✗ 電源を切る", "withdrawn": "- 電源を切る", "expired": "- 電源を切る"} {
+		c, out, _ := testCLI(t, i18n.Japanese)
+		c.measured(localapi.Waited{Endpoint: localapi.Endpoint{ID: "end_1"}, Command: localapi.Command{Verb: "preserve", Then: "power_off", Status: status}}, false)
+		tame(t, out.String())
+		if !strings.Contains(out.String(), want) || strings.Contains(out.String(), "✓ 電源を切る") {
+			t.Errorf("%s:\n%s", status, out)
+		}
+		for word, of := range map[string]string{"電源を切れませんでした。": "not_down", "この指示では電源を切っていません": "failed", "次に起動したときの記録": "done"} {
+			if strings.Contains(out.String(), word) != (status == of) {
+				t.Errorf("%s: %q\n%s", status, word, out)
+			}
+		}
 	}
 }

@@ -80,9 +80,18 @@ type Command struct {
 	AcquisitionID  string
 }
 
+// Ends returns after which moment the command must not be begun; zero: never. That of an
+// order to go down that was stored without one is its hour plus [DownWithin].
+func (c Command) Ends() time.Time {
+	if c.ExpiresAt.IsZero() && c.Down() {
+		return c.IssuedAt.Add(DownWithin)
+	}
+	return c.ExpiresAt
+}
+
 // Due reports whether the command expired before the endpoint confirmed it; see [Due].
 func (c Command) Due(now time.Time) bool {
-	return c.Status == Queued && !c.ExpiresAt.IsZero() && !c.ExpiresAt.After(now)
+	return c.Status == Queued && !c.Ends().IsZero() && !c.Ends().After(now)
 }
 
 // DownWithin is how long an order to have a PC go down may wait for the endpoint to
@@ -95,11 +104,7 @@ func (c Command) Down() bool { return c.Verb == Preserve && c.Then.Down() }
 // Pending reports whether the PC may still go down because of the command. One that
 // was confirmed and of which nothing was heard since is given up when its time is over.
 func (c Command) Pending(now time.Time) bool {
-	ends := c.ExpiresAt
-	if ends.IsZero() {
-		ends = c.IssuedAt.Add(DownWithin)
-	}
-	return c.Down() && !c.Status.Final() && ends.After(now)
+	return c.Down() && !c.Status.Final() && c.Ends().After(now)
 }
 
 // EndedHere reports whether the collector ended the command without a word of the

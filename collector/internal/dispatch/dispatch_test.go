@@ -65,6 +65,10 @@ func TestOnlyQueuedCommandsFallDue(t *testing.T) {
 		if err := db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error { return dispatch.Accept(ctx, tx, accepted.ID, now) }); err != nil {
 			t.Fatal(err)
 		}
+		old := dispatch.Command{Verb: dispatch.Preserve, Then: dispatch.ThenReboot, Status: dispatch.Queued, IssuedAt: now.Add(-dispatch.DownWithin)}
+		if !old.Due(now) || old.Due(now.Add(-1)) || old.Pending(now) || !old.Pending(now.Add(-1)) {
+			t.Error("an order to go down that was stored without an end never ends")
+		}
 		due, err := dispatch.Due(ctx, db.Read(), "end_1", now)
 		if err != nil || len(due) != 2 || due[0].Counter != 2 || due[1].Counter != 3 {
 			t.Errorf("%+v, %v", due, err)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,8 +88,8 @@ func Outstanding(ctx context.Context, q sqldb.Queryer, endpointID string) ([]Com
 
 // Due returns the queued commands that expired before a moment.
 func Due(ctx context.Context, q sqldb.Queryer, endpointID string, now time.Time) ([]Command, error) {
-	return list(ctx, q, `WHERE endpoint_id = $1 AND status = $2 AND expires_at <> '' AND expires_at <= $3 ORDER BY counter`,
-		endpointID, string(Queued), sqldb.FormatTime(now))
+	all, err := Outstanding(ctx, q, endpointID)
+	return slices.DeleteFunc(all, func(c Command) bool { return !c.Due(now) }), err
 }
 
 func list(ctx context.Context, q sqldb.Queryer, where string, args ...any) ([]Command, error) {
