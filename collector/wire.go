@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -55,11 +56,26 @@ func openStore(ctx context.Context, dir string, cfg config.Config, log *slog.Log
 	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: cfg.DatabaseURL(dir)}); err != nil {
 		return nil, err
 	}
-	s.acts, err = act.New(act.Config{DB: s.db, CA: s.ca, Blobs: s.blobs, Hub: s.hub, Addresses: cfg.Addresses, Backup: s.backup, Recovery: &recovery, Log: log})
+	s.acts, err = act.New(act.Config{DB: s.db, CA: s.ca, Blobs: s.blobs, Hub: s.hub, Addresses: cfg.Addresses, Backup: s.backup, Recovery: &recovery, OwnAddr: isOwnAddr, Log: log})
 	if err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
 	return s, nil
+}
+
+// isOwnAddr reports whether an address is one of this machine.
+func isOwnAddr(a netip.Addr) bool {
+	if a.IsLoopback() {
+		return true
+	}
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(own, func(n net.Addr) bool {
+		p, err := netip.ParsePrefix(n.String())
+		return err == nil && p.Addr().Unmap() == a
+	})
 }
 
 // Close closes the database.

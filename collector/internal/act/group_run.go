@@ -27,11 +27,11 @@ const groupIdle = 30 * time.Second
 // RunGroups cuts groups whose evidence has been taken, until ctx ends. One collector
 // runs it once. What it does is in the database: a collector that was killed goes on
 // where it was.
-func (s *Acts) RunGroups(ctx context.Context) error {
+func (s *Acts) RunGroups(ctx context.Context) {
 	for {
 		waiting, err := s.cutReady(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return
 		}
 		if err != nil {
 			s.log.ErrorContext(ctx, "groups are not cut", slog.Any("error", err))
@@ -48,7 +48,7 @@ func (s *Acts) RunGroups(ctx context.Context) error {
 		}
 		timer.Stop()
 		if ctx.Err() != nil {
-			return nil
+			return
 		}
 	}
 }

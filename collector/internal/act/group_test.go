@@ -287,7 +287,7 @@ func (x *fixture) running() (looked func()) {
 		x.t.Helper()
 		ctx, cancel := context.WithCancel(x.t.Context())
 		done := make(chan struct{})
-		go func() { defer close(done); _ = x.RunGroups(ctx) }()
+		go func() { defer close(done); x.RunGroups(ctx) }()
 		deadline := time.After(700 * time.Millisecond)
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
