@@ -12,7 +12,6 @@ import (
 	"hozen/agent/internal/isolate"
 	"hozen/agent/internal/uplink/journal"
 	"hozen/internal/artifact"
-	"hozen/proto/wire"
 )
 
 // capture is the flash capture of one order to isolate; it travels in the context,
@@ -158,7 +157,7 @@ func requestOf(c journal.Command) (isolate.Request, error) {
 		r.Policy.Collectors = append(r.Policy.Collectors, at)
 	}
 	if k := o.Code; k != nil {
-		r.Code = &isolate.ReleaseCode{Number: k.Number, Hash: k.Hash, Salt: k.Salt, Iterations: int(min(k.Iterations, wire.MaxIterations+1))}
+		r.Code = &isolate.ReleaseCode{Number: k.Number, Hash: k.Hash, Salt: k.Salt, Iterations: int(k.Iterations)}
 	}
 	return r, nil
 }

@@ -21,6 +21,7 @@ import (
 	"hozen/agent/internal/identity"
 	"hozen/agent/internal/isolate"
 	"hozen/agent/internal/isolate/sever"
+	"hozen/agent/internal/isolate/trial"
 	"hozen/agent/internal/localapi"
 	"hozen/agent/internal/spool"
 	"hozen/agent/internal/uplink"
@@ -148,12 +149,15 @@ func (a *agent) newIsolation() (*isolate.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
+	home := func(ctx context.Context) error { return a.uplink.WayHome(ctx) }
+	a.trials = trial.New(trial.Config{WayHome: home})
 	return isolate.NewManager(isolate.Config{
 		Firewall: firewall(), Store: store, Log: a.set.log,
 		Connections: sever.New(sever.Config{}),
 		Before:      captureBefore,
 		BeforeLimit: captureLimit,
-		WayHome:     func(ctx context.Context) error { return a.uplink.WayHome(ctx) },
+		WayHome:     home,
+		Trials:      a.trials,
 		Collectors: func() []netip.AddrPort {
 			pins, err := a.uplink.Pins(context.Background())
 			if err != nil {
