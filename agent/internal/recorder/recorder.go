@@ -42,6 +42,10 @@ const (
 	waitRoom = 128 << 10
 	// diskPatience is how long they wait.
 	diskPatience = time.Second / 2
+	// textRoom is how many bytes of command lines and executables of one interval are kept
+	// whole. Who starts programs with long ones again and again would else push the hours
+	// before out of the ring within seconds; the cut ones take some ten times as long.
+	textRoom = 1 << 20
 	// reopenAfter is how long to wait before a source that broke is tried again.
 	reopenAfter = time.Minute
 )
@@ -118,6 +122,7 @@ type Recorder struct {
 	table   table
 	doubt   bool // the kernel's events were lost: what the table says may be wrong
 	listed  int  // bytes of events since the last list
+	texts   int  // bytes of texts in this interval
 	told    bool // the kernel tells processes
 	sockets Sockets
 	waiting int           // bytes that the ring has and the disk has not
@@ -254,6 +259,7 @@ func (r *Recorder) Flush() error {
 // emit takes one event of a source.
 func (r *Recorder) emit(e *entry.Event) {
 	r.mu.Lock()
+	r.shorten(e)
 	r.table.procs.Apply(e)
 	delete(r.table.missed, e.PID)
 	if e.Type == entry.Gap && e.Source == entry.SourceConnector && e.Lost > 0 {
@@ -264,6 +270,23 @@ func (r *Recorder) emit(e *entry.Event) {
 	r.mu.Unlock()
 	if full {
 		r.wait()
+	}
+}
+
+// shorten cuts long texts when many came in this interval, and says so in e.
+func (r *Recorder) shorten(e *entry.Event) {
+	if e.Type != entry.ProcessStarted {
+		return
+	}
+	if r.texts += len(e.Cmdline) + len(e.Exe); r.texts <= textRoom {
+		return
+	}
+	if len(e.Cmdline) > state.Cmdline {
+		e.Cmdline, e.CmdlineCut = e.Cmdline[:state.Cmdline], true
+	}
+	if len(e.Exe) > state.Cmdline { // half a path is none
+		e.Exe = nil
+		e.Unread |= entry.UnreadExe | entry.UnreadBudget
 	}
 }
 

@@ -352,6 +352,43 @@ func TestALossIsFollowedByAList(t *testing.T) {
 	})
 }
 
+// Long command lines, started again and again, are cut and say so.
+func TestAStormOfTextIsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(5)
+		k := &witness{w: w}
+		stop := w.record(t, k)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		exec := func(pid int) {
+			w.procE(&entry.Event{Type: entry.ProcessStarted, How: entry.HowExec, PID: pid, Exe: make([]byte, 1000), Cmdline: make([]byte, entry.MaxCmdline), UID: -1, EUID: -1})
+		}
+		for pid := range 1000 {
+			exec(1000 + pid)
+		}
+		time.Sleep(recorder.DefaultEvery)
+		exec(5000)
+		stop()
+		whole, cut := 0, 0
+		for _, e := range k.of(t, entry.ProcessStarted) {
+			switch {
+			case len(e.Cmdline) == entry.MaxCmdline && len(e.Exe) == 1000 && !e.CmdlineCut:
+				whole++
+			case len(e.Cmdline) == state.Cmdline && e.CmdlineCut && e.Unread == entry.UnreadExe|entry.UnreadBudget:
+				cut++
+			default:
+				t.Fatalf("%d bytes of command line, cut %t, unread %b", len(e.Cmdline), e.CmdlineCut, e.Unread)
+			}
+			if e.PID == 5000 && e.CmdlineCut {
+				t.Error("cut in the next interval")
+			}
+		}
+		if whole+cut != 1001 || whole < 200 || whole > 210 {
+			t.Errorf("%d whole, %d cut", whole, cut)
+		}
+	})
+}
+
 // A storm that fills the ring does not leave it without a list: what ran before it and
 // still runs can be named from its newest part alone.
 func TestAStormDoesNotLeaveTheRingWithoutAList(t *testing.T) {

@@ -194,6 +194,9 @@ func (r *Recorder) interval() {
 	}
 	r.throttle(time.Since(begun))
 	r.ticks++
+	r.mu.Lock()
+	r.texts = 0
+	r.mu.Unlock()
 	r.heartbeat(r.cfg.Clock())
 	r.wantFlush()
 }
