@@ -124,6 +124,32 @@ func TestAcceptIsSeen(t *testing.T) {
 	}
 }
 
+// What leaves is told even if nothing comes back.
+func TestLeavingIsSeen(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.serve(t)
+	l.route(t)
+	controls := l.controls(t)
+	fw, drops := l.firewall(t)
+	check(t, fw.Apply(t.Context(), l.policy))
+	check(t, fw.Close())
+	l.nft(t, "insert rule inet hozen out accept\ninsert rule netdev hozen out_eth0 accept")
+	check(t, l.Peer.Sysctl("net.ipv4.icmp_echo_ignore_all", "1"))
+	for _, o := range l.short().Try(t.Context(), l.policy, controls, drops) {
+		switch o.Name {
+		case "icmp4", "raw4":
+			if o.Outcome != isolate.Contrary || o.Reason != trial.Left {
+				t.Errorf("%+v", o)
+			}
+		case "raw4_bypass": // passes by what would see it, so that nothing is known of it
+			if o.Outcome != isolate.NotShown || o.Reason != trial.NoCounter {
+				t.Errorf("%+v", o)
+			}
+		}
+	}
+}
+
 // Without anybody to try it with nothing is shown, and never that it is cut.
 func TestNoGateway(t *testing.T) {
 	t.Parallel()
@@ -172,7 +198,7 @@ func TestCounterThatDoesNotRise(t *testing.T) {
 	controls := l.controls(t)
 	fw, real := l.firewall(t)
 	check(t, fw.Apply(t.Context(), l.policy))
-	left := uint64(1000)
+	left, few := uint64(1000), uint64(0)
 	for name, drops := range map[string]func(context.Context) ([]isolate.Drop, error){
 		"stands still": func(context.Context) ([]isolate.Drop, error) {
 			return []isolate.Drop{{Chain: "inet out", Packets: 7}, {Chain: "netdev out_eth0", Packets: 7}}, nil
@@ -184,6 +210,10 @@ func TestCounterThatDoesNotRise(t *testing.T) {
 		"falls": func(context.Context) ([]isolate.Drop, error) {
 			left--
 			return []isolate.Drop{{Chain: "inet out", Packets: left}, {Chain: "netdev out_eth0", Packets: left}}, nil
+		},
+		"counts one of many": func(context.Context) ([]isolate.Drop, error) {
+			few = min(few+1, 2)
+			return []isolate.Drop{{Chain: "inet out", Packets: few}, {Chain: "netdev out_eth0", Packets: few}}, nil
 		},
 		"of other chains": func(ctx context.Context) ([]isolate.Drop, error) {
 			ds, err := real(ctx)
@@ -240,9 +270,14 @@ func TestCollectorIsCut(t *testing.T) {
 	fw, drops := l.firewall(t)
 	l.policy.Mode = isolate.Full
 	check(t, fw.Apply(t.Context(), l.policy.Clean()))
-	l.config.HomeLimit = time.Second
+	l.config.HomeLimit = 500 * time.Millisecond
 	ts := l.prober().Try(t.Context(), l.policy, controls, drops)
 	expect(t, ts, allAsOrdered)
+	still := func(context.Context) ([]isolate.Drop, error) { return []isolate.Drop{{Chain: "inet out"}}, nil }
+	ts = l.short().Try(t.Context(), l.policy, controls, still)
+	if o := ts[len(ts)-1]; o.Name != "collector" || o.Outcome != isolate.NotShown || o.Reason != trial.NoCounter {
+		t.Errorf("%+v", o)
+	}
 	check(t, fw.Restore(t.Context()))
 	ts = l.prober().Try(t.Context(), l.policy, controls, drops)
 	if o := ts[len(ts)-1]; o.Name != "collector" || o.Outcome != isolate.Contrary {
@@ -349,6 +384,21 @@ func TestNeedsRights(t *testing.T) {
 		}
 		return isolate.AsOrdered, ""
 	})
+}
+
+// An order in haste leaves little time; what answers at once is known all the same.
+func TestControlsInHaste(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.serve(t)
+	l.route(t)
+	l.configure(t, fmt.Sprintf("nameserver %s\nnameserver %s\n", l.B.V4, l.collector.V4)) // the second does not answer
+	l.config.WayHome = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
+	defer stop()
+	if c := l.prober().Controls(ctx); !slices.Contains(c.Open, isolate.Control{Name: "dns4", Target: l.B.At(4, 53)}) {
+		t.Errorf("controls %+v", c)
+	}
 }
 
 // A context that has ended ends everything, at once.

@@ -2,6 +2,7 @@ package trial
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"hozen/agent/internal/isolate"
@@ -30,7 +31,8 @@ const collector = "collector"
 const controlsMost = 4
 
 // Controls implements [isolate.Trials]. It takes as long as the slowest answer, at most
-// twice Limit, or HomeLimit.
+// Limit for all, or HomeLimit for the way home. If ctx ends sooner, it returns before that
+// with what has answered until then.
 func (p *Prober) Controls(ctx context.Context) (c isolate.Controls) {
 	home := p.home(ctx)
 	out := make(chan []isolate.Control, 1)
@@ -71,19 +73,22 @@ func (p *Prober) controls(ctx context.Context) (open []isolate.Control) {
 	for _, a := range r.as {
 		if a.raw() && a.via.mac == nil {
 			later = append(later, a)
-			continue
+		} else {
+			r.send(a)
 		}
-		r.send(a)
 	}
-	r.await(ctx, p.cfg.Limit, func() bool { return r.answered(most) })
-	if len(later) > 0 && r.resolve(ctx) {
-		for _, a := range later {
-			if a.via.mac != nil {
-				r.send(a)
-			}
+	r.await(ctx, within(ctx, p.cfg.Limit), func() bool {
+		// What was sent makes the kernel ask for the addresses at the link.
+		if len(later) > 0 && r.resolve(ctx) {
+			later = slices.DeleteFunc(later, func(a *attempt) bool {
+				if a.via.mac != nil {
+					r.send(a)
+				}
+				return a.via.mac != nil
+			})
 		}
-		r.await(ctx, p.cfg.Limit, func() bool { return r.answered(most) })
-	}
+		return r.answered(most)
+	})
 	for _, a := range r.as {
 		if a.back && most[a.name] > 0 {
 			most[a.name]--
@@ -112,8 +117,19 @@ func (r *round) answered(most map[string]int) bool {
 	return true
 }
 
-// resolve looks again for the link-layer addresses of the gateways, which what was sent
-// made the kernel ask for. It reports whether one was found.
+// reserve is left of a caller's time to return what was found.
+const reserve = 50 * time.Millisecond
+
+// within is d, or what is left until ctx ends.
+func within(ctx context.Context, d time.Duration) time.Duration {
+	if end, ok := ctx.Deadline(); ok {
+		d = min(d, time.Until(end)-reserve)
+	}
+	return max(0, d)
+}
+
+// resolve looks again for the link-layer addresses of the gateways. It reports whether
+// one was found.
 func (r *round) resolve(ctx context.Context) (found bool) {
 	if resolveAgain(ctx, &r.scene) != nil {
 		return false
@@ -303,7 +319,7 @@ func (p *Prober) home(ctx context.Context) <-chan result {
 		return nil
 	}
 	out := make(chan result, 1)
-	ctx, stop := context.WithTimeout(ctx, p.cfg.HomeLimit)
+	ctx, stop := context.WithTimeout(ctx, within(ctx, p.cfg.HomeLimit))
 	did := make(chan error, 1)
 	go func() { did <- p.cfg.WayHome(ctx) }()
 	go func() {

@@ -22,9 +22,8 @@ type Config struct {
 	WayHome func(context.Context) error
 	// HomeLimit is how long WayHome may take. Default 1.5 s.
 	HomeLimit time.Duration
-	// Limit is how long an answer is waited for. Default 500 ms. All that is tried is
-	// waited for at once; in Controls this happens twice at most, where the link-layer
-	// address of a gateway has to be found first.
+	// Limit is how long an answer is waited for, to all that is tried at once. Default
+	// 500 ms.
 	Limit time.Duration
 	// Settle is how long something is waited for that should not come when the counters
 	// already account for every packet. Default 50 ms.
