@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"hozen/agent/internal/recorder/entry"
 	"hozen/agent/internal/recorder/procevent"
 	"hozen/agent/internal/recorder/ring"
+	"hozen/agent/internal/recorder/state"
 	"hozen/internal/artifact"
 )
 
@@ -325,4 +327,55 @@ var errUnshared = errors.New("in a network namespace of its own")
 func median(v []float64) float64 {
 	slices.Sort(v)
 	return v[len(v)/2]
+}
+
+// The tables of a real system are rebuilt from its ring: a crowd is in them as long as it
+// is there, and the recorder's own counts agree.
+func TestRebuildsTheRealSystem(t *testing.T) {
+	const processes, connections = 30, 20
+	rg := openRing(t)
+	r, stop := start(t, recorder.Config{Ring: rg, Every: 100 * time.Millisecond})
+	beating(t, rg)
+	rebuild := func() (s state.State, crowd, sockets int) {
+		t.Helper()
+		if err := r.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		s, err := state.At(rg.Read(t.Context(), ring.ReadFrom{}), rg.Stats().NextSeq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range s.Processes {
+			if p.Comm == "tiny" && strings.HasSuffix(p.Cmdline, "\x00wait\x00") {
+				crowd++
+			}
+		}
+		for _, c := range s.Connections {
+			if p := s.Processes[c.PID]; c.Remote.IsValid() && strings.Contains(p.Cmdline, "\x00"+strconv.Itoa(connections)+"\x00") {
+				sockets++
+			}
+		}
+		return s, crowd, sockets
+	}
+	before, _, _ := rebuild()
+	if p, ok := before.Processes[os.Getpid()]; !ok || p.PPID != int32(os.Getppid()) || p.Cmdline == "" {
+		t.Errorf("this process: %+v", p)
+	}
+	end := runCrowd(t, processes, connections)
+	until(t, "the crowd is in the tables", func() bool {
+		_, crowd, sockets := rebuild()
+		return crowd == processes && sockets >= connections
+	})
+	end()
+	until(t, "the crowd is gone", func() bool {
+		_, crowd, sockets := rebuild()
+		return crowd == 0 && sockets == 0
+	})
+	stop()
+	s, _, _ := rebuild()
+	for _, g := range s.Gaps {
+		if strings.HasPrefix(g.Detail, "the recorder counted") {
+			t.Errorf("entry %d: %s", g.Seq, g.Detail)
+		}
+	}
 }

@@ -181,8 +181,8 @@ func runStorm(t testing.TB, program string, n, rate int) stormed {
 	return s
 }
 
-// runCrowd brings a crowd up and takes it down with the test.
-func runCrowd(t testing.TB, processes, connections int) {
+// runCrowd brings a crowd up; end, or the end of the test, takes it down.
+func runCrowd(t testing.TB, processes, connections int) (end func()) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe", tiny(t, true), strconv.Itoa(processes), strconv.Itoa(connections))
 	cmd.Env, cmd.Stderr = append(os.Environ(), sceneEnv+"=crowd"), os.Stderr
@@ -197,13 +197,15 @@ func runCrowd(t testing.TB, processes, connections int) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	end = sync.OnceFunc(func() {
 		in.Close()
 		if err := cmd.Wait(); err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(end)
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "ready\n" {
 		t.Fatalf("crowd says %q, %v", line, err)
 	}
+	return end
 }
