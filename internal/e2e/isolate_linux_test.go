@@ -77,6 +77,16 @@ func TestIsolateByClick(t *testing.T) {
 		proof[0].Digest == "" || proof[0].Digest != proof[0].Expected || len(proof[0].Links) == 0 {
 		t.Errorf("the proof says %+v", proof)
 	}
+	home := false
+	for _, x := range proof[0].Trials {
+		if x.Outcome == "contrary" {
+			t.Errorf("tried through the rules: %+v", x)
+		}
+		home = home || x.Name == "collector" && x.Outcome == "as_ordered"
+	}
+	if !home {
+		t.Errorf("the way to the collector was not tried: %+v", proof[0].Trials)
+	}
 	if ended := records[record.Severed](t, dir, artifact.KindSevered); len(ended) < len(families) {
 		t.Errorf("the proof lists the connections %+v", ended)
 	}
