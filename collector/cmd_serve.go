@@ -150,7 +150,8 @@ func (s *serving) intake(cert tls.Certificate) (*evidence.Intake, error) {
 	return evidence.OpenIntake(evidence.Config{
 		DB: s.db, Blobs: s.blobs, Incoming: s.paths.Incoming, Verifier: s.acts, Tie: s.acts.Tie, OnAccepted: s.acts.OnAccepted, OnRefused: s.acts.OnRefused,
 		Signer: key, Certificate: cert.Certificate[0], CollectorName: s.cfg.Name, CASHA256: s.ca.Fingerprint(),
-		MinFree: uint64(s.cfg.Storage.MinFreeMB) * 1e6, Log: s.log,
+		MinFree: uint64(s.cfg.Storage.MinFreeMB) * 1e6, DailyBytes: s.cfg.Storage.EndpointDailyMB * 1e6, DailyShare: s.cfg.Storage.EndpointDailyPercent,
+		OnExhausted: s.acts.OnExhausted, Log: s.log,
 	})
 }
 

@@ -31,7 +31,7 @@ func (s *Server) fault(ctx context.Context, what string, err error) error {
 		return status.Error(codes.FailedPrecondition, err.Error())
 	case errors.Is(err, evidence.ErrSuperseded):
 		return status.Error(codes.Aborted, err.Error())
-	case errors.Is(err, evidence.ErrQuota):
+	case errors.Is(err, evidence.ErrQuota), errors.Is(err, evidence.ErrAllowance) && !errors.Is(err, evidence.ErrNoSpace):
 		return status.Error(codes.ResourceExhausted, err.Error())
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return status.FromContextError(err).Err()

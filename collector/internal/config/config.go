@@ -63,6 +63,12 @@ type Storage struct {
 	// MinFreeMB is how many megabytes (10⁶ bytes) of disk uploads leave free; below ten
 	// times as much the collector warns.
 	MinFreeMB int64 `toml:"min_free_mb"`
+	// EndpointDailyMB is how many megabytes of one endpoint's evidence are taken in within
+	// 24 hours; the rest waits on the endpoint. An infected PC must not fill the disk.
+	EndpointDailyMB int64 `toml:"endpoint_daily_mb"`
+	// EndpointDailyPercent bounds them to that part of the free disk; 64 MiB are always
+	// taken.
+	EndpointDailyPercent int `toml:"endpoint_daily_percent"`
 }
 
 // Log says what is logged, to standard error.
@@ -78,7 +84,7 @@ func Default() Config {
 	return Config{
 		Name:    "Hozen",
 		Listen:  Listen{Agents: ":7443", Console: "127.0.0.1:7480", Socket: "collector.sock"},
-		Storage: Storage{Database: "sqlite:hozen.db", Evidence: "evidence", MinFreeMB: 256},
+		Storage: Storage{Database: "sqlite:hozen.db", Evidence: "evidence", MinFreeMB: 256, EndpointDailyMB: 50_000, EndpointDailyPercent: 25},
 		Log:     Log{Level: "info", Format: "text"},
 	}
 }
@@ -163,6 +169,10 @@ func (c Config) Check() error {
 		return bad("storage.evidence", "want a path")
 	case c.Storage.MinFreeMB < 1 || c.Storage.MinFreeMB > 1<<40:
 		return bad("storage.min_free_mb", "want 1 or more")
+	case c.Storage.EndpointDailyMB < 64 || c.Storage.EndpointDailyMB > 1<<40:
+		return bad("storage.endpoint_daily_mb", "want 64 or more")
+	case c.Storage.EndpointDailyPercent < 1 || c.Storage.EndpointDailyPercent > 100:
+		return bad("storage.endpoint_daily_percent", "want 1 to 100")
 	case c.Log.Level != "debug" && c.Log.Level != "info" && c.Log.Level != "warn" && c.Log.Level != "error":
 		return bad("log.level", "want debug, info, warn or error, got %.40q", c.Log.Level)
 	case c.Log.Format != "text" && c.Log.Format != "json":

@@ -86,12 +86,17 @@ database = %s
 evidence = %s
 # Megabytes of disk that uploads leave free.
 min_free_mb = %d
+# How much of one endpoint is taken in within 24 hours, in megabytes and in percent of the
+# free disk; the rest waits on the endpoint. An infected PC must not fill the disk.
+endpoint_daily_mb = %d
+endpoint_daily_percent = %d
 
 [log]
 level = %s   # debug, info, warn, error
 format = %s  # text, json
 `, quote(c.Name), quoteAll(c.Addresses), quote(c.Listen.Agents), quote(c.Listen.Console), quoteAll(c.Listen.ConsoleNames), quote(c.Listen.Socket),
-		quote(c.Storage.Database), quote(c.Storage.Evidence), c.Storage.MinFreeMB, quote(c.Log.Level), quote(c.Log.Format))
+		quote(c.Storage.Database), quote(c.Storage.Evidence), c.Storage.MinFreeMB, c.Storage.EndpointDailyMB, c.Storage.EndpointDailyPercent,
+		quote(c.Log.Level), quote(c.Log.Format))
 	return b.String()
 }
 

@@ -130,7 +130,7 @@ func (u *Upload) Part(name string, offset int64) error {
 		case s.parts[name] == nil && len(s.parts) >= maxParts:
 			return refuse(TooLarge, name, "more than %d parts", maxParts)
 		}
-		if err := s.i.room(); err != nil {
+		if err := errors.Join(s.i.room(), s.i.allow(u.ctx, s.endpointID)); err != nil {
 			return err
 		}
 		if err := s.i.newFolder(s); err != nil {
@@ -168,10 +168,11 @@ func (u *Upload) Write(chunk []byte) error {
 		}
 		if u.unchecked += n; u.unchecked >= roomEvery {
 			u.unchecked = 0
-			if err := i.room(); err != nil {
+			if err := errors.Join(i.room(), i.allow(u.ctx, u.s.endpointID)); err != nil {
 				return errors.Join(err, i.charge(u.s.endpointID, -n))
 			}
 		}
+		i.arrived(u.s.endpointID, n)
 		before := u.part.size
 		err := u.part.write(chunk)
 		u.s.parts[name].size = u.part.size

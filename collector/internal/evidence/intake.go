@@ -80,6 +80,15 @@ type Config struct {
 	// MinFree is how many bytes uploads leave free on the disk, so that the collector
 	// itself can go on. Optional; default 256 MiB.
 	MinFree uint64
+	// DailyBytes is how many bytes of one endpoint are taken in within 24 hours; the rest
+	// has to wait on the endpoint. Optional; default 50 GB.
+	DailyBytes int64
+	// DailyShare bounds them to a part of the disk, in percent of what is free and what
+	// they take together; 64 MiB are always taken. Optional; default 25.
+	DailyShare int
+	// OnExhausted records, in a transaction of its own, that an endpoint has sent that
+	// much; for each at most once in six hours. Optional.
+	OnExhausted func(ctx context.Context, tx *sqldb.Tx, e Exhausted) error
 	// Abandoned is the age from which an upload that nobody went on with is dropped when
 	// the collector starts. Optional; default 30 days.
 	Abandoned time.Duration
@@ -103,6 +112,7 @@ type Intake struct {
 	sessions map[string]*session // by acquisition folder
 	incoming map[string]int64    // bytes on disk by endpoint, of endpoints that have sessions
 	uploads  map[string]int      // open uploads by endpoint
+	arrivals map[string]*arrivals
 }
 
 // What one endpoint may have at one time. An open upload holds a decoder, which is
@@ -125,6 +135,12 @@ func OpenIntake(cfg Config) (*Intake, error) {
 	if cfg.MinFree == 0 {
 		cfg.MinFree = 256 << 20
 	}
+	if cfg.DailyBytes <= 0 {
+		cfg.DailyBytes = 50e9
+	}
+	if cfg.DailyShare <= 0 || cfg.DailyShare > 100 {
+		cfg.DailyShare = 25
+	}
 	if cfg.Abandoned <= 0 {
 		cfg.Abandoned = 30 * 24 * time.Hour
 	}
@@ -140,7 +156,7 @@ func OpenIntake(cfg Config) (*Intake, error) {
 	if err := durable.MkdirAll(cfg.Incoming, 0o700); err != nil {
 		return nil, fmt.Errorf("open evidence intake: %w", err)
 	}
-	i := &Intake{cfg: cfg, sessions: map[string]*session{}, incoming: map[string]int64{}, uploads: map[string]int{}, refusals: newRefusalLimit(cfg.RefusalsPerMinute)}
+	i := &Intake{cfg: cfg, sessions: map[string]*session{}, incoming: map[string]int64{}, uploads: map[string]int{}, arrivals: map[string]*arrivals{}, refusals: newRefusalLimit(cfg.RefusalsPerMinute)}
 	if err := i.dropAbandoned(); err != nil {
 		return nil, fmt.Errorf("open evidence intake: %w", err)
 	}

@@ -68,6 +68,7 @@ func TestNoReceiptForWhatTheDiskLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	site.Config.Blobs, site.Config.Incoming = site.Blobs, filepath.Join(dir, "incoming")
+	site.Config.DailyShare = 100 // it is sent again and again
 	site.Dir = dir
 	in := site.Open(t, nil)
 	ep := site.Endpoint(t)

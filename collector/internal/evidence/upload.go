@@ -75,6 +75,8 @@ var (
 	// ErrQuota means that too much of this endpoint lies there unsealed, or that it has
 	// too many uploads open at one time.
 	ErrQuota = errors.New("too much unsealed evidence of this endpoint")
+	// ErrAllowance means that as much of this endpoint arrived as is taken in within a day.
+	ErrAllowance = errors.New("this endpoint has sent as much as is taken in within a day")
 	// ErrSuperseded means that the endpoint began the same upload again elsewhere.
 	ErrSuperseded = errors.New("another upload of the same acquisition took over")
 )
