@@ -261,7 +261,9 @@ func (r *Recorder) emit(e *entry.Event) {
 	r.mu.Lock()
 	r.shorten(e)
 	r.table.procs.Apply(e)
-	delete(r.table.missed, e.PID)
+	if e.Cookie == 0 { // not a connection, whose holder may have ended
+		delete(r.table.missed, e.PID)
+	}
 	if e.Type == entry.Gap && e.Source == entry.SourceConnector && e.Lost > 0 {
 		r.doubt = true
 	}

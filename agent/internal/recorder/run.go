@@ -161,7 +161,7 @@ func (r *Recorder) openAllSockets(ctx context.Context, work *sync.WaitGroup) {
 
 // lost puts a gap on record.
 func (r *Recorder) lost(source entry.Source, detail string) {
-	r.emit(&entry.Event{Type: entry.Gap, Source: source, UID: -1, EUID: -1, Detail: []byte(detail)})
+	r.emit(entry.NewGap(source, 0, 0, detail))
 }
 
 // forget drops what was known of processes, before all are listed again.

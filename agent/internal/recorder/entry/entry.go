@@ -99,6 +99,11 @@ const (
 	UnreadStuck
 )
 
+// NewGap is the event that says what is missing; lost is how much, 0 when not known.
+func NewGap(source Source, bootNS int64, lost uint64, detail string) *Event {
+	return &Event{Type: Gap, Source: source, BootNS: bootNS, UID: -1, EUID: -1, Lost: lost, Detail: []byte(detail)}
+}
+
 // Event is one thing that happened, or was found, or is missing. Which fields have a
 // meaning depends on Type.
 type Event struct {

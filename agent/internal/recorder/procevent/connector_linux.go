@@ -180,14 +180,14 @@ func (c *Connector) run(ctx context.Context, emit func(*entry.Event)) error {
 	offset := bootMinusMono()
 	lastOffset := time.Now()
 	tell := func(m *message, look func(e *entry.Event) (gap string)) {
-		ok, err := turn(&c.seq, m, offset, &e, func(lost uint64) { emit(gapEvent(m.MonoNS+offset, lost, gapSequence)) })
+		ok, err := turn(&c.seq, m, offset, &e, func(lost uint64) { emit(entry.NewGap(entry.SourceConnector, m.MonoNS+offset, lost, gapSequence)) })
 		switch {
 		case err != nil:
-			emit(gapEvent(m.MonoNS+offset, 1, gapGarbled))
+			emit(entry.NewGap(entry.SourceConnector, m.MonoNS+offset, 1, gapGarbled))
 		case ok:
 			if e.How == entry.HowExec {
 				if gap := look(&e); gap != "" {
-					emit(gapEvent(e.BootNS, 0, gap))
+					emit(entry.NewGap(entry.SourceConnector, e.BootNS, 0, gap))
 				}
 			}
 			emit(&e)
@@ -198,7 +198,7 @@ func (c *Connector) run(ctx context.Context, emit func(*entry.Event)) error {
 		if errors.Is(err, unix.ENOBUFS) {
 			detail, lost = gapOverrun, 0
 		}
-		emit(gapEvent(clock(unix.CLOCK_BOOTTIME), lost, detail))
+		emit(entry.NewGap(entry.SourceConnector, clock(unix.CLOCK_BOOTTIME), lost, detail))
 	}
 	err := c.receive(func(m *message) bool {
 		if now := time.Now(); now.Sub(lastOffset) > time.Second {
@@ -237,7 +237,7 @@ func (c *Connector) rest(tell func(m *message), trouble func(error), emit func(*
 		}, trouble)
 	})
 	if left > 0 || err != nil {
-		emit(gapEvent(clock(unix.CLOCK_BOOTTIME), left, gapLeft))
+		emit(entry.NewGap(entry.SourceConnector, clock(unix.CLOCK_BOOTTIME), left, gapLeft))
 	}
 }
 
@@ -288,7 +288,3 @@ func clock(id int32) int64 {
 }
 
 func bootMinusMono() int64 { return clock(unix.CLOCK_BOOTTIME) - clock(unix.CLOCK_MONOTONIC) }
-
-func gapEvent(bootNS int64, lost uint64, detail string) *entry.Event {
-	return &entry.Event{Type: entry.Gap, Source: entry.SourceConnector, BootNS: bootNS, UID: -1, EUID: -1, Lost: lost, Detail: []byte(detail)}
-}

@@ -105,7 +105,7 @@ func (w *Watcher) close() error {
 
 func (w *Watcher) run(ctx context.Context, emit func(*entry.Event)) error {
 	if w.ends == nil {
-		emit(gapEvent(w.cfg.Boot(), entry.SourceDestroy, 0, gapPolled))
+		emit(entry.NewGap(entry.SourceDestroy, w.cfg.Boot(), 0, gapPolled))
 	} else {
 		stop := context.AfterFunc(ctx, func() { w.ends.SetReadDeadline(time.Unix(1, 0)) })
 		defer stop()
@@ -167,7 +167,7 @@ func (w *Watcher) read(emit func(*entry.Event), now bool) error {
 				continue
 			case errors.Is(err, unix.ENOBUFS):
 				w.moved = true
-				emit(gapEvent(w.cfg.Boot(), entry.SourceDestroy, 0, gapOverrun))
+				emit(entry.NewGap(entry.SourceDestroy, w.cfg.Boot(), 0, gapOverrun))
 				continue
 			case err != nil:
 				broken = os.NewSyscallError("recvfrom", err)
@@ -182,7 +182,7 @@ func (w *Watcher) read(emit func(*entry.Event), now bool) error {
 				err = ends(w.buf[:n], func(e *ended) { w.ended(e, emit) })
 			}
 			if err != nil {
-				emit(gapEvent(w.cfg.Boot(), entry.SourceDestroy, 1, gapGarbled))
+				emit(entry.NewGap(entry.SourceDestroy, w.cfg.Boot(), 1, gapGarbled))
 			}
 		}
 	}
@@ -290,11 +290,11 @@ func (w *Watcher) ask(ctx context.Context, emit func(*entry.Event)) error {
 			whole, w.moved = false, true
 		default:
 			whole, w.moved = false, true
-			emit(gapEvent(at, entry.SourceSockDiag, 0, gapAsk+err.Error()))
+			emit(entry.NewGap(entry.SourceSockDiag, at, 0, gapAsk+err.Error()))
 		}
 	}
 	if over := w.table.over; over > 0 {
-		emit(gapEvent(at, entry.SourceSockDiag, over, gapMost))
+		emit(entry.NewGap(entry.SourceSockDiag, at, over, gapMost))
 	}
 	told := make(map[uint64]bool, len(fresh)) // those that are told with their holder right away
 	for _, n := range fresh {
@@ -364,8 +364,4 @@ func (w *Watcher) owners(at int64, emit func(*entry.Event)) {
 		e.BootNS = at
 		emit(&e)
 	}
-}
-
-func gapEvent(bootNS int64, source entry.Source, lost uint64, detail string) *entry.Event {
-	return &entry.Event{Type: entry.Gap, Source: source, BootNS: bootNS, UID: -1, EUID: -1, Lost: lost, Detail: []byte(detail)}
 }
