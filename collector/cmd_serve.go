@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -190,7 +191,12 @@ func ballast() []byte { return make([]byte, 64<<20) }
 // run serves until ctx ends or a listener fails.
 func (s *serving) run(ctx context.Context) error {
 	defer runtime.KeepAlive(ballast())
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
+	// Groups that wait for evidence are cut as long as the agents are served, and then
+	// by the next run.
+	groups, endGroups := context.WithCancel(ctx)
+	var cutting sync.WaitGroup
+	cutting.Go(func() { s.acts.RunGroups(groups) })
 	go func() { failed <- s.agents.Serve(s.onAgents) }()
 	go func() { failed <- s.local.Serve(s.onLocal) }()
 	go func() {
@@ -206,6 +212,8 @@ func (s *serving) run(ctx context.Context) error {
 	err := s.tend(ctx, failed)
 	s.tellManager(ctx, daemon.SdNotifyStopping)
 	s.log.InfoContext(ctx, "collector is stopping")
+	endGroups()
+	cutting.Wait()
 	s.agents.Stop()
 	s.endPages()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
