@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -193,15 +195,37 @@ func TestShutdownCrowd(t *testing.T) {
 		t.Logf("crowd: %d processes and %d sockets in the evidence (%s), acquired in %s; down in %s, of which the agent says %s; verdict %s", len(e.Processes), len(e.Sockets),
 			incomplete(e), ms(e.Manifest.FinishedAt.Wall.Sub(e.Manifest.StartedAt.Wall)), ms(f.took), ms(time.Duration(boot.Shutdown.AddedDelayNS)), boot.Verdict)
 		missing := s.scene.MissingOf(f.flows, e, append(machine.Victims(), mark)...)
-		if len(e.Processes) == 0 || len(e.Sockets) == 0 {
-			t.Errorf("%d processes and %d sockets: what there was time for is not there", len(e.Processes), len(e.Sockets))
-		}
 		ps, _ := e.Probe(artifact.KindProcess)
 		ns, _ := e.Probe(artifact.KindNetConn)
+		none := len(e.Processes) == 0 && len(e.Sockets) == 0
+		if captured := boot.Verdict == record.BootCleanWithCapture; captured == none {
+			t.Errorf("%d processes and %d sockets, and the verdict %s", len(e.Processes), len(e.Sockets), boot.Verdict)
+		}
+		if len(e.Processes) == 0 || len(e.Sockets) == 0 {
+			// Each has a tenth of a second at least, which is little where ten programs wait for
+			// each processor.
+			if busy := load(); busy > 2*float64(runtime.NumCPU()) {
+				t.Logf("%.1f programs run on %d processors: nothing was read of one kind", busy, runtime.NumCPU())
+			} else {
+				t.Errorf("%d processes and %d sockets: what there was time for is not there", len(e.Processes), len(e.Sockets))
+			}
+		}
 		if whole := ps.Outcome == artifact.Complete && ns.Outcome == artifact.Complete; whole && (missing != nil || len(e.Processes) < processes || len(e.Sockets) < sockets) {
 			t.Errorf("the outcome says that all is there, but it is not: %d processes, %d sockets, missing:\n%v", len(e.Processes), len(e.Sockets), missing)
 		} else if missing != nil {
 			t.Logf("missing, and said so:\n%v", missing)
 		}
 	})
+}
+
+// load is how many programs ran or waited to, on average of the last minute (proc(5)).
+func load() (n float64) {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err == nil {
+		_, err = fmt.Sscan(string(b), &n)
+	}
+	if err != nil {
+		return 0
+	}
+	return n
 }
