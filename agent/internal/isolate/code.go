@@ -98,7 +98,6 @@ func (m *Manager) ReleaseByCode(ctx context.Context, code, by string) (Status, e
 		m.tell(Happening{Kind: HappenedCodeRefused, By: by, Detail: fmt.Sprintf("wrong code number %d for this isolation", rec.Tries.Made)}, st)
 		return st, err
 	}
-	m.setPhase(Releasing)
 	st, saved, err := m.end(ctx, what, Happening{Kind: HappenedReleasedByCode, By: by, Detail: "code " + rec.Code.Number})
 	if !saved {
 		m.giveBack(before)

@@ -168,7 +168,7 @@ func (m *Manager) rollBack(ctx context.Context, rec Record, st Status) (Status, 
 	}
 	if to := next.To; to != nil {
 		back.Desired, back.CommandID, back.OrderedAt, back.Policy = Isolated, to.CommandID, to.OrderedAt, to.Policy
-		back.terms, back.Count, back.Tries, back.Controls = to.terms, to.Count, to.Tries, rec.Controls
+		back.terms, back.Count, back.Tries, back.Controls, back.Heard = to.terms, to.Count, to.Tries, rec.Controls, t.wall
 		back.resume(t)
 	}
 	ctx = context.WithoutCancel(ctx)

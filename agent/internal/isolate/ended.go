@@ -24,6 +24,7 @@ const byMax = 256
 // cannot be written leaves the endpoint closed; saved says whether it was.
 func (m *Manager) end(ctx context.Context, what string, h Happening) (st Status, saved bool, err error) {
 	ctx = context.WithoutCancel(ctx)
+	m.setPhase(Releasing)
 	rec, t := m.record(), m.instant()
 	next := Record{
 		Desired: Released, CommandID: rec.CommandID, OrderedAt: t.wall, Policy: rec.Policy,
@@ -32,6 +33,7 @@ func (m *Manager) end(ctx context.Context, what string, h Happening) (st Status,
 		next.Ended = &Ended{CommandID: rec.CommandID, How: h.Kind, At: t.wall, By: clip(h.By, byMax)}
 	}
 	if err := m.save(next); err != nil {
+		m.setPhase("")
 		return m.measure(ctx, m.cfg.FirewallLimit), false, fmt.Errorf("%s: %w", what, err)
 	}
 	did := m.restore(ctx)

@@ -188,7 +188,7 @@ func (m *Manager) newRecord(r Request, was Record, confirm *Confirm, controls Co
 	}
 	rec := Record{
 		Desired: Isolated, CommandID: r.CommandID, OrderedAt: t.wall, Policy: p, terms: r.terms(),
-		Confirm: confirm.begin(t), Controls: controls,
+		Confirm: confirm.begin(t), Controls: controls, Heard: t.wall,
 	}
 	rec.begin(t)
 	rec.Policy.Permits, _ = rec.ended(t)
@@ -215,6 +215,7 @@ func (m *Manager) Release(ctx context.Context, r Request) (Status, error) {
 	}
 	restored := m.restore(ctx)
 	st := m.finish(ctx, restored)
+	m.tellLost(st)
 	return st, m.verdict("release", st, restored)
 }
 
@@ -359,7 +360,7 @@ func (m *Manager) finish(ctx context.Context, did error) Status {
 	st := m.measure(ctx, m.cfg.FirewallLimit)
 	if st.Desired == Isolated && st.inForce() {
 		m.sever(ctx, st.Policy)
-		m.startTrials(ctx)
+		m.startTrials(ctx, min(m.cfg.TrialsEvery, trialsSoon))
 		m.tryWayHome(ctx)
 		st.WayHome, st.Severed = m.results()
 	}

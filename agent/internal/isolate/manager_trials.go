@@ -19,8 +19,9 @@ const (
 	trialsLimit = 30 * time.Second
 	// trialsWait is how long the answer to an order waits for them after the cut.
 	trialsWait = 3 * time.Second
-	// leakAgain is how long after trials that showed a leak the next ones begin.
-	leakAgain = 5 * time.Second
+	// trialsSoon is how long after trials the next ones may begin when they showed a leak or
+	// the rules had to be put right.
+	trialsSoon = 5 * time.Second
 )
 
 // prepare does what comes before the cut: the capture and, beside it, the controls.
@@ -53,13 +54,18 @@ func (m *Manager) tryControls(ctx context.Context, haste bool) Controls {
 	return <-out
 }
 
-// startTrials has the rules tried beside whatever goes on.
-func (m *Manager) startTrials(ctx context.Context) {
+// startTrials has the rules tried beside whatever goes on, if they were not for so long.
+// What is tried for an earlier order is no reason to wait.
+func (m *Manager) startTrials(ctx context.Context, every time.Duration) {
 	if m.cfg.Trials == nil {
 		return
 	}
 	done := make(chan struct{})
 	m.mu.Lock()
+	if !m.triedAt.IsZero() && (m.trying != nil || time.Since(m.triedAt) < every) {
+		m.mu.Unlock()
+		return
+	}
 	order, rec := m.orders, m.rec
 	m.trying, m.triedAt = done, time.Now()
 	m.mu.Unlock()
@@ -102,18 +108,12 @@ func (m *Manager) tried(ctx context.Context, order int, done chan struct{}, got 
 
 // tryAgain begins new trials when it is time.
 func (m *Manager) tryAgain(ctx context.Context, st Status) {
-	if st.Desired != Isolated || m.cfg.Trials == nil {
-		return
-	}
-	every := m.cfg.TrialsEvery
-	if st.Reason == Leak {
-		every = min(every, leakAgain)
-	}
-	m.mu.Lock()
-	due := m.trying == nil && (m.triedAt.IsZero() || time.Since(m.triedAt) >= every)
-	m.mu.Unlock()
-	if due {
-		m.startTrials(ctx)
+	switch {
+	case st.Desired != Isolated:
+	case st.Reason == Leak:
+		m.startTrials(ctx, min(m.cfg.TrialsEvery, trialsSoon))
+	default:
+		m.startTrials(ctx, m.cfg.TrialsEvery)
 	}
 }
 

@@ -1,0 +1,112 @@
+package isolate_test
+
+import (
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hozen/agent/internal/isolate"
+	"hozen/agent/internal/isolate/isolatetest"
+)
+
+// Tampering is told with what was seen, at once and then once a minute however often it
+// happens; a restart of the endpoint, which empties the kernel, is no tampering.
+func TestDriftIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, told := newTold(t)
+		if _, err := r.Isolate(t.Context(), order("cmd_1")); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		for range 200 { // an attacker in a loop, for 100 s
+			r.fw.Damage()
+			reconcile(t, r, isolate.Isolated)
+			time.Sleep(500 * time.Millisecond)
+		}
+		time.Sleep(time.Minute)
+		n, got := 0, told()
+		for i, h := range got {
+			n += h.Count
+			if h.Kind != isolate.HappenedDrift || !slices.Equal(h.Differences, []string{"a rule is missing"}) || h.Status.Observed != isolate.Isolated || h.CommandID != "cmd_1" {
+				t.Errorf("told %+v", h)
+			}
+			if i == 0 && (h.Count != 1 || !h.At.Equal(begin)) {
+				t.Errorf("the first one: %+v", h)
+			}
+		}
+		if len(got) != 3 || n != 200 {
+			t.Errorf("told %d times of %d", len(got), n)
+		}
+		r.fw.Reboot() // the agent died, and somebody flushed the rules
+		r.restart(t)
+		reconcile(t, r, isolate.Isolated)
+		wantTold(t, told(), isolate.HappenedDrift)
+		r.reboot(t)
+		reconcile(t, r, isolate.Isolated)
+		wantTold(t, told())
+		time.Sleep(time.Hour)
+		r.fw.Reboot()
+		r.restart(t) // in the same boot
+		reconcile(t, r, isolate.Isolated)
+		wantTold(t, told(), isolate.HappenedDrift)
+		r.fw.Damage()
+		r.fault("apply", isolatetest.FailBefore)
+		if _, err := r.Reconcile(t.Context()); err == nil {
+			t.Error("no error")
+		}
+		r.fw.Next = nil
+		if got := told(); len(got) != 1 || got[0].Kind != isolate.HappenedNotInForce || got[0].Status.Observed != isolate.Failed {
+			t.Errorf("told %+v", got)
+		}
+	})
+}
+
+func TestLostRecordIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, told := newTold(t)
+		if _, err := r.Isolate(t.Context(), order("cmd_1")); err != nil {
+			t.Fatal(err)
+		}
+		r.store.Lose()
+		r.restart(t)
+		reconcile(t, r, isolate.Isolated)
+		if got := told(); len(got) != 1 || got[0].Kind != isolate.HappenedRecordLost || got[0].Detail == "" || got[0].Status.Observed != isolate.Isolated {
+			t.Errorf("told %+v", got)
+		}
+		r.restart(t)
+		reconcile(t, r, isolate.Isolated)
+		wantTold(t, told())
+	})
+}
+
+// Who is told may take as long as he likes, and may ask back.
+func TestWhoIsToldBlocksNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r *rig
+		stuck, n := make(chan struct{}), atomic.Int32{}
+		r = newRig(t, func(c *isolate.Config) {
+			c.Tell = func(h isolate.Happening) {
+				<-stuck
+				if st := r.Status(t.Context()); st.Desired != isolate.Isolated {
+					t.Errorf("%+v", st)
+				}
+				n.Add(int32(h.Count))
+			}
+		})
+		for i := range 1000 {
+			if _, err := r.Isolate(t.Context(), order(fmt.Sprint("cmd_", i))); err != nil {
+				t.Fatal(err)
+			}
+			r.fw.Damage()
+			reconcile(t, r, isolate.Isolated)
+		}
+		close(stuck)
+		synctest.Wait()
+		if got := n.Load(); got < 256 || got > 258 { // the newest, and those that he had
+			t.Errorf("told of %d", got)
+		}
+	})
+}
