@@ -121,7 +121,8 @@ func TestTornAtEveryByte(t *testing.T) {
 				boot = "another"
 			}
 			rec, damage := goOn(t, dir, boot, want, cut%11 == 0)
-			header := cut < 512 && anyByte(files[1][cut:512])
+			// A header that lacks its last bytes is none, even where they were zeros.
+			header := cut < 512 && (how == "short" || anyByte(files[1][cut:512]))
 			if header {
 				if rec.Damages != 1 || len(damage) != 1 || rec.Resumed {
 					t.Fatalf("%s at %d in the header: %+v, %v", how, cut, rec, damage)
