@@ -91,7 +91,7 @@ func (p *proofs) stopping() chan struct{} {
 	return p.stop
 }
 
-// end has nothing wait any more.
+// end has nothing wait any more, and nothing more come.
 func (p *proofs) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -137,6 +137,9 @@ func (p *proofs) add(a *agent, one proof) {
 	one.due, one.late = now.Add(proofAfter), now.Add(proofWait)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.ended {
+		return
+	}
 	if inSeries(one.occasion) {
 		if at, again := p.last[one.occasion]; again && now.Sub(at) < proofEvery {
 			return
