@@ -316,8 +316,8 @@ func TestOrdersToGoDownAreWithdrawn(t *testing.T) {
 		if err := x.CloseIncident(ctx, x.owner, c.IncidentID, "解決"); err != nil {
 			t.Fatal(err)
 		}
-		if got := x.command(c.ID).Status; got != dispatch.Withdrawn {
-			t.Errorf("at the incident's end: %s", got)
+		if got := x.command(c.ID); got.Status != dispatch.Withdrawn || got.Detail != "解決" {
+			t.Errorf("at the incident's end: %+v", got)
 		}
 		if got := x.command(acquire.ID).Status; got != dispatch.Queued {
 			t.Errorf("an order to acquire: %s", got)

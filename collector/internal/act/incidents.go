@@ -140,7 +140,7 @@ func (s *Acts) CloseIncident(ctx context.Context, a Actor, incidentID, reason st
 		if !inc.ClosedAt.IsZero() {
 			return fmt.Errorf("%w: %s is closed", ErrConflict, inc.Number)
 		}
-		if err := s.withdrawAll(ctx, d, inc); err != nil {
+		if err := s.withdrawAll(ctx, d, inc, reason); err != nil {
 			return err
 		}
 		if err := incident.Close(ctx, d.tx, inc.ID, d.now); err != nil {

@@ -36,17 +36,17 @@ func (s *Acts) Withdraw(ctx context.Context, a Actor, commandID, reason string) 
 		case c.Status.Final():
 			return fmt.Errorf("%w: the order has ended as %s", ErrConflict, c.Status)
 		}
-		return s.withdraw(ctx, d, c, reason)
+		return s.withdraw(ctx, d, c, reason, nil)
 	})
 }
 
-func (s *Acts) withdraw(ctx context.Context, d *deed, c dispatch.Command, reason string) error {
-	return s.ended(ctx, d, "dispatch.withdraw", c, dispatch.Result{CommandID: c.ID, Status: dispatch.Withdrawn, Detail: reason}, nil, nil)
+func (s *Acts) withdraw(ctx context.Context, d *deed, c dispatch.Command, reason string, more map[string]string) error {
+	return s.ended(ctx, d, "dispatch.withdraw", c, dispatch.Result{CommandID: c.ID, Status: dispatch.Withdrawn, Detail: reason}, nil, more)
 }
 
 // withdrawAll takes back what was ordered for an incident to have PCs go down and waits
 // for them: who closes an incident wants no PC to go down for it days later.
-func (s *Acts) withdrawAll(ctx context.Context, d *deed, inc incident.Incident) error {
+func (s *Acts) withdrawAll(ctx context.Context, d *deed, inc incident.Incident, reason string) error {
 	for _, e := range inc.EndpointIDs {
 		open, err := dispatch.Outstanding(ctx, d.tx, e)
 		if err != nil {
@@ -56,7 +56,7 @@ func (s *Acts) withdrawAll(ctx context.Context, d *deed, inc incident.Incident) 
 			if c.IncidentID != inc.ID || !c.Down() || c.Status != dispatch.Queued {
 				continue
 			}
-			if err := s.withdraw(ctx, d, c, "the incident was closed"); err != nil {
+			if err := s.withdraw(ctx, d, c, reason, map[string]string{"because": "incident.close"}); err != nil {
 				return err
 			}
 		}
