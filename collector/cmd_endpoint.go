@@ -40,7 +40,7 @@ func (c *cli) endpointCmd() *cobra.Command {
 			return nil
 		}
 	}
-	return group("endpoint", "PCs and servers: list, approve, revoke, label", c.endpointListCmd(), c.endpointShowCmd(), c.endpointPendingCmd(),
+	return group("endpoint", "PCs and servers: list, approve, revoke, label", c.placeCmd(), c.endpointListCmd(), c.endpointShowCmd(), c.endpointPendingCmd(),
 		simple("approve CODE", "Make a waiting PC an endpoint", "endpoint.approve", 1, func(a []string) any { return localapi.Ref{Ref: a[0]} }),
 		simple("label ENDPOINT LABEL", "Give an endpoint the name that people use", "endpoint.label", 2, func(a []string) any { return localapi.Label{Ref: a[0], Label: a[1]} }),
 		reject, revoke)
@@ -149,18 +149,6 @@ func (c *cli) acquireCmd() *cobra.Command {
 	cmd, o := c.orderCmd("acquire", "acquire ENDPOINT", "Order evidence to be taken",
 		"Order an endpoint to take evidence. With --wait it ends when the collector has accepted the evidence.\n"+endpointHelp)
 	cmd.Flags().StringVar(&o.Profile, "profile", "flash", "what to take")
-	return cmd
-}
-
-func (c *cli) isolateCmd() *cobra.Command {
-	cmd, o := c.orderCmd("isolate", "isolate ENDPOINT --reason TEXT", "Order the network of an endpoint to be cut",
-		"Order an endpoint to take a flash capture and then to cut its network, except for the way to the collector.\n"+endpointHelp)
-	cmd.Flags().BoolVar(&o.IsolateFirst, "isolate-first", false, "cut first, capture afterwards")
-	return cmd
-}
-
-func (c *cli) releaseCmd() *cobra.Command {
-	cmd, _ := c.orderCmd("release", "release ENDPOINT --reason TEXT", "Order the network to be given back", "Order an endpoint to give the network back.\n"+endpointHelp)
 	return cmd
 }
 

@@ -191,7 +191,7 @@ func ballast() []byte { return make([]byte, 64<<20) }
 // run serves until ctx ends or a listener fails.
 func (s *serving) run(ctx context.Context) error {
 	defer runtime.KeepAlive(ballast())
-	failed := make(chan error, 4)
+	failed := make(chan error, 3)
 	// Groups that wait for evidence are cut as long as the agents are served, and then
 	// by the next run.
 	groups, endGroups := context.WithCancel(ctx)

@@ -107,6 +107,8 @@ func hintOf(code int, err error) string {
 		return "hint.pending"
 	case errors.Is(err, act.ErrTooLate):
 		return "hint.too_late"
+	case errors.Is(err, act.ErrSecondPerson):
+		return "hint.second_person"
 	case errors.Is(err, act.ErrLocked):
 		return "hint.locked"
 	case errors.Is(err, osservice.ErrNeedsRoot), code == exitFailure && errors.Is(err, fs.ErrPermission):

@@ -52,6 +52,8 @@ type Config struct {
 	// OwnAddr reports whether an address is one of the collector's own machine. Optional:
 	// without it nobody is warned before the collector itself is cut off.
 	OwnAddr func(netip.Addr) bool
+	// Lookup finds the addresses of a host name. Optional; default the system's resolver.
+	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	// PasswordCost is what checking a password costs. Optional; default [operator.DefaultCost].
 	PasswordCost operator.Cost
 	// Now is the clock. Optional; default time.Now.
@@ -73,6 +75,7 @@ type Acts struct {
 	limiter   *operator.Limiter
 	presence  *presence
 	ownAddr   func(netip.Addr) bool
+	lookup    func(ctx context.Context, host string) ([]netip.Addr, error)
 	groups    chan struct{} // wakes RunGroups
 	hints     *hintCache
 	now       func() time.Time
@@ -90,6 +93,9 @@ func New(cfg Config) (*Acts, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Lookup == nil {
+		cfg.Lookup = lookup
+	}
 	hasher, err := operator.NewHasher(cfg.PasswordCost)
 	if err != nil {
 		return nil, fmt.Errorf("make acts: %w", err)
@@ -97,7 +103,7 @@ func New(cfg Config) (*Acts, error) {
 	return &Acts{
 		db: cfg.DB, ca: cfg.CA, hub: cfg.Hub, addresses: cfg.Addresses, recovery: cfg.Recovery, hasher: hasher,
 		evidence: evidence.Reader{DB: cfg.DB, Blobs: cfg.Blobs}, backup: cfg.Backup,
-		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), ownAddr: cfg.OwnAddr, groups: make(chan struct{}, 1), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
+		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), ownAddr: cfg.OwnAddr, lookup: cfg.Lookup, groups: make(chan struct{}, 1), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
 	}, nil
 }
 

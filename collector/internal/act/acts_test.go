@@ -51,7 +51,7 @@ func newFixture(t *testing.T, db *sqldb.DB) *fixture {
 	}
 	x.blobs = blobs
 	recovery := releasecode.NewKey()
-	x.Acts, err = act.New(act.Config{DB: db, CA: x.ca, Recovery: &recovery, OwnAddr: func(netip.Addr) bool { return x.own }, Hub: x.hub, Blobs: blobs, Backup: func(context.Context, string) error { return nil }, Addresses: []string{"192.0.2.1:7443"},
+	x.Acts, err = act.New(act.Config{DB: db, CA: x.ca, Recovery: &recovery, OwnAddr: func(netip.Addr) bool { return x.own }, Lookup: lookup, Hub: x.hub, Blobs: blobs, Backup: func(context.Context, string) error { return nil }, Addresses: []string{"192.0.2.1:7443"},
 		PasswordCost: operator.Cost{MemoryKiB: 64, Iterations: 1}, Now: func() time.Time { return x.clock }})
 	if err != nil {
 		t.Fatal(err)
@@ -181,4 +181,12 @@ func wantInvalid(t *testing.T, err error, field, code string) {
 	if !ok || inv.Field != field || inv.Code != code || !errors.Is(err, act.ErrInvalid) {
 		t.Errorf("got %v, want %s about %s", err, code, field)
 	}
+}
+
+// lookup knows one name.
+func lookup(_ context.Context, host string) ([]netip.Addr, error) {
+	if host != "bank.example" {
+		return nil, errors.New("no such host")
+	}
+	return []netip.Addr{netip.MustParseAddr("2001:db8::5"), netip.MustParseAddr("192.0.2.80"), netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::ffff:192.0.2.80")}, nil
 }

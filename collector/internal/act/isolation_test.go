@@ -2,6 +2,7 @@ package act_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/organisation"
+	"hozen/collector/internal/sqldb/sqldbtest"
 	"hozen/internal/id"
 	"hozen/internal/releasecode"
 )
@@ -236,4 +238,27 @@ func (x *fixture) details(subject string) map[string]string {
 		x.t.Fatalf("%d entries, %v", len(list), err)
 	}
 	return list[0].Details
+}
+
+func TestPermitsAreWrittenByPeople(t *testing.T) {
+	x := newFixture(t, sqldbtest.Open(t))
+	got, err := x.Permits(t.Context(), []act.PermitCall{
+		{Target: "bank.example", Ports: "443", Reason: "bank"}, {Target: "192.0.2.9/24", Protocol: "UDP", Ports: " 53 - 54 "}, {Target: "fe80::1%eth0", Ports: "1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, p := range got {
+		list = append(list, fmt.Sprintf("%s %s %d-%d %s", p.Network, p.Protocol, p.First, p.Last, p.Host))
+	}
+	want := "192.0.2.80/32 tcp 443-443 bank.example, 2001:db8::5/128 tcp 443-443 bank.example, 192.0.2.0/24 udp 53-54 , fe80::1/128 tcp 1-1 "
+	if s := strings.Join(list, ", "); s != want {
+		t.Errorf("%s, want %s", s, want)
+	}
+	for _, bad := range []act.PermitCall{{Target: "nobody.example", Ports: "1"}, {Target: "", Ports: "1"}, {Target: "a b", Ports: "1"}, {Target: "192.0.2.1"}, {Target: "192.0.2.1", Ports: "2-1"}, {Target: "192.0.2.1", Ports: "0"}, {Target: "192.0.2.1", Ports: "70000"}} {
+		if _, err := x.Permits(t.Context(), []act.PermitCall{bad}); !errors.Is(err, act.ErrInvalid) {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
 }

@@ -16,16 +16,19 @@ import (
 	"hozen/internal/releasecode"
 )
 
+// ErrSecondPerson is what a [*SecondPerson] is.
+var ErrSecondPerson = fmt.Errorf("%w: the release waits for a second person", ErrConflict)
+
 // SecondPerson is the answer to an order to release that waits for another person,
-// who gives the same order. It is an [ErrConflict].
+// who gives the same order. It is an [ErrSecondPerson].
 type SecondPerson struct{ Asked dispatch.ReleaseAsked }
 
 func (e *SecondPerson) Error() string {
 	return "the release waits for a second person, asked for by " + e.Asked.AskedName
 }
 
-// Unwrap makes errors.Is(err, ErrConflict) true.
-func (e *SecondPerson) Unwrap() error { return ErrConflict }
+// Unwrap makes errors.Is(err, ErrSecondPerson) true.
+func (e *SecondPerson) Unwrap() error { return ErrSecondPerson }
 
 // Release orders the network to be given back. Where the organisation wants two persons
 // for that, the first one's order is kept and answered by [*SecondPerson], and the same

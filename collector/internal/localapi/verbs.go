@@ -36,6 +36,19 @@ func verbs() map[string]verb {
 		"endpoint.label":   ask(endpointLabel),
 		"endpoint.gate":    ask(endpointGate),
 		"endpoint.boots":   ask(endpointBoots),
+		"endpoint.place":   ask(endpointPlace),
+
+		"endpoint.release_code":     ask(endpointReleaseCode),
+		"endpoint.release_refuse":   ask(endpointReleaseRefuse),
+		"endpoint.isolation_events": ask(endpointIsolationEvents),
+
+		"group.preview": ask(groupPreview),
+		"group.order":   ask(groupOrder),
+		"group.list":    ask(groupList),
+		"group.show":    ask(groupShow),
+
+		"isolation.settings": ask(isolationSettings),
+		"isolation.settle":   ask(isolationSettle),
 
 		"command.order":    ask(commandOrder),
 		"command.list":     ask(commandList),

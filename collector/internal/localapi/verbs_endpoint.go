@@ -102,6 +102,8 @@ type Order struct {
 	IsolateFirst bool   `json:"isolate_first,omitempty"`
 	Then         string `json:"then,omitempty"`      // of preserve: nothing, power_off, reboot
 	Confirmed    string `json:"confirmed,omitempty"` // of preserve: what endpoint.gate returned
+	// Isolation is of isolate; of release its notice and phone.
+	Isolation Isolate `json:"isolation,omitzero"`
 }
 
 // Gate is the answer of endpoint.gate: what switching an endpoint off would cost.
@@ -137,7 +139,11 @@ func commandOrder(ctx context.Context, c *call, in Order) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := act.Order{Profile: in.Profile, Reason: in.Reason, IncidentID: in.Incident, IsolateFirst: in.IsolateFirst,
+	i, err := c.isolation(ctx, in.Isolation)
+	if err != nil {
+		return nil, err
+	}
+	o := act.Order{Isolation: i, Profile: in.Profile, Reason: in.Reason, IncidentID: in.Incident, IsolateFirst: in.IsolateFirst,
 		Then: dispatch.Then(in.Then), Confirmed: in.Confirmed}
 	order := map[string]func(context.Context, act.Actor, string, act.Order) (dispatch.Command, error){
 		"acquire": c.acts.Acquire, "isolate": c.acts.Isolate, "release": c.acts.Release, "preserve": c.acts.Preserve,

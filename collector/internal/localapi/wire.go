@@ -57,6 +57,7 @@ func codes() []code {
 		{"too_old", act.ErrTooOld, 409},
 		{"pending", act.ErrPending, 409},
 		{"too_late", act.ErrTooLate, 409},
+		{"second_person", act.ErrSecondPerson, 409},
 		{"conflict", act.ErrConflict, 409},
 		{"invalid", act.ErrInvalid, 422},
 		{"unsupported", errors.ErrUnsupported, 501},
