@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -103,16 +104,21 @@ func (a *agent) request(ctx context.Context, c journal.Command) (isolate.Request
 	if err != nil {
 		return r, err
 	}
+	named := r.Policy.Collectors
 	if r.Policy.Mode != isolate.Full {
 		pins, err := a.uplink.Pins(ctx)
 		if err != nil {
 			return r, err
 		}
-		r.Policy.Collectors = append(r.Policy.Collectors, pins...)
+		r.Policy.Collectors = slices.Concat(named, pins)
 	}
 	r.Policy.Mark = a.marks.mark()
 	if err := r.Policy.Check(); err != nil {
 		return r, fmt.Errorf("%w: %w", errOrder, err)
+	}
+	if len(named) > 0 {
+		// What stays open is of use only to an agent that goes there.
+		return r, a.uplink.Learn(named)
 	}
 	return r, nil
 }

@@ -89,7 +89,7 @@ func (u *Uplink) WayHome(ctx context.Context) error {
 	}
 	cfg.NextProtos = []string{"h2"}
 	errs := []error{errors.New("collector not reached by a new connection")}
-	for _, a := range u.routes.resolve(ctx, u.addresses(e)) {
+	for _, a := range u.resolve(ctx, e) {
 		err := shakeHands(ctx, a.String(), cfg, u.cfg.Control)
 		if err == nil {
 			return nil

@@ -1,6 +1,7 @@
 package uplink_test
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -200,5 +201,30 @@ func TestWordsOfANewerCollector(t *testing.T) {
 	}
 	if calls := p.handler.done(); len(calls) != 0 {
 		t.Fatalf("%+v", calls)
+	}
+}
+
+// TestCollectorMoves: an address that the collector names is where it is found when it
+// is nowhere else any more, after a restart too.
+func TestCollectorMoves(t *testing.T) {
+	old, moved := newCollector(t), newCollector(t)
+	moved.server.Stop()
+	moved.ca, moved.key, moved.cert = old.ca, old.key, old.cert
+	moved.listen(t, "127.0.0.1:0")
+	p := newPC(t, old, time.Now()).start(t, nil)
+	old.connected(t)
+	if err := p.Learn([]netip.AddrPort{netip.MustParseAddrPort(moved.addr)}); err != nil {
+		t.Fatal(err)
+	}
+	pins, err := p.Pins(t.Context())
+	if err != nil || len(pins) != 2 || pins[0].String() != old.addr || pins[1].String() != moved.addr {
+		t.Fatalf("%v, %v", pins, err)
+	}
+	p.stop()
+	old.server.Stop()
+	p.start(t, nil)
+	moved.connected(t)
+	if err := p.WayHome(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"hozen/agent/internal/spool"
 	"hozen/agent/internal/uplink/journal"
 	"hozen/internal/capability"
+	"hozen/internal/pki"
 	agentv1 "hozen/proto/hozen/agent/v1"
 	"hozen/proto/wire"
 )
@@ -87,7 +88,7 @@ func (u *Uplink) session(ctx context.Context, e identity.Enrolment, a address) (
 	s.understands = capability.Number(welcome.GetCapability())
 	u.connected(a)
 	u.heard()
-	u.routes.worked(a)
+	u.routes.worked(a, pki.Fingerprint(e.CA))
 	if err := u.cfg.Identity.Saw(wire.Time(welcome.GetCollectorTime())); err != nil {
 		u.cfg.Log.WarnContext(ctx, "keep time", slog.Any("error", err))
 	}

@@ -233,7 +233,7 @@ func (u *Uplink) attempt(ctx context.Context) (met bool, err error) {
 		return false, err
 	}
 	var errs []error
-	for _, a := range u.routes.resolve(ctx, u.addresses(e)) {
+	for _, a := range u.resolve(ctx, e) {
 		met, err := u.session(ctx, e, a)
 		if met || ctx.Err() != nil || errors.Is(err, ErrRevoked) || errors.Is(err, errAgain) {
 			return met, err
