@@ -61,12 +61,19 @@ func words() map[string]string {
 	}
 }
 
+// agentItself is whom an agent names as the reporter of what it has to say without a
+// person, such as that the PC could not be switched off.
+const agentItself = "hozen-agent"
+
 // sentence is the translated sentence of an entry. A parameter that the sentence
 // needs and the entry does not have shows as 不明, not as a hole.
 func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string {
 	key := "timeline." + string(e.Kind)
 	if variant := e.Params["command"]; e.Kind == incident.EntryCommand && p.Has(key+"."+variant) {
 		key += "." + variant
+	}
+	if e.Kind == incident.EntryAlert && e.Params["reporter"] == agentItself {
+		key += ".agent"
 	}
 	if e.Kind == incident.EntryEvidence {
 		// A capture long before a shutdown that is set for later is not one just before it.
