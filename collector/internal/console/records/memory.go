@@ -3,7 +3,6 @@ package records
 import (
 	"reflect"
 	"time"
-	"unsafe"
 )
 
 const (
@@ -17,7 +16,7 @@ const (
 func text(s string) int64 { return (int64(len(s)) + 15) &^ 15 }
 
 func texts(list []string) int64 {
-	n := int64(cap(list)) * int64(unsafe.Sizeof(""))
+	n := int64(cap(list)) * int64(reflect.TypeFor[string]().Size())
 	for _, s := range list {
 		n += text(s)
 	}
@@ -78,7 +77,7 @@ func (f *File) held(pick func(length, capacity int) int) int64 {
 
 func rows[T any](list []T, pick func(length, capacity int) int) int64 {
 	var v T
-	return int64(pick(len(list), cap(list))) * int64(unsafe.Sizeof(v))
+	return int64(pick(len(list), cap(list))) * int64(reflect.TypeOf(v).Size())
 }
 
 // full reports whether the records take as much as they may.
