@@ -170,6 +170,7 @@ func (m *Manager) rollBack(ctx context.Context, rec Record, st Status) (Status, 
 		back.Desired, back.CommandID, back.OrderedAt, back.Policy = Isolated, to.CommandID, to.OrderedAt, to.Policy
 		back.terms, back.Count, back.Tries, back.Controls, back.Heard = to.terms, to.Count, to.Tries, rec.Controls, t.wall
 		back.resume(t)
+		back.Policy.Permits, _ = back.ended(t)
 	}
 	ctx = context.WithoutCancel(ctx)
 	if err := m.save(back); err != nil && back.Desired == Released {

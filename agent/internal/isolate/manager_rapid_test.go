@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -21,10 +22,11 @@ import (
 // gets to what was ordered last.
 func TestAnySequenceOfOrdersFaultsAndRestarts(t *testing.T) {
 	steps := rapid.SliceOfN(rapid.SampledFrom([]string{
-		"isolate", "isolate elsewhere", "release", "reconcile", "status", "restart", "reboot", "tamper", "lose", "free",
+		"isolate", "isolate elsewhere", "selective", "full", "until", "release", "right code", "wrong code", "reconcile", "status",
+		"restart", "reboot", "tamper", "lose", "free", "heard", "a while", "clock forward", "clock back",
 	}), 1, 14)
 	faults := rapid.SliceOfN(rapid.OneOf(rapid.Just(0), rapid.IntRange(0, isolatetest.Faults-1)), 0, 60)
-	rapid.Check(t, func(rt *rapid.T) {
+	many(t, func(rt *rapid.T) {
 		s := &sequence{faults: faults.Draw(rt, "faults")}
 		todo := steps.Draw(rt, "steps")
 		synctest.Test(t, func(*testing.T) { s.run(todo) })
@@ -32,6 +34,13 @@ func TestAnySequenceOfOrdersFaultsAndRestarts(t *testing.T) {
 			rt.Fatal(s.err)
 		}
 	})
+}
+
+// many checks a property a thousand times.
+func many(t *testing.T, property func(*rapid.T)) {
+	for i := range 10 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) { rapid.Check(t, property) })
+	}
 }
 
 type sequence struct {
@@ -45,8 +54,48 @@ type sequence struct {
 	// closed: isolation was ordered, seen in force and on disk, and nobody asked for
 	// anything else since.
 	closed   bool
+	ends     bool // by a time that a person set
 	restores int
 	err      error
+}
+
+func (s *sequence) Fatal(a ...any) { s.fail("%v", a) }
+
+// Controls and Try hang now and then, and else tell the truth.
+func (s *sequence) Controls(ctx context.Context) isolate.Controls {
+	if s.fault() != isolatetest.None {
+		<-ctx.Done()
+	}
+	return isolate.Controls{At: time.Now()}
+}
+
+func (s *sequence) Try(ctx context.Context, _ isolate.Policy, _ isolate.Controls, _ func(context.Context) ([]isolate.Drop, error)) []isolate.Trial {
+	if s.fault() != isolatetest.None {
+		<-ctx.Done()
+		return nil
+	}
+	o := isolate.AsOrdered
+	if _, whole := s.fw.InForce(); !whole {
+		o = isolate.Contrary
+	}
+	return []isolate.Trial{{Name: "tcp4", Chain: "inet out", Outcome: o, At: time.Now()}}
+}
+
+// request is one of the orders to isolate.
+func (s *sequence) request(step string) isolate.Request {
+	r := isolate.Request{CommandID: "cmd_" + step, Policy: isolatetest.PolicyA(), Code: stored(s, rightNumber), Lease: time.Hour}
+	switch step {
+	case "isolate elsewhere":
+		r.Policy, r.Code = isolatetest.PolicyB(), nil
+	case "selective":
+		r.Policy = isolatetest.PolicyC()
+		r.Policy.Permits[0].ExpiresAt = s.clock.Now().Add(time.Hour)
+	case "full":
+		r.Policy = isolatetest.PolicyFull()
+	case "until":
+		r.Until = s.clock.Now().Add(time.Hour)
+	}
+	return r
 }
 
 func (s *sequence) fault() isolatetest.Fault {
@@ -69,7 +118,8 @@ func (s *sequence) fail(format string, a ...any) {
 func (s *sequence) start() {
 	var err error
 	s.m, err = isolate.NewManager(isolate.Config{
-		Firewall: &s.fw, Store: &s.store, Clock: &s.clock,
+		Firewall: &s.fw, Store: &s.store, Clock: &s.clock, Trials: s,
+		Tell: func(h isolate.Happening) { s.told(h) },
 		Before: func(ctx context.Context) error {
 			if s.fault() == isolatetest.None {
 				return nil
@@ -97,27 +147,61 @@ func (s *sequence) truth(st isolate.Status, err error) {
 	}
 }
 
+// told checks that what is told was measured.
+func (s *sequence) told(h isolate.Happening) {
+	if h.Status.Observed == isolate.Isolated && h.Status.Reason != "" || h.Count < 1 || h.Kind == "" {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.fail("told %+v", h)
+	}
+}
+
 func (s *sequence) free() {
 	s.fw.Free()
 	synctest.Wait()
 }
 
 func (s *sequence) run(steps []string) {
-	defer s.free()
+	defer func() {
+		s.free()
+		time.Sleep(time.Minute) // what is tried beside all that ends
+	}()
 	ctx := context.Background()
 	s.fw.Next = func(string) isolatetest.Fault { return s.fault() }
 	s.store.Next = s.fault
 	s.start()
 	for _, step := range steps {
 		switch step {
-		case "isolate", "isolate elsewhere":
-			p := isolatetest.PolicyA()
-			if step != "isolate" {
-				p = isolatetest.PolicyB()
-			}
-			st, err := s.m.Isolate(ctx, isolate.Request{CommandID: "cmd_i", Policy: p})
+		case "isolate", "isolate elsewhere", "selective", "full", "until":
+			r := s.request(step)
+			st, err := s.m.Isolate(ctx, r)
 			s.truth(st, err)
-			s.closed = err == nil && st.Persisted
+			if errors.Is(err, isolate.ErrEnded) {
+				break // said again
+			}
+			s.closed, s.ends = err == nil && st.Persisted, step == "until"
+		case "right code":
+			st, err := s.m.ReleaseByCode(ctx, codeOf(rightNumber).String(), "sato")
+			s.truth(st, errors.Join(err, errors.New("not an order")))
+			if !errors.Is(err, isolate.ErrNoCode) {
+				s.closed = false
+			}
+		case "wrong code":
+			st, err := s.m.ReleaseByCode(ctx, codeOf(wrongNumber).String(), "sato")
+			s.truth(st, errors.Join(err, errors.New("not an order")))
+			if err == nil {
+				s.fail("a wrong code was taken")
+			}
+		case "heard":
+			s.m.Heard()
+		case "a while":
+			s.closed = s.closed && !s.ends
+			time.Sleep(45 * time.Minute)
+		case "clock forward":
+			s.closed = s.closed && !s.ends // perhaps it is over now
+			s.clock.Set(24 * time.Hour)
+		case "clock back":
+			s.clock.Set(-24 * time.Hour)
 		case "release":
 			s.truth(s.m.Release(ctx, isolate.Request{CommandID: "cmd_r"}))
 			s.closed = false
@@ -153,7 +237,14 @@ func (s *sequence) run(steps []string) {
 	s.faults = nil
 	s.mu.Unlock()
 	s.free()
-	st, err := s.m.Reconcile(ctx)
+	var st isolate.Status
+	var err error
+	for range 3 { // trials that saw the tampering are made again
+		st, err = s.m.Reconcile(ctx)
+		time.Sleep(5 * time.Second)
+	}
+	synctest.Wait()
+	st, err = s.m.Reconcile(ctx)
 	s.truth(st, err)
 	if err != nil {
 		s.fail("reconcile without faults: %w", err)

@@ -130,6 +130,26 @@ func TestPermitsEnd(t *testing.T) {
 	})
 }
 
+// What is rolled back to does not open what has ended meanwhile.
+func TestRollBackToPermitsThatEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		open := false
+		r := homeward(t, &open)
+		if _, err := r.Isolate(t.Context(), selective("cmd_1", permitFor("192.0.2.0/24", time.Now().Add(90*time.Second)))); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if _, err := r.Isolate(t.Context(), confirmed("cmd_2", isolate.RollBack)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		st := reconcile(t, r, isolate.Isolated)
+		if p, _ := r.fw.InForce(); st.CommandID != "cmd_1" || len(p.Permits) != 0 {
+			t.Errorf("in force %+v, status %+v", p, st)
+		}
+	})
+}
+
 // An edit has the connections ended that it no longer allows, and a full disk does not
 // keep a permit open.
 func TestPermitEndsOnAFullDisk(t *testing.T) {
