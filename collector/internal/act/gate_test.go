@@ -444,3 +444,39 @@ func TestTheConfirmationIsOfOnePCAndOfNothingThatMovesByItself(t *testing.T) {
 		}
 	})
 }
+
+func TestTheAgentsReportThatThePCStaysOnIsOfItsOrder(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		ctx := t.Context()
+		for name, want := range map[string]struct {
+			reporter string
+			after    time.Duration
+			status   dispatch.Status
+		}{
+			"the agent's":      {"hozen-agent", 6 * time.Second, dispatch.NotDown},
+			"a person's":       {"keiri", 6 * time.Second, dispatch.Done},
+			"one of another":   {"hozen-agent", time.Hour, dispatch.Done},
+			"one from earlier": {"hozen-agent", -time.Minute, dispatch.Done},
+		} {
+			p := x.connected("pc")
+			c, err := x.down(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			acq := id.New(id.Acquisition)
+			if err := x.CommandFinished(ctx, p.id, dispatch.Result{CommandID: c.ID, Status: dispatch.Done, FinishedAt: x.clock, AcquisitionID: acq}, nil); err != nil {
+				t.Fatal(err)
+			}
+			al := act.AlertCall{AlertID: id.New(id.Alert), Reporter: want.reporter, Message: "証拠は保全しましたが、このPCの電源を切れませんでした。PCは動いたままです。決めた人: 社長 原因: \"logind: no\"\nThe PC could not be switched off.", ReportedAt: x.clock.Add(want.after)}
+			for range 2 {
+				if _, err := x.ReportTrouble(ctx, p.id, al); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := x.command(c.ID); got.Status != want.status || got.AcquisitionID != acq || got.Status == dispatch.NotDown && got.Detail != "証拠は保全しましたが、このPCの電源を切れませんでした。PCは動いたままです。決めた人: 社長 原因: \"logind: no\"" {
+				t.Errorf("%s: %+v", name, got)
+			}
+		}
+		x.ledgerStands()
+	})
+}

@@ -243,7 +243,10 @@ func (s *Acts) ReportTrouble(ctx context.Context, endpointID string, c AlertCall
 		if err != nil {
 			return err
 		}
-		return s.line(ctx, d, inc, endpointID, incident.Entry{Kind: incident.EntryAlert, AgentAt: c.ReportedAt, Text: c.Message, Params: facts, LedgerIdx: idx})
+		if err := s.line(ctx, d, inc, endpointID, incident.Entry{Kind: incident.EntryAlert, AgentAt: c.ReportedAt, Text: c.Message, Params: facts, LedgerIdx: idx}); err != nil {
+			return err
+		}
+		return s.stayedUp(ctx, d, e, c)
 	})
 	return inc, err
 }

@@ -3,8 +3,12 @@ package act
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/incident"
 )
 
@@ -80,4 +84,35 @@ func lateWord(c dispatch.Command, r dispatch.Result) (dispatch.Result, map[strin
 		r.AcquisitionID = c.AcquisitionID
 	}
 	return r, map[string]string{"overrules": string(c.Status)}
+}
+
+// agentItself is whom an agent names as the reporter of what it has to say without a
+// person: that the PC stays on although its evidence was kept for switching it off.
+const agentItself = "hozen-agent"
+
+// stayedUpWithin is how long after the result of an order to go down an agent's report
+// that the PC stays on is one about that order, by the agent's clock.
+const stayedUpWithin = 5 * time.Minute
+
+// stayedUp marks the order that such a report is about, if it is about one: what was
+// decided at the PC itself has none.
+func (s *Acts) stayedUp(ctx context.Context, d *deed, e endpoint.Endpoint, c AlertCall) error {
+	if c.Reporter != agentItself {
+		return nil
+	}
+	list, err := dispatch.List(ctx, d.tx, dispatch.Filter{OrganisationID: e.OrganisationID, EndpointID: e.ID, Limit: 20})
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(list, dispatch.Command.Down)
+	if i < 0 || list[i].Status != dispatch.Done {
+		return nil
+	}
+	if after := c.ReportedAt.Sub(list[i].FinishedAt); after < 0 || after > stayedUpWithin {
+		return nil
+	}
+	why, _, _ := strings.Cut(c.Message, "\n") // the rest says it in another language
+	r, more := lateWord(list[i], dispatch.Result{CommandID: list[i].ID, Detail: why, FinishedAt: c.ReportedAt})
+	more["alert"] = c.AlertID
+	return s.ended(ctx, d, "dispatch.finish", list[i], r, nil, more)
 }
