@@ -236,6 +236,7 @@ func TestProofWaits(t *testing.T) {
 	}{
 		"trials":        {7 * time.Second, 0, 7500 * time.Millisecond, 1},
 		"endless":       {time.Hour, 0, proofWait + proofAfter, 0},
+		"no trials":     {0, 0, proofAfter, 0},
 		"another order": {time.Millisecond, 5 * time.Second, 5500 * time.Millisecond, 1},
 	} {
 		dir := t.TempDir()
@@ -244,7 +245,10 @@ func TestProofWaits(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			trials := slow{c.takes}
+			var trials isolate.Trials
+			if c.takes > 0 {
+				trials = slow{c.takes}
+			}
 			m, err := isolate.NewManager(isolate.Config{Firewall: &wall{}, Store: store, Trials: trials, Clock: &isolatetest.Clock{}})
 			if err != nil {
 				t.Fatal(err)

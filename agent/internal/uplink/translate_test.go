@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"math"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"hozen/agent/internal/uplink/journal"
@@ -111,4 +113,44 @@ func FuzzFromCommand(f *testing.F) {
 			t.Fatalf("%s became %s, %v", j, again, err)
 		}
 	})
+}
+
+// TestEverythingIsTold: each field of what was measured and of what happened has a value
+// on the wire.
+func TestEverythingIsTold(t *testing.T) {
+	at, commandID := time.Now(), id.New(id.Command)
+	i := journal.Isolation{
+		Desired: journal.StateIsolated, Observed: journal.StateFailed, MeasuredAt: at, WayHome: true, RulesDigest: strings.Repeat("ab", 32), DroppedPackets: 1, Detail: "d",
+		CommandID: commandID, Capable: true, Persisted: true, Mode: journal.ModeFull, Until: at, LeaseUntil: at, Held: "here", Drill: true, Limits: []string{"l"},
+		Confirmation: &journal.Confirmation{By: at, Fallback: journal.RollBack, ConfirmedAt: at, MissedAt: at},
+		Severed:      &journal.Severed{At: at, Took: 1, Destroyed: 2, Gone: 3, Failed: 4, Unsupported: true},
+		Trials:       []journal.Trial{{Name: "tcp4", Outcome: journal.TrialContrary, Reason: "answered", Target: "192.0.2.1:53", At: at, Dropped: 5}},
+	}
+	e := journal.IsolationEvent{
+		ID: id.New(id.IsolationEvent), Kind: journal.EventLeak, At: at, CommandID: commandID, Differences: []string{"x"}, Seen: []string{"y"}, By: "root", Detail: "d", Isolation: &i, Count: 2,
+	}
+	if missing := unset("", toEvent(e).ProtoReflect()); len(missing) > 0 {
+		t.Errorf("not told: %v", missing)
+	}
+}
+
+// unset returns the fields of a message, and of those in it, that have no value.
+func unset(name string, m protoreflect.Message) (list []string) {
+	fields := m.Descriptor().Fields()
+	for n := range fields.Len() {
+		f := fields.Get(n)
+		at := name + "." + string(f.Name())
+		switch {
+		case !m.Has(f):
+			list = append(list, at)
+		case f.Message() == nil || f.Message().ParentFile().Package() == "google.protobuf":
+		case f.IsList():
+			for k := range m.Get(f).List().Len() {
+				list = append(list, unset(at, m.Get(f).List().Get(k).Message())...)
+			}
+		default:
+			list = append(list, unset(at, m.Get(f).Message())...)
+		}
+	}
+	return list
 }
