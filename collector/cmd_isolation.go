@@ -103,6 +103,8 @@ func (c *cli) settingsCmd() *cobra.Command {
 	f.StringVar(&in.NoticePhone, "phone", "", "telephone number that the person is told")
 	f.IntVar(&in.LeaseHours, "lease-hours", 0, "hours without the collector before the person is told (0: 24)")
 	f.IntVar(&in.MaxShare, "max-share", 0, "percent of the endpoints that may be isolated at once without a special reason (0: 30)")
+	f.IntVar(&in.DrillDays, "drill-days", 0, "days between scheduled drills, which begin on working days (0: none)")
+	f.IntVar(&in.DrillHour, "drill-hour", 0, "hour of the day at which they begin, in Japan")
 	set.RunE = func(cmd *cobra.Command, _ []string) error {
 		var now localapi.Settings
 		if err := c.call(cmd.Context(), "isolation.settings", localapi.None{}, &now); err != nil {
@@ -115,6 +117,7 @@ func (c *cli) settingsCmd() *cobra.Command {
 		}{
 			{"two-persons", func() { in.TwoPersons = now.TwoPersons }}, {"notice", func() { in.NoticeText = now.NoticeText }},
 			{"phone", func() { in.NoticePhone = now.NoticePhone }}, {"lease-hours", func() { in.LeaseHours = now.LeaseHours }}, {"max-share", func() { in.MaxShare = now.MaxShare }},
+			{"drill-days", func() { in.DrillDays = now.DrillDays }}, {"drill-hour", func() { in.DrillHour = now.DrillHour }},
 		} {
 			if !changed(s.flag) {
 				s.keep()
@@ -137,7 +140,8 @@ func (c *cli) settingsCmd() *cobra.Command {
 				two = "yes"
 			}
 			c.fields([2]string{"two_persons", c.sentence(two)}, [2]string{"notice", s.NoticeText}, [2]string{"phone", s.NoticePhone},
-				[2]string{"lease_hours", itoa(s.LeaseHours)}, [2]string{"max_share", itoa(s.MaxShare) + " %"})
+				[2]string{"lease_hours", itoa(s.LeaseHours)}, [2]string{"max_share", itoa(s.MaxShare) + " %"},
+				[2]string{"drill_days", itoa(s.DrillDays)}, [2]string{"drill_hour", itoa(s.DrillHour)})
 		})
 	}}
 	return group("settings", "How the organisation isolates", show, set)

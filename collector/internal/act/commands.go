@@ -268,6 +268,9 @@ func (s *Acts) CommandFinished(ctx context.Context, endpointID string, r dispatc
 			if err := s.measured(ctx, d, e, measured); err != nil {
 				return err
 			}
+			if err := groupResult(ctx, d, c, e, *i); err != nil {
+				return err
+			}
 		}
 		return s.ended(ctx, d, "dispatch.finish", c, r, i, more)
 	})

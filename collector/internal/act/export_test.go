@@ -1,15 +1,11 @@
 package act
 
-import (
-	"context"
+import "context"
 
-	"hozen/collector/internal/group"
-)
-
-// GroupsWaiting reports whether a group waits for its evidence.
-func (s *Acts) GroupsWaiting(ctx context.Context) (bool, error) {
-	open, err := group.Unfinished(ctx, s.db.Read())
-	return len(open) > 0, err
+// LookAtGroups is what RunGroups does each time.
+func (s *Acts) LookAtGroups(ctx context.Context) error {
+	_, err := s.lookAtGroups(ctx)
+	return err
 }
 
 // HintsOf is hintsOf.

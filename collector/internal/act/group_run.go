@@ -3,6 +3,7 @@ package act
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -24,17 +25,18 @@ const groupTick = 250 * time.Millisecond
 // groupIdle is how often is looked for groups that an earlier run of the collector left.
 const groupIdle = 30 * time.Second
 
-// RunGroups cuts groups whose evidence has been taken, until ctx ends. One collector
+// RunGroups cuts groups whose evidence has been taken, and begins the drills that are
+// due, until ctx ends. One collector
 // runs it once. What it does is in the database: a collector that was killed goes on
 // where it was.
 func (s *Acts) RunGroups(ctx context.Context) {
 	for {
-		waiting, err := s.cutReady(ctx)
+		waiting, err := s.lookAtGroups(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
-			s.log.ErrorContext(ctx, "groups are not cut", slog.Any("error", err))
+			s.log.ErrorContext(ctx, "groups are not cut, or drills do not begin", slog.Any("error", err))
 		}
 		wait := groupIdle
 		if waiting {
@@ -51,6 +53,11 @@ func (s *Acts) RunGroups(ctx context.Context) {
 			return
 		}
 	}
+}
+
+func (s *Acts) lookAtGroups(ctx context.Context) (waiting bool, err error) {
+	waiting, err = s.cutReady(ctx)
+	return waiting, errors.Join(err, s.runDrills(ctx))
 }
 
 func (s *Acts) pokeGroups() {

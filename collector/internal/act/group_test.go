@@ -1,7 +1,6 @@
 package act_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -17,6 +16,7 @@ import (
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/organisation"
 	"hozen/internal/artifact/record"
+	"hozen/internal/id"
 )
 
 // office is a PC that is there and can be isolated.
@@ -84,7 +84,6 @@ func TestGroupIsCutTogether(t *testing.T) {
 		if err != nil || g.Phase != group.Capturing || g.IncidentID == "" {
 			t.Fatalf("%+v, %v", g, err)
 		}
-		runs := x.running()
 		for _, p := range pcs {
 			if got, _ := x.outstanding(p); got != "acquire" {
 				t.Errorf("first comes %q", got)
@@ -94,13 +93,13 @@ func TestGroupIsCutTogether(t *testing.T) {
 			_, list := x.outstanding(p)
 			x.finished(p, list[0].ID)
 		}
-		runs()
+		x.looks()
 		if got, _ := x.outstanding(pcs[0]); got != "" {
 			t.Errorf("cut before the evidence of all is there: %q", got)
 		}
 		_, list := x.outstanding(pcs[2])
 		x.finished(pcs[2], list[0].ID)
-		x.running()()
+		x.looks()
 		g, members, err := x.Group(t.Context(), x.owner, g.ID)
 		if err != nil || g.Phase != group.Ordered || g.CutAt.IsZero() || len(members) != 4 {
 			t.Fatalf("%+v, %v", g, err)
@@ -135,7 +134,7 @@ func TestGroupWaitsForNobodyForLong(t *testing.T) {
 		o := act.GroupOrder{Verb: dispatch.Isolate, BreakGlass: "because", Order: act.Order{Reason: "why"}}
 		g := x.ordered(act.Selection{All: true}, o)
 		x.clock = x.clock.Add(16 * time.Second)
-		x.running()()
+		x.looks()
 		for _, p := range pcs {
 			if got, _ := x.outstanding(p); got != "acquire isolate" {
 				t.Errorf("%q", got)
@@ -265,6 +264,65 @@ func TestHintsSayWhatBreaks(t *testing.T) {
 	}
 }
 
+// A drill that is due begins by itself, leaves out who must not be cut, and keeps a
+// score.
+func TestScheduledDrill(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		x.clock = time.Date(2026, 11, 24, 1, 30, 0, 0, time.UTC) // Tuesday, 10:30 in Japan
+		pcs := x.office(2)
+		if err := x.SetIsolationSettings(t.Context(), x.owner, organisation.Isolation{DrillDays: 7, DrillHour: 10}); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.PlaceEndpoint(t.Context(), x.owner, pcs[1].id, act.Place{Purpose: endpoint.Server}); err != nil {
+			t.Fatal(err)
+		}
+		x.looks()
+		got, list := x.outstanding(pcs[0])
+		if got != "acquire" {
+			t.Fatalf("%q", got)
+		}
+		if got, _ := x.outstanding(pcs[1]); got != "" {
+			t.Errorf("the server got %q", got)
+		}
+		x.finished(pcs[0], list[0].ID)
+		x.looks()
+		got, list = x.outstanding(pcs[0])
+		if c := list[0]; got != "isolate" || !c.Isolation.Drill || c.Isolation.Fallback != dispatch.RollBack || c.ExpiresAt.IsZero() || c.Isolation.Until.Sub(x.clock) != act.DrillTime {
+			t.Fatalf("%q, %+v", got, c)
+		}
+		i := measured(endpoint.Isolated, x.clock)
+		i.CommandID, i.WayHome = list[0].ID, true
+		i.More = endpoint.Measured{Drill: true, Severed: &endpoint.Severed{At: x.clock.Add(300 * time.Millisecond)}, Trials: []endpoint.Trial{
+			{Name: "tcp4", Outcome: endpoint.AsOrdered}, {Name: "raw4", Outcome: endpoint.Contrary}, {Name: "tcp6", Outcome: endpoint.NotShown},
+		}}
+		if err := x.CommandFinished(t.Context(), pcs[0].id, dispatch.Result{CommandID: list[0].ID, Status: dispatch.Done, FinishedAt: x.clock}, &i); err != nil {
+			t.Fatal(err)
+		}
+		ev := endpoint.IsolationEvent{ID: id.New(id.IsolationEvent), Kind: endpoint.EventReleasedByTime, At: x.clock.Add(time.Minute), CommandID: list[0].ID}
+		if err := x.IsolationHappened(t.Context(), pcs[0].id, ev, nil); err != nil {
+			t.Fatal(err)
+		}
+		groups, err := x.Groups(t.Context(), x.owner, 0)
+		if err != nil || len(groups) != 1 || !groups[0].Drill {
+			t.Fatalf("%+v, %v", groups, err)
+		}
+		_, members, err := x.Group(t.Context(), x.owner, groups[0].ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := members[0]
+		if m.Result == nil || m.Result.AsOrdered != 1 || m.Result.Unknown != 1 || fmt.Sprint(m.Result.Leaks) != "[raw4]" || !m.Result.WayHome ||
+			m.Result.Took != 300*time.Millisecond || m.Ended != "released_by_time" {
+			t.Errorf("%+v, %+v", m, m.Result)
+		}
+		x.looks()
+		if groups, _ = x.Groups(t.Context(), x.owner, 0); len(groups) != 1 {
+			t.Errorf("%d drills in one day", len(groups))
+		}
+		x.ledgerStands()
+	})
+}
+
 // ordered previews and orders.
 func (x *fixture) ordered(sel act.Selection, o act.GroupOrder) group.Order {
 	x.t.Helper()
@@ -280,34 +338,10 @@ func (x *fixture) ordered(sel act.Selection, o act.GroupOrder) group.Order {
 	return g
 }
 
-// running runs what cuts groups until it has looked at least once after the call of what
-// it returns.
-func (x *fixture) running() (looked func()) {
-	return func() {
-		x.t.Helper()
-		ctx, cancel := context.WithCancel(x.t.Context())
-		done := make(chan struct{})
-		go func() { defer close(done); x.RunGroups(ctx) }()
-		deadline := time.After(700 * time.Millisecond)
-		tick := time.NewTicker(10 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			waiting, err := x.GroupsWaiting(ctx)
-			if err != nil {
-				x.t.Fatal(err)
-			}
-			select {
-			case <-tick.C:
-				if !waiting {
-					cancel()
-					<-done
-					return
-				}
-			case <-deadline:
-				cancel()
-				<-done
-				return
-			}
-		}
+// looks lets what cuts groups and begins drills look once.
+func (x *fixture) looks() {
+	x.t.Helper()
+	if err := x.LookAtGroups(x.t.Context()); err != nil {
+		x.t.Fatal(err)
 	}
 }

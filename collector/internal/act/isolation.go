@@ -11,6 +11,7 @@ import (
 
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/group"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/organisation"
 	"hozen/collector/internal/sqldb"
@@ -221,6 +222,12 @@ func (s *Acts) IsolationHappened(ctx context.Context, endpointID string, ev endp
 		}
 		if i != nil {
 			facts["observed"] = string(i.Observed)
+		}
+		switch ev.Kind {
+		case endpoint.EventReleasedByTime, endpoint.EventRolledBack, endpoint.EventReleasedByCode:
+			if err := group.SetEnded(ctx, d.tx, ev.CommandID, string(ev.Kind), ev.At.Add(-e.ClockOffset)); err != nil {
+				return err
+			}
 		}
 		idx, err := d.record(ctx, "endpoint.isolation_event", e.ID, facts)
 		if err != nil {

@@ -267,6 +267,10 @@ func (s *Acts) SetIsolationSettings(ctx context.Context, a Actor, i organisation
 	switch {
 	case i.MaxShare < 0 || i.MaxShare > 100:
 		return &Invalid{Field: "max_share", Code: "range", Err: errors.New("it must be 1 to 100")}
+	case i.DrillDays < 0 || i.DrillDays > 366:
+		return &Invalid{Field: "drill_days", Code: "range", Err: errors.New("it must be 0 to 366")}
+	case i.DrillHour < 0 || i.DrillHour > 23:
+		return &Invalid{Field: "drill_hour", Code: "range", Err: errors.New("it must be 0 to 23")}
 	case i.Lease < 0 || i.Lease > maxIsolation:
 		return &Invalid{Field: "lease", Code: "range", Err: errors.New("it must be within a year")}
 	}
@@ -279,6 +283,7 @@ func (s *Acts) SetIsolationSettings(ctx context.Context, a Actor, i organisation
 		}
 		_, err := d.record(ctx, "organisation.isolation", d.actor.OrganisationID, map[string]string{
 			"two_persons": fmt.Sprint(i.TwoPersons), "notice": i.NoticeText, "phone": i.NoticePhone, "lease": i.Lease.String(), "max_share": fmt.Sprint(i.MaxShare),
+			"drill_days": fmt.Sprint(i.DrillDays), "drill_hour": fmt.Sprint(i.DrillHour),
 		})
 		return err
 	})

@@ -27,6 +27,7 @@ type Order struct {
 	SelectedBy     string // what a person chose: JSON, for the record
 	Isolation      string // JSON of what an order to isolate says
 	IsolateFirst   bool
+	Drill          bool   // as Isolation says
 	BreakGlass     string // why a guard rail was passed over; empty: none was
 	Issuer         string
 	IssuedBy       string
@@ -37,10 +38,13 @@ type Order struct {
 // Member is one endpoint of a group.
 type Member struct {
 	EndpointID string
-	Standing   bool   // it was away: its order waits for it
-	LeftOut    string // why it got no order, a stable code; empty: it got one
-	CaptureID  string // command that takes evidence before the cut; may be empty
-	CommandID  string // command itself; empty until it is given
+	Standing   bool    // it was away: its order waits for it
+	LeftOut    string  // why it got no order, a stable code; empty: it got one
+	CaptureID  string  // command that takes evidence before the cut; may be empty
+	CommandID  string  // command itself; empty until it is given
+	Result     *Result // nil: it has not answered yet
+	Ended      string  // how the isolation ended without an order, an event's kind; empty: it did not
+	EndedAt    time.Time
 }
 
 // ErrNotFound means that there is no such group.

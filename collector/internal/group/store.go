@@ -3,8 +3,10 @@ package group
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"hozen/collector/internal/sqldb"
 )
@@ -21,6 +23,13 @@ func scan(s interface{ Scan(dest ...any) error }) (Order, error) {
 	if err != nil {
 		return Order{}, fmt.Errorf("read group: %w", err)
 	}
+	var said struct {
+		Drill bool `json:"drill"`
+	}
+	if err := json.Unmarshal([]byte(o.Isolation), &said); err != nil {
+		return Order{}, fmt.Errorf("read group %s: %w", o.ID, err)
+	}
+	o.Drill = said.Drill
 	return o, nil
 }
 
@@ -89,7 +98,7 @@ func list(ctx context.Context, q sqldb.Queryer, where string, args ...any) ([]Or
 
 // Members returns the members of an order in the order of their identifiers.
 func Members(ctx context.Context, q sqldb.Queryer, id string) ([]Member, error) {
-	rows, err := q.QueryContext(ctx, `SELECT endpoint_id, standing, left_out, capture_id, command_id FROM group_member WHERE group_id = $1 ORDER BY endpoint_id`, id)
+	rows, err := q.QueryContext(ctx, `SELECT endpoint_id, standing, left_out, capture_id, command_id, result, ended, ended_at FROM group_member WHERE group_id = $1 ORDER BY endpoint_id`, id)
 	if err != nil {
 		return nil, fmt.Errorf("list members of group: %w", err)
 	}
@@ -97,10 +106,31 @@ func Members(ctx context.Context, q sqldb.Queryer, id string) ([]Member, error) 
 	var list []Member
 	for rows.Next() {
 		var m Member
-		if err := rows.Scan(&m.EndpointID, sqldb.ScanBool(&m.Standing), &m.LeftOut, &m.CaptureID, &m.CommandID); err != nil {
+		var result string
+		if err := rows.Scan(&m.EndpointID, sqldb.ScanBool(&m.Standing), &m.LeftOut, &m.CaptureID, &m.CommandID, &result, &m.Ended, sqldb.ScanTime(&m.EndedAt)); err != nil {
 			return nil, fmt.Errorf("read member of group: %w", err)
+		}
+		if m.Result, err = parseResult(result); err != nil {
+			return nil, err
 		}
 		list = append(list, m)
 	}
 	return list, rows.Err()
+}
+
+// drillsLooked is how many of the newest orders are looked through for a drill.
+const drillsLooked = 1000
+
+// LastDrill returns when the last drill of an organisation was ordered; zero if none was.
+func LastDrill(ctx context.Context, q sqldb.Queryer, organisationID string) (time.Time, error) {
+	all, err := List(ctx, q, organisationID, drillsLooked)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, o := range all {
+		if o.Drill {
+			return o.IssuedAt, nil
+		}
+	}
+	return time.Time{}, nil
 }

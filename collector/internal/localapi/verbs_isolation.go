@@ -137,13 +137,16 @@ type GroupPreview struct {
 
 // GroupMember is one endpoint of a group.
 type GroupMember struct {
-	Endpoint Endpoint  `json:"endpoint"`
-	LeftOut  string    `json:"left_out,omitempty"`
-	Services []Service `json:"services,omitempty"` // what others use of it
-	Rails    []string  `json:"rails,omitempty"`
-	Standing bool      `json:"standing,omitempty"` // its order waits for it
-	Capture  *Command  `json:"capture,omitempty"`
-	Command  *Command  `json:"command,omitempty"`
+	Endpoint Endpoint      `json:"endpoint"`
+	LeftOut  string        `json:"left_out,omitempty"`
+	Services []Service     `json:"services,omitempty"` // what others use of it
+	Rails    []string      `json:"rails,omitempty"`
+	Standing bool          `json:"standing,omitempty"` // its order waits for it
+	Result   *group.Result `json:"result,omitempty"`
+	Ended    string        `json:"ended,omitempty"` // how it ended without an order
+	EndedAt  time.Time     `json:"ended_at,omitzero"`
+	Capture  *Command      `json:"capture,omitempty"`
+	Command  *Command      `json:"command,omitempty"`
 }
 
 // Service is what others use of an endpoint.
@@ -163,11 +166,12 @@ type Group struct {
 	IssuedAt   time.Time     `json:"issued_at"`
 	CutAt      time.Time     `json:"cut_at,omitzero"`
 	BreakGlass string        `json:"break_glass,omitempty"`
+	Drill      bool          `json:"drill,omitempty"`
 	Members    []GroupMember `json:"members,omitempty"`
 }
 
 func viewGroup(o group.Order) Group {
-	return Group{ID: o.ID, Verb: o.Verb, Phase: string(o.Phase), Reason: o.Reason, IncidentID: o.IncidentID, Issuer: o.Issuer, IssuedAt: o.IssuedAt, CutAt: o.CutAt, BreakGlass: o.BreakGlass}
+	return Group{ID: o.ID, Verb: o.Verb, Phase: string(o.Phase), Reason: o.Reason, IncidentID: o.IncidentID, Issuer: o.Issuer, IssuedAt: o.IssuedAt, CutAt: o.CutAt, BreakGlass: o.BreakGlass, Drill: o.Drill}
 }
 
 func (c *call) groupOrder(ctx context.Context, in GroupOrder) (act.GroupOrder, error) {
@@ -223,7 +227,7 @@ func groupShow(ctx context.Context, c *call, in Ref) (any, error) {
 	}
 	v := viewGroup(g)
 	v.Members = views(members, func(m act.GroupMember) GroupMember {
-		out := GroupMember{Endpoint: viewEndpoint(m.Endpoint), LeftOut: m.LeftOut, Standing: m.Standing}
+		out := GroupMember{Endpoint: viewEndpoint(m.Endpoint), LeftOut: m.LeftOut, Standing: m.Standing, Result: m.Result, Ended: m.Ended, EndedAt: m.EndedAt}
 		if m.Capture != nil {
 			c := viewCommand(*m.Capture)
 			out.Capture = &c
@@ -244,16 +248,19 @@ type Settings struct {
 	NoticeText  string `json:"notice_text"`
 	NoticePhone string `json:"notice_phone"`
 	LeaseHours  int    `json:"lease_hours"`
-	MaxShare    int    `json:"max_share"` // percent
+	MaxShare    int    `json:"max_share"`  // percent
+	DrillDays   int    `json:"drill_days"` // between scheduled drills; 0: none
+	DrillHour   int    `json:"drill_hour"` // 0 to 23, in Japan
 }
 
 func isolationSettings(ctx context.Context, c *call, _ None) (any, error) {
 	i, err := c.acts.IsolationSettings(ctx, c.actor)
-	return Settings{i.TwoPersons, i.NoticeText, i.NoticePhone, int(i.Lease / time.Hour), i.MaxShare}, err
+	return Settings{i.TwoPersons, i.NoticeText, i.NoticePhone, int(i.Lease / time.Hour), i.MaxShare, i.DrillDays, i.DrillHour}, err
 }
 
 func isolationSettle(ctx context.Context, c *call, in Settings) (any, error) {
 	return None{}, c.acts.SetIsolationSettings(ctx, c.actor, organisation.Isolation{
 		TwoPersons: in.TwoPersons, NoticeText: in.NoticeText, NoticePhone: in.NoticePhone, Lease: time.Duration(in.LeaseHours) * time.Hour, MaxShare: in.MaxShare,
+		DrillDays: in.DrillDays, DrillHour: in.DrillHour,
 	})
 }

@@ -22,6 +22,28 @@ type Isolation struct {
 	// MaxShare is how many percent of the endpoints may be isolated at once without saying
 	// so especially, 1 to 100; 0 means DefaultMaxShare.
 	MaxShare int `json:"max_share,omitempty"`
+	// DrillDays is how many days lie between scheduled drills; 0: none is scheduled.
+	// They begin on working days at DrillHour, 0 to 23, in Japan.
+	DrillDays int `json:"drill_days,omitempty"`
+	DrillHour int `json:"drill_hour,omitempty"`
+}
+
+// japan has no daylight saving time and no tzdata that a system could lack.
+var japan = time.FixedZone("JST", 9*60*60)
+
+// DrillDue reports whether a drill should begin now when the last one was then; zero
+// means that there was none.
+func (i Isolation) DrillDue(now, last time.Time) bool {
+	t := now.In(japan)
+	if i.DrillDays <= 0 || t.Hour() != i.DrillHour || t.Weekday() == time.Saturday || t.Weekday() == time.Sunday {
+		return false
+	}
+	if last.IsZero() {
+		return true
+	}
+	l := last.In(japan)
+	day := func(t time.Time) time.Time { return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC) }
+	return day(t).Sub(day(l)) >= time.Duration(i.DrillDays)*24*time.Hour
 }
 
 // The defaults of [Isolation].

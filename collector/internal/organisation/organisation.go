@@ -49,3 +49,21 @@ func Default(ctx context.Context, q sqldb.Queryer) (Organisation, error) {
 	}
 	return o, nil
 }
+
+// All returns all organisations, the oldest first.
+func All(ctx context.Context, q sqldb.Queryer) ([]Organisation, error) {
+	rows, err := q.QueryContext(ctx, `SELECT id, name, created_at FROM organisation_profile ORDER BY created_at, id`)
+	if err != nil {
+		return nil, fmt.Errorf("list organisations: %w", err)
+	}
+	defer rows.Close()
+	var list []Organisation
+	for rows.Next() {
+		var o Organisation
+		if err := rows.Scan(&o.ID, &o.Name, sqldb.ScanTime(&o.CreatedAt)); err != nil {
+			return nil, fmt.Errorf("read organisation: %w", err)
+		}
+		list = append(list, o)
+	}
+	return list, rows.Err()
+}

@@ -1,0 +1,55 @@
+package group
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"hozen/collector/internal/sqldb"
+)
+
+// Result is what was measured when a member's order to isolate was carried out.
+type Result struct {
+	Observed  string        `json:"observed"`
+	WayHome   bool          `json:"way_home,omitempty"`
+	Took      time.Duration `json:"took_ns,omitempty"` // from the order to the cut, as far as the clocks allow; 0: not known
+	AsOrdered int           `json:"as_ordered,omitempty"`
+	Unknown   int           `json:"unknown,omitempty"`
+	Leaks     []string      `json:"leaks,omitempty"` // names of trials that came out otherwise than they should
+}
+
+// SetResult stores the result of the member that got a command, if one did.
+func SetResult(ctx context.Context, tx *sqldb.Tx, commandID string, r Result) error {
+	for i := range r.Leaks {
+		r.Leaks[i] = sqldb.CleanText(r.Leaks[i])
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encode result of member: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE group_member SET result = $1 WHERE command_id = $2`, string(b), commandID); err != nil {
+		return fmt.Errorf("store result of member: %w", err)
+	}
+	return nil
+}
+
+// SetEnded stores how the isolation of a member ended without an order: the kind of the
+// event that told it, and when.
+func SetEnded(ctx context.Context, tx *sqldb.Tx, commandID, how string, at time.Time) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE group_member SET ended = $1, ended_at = $2 WHERE command_id = $3`, how, sqldb.FormatTime(at), commandID); err != nil {
+		return fmt.Errorf("store end of member: %w", err)
+	}
+	return nil
+}
+
+func parseResult(text string) (*Result, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var r Result
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		return nil, fmt.Errorf("read result of member: %w", err)
+	}
+	return &r, nil
+}
