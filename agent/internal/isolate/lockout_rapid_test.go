@@ -158,8 +158,8 @@ func (l *life) truth(st isolate.Status, err error) {
 // opened checks that what was isolated after the last step and is released now was
 // released by somebody or something that may.
 func (l *life) opened(st isolate.Status) {
-	if l.seen.Desired != isolate.Isolated || st.Desired != isolate.Released || st.Ended == nil {
-		return // those who release say so themselves
+	if l.seen.Desired != isolate.Isolated || st.Desired != isolate.Released || st.Ended == nil || !l.seen.Persisted {
+		return // those who release say so themselves; and what was said not to be on disk may be forgotten
 	}
 	id := st.Ended.CommandID
 	switch since := time.Since(l.ordered[id]); st.Ended.How {
@@ -364,7 +364,7 @@ func (l *life) again(ctx context.Context) {
 	if before.Ended != nil && before.Ended.CommandID == l.last.CommandID && (err == nil || before.Desired == isolate.Released && st.Desired != isolate.Released) {
 		l.fail("isolated again: %+v, %w", st, err)
 	}
-	if before.Desired == isolate.Isolated && before.CommandID == l.last.CommandID && err == nil && !st.Until.Equal(before.Until) {
+	if before.Desired == isolate.Isolated && before.CommandID == l.last.CommandID && st.CommandID == before.CommandID && err == nil && !st.Until.Equal(before.Until) {
 		l.fail("more time: %v, then %v", before.Until, st.Until)
 	}
 	l.truth(st, err)

@@ -179,7 +179,9 @@ func (s *sequence) run(steps []string) {
 			if errors.Is(err, isolate.ErrEnded) {
 				break // said again
 			}
-			s.closed, s.ends = err == nil && st.Persisted, step == "until"
+			s.ends = !st.Until.IsZero()
+			// Said again it ends when it was to end at first.
+			s.closed = err == nil && st.Persisted && (!s.ends || time.Until(st.Until) > 30*time.Minute)
 		case "right code":
 			st, err := s.m.ReleaseByCode(ctx, codeOf(rightNumber).String(), "sato")
 			s.truth(st, errors.Join(err, errors.New("not an order")))
