@@ -40,6 +40,15 @@ func (c *Clock) Set(by time.Duration) {
 	c.ahead += by
 }
 
+// Pass lets time pass by both clocks at once, for tests that cannot wait.
+func (c *Clock) Pass(d time.Duration) {
+	_, _ = c.Boot()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead += d
+	c.began = c.began.Add(-d)
+}
+
 // Reboot begins another boot.
 func (c *Clock) Reboot() {
 	c.mu.Lock()

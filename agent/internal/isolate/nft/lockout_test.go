@@ -14,11 +14,13 @@ import (
 	"time"
 
 	"hozen/agent/internal/isolate"
+	"hozen/agent/internal/isolate/isolatetest"
+	"hozen/internal/releasecode"
 )
 
 // Fifty random lives of an endpoint on the real kernel: orders with and without
-// confirmation, a collector that moves, crashes, restarts of the machine, tampering.
-// What is said is what another program reads from the kernel, and each ends with a
+// confirmation and in every mode, codes, ends, a collector that moves, crashes, restarts
+// of the machine, tampering. What is said is what another program reads from the kernel, and each ends with a
 // release that lets everything through again.
 func TestNobodyIsLockedOutOnTheKernel(t *testing.T) {
 	l := newLab(t)
@@ -35,6 +37,9 @@ func TestNobodyIsLockedOutOnTheKernel(t *testing.T) {
 	}
 }
 
+var steps50 = [...]string{"isolate", "isolate or roll back", "isolate or stay", "selective", "full with a code", "an hour until",
+	"an hour", "code", "collector moves", "release", "reconcile", "crash", "reboot", "tamper"}
+
 func (l *lab) life(t *testing.T, r *rand.Rand, feat features) (steps []string, err error) {
 	ctx, dir := t.Context(), t.TempDir()
 	places := []netip.AddrPort{l.collector.AddrPort(4, collectorPort), l.collector.AddrPort(6, collectorPort)}
@@ -42,6 +47,14 @@ func (l *lab) life(t *testing.T, r *rand.Rand, feat features) (steps []string, e
 	fw := New(Config{NetNS: l.PC.FD()})
 	defer func() { err = errors.Join(err, fw.Close()) }()
 	var m *isolate.Manager
+	clock := &isolatetest.Clock{}
+	number := "123456789012"
+	code := releasecode.New(releasecode.Key{1}, number)
+	salt := make([]byte, releasecode.SaltLen)
+	hash, err := releasecode.Hash(code, salt, 1)
+	if err != nil {
+		return nil, err
+	}
 	start := func() error {
 		if err := fw.Close(); err != nil {
 			return err
@@ -51,7 +64,7 @@ func (l *lab) life(t *testing.T, r *rand.Rand, feat features) (steps []string, e
 		if err != nil {
 			return err
 		}
-		m, err = isolate.NewManager(isolate.Config{Firewall: fw, Store: store, WayHome: func(ctx context.Context) error {
+		m, err = isolate.NewManager(isolate.Config{Firewall: fw, Store: store, Clock: clock, WayHome: func(ctx context.Context) error {
 			// What the rules let through, without the wait for a packet that is dropped.
 			o, err := l.fw.Observe(ctx, &isolate.Policy{Collectors: []netip.AddrPort{at}})
 			if err == nil && o.Present && !o.Complete {
@@ -79,14 +92,14 @@ func (l *lab) life(t *testing.T, r *rand.Rand, feat features) (steps []string, e
 	}
 	order := func(q isolate.Request) error {
 		q.CommandID = fmt.Sprint("cmd_", len(steps))
-		q.Policy = isolate.Policy{Collectors: []netip.AddrPort{places[r.IntN(2)]}}
+		q.Policy.Collectors = []netip.AddrPort{places[r.IntN(2)]}
 		return truth(m.Isolate(ctx, q))
 	}
 	if err := start(); err != nil {
 		return nil, err
 	}
-	for range 3 + r.IntN(8) {
-		step := []string{"isolate", "isolate or roll back", "isolate or stay", "collector moves", "release", "reconcile", "crash", "reboot", "tamper"}[r.IntN(9)]
+	for range 3 + r.IntN(10) {
+		step := steps50[r.IntN(len(steps50))]
 		steps = append(steps, step)
 		switch step {
 		case "isolate":
@@ -95,6 +108,22 @@ func (l *lab) life(t *testing.T, r *rand.Rand, feat features) (steps []string, e
 			err = order(isolate.Request{Within: time.Millisecond, Else: isolate.RollBack})
 		case "isolate or stay":
 			err = order(isolate.Request{Within: time.Millisecond, Else: isolate.StayClosed})
+		case "selective":
+			p := l.permits(isolate.Permit{Network: netip.PrefixFrom(l.B.V6, 128), Protocol: isolate.UDP, First: 1, Last: uint16(1 + r.IntN(3))})
+			p.Permits[0].ExpiresAt = clock.Now().Add(time.Hour)
+			err = order(isolate.Request{Policy: p})
+		case "full with a code":
+			err = order(isolate.Request{Policy: isolate.Policy{Mode: isolate.Full},
+				Code: &isolate.ReleaseCode{Number: number, Hash: hash, Salt: salt, Iterations: 1}})
+		case "an hour until":
+			err = order(isolate.Request{Until: clock.Now().Add(time.Hour)})
+		case "an hour":
+			clock.Pass(time.Hour)
+			err = truth(m.Reconcile(ctx))
+		case "code":
+			if m.Status(ctx).CodeNumber != "" {
+				err = truth(m.ReleaseByCode(ctx, code.String(), "life"))
+			}
 		case "collector moves":
 			at = places[(slices.Index(places, at)+1)%2]
 		case "release":
@@ -104,6 +133,7 @@ func (l *lab) life(t *testing.T, r *rand.Rand, feat features) (steps []string, e
 		case "crash", "reboot":
 			err = fw.Close()
 			if step == "reboot" && err == nil {
+				clock.Reboot()
 				err = flushRuleset(t, l.stranger(t))
 			}
 			if err == nil {
