@@ -58,10 +58,14 @@ func UnitFiles(c Config) map[string]string {
 //	CAP_DAC_READ_SEARCH  read programs to hash them, and folders closed to others
 //	CAP_SYS_ADMIN        setns(2) into the network namespaces of containers, to list their sockets
 //	CAP_NET_ADMIN        nf_tables, socket marks, sock_diag with everything, the process connector
+//	CAP_NET_RAW          send raw frames that the rules of an isolation must drop, to show that they do
 //	CAP_SYSLOG           read the kernel's log (syslog(2)), which tells how the boot before ended
 //
 // The group tty may write to people's terminals: they are told before an incident's PC
 // goes down.
+//
+// CPUWeight and IOWeight: evidence is wanted most when a PC has the most to do, and is
+// then a matter of milliseconds. While nothing happens they mean nothing.
 //
 // No option that makes a mount namespace is here (PrivateTmp, ProtectProc,
 // PrivateDevices, ProtectHome, ProtectSystem, ReadWritePaths, …): the agent would then
@@ -92,8 +96,11 @@ TimeoutStopSec=60
 RuntimeDirectory=hozen
 RuntimeDirectoryMode=0755
 RuntimeDirectoryPreserve=yes
-CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_SYS_ADMIN CAP_NET_ADMIN CAP_SYSLOG
+CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_SYS_ADMIN CAP_NET_ADMIN CAP_NET_RAW CAP_SYSLOG
+RestrictAddressFamilies=AF_PACKET
 SupplementaryGroups=tty
+CPUWeight=500
+IOWeight=500
 ` + confined + `
 [Install]
 WantedBy=multi-user.target
@@ -117,6 +124,8 @@ RemainAfterExit=yes
 ExecStop=@EXEC@
 TimeoutStopSec=60
 CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_SYS_ADMIN CAP_NET_ADMIN
+CPUWeight=500
+IOWeight=500
 ` + confined + `
 [Install]
 WantedBy=multi-user.target
