@@ -26,6 +26,13 @@ const (
 	gateEvery = time.Second // of one person; each looks at every process of the PC
 	gateBurst = 5
 	maxPeople = 1000
+
+	// Release codes of one person, and of all together, root apart. How many wrong ones
+	// there may be is the isolation's business; this keeps orders from waiting.
+	codeEvery     = time.Second
+	codeBurst     = 5
+	allCodesEvery = time.Second
+	allCodesBurst = 10
 )
 
 const (
@@ -41,13 +48,16 @@ type limits struct {
 	others  int // clients that are not root
 	people  map[string]*person
 	reports *rate.Limiter
+	given   *rate.Limiter // release codes
 	gate    chan struct{} // holds a token while the PC is looked at for somebody
+	codes   chan struct{} // and while a release code is
 }
 
-type person struct{ reports, asks, gates *rate.Limiter }
+type person struct{ reports, asks, gates, codes *rate.Limiter }
 
 func newLimits() *limits {
-	return &limits{clients: map[string]int{}, people: map[string]*person{}, reports: rate.NewLimiter(rate.Every(allReportsEvery), allReportsBurst), gate: make(chan struct{}, 1)}
+	return &limits{clients: map[string]int{}, people: map[string]*person{}, reports: rate.NewLimiter(rate.Every(allReportsEvery), allReportsBurst),
+		given: rate.NewLimiter(rate.Every(allCodesEvery), allCodesBurst), gate: make(chan struct{}, 1), codes: make(chan struct{}, 1)}
 }
 
 // enter takes a place for one connection of a user, or reports false; leave gives it
@@ -92,7 +102,8 @@ func (l *limits) allow(verb, uid string) bool {
 		if len(l.people) >= maxPeople {
 			clear(l.people)
 		}
-		p = &person{rate.NewLimiter(rate.Every(reportEvery), reportBurst), rate.NewLimiter(askRate, askBurst), rate.NewLimiter(rate.Every(gateEvery), gateBurst)}
+		p = &person{rate.NewLimiter(rate.Every(reportEvery), reportBurst), rate.NewLimiter(askRate, askBurst),
+			rate.NewLimiter(rate.Every(gateEvery), gateBurst), rate.NewLimiter(rate.Every(codeEvery), codeBurst)}
 		l.people[uid] = p
 	}
 	switch verb {
@@ -100,6 +111,8 @@ func (l *limits) allow(verb, uid string) bool {
 		return p.reports.Allow() && (uid == rootUser || l.reports.Allow())
 	case VerbGate:
 		return p.gates.Allow()
+	case VerbRelease:
+		return p.codes.Allow() && (uid == rootUser || l.given.Allow())
 	}
 	return p.asks.Allow()
 }
@@ -107,14 +120,19 @@ func (l *limits) allow(verb, uid string) bool {
 // turn waits until nobody else has the PC looked at: the agent stays small however many
 // ask. It reports false when that takes too long; root waits for nobody.
 func (l *limits) turn(ctx context.Context, uid string) (leave func(), ok bool) {
+	return l.turnAt(ctx, l.gate, uid)
+}
+
+// turnAt is turn at a gate.
+func (l *limits) turnAt(ctx context.Context, gate chan struct{}, uid string) (leave func(), ok bool) {
 	if uid == rootUser {
 		return func() {}, true
 	}
 	limit := time.NewTimer(requestTime)
 	defer limit.Stop()
 	select {
-	case l.gate <- struct{}{}:
-		return func() { <-l.gate }, true
+	case gate <- struct{}{}:
+		return func() { <-gate }, true
 	case <-limit.C:
 	case <-ctx.Done():
 	}

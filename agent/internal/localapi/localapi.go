@@ -1,6 +1,7 @@
 // Package localapi is the agent's socket on its own PC: whoever uses the PC can report
-// trouble, see how the agent is, and keep the evidence before switching off. It knows
-// nothing of how a report is delivered or a PC is switched off.
+// trouble, see how the agent is and whether the network is cut, end that by a code, and
+// keep the evidence before switching off. It knows nothing of how a report is delivered,
+// a network is cut or a PC is switched off.
 //
 // A client sends one line of JSON and gets lines of JSON back, the last of which has
 // "done" set. Who the client is, the kernel says (SO_PEERCRED, unix(7)).
@@ -36,6 +37,12 @@ const (
 	VerbPreserve = "preserve"
 	// VerbShutdown says that the PC is going down, and is answered when it may; root's alone.
 	VerbShutdown = "shutdown"
+	// VerbIsolation asks how isolated the PC is.
+	VerbIsolation = "isolation"
+	// VerbRelease gives the network back to whoever knows the code.
+	VerbRelease = "release"
+	// VerbUninstall gives the network back because the agent goes away; root's alone.
+	VerbUninstall = "uninstall"
 )
 
 // What comes after the evidence is kept.
@@ -57,6 +64,8 @@ type Request struct {
 	Then string `json:"then,omitempty"`
 	// Shown are the codes of the losses that the person was shown before deciding.
 	Shown []string `json:"shown,omitempty"`
+	// Code is the release code, as the person typed it. It is nowhere logged.
+	Code string `json:"code,omitempty"`
 }
 
 // Reply is one line of an answer.
@@ -68,6 +77,9 @@ type Reply struct {
 	Status   *Status   `json:"status,omitempty"`
 	Gate     *Gate     `json:"gate,omitempty"`
 	Preserve *Preserve `json:"preserve,omitempty"`
+	// Network is what was measured, Release what came of an order to release.
+	Network *NetworkStatus `json:"network,omitempty"`
+	Release *Release       `json:"release,omitempty"`
 }
 
 // The codes of errors.
@@ -76,6 +88,12 @@ const (
 	CodeDenied   = "denied"
 	CodeTooMany  = "too_many"
 	CodeInternal = "internal"
+	// Of releases: there is no code to release by, it is the wrong one, it cannot be one,
+	// or this system cannot cut networks.
+	CodeNoCode   = "no_code"
+	CodeWrong    = "wrong_code"
+	CodeMistyped = "mistyped"
+	CodeUnable   = "unable"
 )
 
 // Report is how a report stands. The first line says that it is stored; the last one
@@ -151,9 +169,14 @@ func parseRequest(b []byte) (Request, error) {
 		if len(r.Message) > MaxMessage {
 			return Request{}, fmt.Errorf("message has %d bytes, at most %d are allowed", len(r.Message), MaxMessage)
 		}
-	case VerbStatus, VerbWake, VerbGate, VerbShutdown:
+	case VerbStatus, VerbWake, VerbGate, VerbShutdown, VerbIsolation, VerbUninstall, VerbRelease:
 		if r.Message != "" || r.WaitSeconds != 0 {
 			return Request{}, fmt.Errorf("%s takes nothing else", r.Verb)
+		}
+		if r.Verb == VerbRelease {
+			if err := checkRelease(r); err != nil {
+				return Request{}, err
+			}
 		}
 	case VerbPreserve:
 		if err := checkPreserve(r); err != nil {
@@ -164,6 +187,9 @@ func parseRequest(b []byte) (Request, error) {
 	}
 	if r.Verb != VerbPreserve && (r.Then != "" || len(r.Shown) > 0) {
 		return Request{}, fmt.Errorf("%s takes neither then nor shown", r.Verb)
+	}
+	if r.Verb != VerbRelease && r.Code != "" {
+		return Request{}, fmt.Errorf("%s takes no code", r.Verb)
 	}
 	if r.WaitSeconds < 0 || r.WaitSeconds > 60 {
 		return Request{}, fmt.Errorf("wait_seconds: %d, want 0 to 60", r.WaitSeconds)

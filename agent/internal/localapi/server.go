@@ -36,6 +36,8 @@ type Config struct {
 	Agent Agent
 	// Power answers the verbs about going down. Optional.
 	Power Power
+	// Network answers the verbs about isolation. Optional.
+	Network Network
 	// Log hears of faults; never of what a person wrote. Optional.
 	Log *slog.Logger
 }
@@ -105,20 +107,22 @@ func (s *Server) Run(ctx context.Context) error {
 				return nil
 			}
 		}
-		uid := uidOf(c)
+		peer := peerOf(c)
+		uid := peer.UID
 		if !s.enter(uid) {
 			c.Close() // too many at once
 			continue
 		}
 		wg.Go(func() {
 			defer s.leave(uid)
-			s.serve(ctx, c, uid)
+			s.serve(ctx, c, peer)
 		})
 	}
 }
 
 // serve answers one client.
-func (s *Server) serve(ctx context.Context, c net.Conn, uid string) {
+func (s *Server) serve(ctx context.Context, c net.Conn, peer Peer) {
+	uid := peer.UID
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
@@ -157,6 +161,8 @@ func (s *Server) serve(ctx context.Context, c net.Conn, uid string) {
 		s.report(ctx, c, reporterOf(uid), r)
 	case VerbGate, VerbPreserve, VerbShutdown:
 		s.power(ctx, c, uid, r)
+	case VerbIsolation, VerbRelease, VerbUninstall:
+		s.network(ctx, c, peer, r)
 	}
 }
 
