@@ -2,7 +2,9 @@ package uplink
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"hozen/internal/pki"
+	agentv1 "hozen/proto/hozen/agent/v1"
 )
 
 func TestBackoffIsFullJitter(t *testing.T) {
@@ -50,6 +53,34 @@ func TestPauseEndsWhenAPersonWaits(t *testing.T) {
 		u.pause(t.Context(), time.Hour)
 		if d := time.Since(begun); d != time.Second {
 			t.Errorf("paused %s although somebody waits", d)
+		}
+	})
+}
+
+// TestBrokenStreamIsLeftAtOnce although the collector said much before it broke.
+func TestBrokenStreamIsLeftAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		s := &session{u: &Uplink{cfg: Config{AnswerTime: time.Hour}}, in: make(chan *agentv1.ConnectResponse)}
+		go func() { // as receive does
+			for range 3 {
+				select {
+				case s.in <- &agentv1.ConnectResponse{}:
+				case <-ctx.Done():
+					return
+				}
+			}
+			cancel(errSilent)
+		}()
+		begun := time.Now()
+		s.drain(ctx)
+		if d := time.Since(begun); d != 0 || !errors.Is(context.Cause(ctx), errSilent) {
+			t.Errorf("waited %s, and then: %v", d, context.Cause(ctx))
+		}
+		cancel(nil)
+		s.drain(t.Context()) // nobody learns why
+		if d := time.Since(begun); d != time.Hour {
+			t.Errorf("waited %s", d)
 		}
 	})
 }

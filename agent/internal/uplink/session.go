@@ -97,13 +97,26 @@ func (u *Uplink) session(ctx context.Context, e identity.Enrolment, a address) (
 	wg.Go(func() { newUploader(u, s.client, ca).run(ctx) })
 	err = s.serve(ctx, e, every, due)
 	if errors.Is(err, io.EOF) {
-		// A broken stream tells its sender only that; the receiver learns why.
-		select {
-		case <-ctx.Done():
-		case <-time.After(u.cfg.AnswerTime):
-		}
+		s.drain(ctx)
 	}
 	return true, reason(ctx, err)
+}
+
+// drain waits until the receiver has learnt why the stream broke, which tells its sender
+// only that. What the collector said before comes first and is passed over: it says it
+// again at the next connection.
+func (s *session) drain(ctx context.Context) {
+	limit := time.NewTimer(s.u.cfg.AnswerTime)
+	defer limit.Stop()
+	for {
+		select {
+		case <-s.in:
+		case <-ctx.Done():
+			return
+		case <-limit.C:
+			return
+		}
+	}
 }
 
 // reason prefers the cause of a cancelled context over the error it led to.
