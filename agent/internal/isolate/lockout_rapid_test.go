@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,8 +48,8 @@ const (
 type life struct {
 	at    netip.AddrPort // where the collector is
 	away  bool
-	leaks bool // traffic passes rules that are whole
-	n     int  // orders so far
+	leaks atomic.Bool // traffic passes rules that are whole
+	n     int         // orders so far
 	last  isolate.Request
 
 	fw    isolatetest.Firewall
@@ -84,7 +85,7 @@ func (l *life) Controls(context.Context) isolate.Controls { return isolate.Contr
 
 func (l *life) Try(context.Context, isolate.Policy, isolate.Controls, func(context.Context) ([]isolate.Drop, error)) []isolate.Trial {
 	o := isolate.AsOrdered
-	if _, whole := l.fw.InForce(); !whole || l.leaks {
+	if _, whole := l.fw.InForce(); !whole || l.leaks.Load() {
 		o = isolate.Contrary
 	}
 	return []isolate.Trial{{Name: "udp4", Chain: "inet out", Outcome: o}}
@@ -120,7 +121,7 @@ func (l *life) order(r isolate.Request, otherwise isolate.Fallback) {
 func (l *life) isolate(r isolate.Request) {
 	st, err := l.m.Isolate(context.Background(), r)
 	l.truth(st, err)
-	if l.leaks && st.Observed == isolate.Isolated {
+	if l.leaks.Load() && st.Observed == isolate.Isolated {
 		l.fail("called isolated although it leaks: %+v", st)
 	}
 }
@@ -210,7 +211,8 @@ func (l *life) run(steps []string) {
 			return
 		}
 	}
-	l.disk, l.leaks = isolatetest.None, false
+	l.disk = isolatetest.None
+	l.leaks.Store(false)
 	// The agent looks every few seconds, and after a while everything is settled.
 	for range 3 {
 		time.Sleep(confirmWithin)
@@ -348,7 +350,7 @@ func (l *life) step(ctx context.Context, step string) {
 	case "disk works":
 		l.disk = isolatetest.None
 	case "leak", "no leak":
-		l.leaks = step == "leak"
+		l.leaks.Store(step == "leak")
 	default:
 		panic(step)
 	}

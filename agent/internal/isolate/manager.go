@@ -307,6 +307,7 @@ func (m *Manager) settle(ctx context.Context, what string, st Status, t instant,
 		return st, errors.Join(err, late)
 	}
 	var drift []string
+	read := st.Reason != Unmeasured // else nobody is blamed
 	if !st.inForce() {
 		drift = append(drift, st.Observation.Gaps...)
 		if len(drift) == 0 {
@@ -328,7 +329,7 @@ func (m *Manager) settle(ctx context.Context, what string, st Status, t instant,
 		st = after
 	}
 	st.Drift, st.Seen = drift, seen
-	m.tellPutRight(st, err, ended)
+	m.tellPutRight(st, err, ended, read)
 	return st, errors.Join(err, late)
 }
 

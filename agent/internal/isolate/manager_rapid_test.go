@@ -239,14 +239,12 @@ func (s *sequence) run(steps []string) {
 	s.faults = nil
 	s.mu.Unlock()
 	s.free()
-	var st isolate.Status
-	var err error
 	for range 3 { // trials that saw the tampering are made again
-		st, err = s.m.Reconcile(ctx)
+		_, _ = s.m.Reconcile(ctx)
 		time.Sleep(5 * time.Second)
 	}
 	synctest.Wait()
-	st, err = s.m.Reconcile(ctx)
+	st, err := s.m.Reconcile(ctx)
 	s.truth(st, err)
 	if err != nil {
 		s.fail("reconcile without faults: %w", err)

@@ -128,8 +128,8 @@ func (m *Manager) setRebooted(yes bool) {
 }
 
 // tellPutRight tells what st and err, after something was changed, came to. ended are the
-// permits whose end was the reason.
-func (m *Manager) tellPutRight(st Status, err error, ended []Permit) {
+// permits whose end was the reason; read says that the differences were read, not feared.
+func (m *Manager) tellPutRight(st Status, err error, ended []Permit, read bool) {
 	m.mu.Lock()
 	own := m.rebooted
 	m.rebooted = own && err != nil
@@ -144,7 +144,7 @@ func (m *Manager) tellPutRight(st Status, err error, ended []Permit) {
 	switch {
 	case err != nil && !st.inForce():
 		m.tell(Happening{Kind: HappenedNotInForce, Detail: st.Detail, Differences: st.Drift, Seen: st.Seen}, st)
-	case err == nil && len(st.Drift) > 0 && !own:
+	case err == nil && len(st.Drift) > 0 && read && !own:
 		m.tell(Happening{Kind: HappenedDrift, Differences: st.Drift, Seen: st.Seen}, st)
 	}
 }

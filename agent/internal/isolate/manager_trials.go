@@ -15,6 +15,8 @@ const (
 	// takes to answer.
 	controlsLimit = 1900 * time.Millisecond
 	controlsHaste = 250 * time.Millisecond
+	// controlsMax bounds what a record keeps of them.
+	controlsMax = 128
 	// trialsLimit is how long all trials may take together.
 	trialsLimit = 30 * time.Second
 	// trialsWait is how long the answer to an order waits for them after the cut.
@@ -51,7 +53,9 @@ func (m *Manager) tryControls(ctx context.Context, haste bool) Controls {
 		m.cfg.Log.WarnContext(ctx, "what was open before the cut is not known; trials will show little", slog.Any("error", err))
 		return Controls{}
 	}
-	return <-out
+	c := <-out
+	c.Open = c.Open[:min(len(c.Open), controlsMax)]
+	return c
 }
 
 // startTrials has the rules tried beside whatever goes on, if they were not for so long.

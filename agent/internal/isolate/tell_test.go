@@ -58,7 +58,14 @@ func TestDriftIsTold(t *testing.T) {
 			t.Error("no error")
 		}
 		r.fw.Next = nil
-		if got := told(); len(got) != 1 || got[0].Kind != isolate.HappenedNotInForce || got[0].Status.Observed != isolate.Failed {
+		time.Sleep(time.Hour)
+		r.fault("observe", isolatetest.FailBefore) // blames nobody
+		if _, err := r.Reconcile(t.Context()); err == nil {
+			t.Error("no error")
+		}
+		r.fw.Next = nil
+		reconcile(t, r, isolate.Isolated)
+		if got := told(); len(got) != 2 || got[1].Status.Observed != isolate.Unknown || got[0].Kind != isolate.HappenedNotInForce || got[0].Status.Observed != isolate.Failed {
 			t.Errorf("told %+v", got)
 		}
 	})

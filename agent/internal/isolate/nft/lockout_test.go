@@ -37,7 +37,7 @@ func TestNobodyIsLockedOutOnTheKernel(t *testing.T) {
 	}
 }
 
-var steps50 = [...]string{"isolate", "isolate or roll back", "isolate or stay", "selective", "full with a code", "an hour until",
+var lifeSteps = [...]string{"isolate", "isolate or roll back", "isolate or stay", "selective", "full with a code", "an hour until",
 	"an hour", "code", "collector moves", "release", "reconcile", "crash", "reboot", "tamper"}
 
 func (l *lab) life(t *testing.T, r *rand.Rand, feat features) (steps []string, err error) {
@@ -99,7 +99,7 @@ func (l *lab) life(t *testing.T, r *rand.Rand, feat features) (steps []string, e
 		return nil, err
 	}
 	for range 3 + r.IntN(10) {
-		step := steps50[r.IntN(len(steps50))]
+		step := lifeSteps[r.IntN(len(lifeSteps))]
 		steps = append(steps, step)
 		switch step {
 		case "isolate":
