@@ -29,7 +29,6 @@ const maxMessage = 1 << 20
 type Server struct {
 	agentv1.UnimplementedAgentServiceServer
 
-	addr     string
 	grpc     *grpc.Server
 	orders   chan order
 	uploads  chan Upload
@@ -58,6 +57,13 @@ const (
 
 // Listen makes a CA and both certificates in dir and serves on loopback until Close.
 func Listen(dir string) (*Server, error) {
+	s := &Server{orders: make(chan order), uploads: make(chan Upload, 1024), arrivals: make(chan struct{}, 1)}
+	var err error
+	s.grpc, err = serve(dir, s)
+	return s, err
+}
+
+func serve(dir string, service agentv1.AgentServiceServer) (*grpc.Server, error) {
 	now := time.Now()
 	ca, err := pki.NewCA("bare", now)
 	if err != nil {
@@ -100,15 +106,9 @@ func Listen(dir string) (*Server, error) {
 		}
 	}
 	creds := credentials.NewTLS(pki.ServerConfig(ca.Certificate(), func() (*tls.Certificate, error) { return &cert, nil }))
-	s := &Server{
-		addr:     l.Addr().String(),
-		grpc:     grpc.NewServer(grpc.Creds(creds), grpc.MaxRecvMsgSize(maxMessage)),
-		orders:   make(chan order),
-		uploads:  make(chan Upload, 1024),
-		arrivals: make(chan struct{}, 1),
-	}
-	agentv1.RegisterAgentServiceServer(s.grpc, s)
-	go s.grpc.Serve(l) // ends with Close
+	s := grpc.NewServer(grpc.Creds(creds), grpc.MaxRecvMsgSize(maxMessage))
+	agentv1.RegisterAgentServiceServer(s, service)
+	go s.Serve(l) // ends with Stop
 	return s, nil
 }
 

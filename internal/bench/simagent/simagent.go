@@ -30,6 +30,10 @@ type Agent struct {
 // Start builds the program into dir and starts it on the state folder of an enrolled
 // agent. What it logs goes to note. It needs Go, and to be run inside the module.
 func Start(ctx context.Context, dir, state string, note io.Writer) (*Agent, error) {
+	return begin(ctx, dir, state, note)
+}
+
+func begin(ctx context.Context, dir, state string, note io.Writer, flags ...string) (*Agent, error) {
 	bin := filepath.Join(dir, "uplinkbench")
 	// As the agent is built.
 	build := exec.CommandContext(ctx, "go", "build", "-tags", "grpcnotrace", "-o", bin, program)
@@ -37,7 +41,7 @@ func Start(ctx context.Context, dir, state string, note io.Writer) (*Agent, erro
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build %s: %w: %s", program, err, bytes.TrimSpace(out))
 	}
-	a := &Agent{state: state, cmd: exec.CommandContext(ctx, bin, "-state", state)}
+	a := &Agent{state: state, cmd: exec.CommandContext(ctx, bin, append(flags, "-state", state)...)}
 	a.cmd.Stderr = note
 	var err error
 	if a.orders, err = a.cmd.StdinPipe(); err != nil {

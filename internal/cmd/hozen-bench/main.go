@@ -14,12 +14,14 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"hozen/internal/bench"
 	"hozen/internal/bench/bare"
 	"hozen/internal/bench/capture"
+	"hozen/internal/bench/isolation"
 	"hozen/internal/bench/shutdown"
 )
 
@@ -63,6 +65,13 @@ func groups() []group {
 		{shutdown.TurnNames(), goingDown(shutdown.Turns)},
 		{shutdown.DelayNames(), goingDown(shutdown.Delay)},
 		{shutdown.StormNames(), goingDown(shutdown.Storm)},
+		{isolation.GroupNames(), isolating(isolation.Group)},
+	}
+}
+
+func isolating(measure func(context.Context, isolation.Config) error) func(context.Context, env) error {
+	return func(ctx context.Context, e env) error {
+		return measure(ctx, isolation.Config{Bin: e.bin, Dir: e.dir, Quick: e.quick, Note: e.note, Print: e.print})
 	}
 }
 
@@ -76,6 +85,17 @@ func run(ctx context.Context, args []string, out, note io.Writer) int {
 	if len(args) == 2 && args[0] == "bare-client" { // a copy of this program, started by a group
 		files, _ := filepath.Glob(filepath.Join(args[1], "*.upload"))
 		if err := bare.Client(ctx, args[1], files); err != nil {
+			fmt.Fprintln(note, "hozen-bench:", err)
+			return 1
+		}
+		return 0
+	}
+	if len(args) == 3 && args[0] == isolation.BareCrowd { // likewise
+		size, err := strconv.Atoi(args[2])
+		if err == nil {
+			err = bare.Clients(ctx, args[1], size)
+		}
+		if err != nil {
 			fmt.Fprintln(note, "hozen-bench:", err)
 			return 1
 		}

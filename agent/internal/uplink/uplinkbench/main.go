@@ -3,13 +3,20 @@
 // are done as soon as they are kept. It is run by hozen-bench, which cannot import
 // them, and is not shipped. It knows nothing of what is measured.
 //
-// Usage: uplinkbench -state DIR, where "hozen-agent enroll --state DIR" has been. Each
-// line of standard input is an order, and is answered by one line of standard output
-// when it is done:
+// Usage: uplinkbench -state DIR, where "hozen-agent enroll --state DIR" has been, or
+// uplinkbench -crowd N -failing K -state DIR for many agents of which K carry no order
+// to isolate out. Each line of standard input is an order, and is answered by one line
+// of standard output when it is done:
 //
 //	fill N BYTES   seal N acquisitions of about so many stored bytes each
 //	go             keep a session with the collector
 //	stop           end the session; answers with the number of acquisitions that wait
+//
+//	enrol TOKEN    of a crowd: enrol everybody
+//	go, stop       likewise, all of them
+//	arm            forget what was done so far
+//	await VERB     wait until everybody who does not fail has carried a VERB out, and has
+//	               heard that the collector keeps the result; answers with a JSON object
 //
 // The end of standard input ends the program.
 package main
@@ -48,16 +55,28 @@ func main() {
 func run(args []string, in io.Reader, out, note io.Writer) error {
 	flags := flag.NewFlagSet("uplinkbench", flag.ContinueOnError)
 	flags.SetOutput(note)
-	state := flags.String("state", "", "`folder` of an enrolled agent")
+	state := flags.String("state", "", "`folder` of an enrolled agent, or of a crowd")
+	many := flags.Int("crowd", 0, "so many agents")
+	failing := flags.Int("failing", 0, "so many of them fail or hang")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	a, err := open(*state, slog.New(slog.NewTextHandler(note, nil)))
+	var a interface {
+		obey(ctx context.Context, line string) (string, error)
+		close()
+	}
+	var err error
+	if *many > 0 {
+		a, err = newCrowd(*state, *many, *failing, slog.New(slog.NewTextHandler(note, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	} else {
+		a, err = open(*state, slog.New(slog.NewTextHandler(note, nil)))
+	}
 	if err != nil {
 		return err
 	}
 	defer a.close()
-	for lines := bufio.NewScanner(in); lines.Scan(); {
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
 		answer, err := a.obey(context.Background(), lines.Text())
 		if err != nil {
 			return fmt.Errorf("%s: %w", lines.Text(), err)
