@@ -2,6 +2,9 @@ package uplink_test
 
 import (
 	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,6 +101,31 @@ func TestManyEvents(t *testing.T) {
 			t.Fatal("not in the order in which they happened")
 		}
 	}
+}
+
+// TestHugeEventIsCutDown before it is kept: a rule set of a million lines is no reason to
+// fill the disk.
+func TestHugeEventIsCutDown(t *testing.T) {
+	c := newCollector(t)
+	p := newPC(t, c, time.Now()).start(t, nil)
+	c.connected(t)
+	c.mu.Lock()
+	c.deaf = true
+	c.mu.Unlock()
+	long := strings.Repeat("全", 1<<16)
+	var lines []string
+	for range 1000 {
+		lines = append(lines, long)
+	}
+	e := happened(journal.EventDrift)
+	e.Differences, e.Seen, e.By, e.Detail, e.Isolation = lines, lines, long, long, &journal.Isolation{Detail: long, Limits: lines, Trials: make([]journal.Trial, 5000)}
+	if err := p.IsolationEvent(e); err != nil {
+		t.Fatal(err)
+	}
+	if fi, err := os.Stat(filepath.Join(p.dir, "journal")); err != nil || fi.Size() > 64<<10 {
+		t.Fatalf("the journal has %d bytes, %v", fi.Size(), err)
+	}
+	await(t, "event", func() bool { return c.toldEvents()[e.ID] > 0 })
 }
 
 // TestOlderCollectorHearsNoEvents: it would end the stream; they wait, and everything

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hozen/agent/internal/uplink/journal"
+	"hozen/proto/wire"
 )
 
 // keepRetry is the wait before a result that could not be kept is tried again.
@@ -68,6 +69,7 @@ func (u *Uplink) carryOut(ctx context.Context, e journal.Entry) bool {
 		r.FinishedAt = time.Now()
 	}
 	r.FinishedAt = r.FinishedAt.UTC()
+	r.Detail, r.Isolation = wire.Text(r.Detail, wire.MaxDetail), fit(r.Isolation)
 	for {
 		err := u.cfg.Journal.Finish(r)
 		if err == nil {

@@ -150,6 +150,17 @@ func toOutcome(o journal.TrialOutcome) agentv1.IsolationTrialOutcome {
 	return agentv1.IsolationTrialOutcome_ISOLATION_TRIAL_OUTCOME_UNKNOWN
 }
 
+// fit cuts a measurement down to what the wire has room for, so that none fills the
+// journal.
+func fit(i *journal.Isolation) *journal.Isolation {
+	if i == nil {
+		return nil
+	}
+	f := *i
+	f.Detail, f.Limits, f.Trials = wire.Text(i.Detail, wire.MaxDetail), toLines(i.Limits, wire.MaxLimits), i.Trials[:min(len(i.Trials), wire.MaxTrials)]
+	return &f
+}
+
 // toEvent returns nil for an event that the wire has no word for.
 func toEvent(e journal.IsolationEvent) *agentv1.IsolationEvent {
 	kind := toEventKind(e.Kind)

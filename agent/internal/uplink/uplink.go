@@ -18,6 +18,7 @@ import (
 	"hozen/agent/internal/identity"
 	"hozen/agent/internal/spool"
 	"hozen/agent/internal/uplink/journal"
+	"hozen/proto/wire"
 )
 
 // Identity is who the agent is; [*identity.Store] fits.
@@ -314,6 +315,8 @@ func (u *Uplink) Alert(a journal.Alert) error {
 // IsolationEvent keeps what happened to the isolation durably and sends it as soon as it
 // can; when it returns nil it will arrive, or be counted in a later one of its kind.
 func (u *Uplink) IsolationEvent(e journal.IsolationEvent) error {
+	e.Differences, e.Seen = toLines(e.Differences, wire.MaxSeen), toLines(e.Seen, wire.MaxSeen)
+	e.By, e.Detail, e.Isolation = wire.Line(e.By, wire.MaxName), wire.Text(e.Detail, wire.MaxDetail), fit(e.Isolation)
 	if err := u.cfg.Journal.AddEvent(e); err != nil {
 		return err
 	}
