@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hozen/agent/internal/isolate"
+	"hozen/agent/internal/isolate/isolatetest"
 	"hozen/agent/internal/isolate/nft"
 	"hozen/internal/netlab"
 )
@@ -185,6 +186,52 @@ func TestNothingGoesOnAfterRelease(t *testing.T) {
 	if st := m.Status(t.Context()); st.Severed != nil {
 		t.Errorf("of an order that is over: %+v", st.Severed)
 	}
+}
+
+// What a permit leaves open lives on through the cut; an edit that takes the permit away,
+// and the end of its time, end it.
+func TestEditEndsWhatItNoLongerAllows(t *testing.T) {
+	l := lab(t)
+	fw := nft.New(nft.Config{NetNS: l.PC.FD()})
+	t.Cleanup(func() { check(t, fw.Close()) })
+	store, err := isolate.NewFileStore(isolate.FileStoreConfig{Dir: t.TempDir(), Key: bytes.Repeat([]byte{'k'}, 32)})
+	check(t, err)
+	clock := &isolatetest.Clock{}
+	m, err := isolate.NewManager(isolate.Config{Firewall: fw, Store: store, Connections: New(Config{NetNS: l.PC.FD()}), Clock: clock})
+	check(t, err)
+	permit := func(a netip.Addr, minutes time.Duration) isolate.Permit {
+		return isolate.Permit{Network: netip.PrefixFrom(a, a.BitLen()), Protocol: isolate.TCP, First: 9000, Last: 9001,
+			ExpiresAt: clock.Now().Add(minutes * time.Minute)}
+	}
+	four := connect(t, l.PC, l.Peer, "tcp", l.B.At(4, 9000), 0)
+	six := connect(t, l.PC, l.Peer, "tcp", l.B.At(6, 9001), 0)
+	never := connect(t, l.PC, l.Peer, "tcp", l.B.At(6, 9002), 0)
+	order := func(id string, ps ...isolate.Permit) {
+		t.Helper()
+		_, err := m.Isolate(t.Context(), isolate.Request{CommandID: id, Policy: isolate.Policy{
+			Mode: isolate.Selective, Permits: ps, Collectors: []netip.AddrPort{l.B.AddrPort(4, 7443)},
+		}})
+		check(t, err)
+	}
+	ended := func(name string, p pair) {
+		t.Helper()
+		if err := aborted(p.near); !errors.Is(err, unix.ECONNABORTED) {
+			t.Errorf("%s: got %v, want ECONNABORTED", name, err)
+		}
+	}
+	order("cmd_1", permit(l.B.V4, 60), permit(l.B.V6, 60))
+	ended("never permitted", never)
+	check(t, errors.Join(four.say(), six.say()))
+	order("cmd_2", permit(l.B.V6, 60))
+	ended("edited away", four)
+	check(t, six.say())
+	clock.Pass(time.Hour)
+	st, err := m.Reconcile(t.Context())
+	check(t, err)
+	if len(st.Policy.Permits) != 0 || st.Severed == nil || st.Severed.Destroyed != 1 {
+		t.Errorf("%+v", st)
+	}
+	ended("at its end", six)
 }
 
 func TestManyConnections(t *testing.T) {
