@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"hozen/agent/internal/uplink/journal"
 	"hozen/internal/artifact"
 	"hozen/internal/artifact/record"
+	"hozen/internal/durable"
 )
 
 const (
@@ -252,8 +255,36 @@ func (a *agent) takeProof(one proof) {
 		return
 	}
 	a.set.log.Info("evidence of the isolation sealed", slog.String("acquisition", res.AcquisitionID), slog.String("occasion", one.occasion))
+	a.noteProved(line.CommandID)
 	releaseMemory()
 }
+
+// occasionResume is that the agent found itself isolated when it began.
+const occasionResume = "resume"
+
+// proveResumed has evidence taken of an isolation that was in force when the agent began,
+// once in a boot: that the PC came up isolated, and what an agent that died owes.
+func (a *agent) proveResumed(st isolate.Status) {
+	if st.Desired != isolate.Isolated || !st.Capable {
+		return
+	}
+	if b, err := os.ReadFile(a.provedFile()); err == nil && string(b) == a.provedNote(st.CommandID) {
+		return
+	}
+	a.proofs.add(a, proof{occasion: occasionResume, status: st})
+}
+
+// noteProved remembers that there is evidence of an order in this boot. Forgotten, it is
+// taken once more.
+func (a *agent) noteProved(commandID string) {
+	if err := durable.WriteFile(a.provedFile(), []byte(a.provedNote(commandID)), 0o600); err != nil {
+		a.set.log.Warn("it is not noted that the isolation was proved", slog.Any("error", err))
+	}
+}
+
+func (a *agent) provedFile() string { return filepath.Join(a.set.state, "isolation", "proved") }
+
+func (a *agent) provedNote(commandID string) string { return a.bootID + " " + commandID + "\n" }
 
 // isolationLine is a measurement in the words of the evidence.
 func isolationLine(one proof) record.Isolation {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -141,6 +143,52 @@ func TestOrdersAreProved(t *testing.T) {
 	l = linesOf[record.Isolation](t, a, back, artifact.KindIsolation)
 	if len(l) != 1 || l[0].Occasion != "release" || l[0].Observed != "released" || back.CommandID != o.ID || len(back.Artifacts) != 1 {
 		t.Errorf("%+v in %+v", l, back)
+	}
+}
+
+// TestResumedIsProvedOnceInABoot: that the PC came up isolated, and what an agent owes
+// that died before it had sealed what it measured.
+func TestResumedIsProvedOnceInABoot(t *testing.T) {
+	a := provable(t)
+	a.bootID = "one"
+	if err := os.Mkdir(filepath.Join(a.set.state, "isolation"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c := isolateOrder()
+	if r := (handler{a}).Isolate(t.Context(), c); r.Status != journal.Done {
+		t.Fatalf("%+v", r)
+	}
+	again := func(boot string) bool { // as an agent that begins with the same folders
+		t.Helper()
+		a.sealedProofs(t)
+		a.proofs, a.bootID = proofs{running: true}, boot
+		st, err := a.isolate.Resume(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.proveResumed(st)
+		waits := len(a.proofs.queue) > 0
+		for _, p := range a.proofs.queue {
+			a.takeProof(p)
+		}
+		return waits
+	}
+	if again("one") {
+		t.Error("proved again in the same boot")
+	}
+	if !again("two") || again("two") {
+		t.Error("not proved once in the next boot")
+	}
+	proofs := a.sealedProofs(t)
+	l := linesOf[record.Isolation](t, a, proofs[len(proofs)-1], artifact.KindIsolation)
+	if len(proofs) != 2 || l[0].Occasion != "resume" || l[0].CommandID != c.ID || l[0].Observed != "isolated" {
+		t.Errorf("%d proofs, %+v", len(proofs), l)
+	}
+	if r := (handler{a}).Release(t.Context(), journal.Command{ID: id.New(id.Command), Verb: journal.Release}); r.Status != journal.Done {
+		t.Fatalf("%+v", r)
+	}
+	if again("three") {
+		t.Error("proved although nothing is isolated")
 	}
 }
 

@@ -9,8 +9,9 @@ const SchemaIsolation = "hozen.isolation/1"
 // happened: the order, what the kernel was found to enforce, and what was tried through
 // it. An artifact has one line of it.
 type Isolation struct {
-	// Occasion is why it was measured: "isolate" or "release" for an order, else what
-	// happened without one: "drift", "not_in_force", "released_by_code",
+	// Occasion is why it was measured: "isolate" or "release" for an order, "resume" for an
+	// agent that found itself isolated at its first start in a boot, else what happened
+	// without an order: "drift", "not_in_force", "released_by_code",
 	// "released_by_time", "rolled_back", "record_lost", "leak", "permit_ended",
 	// "released_by_uninstall".
 	Occasion string `json:"occasion"`
