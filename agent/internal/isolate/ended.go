@@ -3,6 +3,7 @@ package isolate
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -15,6 +16,9 @@ type Ended struct {
 	At  time.Time `json:"at"`
 	// By is who at the endpoint did it, where somebody did.
 	By string `json:"by,omitempty"`
+	// Told means that it was told. If it was not, because the agent died, it is told after
+	// the next start.
+	Told bool `json:"told,omitempty"`
 }
 
 // byMax bounds the name of who did it.
@@ -42,6 +46,44 @@ func (m *Manager) end(ctx context.Context, what string, h Happening) (st Status,
 		m.tell(h, st)
 	}
 	return st, true, m.verdict(what, st, did)
+}
+
+// reported writes down that the end of an isolation was told, when it was.
+func (m *Manager) reported(h Happening) {
+	owed := func() bool {
+		e := m.record().Ended
+		return e != nil && !e.Told && e.How == h.Kind && e.CommandID == h.CommandID
+	}
+	if !owed() {
+		return
+	}
+	ctx := context.Background()
+	end, err := m.begin(ctx, "")
+	if err != nil {
+		return
+	}
+	defer end()
+	if !owed() { // another order has come meanwhile
+		return
+	}
+	rec := m.record()
+	e := *rec.Ended
+	e.Told = true
+	rec.Ended = &e
+	if err := m.save(rec); err != nil {
+		m.cfg.Log.WarnContext(ctx, "the end of an isolation will be told twice", slog.Any("error", err))
+	}
+}
+
+// tellOwed tells of an end that an earlier process did not live to tell.
+func (m *Manager) tellOwed(st Status) {
+	m.mu.Lock()
+	owed, e := m.owed, m.rec.Ended
+	m.owed = false
+	m.mu.Unlock()
+	if owed && e != nil {
+		m.tell(Happening{Kind: e.How, At: e.At, CommandID: e.CommandID, By: e.By, Detail: "told after a restart of the agent"}, st)
+	}
 }
 
 // ReleaseForUninstall gives the network back because the agent is being uninstalled at

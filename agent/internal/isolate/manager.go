@@ -78,6 +78,7 @@ type Manager struct {
 	recount   bool          // rec.Count is not on disk
 	rebooted  bool          // nobody but a restart took our rules away
 	lost      string        // why the record was lost, until that is told
+	owed      bool          // the end of an isolation was not told by an earlier process
 	orders    int           // counts orders and what they allow
 	trials    []Trial       // since the order
 	triedAt   time.Time     // when they began
@@ -103,11 +104,13 @@ func NewManager(c Config) (*Manager, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Manager{
+	m := &Manager{
 		cfg: c, op: make(chan struct{}, 1), changed: make(chan struct{}),
 		change: newGate(), read: newGate(), before: newGate(), home: newGate(), ends: newGate(),
-		controls: newGate(), tests: newGate(), teller: newTeller(c.Tell),
-	}, nil
+		controls: newGate(), tests: newGate(),
+	}
+	m.teller = newTeller(c.Tell, m.reported)
+	return m, nil
 }
 
 // Isolate cuts the network: Before, record, apply, read back, end the connections that
@@ -252,6 +255,7 @@ func (m *Manager) reconcile(ctx context.Context, what string) (Status, error) {
 	}
 	st, err = m.settle(ctx, what, st, t, began, seen)
 	m.tellLost(st)
+	m.tellOwed(st)
 	return m.lapse(ctx, st, t), err
 }
 

@@ -70,6 +70,7 @@ func (m *Manager) ensureLoaded(ctx context.Context) error {
 	defer m.mu.Unlock()
 	if !m.loaded { // no order was given meanwhile
 		m.order(rec, now, true)
+		m.owed = rec.Ended != nil && !rec.Ended.Told
 		m.persisted, m.loaded, m.recount, m.rebooted, m.lost = persisted, true, rebooted, rebooted || lost, why
 	}
 	return nil

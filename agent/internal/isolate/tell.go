@@ -68,7 +68,8 @@ const untoldMax = 256
 // teller tells of happenings in their order, each series no faster than tellEvery, and
 // makes nobody wait.
 type teller struct {
-	to func(Happening)
+	to   func(Happening)
+	done func(Happening) // called when one was told
 
 	mu      sync.Mutex
 	last    map[series]time.Time
@@ -83,8 +84,8 @@ type series struct {
 	command string
 }
 
-func newTeller(to func(Happening)) *teller {
-	return &teller{to: to, last: map[series]time.Time{}, held: map[series]Happening{}}
+func newTeller(to, done func(Happening)) *teller {
+	return &teller{to: to, done: done, last: map[series]time.Time{}, held: map[series]Happening{}}
 }
 
 func (t *teller) tell(h Happening) {
@@ -147,6 +148,7 @@ func (t *teller) run() {
 		t.queue = t.queue[1:]
 		t.mu.Unlock()
 		t.to(h)
+		t.done(h)
 	}
 }
 

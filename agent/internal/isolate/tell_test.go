@@ -117,3 +117,38 @@ func TestWhoIsToldBlocksNobody(t *testing.T) {
 		}
 	})
 }
+
+// The end of an isolation is told also if the agent dies on the way, and once if it
+// lives.
+func TestEndIsToldAfterACrash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, told := newTold(t)
+		tell := r.cfg.Tell
+		if _, err := r.Isolate(t.Context(), coded(t, "cmd_1")); err != nil {
+			t.Fatal(err)
+		}
+		dying := make(chan struct{})
+		r.cfg.Tell = func(isolate.Happening) { <-dying }
+		r.restart(t)
+		at := r.clock.Now()
+		if _, err := r.ReleaseByCode(t.Context(), codeOf(rightNumber).String(), "suzuki"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		rec, err := r.store.Load()
+		if err != nil || rec.Ended == nil || rec.Ended.Told {
+			t.Errorf("%+v, %v", rec, err)
+		}
+		r.cfg.Tell = tell
+		r.restart(t)
+		reconcile(t, r, isolate.Released)
+		got := told()
+		if len(got) != 1 || got[0].Kind != isolate.HappenedReleasedByCode || got[0].By != "suzuki" || got[0].CommandID != "cmd_1" || !got[0].At.Equal(at) {
+			t.Errorf("told %+v", got)
+		}
+		r.restart(t)
+		reconcile(t, r, isolate.Released)
+		wantTold(t, told())
+		close(dying)
+	})
+}
