@@ -30,6 +30,10 @@ const (
 	exitUnreachable = 5
 	exitNotAccepted = 6
 	exitNeedsRoot   = 7
+	// exitNotInForce is what "service doctor" and "isolation status" end with when
+	// something is not as it should be, and releases when rules of ours stay in force.
+	exitNotInForce = 8
+	exitIsolated   = 9 // of "service uninstall": the PC is isolated
 )
 
 // exitCode is the one table from errors to exit codes.
@@ -76,7 +80,7 @@ type verb struct {
 func verbs() []verb {
 	return []verb{
 		{"run", runRun}, {"enroll", runEnroll}, {"acquire", runAcquire}, {"report", runReport},
-		{"status", runStatus}, {"preserve", runPreserve}, {"service", runService}, {"version", runVersion},
+		{"status", runStatus}, {"isolation", runIsolation}, {"release", runRelease}, {"preserve", runPreserve}, {"service", runService}, {"version", runVersion},
 		{"boot-isolation", runBootIsolation}, {"shutdown-capture", runShutdownCapture},
 	}
 }

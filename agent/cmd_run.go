@@ -19,7 +19,9 @@ const smallHeap = 50
 func runRun(ctx context.Context, args []string, getenv func(string) string, std stdio) int {
 	c := newCommand("run", getenv, std)
 	var asService bool
+	var root string
 	c.set.BoolVar(&asService, "service", false, "")
+	c.set.StringVar(&root, "root", "", "")
 	if _, code, done := c.parse(args, 0); done {
 		return code
 	}
@@ -40,7 +42,10 @@ func runRun(ctx context.Context, args []string, getenv func(string) string, std 
 	if err != nil {
 		return c.failed(err)
 	}
-	set := settings{config: cfg, state: c.folder(), socket: c.socketPath(), log: newLog(std.err, level, asService)}
+	if asService && root == "" {
+		root = "/"
+	}
+	set := settings{config: cfg, state: c.folder(), socket: c.socketPath(), root: root, log: newLog(std.err, level, asService)}
 	if getenv("GOGC") == "" {
 		debug.SetGCPercent(smallHeap)
 	}

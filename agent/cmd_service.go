@@ -11,16 +11,14 @@ import (
 	"hozen/agent/internal/osservice"
 )
 
-// exitNotInForce is what "service doctor" ends with when something is bad.
-const exitNotInForce = 8
-
 const serviceVerbs = "want install, uninstall, start, stop, status or doctor"
 
 // runService is "hozen-agent service install|uninstall|start|stop|status|doctor".
 func runService(ctx context.Context, args []string, getenv func(string) string, std stdio) int {
 	c := newCommand("service", getenv, std)
-	var asJSON, keepDisabled bool
+	var asJSON, keepDisabled, release bool
 	c.set.BoolVar(&asJSON, "json", false, "")
+	c.set.BoolVar(&release, "release", false, "")
 	c.set.BoolVar(&keepDisabled, "keep-disabled", false, "")
 	words, code, done := c.parse(args, 1)
 	if done {
@@ -31,8 +29,10 @@ func runService(ctx context.Context, args []string, getenv func(string) string, 
 	}
 	var err error
 	switch words[0] {
-	case "install", "uninstall":
-		return c.installOrNot(ctx, words[0] == "install", keepDisabled)
+	case "install":
+		return c.installOrNot(ctx, true, keepDisabled)
+	case "uninstall":
+		return c.uninstall(ctx, release)
 	case "start":
 		err = osservice.Start()
 	case "stop":

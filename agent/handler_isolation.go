@@ -89,6 +89,7 @@ func (h handler) Isolate(ctx context.Context, c journal.Command) journal.Result 
 func (h handler) Release(ctx context.Context, c journal.Command) journal.Result {
 	a := h.a
 	defer a.proofs.hold()()
+	a.notices.farewell(noticeOf(c))
 	st, err := a.isolate.Release(ctx, isolate.Request{CommandID: c.ID, Notice: noticeOf(c)})
 	poke(a.watch)
 	a.uplink.IsolationChanged()

@@ -60,6 +60,9 @@ func (a *agent) happened(h isolate.Happening) {
 	for {
 		err := a.uplink.IsolationEvent(e)
 		if err == nil {
+			if h.Kind == isolate.HappenedReleasedByUninstall {
+				a.lastUninstall.Store(&e.ID)
+			}
 			return
 		}
 		a.set.log.Error("what happened to the isolation is not kept yet", slog.String("kind", string(h.Kind)), slog.Any("error", err))

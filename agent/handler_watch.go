@@ -25,6 +25,7 @@ func (a *agent) watchIsolation(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		a.notices.follow(st)
 		if err != nil {
 			a.set.log.ErrorContext(ctx, "isolation is not as ordered", slog.Any("error", err))
 		}

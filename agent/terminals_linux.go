@@ -19,6 +19,14 @@ const wallLimit = 300 * time.Millisecond
 // A terminal that takes nothing is left out, and one that keeps us in the kernel is left
 // behind.
 func tellTerminals(ctx context.Context, text string, log *slog.Logger) {
+	wallTerminals(ctx, text, false, log)
+}
+
+// wallTerminals is tellTerminals; softly means without a bell.
+func wallTerminals(ctx context.Context, text string, softly bool, log *slog.Logger) {
+	if !softly {
+		text = "\a" + text
+	}
 	ctx, cancel := context.WithTimeout(ctx, wallLimit)
 	done := make(chan struct{})
 	go func() {
@@ -38,7 +46,7 @@ func tellTerminals(ctx context.Context, text string, log *slog.Logger) {
 
 // tellEach writes to each terminal once, until ctx ends.
 func tellEach(ctx context.Context, names []string, text string, log *slog.Logger, write func(ctx context.Context, path string, b []byte) error) {
-	b := []byte("\r\n\a" + strings.ReplaceAll(text, "\n", "\r\n") + "\r\n")
+	b := []byte("\r\n" + strings.ReplaceAll(text, "\n", "\r\n") + "\r\n")
 	seen := map[string]bool{}
 	for _, name := range names {
 		if !isTTY(name) || seen[name] {

@@ -9,3 +9,5 @@ import (
 
 // tellTerminals tells nobody on this system.
 func tellTerminals(context.Context, string, *slog.Logger) {}
+
+func wallTerminals(context.Context, string, bool, *slog.Logger) {}

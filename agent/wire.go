@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -33,7 +34,10 @@ import (
 type settings struct {
 	config        config.Config
 	state, socket string
-	log           *slog.Logger
+	// root is the folder with the system's files in which people who sign in are told that
+	// the network is cut; empty: they are not.
+	root string
+	log  *slog.Logger
 }
 
 // agent is the object graph of "run". In the state folder:
@@ -63,6 +67,9 @@ type agent struct {
 	recording *recording
 	attention *attention
 	power     *power
+	notices   *notices
+	// lastUninstall is the event of the last release before uninstalling, once it is kept.
+	lastUninstall atomic.Pointer[string]
 
 	// watch wakes the goroutine that looks after isolation.
 	watch chan struct{}
@@ -117,6 +124,7 @@ func newAgent(set settings) (_ *agent, err error) {
 	if a.power, err = newPower(a); err != nil {
 		return nil, err
 	}
+	a.notices = newNotices(set.root, set.log)
 	if a.isolate, err = a.newIsolation(); err != nil {
 		return nil, err
 	}
@@ -129,7 +137,7 @@ func newAgent(set settings) (_ *agent, err error) {
 	}); err != nil {
 		return nil, err
 	}
-	if a.local, err = localapi.Listen(localapi.Config{Path: set.socket, Agent: localAgent{a}, Power: localPower{a}, Log: set.log}); err != nil {
+	if a.local, err = localapi.Listen(localapi.Config{Path: set.socket, Agent: localAgent{a}, Power: localPower{a}, Network: localNetwork{a}, Log: set.log}); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -221,6 +229,7 @@ func (a *agent) run(ctx context.Context, ready func()) error {
 	if st.Desired == isolate.Isolated {
 		poke(a.watch)
 	}
+	a.notices.follow(st) // what an earlier run left to see may not be true any more
 	a.proveResumed(st)
 	if n, err := a.runner.Recover(ctx, a.spool); err != nil {
 		a.set.log.ErrorContext(ctx, "interrupted evidence not sealed", slog.Any("error", err))
@@ -234,7 +243,7 @@ func (a *agent) run(ctx context.Context, ready func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
-	for _, part := range []func(context.Context) error{a.uplink.Run, a.local.Run, a.watchIsolation, a.sealLater, a.recording.run, a.power.run, a.lastBoot} {
+	for _, part := range []func(context.Context) error{a.uplink.Run, a.local.Run, a.watchIsolation, a.sealLater, a.recording.run, a.power.run, a.lastBoot, a.notices.run} {
 		wg.Go(func() {
 			if err := part(ctx); err != nil {
 				cancel(err) // none ends by itself but by a fault

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -75,6 +76,17 @@ func (b *Board) Clear() (was string, err error) {
 		}
 	}
 	return strings.TrimSpace(was), err
+}
+
+// Shown returns what is shown, by whichever program, and since when; empty if nothing is.
+func (b *Board) Shown() (text string, since time.Time) {
+	path := filepath.Join(b.root, motd)
+	text, err := read(path)
+	fi, serr := os.Stat(path)
+	if b.root == "" || err != nil || serr != nil {
+		return "", time.Time{}
+	}
+	return strings.TrimSpace(text), fi.ModTime()
 }
 
 func (b *Board) issue() string {

@@ -68,6 +68,9 @@ func TestShowAndClear(t *testing.T) {
 				t.Errorf("%s: not for everybody: %v, %v", path, fi.Mode(), err)
 			}
 		}
+		if text, since := b.Shown(); text != "隔離中です [31m\ncall \\4" || since.IsZero() {
+			t.Errorf("shown: %q since %v", text, since)
+		}
 		// Another program, such as the agent after a crash, finds it and puts back what is missing.
 		b = signin.New(signin.Config{Root: root})
 		if err := os.Remove(filepath.Join(root, c.at)); err != nil {
@@ -84,6 +87,9 @@ func TestShowAndClear(t *testing.T) {
 		}
 		if was, err := b.Clear(); was != "訓練" || err != nil {
 			t.Errorf("%q, %v", was, err)
+		}
+		if text, _ := b.Shown(); text != "" {
+			t.Errorf("still shown: %q", text)
 		}
 		for path := range tree(t, root) {
 			if path != c.issue {
