@@ -61,23 +61,3 @@ func (m *Manager) lapse(ctx context.Context, st Status, t instant) Status {
 	m.tell(Happening{Kind: HappenedLeaseLapsed}, st)
 	return st
 }
-
-// note writes down what has changed by itself: how long the order has been in force, and
-// when the collector was heard.
-func (m *Manager) note(ctx context.Context, t instant) {
-	m.mu.Lock()
-	rec, stale := m.rec, m.lease.stale || m.recount
-	m.mu.Unlock()
-	if rec.Desired != Isolated {
-		return
-	}
-	here, _ := rec.Count.at(t)
-	timed := !rec.Until.IsZero() || rec.Lease > 0 || len(rec.Policy.Permits) > 0
-	if !stale && (!timed || here-rec.Count.Done < countEvery) {
-		return
-	}
-	rec.Count.Done = here
-	if err := m.save(rec); err != nil {
-		m.cfg.Log.WarnContext(ctx, "what was counted of isolation is not on disk", slog.Any("error", err))
-	}
-}

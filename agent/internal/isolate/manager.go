@@ -78,6 +78,7 @@ type Manager struct {
 	recount   bool          // rec.Count is not on disk
 	rebooted  bool          // nobody but a restart took our rules away
 	lost      string        // why the record was lost, until that is told
+	looked    time.Time     // when the record was last read back
 	owed      bool          // the end of an isolation was not told by an earlier process
 	orders    int           // counts orders and what they allow
 	trials    []Trial       // since the order
@@ -277,6 +278,7 @@ func (m *Manager) settle(ctx context.Context, what string, st Status, t instant,
 		}
 	}
 	m.note(ctx, t)
+	st = m.look(ctx, st)
 	open, ended := rec.ended(t)
 	if rec.Desired == Isolated && len(ended) > 0 {
 		rec = m.record()

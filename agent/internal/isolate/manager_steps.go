@@ -95,33 +95,6 @@ func (m *Manager) setPhase(s State) {
 	m.gen++
 }
 
-// save records an order, on disk and here. When the disk fails, an order to isolate
-// counts all the same; an order to release does not.
-func (m *Manager) save(r Record) error {
-	t := m.instant()
-	m.mu.Lock()
-	if l := m.lease; r.CommandID == m.rec.CommandID && r.OrderedAt.Equal(m.rec.OrderedAt) {
-		r.Heard, r.Lapsed = l.heard, l.lapsed
-	}
-	m.mu.Unlock()
-	m.load.Lock() // the store is for one caller at a time
-	err := m.cfg.Store.Save(r)
-	m.load.Unlock()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err != nil && r.Desired == Released {
-		m.persisted = false // either order may be on disk now: write the old one again
-		m.gen++
-		return err
-	}
-	m.order(r, t, false)
-	m.persisted, m.loaded = err == nil, true
-	if err == nil {
-		m.lease.stale, m.recount = !r.Lapsed.Equal(m.lease.lapsed), false
-	}
-	return err
-}
-
 func (m *Manager) setRebooted(yes bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

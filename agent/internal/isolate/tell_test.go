@@ -2,6 +2,8 @@ package isolate_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -87,6 +89,67 @@ func TestLostRecordIsTold(t *testing.T) {
 		reconcile(t, r, isolate.Isolated)
 		wantTold(t, told())
 	})
+}
+
+// Whoever deletes the record, damages it or puts an older one back while the agent runs
+// is told of, and does not open the endpoint by a restart.
+func TestRecordIsLostWhileIsolated(t *testing.T) {
+	for name, harm := range map[string]func(t *testing.T, dir string, old []byte){
+		"deleted": func(t *testing.T, dir string, _ []byte) {
+			for _, f := range []string{"isolation.record", "isolation.marker"} {
+				if err := os.Remove(filepath.Join(dir, f)); err != nil {
+					t.Error(err)
+				}
+			}
+		},
+		"an older one": func(t *testing.T, dir string, old []byte) {
+			if err := os.WriteFile(filepath.Join(dir, "isolation.record"), old, 0o600); err != nil {
+				t.Error(err)
+			}
+			if err := os.Remove(filepath.Join(dir, "isolation.marker")); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir := t.TempDir()
+				store := func() isolate.Store {
+					s, err := isolate.NewFileStore(isolate.FileStoreConfig{Dir: dir, Key: make([]byte, 32)})
+					if err != nil {
+						t.Fatal(err)
+					}
+					return s
+				}
+				r, told := newTold(t, func(c *isolate.Config) { c.Store = store() })
+				if _, err := r.Release(t.Context(), order("cmd_0")); err != nil {
+					t.Fatal(err)
+				}
+				old, err := os.ReadFile(filepath.Join(dir, "isolation.record"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := r.Isolate(t.Context(), coded(t, "cmd_1")); err != nil {
+					t.Fatal(err)
+				}
+				reconcile(t, r, isolate.Isolated)
+				wantTold(t, told())
+				harm(t, dir, old)
+				time.Sleep(5 * time.Second)
+				if st := reconcile(t, r, isolate.Isolated); !st.Persisted || len(st.Drift) != 0 {
+					t.Errorf("%+v", st)
+				}
+				if got := told(); len(got) != 1 || got[0].Kind != isolate.HappenedRecordLost || got[0].Detail == "" {
+					t.Errorf("told %+v", got)
+				}
+				r.cfg.Store = store()
+				r.reboot(t)
+				if st := reconcile(t, r, isolate.Isolated); st.CommandID != "cmd_1" || st.CodeNumber == "" {
+					t.Errorf("%+v", st)
+				}
+			})
+		})
+	}
 }
 
 // Who is told may take as long as he likes, and may ask back.
