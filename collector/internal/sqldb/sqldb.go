@@ -55,6 +55,8 @@ type DB struct {
 	write   *sql.DB
 	read    *sql.DB
 	writer  chan struct{} // holds one token while a transaction of this process runs
+	jobs    queue         // what waits for the writer
+	stmts   *statements   // of SQLite's writer; nil on PostgreSQL
 }
 
 // Queryer reads.
@@ -145,7 +147,9 @@ func (db *DB) Close() error {
 	if db.read == db.write {
 		return db.write.Close()
 	}
-	return errors.Join(db.read.Close(), db.write.Close())
+	db.writer <- struct{}{} // nobody uses a statement
+	defer func() { <-db.writer }()
+	return errors.Join(db.read.Close(), db.stmts.close(), db.write.Close())
 }
 
 // sqliteDSN is a URI (sqlite.org/uri.html) with the driver's pragma parameters.

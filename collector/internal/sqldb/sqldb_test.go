@@ -289,3 +289,85 @@ func TestValues(t *testing.T) {
 		t.Errorf("the zero time came back as %v, %v", tm, err)
 	}
 }
+
+// Transactions that wait together are committed together, and each stands or falls alone.
+func TestTogether(t *testing.T) {
+	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		insert := func(n int) func(ctx context.Context, tx *sqldb.Tx) error {
+			return func(ctx context.Context, tx *sqldb.Tx) error {
+				_, err := tx.ExecContext(ctx, `INSERT INTO t VALUES ($1)`, n)
+				return err
+			}
+		}
+		if err := db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+			_, err := tx.ExecContext(ctx, `CREATE TABLE t (n BIGINT NOT NULL)`)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		begun, goOn := make(chan struct{}), make(chan struct{})
+		held := make(chan error)
+		go func() {
+			held <- db.Tx(t.Context(), func(context.Context, *sqldb.Tx) error {
+				close(begun)
+				<-goOn
+				return nil
+			})
+		}()
+		<-begun
+		wrong := errors.New("wrong")
+		left, leave := context.WithCancel(t.Context())
+		leave()
+		const jobs = 200
+		results := make(chan string, jobs)
+		for n := range jobs {
+			go func() {
+				said := "lost"
+				defer func() {
+					if recover() != nil {
+						said = "panicked"
+					}
+					results <- said
+				}()
+				ctx, fn := t.Context(), insert(n)
+				switch n % 10 {
+				case 3:
+					fn = func(ctx context.Context, tx *sqldb.Tx) error { return errors.Join(insert(n)(ctx, tx), wrong) }
+				case 5:
+					fn = func(ctx context.Context, tx *sqldb.Tx) error { _ = insert(n)(ctx, tx); panic("boom") }
+				case 7:
+					fn = func(ctx context.Context, tx *sqldb.Tx) error {
+						_ = insert(n)(ctx, tx)
+						_, err := tx.ExecContext(ctx, `INSERT INTO nowhere VALUES (1)`)
+						return err
+					}
+				case 9:
+					ctx = left
+				}
+				switch err := db.Tx(ctx, fn); {
+				case err == nil:
+					said = "done"
+				case errors.Is(err, context.Canceled):
+					said = "left"
+				default:
+					said = "failed"
+				}
+			}()
+		}
+		close(goOn)
+		got := map[string]int{}
+		for range jobs {
+			got[<-results]++
+		}
+		if err := <-held; err != nil {
+			t.Error(err)
+		}
+		if got["done"] != 120 || got["failed"] != 40 || got["panicked"] != 20 || got["left"] != 20 {
+			t.Errorf("%v", got)
+		}
+		var rows, stray int
+		if err := db.Read().QueryRowContext(t.Context(), `SELECT COUNT(*), COUNT(CASE WHEN n % 10 IN (3, 5, 7, 9) THEN 1 END) FROM t`).Scan(&rows, &stray); err != nil || rows != 120 || stray != 0 {
+			t.Errorf("%d rows, %d of them taken back: %v", rows, stray, err)
+		}
+	})
+}
