@@ -104,7 +104,7 @@ func (s *Acts) give(ctx context.Context, d *deed, endpointID string, c dispatch.
 // else the endpoint's newest open one, else a new one.
 func (s *Acts) incidentFor(ctx context.Context, d *deed, e endpoint.Endpoint, named string) (incident.Incident, error) {
 	if named != "" {
-		inc, err := incident.Find(ctx, d.tx, d.actor.OrganisationID, named)
+		inc, err := incident.FindBare(ctx, d.tx, d.actor.OrganisationID, named)
 		if err != nil {
 			return incident.Incident{}, err
 		}
@@ -113,7 +113,7 @@ func (s *Acts) incidentFor(ctx context.Context, d *deed, e endpoint.Endpoint, na
 		}
 		return inc, s.join(ctx, d, inc, e)
 	}
-	inc, err := incident.NewestOpen(ctx, d.tx, e.ID, zeroTime)
+	inc, err := incident.NewestOpenBare(ctx, d.tx, e.ID, zeroTime)
 	if errors.Is(err, incident.ErrNotFound) {
 		return s.open(ctx, d, NewIncident{Title: display(e), Classification: incident.NotYet, EndpointIDs: []string{e.ID}})
 	}
@@ -305,7 +305,7 @@ func (s *Acts) resultLine(ctx context.Context, d *deed, c dispatch.Command, e in
 	if c.IncidentID == "" {
 		return nil
 	}
-	inc, err := incident.Find(ctx, d.tx, c.OrganisationID, c.IncidentID)
+	inc, err := incident.FindBare(ctx, d.tx, c.OrganisationID, c.IncidentID)
 	if err != nil {
 		return err
 	}

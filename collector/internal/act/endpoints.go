@@ -271,7 +271,7 @@ func (s *Acts) measured(ctx context.Context, d *deed, e endpoint.Endpoint, i end
 	if err != nil || quiet {
 		return err
 	}
-	inc, err := incident.NewestOpen(ctx, d.tx, id, zeroTime)
+	inc, err := incident.NewestOpenBare(ctx, d.tx, id, zeroTime)
 	if errors.Is(err, incident.ErrNotFound) {
 		return nil
 	}

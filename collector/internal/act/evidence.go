@@ -169,7 +169,7 @@ func (s *Acts) tie(ctx context.Context, d *deed, e endpoint.Endpoint, m *artifac
 		c, err := dispatch.ByID(ctx, d.tx, m.CommandID)
 		switch {
 		case err == nil && c.EndpointID == e.ID && c.IncidentID != "":
-			return incident.Find(ctx, d.tx, e.OrganisationID, c.IncidentID)
+			return incident.FindBare(ctx, d.tx, e.OrganisationID, c.IncidentID)
 		case err != nil && !errors.Is(err, dispatch.ErrNotFound):
 			return incident.Incident{}, err
 		}
@@ -178,7 +178,7 @@ func (s *Acts) tie(ctx context.Context, d *deed, e endpoint.Endpoint, m *artifac
 		al, err := incident.AlertByID(ctx, d.tx, m.AlertID)
 		switch {
 		case err == nil && al.EndpointID == e.ID:
-			return incident.Find(ctx, d.tx, e.OrganisationID, al.IncidentID)
+			return incident.FindBare(ctx, d.tx, e.OrganisationID, al.IncidentID)
 		case err == nil: // somebody else's; it says nothing
 		case !errors.Is(err, incident.ErrNoAlert):
 			return incident.Incident{}, err
@@ -187,7 +187,7 @@ func (s *Acts) tie(ctx context.Context, d *deed, e endpoint.Endpoint, m *artifac
 			return s.expectAlert(ctx, d, e, m)
 		}
 	}
-	return incident.NewestOpen(ctx, d.tx, e.ID, zeroTime)
+	return incident.NewestOpenBare(ctx, d.tx, e.ID, zeroTime)
 }
 
 // expectAlert opens or joins the incident of an alert that has not arrived yet.
@@ -211,7 +211,7 @@ func (s *Acts) OnAccepted(ctx context.Context, tx *sqldb.Tx, a evidence.Acquisit
 	if a.IncidentID == "" {
 		return s.booted(ctx, d, a, items, nil)
 	}
-	inc, err := incident.Find(ctx, tx, a.OrganisationID, a.IncidentID)
+	inc, err := incident.FindBare(ctx, tx, a.OrganisationID, a.IncidentID)
 	if err != nil {
 		return err
 	}
@@ -247,7 +247,7 @@ func (s *Acts) OnRefused(ctx context.Context, tx *sqldb.Tx, r evidence.Refused) 
 	if err != nil {
 		return err
 	}
-	inc, err := incident.NewestOpen(ctx, tx, e.ID, zeroTime)
+	inc, err := incident.NewestOpenBare(ctx, tx, e.ID, zeroTime)
 	if errors.Is(err, incident.ErrNotFound) {
 		return nil
 	}

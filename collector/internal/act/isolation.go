@@ -233,7 +233,7 @@ func (s *Acts) IsolationHappened(ctx context.Context, endpointID string, ev endp
 		if err != nil {
 			return err
 		}
-		inc, err := incident.NewestOpen(ctx, d.tx, e.ID, zeroTime)
+		inc, err := incident.NewestOpenBare(ctx, d.tx, e.ID, zeroTime)
 		switch {
 		case errors.Is(err, incident.ErrNotFound):
 		case err != nil:

@@ -215,7 +215,7 @@ func (s *Acts) ShowReleaseCode(ctx context.Context, a Actor, endpointID, reason 
 		if err != nil || c.IncidentID == "" {
 			return err
 		}
-		inc, err := incident.Find(ctx, d.tx, e.OrganisationID, c.IncidentID)
+		inc, err := incident.FindBare(ctx, d.tx, e.OrganisationID, c.IncidentID)
 		if err != nil {
 			return err
 		}

@@ -64,8 +64,7 @@ func AddEndpoint(ctx context.Context, tx *sqldb.Tx, i Incident, endpointID strin
 
 // Find finds an incident by its identifier or its number, with its endpoints.
 func Find(ctx context.Context, q sqldb.Queryer, organisationID, idOrNumber string) (Incident, error) {
-	i, err := scan(q.QueryRowContext(ctx, `SELECT `+columns+` FROM incident_incident WHERE organisation_id = $1 AND (id = $2 OR number = $2)`,
-		organisationID, idOrNumber))
+	i, err := FindBare(ctx, q, organisationID, idOrNumber)
 	if err != nil {
 		return Incident{}, err
 	}
@@ -73,12 +72,23 @@ func Find(ctx context.Context, q sqldb.Queryer, organisationID, idOrNumber strin
 	return i, err
 }
 
+// FindBare is [Find] without the endpoints, of which an incident may have thousands.
+func FindBare(ctx context.Context, q sqldb.Queryer, organisationID, idOrNumber string) (Incident, error) {
+	return scan(q.QueryRowContext(ctx, `SELECT `+columns+` FROM incident_incident WHERE organisation_id = $1 AND (id = $2 OR number = $2)`,
+		organisationID, idOrNumber))
+}
+
+// NewestOpenBare is [NewestOpen] without the endpoints.
+func NewestOpenBare(ctx context.Context, q sqldb.Queryer, endpointID string, since time.Time) (Incident, error) {
+	return scan(q.QueryRowContext(ctx, `SELECT `+columns+` FROM incident_incident WHERE closed_at = '' AND opened_at >= $1
+		AND id IN (SELECT incident_id FROM incident_endpoint WHERE endpoint_id = $2) ORDER BY opened_at DESC, id DESC LIMIT 1`,
+		sqldb.FormatTime(since), endpointID))
+}
+
 // NewestOpen finds the newest open incident of an endpoint that was opened at or
 // after since; the zero time means ever.
 func NewestOpen(ctx context.Context, q sqldb.Queryer, endpointID string, since time.Time) (Incident, error) {
-	i, err := scan(q.QueryRowContext(ctx, `SELECT `+columns+` FROM incident_incident WHERE closed_at = '' AND opened_at >= $1
-		AND id IN (SELECT incident_id FROM incident_endpoint WHERE endpoint_id = $2) ORDER BY opened_at DESC, id DESC LIMIT 1`,
-		sqldb.FormatTime(since), endpointID))
+	i, err := NewestOpenBare(ctx, q, endpointID, since)
 	if err != nil {
 		return Incident{}, err
 	}
