@@ -62,8 +62,9 @@ const (
 	recordMagic  = "hozen-isolation-record"
 	markerMagic  = "hozen-isolation-marker"
 	recordFormat = "1"
-	// recordMax bounds a state file; a policy of a thousand addresses takes 30 KB.
-	recordMax = 256 << 10
+	// recordMax bounds a state file; two policies of 64 permits with the longest reasons,
+	// every character escaped, take 400 KB.
+	recordMax = 1 << 20
 )
 
 var errDamaged = errors.New("damaged")
