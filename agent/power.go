@@ -187,8 +187,8 @@ func askedBy(n record.ShutdownNotice) string {
 func (p *power) able() bool { return p.bus.State().Logind }
 
 // down has the PC go down; where that fails, the collector is told.
-func (p *power) down(ctx context.Context, then, by string, uid int64) error {
-	err := p.ask(ctx, then, by, uid)
+func (p *power) down(ctx context.Context, then, by string, uid int64, l logind.Locks) error {
+	err := p.ask(ctx, then, by, uid, l)
 	if err != nil {
 		p.stayedUp(ctx, then, by, err)
 	}
@@ -198,7 +198,7 @@ func (p *power) down(ctx context.Context, then, by string, uid int64) error {
 // ask has the PC go down in the orderly way, so that everything else is kept too. What
 // is alive is captured once more before it is asked for: since the evidence of the
 // decision, people have waited for its delivery.
-func (p *power) ask(ctx context.Context, then, by string, uid int64) error {
+func (p *power) ask(ctx context.Context, then, by string, uid int64, l logind.Locks) error {
 	p.a.set.log.WarnContext(ctx, "the PC goes down after its evidence was kept", slog.String("then", then), slog.String("by", by))
 	call, kind := p.bus.PowerOff, "poweroff"
 	switch then {
@@ -211,7 +211,7 @@ func (p *power) ask(ctx context.Context, then, by string, uid int64) error {
 	n := notice(shutdown.Down, shutdown.SourcePreserve)
 	n.Type, n.ByUID = kind, uid
 	p.plan.Handle(ctx, n)
-	if err := call(ctx); err != nil {
+	if err := call(ctx, l); err != nil {
 		p.plan.Handle(ctx, notice(shutdown.Cancelled, shutdown.SourcePreserve))
 		return fmt.Errorf("go down: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"hozen/agent/internal/acquire"
 	"hozen/agent/internal/localapi"
+	"hozen/agent/internal/logind"
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/probe/preserve"
 	"hozen/agent/internal/shutdown"
@@ -62,7 +63,8 @@ func (h handler) preserve(ctx context.Context, c journal.Command) journal.Result
 
 // goDown takes the PC down after an order of the collector, which is told where it fails.
 func (a *agent) goDown(ctx context.Context, c journal.Command, _ journal.Result) {
-	_ = a.power.down(ctx, string(c.Then), c.Issuer, record.Unknown)
+	// Who ordered it was shown what would be lost: no program that blocks keeps the PC on.
+	_ = a.power.down(ctx, string(c.Then), c.Issuer, record.Unknown, logind.PassLocks)
 }
 
 // localPower is what the socket speaks for about going down.
@@ -116,7 +118,11 @@ func (l localPower) Preserve(ctx context.Context, o localapi.PreserveOrder, tell
 	if err != nil {
 		uid = record.Unknown
 	}
-	return a.power.down(ctx, o.Then, o.DecidedBy, uid)
+	locks := logind.HonourLocks
+	if err == nil && uid == 0 {
+		locks = logind.PassLocks // root would be let through by "systemctl -i" too
+	}
+	return a.power.down(ctx, o.Then, o.DecidedBy, uid, locks)
 }
 
 // admit says why an order is not carried out; may is whether this person may have the PC

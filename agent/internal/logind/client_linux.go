@@ -246,15 +246,32 @@ func absent(err error) bool {
 
 // PowerOff asks logind to switch the PC off without asking anybody. Our own lock holds
 // that up as any other shutdown.
-func (c *Client) PowerOff(ctx context.Context) error {
-	_, err := c.call(ctx, manager+".PowerOff", false)
+func (c *Client) PowerOff(ctx context.Context, l Locks) error { return c.goDown(ctx, "PowerOff", l) }
+
+// Reboot is PowerOff with another boot after it.
+func (c *Client) Reboot(ctx context.Context, l Locks) error { return c.goDown(ctx, "Reboot", l) }
+
+// skipInhibitors is SD_LOGIND_SKIP_INHIBITORS of org.freedesktop.login1(5), of systemd 255
+// and newer; since 257 a blocking lock of any program holds up root too.
+const skipInhibitors = uint64(1) << 4
+
+// goDown asks for it by the newer method where locks are to be passed by, and by the older
+// one where logind does not know that: there root passes them by anyway.
+func (c *Client) goDown(ctx context.Context, method string, l Locks) error {
+	if l == PassLocks {
+		_, err := c.call(ctx, manager+"."+method+"WithFlags", skipInhibitors)
+		if !unknown(err) {
+			return err
+		}
+	}
+	_, err := c.call(ctx, manager+"."+method, false)
 	return err
 }
 
-// Reboot is PowerOff with another boot after it.
-func (c *Client) Reboot(ctx context.Context) error {
-	_, err := c.call(ctx, manager+".Reboot", false)
-	return err
+// unknown reports whether err says that logind knows no such method or no such flag.
+func unknown(err error) bool {
+	e, ok := errors.AsType[dbus.Error](err)
+	return ok && (e.Name == "org.freedesktop.DBus.Error.UnknownMethod" || e.Name == "org.freedesktop.DBus.Error.InvalidArgs")
 }
 
 // SetWallMessage says what people at terminals are told when the PC next goes down; the

@@ -363,9 +363,11 @@ func TestCalls(t *testing.T) {
 	until(t, "held", func() bool { return c.State().Held })
 	must(t, c.SetWallMessage(t.Context(), "hello"))
 	must(t, c.SetWallMessage(t.Context(), ""))
-	must(t, c.PowerOff(t.Context()))
-	must(t, c.Reboot(t.Context()))
-	if want := []string{"SetWallMessage hello true", "SetWallMessage  false", "PowerOff false", "Reboot false"}; !slices.Equal(f.called(), want) {
+	must(t, c.PowerOff(t.Context(), HonourLocks))
+	must(t, c.Reboot(t.Context(), HonourLocks))
+	must(t, c.PowerOff(t.Context(), PassLocks))
+	must(t, c.Reboot(t.Context(), PassLocks))
+	if want := []string{"SetWallMessage hello true", "SetWallMessage  false", "PowerOff false", "Reboot false", "PowerOffWithFlags 16", "RebootWithFlags 16"}; !slices.Equal(f.called(), want) {
 		t.Errorf("%q", f.called())
 	}
 	list, err := c.Sessions(t.Context())
@@ -375,12 +377,31 @@ func TestCalls(t *testing.T) {
 	}
 }
 
+// TestOlderLogind: one that knows no flags, or not this one, is asked in the old way; one that
+// refuses is not asked twice.
+func TestOlderLogind(t *testing.T) {
+	b := newBus(t)
+	f := startLogind(t, b)
+	c := runClient(t, b)
+	until(t, "held", func() bool { return c.State().Held })
+	for name, want := range map[string]string{
+		"org.freedesktop.DBus.Error.UnknownMethod": "PowerOff false", "org.freedesktop.DBus.Error.InvalidArgs": "PowerOff false",
+		"org.freedesktop.DBus.Error.AccessDenied": "",
+	} {
+		f.noFlags(dbus.NewError(name, []any{"no"}))
+		err := c.PowerOff(t.Context(), PassLocks)
+		if got := strings.Join(f.forgotten(), ", "); got != want || (err == nil) != (want != "") {
+			t.Errorf("%s: called %q, %v", name, got, err)
+		}
+	}
+}
+
 func TestNoBusAtAll(t *testing.T) {
 	c := New(Config{Address: "unix:path=" + filepath.Join(t.TempDir(), "none"), Scheduled: filepath.Join(t.TempDir(), "none", "none", "x"), MinRetry: time.Millisecond})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
-	if err := c.PowerOff(ctx); !errors.Is(err, errors.ErrUnsupported) {
+	if err := c.PowerOff(ctx, PassLocks); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("power off: %v", err)
 	}
 	if c.Allowed() != 0 || c.State() != (State{}) {

@@ -33,10 +33,10 @@ func (*Client) Allowed() time.Duration { return 0 }
 func (*Client) State() State { return State{} }
 
 // PowerOff is not supported.
-func (*Client) PowerOff(context.Context) error { return errors.ErrUnsupported }
+func (*Client) PowerOff(context.Context, Locks) error { return errors.ErrUnsupported }
 
 // Reboot is not supported.
-func (*Client) Reboot(context.Context) error { return errors.ErrUnsupported }
+func (*Client) Reboot(context.Context, Locks) error { return errors.ErrUnsupported }
 
 // SetWallMessage is not supported.
 func (*Client) SetWallMessage(context.Context, string) error { return errors.ErrUnsupported }

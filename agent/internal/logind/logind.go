@@ -61,6 +61,15 @@ type Event struct {
 	Late bool
 }
 
+// Locks says what becomes of other programs' blocking locks when the PC is to go down.
+type Locks bool
+
+// The choices. Locks that only delay, as our own, are waited for in any case.
+const (
+	HonourLocks Locks = false
+	PassLocks   Locks = true
+)
+
 // Session is one sign-in.
 type Session struct {
 	ID   string

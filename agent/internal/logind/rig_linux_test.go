@@ -105,6 +105,7 @@ type fake struct {
 	calls []string
 	asked int         // for a lock
 	fail  *dbus.Error // of Inhibit
+	flags *dbus.Error // of the methods with flags
 }
 
 type held struct {
@@ -186,6 +187,22 @@ func (f *fake) refuse(err *dbus.Error) {
 	f.fail = err
 }
 
+// noFlags makes the methods with flags fail.
+func (f *fake) noFlags(err *dbus.Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.flags = err
+}
+
+// forgotten is called, which it empties.
+func (f *fake) forgotten() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	calls := f.calls
+	f.calls = nil
+	return calls
+}
+
 func (f *fake) called() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -237,6 +254,21 @@ func (m methods) PowerOff(interactive bool) *dbus.Error {
 }
 func (m methods) Reboot(interactive bool) *dbus.Error {
 	return m.note(fmt.Sprint("Reboot ", interactive))
+}
+func (m methods) PowerOffWithFlags(flags uint64) *dbus.Error {
+	return m.flagged(fmt.Sprint("PowerOffWithFlags ", flags))
+}
+func (m methods) RebootWithFlags(flags uint64) *dbus.Error {
+	return m.flagged(fmt.Sprint("RebootWithFlags ", flags))
+}
+func (m methods) flagged(what string) *dbus.Error {
+	m.f.mu.Lock()
+	err := m.f.flags
+	m.f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return m.note(what)
 }
 func (m methods) SetWallMessage(text string, on bool) *dbus.Error {
 	return m.note(fmt.Sprint("SetWallMessage ", text, " ", on))
