@@ -32,8 +32,6 @@ func (c *command) uninstall(ctx context.Context, release bool) int {
 	switch {
 	case err != nil:
 		return c.failed(err)
-	case isolate.Reason(st.Reason) == isolate.NeedsRoot:
-		return c.failed(osservice.ErrNeedsRoot)
 	case !needsRelease(st):
 		code := c.installOrNot(ctx, false, false)
 		clearNotices(ctx, log)
@@ -56,7 +54,7 @@ func (c *command) uninstall(ctx context.Context, release bool) int {
 		return exitNotInForce
 	}
 	// What counts is what is in force now, whoever released it.
-	if st, err = c.networkAlone(ctx); err != nil || needsRelease(st) {
+	if st, err = c.networkAlone(ctx); err != nil || st.Observed != string(isolate.Released) {
 		if err == nil {
 			c.sayNetwork(st, time.Now())
 		}
@@ -68,13 +66,16 @@ func (c *command) uninstall(ctx context.Context, release bool) int {
 	return code
 }
 
-// needsRelease reports whether uninstalling would leave rules behind, or may: what cannot
-// be found out counts, but not where no network can be cut at all.
+// needsRelease reports whether uninstalling would leave rules behind, or may. Where nothing
+// was ordered, that the rules cannot be read keeps no agent from going.
 func needsRelease(st localapi.NetworkStatus) bool {
-	if !st.Capable {
-		return st.Desired == string(isolate.Isolated)
+	switch {
+	case st.Desired == string(isolate.Released):
+		return st.Observed != string(isolate.Released) && st.Observed != string(isolate.Unknown)
+	case st.Desired == string(isolate.Unknown):
+		return st.Capable
 	}
-	return st.Desired != string(isolate.Released) || st.Observed != string(isolate.Released)
+	return true
 }
 
 // releaseByAgent has the running agent release, which alone can where it holds the rules.

@@ -263,6 +263,8 @@ func TestNeedsRelease(t *testing.T) {
 		{localapi.NetworkStatus{Capable: true, Desired: "isolated", Observed: "failed"}, true},
 		{localapi.NetworkStatus{Capable: true, Desired: "unknown", Observed: "unknown"}, true},
 		{localapi.NetworkStatus{Desired: "released", Observed: "unknown", Reason: "unsupported"}, false},
+		{localapi.NetworkStatus{Capable: true, Desired: "released", Observed: "unknown", Reason: "unmeasured"}, false},
+		{localapi.NetworkStatus{Desired: "unknown", Observed: "unknown"}, false},
 		{localapi.NetworkStatus{Desired: "isolated", Observed: "unknown", Reason: "unsupported"}, true},
 	} {
 		if got := needsRelease(c.st); got != c.want {

@@ -58,3 +58,42 @@ func TestPackageScriptsWithoutABus(t *testing.T) {
 		}
 	}
 }
+
+// TestRemovalOfAnIsolatedPC is refused, unless it is said that the PC is to be released.
+func TestRemovalOfAnIsolatedPC(t *testing.T) {
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("no sh here")
+	}
+	for _, c := range []struct {
+		script, arg, release, answer, asked string
+		removed                             bool
+	}{
+		{"deb/prerm", "remove", "", "exit 9", "service uninstall", false},
+		{"deb/prerm", "remove", "1", "exit 0", "service uninstall --release", true},
+		{"deb/prerm", "remove", "1", "exit 8", "service uninstall --release", false}, // rules are left
+		{"deb/prerm", "upgrade", "", "exit 9", "", true},
+		{"rpm/preun", "0", "", "exit 9", "service uninstall", false},
+		{"rpm/preun", "0", "1", "exit 0", "service uninstall --release", true},
+		{"rpm/preun", "0", "1", "exit 8", "service uninstall --release", false},
+		{"rpm/preun", "1", "", "exit 9", "", true},
+	} {
+		dir := t.TempDir()
+		asked := filepath.Join(dir, "asked")
+		if err := os.WriteFile(filepath.Join(dir, "hozen-agent"), []byte("#!"+sh+"\necho \"$@\" >>"+asked+"\n"+c.answer+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		cmd := exec.CommandContext(ctx, sh, filepath.Join("packaging", c.script), c.arg)
+		cmd.Env = []string{"PATH=" + dir, "HOZEN_RELEASE=" + c.release}
+		out, err := cmd.CombinedOutput()
+		cancel()
+		got, _ := os.ReadFile(asked)
+		if (err == nil) != c.removed || strings.TrimSpace(string(got)) != c.asked {
+			t.Errorf("%+v: %v, asked for %q\n%s", c, err, got, out)
+		}
+		if !c.removed && (!strings.Contains(string(out), "HOZEN_RELEASE=1") || !strings.Contains(string(out), "隔離を解除して削除")) {
+			t.Errorf("%+v says\n%s", c, out)
+		}
+	}
+}
