@@ -1,7 +1,9 @@
 package console
 
 import (
+	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 
@@ -16,6 +18,18 @@ type endpointOrderView struct {
 	Form      form
 	Incidents []incident.Incident // open ones of this endpoint, to choose from
 	Must      bool                // a reason is required
+	Change    bool                // of Isolate: it is isolated, and only the rules change
+	Isolation isolationForm       // of Isolate
+	Breaks    *breaksView         // of Isolate: what would break; nil when nothing is known to
+	Two       bool                // of Release: it takes two persons
+	Waiting   *dispatch.ReleaseAsked
+	Mine      bool // the visitor's own request waits
+}
+
+// breaksView is what would break if an endpoint were cut off.
+type breaksView struct {
+	Hints act.Hints
+	Rails []act.GuardRail
 }
 
 // maxReason is how long the reason of an order may be, in bytes.
@@ -39,8 +53,30 @@ func (s *server) endpointOrderForm(v *visit) error {
 	if !abilitiesOf(v.operator.Role).Order {
 		return act.ErrForbidden
 	}
-	f := form{Values: map[string]string{"incident": v.r.URL.Query().Get("incident")}}
+	f := form{Values: map[string]string{"incident": v.r.URL.Query().Get("incident")}, Errors: map[string]string{}}
+	if verb == dispatch.Isolate && v.r.URL.Query().Get("change") != "" {
+		if err := s.fillChange(v, f); err != nil {
+			return err
+		}
+	}
 	return s.showOrder(v, verb, f, http.StatusOK)
+}
+
+// fillChange fills in what is in force, for it to be changed.
+func (s *server) fillChange(v *visit, f form) error {
+	e, err := s.endpoints.Endpoint(v.ctx(), v.actor, v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	order, err := s.orderInForce(v, viewEndpoint(e, v.now))
+	if err != nil {
+		return err
+	}
+	f.Values["change"] = "1"
+	if order != nil {
+		fromIsolation(f.Values, order.Isolation, v.now)
+	}
+	return nil
 }
 
 func (s *server) showOrder(v *visit, verb dispatch.Verb, f form, status int) error {
@@ -54,9 +90,66 @@ func (s *server) showOrder(v *visit, verb dispatch.Verb, f form, status int) err
 	}
 	view := endpointOrderView{Endpoint: viewEndpoint(e, v.now), Verb: verb, Form: f, Must: verb != dispatch.Acquire}
 	view.Incidents = touching(openOnes(incidents), e.ID)
-	p := s.page(v, "endpoint_order", v.text.Text("order."+string(verb)+".title"))
+	title := "order." + string(verb) + ".title"
+	switch verb {
+	case dispatch.Isolate:
+		view.Isolation = viewIsolationForm(f, v.now)
+		if view.Change = f.Values["change"] != ""; view.Change {
+			view.Isolation.Open, title = true, "order.change.title"
+		}
+		if view.Breaks, err = s.breaks(v, e.ID); err != nil {
+			return err
+		}
+	case dispatch.Release:
+		if err := s.fillRelease(v, e.ID, &view); err != nil {
+			return err
+		}
+	}
+	p := s.page(v, "endpoint_order", v.text.Text(title))
 	p.Here = "/endpoints/" + e.ID + "/order/" + string(verb)
 	return s.showStatus(v, status, p, view)
+}
+
+// breaks says what others use of an endpoint; nil if nothing is known to break.
+func (s *server) breaks(v *visit, endpointID string) (*breaksView, error) {
+	pv, err := s.groups.PreviewGroup(v.ctx(), v.actor, act.Selection{Names: []string{endpointID}}, act.GroupOrder{
+		Verb: dispatch.Isolate, Servers: true, OperatorAddr: operatorAddr(v.r)})
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range pv.Members {
+		if m.Endpoint.ID == endpointID && len(m.Hints.Services)+len(m.Rails) > 0 {
+			return &breaksView{m.Hints, m.Rails}, nil
+		}
+	}
+	return nil, nil
+}
+
+// operatorAddr is where the person sits, as far as the connection tells; a proxy between
+// hides it.
+func operatorAddr(r *http.Request) netip.Addr {
+	a, err := netip.ParseAddr(remoteHost(r))
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.Unmap().WithZone("")
+}
+
+func (s *server) fillRelease(v *visit, endpointID string, view *endpointOrderView) error {
+	settings, err := s.settings.IsolationSettings(v.ctx(), v.actor)
+	if err != nil {
+		return err
+	}
+	view.Two = settings.TwoPersons
+	asked, err := s.isolation.ReleaseWaiting(v.ctx(), v.actor, endpointID)
+	if errors.Is(err, act.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	view.Waiting, view.Mine = &asked, asked.AskedBy == v.operator.ID
+	return nil
 }
 
 func (s *server) endpointOrder(v *visit) error {
@@ -64,33 +157,67 @@ func (s *server) endpointOrder(v *visit) error {
 	if err != nil {
 		return err
 	}
-	f, err := readForm(v,
-		field{name: "reason", max: maxReason, empty: verb == dispatch.Acquire},
-		field{name: "incident", max: 64, empty: true},
-		field{name: "isolate_first", max: 8, empty: true})
+	fields := []field{{name: "reason", max: maxReason, empty: verb == dispatch.Acquire}, {name: "incident", max: 64, empty: true}}
+	if verb == dispatch.Isolate {
+		fields = append(fields, field{name: "change", max: 1, empty: true})
+		fields = append(fields, isolationFields()...)
+	}
+	f, err := readForm(v, fields...)
 	if err != nil {
 		return err
 	}
-	if !f.ok() {
-		return s.showOrder(v, verb, f, http.StatusUnprocessableEntity)
+	if verb == dispatch.Isolate {
+		f.takePermits(v)
 	}
 	order := act.Order{Reason: f.Values["reason"], IncidentID: f.Values["incident"]}
 	do := s.orders.Acquire
+	var lines []int
 	switch verb {
 	case dispatch.Isolate:
 		do = s.orders.Isolate
 		order.IsolateFirst = f.Values["isolate_first"] == "1"
+		if v.r.PostForm.Get("more") != "" {
+			f.closeUp()
+			clear(f.Errors) // nothing was sent yet, only more lines are wanted
+			return s.showOrder(v, verb, f, http.StatusOK)
+		}
+		if order.Isolation, lines, err = s.isolationOrdered(v, f); err != nil {
+			return err
+		}
 	case dispatch.Release:
 		do = s.orders.Release
 	case dispatch.Acquire:
 		order.Profile = "flash"
 	}
+	if !f.ok() {
+		return s.showOrder(v, verb, f, http.StatusUnprocessableEntity)
+	}
 	c, err := do(v.ctx(), v.actor, v.r.PathValue("id"), order)
+	if waits, ok := errors.AsType[*act.SecondPerson](err); ok {
+		return s.done(v, "release.asked.done", "/endpoints/"+waits.Asked.EndpointID)
+	}
 	if err != nil {
-		if f.refuse(v, err) {
+		if f.refuseIsolation(v, err, lines) {
 			return s.showOrder(v, verb, f, http.StatusUnprocessableEntity)
 		}
 		return err
 	}
 	return s.done(v, "order."+string(verb)+".done", "/endpoints/"+c.EndpointID+"?command="+url.QueryEscape(c.ID))
+}
+
+// releaseRefuse ends a release that waits for a second person: refused by that one, or
+// taken back by the first.
+func (s *server) releaseRefuse(v *visit) error {
+	f, err := readForm(v, field{name: "reason", max: maxReason, empty: true})
+	if err != nil {
+		return err
+	}
+	if !f.ok() {
+		return act.ErrInvalid
+	}
+	id := v.r.PathValue("id")
+	if err := s.isolation.RefuseRelease(v.ctx(), v.actor, id, f.Values["reason"]); err != nil {
+		return err
+	}
+	return s.done(v, "release.ended", "/endpoints/"+id)
 }

@@ -21,6 +21,8 @@ type endpointShowView struct {
 	Incidents    []incident.Incident // open ones of this endpoint
 	Names        map[string]string   // incident identifier to number
 	Label        form
+	Place        form
+	Card         isolationCard
 }
 
 const commandsShown = 15
@@ -46,6 +48,12 @@ func (s *server) endpointShowView(v *visit) (endpointShowView, error) {
 	}
 	view.Endpoint = viewEndpoint(e, v.now)
 	view.Label.Values = map[string]string{"label": e.Label}
+	if view.Place, err = s.placeForm(v, e); err != nil {
+		return view, err
+	}
+	if view.Card, err = s.isolationCardOf(v, view.Endpoint); err != nil {
+		return view, err
+	}
 	if view.Commands, err = s.orders.Commands(v.ctx(), v.actor, act.CommandFilter{EndpointID: e.ID, Limit: commandsShown}); err != nil {
 		return view, err
 	}

@@ -26,7 +26,7 @@ type isolationView struct {
 	Why      string // key of the reason when unknown: never, stale, unclear, revoked
 	Ordered  string // of one that went stale: the state that was ordered last, or empty
 	Measured endpoint.IsolationStatus
-	Notes    []string // keys of what else to know: incapable, no_way_home, not_as_ordered
+	Notes    []string // keys of what else to know: incapable, no_way_home, not_as_ordered, leak, shut
 }
 
 func viewIsolation(e endpoint.Endpoint, now time.Time) isolationView {
@@ -51,6 +51,17 @@ func viewIsolation(e endpoint.Endpoint, now time.Time) isolationView {
 	}
 	if !m.Capable {
 		v.Notes = append(v.Notes, "incapable")
+	}
+	if m.Observed == endpoint.Isolated || m.Observed == endpoint.Failed {
+		leak, shut := contrary(m.More.Trials)
+		if leak {
+			// Rules that were read back prove nothing against traffic that was seen to pass.
+			v.State = string(endpoint.Failed)
+			v.Notes = append(v.Notes, "leak")
+		}
+		if shut {
+			v.Notes = append(v.Notes, "shut")
+		}
 	}
 	if m.Observed == endpoint.Isolated && !m.WayHome {
 		v.Notes = append(v.Notes, "no_way_home")

@@ -47,6 +47,12 @@ func readForm(v *visit, fields ...field) (form, error) {
 		}
 		return f, &badRequest{http.StatusBadRequest, "form"}
 	}
+	f.take(v, fields...)
+	return f, nil
+}
+
+// take adds further fields of a form that was read.
+func (f form) take(v *visit, fields ...field) {
 	for _, want := range fields {
 		value := v.r.PostForm.Get(want.name)
 		if want.kind != secretText {
@@ -66,7 +72,6 @@ func readForm(v *visit, fields ...field) (form, error) {
 		}
 		f.Values[want.name] = value
 	}
-	return f, nil
 }
 
 func (w field) check(value string) (code string) {

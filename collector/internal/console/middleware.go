@@ -62,6 +62,18 @@ func timed(next http.Handler) http.Handler {
 	})
 }
 
+// bounded limits what a request may send: a form, or one with a hit list in it.
+func bounded(next http.Handler) http.Handler {
+	plain, hits := http.MaxBytesHandler(next, maxBody), http.MaxBytesHandler(next, maxHitBody)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/groups/") {
+			hits.ServeHTTP(w, r)
+			return
+		}
+		plain.ServeHTTP(w, r)
+	})
+}
+
 // sameOrigin refuses forms that another site sent.
 func (s *server) sameOrigin(next http.Handler) http.Handler {
 	guard := http.NewCrossOriginProtection()

@@ -9,9 +9,11 @@ import (
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/enroll"
 	"hozen/collector/internal/evidence"
+	"hozen/collector/internal/group"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/operator"
+	"hozen/collector/internal/organisation"
 )
 
 // ports are the acts as the pages use them, one interface per concern, so that each
@@ -25,6 +27,9 @@ type ports struct {
 	evidence  evidenceActs
 	ledger    ledgerActs
 	live      live
+	isolation isolation
+	settings  settings
+	groups    groups
 }
 
 type people interface {
@@ -97,4 +102,25 @@ type ledgerActs interface {
 
 type live interface {
 	Subscribe(organisationID string) (<-chan act.Event, func())
+}
+
+type isolation interface {
+	IsolationEvents(ctx context.Context, a act.Actor, endpointID string, n int) ([]endpoint.IsolationEvent, error)
+	ReleaseWaiting(ctx context.Context, a act.Actor, endpointID string) (dispatch.ReleaseAsked, error)
+	RefuseRelease(ctx context.Context, a act.Actor, endpointID, reason string) error
+	ShowReleaseCode(ctx context.Context, a act.Actor, endpointID, reason string) (act.ShownCode, error)
+	Permits(ctx context.Context, calls []act.PermitCall) ([]dispatch.Permit, error)
+}
+
+type settings interface {
+	IsolationSettings(ctx context.Context, a act.Actor) (organisation.Isolation, error)
+	SetIsolationSettings(ctx context.Context, a act.Actor, i organisation.Isolation) error
+	PlaceEndpoint(ctx context.Context, a act.Actor, id string, p act.Place) error
+}
+
+type groups interface {
+	PreviewGroup(ctx context.Context, a act.Actor, sel act.Selection, o act.GroupOrder) (act.GroupPreview, error)
+	OrderGroup(ctx context.Context, a act.Actor, sel act.Selection, o act.GroupOrder) (group.Order, error)
+	Groups(ctx context.Context, a act.Actor, n int) ([]group.Order, error)
+	Group(ctx context.Context, a act.Actor, id string) (group.Order, []act.GroupMember, error)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/operator"
 	"hozen/internal/i18n"
 )
@@ -21,8 +22,8 @@ import (
 func pageNames() []string {
 	return []string{
 		"about", "connection_table", "dashboard", "endpoint_add", "endpoint_order", "endpoint_preserve", "endpoint_show", "error", "flight_table",
-		"incident_close", "incident_list", "incident_new", "incident_show", "ledger_list",
-		"operator_list", "password", "process_show", "process_table", "process_tree", "record_table", "sign_in",
+		"group_list", "group_new", "group_preview", "group_show", "incident_close", "incident_list", "incident_new", "incident_show", "isolation_settings", "ledger_list",
+		"operator_list", "password", "process_show", "process_table", "process_tree", "record_table", "release_code", "sign_in",
 	}
 }
 
@@ -97,7 +98,7 @@ func (s *server) page(v *visit, name, title string) page {
 func section(name string) string {
 	first, _, _ := strings.Cut(name, "_")
 	switch first {
-	case "dashboard", "endpoint":
+	case "dashboard", "endpoint", "group", "isolation", "release":
 		return "endpoints"
 	case "incident", "process", "connection", "record", "flight":
 		return "incidents"
@@ -160,6 +161,9 @@ func functions(p i18n.Printer, a *assets) template.FuncMap {
 		"line":    func(s string) template.HTML { return inert(s, lineLimit, false) },
 		"prose":   func(s string) template.HTML { return inert(s, textLimit, true) },
 		"plain":   func(s string) string { return plain(s, cellLimit) },
+		"lines":   func(ls []string) string { return strings.Join(ls, "\n") },
+		"permit":  func(p dispatch.Permit) string { return permitTarget(p.Network) },
+		"ports":   permitPorts,
 		"initial": initial,
 		"dict":    dict,
 	}

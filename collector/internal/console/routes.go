@@ -24,12 +24,25 @@ func (s *server) routes() http.Handler {
 	add("POST /enrolments/{id}/reject", s.private(s.enrolmentReject))
 	add("GET /endpoints/{id}", s.private(s.endpointShow))
 	add("POST /endpoints/{id}/label", s.private(s.endpointLabel))
+	add("POST /endpoints/{id}/place", s.private(s.endpointPlace))
+	add("POST /endpoints/{id}/release/refuse", s.private(s.releaseRefuse))
+	add("GET /endpoints/{id}/release-code", s.private(s.releaseCodeForm))
+	add("POST /endpoints/{id}/release-code", s.private(s.releaseCode))
 	add("GET /endpoints/{id}/order/preserve", s.private(s.endpointPreserveForm))
 	add("POST /endpoints/{id}/order/preserve", s.private(s.endpointPreserve))
 	add("GET /endpoints/{id}/order/{verb}", s.private(s.endpointOrderForm))
 	add("POST /endpoints/{id}/order/{verb}", s.private(s.endpointOrder))
 
 	add("POST /commands/{id}/withdraw", s.private(s.commandWithdraw))
+
+	add("GET /groups", s.private(s.groupList))
+	add("GET /groups/new/{deed}", s.private(s.groupNewForm))
+	add("POST /groups/new/{deed}", s.private(s.groupPreview))
+	add("POST /groups/order/{deed}", s.private(s.groupOrder))
+	add("GET /groups/{id}", s.private(s.groupShow))
+
+	add("GET /settings/isolation", s.private(s.isolationSettingsForm))
+	add("POST /settings/isolation", s.private(s.isolationSettings))
 
 	add("GET /incidents", s.private(s.incidentList))
 	add("GET /incidents/new", s.private(s.incidentNewForm))
@@ -56,6 +69,6 @@ func (s *server) routes() http.Handler {
 
 	all := http.NewServeMux()
 	all.Handle("GET /static/", s.assets)
-	all.Handle("/", http.MaxBytesHandler(s.sameOrigin(s.sessions.LoadAndSave(s.recovered(pages))), maxBody))
+	all.Handle("/", bounded(s.sameOrigin(s.sessions.LoadAndSave(s.recovered(pages)))))
 	return headers(s.asked(all))
 }

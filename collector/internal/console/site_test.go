@@ -2,13 +2,16 @@ package console
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -32,6 +35,7 @@ import (
 	"hozen/internal/digest"
 	"hozen/internal/id"
 	"hozen/internal/pki"
+	"hozen/internal/releasecode"
 )
 
 // site is a whole collector behind a console, with the real acts on SQLite.
@@ -64,7 +68,8 @@ func newSite(t testing.TB) *site {
 	must(t, err)
 	x.blobs, err = fsblob.Open(filepath.Join(x.dir, "blobs"))
 	must(t, err)
-	x.Acts, err = act.New(act.Config{DB: db, CA: ca, Hub: x.hub, Blobs: x.blobs, Addresses: []string{"192.0.2.10:7443"},
+	recovery := releasecode.NewKey()
+	x.Acts, err = act.New(act.Config{DB: db, CA: ca, Recovery: &recovery, Lookup: lookup, OwnAddr: func(a netip.Addr) bool { return a == collectorAddr }, Hub: x.hub, Blobs: x.blobs, Addresses: []string{"192.0.2.10:7443"},
 		PasswordCost: operator.Cost{MemoryKiB: 64, Iterations: 1}, Now: x.now})
 	must(t, err)
 	key, err := pki.NewKey()
@@ -88,6 +93,17 @@ func newSite(t testing.TB) *site {
 	x.server.Start()
 	t.Cleanup(x.server.Close)
 	return x
+}
+
+// collectorAddr is where the collector itself runs, as an endpoint would.
+var collectorAddr = netip.MustParseAddr("192.0.2.10")
+
+// lookup knows one name.
+func lookup(_ context.Context, host string) ([]netip.Addr, error) {
+	if host != "bank.example.jp" {
+		return nil, errors.New("no such host")
+	}
+	return []netip.Addr{netip.MustParseAddr("203.0.113.5"), netip.MustParseAddr("2001:db8::5")}, nil
 }
 
 func must(t testing.TB, err error) {
@@ -117,6 +133,7 @@ type pc struct {
 	evidencetest.Endpoint
 	x      *site
 	host   endpoint.Description
+	addr   string // that it connects from
 	cancel func()
 }
 
@@ -132,7 +149,7 @@ func (x *site) enrol(d endpoint.Description) *pc {
 	must(x.t, err)
 	r, err := x.Enroll(ctx, act.EnrollCall{Secret: tok.Secret, CSR: csr(x.t, key), Host: d, RemoteAddr: "192.0.2.77"})
 	must(x.t, err)
-	p := &pc{Endpoint: evidencetest.Endpoint{ID: r.EndpointID, Key: key, Certificate: r.Certificate}, x: x, host: d}
+	p := &pc{Endpoint: evidencetest.Endpoint{ID: r.EndpointID, Key: key, Certificate: r.Certificate}, x: x, host: d, addr: "192.0.2.77"}
 	p.connect()
 	p.measured(endpoint.Released, "")
 	return p
@@ -149,7 +166,7 @@ func (p *pc) connect() {
 	p.x.t.Helper()
 	_, _, p.cancel = p.x.hub.SubscribeEndpoint(p.ID)
 	p.host.AgentTime = p.x.now()
-	must(p.x.t, p.x.EndpointConnected(p.x.t.Context(), p.ID, p.host, "192.0.2.77"))
+	must(p.x.t, p.x.EndpointConnected(p.x.t.Context(), p.ID, p.host, p.addr))
 }
 
 func (p *pc) disconnect() {

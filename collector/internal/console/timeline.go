@@ -3,6 +3,7 @@ package console
 import (
 	"slices"
 
+	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/incident"
 	"hozen/internal/artifact"
 	"hozen/internal/i18n"
@@ -43,7 +44,9 @@ func viewTimeline(p i18n.Printer, entries []incident.Entry, names map[string]str
 func entryFacts(p i18n.Printer, e incident.Entry) []string {
 	switch e.Kind {
 	case incident.EntryCommand:
-		return lost(p, e.Params)
+		return append(isolationOrderFacts(p, e.Params), lost(p, e.Params)...)
+	case incident.EntryIsolationEvent:
+		return isolationEventFacts(p, e.Params)
 	case incident.EntryBoot:
 		return bootFacts(p, e.Params)
 	case incident.EntryEvidence:
@@ -82,6 +85,9 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 				key += "." + variant
 			}
 		}
+	}
+	if variant := e.Params["event"]; e.Kind == incident.EntryIsolationEvent && p.Has(key+"."+variant) {
+		key += "." + variant
 	}
 	if e.Kind == incident.EntryResult {
 		switch variant := key + "." + e.Params["status"]; {
@@ -141,6 +147,12 @@ func tone(e incident.Entry) (tone, icon string) {
 		return "bad", "cross"
 	case incident.EntryIsolation:
 		return "order", "shield"
+	case incident.EntryIsolationEvent:
+		switch tone := isolationEventTone(endpoint.IsolationEventKind(e.Params["event"])); tone {
+		case "bad", "alert":
+			return tone, "warn"
+		}
+		return "plain", "shield"
 	case incident.EntryBoot:
 		switch bootTone(e.Params["verdict"]) {
 		case "good":

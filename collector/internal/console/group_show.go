@@ -1,0 +1,304 @@
+package console
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"hozen/collector/internal/act"
+	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/group"
+)
+
+// groupView is an order to a group as the pages show it.
+type groupView struct {
+	group.Order
+	Deed deed
+	Said dispatch.Isolation
+}
+
+type groupShowView struct {
+	groupView
+	May      abilities
+	Incident string // its number
+	Steps    []step
+	Counts   []count
+	Members  []groupMemberView
+	Hidden   int // members that are not on the page
+	Drill    bool
+}
+
+// count is one number on top of the page.
+type count struct {
+	Key   string
+	N, Of int
+	Tone  string
+}
+
+// groupMemberView is one endpoint of a group and how far it is.
+type groupMemberView struct {
+	act.GroupMember
+	View  endpointView
+	State string // key: left_out, capturing, next, waiting, sent, working, done, failed, ended
+	Score *scoreView
+}
+
+// scoreView is how a PC did in a drill. What is not recorded is not known, and never good.
+type scoreView struct {
+	Cut      string // time from the order to the measured cut; empty: not known
+	Leaks    string // key: none, some, untold, unknown
+	WayHome  string // key: yes, no, unknown
+	Released string // key: yes, no, waiting, other, unknown
+}
+
+// membersShown is how many members a page shows unless asked for all: those that need
+// eyes come first.
+const membersShown = 200
+
+func viewGroup(o group.Order) groupView {
+	v := groupView{Order: o, Deed: deed(o.Verb)}
+	if json.Unmarshal([]byte(o.Isolation), &v.Said) == nil && v.Said.Drill {
+		v.Deed = drillAll
+	}
+	return v
+}
+
+func (s *server) groupList(v *visit) error {
+	all, err := s.groups.Groups(v.ctx(), v.actor, 100)
+	if err != nil {
+		return err
+	}
+	var views []groupView
+	for _, o := range all {
+		views = append(views, viewGroup(o))
+	}
+	return s.show(v, "group_list", struct {
+		Groups []groupView
+		May    abilities
+	}{views, abilitiesOf(v.operator.Role)})
+}
+
+func (s *server) groupShow(v *visit) error {
+	o, members, err := s.groups.Group(v.ctx(), v.actor, v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	view := groupShowView{groupView: viewGroup(o), May: abilitiesOf(v.operator.Role)}
+	view.Drill = view.Deed == drillAll
+	if o.IncidentID != "" {
+		inc, err := s.incidents.Incident(v.ctx(), v.actor, o.IncidentID)
+		if err != nil {
+			return err
+		}
+		view.Incident = inc.Number
+	}
+	for _, m := range members {
+		mv := groupMemberView{GroupMember: m, View: viewEndpoint(m.Endpoint, v.now)}
+		mv.State = memberState(o, m)
+		if view.Drill && m.Command != nil {
+			if mv.Score, err = s.score(v, o, mv); err != nil {
+				return err
+			}
+		}
+		view.Members = append(view.Members, mv)
+	}
+	view.Steps, view.Counts = groupSteps(o, view.Members), groupCounts(o, view.Members)
+	rank := map[string]int{"failed": 0, "ended": 1, "working": 2, "sent": 3, "capturing": 4, "next": 5, "waiting": 6, "done": 7, "left_out": 8}
+	slices.SortStableFunc(view.Members, func(a, b groupMemberView) int {
+		worse := func(m groupMemberView) int {
+			if m.State == "done" && !m.asOrdered(o) {
+				return -1
+			}
+			return rank[m.State]
+		}
+		return cmp.Or(cmp.Compare(worse(a), worse(b)), cmp.Compare(a.View.Name, b.View.Name))
+	})
+	if len(view.Members) > membersShown && v.r.URL.Query().Get("show") != "all" {
+		view.Hidden = len(view.Members) - membersShown
+		view.Members = view.Members[:membersShown]
+	}
+	p := s.page(v, "group_show", v.text.Text("group."+string(view.Deed)+".title"))
+	p.Live, p.Refresh = "incident="+o.IncidentID, 5
+	return s.showStatus(v, 200, p, view)
+}
+
+// memberState says how far a member is.
+func memberState(o group.Order, m act.GroupMember) string {
+	switch {
+	case m.LeftOut != "":
+		return "left_out"
+	case m.Command == nil && m.Capture != nil && !m.Capture.Status.Final():
+		return "capturing"
+	case m.Command == nil:
+		return "next"
+	}
+	switch s := m.Command.Status; {
+	case s == dispatch.Queued && !m.Endpoint.Online:
+		return "waiting"
+	case s == dispatch.Queued:
+		return "sent"
+	case s == dispatch.Accepted:
+		return "working"
+	case s == dispatch.Done:
+		return "done"
+	case s == dispatch.Expired, s == dispatch.Withdrawn:
+		return "ended"
+	}
+	return "failed"
+}
+
+// asOrdered reports whether what is measured now is what the group was ordered to be. A
+// drill is over soon, so nothing is expected of it afterwards.
+func (m groupMemberView) asOrdered(o group.Order) bool {
+	switch {
+	case viewGroup(o).Said.Drill:
+		return true
+	case o.Verb == string(dispatch.Release):
+		return m.View.Isolation.State == string(endpoint.Released)
+	}
+	return m.View.Isolation.State == string(endpoint.Isolated)
+}
+
+func groupSteps(o group.Order, members []groupMemberView) []step {
+	captures, captured, commands, finished := 0, 0, 0, 0
+	for _, m := range members {
+		if m.Capture != nil {
+			captures++
+			if m.Capture.Status.Final() {
+				captured++
+			}
+		}
+		if m.LeftOut == "" {
+			commands++
+			if m.Command != nil && m.Command.Status.Final() {
+				finished++
+			}
+		}
+	}
+	state := func(done, begun bool) string {
+		switch {
+		case done:
+			return "done"
+		case begun:
+			return "active"
+		}
+		return "waiting"
+	}
+	cut := o.Phase == group.Ordered
+	var steps []step
+	if o.Verb == string(dispatch.Isolate) {
+		capture := state(cut, true)
+		if o.IsolateFirst || cut && captures == 0 {
+			capture = "skipped"
+		}
+		steps = append(steps, step{"group.captured", capture})
+	}
+	steps = append(steps, step{"group.ordered." + o.Verb, state(cut, false)})
+	return append(steps, step{"group.results", state(cut && finished == commands, cut)})
+}
+
+// groupCounts are the numbers on top of the page, made of what is measured now.
+func groupCounts(o group.Order, members []groupMemberView) []count {
+	total, good, working, waiting, trouble, unknown := 0, 0, 0, 0, 0, 0
+	drill := viewGroup(o).Said.Drill
+	for _, m := range members {
+		switch m.State {
+		case "left_out":
+			continue
+		case "waiting":
+			waiting++
+		case "failed", "ended":
+			trouble++
+		case "done":
+			switch {
+			case drill || m.asOrdered(o):
+				good++
+			case m.View.Isolation.State == string(endpoint.Unknown):
+				unknown++
+			default:
+				trouble++
+			}
+		default:
+			working++
+		}
+		total++
+	}
+	key := "isolated"
+	if o.Verb == string(dispatch.Release) {
+		key = "released"
+	}
+	if drill {
+		key = "drilled"
+	}
+	counts := []count{{Key: key, N: good, Of: total, Tone: "iso"}, {Key: "working", N: working}, {Key: "waiting", N: waiting}, {Key: "trouble", N: trouble}, {Key: "unknown", N: unknown}}
+	if trouble > 0 {
+		counts[3].Tone = "bad"
+	}
+	if unknown > 0 {
+		counts[4].Tone = "unknown"
+	}
+	return counts
+}
+
+// score is how a PC did in a drill, from what is recorded of its order.
+func (s *server) score(v *visit, o group.Order, m groupMemberView) (*scoreView, error) {
+	c := m.Command
+	view := scoreView{Leaks: "unknown", WayHome: "unknown", Released: "unknown"}
+	if !c.Status.Final() {
+		view.Released = "waiting"
+		return &view, nil
+	}
+	if c.Status != dispatch.Done {
+		return &view, nil
+	}
+	// The agent's clock is taken to the collector's; the result itself may have come late.
+	from := o.CutAt
+	if from.IsZero() {
+		from = c.IssuedAt
+	}
+	if took := c.FinishedAt.Add(-m.Endpoint.ClockOffset).Sub(from); !c.FinishedAt.IsZero() && took >= 0 && took < drillTime {
+		view.Cut = seconds(v.text, took)
+	}
+	events, err := s.isolation.IsolationEvents(v.ctx(), v.actor, m.EndpointID, 100)
+	if err != nil {
+		return nil, err
+	}
+	told := map[endpoint.IsolationEventKind]bool{}
+	for _, e := range events {
+		if e.CommandID == c.ID {
+			told[e.Kind] = true
+		}
+	}
+	st := m.Endpoint.Isolation
+	ours := st.CommandID == c.ID
+	leak, _ := contrary(st.More.Trials)
+	tried := slices.ContainsFunc(st.More.Trials, func(t endpoint.Trial) bool { return t.Outcome == endpoint.AsOrdered })
+	over := told[endpoint.EventReleasedByTime]
+	switch {
+	case told[endpoint.EventLeak] || ours && leak:
+		view.Leaks = "some"
+	case ours && tried:
+		view.Leaks = "none"
+	case over:
+		view.Leaks = "untold" // a leak would have been told, but not that nothing could be tried
+	}
+	switch {
+	case told[endpoint.EventRolledBack]:
+		view.WayHome = "no"
+	case over || ours && st.More.Confirmation != nil && !st.More.Confirmation.At.IsZero():
+		view.WayHome = "yes" // else it had been rolled back long before
+	}
+	switch {
+	case over:
+		view.Released = "yes"
+	case told[endpoint.EventRolledBack], told[endpoint.EventReleasedByCode]:
+		view.Released = "other"
+	case v.now.Before(from.Add(drillTime + 30*time.Second)):
+		view.Released = "waiting"
+	case m.View.Isolation.State == string(endpoint.Isolated):
+		view.Released = "no"
+	}
+	return &view, nil
+}

@@ -1,0 +1,521 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"hozen/collector/internal/act"
+	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/operator"
+	"hozen/collector/internal/organisation"
+	"hozen/internal/artifact"
+	"hozen/internal/artifact/record"
+	"hozen/internal/capability"
+	"hozen/internal/id"
+)
+
+// modern is a PC whose agent knows all of isolation.
+func (x *site) modern(host, addr string) *pc {
+	x.t.Helper()
+	p := x.enrol(endpoint.Description{Hostname: host, OS: "linux", Arch: "amd64", Platform: "debian 13", Capability: uint32(capability.Current)})
+	p.disconnect()
+	p.addr = addr
+	p.connect()
+	p.measured(endpoint.Released, "")
+	return p
+}
+
+// isolated is what a PC measures that carries out an order to isolate.
+func (p *pc) isolated(c dispatch.Command, trials ...endpoint.Trial) endpoint.IsolationStatus {
+	s := p.status(endpoint.Isolated, c.ID)
+	s.More = endpoint.Measured{Mode: string(c.Isolation.Mode), Until: c.Isolation.Until, LeaseUntil: p.x.now().Add(20 * time.Hour), Held: "here", Persisted: true, Drill: c.Isolation.Drill,
+		Severed: &endpoint.Severed{Destroyed: 12, Took: 420 * time.Microsecond}, Trials: trials}
+	if c.Isolation.ConfirmWithin > 0 {
+		s.More.Confirmation = &endpoint.Confirmation{By: p.x.now().Add(time.Minute), At: p.x.now(), RollBack: c.Isolation.Fallback == dispatch.RollBack}
+	}
+	return s
+}
+
+// carryOut ends the newest order to isolate of a PC as done and measured.
+func (p *pc) carryOut(trials ...endpoint.Trial) dispatch.Command {
+	p.x.t.Helper()
+	c := p.newest(dispatch.Isolate)
+	st := p.isolated(c, trials...)
+	must(p.x.t, p.x.CommandAcked(p.x.t.Context(), p.ID, c.ID))
+	must(p.x.t, p.x.CommandFinished(p.x.t.Context(), p.ID, dispatch.Result{CommandID: c.ID, Status: dispatch.Done, FinishedAt: p.x.now()}, &st))
+	return c
+}
+
+func (p *pc) newest(verb dispatch.Verb) dispatch.Command {
+	p.x.t.Helper()
+	all, err := p.x.Commands(p.x.t.Context(), p.x.owner, act.CommandFilter{EndpointID: p.ID})
+	must(p.x.t, err)
+	for _, c := range all {
+		if c.Verb == verb {
+			return c
+		}
+	}
+	p.x.t.Fatalf("no order to %s among %+v", verb, all)
+	return dispatch.Command{}
+}
+
+func (p *pc) happened(e endpoint.IsolationEvent) {
+	p.x.t.Helper()
+	e.ID, e.At = id.New(id.IsolationEvent), p.x.now()
+	must(p.x.t, p.x.IsolationHappened(p.x.t.Context(), p.ID, e, nil))
+}
+
+func trial(name string, outcome endpoint.TrialOutcome, reason, target string, at time.Time) endpoint.Trial {
+	return endpoint.Trial{Name: name, Outcome: outcome, Reason: reason, Target: target, At: at}
+}
+
+// card is the part of a page that says the state in one word.
+func card(r reply) string {
+	_, rest, _ := strings.Cut(r.body, `<section class="card state`)
+	part, _, _ := strings.Cut(rest, "</h2>")
+	return part
+}
+
+func TestIsolatedIsSaidOnlyOfWhatHoldsAgainstTraffic(t *testing.T) {
+	x := newSite(t)
+	p := x.modern("keiri-pc01", "192.0.2.77")
+	_, err := x.Isolate(t.Context(), x.owner, p.ID, act.Order{Reason: "不審な画面", Isolation: dispatch.Isolation{ConfirmWithin: time.Minute, Until: x.now().Add(4*time.Hour + time.Minute)}})
+	must(t, err)
+	at := x.now().Add(-5 * time.Second)
+	good := []endpoint.Trial{trial("tcp4", endpoint.AsOrdered, "", "192.0.2.1:53", at), trial("raw6_bypass", endpoint.NotShown, "no_control", "", at), trial("collector", endpoint.AsOrdered, "", "", at)}
+	c := p.carryOut(good...)
+	b := x.as("owner", "ja")
+	r := b.get("/endpoints/"+p.ID).want(t, 200, "標準（コレクターとの通信だけ）", "残り4時間", "新しい TCP 接続（IPv4）", "192.0.2.1:53", "遮断</span>", "通る（指示どおり）",
+		"生パケットの直接送信（送信待ちを通らない方法）（IPv6）", "遮断の前に通ったことがないため、判定できません", "エージェントだけ（PCの管理者でも変更できません）", "12件", "5秒前", "確認しました", "指示していない変化は報告されていません")
+	if !strings.Contains(card(r), "隔離済み") {
+		t.Errorf("not said to be isolated: %s", card(r))
+	}
+
+	// One thing that passed weighs more than rules that were read back.
+	leak := append(good, trial("udp6", endpoint.Contrary, "left", "[2001:db8::1]:123", at))
+	st := p.isolated(c, leak...)
+	st.More.Limits = []string{"this kernel cannot lock tables: an administrator of this endpoint can remove the rules, which is seen and undone", "from <b>tomorrow</b>"}
+	st.More.Held = ""
+	must(t, x.EndpointSeen(t.Context(), p.ID, st))
+	r = b.get("/endpoints/"+p.ID).want(t, 200, "通ってしまう", "パケットが外へ出ました", "遮断したはずの通信が、通ってしまいました", "規則を固定できません", "from &lt;b&gt;tomorrow&lt;/b&gt;", "PCの管理者も変更できます（変更はすぐに検知して元に戻します）")
+	if strings.Contains(card(r), "隔離済み") {
+		t.Errorf("said to be isolated while something passes: %s", card(r))
+	}
+	if strings.Index(r.body, "通ってしまう") > strings.Index(r.body, "通る（指示どおり）") {
+		t.Error("what is wrong does not come first")
+	}
+	b.get("/").want(t, 200, "iso-failed")
+
+	// What should pass and does not leaves the PC cut off, and is told.
+	must(t, x.EndpointSeen(t.Context(), p.ID, p.isolated(c, trial("permit4", endpoint.Contrary, "no_answer", "203.0.113.5:443", at))))
+	r = b.get("/endpoints/"+p.ID).want(t, 200, "通らない（通るはず）", "通るはずの通信が、通っていません")
+	if !strings.Contains(card(r), "隔離済み") {
+		t.Errorf("cut off, but not said so: %s", card(r))
+	}
+	x.advance(2 * endpoint.StaleAfter)
+	if r := b.get("/endpoints/" + p.ID); strings.Contains(card(r), "隔離済み") || !strings.Contains(card(r), "不明") {
+		t.Errorf("an old measurement is shown as the state: %s", card(r))
+	}
+}
+
+func TestWhatHappenedToAnIsolationIsTold(t *testing.T) {
+	x := newSite(t)
+	p := x.modern("keiri-pc01", "192.0.2.77")
+	_, err := x.Isolate(t.Context(), x.owner, p.ID, act.Order{Reason: "不審な画面"})
+	must(t, err)
+	c := p.carryOut()
+	p.happened(endpoint.IsolationEvent{Kind: endpoint.EventDrift, CommandID: c.ID, By: "nft (pid 4242, uid 0)", Differences: []string{"table inet hozen is missing"}, Seen: []string{"deleted table <inet> hozen"}, Count: 3})
+	p.happened(endpoint.IsolationEvent{Kind: "from_the_future", Detail: evil})
+	b := x.as("owner", "ja")
+	r := b.get("/endpoints/"+p.ID).want(t, 200, "規則が変更され、元に戻しました（改ざんのおそれ）", "3回", "nft (pid 4242, uid 0)", "table inet hozen is missing", "deleted table &lt;inet&gt; hozen", "from_the_future")
+	inertPage(t, "endpoint", r)
+	b.get("/incidents/"+c.IncidentID).want(t, 200, "keiri-pc01 の遮断の規則が変更されたため、元に戻しました。改ざんのおそれがあります。", "PC上の操作元: nft (pid 4242, uid 0)", "隔離について、端末から知らせがありました", "tone-bad")
+	b.get("/ledger").want(t, 200, "隔離についてのできごと")
+}
+
+func TestIsolationIsOrderedInDetail(t *testing.T) {
+	x := newSite(t)
+	p := x.modern("keiri-pc01", "127.0.0.1") // where the browser is
+	b := x.as("owner", "ja")
+	path := "/endpoints/" + p.ID + "/order/isolate"
+	r := b.get(path).want(t, 200, "くわしく指定", "あなたがいま使っているPCです", "標準（コレクターとの通信だけ）")
+	if strings.Contains(r.body, `<details class="fold" open`) {
+		t.Error("what is seldom needed is unfolded")
+	}
+	// One click and a reason are enough.
+	b.post(path, url.Values{"reason": {"不審な画面"}}).want(t, http.StatusSeeOther)
+	if c := p.newest(dispatch.Isolate); c.Isolation.Mode != dispatch.Standard || !c.Isolation.Until.IsZero() || c.Isolation.Code == nil {
+		t.Fatalf("%+v", c.Isolation)
+	}
+
+	end := x.now().Add(3 * time.Hour).In(jst()).Format(localInput)
+	form := url.Values{"reason": {"給与の締め"}, "mode": {"selective"}, "rows": {"4"}, "lasts": {"4h"}, "confirm": {"1m"}, "fallback": {"roll_back"}, "notice": {"調査中です"}, "phone": {"03-1234-5678"}}
+	row := func(n int, target, ports, reason string) {
+		for name, value := range map[string]string{"target": target, "ports": ports, "reason": reason, "end": end, "protocol": "tcp"} {
+			form.Set(permitField(name, n), value)
+		}
+	}
+	row(2, "bank.example.jp", "443", "給与振込")
+	row(4, "no.such.name.example", "443", "会計")
+	r = b.post(path, form).want(t, http.StatusUnprocessableEntity, `<details class="fold" open`, "相手が正しくありません", `value="bank.example.jp"`, `value="給与振込"`, "調査中です")
+	if n := strings.Count(r.body, "相手が正しくありません"); n != 1 || !strings.Contains(r.body[strings.Index(r.body, "permit_target_2"):], "相手が正しくありません") {
+		t.Errorf("%d rows are told to be wrong, or the wrong one", n)
+	}
+	row(4, "10.0.0.0/7", "80", "広すぎる")
+	r = b.post(path, form).want(t, http.StatusUnprocessableEntity, "範囲が広すぎます")
+	if !strings.Contains(r.body[strings.Index(r.body, `value="10.0.0.0/7"`):], "範囲が広すぎます") || strings.Contains(r.body[:strings.Index(r.body, `value="10.0.0.0/7"`)], "範囲が広すぎます") {
+		t.Error("a name of two addresses moves the error to another row")
+	}
+	for wrong, want := range map[string]string{"": "この許可の理由", "x": "ポートは 443"} {
+		row(4, "192.0.2.9", map[string]string{"": "443", "x": "abc"}[wrong], wrong)
+		b.post(path, form).want(t, http.StatusUnprocessableEntity, want)
+	}
+	row(4, "192.0.2.9", "8000-8010", "業務システム")
+	form.Set("more", "1")
+	if r := b.post(path, form).want(t, 200, `name="permit_target_5"`); strings.Contains(r.body, "form.mend") {
+		t.Error("more rows are an error")
+	}
+	form.Del("more")
+	b.post(path, form).want(t, http.StatusSeeOther)
+	c := p.newest(dispatch.Isolate)
+	i := c.Isolation
+	if i.Mode != dispatch.Selective || len(i.Permits) != 3 || i.ConfirmWithin != time.Minute || i.Fallback != dispatch.RollBack || i.Notice.Phone != "03-1234-5678" || i.Until.Sub(c.IssuedAt).Round(time.Minute) != 4*time.Hour {
+		t.Fatalf("%+v", i)
+	}
+	if i.Permits[0].Network != netip.MustParsePrefix("203.0.113.5/32") || i.Permits[0].Host != "bank.example.jp" || i.Permits[2].Last != 8010 {
+		t.Errorf("%+v", i.Permits)
+	}
+	p.carryOut()
+	b.get("/endpoints/"+p.ID).want(t, 200, "許可・期限を変更", "許可している通信", "給与振込", "2001:db8::5", "TCP 8000-8010")
+	// It is changed by the same form, filled in.
+	r = b.get(path+"?change=1").want(t, 200, "隔離の内容を変更しますか", "通信が通るすき間はできません", `value="bank.example.jp"`, `value="192.0.2.9"`, "調査中です", `value="selective" checked`)
+	if strings.Count(r.body, `value="bank.example.jp"`) != 1 {
+		t.Error("each address of a name is a row of its own")
+	}
+	b.get("/incidents/"+c.IncidentID).want(t, 200, "残す通信: 選んだ通信も残す", "自動解除: 2")
+
+	for field, value := range map[string]string{"until": "2030-01-01T10:00", "mode": "wide", "lasts": "9h", "confirm": "9h"} {
+		b.post(path, url.Values{"reason": {"r"}, field: {value}}).want(t, http.StatusUnprocessableEntity)
+	}
+	b.post(path, url.Values{"reason": {"r"}, "mode": {"selective"}}).want(t, http.StatusUnprocessableEntity, "許可する通信を1つ以上")
+	b.post(path, url.Values{"reason": {"r"}, "lasts": {"at"}, "until": {"2020-01-01T10:00"}}).want(t, http.StatusUnprocessableEntity, "いまより後")
+}
+
+func TestReleaseByTwoPersons(t *testing.T) {
+	x := newSite(t)
+	x.person("sato", "佐藤 花子", operator.Handler)
+	must(t, x.SetIsolationSettings(t.Context(), x.owner, organisation.Isolation{TwoPersons: true}))
+	p := x.modern("keiri-pc01", "192.0.2.77")
+	_, err := x.Isolate(t.Context(), x.owner, p.ID, act.Order{Reason: "不審な画面"})
+	must(t, err)
+	p.carryOut()
+	first, second := x.as("owner", "ja"), x.as("sato", "ja")
+	page, path, refuse := "/endpoints/"+p.ID, "/endpoints/"+p.ID+"/order/release", "/endpoints/"+p.ID+"/release/refuse"
+	first.get(path).want(t, 200, "2人の承認が必要です", "解除を依頼する")
+	ask := func() {
+		r := first.post(path, url.Values{"reason": {"駆除が完了"}}).want(t, http.StatusSeeOther)
+		first.get(r.header.Get("Location")).want(t, 200, "依頼しました。別の担当者が承認すると解除されます。", "あなたの依頼です", "依頼を取り消す")
+	}
+	ask()
+	second.get(page).want(t, 200, "承認を待っています", "社長 田中", "駆除が完了", "承認して解除する", "断る")
+	second.post(refuse, nil).want(t, http.StatusSeeOther)
+	if r := second.get(page).want(t, 200); strings.Contains(r.body, "承認を待っています") {
+		t.Error("refused, and still waiting")
+	}
+	ask()
+	first.post(refuse, nil).want(t, http.StatusSeeOther)
+	first.post(refuse, nil).want(t, http.StatusNotFound)
+	ask()
+	second.get(path).want(t, 200, "社長 田中 さんの依頼を承認して", "承認して解除する")
+	second.post(path, url.Values{"reason": {"確認した"}}).want(t, http.StatusSeeOther)
+	c := p.newest(dispatch.Release)
+	second.get("/incidents/"+c.IncidentID).want(t, 200, "隔離解除を依頼しました。別の担当者の承認を待っています。", "解除を依頼した人: 社長 田中")
+	second.get("/ledger").want(t, 200, "隔離解除を依頼", "隔離解除の依頼を断った")
+}
+
+func TestReleaseCodeIsShownOnce(t *testing.T) {
+	x := newSite(t)
+	x.person("view", "閲覧 三郎", operator.Viewer)
+	p := x.modern("keiri-pc01", "192.0.2.77")
+	b := x.as("owner", "ja")
+	path := "/endpoints/" + p.ID + "/release-code"
+	ticket := func(r reply) string {
+		return regexp.MustCompile(`name="ticket" value="([^"]+)"`).FindStringSubmatch(r.body)[1]
+	}
+	b.post(path, url.Values{"reason": {"支店の回線障害"}, "ticket": {ticket(b.get(path).want(t, 200))}}).want(t, http.StatusNotFound, "解除コードがありません")
+	_, err := x.Isolate(t.Context(), x.owner, p.ID, act.Order{Reason: "不審な画面"})
+	must(t, err)
+	c := p.carryOut()
+	x.as("view", "ja").get(path).want(t, http.StatusForbidden)
+	b.get("/endpoints/"+p.ID).want(t, 200, "解除コードを表示")
+	one := ticket(b.get(path).want(t, 200, "折り返し電話"))
+	r := b.post(path, url.Values{"reason": {""}, "ticket": {one}}).want(t, http.StatusUnprocessableEntity, "入力してください")
+	one = ticket(r)
+	r = b.post(path, url.Values{"reason": {"支店の回線障害"}, "ticket": {one}}).want(t, 200, "台帳に記録しました", "読み上げ方", "hozen-agent release", "一度だけ")
+	groups := regexp.MustCompile(`<li class="num">(\d{5})</li>`).FindAllStringSubmatch(r.body, -1)
+	if len(groups) != 4 {
+		t.Fatalf("%d groups: %s", len(groups), r.body)
+	}
+	if r.header.Get("Cache-Control") != "no-store" || r.header.Get("Location") != "" {
+		t.Errorf("%v", r.header)
+	}
+	inertPage(t, "code", r)
+	again := b.post(path, url.Values{"reason": {"支店の回線障害"}, "ticket": {one}}).want(t, http.StatusConflict, "もう一度表示するには")
+	for _, page := range []string{again.body, b.get(path).body, b.get("/ledger").body, b.get("/incidents/" + c.IncidentID).body, x.log.String()} {
+		if strings.Contains(page, groups[0][1]) && strings.Contains(page, groups[1][1]) {
+			t.Error("the code stands elsewhere too")
+		}
+	}
+	b.get("/incidents/"+c.IncidentID).want(t, 200, "keiri-pc01 の解除コードを表示しました。", "支店の回線障害")
+	b.get("/ledger").want(t, 200, "解除コードを表示")
+
+	must(t, x.SetIsolationSettings(t.Context(), x.owner, organisation.Isolation{TwoPersons: true}))
+	one = ticket(b.get(path).want(t, 200, "2人の承認が必要です"))
+	b.post(path, url.Values{"reason": {"r"}, "ticket": {one}}).want(t, http.StatusConflict, "別の担当者が解除を依頼する必要があります")
+}
+
+func TestIsolationSettingsAndPlace(t *testing.T) {
+	x := newSite(t)
+	x.person("sato", "佐藤 花子", operator.Handler)
+	p := x.modern("keiri-pc01", "192.0.2.77")
+	b, sato := x.as("owner", "ja"), x.as("sato", "ja")
+	b.get("/settings/isolation").want(t, 200, `value="24"`, `value="30"`)
+	form := url.Values{"two_persons": {"1"}, "notice": {"調査のため\n止めています"}, "phone": {"03-1234-5678"}, "lease": {"8"}, "max_share": {"50"}}
+	sato.get("/settings/isolation").want(t, 200, "disabled", "経営者または責任者")
+	sato.post("/settings/isolation", form).want(t, http.StatusForbidden)
+	b.post("/settings/isolation", url.Values{"lease": {"0"}, "max_share": {"101"}}).want(t, http.StatusUnprocessableEntity, "範囲外の値です。")
+	b.post("/settings/isolation", form).want(t, http.StatusSeeOther)
+	b.get("/settings/isolation").want(t, 200, "止めています", `value="8"`, `value="50"`, "checked")
+	if i, err := x.IsolationSettings(t.Context(), x.owner); err != nil || !i.TwoPersons || i.Lease != 8*time.Hour || i.MaxShare != 50 {
+		t.Errorf("%+v, %v", i, err)
+	}
+	sato.post("/endpoints/"+p.ID+"/place", url.Values{"site": {"本社2階"}, "purpose": {"server"}, "tags": {"経理、 ノートPC,夜勤"}}).want(t, http.StatusSeeOther)
+	sato.get("/endpoints/"+p.ID).want(t, 200, `value="本社2階"`, `value="server" selected`, "ノートPC, 夜勤, 経理")
+	sato.post("/endpoints/"+p.ID+"/place", url.Values{"purpose": {"toaster"}}).want(t, http.StatusUnprocessableEntity, "選択肢から選んでください")
+	b.get("/ledger").want(t, 200, "隔離の設定を変更", "端末の場所・用途・タグを変更")
+}
+
+// crowd is an office of n PCs and what the group pages need.
+func (x *site) crowd(n int) []*pc {
+	var all []*pc
+	for i := range n {
+		all = append(all, x.modern(fmt.Sprintf("pc-%02d", i+1), fmt.Sprintf("192.0.2.%d", 100+i)))
+	}
+	return all
+}
+
+// contextWith is a context of the test that can end before it.
+func contextWith(t *testing.T) (context.Context, context.CancelFunc) {
+	return context.WithCancel(t.Context())
+}
+
+// until waits until something is so.
+func until(t *testing.T, so func() bool) {
+	t.Helper()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	late := time.After(30 * time.Second)
+	for !so() {
+		select {
+		case <-again.C:
+		case <-late:
+			t.Fatal("waited in vain")
+		}
+	}
+}
+
+var hiddenField = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)">`)
+
+// fields are the hidden fields of a page, to be sent again.
+func (r reply) fields() url.Values {
+	f := url.Values{}
+	for _, m := range hiddenField.FindAllStringSubmatch(r.body, -1) {
+		f.Set(m[1], strings.NewReplacer("&#34;", `"`, "&amp;", "&", "&#43;", "+").Replace(m[2]))
+	}
+	return f
+}
+
+func TestGroupIsPreviewedOrderedAndWatched(t *testing.T) {
+	x := newSite(t)
+	pcs := x.crowd(4)
+	own := x.modern("collector-host", collectorAddr.String())
+	must(t, x.PlaceEndpoint(t.Context(), x.owner, pcs[3].ID, act.Place{Site: "本社2階", Purpose: endpoint.Server, Tags: []string{"基幹"}}))
+	// A file server with two clients, as its connections say.
+	var lines []string
+	sock := func(s record.Socket) { s.Proto = "tcp"; lines = append(lines, line(&s)) }
+	sock(record.Socket{State: "LISTEN", LocalAddr: "0.0.0.0", LocalPort: 445})
+	sock(record.Socket{State: "ESTABLISHED", LocalAddr: "192.0.2.100", LocalPort: 445, RemoteAddr: "192.0.2.200", RemotePort: 4000})
+	sock(record.Socket{State: "ESTABLISHED", LocalAddr: "192.0.2.100", LocalPort: 445, RemoteAddr: "192.0.2.201", RemotePort: 4000})
+	pcs[0].send(nil, map[artifact.Kind][]string{artifact.KindNetConn: lines})
+	pcs[2].disconnect()
+
+	b := x.as("owner", "ja")
+	b.get("/").want(t, 200, `href="/groups"`)
+	b.get("/groups").want(t, 200, "まだありません", "まとめて隔離", "隔離の訓練")
+	b.get("/groups/new/isolate").want(t, 200, "すべての端末（5台）", "本社2階", "基幹")
+	b.get("/groups/new/nonsense").want(t, http.StatusNotFound)
+	b.post("/groups/new/isolate", url.Values{"reason": {"r"}}).want(t, http.StatusUnprocessableEntity, "少なくとも1つの方法")
+	choice := url.Values{"all": {"1"}, "names": {"pc-01\nghost-pc\n192.0.2.101"}, "reason": {"ランサムウェア"}}
+	r := b.post("/groups/new/isolate", choice).want(t, 200, "ghost-pc", "ファイル共有", "（2台が接続中）", "コレクターの端末", "サーバー（「サーバーも含める」を選んでいません）", "登録端末の80%を一度に", "つながったときに実行", "4台を隔離して保全する")
+	inertPage(t, "preview", r)
+	order := r.fields()
+	r = b.post("/groups/order/isolate", order).want(t, http.StatusUnprocessableEntity, "注意を承知で進める理由", "入力してください")
+	order.Set("break_glass", "全社に感染が広がっている")
+	stale := url.Values{}
+	for k, v := range order {
+		stale[k] = v
+	}
+	stale.Set("confirmed", "somethingelse")
+	b.post("/groups/order/isolate", stale).want(t, http.StatusUnprocessableEntity, "確認した後に、対象または状態が変わりました", "4台を隔離")
+	r = b.post("/groups/order/isolate", order).want(t, http.StatusSeeOther)
+	where := r.header.Get("Location")
+	r = b.get(where).want(t, 200, "まとめて隔離を指示しました。", "証拠を取得中", "接続待ち", "全社に感染が広がっている", `aria-current="step"`)
+	inertPage(t, "group", r)
+
+	// The evidence of all is there; all are cut.
+	cut := func() {
+		done := make(chan struct{})
+		ctx, stop := contextWith(t)
+		go func() { defer close(done); x.RunGroups(ctx) }()
+		until(t, func() bool {
+			g, _, err := x.Group(t.Context(), x.owner, strings.TrimPrefix(where, "/groups/"))
+			return err == nil && !g.CutAt.IsZero()
+		})
+		stop()
+		<-done
+	}
+	there := []*pc{pcs[0], pcs[1], own}
+	for _, p := range there {
+		p.finish(p.newest(dispatch.Acquire), endpoint.Released, "")
+	}
+	cut()
+	at := x.now()
+	pcs[0].carryOut(trial("tcp4", endpoint.AsOrdered, "", "", at))
+	pcs[1].carryOut(trial("tcp4", endpoint.Contrary, "answered", "", at))
+	bad := own.newest(dispatch.Isolate)
+	must(t, x.CommandFinished(t.Context(), own.ID, dispatch.Result{CommandID: bad.ID, Status: dispatch.Failed, Detail: "no nf_tables <here>", FinishedAt: at}, nil))
+	r = b.get(where).want(t, 200, "遮断したはずの通信が、通ってしまいました", "no nf_tables &lt;here&gt;", "サーバー（「サーバーも含める」")
+	for key, want := range map[string]string{"隔離済み（測定）": "1<small> / 4</small>", "接続待ち</span></li>": "1", "要確認": "2"} {
+		i := strings.Index(r.body, "<span>"+key)
+		if i < 0 || !strings.Contains(r.body[max(i-60, 0):i], "<b>"+want) {
+			t.Errorf("%s is not %s: %s", key, want, around(r.body, key))
+		}
+	}
+	if strings.Index(r.body, ">pc-02<") > strings.Index(r.body, ">pc-01<") {
+		t.Error("what needs eyes does not come first")
+	}
+	b.get("/groups").want(t, 200, "まとめて隔離", "指示済み", "ランサムウェア")
+	b.get("/ledger").want(t, 200, "まとめて隔離を指示")
+
+	// And back.
+	r = b.post("/groups/new/release", url.Values{"names": {"pc-01, pc-02"}, "reason": {"駆除が完了"}}).want(t, 200, "2台の隔離を解除する")
+	r = b.post("/groups/order/release", r.fields()).want(t, http.StatusSeeOther)
+	for _, p := range pcs[:2] {
+		p.finish(p.newest(dispatch.Release), endpoint.Released, "")
+	}
+	b.get(r.header.Get("Location")).want(t, 200, "まとめて解除", "2<small> / 2</small>", "解除済み（測定）")
+
+	x.person("view", "閲覧 三郎", operator.Viewer)
+	view := x.as("view", "ja")
+	view.get(where).want(t, 200, "まとめて隔離")
+	view.get("/groups/new/isolate").want(t, http.StatusForbidden)
+	view.post("/groups/order/isolate", order).want(t, http.StatusForbidden)
+}
+
+func TestGroupReleaseByTwoPersons(t *testing.T) {
+	x := newSite(t)
+	x.person("sato", "佐藤 花子", operator.Handler)
+	must(t, x.SetIsolationSettings(t.Context(), x.owner, organisation.Isolation{TwoPersons: true}))
+	p := x.modern("keiri-pc01", "192.0.2.77")
+	_, err := x.Isolate(t.Context(), x.owner, p.ID, act.Order{Reason: "不審な画面"})
+	must(t, err)
+	p.carryOut()
+	choice := url.Values{"all": {"1"}, "reason": {"駆除が完了"}}
+	first, second := x.as("owner", "ja"), x.as("sato", "ja")
+	r := first.post("/groups/new/release", choice).want(t, 200, "2人の承認が必要です")
+	r = first.post("/groups/order/release", r.fields()).want(t, http.StatusSeeOther)
+	first.get(r.header.Get("Location")).want(t, 200, "別の担当者が同じ操作をすると解除されます")
+	second.get("/endpoints/"+p.ID).want(t, 200, "承認を待っています")
+	r = second.post("/groups/new/release", choice).want(t, 200)
+	r = second.post("/groups/order/release", r.fields()).want(t, http.StatusSeeOther)
+	if !strings.HasPrefix(r.header.Get("Location"), "/groups/grp_") {
+		t.Errorf("to %q", r.header.Get("Location"))
+	}
+	p.newest(dispatch.Release)
+}
+
+func TestDrillIsScored(t *testing.T) {
+	x := newSite(t)
+	pcs := x.crowd(3)
+	b := x.as("owner", "ja")
+	r := b.post("/groups/new/drill", url.Values{"all": {"1"}, "reason": {"下期の訓練"}}).want(t, 200, "3台で訓練を始める")
+	r = b.post("/groups/order/drill", r.fields()).want(t, http.StatusSeeOther)
+	where := r.header.Get("Location")
+	for _, p := range pcs {
+		p.finish(p.newest(dispatch.Acquire), endpoint.Released, "")
+	}
+	done := make(chan struct{})
+	ctx, stop := contextWith(t)
+	go func() { defer close(done); x.RunGroups(ctx) }()
+	until(t, func() bool {
+		g, _, err := x.Group(t.Context(), x.owner, strings.TrimPrefix(where, "/groups/"))
+		return err == nil && !g.CutAt.IsZero()
+	})
+	stop()
+	<-done
+	c := pcs[0].carryOut(trial("tcp4", endpoint.AsOrdered, "", "", x.now()))
+	if !c.Isolation.Drill || c.Isolation.Until.IsZero() || c.Isolation.ConfirmWithin != 20*time.Second || c.Isolation.Fallback != dispatch.RollBack {
+		t.Errorf("%+v", c.Isolation)
+	}
+	b.get("/endpoints/"+pcs[0].ID).want(t, 200, "訓練</span>")
+	b.get(where).want(t, 200, "訓練</span>", "なし（実測）", "確認済み", "これから")
+	c2 := pcs[1].carryOut()
+	x.advance(61 * time.Second)
+	pcs[0].happened(endpoint.IsolationEvent{Kind: endpoint.EventReleasedByTime, CommandID: c.ID})
+	pcs[1].happened(endpoint.IsolationEvent{Kind: endpoint.EventLeak, CommandID: c2.ID, Differences: []string{"udp4 answered"}})
+	pcs[1].happened(endpoint.IsolationEvent{Kind: endpoint.EventRolledBack, CommandID: c2.ID})
+	pcs[0].measured(endpoint.Released, "")
+	pcs[1].measured(endpoint.Released, "")
+	r = b.get(where).want(t, 200, "自動で解除", "漏れの報告なし", "漏れあり", "届かず", "時間より前に解除")
+	inertPage(t, "drill", r)
+	if row := r.body[strings.Index(r.body, ">pc-03<"):]; !strings.Contains(row, "不明") {
+		t.Error("a PC that never answered has a score")
+	}
+	b.get("/incidents/"+c.IncidentID).want(t, 200, "これは訓練です。")
+}
+
+// TestBrowserIsolatesAGroup goes from the dashboard to the live page of a group.
+func TestBrowserIsolatesAGroup(t *testing.T) {
+	chromium(t)
+	x := newSite(t)
+	pcs := x.crowd(2)
+	ctx, stop := contextWith(t)
+	done := make(chan struct{})
+	go func() { defer close(done); x.RunGroups(ctx) }()
+	t.Cleanup(func() { stop(); <-done })
+	b := x.tab(false)
+	b.signIn("owner")
+	b.do(chromedp.Click(`a[href="/groups"]`), chromedp.Click(`a[href="/groups/new/isolate"]`), chromedp.Click("#all"), chromedp.SendKeys("#reason", "ランサムウェア\r"))
+	b.until(`document.querySelector("#break_glass")`)
+	b.do(chromedp.SendKeys("#break_glass", "全社に感染"), chromedp.Click("button.danger"))
+	b.until(`location.pathname.startsWith("/groups/grp_") && document.querySelectorAll(".mem-capturing").length === 2`)
+	for _, p := range pcs {
+		p.finish(p.newest(dispatch.Acquire), endpoint.Released, "")
+	}
+	b.until(`document.querySelectorAll(".mem-sent").length === 2`)
+	for _, p := range pcs {
+		p.carryOut()
+	}
+	b.until(`document.querySelectorAll(".mem-done").length === 2 && document.querySelector(".tiles .iso b").textContent.startsWith("2")`)
+	b.calm()
+}
