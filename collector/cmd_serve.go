@@ -126,7 +126,8 @@ func newServing(ctx context.Context, dir string, cfg config.Config, log *slog.Lo
 	}
 	if s.agents, err = agentapi.New(agentapi.Config{
 		Enrolling: s.acts, Presence: s.acts, Orders: s.acts, Alerts: s.acts, Live: s.hub, Uploads: uploads{intake, s.acts},
-		CA: s.ca.Certificate(), Certificate: func() (*tls.Certificate, error) { return s.cert.Load(), nil }, Log: log,
+		CA: s.ca.Certificate(), Certificate: func() (*tls.Certificate, error) { return s.cert.Load(), nil },
+		Addresses: cfg.Addresses, Log: log,
 	}); err != nil {
 		return nil, err
 	}

@@ -98,6 +98,9 @@ type Config struct {
 	// Certificate returns the collector's own certificate with its issuer, see
 	// [pki.TLSCertificate]. It is asked at each handshake.
 	Certificate func() (*tls.Certificate, error)
+	// Addresses, "host:port", are where agents find the collector. Orders to isolate name
+	// them: an isolated PC has nobody to ask where a collector has gone. Optional.
+	Addresses []string
 	// Heartbeat is how often agents show that they are there. Optional, 30 s.
 	Heartbeat time.Duration
 	// MaxConnections bounds the connections at one time. Optional, 10,000.
@@ -142,6 +145,7 @@ type Server struct {
 	enrolls  *limiter // by address
 	news     *limiter // by endpoint
 	crowds   *limiter // by endpoint
+	homes    *homes
 }
 
 // New returns a server that is ready for [Server.Serve].
@@ -165,7 +169,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, sessions: newSessions(), enrolls: newLimiter(enrollRate, enrollBurst), news: newLimiter(newsRate, newsBurst), crowds: newLimiter(crowdsRate, 1)}
+	s := &Server{cfg: cfg, sessions: newSessions(), enrolls: newLimiter(enrollRate, enrollBurst), news: newLimiter(newsRate, newsBurst), crowds: newLimiter(crowdsRate, 1), homes: newHomes(cfg.Addresses)}
 	s.grpc = grpc.NewServer(
 		grpc.Creds(guarded{
 			TransportCredentials: credentials.NewTLS(pki.ServerConfig(cfg.CA, cfg.Certificate)),

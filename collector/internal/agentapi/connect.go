@@ -58,6 +58,7 @@ func (s *Server) Connect(stream controlStream) (err error) {
 		s.refused(ctx, c.who, agentv1.AgentService_Connect_FullMethodName, err)
 		return err
 	}
+	s.homes.list() // looks names up before an order needs them
 	c.knows = capability.Number(hello.GetCapability()) >= capability.Preserve
 	if at := wire.Time(hello.GetAgentTime()); !at.IsZero() {
 		c.offset = at.Sub(s.cfg.Now())
@@ -211,6 +212,9 @@ func (c *control) sendCommands(ctx context.Context) error {
 		if m == nil {
 			c.s.cfg.Log.ErrorContext(ctx, "command has no form on the wire", slog.String("command", cmd.ID), slog.String("verb", string(cmd.Verb)))
 			continue
+		}
+		if i := m.GetIsolate(); i != nil && i.GetMode() != agentv1.IsolationMode_ISOLATION_MODE_FULL {
+			i.Collectors = c.s.homes.list()
 		}
 		if err := c.stream.Send(&agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Command{Command: m}}); err != nil {
 			return err
