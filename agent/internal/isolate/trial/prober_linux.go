@@ -250,8 +250,8 @@ func (t *try) sendCounted(ctx context.Context) []isolate.Drop {
 			a.counted = true
 			continue
 		}
-		if a.back || a.left || ctx.Err() != nil {
-			continue
+		if a.back || a.left || ctx.Err() != nil || !t.counts(chain, before, after) {
+			continue // nothing more would be found out
 		}
 		one := after
 		t.r.send(a)
@@ -262,6 +262,13 @@ func (t *try) sendCounted(ctx context.Context) []isolate.Drop {
 		}
 	}
 	return after
+}
+
+// counts reports whether a chain's counter could be read, both times.
+func (*try) counts(chain string, before, after []isolate.Drop) bool {
+	_, ok := count(chain, before)
+	_, ok2 := count(chain, after)
+	return ok && ok2
 }
 
 // read reads the counters; without them nothing is shown to be cut.
@@ -291,7 +298,7 @@ func (t *try) judge(now time.Time) (ts []isolate.Trial) {
 		known := t.p.control(t.controls, a.name, target, now)
 		o := isolate.Trial{Name: a.name, Target: target, At: a.over.UTC().Round(0), Took: a.over.Sub(a.began)}
 		if a.over.IsZero() {
-			o.At, o.Took = now, now.Sub(a.began.Round(0))
+			o.At, o.Took = now, time.Since(a.began)
 		}
 		if must, local := t.passes(a.way); must {
 			o.Outcome, o.Reason = a.passes(local, known)

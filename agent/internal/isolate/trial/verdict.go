@@ -135,20 +135,21 @@ func (p *Prober) control(c isolate.Controls, name, target string, now time.Time)
 
 // rise is by how much a chain's counter rose, 0 if it cannot be told.
 func rise(chain string, before, after []isolate.Drop) uint64 {
-	find := func(ds []isolate.Drop) (uint64, bool) {
-		for _, d := range ds {
-			if d.Chain == chain {
-				return d.Packets, true
-			}
-		}
-		return 0, false
-	}
-	a, ok := find(before)
-	b, ok2 := find(after)
+	a, ok := count(chain, before)
+	b, ok2 := count(chain, after)
 	if !ok || !ok2 || b < a {
 		return 0 // no such chain, or the rules were put in force anew meanwhile
 	}
 	return b - a
+}
+
+func count(chain string, ds []isolate.Drop) (uint64, bool) {
+	for _, d := range ds {
+		if d.Chain == chain {
+			return d.Packets, true
+		}
+	}
+	return 0, false
 }
 
 // permitted reports whether p lets every program of the endpoint talk to a target, so
