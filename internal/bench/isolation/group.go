@@ -17,6 +17,9 @@ const (
 	// groupBar bounds the time from the order to the last report of a PC that is well,
 	// against the bare push.
 	groupBar = 5
+	// reading is how long a person reads what an order to everybody would break, at least,
+	// before giving it. The collector makes release codes meanwhile.
+	reading = 4 * time.Second
 	// spreadBar bounds the time between the first and the last PC that is cut, in ms.
 	spreadBar = 5000
 )
@@ -43,6 +46,9 @@ func Group(ctx context.Context, c Config) (err error) {
 	g, err := newGathering(ctx, c, size)
 	if err != nil {
 		return err
+	}
+	if c.Quick {
+		g.reading = reading / 8
 	}
 	defer func() { err = errors.Join(err, g.close()) }()
 	var plain, flash, bare, cut, spread, flashSpread []time.Duration
@@ -98,6 +104,7 @@ func Group(ctx context.Context, c Config) (err error) {
 // gathering is a collector with a crowd of simulated agents, and the bare pair beside it.
 type gathering struct {
 	size, well int
+	reading    time.Duration
 	nursery    *rig.Nursery
 	collector  *rig.Collector
 	operator   *rig.Local
@@ -108,7 +115,7 @@ type gathering struct {
 
 func newGathering(ctx context.Context, c Config, size int) (_ *gathering, err error) {
 	failing := max(size/100, 2)
-	g := &gathering{size: size, well: size - failing, nursery: rig.NewNursery()}
+	g := &gathering{reading: reading, size: size, well: size - failing, nursery: rig.NewNursery()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.close())
@@ -203,6 +210,14 @@ func (g *gathering) order(ctx context.Context, verb string, first bool) (t took,
 	if err := g.crowd.Arm(); err != nil {
 		return t, err
 	}
+	if verb == "isolate" {
+		read := time.NewTimer(g.reading)
+		select {
+		case <-read.C:
+		case <-ctx.Done():
+			return t, ctx.Err()
+		}
+	}
 	var group struct{ ID string }
 	begun := time.Now()
 	if err := g.operator.Call(ctx, "group.order", in, &group); err != nil {
@@ -214,7 +229,9 @@ func (g *gathering) order(ctx context.Context, verb string, first bool) (t took,
 	}
 	t = took{total: d.Confirmed.Sub(begun), cut: d.Last.Sub(begun), spread: d.Last.Sub(d.First)}
 	// What the collector says of it is what counts.
-	var shown struct{ Members []struct{ Command *rig.Command } }
+	var shown struct {
+		Members []struct{ Command *rig.Command }
+	}
 	if err := g.operator.Call(ctx, "group.show", map[string]string{"ref": group.ID}, &shown); err != nil {
 		return t, err
 	}

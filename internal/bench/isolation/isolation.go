@@ -22,6 +22,30 @@ type Config struct {
 	Print func(bench.Figure)
 }
 
+const (
+	// cutBar bounds the time to the last byte of an established connection against the
+	// bare batch: about what three such batches take, some milliseconds.
+	cutBar = 3
+)
+
+// CutNames are the figures of [Cut].
+func CutNames() []string {
+	return []string{"isolation.cut", "isolation.cut.p99", "isolation.cut.p50.ms", "isolation.cut.p99.ms", "isolation.cut.bare.p50.ms"}
+}
+
+// ReplaceNames are the figures of [Replace].
+func ReplaceNames() []string {
+	return []string{"isolation.replace.leaked", "isolation.replace.control", "isolation.replace.sent"}
+}
+
+// ClickNames are the figures of [Click].
+func ClickNames() []string {
+	return []string{
+		"isolation.click.verified.p50.ms", "isolation.click.verified.p99.ms",
+		"isolation.click.verified.flash.p50.ms", "isolation.click.verified.flash.p99.ms", "isolation.click.verified.reported",
+	}
+}
+
 // percentiles prints the 50th and 99th percentile of times.
 func percentiles(print func(bench.Figure), name string, times []time.Duration) {
 	print(bench.Figure{Name: name + ".p50.ms", Value: bench.Milliseconds(bench.Percentile(times, 0.5)), Unit: "ms"})

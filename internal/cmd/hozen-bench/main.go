@@ -65,6 +65,9 @@ func groups() []group {
 		{shutdown.TurnNames(), goingDown(shutdown.Turns)},
 		{shutdown.DelayNames(), goingDown(shutdown.Delay)},
 		{shutdown.StormNames(), goingDown(shutdown.Storm)},
+		{isolation.CutNames(), isolating(isolation.Cut)},
+		{isolation.ReplaceNames(), isolating(isolation.Replace)},
+		{isolation.ClickNames(), isolating(isolation.Click)},
 		{isolation.GroupNames(), isolating(isolation.Group)},
 	}
 }

@@ -279,7 +279,7 @@ func (m *member) Preserve(ctx context.Context, c journal.Command) journal.Result
 }
 
 // Isolate implements [uplink.Handler].
-func (m *member) Isolate(ctx context.Context, _ journal.Command) journal.Result {
+func (m *member) Isolate(ctx context.Context, c journal.Command) journal.Result {
 	switch m.mood {
 	case fails:
 		i := m.isolation(ctx)
@@ -288,16 +288,17 @@ func (m *member) Isolate(ctx context.Context, _ journal.Command) journal.Result 
 		<-ctx.Done()
 		return journal.Result{Status: journal.Failed, Detail: "simulated"}
 	}
-	return m.changed(ctx, journal.Isolate, journal.StateIsolated)
+	return m.changed(ctx, c, journal.Isolate, journal.StateIsolated)
 }
 
 // Release implements [uplink.Handler].
-func (m *member) Release(ctx context.Context, _ journal.Command) journal.Result {
-	return m.changed(ctx, journal.Release, journal.StateReleased)
+func (m *member) Release(ctx context.Context, c journal.Command) journal.Result {
+	return m.changed(ctx, c, journal.Release, journal.StateReleased)
 }
 
-func (m *member) changed(ctx context.Context, v journal.Verb, to journal.State) journal.Result {
+func (m *member) changed(ctx context.Context, c journal.Command, v journal.Verb, to journal.State) journal.Result {
 	m.does(v, to)
 	i := m.isolation(ctx)
+	i.CommandID, i.Persisted = c.ID, true
 	return journal.Result{Status: journal.Done, Isolation: &i}
 }
