@@ -80,10 +80,11 @@ func Place(ctx context.Context, tx *sqldb.Tx, e Entry) (Placed, error) {
 	if e.OrganisationID == "" || e.ActorKind == "" || e.Act == "" || e.At.IsZero() {
 		return Placed{}, errors.New("append to ledger: an entry needs an organisation, a kind of actor, an act and a time")
 	}
-	head, err := readHead(ctx, tx, e.OrganisationID, tx.ForUpdate())
+	recent, err := recall(ctx, tx, e.OrganisationID)
 	if err != nil {
 		return Placed{}, fmt.Errorf("append to ledger: %w", err)
 	}
+	head := recent.head
 	var clockBack time.Duration
 	e.At = e.At.UTC().Round(0)
 	if back := head.At.Sub(e.At); back > MaxClockBack {
@@ -102,7 +103,7 @@ func Place(ctx context.Context, tx *sqldb.Tx, e Entry) (Placed, error) {
 	}
 	record := recordOf(salt[:], text)
 	leaf := tlog.RecordHash(record[:])
-	hashes, err := tlog.StoredHashesForRecordHash(head.Size, leaf, reader(ctx, tx, e.OrganisationID))
+	hashes, err := tlog.StoredHashesForRecordHash(head.Size, leaf, recent.reader(ctx, tx))
 	if err != nil {
 		return Placed{}, fmt.Errorf("append to ledger: %w", err)
 	}
@@ -115,22 +116,20 @@ func Place(ctx context.Context, tx *sqldb.Tx, e Entry) (Placed, error) {
 		return Placed{}, fmt.Errorf("append to ledger: %w", err)
 	}
 	first := tlog.StoredHashCount(head.Size)
-	for i, h := range hashes {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO ledger_hashes (organisation_id, idx, hash) VALUES ($1, $2, $3)`,
-			e.OrganisationID, first+int64(i), hex.EncodeToString(h[:])); err != nil {
-			return Placed{}, fmt.Errorf("append to ledger: %w", err)
-		}
+	if err := recent.store(ctx, tx, first, hashes); err != nil {
+		return Placed{}, fmt.Errorf("append to ledger: %w", err)
 	}
 	next := Head{OrganisationID: e.OrganisationID, Size: head.Size + 1, At: head.At}
 	if e.At.After(head.At) {
 		next.At = e.At
 	}
-	if next.Root, err = tlog.TreeHash(next.Size, reader(ctx, tx, e.OrganisationID)); err != nil {
+	if next.Root, err = tlog.TreeHash(next.Size, recent.reader(ctx, tx)); err != nil {
 		return Placed{}, fmt.Errorf("append to ledger: %w", err)
 	}
 	if err := writeHead(ctx, tx, head, next); err != nil {
 		return Placed{}, fmt.Errorf("append to ledger: %w", err)
 	}
+	recent.head = next
 	return Placed{Index: head.Size, Leaf: leaf, Head: next}, nil
 }
 

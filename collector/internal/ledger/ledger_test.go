@@ -91,3 +91,54 @@ func TestRolledBackLeavesNothing(t *testing.T) {
 		}
 	})
 }
+
+// The ledger stands when acts that are committed together are taken back one by one, each
+// with several entries.
+func TestTakenBackBesideOthers(t *testing.T) {
+	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		begun, goOn := make(chan struct{}), make(chan struct{})
+		const acts = 40
+		results := make(chan error, acts+1)
+		go func() {
+			results <- db.Tx(t.Context(), func(context.Context, *sqldb.Tx) error {
+				close(begun)
+				<-goOn
+				return nil
+			})
+		}()
+		<-begun
+		wrong := errors.New("wrong")
+		for i := range acts {
+			go func() {
+				results <- db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+					for n := range 3 {
+						if _, err := ledger.Append(ctx, tx, entry(i+n)); err != nil {
+							return err
+						}
+					}
+					if i%3 == 0 {
+						return wrong
+					}
+					return nil
+				})
+			}()
+		}
+		close(goOn)
+		stood := int64(0)
+		for range acts + 1 {
+			switch err := <-results; {
+			case err == nil:
+				stood++
+			case !errors.Is(err, wrong):
+				t.Error(err)
+			}
+		}
+		head, err := ledger.HeadOf(t.Context(), db.Read(), "org_1")
+		if err != nil || head.Size != 3*(stood-1) {
+			t.Errorf("%d entries of %d acts, %v", head.Size, stood-1, err)
+		}
+		if problems, err := ledger.Verify(t.Context(), db.Read(), nil); err != nil || len(problems) > 0 {
+			t.Errorf("%v, %v", problems, err)
+		}
+	})
+}

@@ -20,7 +20,21 @@ type Tx struct {
 	tx      *sql.Tx
 	dialect Dialect
 	stmts   *statements // nil: none are kept
+	notes   map[any]any
 }
+
+// Note keeps what was read or written in this transaction under a key that a package
+// made for itself, so that it need not be read again. Nothing of it outlives the
+// transaction, or a part of it that is taken back.
+func (t *Tx) Note(key, value any) {
+	if t.notes == nil {
+		t.notes = map[any]any{}
+	}
+	t.notes[key] = value
+}
+
+// Noted returns what [Tx.Note] kept, or nil.
+func (t *Tx) Noted(key any) any { return t.notes[key] }
 
 // ExecContext runs a statement.
 func (t *Tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
@@ -256,6 +270,7 @@ func (t *Tx) within(j *job) error {
 		return j.err
 	}
 	if j.err != nil || j.panicked != nil {
+		clear(t.notes)
 		if _, err := t.ExecContext(ctx, "ROLLBACK TO job"); err != nil {
 			// Some faults, such as a full disk, take all of it back (sqlite.org/lang_transaction.html).
 			return fmt.Errorf("roll back: %w", errors.Join(j.err, err))
