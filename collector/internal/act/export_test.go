@@ -10,3 +10,10 @@ func (s *Acts) LookAtGroups(ctx context.Context) error {
 
 // HintsOf is hintsOf.
 var HintsOf = hintsOf
+
+// CodesReady is how many release codes nobody has yet.
+func (s *Acts) CodesReady() int {
+	s.codes.mu.Lock()
+	defer s.codes.mu.Unlock()
+	return len(s.codes.ready)
+}

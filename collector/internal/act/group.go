@@ -104,6 +104,9 @@ func (s *Acts) PreviewGroup(ctx context.Context, a Actor, sel Selection, o Group
 		return GroupPreview{}, err
 	}
 	if o.Verb == dispatch.Isolate {
+		if s.recovery != nil {
+			s.codes.expect(preview.Cut)
+		}
 		s.fillHints(ctx, a.OrganisationID, preview.Members)
 	}
 	return preview, nil

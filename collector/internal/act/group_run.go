@@ -30,6 +30,11 @@ const groupIdle = 30 * time.Second
 // runs it once. What it does is in the database: a collector that was killed goes on
 // where it was.
 func (s *Acts) RunGroups(ctx context.Context) {
+	var making sync.WaitGroup
+	defer making.Wait()
+	for range max(1, runtime.GOMAXPROCS(0)-1) {
+		making.Go(func() { s.stockCodes(ctx) })
+	}
 	for {
 		waiting, err := s.lookAtGroups(ctx)
 		if ctx.Err() != nil {

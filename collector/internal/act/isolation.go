@@ -17,7 +17,6 @@ import (
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/capability"
 	"hozen/internal/id"
-	"hozen/internal/releasecode"
 )
 
 // The bounds of what a person may order of an isolation.
@@ -126,20 +125,6 @@ func (s *Acts) isolation(i dispatch.Isolation) (dispatch.Isolation, error) {
 		return i, wrong("until", "required", "without a recovery key the mode full needs an end")
 	}
 	return i, nil
-}
-
-// newCode makes a way back without the collector; nil where this collector has no key.
-func (s *Acts) newCode() (*dispatch.ReleaseCode, error) {
-	if s.recovery == nil {
-		return nil, nil
-	}
-	number, err := releasecode.NewNumber()
-	if err != nil {
-		return nil, err
-	}
-	c := &dispatch.ReleaseCode{Number: number, Salt: releasecode.NewSalt(), Iterations: releasecode.Iterations}
-	c.Hash, err = releasecode.Hash(releasecode.New(*s.recovery, number), c.Salt, c.Iterations)
-	return c, err
 }
 
 // asSettled fills in what the organisation has settled and the order does not say.
