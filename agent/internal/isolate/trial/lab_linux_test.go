@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,6 +29,9 @@ type lab struct {
 	collector netlab.Addrs
 	policy    isolate.Policy
 	config    trial.Config
+
+	homes  sync.RWMutex // held for reading by those on the way home
+	closed bool
 }
 
 func check(t testing.TB, err error) {
@@ -45,6 +50,11 @@ func newLab(t testing.TB) *lab {
 	check(t, err)
 	t.Cleanup(func() { check(t, p.Close()) })
 	l := &lab{Pair: p, collector: p.Host(3)}
+	t.Cleanup(func() { // a way home that was given up may still be under way
+		l.homes.Lock()
+		defer l.homes.Unlock()
+		l.closed = true
+	})
 	check(t, p.Peer.AddAddr(p.NameB, netip.PrefixFrom(l.collector.V4, 24)))
 	check(t, p.Peer.AddAddr(p.NameB, netip.PrefixFrom(l.collector.V6, 64)))
 	l.ready(t)
@@ -136,6 +146,11 @@ func (l *lab) route(t testing.TB) {
 
 // dial is the way home.
 func (l *lab) dial(ctx context.Context) error {
+	l.homes.RLock()
+	defer l.homes.RUnlock()
+	if l.closed {
+		return net.ErrClosed
+	}
 	var errs []error
 	for _, family := range []int{4, 6} {
 		c, err := l.PC.Dial(ctx, "tcp", l.collector.At(family, collectorPort))

@@ -320,12 +320,17 @@ func (t *try) judge(now time.Time) (ts []isolate.Trial) {
 	return ts
 }
 
-// home starts WayHome; the result comes within HomeLimit. Nil without WayHome.
+// home starts WayHome, unless ctx has ended; the result comes within HomeLimit. Nil
+// without WayHome.
 func (p *Prober) home(ctx context.Context) <-chan result {
 	if p.cfg.WayHome == nil {
 		return nil
 	}
 	out := make(chan result, 1)
+	if ctx.Err() != nil {
+		out <- result{}
+		return out
+	}
 	ctx, stop := context.WithTimeout(ctx, within(ctx, p.cfg.HomeLimit))
 	did := make(chan error, 1)
 	go func() { did <- p.cfg.WayHome(ctx) }()
