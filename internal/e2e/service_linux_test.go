@@ -435,11 +435,7 @@ func TestDebianPackage(t *testing.T) {
 	}
 	p.do("systemctl", "--quiet", "enable", "--now", "hozen-agent")
 
-	p.do("sh", "-c", "mkdir -p /var/lib/hozen/isolation; : > /var/lib/hozen/isolation/isolation.marker")
-	if out := p.do("dpkg", "-r", "hozen-agent"); !strings.Contains(out, "this PC is isolated") {
-		t.Errorf("removing it from an isolated PC says\n%s", out)
-	}
-	p.do("rm", "/var/lib/hozen/isolation/isolation.marker")
+	p.isolatedStays([]string{"dpkg", "-r", "hozen-agent"})
 	p.removed(before, "/etc/hozen")
 	p.do("dpkg", "-i", "/root/v1")
 	p.inForce()
@@ -448,6 +444,51 @@ func TestDebianPackage(t *testing.T) {
 		t.Errorf("purging says\n%s", out)
 	}
 	p.removed(before)
+}
+
+// isolatedStays isolates the PC, which keeps its agent when that is to be removed, and
+// tells whoever signs in; then it is released and removed.
+func (p *guestPC) isolatedStays(remove []string) {
+	p.t.Helper()
+	// A record that is lost where isolation is known keeps the PC closed.
+	p.do("sh", "-c", "systemctl stop hozen-agent; rm -f /var/lib/hozen/isolation/isolation.record; : > /var/lib/hozen/isolation/isolation.marker")
+	refused := func(why string) {
+		p.t.Helper()
+		out, err := p.Run(p.ctx, remove...)
+		if err == nil || !strings.Contains(out, "HOZEN_RELEASE=1") || !strings.Contains(out, "uninstall --release") {
+			p.t.Fatalf("removing it from an isolated PC, %s: %v\n%s", why, err, out)
+		}
+		p.do("test", "-x", "/usr/bin/hozen-agent")
+	}
+	refused("without an agent")
+	if out, err := p.Run(p.ctx, "hozen-agent", "isolation", "status", "--lang", "en"); !strings.Contains(out, "record of the order is lost") {
+		p.t.Errorf("isolation status says %v\n%s", err, out)
+	}
+	p.do("systemctl", "start", "hozen-agent")
+	p.until("the isolation", func() bool {
+		out, err := p.Run(p.ctx, "hozen-agent", "isolation", "status", "--json")
+		return err == nil && strings.Contains(out, `"observed": "isolated"`)
+	})
+	refused("with an agent that holds the rules")
+	p.until("the notice", func() bool {
+		out, err := p.Run(p.ctx, "cat", "/etc/issue.d/60-hozen-agent.issue", "/run/motd.d/60-hozen-agent")
+		return err == nil && strings.Count(out, "NETWORK ISOLATED") == 2
+	})
+	for _, cmd := range []string{"script -qc 'agetty --show-issue' /dev/null", "su alice -c 'hozen-agent isolation status --lang en'"} {
+		if out, err := p.Run(p.ctx, "sh", "-c", cmd); err != nil || !strings.Contains(strings.ToUpper(out), "ISOLATED") {
+			p.t.Errorf("%s: %v\n%s", cmd, err, out)
+		}
+	}
+	out := p.do("sh", "-c", "HOZEN_RELEASE=1 "+strings.Join(remove, " "))
+	if !strings.Contains(out, "not isolated") && !strings.Contains(out, "隔離していません") {
+		p.t.Errorf("releasing and removing says\n%s", out)
+	}
+	if _, err := p.Run(p.ctx, "sh", "-c", "test -e /run/motd.d/60-hozen-agent || test -e /etc/issue.d"); err == nil {
+		p.t.Error("the notice is left")
+	}
+	if rules, err := p.rules(); err != nil || strings.Contains(rules, "hozen") {
+		p.t.Errorf("rules are left: %v\n%s", err, rules)
+	}
 }
 
 // TestRPMPackage does the same with rpm.
@@ -466,6 +507,10 @@ func TestRPMPackage(t *testing.T) {
 		t.Errorf("disabled by an administrator, it is %s after an upgrade", got)
 	}
 	p.do("systemctl", "--quiet", "enable", "--now", "hozen-agent")
+	p.isolatedStays([]string{"rpm", "-e", "hozen-agent"})
+	p.removed(before)
+	p.do("rpm", "-i", "--nodeps", "/root/v2")
+	p.inForce()
 	if out := p.do("rpm", "-e", "hozen-agent"); !strings.Contains(out, "stay in /var/lib/hozen") {
 		t.Errorf("removing says\n%s", out)
 	}
@@ -515,19 +560,31 @@ func TestIsolatedBeforeTheNetwork(t *testing.T) {
 	if network := at("network-pre.target"); err != nil || failed == 0 || failed > network {
 		t.Errorf("cut %d µs after the start, network from %d on, %v", failed, network, err)
 	}
-	p.do("hozen-agent", "service", "uninstall") // taking the program away opens nothing
+	// Taking the program away opens nothing, unless that is said.
+	if out, err := p.Run(p.ctx, "hozen-agent", "service", "uninstall", "--lang", "en"); err == nil || !strings.Contains(out, "--release") {
+		t.Errorf("uninstalling from an isolated PC: %v\n%s", err, out)
+	}
 	p.closed()
+	p.do("hozen-agent", "service", "uninstall", "--release")
+	if rules, err := p.rules(); err != nil || strings.Contains(rules, "hozen") {
+		t.Errorf("released and uninstalled, in the kernel stand %v\n%s", err, rules)
+	}
+}
+
+// rules is what the kernel enforces in the guest.
+func (p *guestPC) rules() (rules string, err error) {
+	err = p.host.Do(func() error {
+		b, err := exec.CommandContext(p.ctx, "nft", "list", "ruleset").CombinedOutput()
+		rules = string(b)
+		return err
+	})
+	return rules, err
 }
 
 // closed fails unless the kernel drops what is not allowed.
 func (p *guestPC) closed() {
 	p.t.Helper()
-	rules := ""
-	err := p.host.Do(func() error {
-		b, err := exec.CommandContext(p.ctx, "nft", "list", "ruleset").CombinedOutput()
-		rules = string(b)
-		return err
-	})
+	rules, err := p.rules()
 	if err != nil || !strings.Contains(rules, "policy drop") {
 		p.t.Errorf("in the kernel stand %v\n%s\n%s", err, rules, p.do("journalctl", "--no-pager", "-u", "hozen-agent-isolation"))
 	}

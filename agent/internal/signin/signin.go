@@ -36,6 +36,8 @@ const (
 	issueName = "issue.d/60-hozen-agent.issue"
 	// temporary is beside the folder and not in it, where it would be shown.
 	temporary = ".hozen-agent-notice.tmp"
+	// made marks a folder below /etc that was not there; agetty shows no file of this name.
+	made = ".made-by-hozen-agent"
 
 	// MaxText bounds a text, in bytes.
 	MaxText = 4 << 10
@@ -75,6 +77,10 @@ func (b *Board) Clear() (was string, err error) {
 			err = errors.Join(err, rerr)
 		}
 	}
+	dir := filepath.Join(b.root, "etc", filepath.Dir(issueName))
+	if os.Remove(filepath.Join(dir, made)) == nil {
+		_ = os.Remove(dir) // not if somebody else uses it by now
+	}
 	return strings.TrimSpace(was), err
 }
 
@@ -106,6 +112,9 @@ func (b *Board) put(name, text string) (changed bool, err error) {
 	dir := filepath.Dir(path)
 	if err := os.Mkdir(dir, 0o755); err == nil {
 		err = os.Chmod(dir, 0o755) // whatever the umask
+		if err == nil && strings.HasPrefix(name, "etc/") {
+			err = os.WriteFile(filepath.Join(dir, made), nil, 0o644)
+		}
 		if err != nil {
 			return true, err
 		}

@@ -96,6 +96,44 @@ func TestShowAndClear(t *testing.T) {
 				t.Errorf("%s is left", path)
 			}
 		}
+		if _, err := os.Stat(filepath.Join(root, "etc/issue.d")); err == nil {
+			t.Error("the folder is left")
+		}
+	}
+}
+
+// TestFolderOfOthers stays, also when it is empty or used by them in between.
+func TestFolderOfOthers(t *testing.T) {
+	root := pc(t, "etc/issue")
+	if err := os.Mkdir(filepath.Join(root, "etc/issue.d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b := signin.New(signin.Config{Root: root})
+	for range 2 {
+		if _, err := b.Show("x"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Clear(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(root, "etc/issue.d")); err != nil {
+		t.Error(err)
+	}
+	root = pc(t, "etc/issue")
+	b = signin.New(signin.Config{Root: root})
+	_, err := b.Show("x")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(root, "etc/issue.d/other.issue"), nil, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Clear(); err != nil {
+		t.Error(err)
+	}
+	if got := tree(t, root); len(got) != 2 {
+		t.Errorf("%q", got)
 	}
 }
 
