@@ -287,6 +287,15 @@ func TestCertificateIsRenewed(t *testing.T) {
 	}
 }
 
+// A certificate that is over by the PC's clock alone keeps nobody away: the clock may
+// have been set, and the collector says so by refusing to renew.
+func TestClockThatIsAhead(t *testing.T) {
+	c := newCollector(t)
+	c.behind = true
+	p := newPC(t, c, time.Now().Add(-pki.AgentLife-24*time.Hour)).start(t, nil)
+	await(t, "connection with the certificate that is there", func() bool { return p.Status().Connected })
+}
+
 func TestEnrolledAnewWhileConnected(t *testing.T) {
 	c := newCollector(t)
 	p := newPC(t, c, time.Now()).start(t, nil)

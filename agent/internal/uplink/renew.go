@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"hozen/agent/internal/identity"
 	"hozen/internal/pki"
 	agentv1 "hozen/proto/hozen/agent/v1"
@@ -28,8 +31,12 @@ func (u *Uplink) renewalDue(e identity.Enrolment) (in time.Duration, expired boo
 	return max(third.Sub(now), 0), now.After(cert.NotAfter), nil
 }
 
+// errNotDue means that by the collector's clock there is nothing to renew yet.
+var errNotDue = errors.New("not due by the collector's clock")
+
 // renew exchanges the certificate for a new one with the same key. On success it
-// returns errAgain: the session goes on under the new certificate.
+// returns errAgain: the session goes on under the new certificate. The error wraps
+// errNotDue when the collector says that it is too early.
 func (u *Uplink) renew(ctx context.Context, c agentv1.AgentServiceClient, e identity.Enrolment) error {
 	own, err := u.cfg.Identity.TLSCertificate()
 	if err != nil {
@@ -46,6 +53,9 @@ func (u *Uplink) renew(ctx context.Context, c agentv1.AgentServiceClient, e iden
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	m, err := c.Renew(ctx, &agentv1.RenewRequest{Csr: csr})
+	if status.Code(err) == codes.FailedPrecondition {
+		return fmt.Errorf("renew certificate: %w: %w", errNotDue, explain(err))
+	}
 	if err != nil {
 		return fmt.Errorf("renew certificate: %w", explain(err))
 	}

@@ -61,6 +61,7 @@ type collector struct {
 	deaf       bool // never confirms results, alerts and events
 	mute       bool // never answers heartbeats
 	revoke     bool
+	behind     bool // its clock says that no certificate is old
 	heartbeat  uint32
 	parts      map[string]map[string]*storedPart // acquisition → part
 	cutAfter   int                               // chunks until an upload is cut; 0 never
@@ -123,6 +124,9 @@ func serialOf(ctx context.Context) (serial string, expired bool) {
 
 func (c *collector) Connect(s grpc.BidiStreamingServer[agentv1.ConnectRequest, agentv1.ConnectResponse]) error {
 	serial, expired := serialOf(s.Context())
+	c.mu.Lock()
+	expired = expired && !c.behind
+	c.mu.Unlock()
 	if expired {
 		return status.Error(codes.Unauthenticated, "expired")
 	}
@@ -262,6 +266,14 @@ func (c *collector) Renew(ctx context.Context, m *agentv1.RenewRequest) (*agentv
 	pub, err := pki.CheckCSR(m.GetCsr())
 	if err != nil {
 		return nil, err
+	}
+	if c.count(func() int {
+		if c.behind {
+			return 1
+		}
+		return 0
+	}) == 1 {
+		return nil, status.Error(codes.FailedPrecondition, "too early")
 	}
 	der, _, err := c.ca.IssueAgent(endpointID, pub, time.Now())
 	return &agentv1.RenewResponse{Issued: &agentv1.Issued{EndpointId: endpointID, Certificate: der, CaCertificate: c.ca.Certificate().Raw}}, err
