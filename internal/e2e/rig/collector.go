@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -24,6 +25,8 @@ type CollectorConfig struct {
 	Log     string // file that gets what it logs
 	// Agents is the address for agents. Default: a loopback address of its own.
 	Agents string
+	// Address is where agents find it, "host:port". Default: Agents.
+	Address string
 	// Console is the address of the console. Default: a loopback address of its own.
 	Console string
 	// Socket is the path of the local socket. Default: in Dir.
@@ -59,7 +62,7 @@ func (n *Nursery) Init(ctx context.Context, cfg CollectorConfig) (*Collector, er
 		cfg.Console = Loopback(7480)
 	}
 	c := &Collector{CollectorConfig: cfg, n: n}
-	args := []string{"init", "--json", "--owner", Owner, "--listen-agents", cfg.Agents, "--listen-console", cfg.Console, "--address", cfg.Agents}
+	args := []string{"init", "--json", "--owner", Owner, "--listen-agents", cfg.Agents, "--listen-console", cfg.Console, "--address", cmp.Or(cfg.Address, cfg.Agents)}
 	if cfg.Socket != "" {
 		args = append(args, "--socket", cfg.Socket)
 	}
