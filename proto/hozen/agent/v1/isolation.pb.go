@@ -408,9 +408,10 @@ type IsolationPermit struct {
 	Network string `protobuf:"bytes,1,opt,name=network,proto3" json:"network,omitempty"`
 	// Transport protocol.
 	Protocol IsolationProtocol `protobuf:"varint,2,opt,name=protocol,proto3,enum=hozen.agent.v1.IsolationProtocol" json:"protocol,omitempty"`
-	// Ports of the other end, both included, 1 to 65535.
+	// First port of the other end, 1 to 65535.
 	FirstPort uint32 `protobuf:"varint,3,opt,name=first_port,json=firstPort,proto3" json:"first_port,omitempty"`
-	LastPort  uint32 `protobuf:"varint,4,opt,name=last_port,json=lastPort,proto3" json:"last_port,omitempty"`
+	// Last port, included.
+	LastPort uint32 `protobuf:"varint,4,opt,name=last_port,json=lastPort,proto3" json:"last_port,omitempty"`
 	// Why, at most 256 bytes.
 	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	// When it ends, by the clock of the agent.
