@@ -15,9 +15,8 @@ import (
 // notices tell the people at the PC that its network is cut, and that it is no longer:
 // everybody who is signed in once, and everybody who signs in meanwhile.
 //
-// There are no notices on graphical desktops. They go over each user's own message bus,
-// which speaks to that user alone: the agent would have to take the user's identity, which
-// needs rights that it does not have (CAP_SETUID), or start a program.
+// Desktops are told by each user's own service manager, see runNotice: a user's message bus
+// speaks to that user alone, and the agent has not the rights to become one (CAP_SETUID).
 type notices struct {
 	board *signin.Board
 	// wall tells everybody who is signed in; softly means without a bell.

@@ -450,6 +450,15 @@ func TestDebianPackage(t *testing.T) {
 // tells whoever signs in; then it is released and removed.
 func (p *guestPC) isolatedStays(remove []string) {
 	p.t.Helper()
+	p.logIn("true")
+	alice := func(args string) string {
+		out, err := p.Run(p.ctx, "su", "alice", "-c", "XDG_RUNTIME_DIR=/run/user/1000 systemctl --user "+args)
+		if err != nil {
+			return err.Error()
+		}
+		return strings.TrimSpace(out)
+	}
+	p.until("a manager of alice's that looks for notices", func() bool { return alice("is-active hozen-agent-notice.path") == "active" })
 	// A record that is lost where isolation is known keeps the PC closed.
 	p.do("sh", "-c", "systemctl stop hozen-agent; rm -f /var/lib/hozen/isolation/isolation.record; : > /var/lib/hozen/isolation/isolation.marker")
 	refused := func(why string) {
@@ -473,6 +482,10 @@ func (p *guestPC) isolatedStays(remove []string) {
 	p.until("the notice", func() bool {
 		out, err := p.Run(p.ctx, "cat", "/etc/issue.d/60-hozen-agent.issue", "/run/motd.d/60-hozen-agent")
 		return err == nil && strings.Count(out, "NETWORK ISOLATED") == 2
+	})
+	p.until("alice's manager to show it", func() bool {
+		n, err := strconv.Atoi(alice("show --value --property=ExecMainExitTimestampMonotonic hozen-agent-notice.service"))
+		return err == nil && n > 0
 	})
 	for _, cmd := range []string{"script -qc 'agetty --show-issue' /dev/null", "su alice -c 'hozen-agent isolation status --lang en'"} {
 		if out, err := p.Run(p.ctx, "sh", "-c", cmd); err != nil || !strings.Contains(strings.ToUpper(out), "ISOLATED") {
