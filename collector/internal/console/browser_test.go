@@ -214,7 +214,7 @@ func TestBrowserFitsAPhone(t *testing.T) {
 	folder := os.Getenv("HOZEN_SHOTS")
 	b := x.tab(os.Getenv("HOZEN_SHOTS_DARK") != "")
 	b.open("/sign-in")
-	names := map[string]string{"/": "dashboard", x.incidentID: "incident", x.processes: "processes", x.sockets: "connections", x.keiri.ID: "isolated", x.sales.ID: "released", x.away.ID: "away", x.odd.ID: "failed", x.evilPC.ID: "evil"}
+	names := map[string]string{"/": "dashboard", x.incidentID: "incident", x.processes: "processes", x.sockets: "connections", x.keiri.ID: "isolated", x.sales.ID: "released", x.away.ID: "away", x.odd.ID: "failed", x.evilPC.ID: "evil", x.measured.ID: "measured", x.groups[0]: "isolated", x.groups[1]: "drill"}
 	shoot := func(path string) {
 		for _, lang := range []string{"ja", "en"} {
 			if folder == "" && lang == "en" {
@@ -257,6 +257,13 @@ func TestBrowserFitsAPhone(t *testing.T) {
 	for _, path := range append(x.paths(), "/endpoints/"+x.sales.ID+"?command="+stuck.ID) {
 		shoot(path)
 	}
+	// Pages that answer a form are looked at in place.
+	for path, steps := range map[string][]chromedp.Action[chromedp.Void]{
+		"/groups/new/isolate": {chromedp.Click("#all"), chromedp.SendKeys("#names", "ghost-pc"), chromedp.SendKeys("#reason", "ランサムウェア\r")},
+		"/endpoints/" + x.measured.ID + "/release-code": {chromedp.SendKeys("#reason", "回線障害\r")},
+	} {
+		shootHere(b, folder, path, steps)
+	}
 	m := `document.querySelector("form[action='/endpoints/add'] button.primary").click()`
 	b.open("/endpoints/add")
 	_, err := chromedp.Run(b.ctx, chromedp.Evaluate[any](m))
@@ -266,6 +273,25 @@ func TestBrowserFitsAPhone(t *testing.T) {
 	must(t, err)
 	shoot(strings.TrimPrefix(where, b.base))
 	b.calm()
+}
+
+// shootHere fills in a form and looks at its answer, narrow and wide.
+func shootHere(b *tab, folder, path string, steps []chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	for _, width := range []int64{375, 1280} {
+		b.do(chromedp.EmulateViewport(width, 800))
+		b.open(path)
+		b.do(steps...)
+		b.until(`document.readyState === "complete" && document.querySelector("input[name=confirmed], .code-groups, .problem")`)
+		if wide := b.number(`Math.max(0, document.documentElement.scrollWidth - innerWidth)`); wide > 0 {
+			b.t.Errorf("the answer of %s is %d px wider than a screen of %d px", path, wide, width)
+		}
+		if folder != "" {
+			png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+			must(b.t, err)
+			must(b.t, os.WriteFile(filepath.Join(folder, fmt.Sprintf("answer_%s.%d.png", filepath.Base(path), width)), png, 0o644))
+		}
+	}
 }
 
 // setLanguage presses the button that changes the language, if it is there.

@@ -28,6 +28,7 @@ type groupShowView struct {
 	Members  []groupMemberView
 	Hidden   int // members that are not on the page
 	Drill    bool
+	Told     []fact // translated: how the order differs from the usual one
 }
 
 // count is one number on top of the page.
@@ -87,6 +88,12 @@ func (s *server) groupShow(v *visit) error {
 	}
 	view := groupShowView{groupView: viewGroup(o), May: abilitiesOf(v.operator.Role)}
 	view.Drill = view.Deed == drillAll
+	if m := view.Said.Mode; m != "" && m != dispatch.Standard {
+		view.Told = append(view.Told, fact{v.text.Text("isolation.mode"), optional(v.text, "isolation.mode.", string(m))})
+	}
+	if u := view.Said.Until; !u.IsZero() {
+		view.Told = append(view.Told, fact{v.text.Text("isolation.until"), clock(u)})
+	}
 	if o.IncidentID != "" {
 		inc, err := s.incidents.Incident(v.ctx(), v.actor, o.IncidentID)
 		if err != nil {

@@ -305,6 +305,64 @@ func TestIsolationSettingsAndPlace(t *testing.T) {
 	b.get("/ledger").want(t, 200, "隔離の設定を変更", "端末の場所・用途・タグを変更")
 }
 
+// grouped adds what the pages about isolation show: a PC with all that can be measured, a
+// release that waits, a group and a drill.
+func (x *office) grouped() {
+	t, ctx := x.t, x.t.Context()
+	must(t, x.SetIsolationSettings(ctx, x.owner, organisation.Isolation{TwoPersons: true, NoticeText: "安全確認のため、ネットワークを止めています。", NoticePhone: "03-1234-5678", MaxShare: 90}))
+	p := x.modern("soumu-pc07", "192.0.2.107")
+	x.measured = p
+	must(t, x.PlaceEndpoint(ctx, x.owner, p.ID, act.Place{Site: "本社2階", Purpose: endpoint.PC, Tags: []string{"総務", "ノートPC"}}))
+	permits, err := x.Permits(ctx, []act.PermitCall{{Target: "bank.example.jp", Ports: "443", Reason: "給与振込の締め切り", Expires: x.now().Add(3 * time.Hour)}, {Target: "192.0.2.0/28", Protocol: "udp", Ports: "5000-5010", Reason: "<b>電話</b>", Expires: x.now().Add(time.Hour)}})
+	must(t, err)
+	c, err := x.Isolate(ctx, x.owner, p.ID, act.Order{Reason: "不審な通信", Isolation: dispatch.Isolation{Mode: dispatch.Selective, Permits: permits, Until: x.now().Add(5 * time.Hour), ConfirmWithin: time.Minute, Fallback: dispatch.RollBack}})
+	must(t, err)
+	at := x.now().Add(-4 * time.Second)
+	p.carryOut(trial("tcp4", endpoint.AsOrdered, "", "192.0.2.1:53", at), trial("tcp6", endpoint.NotShown, "no_address", "", at), trial("udp4", endpoint.AsOrdered, "", "192.0.2.1:123", at),
+		trial("dns4", endpoint.AsOrdered, "", "192.0.2.53:53", at), trial("icmp4", endpoint.NotShown, "no_counter", "192.0.2.1", at), trial("raw4_bypass", endpoint.NotShown, "no_rights", "", at),
+		trial("loopback4", endpoint.AsOrdered, "", "", at), trial("collector", endpoint.AsOrdered, "", "", at), trial("permit4", endpoint.Contrary, "no_answer", "203.0.113.5:443", at), trial("warp", endpoint.NotShown, "moon", evil[:40], at))
+	st := p.isolated(c, x.endpoint(p.ID).Isolation.More.Trials...)
+	st.More.Limits = []string{"this kernel has no egress hook: frames written straight to a device are not cut", evil}
+	st.More.Severed.Failed = 2
+	must(t, x.EndpointSeen(ctx, p.ID, st))
+	p.happened(endpoint.IsolationEvent{Kind: endpoint.EventDrift, CommandID: c.ID, By: "nft (pid 4242, uid 0)", Detail: "put right", Differences: []string{"chain hozen output has 2 rules, want 9"}, Seen: []string{evil}, Count: 12})
+	p.happened(endpoint.IsolationEvent{Kind: endpoint.EventCodeRefused, CommandID: c.ID, By: "uid 1000", Count: 2})
+	_, _ = x.Release(ctx, act.Actor{Kind: act.ByOperator, ID: x.operator("sato")}, p.ID, act.Order{Reason: "駆除が完了"})
+
+	order := func(sel act.Selection, o act.GroupOrder) {
+		pv, err := x.PreviewGroup(ctx, x.owner, sel, o)
+		must(t, err)
+		o.Confirmed = pv.Fingerprint
+		g, err := x.OrderGroup(ctx, x.owner, sel, o)
+		must(t, err)
+		x.groups = append(x.groups, g.ID)
+	}
+	order(act.Selection{Names: []string{x.evilPC.ID, x.away.ID, x.odd.ID, x.sales.ID}}, act.GroupOrder{Verb: dispatch.Isolate, Order: act.Order{Reason: "同じ添付ファイルを受信", IsolateFirst: true}})
+	x.evilPC.carryOut(trial("tcp4", endpoint.Contrary, "answered", "192.0.2.1:53", at))
+	order(act.Selection{All: true}, act.GroupOrder{Verb: dispatch.Isolate, Order: act.Order{Reason: "下期の隔離訓練", IsolateFirst: true, Isolation: dispatch.Isolation{Drill: true, Until: x.now().Add(drillTime), ConfirmWithin: drillConfirm, Fallback: dispatch.RollBack}}})
+}
+
+func (x *site) endpoint(id string) endpoint.Endpoint {
+	x.t.Helper()
+	e, err := x.Endpoint(x.t.Context(), x.owner, id)
+	must(x.t, err)
+	return e
+}
+
+// operator finds a person's identifier by name.
+func (x *site) operator(name string) string {
+	x.t.Helper()
+	all, err := x.Operators(x.t.Context(), x.owner)
+	must(x.t, err)
+	for _, o := range all {
+		if o.Name == name {
+			return o.ID
+		}
+	}
+	x.t.Fatalf("no operator %q", name)
+	return ""
+}
+
 // crowd is an office of n PCs and what the group pages need.
 func (x *site) crowd(n int) []*pc {
 	var all []*pc
@@ -369,7 +427,7 @@ func TestGroupIsPreviewedOrderedAndWatched(t *testing.T) {
 	r := b.post("/groups/new/isolate", choice).want(t, 200, "ghost-pc", "ファイル共有", "（2台が接続中）", "コレクターの端末", "サーバー（「サーバーも含める」を選んでいません）", "登録端末の80%を一度に", "つながったときに実行", "4台を隔離して保全する")
 	inertPage(t, "preview", r)
 	order := r.fields()
-	r = b.post("/groups/order/isolate", order).want(t, http.StatusUnprocessableEntity, "注意を承知で進める理由", "入力してください")
+	b.post("/groups/order/isolate", order).want(t, http.StatusUnprocessableEntity, "注意を承知で進める理由", "入力してください")
 	order.Set("break_glass", "全社に感染が広がっている")
 	stale := url.Values{}
 	for k, v := range order {

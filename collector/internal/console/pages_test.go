@@ -25,6 +25,8 @@ type office struct {
 	others                          []string
 	acquisition                     string
 	token                           string
+	measured                        *pc      // isolated, with all that can be measured
+	groups                          []string // identifiers of orders to groups
 }
 
 func newOffice(t testing.TB, n int) *office {
@@ -87,6 +89,7 @@ func newOffice(t testing.TB, n int) *office {
 	m, err := x.MintToken(ctx, x.owner, act.NewToken{Note: "営業部のノートPC", MaxUses: 3})
 	must(t, err)
 	x.token = m.Token.ID
+	x.grouped()
 	tok, err := pki.ParseToken(m.Text)
 	must(t, err)
 	key, err := pki.NewKey()
@@ -112,6 +115,11 @@ func (x *office) paths() []string {
 	}
 	for _, e := range []*pc{x.sales, x.away, x.odd} {
 		p = append(p, "/endpoints/"+e.ID+"/order/preserve")
+	}
+	p = append(p, "/groups", "/groups/new/isolate?incident="+x.incidentID, "/groups/new/release", "/groups/new/drill", "/settings/isolation", "/endpoints/"+x.measured.ID,
+		"/endpoints/"+x.measured.ID+"/order/isolate?change=1", "/endpoints/"+x.measured.ID+"/order/release", "/endpoints/"+x.measured.ID+"/release-code", "/endpoints/"+x.sales.ID+"/order/isolate")
+	for _, id := range x.groups {
+		p = append(p, "/groups/"+id)
 	}
 	p = append(p, "/evidence/"+x.flight, "/evidence/"+x.flight+"?show=all&q=curl&sort=process", "/evidence/"+x.flight+"/records")
 	return p
