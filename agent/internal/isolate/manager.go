@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -36,6 +37,11 @@ type Config struct {
 	// kept open when the record of an ordered isolation is lost. Optional: without it
 	// such an endpoint is closed entirely.
 	Collectors func() []netip.AddrPort
+	// Tunnels returns the outer ends of the tunnels through which the way to a policy's
+	// collectors goes now, and says in English what of that could not be found out. It is
+	// asked before the cut and, while isolated, at each Reconcile. Optional: without it a
+	// collector behind a tunnel is not reached while isolated.
+	Tunnels func(context.Context, Policy) (found []Tunnel, limits []string)
 	// FirewallLimit is how long changing and how long reading the firewall may take.
 	// Default 10 s.
 	FirewallLimit time.Duration
@@ -62,8 +68,8 @@ type Manager struct {
 	op   chan struct{} // held by the one order that is being carried out
 	load sync.Mutex    // held while the store is used
 	// A call that is stuck keeps its gate shut.
-	change, read, before, home, ends, controls, tests gate
-	teller                                            *teller
+	change, read, before, home, ends, controls, tests, carriers gate
+	teller                                                      *teller
 
 	mu        sync.Mutex
 	gen       int // counts every change of the fields below
@@ -85,6 +91,7 @@ type Manager struct {
 	triedAt   time.Time     // when they began
 	trying    chan struct{} // closed when those that run are done; nil if none do
 	changed   chan struct{} // closed when rec.Desired changes
+	outers    outers        // of tunnels; changed by the one order that is being carried out
 	seen      []string      // what events told since the last measurement that led to something
 }
 
@@ -108,7 +115,7 @@ func NewManager(c Config) (*Manager, error) {
 	m := &Manager{
 		cfg: c, op: make(chan struct{}, 1), changed: make(chan struct{}),
 		change: newGate(), read: newGate(), before: newGate(), home: newGate(), ends: newGate(),
-		controls: newGate(), tests: newGate(),
+		controls: newGate(), tests: newGate(), carriers: newGate(),
 	}
 	m.teller = newTeller(c.Tell, m.reported)
 	return m, nil
@@ -156,6 +163,7 @@ func (m *Manager) Isolate(ctx context.Context, r Request) (Status, error) {
 	}
 	// From here on a caller that goes away does not leave the network half cut.
 	ctx = context.WithoutCancel(ctx)
+	r.Policy.Tunnels = m.carried(ctx, r.Policy.Clean(), was)
 	rec := m.newRecord(r, was, confirm, controls)
 	var applied error
 	if !rec.same(was) || seen.Observed != Isolated || !seen.Persisted {
@@ -280,15 +288,23 @@ func (m *Manager) settle(ctx context.Context, what string, st Status, t instant,
 	m.note(ctx, t)
 	st = m.look(ctx, st)
 	open, ended := rec.ended(t)
-	if rec.Desired == Isolated && len(ended) > 0 {
-		rec = m.record()
-		rec.Policy.Permits = open
-		// What allows less need not be on disk: it is found out again.
-		st.Persisted = m.save(rec) == nil
+	var moved []string
+	if rec.Desired == Isolated {
+		rec.Policy.Tunnels, moved = m.follow(ctx, rec.Policy, rec.Policy.Tunnels)
 	} else {
 		ended = nil
 	}
-	if st.inForce() && rec.Desired == Isolated && st.Observation.Held == HeldByNobody && len(ended) == 0 {
+	edited := len(ended) > 0 || len(moved) > 0
+	if edited {
+		tunnels := rec.Policy.Tunnels
+		rec = m.record()
+		rec.Policy.Permits, rec.Policy.Tunnels = open, tunnels
+		// What allows less need not be on disk: it is found out again.
+		st.Persisted = m.save(rec) == nil
+	} else if !slices.Equal(rec.Policy.Tunnels, m.record().Policy.Tunnels) {
+		st.Persisted = m.save(rec) == nil // the same is open, and more is known of it
+	}
+	if st.inForce() && rec.Desired == Isolated && st.Observation.Held == HeldByNobody && !edited {
 		// An earlier process of ours put these rules in force and is gone. They are as
 		// ordered; applying them again locks them.
 		if err := m.apply(context.WithoutCancel(ctx), rec.Policy); err != nil {
@@ -299,7 +315,7 @@ func (m *Manager) settle(ctx context.Context, what string, st Status, t instant,
 			_, st.Severed = m.results()
 		}
 	}
-	if st.inForce() && len(ended) == 0 {
+	if st.inForce() && !edited {
 		m.setRebooted(false)
 		if h := st.WayHome; rec.Desired == Isolated && (h == nil || !h.OK) {
 			m.tryWayHome(ctx)
@@ -312,12 +328,12 @@ func (m *Manager) settle(ctx context.Context, what string, st Status, t instant,
 		}
 		return st, errors.Join(err, late)
 	}
-	var drift []string
+	drift := moved
 	read := st.Reason != Unmeasured // else nobody is blamed
 	if !st.inForce() {
 		drift = append(drift, st.Observation.Gaps...)
 		if len(drift) == 0 {
-			drift = []string{st.Detail}
+			drift = append(drift, st.Detail)
 		}
 	}
 	ctx = context.WithoutCancel(ctx)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -160,6 +161,9 @@ func (m *Manager) measure(ctx context.Context, limit time.Duration) Status {
 		want = &rec.Policy
 	}
 	o, err := m.observe(ctx, want, limit)
+	if want != nil && err == nil {
+		o.Limits = append(slices.Clone(o.Limits), m.tunnelLimits()...)
+	}
 	st.Observation = o
 	st.Observed, st.Reason, st.Detail = judge(st.Desired, o, err)
 	st.Capable = st.Reason != NeedsRoot && st.Reason != NotSupported

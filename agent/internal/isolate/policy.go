@@ -32,6 +32,9 @@ type Policy struct {
 	Collectors []netip.AddrPort `json:"collectors"`
 	// Permits are what else stays open, with Selective alone, at most PermitsMax.
 	Permits []Permit `json:"permits,omitempty"`
+	// Tunnels are the outer ends of tunnels behind which Collectors are, at most TunnelsMax.
+	// They are found out at the endpoint, never ordered. None with Full.
+	Tunnels []Tunnel `json:"tunnels,omitempty"`
 	// DHCPServers are the IPv4 servers to which a lease may be renewed by unicast.
 	// Optional: without it renewal falls back to broadcast, which is always allowed.
 	DHCPServers []netip.Addr `json:"dhcp_servers,omitempty"`
@@ -178,10 +181,15 @@ func (p Policy) Clean() Policy {
 		}
 	}
 	slices.SortFunc(ds, netip.Addr.Compare)
+	var ts []Tunnel
+	if p.Mode != Full {
+		ts = cleanTunnels(p.Tunnels)
+	}
 	return Policy{
 		Mode:        cmp.Or(p.Mode, Standard),
 		Collectors:  slices.Compact(cs),
 		Permits:     ps,
+		Tunnels:     ts,
 		DHCPServers: slices.Compact(ds),
 		Mark:        p.Mark,
 	}
@@ -210,5 +218,6 @@ func (p Policy) Equal(q Policy) bool {
 	p, q = p.Clean(), q.Clean()
 	return p.Mode == q.Mode && p.Mark == q.Mark &&
 		slices.Equal(p.Collectors, q.Collectors) && slices.Equal(p.DHCPServers, q.DHCPServers) &&
+		sameTunnels(p.Tunnels, q.Tunnels) &&
 		slices.EqualFunc(p.Ways(), q.Ways(), func(a, b Permit) bool { return a.way() == b.way() })
 }

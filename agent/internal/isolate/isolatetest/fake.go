@@ -199,6 +199,9 @@ func digest(p isolate.Policy, whole bool) string {
 	p = p.Clean()
 	ways := fmt.Sprint(p.Ways())
 	p.Permits = nil
+	for i, t := range p.Tunnels {
+		p.Tunnels[i] = isolate.Tunnel{Address: t.Address, Protocol: t.Protocol, Port: t.Port, Own: t.Own}
+	}
 	return fmt.Sprint(p, ways, whole)
 }
 

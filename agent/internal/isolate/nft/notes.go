@@ -4,6 +4,7 @@ package nft
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,6 +40,7 @@ func (n *notes) note(urgent, lost bool, what []string) {
 	}
 	for _, w := range what {
 		switch {
+		case slices.Contains(n.e.What, w): // of a hundred routes one is said
 		case len(n.e.What) < whatMax:
 			n.e.What = append(n.e.What, w)
 		case len(n.e.What) == whatMax:

@@ -144,6 +144,9 @@ func permits(p isolate.Policy, in, device bool) []rule {
 	for _, m := range p.Ways() {
 		rs = append(rs, f.permitted(m)...)
 	}
+	for _, t := range p.Tunnels {
+		rs = append(rs, f.carried(t)...)
+	}
 	rs = append(rs, f.dhcp(p)...)
 	return append(rs, f.neighbours(p)...)
 }
@@ -303,6 +306,11 @@ func on6(p isolate.Policy) (ns []netip.Prefix) {
 	for _, m := range p.Permits {
 		if m.Network.Addr().Is6() {
 			ns = append(ns, m.Network)
+		}
+	}
+	for _, t := range p.Tunnels {
+		if t.Address.Is6() {
+			ns = append(ns, netip.PrefixFrom(t.Address, 128))
 		}
 	}
 	slices.SortFunc(ns, func(a, b netip.Prefix) int {

@@ -24,10 +24,12 @@ func (f *Firewall) Watch(ctx context.Context) (<-chan isolate.Event, error) {
 	if err != nil {
 		return nil, f.explain(ctx, "watch rules", err)
 	}
-	links, err := f.subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK)
+	links, err := f.subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK,
+		// What carries the way to the collector may be another tunnel now.
+		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE)
 	if err != nil {
 		_ = rules.Close()
-		return nil, f.explain(ctx, "watch network devices", err)
+		return nil, f.explain(ctx, "watch network devices and routes", err)
 	}
 	n := newNotes()
 	n.add(true) // watching has begun
@@ -52,15 +54,17 @@ func (f *Firewall) Watch(ctx context.Context) (<-chan isolate.Event, error) {
 // ruleset" on a gateway tells of each of its rules.
 const watchBuffer = 1 << 20
 
-func (f *Firewall) subscribe(family int, group uint32) (*netlink.Conn, error) {
+func (f *Firewall) subscribe(family int, groups ...uint32) (*netlink.Conn, error) {
 	c, err := netlink.Dial(family, &netlink.Config{NetNS: f.cfg.NetNS})
 	if err != nil {
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}
 	_ = c.SetReadBuffer(watchBuffer) // with less, more is lost, and said to be
-	if err := c.JoinGroup(group); err != nil {
-		_ = c.Close()
-		return nil, fmt.Errorf("join netlink group %d: %w", group, err)
+	for _, group := range groups {
+		if err := c.JoinGroup(group); err != nil {
+			_ = c.Close()
+			return nil, fmt.Errorf("join netlink group %d: %w", group, err)
+		}
 	}
 	return c, nil
 }
@@ -276,7 +280,14 @@ func (f *Firewall) parseNotice(m notice) (what, by string, err error) {
 	return what, "", nil
 }
 
-// watchLinks notes network devices that appear or get another name.
+// routeNotices are those after which packets may take another way.
+var routeNotices = map[uint16]string{
+	unix.RTM_NEWROUTE: "route made", unix.RTM_DELROUTE: "route deleted",
+	unix.RTM_NEWRULE: "routing rule made", unix.RTM_DELRULE: "routing rule deleted",
+}
+
+// watchLinks notes network devices that appear or get another name, and routes that
+// change.
 func (f *Firewall) watchLinks(ctx context.Context, c *netlink.Conn, n *notes) error {
 	b := make([]byte, 64<<10)
 	known := map[int32]string{}
@@ -293,6 +304,10 @@ func (f *Firewall) watchLinks(ctx context.Context, c *netlink.Conn, n *notes) er
 			return err
 		}
 		err = notices(msg, func(m notice) error {
+			if what, ok := routeNotices[m.typ]; ok {
+				n.add(false, what)
+				return nil
+			}
 			if m.typ != unix.RTM_NEWLINK && m.typ != unix.RTM_DELLINK {
 				return nil
 			}

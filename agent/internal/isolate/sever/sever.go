@@ -129,6 +129,11 @@ func (s socket) allowed(p isolate.Policy, own map[netip.Addr]bool) bool {
 			return true
 		}
 	}
+	for _, t := range p.Tunnels {
+		if t.Carries(isolate.Protocol(s.Protocol), to) {
+			return true // with it the way home would go
+		}
+	}
 	if s.Protocol != tcp {
 		return false
 	}
