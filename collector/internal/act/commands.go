@@ -53,7 +53,13 @@ func (s *Acts) order(ctx context.Context, a Actor, p permission, endpointID stri
 // give is [Acts.order] within a deed.
 func (s *Acts) give(ctx context.Context, d *deed, endpointID string, c dispatch.Command, o Order) (dispatch.Command, error) {
 	none := dispatch.Command{}
-	e, err := d.endpoint(ctx, endpointID)
+	var e endpoint.Endpoint
+	var err error
+	if o.endpoint != nil {
+		e, err = *o.endpoint, d.actor.own(o.endpoint.OrganisationID)
+	} else {
+		e, err = d.endpoint(ctx, endpointID)
+	}
 	if err != nil {
 		return none, err
 	}
@@ -66,7 +72,12 @@ func (s *Acts) give(ctx context.Context, d *deed, endpointID string, c dispatch.
 			return none, err
 		}
 	}
-	inc, err := s.incidentFor(ctx, d, e, o.IncidentID)
+	var inc incident.Incident
+	if o.incident != nil {
+		inc, err = *o.incident, s.join(ctx, d, *o.incident, e)
+	} else {
+		inc, err = s.incidentFor(ctx, d, e, o.IncidentID)
+	}
 	if err != nil {
 		return none, err
 	}
@@ -104,12 +115,9 @@ func (s *Acts) give(ctx context.Context, d *deed, endpointID string, c dispatch.
 // else the endpoint's newest open one, else a new one.
 func (s *Acts) incidentFor(ctx context.Context, d *deed, e endpoint.Endpoint, named string) (incident.Incident, error) {
 	if named != "" {
-		inc, err := incident.FindBare(ctx, d.tx, d.actor.OrganisationID, named)
+		inc, err := s.incidentOpen(ctx, d, named)
 		if err != nil {
 			return incident.Incident{}, err
-		}
-		if !inc.ClosedAt.IsZero() {
-			return incident.Incident{}, fmt.Errorf("%w: %s is closed", ErrConflict, inc.Number)
 		}
 		return inc, s.join(ctx, d, inc, e)
 	}
@@ -118,6 +126,18 @@ func (s *Acts) incidentFor(ctx context.Context, d *deed, e endpoint.Endpoint, na
 		return s.open(ctx, d, NewIncident{Title: display(e), Classification: incident.NotYet, EndpointIDs: []string{e.ID}})
 	}
 	return inc, err
+}
+
+// incidentOpen finds an open incident, without its endpoints.
+func (s *Acts) incidentOpen(ctx context.Context, d *deed, named string) (incident.Incident, error) {
+	inc, err := incident.FindBare(ctx, d.tx, d.actor.OrganisationID, named)
+	if err != nil {
+		return incident.Incident{}, err
+	}
+	if !inc.ClosedAt.IsZero() {
+		return incident.Incident{}, fmt.Errorf("%w: %s is closed", ErrConflict, inc.Number)
+	}
+	return inc, nil
 }
 
 // Commands lists commands, newest first.
@@ -210,7 +230,7 @@ func (s *Acts) expireDue(ctx context.Context, d *deed, endpointID string) error 
 func (s *Acts) CommandAcked(ctx context.Context, endpointID, commandID string) error {
 	at := s.now() // before other acts are waited for
 	return s.transact(ctx, func(ctx context.Context, d *deed) error {
-		c, err := d.commandOf(ctx, endpointID, commandID)
+		_, c, err := d.commandOf(ctx, endpointID, commandID)
 		if err != nil || c.Status != dispatch.Queued && !c.EndedHere() {
 			return err
 		}
@@ -250,7 +270,7 @@ func (s *Acts) CommandFinished(ctx context.Context, endpointID string, r dispatc
 	}
 	r.FinishedAt = sane(r.FinishedAt)
 	return s.transact(ctx, func(ctx context.Context, d *deed) error {
-		c, err := d.commandOf(ctx, endpointID, r.CommandID)
+		e, c, err := d.commandOf(ctx, endpointID, r.CommandID)
 		if err != nil || c.Status.Final() && !overrules(c, r) {
 			return err
 		}
@@ -259,10 +279,6 @@ func (s *Acts) CommandFinished(ctx context.Context, endpointID string, r dispatc
 			r, more = lateWord(c, r)
 		}
 		if i != nil {
-			e, err := endpoint.ByID(ctx, d.tx, endpointID)
-			if err != nil {
-				return err
-			}
 			measured := *i
 			measured.MeasuredAt = sane(measured.MeasuredAt)
 			if err := s.measured(ctx, d, e, measured); err != nil {
@@ -312,17 +328,18 @@ func (s *Acts) resultLine(ctx context.Context, d *deed, c dispatch.Command, e in
 	return s.line(ctx, d, inc, c.EndpointID, e)
 }
 
-// commandOf finds a command of the endpoint that speaks; another's does not exist.
-func (d *deed) commandOf(ctx context.Context, endpointID, commandID string) (dispatch.Command, error) {
-	if _, err := d.agent(ctx, endpointID); err != nil {
-		return dispatch.Command{}, err
+// commandOf finds the endpoint that speaks and a command of it; another's does not exist.
+func (d *deed) commandOf(ctx context.Context, endpointID, commandID string) (endpoint.Endpoint, dispatch.Command, error) {
+	e, err := d.agent(ctx, endpointID)
+	if err != nil {
+		return e, dispatch.Command{}, err
 	}
 	c, err := dispatch.ByID(ctx, d.tx, commandID)
+	if err == nil && c.EndpointID != endpointID {
+		err = dispatch.ErrNotFound
+	}
 	if err != nil {
-		return dispatch.Command{}, err
+		return e, dispatch.Command{}, err
 	}
-	if c.EndpointID != endpointID {
-		return dispatch.Command{}, dispatch.ErrNotFound
-	}
-	return c, nil
+	return e, c, nil
 }

@@ -387,10 +387,7 @@ func (s *Acts) askGroup(ctx context.Context, a Actor, sel Selection, o GroupOrde
 // groupIncident finds the incident that the orders belong to, or opens one for them all.
 func (s *Acts) groupIncident(ctx context.Context, d *deed, o GroupOrder, pv GroupPreview) (string, error) {
 	if o.IncidentID != "" {
-		inc, err := incident.FindBare(ctx, d.tx, d.actor.OrganisationID, o.IncidentID)
-		if err == nil && !inc.ClosedAt.IsZero() {
-			err = fmt.Errorf("%w: %s is closed", ErrConflict, inc.Number)
-		}
+		inc, err := s.incidentOpen(ctx, d, o.IncidentID)
 		return inc.ID, err
 	}
 	n := NewIncident{Title: titleOf(o.Reason, string(o.Verb)), Classification: incident.NotYet}

@@ -14,6 +14,7 @@ import (
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/group"
+	"hozen/collector/internal/incident"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/capability"
 	"hozen/internal/id"
@@ -147,6 +148,14 @@ func (s *Acts) cutAll(ctx context.Context, d *deed, g group.Order, members []gro
 	if err != nil {
 		return nil, err
 	}
+	var shared *incident.Incident
+	if g.IncidentID != "" {
+		inc, err := s.incidentOpen(ctx, d, g.IncidentID)
+		if err != nil {
+			return nil, err
+		}
+		shared = &inc
+	}
 	done := make([]group.Member, len(members))
 	copy(done, members)
 	for i := range done {
@@ -163,7 +172,7 @@ func (s *Acts) cutAll(ctx context.Context, d *deed, g group.Order, members []gro
 			continue
 		}
 		c := dispatch.Command{Verb: dispatch.Verb(g.Verb), Isolation: orders[i]}
-		o := Order{Reason: g.Reason, IncidentID: g.IncidentID}
+		o := Order{Reason: g.Reason, endpoint: &e, incident: shared}
 		facts := map[string]string{"group": g.ID}
 		if c.Verb == dispatch.Isolate {
 			if !orders[i].Plain() && capability.Number(e.Capability) < capability.Isolation {

@@ -55,6 +55,7 @@ type DB struct {
 	write   *sql.DB
 	read    *sql.DB
 	writer  chan struct{} // holds one token while a transaction of this process runs
+	reads   *reads        // the pool for reading of SQLite; nil on PostgreSQL
 	jobs    queue         // what waits for the writer
 	stmts   *statements   // of SQLite's writer; nil on PostgreSQL
 }
@@ -132,7 +133,12 @@ func (db *DB) Path() string { return db.path }
 
 // Read returns the database for reading outside of transactions: every query sees
 // what was committed when it began.
-func (db *DB) Read() Queryer { return db.read }
+func (db *DB) Read() Queryer {
+	if db.reads != nil {
+		return db.reads
+	}
+	return db.read
+}
 
 // Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error {
@@ -149,7 +155,7 @@ func (db *DB) Close() error {
 	}
 	db.writer <- struct{}{} // nobody uses a statement
 	defer func() { <-db.writer }()
-	return errors.Join(db.read.Close(), db.stmts.close(), db.write.Close())
+	return errors.Join(db.reads.close(), db.read.Close(), db.stmts.close(), db.write.Close())
 }
 
 // sqliteDSN is a URI (sqlite.org/uri.html) with the driver's pragma parameters.

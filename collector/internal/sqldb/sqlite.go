@@ -45,7 +45,7 @@ func connectSQLite(path string, cfg Config) (*DB, error) {
 	}
 	r.SetMaxOpenConns(cfg.MaxConns)
 	r.SetMaxIdleConns(cfg.MaxConns)
-	return &DB{dialect: SQLite, path: path, write: w, read: r, writer: make(chan struct{}, 1), stmts: newStatements()}, nil
+	return &DB{dialect: SQLite, path: path, write: w, read: r, writer: make(chan struct{}, 1), reads: newReads(r), stmts: newStatements()}, nil
 }
 
 // Copy writes a consistent copy of the SQLite database to path, which must not

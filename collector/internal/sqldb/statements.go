@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"sync"
 )
 
 // maxStatements bounds the statements that are kept; texts beyond it are read anew each
@@ -78,5 +79,67 @@ func (s *statements) close() error {
 		errs = append(errs, stmt.Close())
 	}
 	clear(s.kept)
+	return errors.Join(errs...)
+}
+
+// reads is a pool for reading that keeps the statements it has met. It is safe for
+// concurrent use.
+type reads struct {
+	db   *sql.DB
+	mu   sync.RWMutex
+	kept map[string]*sql.Stmt
+}
+
+func newReads(db *sql.DB) *reads { return &reads{db: db, kept: map[string]*sql.Stmt{}} }
+
+// QueryContext implements [Queryer].
+func (r *reads) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if s := r.statement(ctx, query); s != nil {
+		return s.QueryContext(ctx, args...)
+	}
+	return r.db.QueryContext(ctx, query, args...)
+}
+
+// QueryRowContext implements [Queryer].
+func (r *reads) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if s := r.statement(ctx, query); s != nil {
+		return s.QueryRowContext(ctx, args...)
+	}
+	return r.db.QueryRowContext(ctx, query, args...)
+}
+
+// statement returns the kept statement, or nil when there is none.
+func (r *reads) statement(ctx context.Context, query string) *sql.Stmt {
+	r.mu.RLock()
+	s, full := r.kept[query], len(r.kept) >= maxStatements
+	r.mu.RUnlock()
+	if s != nil || full {
+		return s
+	}
+	made, err := r.db.PrepareContext(ctx, query)
+	if err != nil {
+		return nil // it fails again where it is used
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.kept[query]; s != nil || r.kept == nil {
+		_ = made.Close() // somebody else was faster
+		return s
+	}
+	r.kept[query] = made
+	return made
+}
+
+func (r *reads) close() error {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var errs []error
+	for _, s := range r.kept {
+		errs = append(errs, s.Close())
+	}
+	r.kept = nil
 	return errors.Join(errs...)
 }
