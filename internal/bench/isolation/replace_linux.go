@@ -17,10 +17,10 @@ import (
 )
 
 // floodPace is the time between two bursts of a flood, floodBurst how many packets each
-// has: five floods send ten thousand packets a second together.
+// has: five floods send more than ten thousand packets a second together.
 const (
 	floodPace  = time.Millisecond
-	floodBurst = 2
+	floodBurst = 3
 )
 
 // patience is how long a flood that nothing stops may take to arrive.
