@@ -2,6 +2,7 @@ package uplink_test
 
 import (
 	"context"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -231,6 +232,22 @@ func TestTriesEachAddress(t *testing.T) {
 	c.server.Stop()
 	if err := p.WayHome(context.Background()); err == nil {
 		t.Error("way home without a collector")
+	}
+}
+
+// Somebody who takes connections and says nothing does not hide the collector.
+func TestSilentAddressDoesNotHideTheWayHome(t *testing.T) {
+	c := newCollector(t)
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	p := newPC(t, c, time.Now()).start(t, func(cfg *uplink.Config) { cfg.Collectors = []string{silent.Addr().String(), c.addr} })
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := p.WayHome(ctx); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"syscall"
 	"time"
 
@@ -88,13 +89,30 @@ func (u *Uplink) WayHome(ctx context.Context) error {
 		return err
 	}
 	cfg.NextProtos = []string{"h2"}
+	// All at once: at an address that somebody made up nobody may answer, and the time
+	// for one that does would be gone.
+	ctx, cancel := context.WithCancel(ctx)
+	list := u.resolve(ctx, e)
+	ends := make(chan error, len(list))
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	for _, a := range list {
+		wg.Go(func() {
+			err := shakeHands(ctx, a.String(), cfg, u.cfg.Control)
+			if err != nil {
+				err = fmt.Errorf("%s: %w", a, err)
+			}
+			ends <- err
+		})
+	}
 	errs := []error{errors.New("collector not reached by a new connection")}
-	for _, a := range u.resolve(ctx, e) {
-		err := shakeHands(ctx, a.String(), cfg, u.cfg.Control)
+	for range list {
+		err := <-ends
 		if err == nil {
 			return nil
 		}
-		errs = append(errs, fmt.Errorf("%s: %w", a, err))
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
