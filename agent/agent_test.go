@@ -243,6 +243,7 @@ type wall struct {
 	closed bool
 	fail   error
 	before func()
+	look   func()
 }
 
 func (w *wall) Apply(_ context.Context, p isolate.Policy) error {
@@ -259,6 +260,9 @@ func (w *wall) Apply(_ context.Context, p isolate.Policy) error {
 func (w *wall) Observe(_ context.Context, p *isolate.Policy) (isolate.Observation, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.look != nil {
+		w.look()
+	}
 	if w.fail != nil {
 		return isolate.Observation{}, w.fail
 	}

@@ -70,7 +70,7 @@ func (l localAgent) Wake() { l.a.uplink.Wake() }
 // Status puts together how the agent is.
 func (l localAgent) Status(ctx context.Context) localapi.Status {
 	a := l.a
-	up, sp, iso := a.uplink.Status(), a.spool.Status(), measured(a.isolate.Status(ctx))
+	up, sp, iso := a.uplink.Status(), a.spool.Status(), measured(a.isolationFor(ctx))
 	s := localapi.Status{
 		Format: "hozen-agent-status/1", Version: buildinfo.Get().Version, StartedAt: a.started,
 		Connected: up.Connected, Collector: up.Address, LastContact: up.LastContact, Problem: up.Problem,

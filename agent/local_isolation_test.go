@@ -209,6 +209,31 @@ func TestIsolationStatus(t *testing.T) {
 	}
 }
 
+// TestAskingWithoutEnd: whoever asks all the time has the rules read now and then, root whenever
+// they ask.
+func TestAskingWithoutEnd(t *testing.T) {
+	w := &wall{}
+	a := isolating(t, w)
+	looks := 0
+	w.look = func() { looks++ }
+	const asks = 200
+	began := time.Now()
+	for uid := range asks {
+		a.isolationFor(localapi.WithUID(t.Context(), fmt.Sprint(100000+uid)))
+	}
+	most := 2 + 2*int(time.Since(began)/askedEvery) // the first look may be two
+	if looks > most {
+		t.Errorf("%d looks for %d questions, at most %d", looks, asks, most)
+	}
+	looks = 0
+	for range 3 {
+		a.isolationFor(localapi.WithUID(t.Context(), rootUID))
+	}
+	if looks < 3 {
+		t.Errorf("%d looks for root", looks)
+	}
+}
+
 // TestTrialsHaveWords: whatever a trial is called and comes to, people can read it.
 func TestTrialsHaveWords(t *testing.T) {
 	texts, err := catalogue()

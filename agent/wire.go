@@ -70,6 +70,7 @@ type agent struct {
 	notices   *notices
 	// lastUninstall is the event of the last release before uninstalling, once it is kept.
 	lastUninstall atomic.Pointer[string]
+	asked         asked
 
 	// watch wakes the goroutine that looks after isolation.
 	watch chan struct{}

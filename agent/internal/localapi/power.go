@@ -118,7 +118,7 @@ func (s *Server) power(ctx context.Context, c net.Conn, uid string, r Request) {
 			return
 		}
 		defer leave()
-		g := p.Gate(WithUID(ctx, uid))
+		g := p.Gate(ctx)
 		s.say(c, Reply{Done: true, Gate: &g})
 	case VerbShutdown:
 		if uid != rootUser {

@@ -123,6 +123,7 @@ func (s *Server) Run(ctx context.Context) error {
 // serve answers one client.
 func (s *Server) serve(ctx context.Context, c net.Conn, peer Peer) {
 	uid := peer.UID
+	ctx = WithUID(ctx, uid)
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
