@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -203,7 +204,8 @@ func TestBrowserSearches(t *testing.T) {
 
 // TestBrowserFitsAPhone looks at every page on a narrow screen: nothing runs, nothing
 // is refused by the policy, nothing is wider than the screen. With HOZEN_SHOTS naming
-// a folder it keeps a picture of each page in both languages and widths.
+// a folder it keeps a picture of each page in both languages and widths, or of those alone
+// whose path HOZEN_SHOTS_ONLY matches.
 func TestBrowserFitsAPhone(t *testing.T) {
 	chromium(t)
 	x := newOffice(t, 300)
@@ -215,7 +217,12 @@ func TestBrowserFitsAPhone(t *testing.T) {
 	b := x.tab(os.Getenv("HOZEN_SHOTS_DARK") != "")
 	b.open("/sign-in")
 	names := map[string]string{"/": "dashboard", x.incidentID: "incident", x.processes: "processes", x.sockets: "connections", x.keiri.ID: "isolated", x.sales.ID: "released", x.away.ID: "away", x.odd.ID: "failed", x.evilPC.ID: "evil", x.measured.ID: "measured", x.groups[0]: "isolated", x.groups[1]: "drill"}
+	only := regexp.MustCompile(os.Getenv("HOZEN_SHOTS_ONLY")) // of pictures: the paths that are wanted
 	shoot := func(path string) {
+		x.measuredAgain()
+		if folder != "" && !only.MatchString(path) {
+			return
+		}
 		for _, lang := range []string{"ja", "en"} {
 			if folder == "" && lang == "en" {
 				continue
@@ -259,7 +266,7 @@ func TestBrowserFitsAPhone(t *testing.T) {
 	}
 	// Pages that answer a form are looked at in place.
 	for path, steps := range map[string][]chromedp.Action[chromedp.Void]{
-		"/groups/new/isolate": {chromedp.Click("#all"), chromedp.SendKeys("#names", "ghost-pc"), chromedp.SendKeys("#reason", "ランサムウェア\r")},
+		"/groups/new/isolate":                           {chromedp.Click("#all"), chromedp.SendKeys("#names", "ghost-pc"), chromedp.SendKeys("#reason", "ランサムウェア\r")},
 		"/endpoints/" + x.measured.ID + "/release-code": {chromedp.SendKeys("#reason", "回線障害\r")},
 	} {
 		shootHere(b, folder, path, steps)

@@ -7,8 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"hozen/collector/internal/act"
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/group"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/operator"
 	"hozen/internal/artifact"
@@ -74,11 +76,11 @@ func TestEveryValueHasAWord(t *testing.T) {
 		artifact.KindFlight, artifact.KindShutdown, artifact.KindBoot, artifact.KindPreserve, artifact.KindIsolation, artifact.KindSevered} {
 		want("kind.", string(k))
 	}
-	for _, k := range []incident.EntryKind{incident.EntryNote, incident.EntryOpened, incident.EntryJoined, incident.EntryClosed, incident.EntryAlert, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryBoot} {
+	for _, k := range []incident.EntryKind{incident.EntryNote, incident.EntryOpened, incident.EntryJoined, incident.EntryClosed, incident.EntryAlert, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryIsolationEvent, incident.EntryBoot} {
 		want("timeline.", string(k))
 	}
 	for _, name := range pageNames() {
-		if !slices.Contains([]string{"error", "endpoint_show", "endpoint_order", "incident_show", "connection_table", "flight_table", "process_show", "process_table", "process_tree", "record_table"}, name) {
+		if !slices.Contains([]string{"error", "endpoint_show", "endpoint_order", "group_new", "group_show", "incident_show", "connection_table", "flight_table", "process_show", "process_table", "process_tree", "record_table"}, name) {
 			want("title.", name)
 		}
 	}
@@ -88,6 +90,7 @@ func TestEveryValueHasAWord(t *testing.T) {
 	for _, c := range []string{"required", "too_long", "too_short", "unknown", "in_use", "weak", "range", "malformed", "changed"} {
 		want("invalid.", c)
 	}
+	isolationWords(want)
 	for _, then := range thens() {
 		want("then.", string(then))
 		want("order.preserve.then.", string(then))
@@ -110,6 +113,46 @@ func TestEveryValueHasAWord(t *testing.T) {
 	want("boot.read.", "ok", "absent", "denied", "unread")
 	want("flight.event.", "process_started", "process_ended", "process_renamed", "process_ids", "process_traced", "process_dumped", "process_listed", "connection_opened",
 		"connection_closed", "connection_changed", "connection_listed", "snapshot", "heartbeat", "gap", "mark", "clock_step", "slept", "throttled", "unknown")
+}
+
+// isolationWords are the values that pages about isolation show.
+func isolationWords(want func(prefix string, values ...string)) {
+	for _, k := range []endpoint.IsolationEventKind{endpoint.EventDrift, endpoint.EventNotInForce, endpoint.EventReleasedByCode, endpoint.EventCodeRefused, endpoint.EventReleasedByTime, endpoint.EventRolledBack,
+		endpoint.EventLeaseLapsed, endpoint.EventRecordLost, endpoint.EventLeak, endpoint.EventReleasedByUninstall, endpoint.EventPermitEnded} {
+		want("isolation.event.", string(k))
+		want("timeline.isolation_event.", string(k))
+	}
+	for _, m := range modes() {
+		want("isolation.mode.", string(m))
+		want("isolate.mode.", string(m)+".hint")
+	}
+	want("isolate.lasts.", lasts()[1:]...)
+	want("isolate.confirm.", confirms()[1:]...)
+	want("isolation.fallback.", string(dispatch.StayClosed), string(dispatch.RollBack))
+	want("isolation.held.", "here", "elsewhere", "nobody", "open")
+	want("isolation.confirm.", "confirmed", "waiting", "missed")
+	want("trial.", "tcp", "udp", "dns", "icmp", "raw", "raw_bypass", "loopback", "own", "collector", "permit")
+	want("trial.result.", "cut", "passes", "leaks", "shut", "unknown")
+	want("trial.reason.", "answered", "left", trialNoAnswer, "no_control", "stale_control", "no_counter", "no_rights", "no_address", "error")
+	for _, s := range []act.ServiceCode{act.ServiceFiles, act.ServiceDomain, act.ServiceDNS, act.ServiceDHCP, act.ServiceVPN, act.ServiceDatabase, act.ServiceMail, act.ServiceWeb, act.ServicePrint, act.ServiceHypervisor, act.ServiceWayIn} {
+		want("service.", string(s))
+	}
+	want("rail.", string(act.RailShare), string(act.RailCollectorHost), string(act.RailOperatorHere))
+	want("rail.short.", string(act.RailCollectorHost), string(act.RailOperatorHere))
+	want("left_out.", string(act.LeftOutRevoked), string(act.LeftOutServer), string(act.LeftOutOldAgent), string(act.LeftOutIncapable), string(act.LeftOutAlready), string(act.LeftOutAway))
+	for _, d := range []deed{isolateAll, releaseAll, drillAll} {
+		want("group.deed.", string(d))
+		want("group."+string(d), ".title", ".example", ".do", ".done", ".button")
+	}
+	want("group.phase.", string(group.Capturing), string(group.Ordered))
+	want("group.state.", "left_out", "capturing", "next", "waiting", "sent", "working", "done", "failed", "ended")
+	want("group.count.", "isolated", "released", "drilled", "working", "waiting", "trouble", "unknown")
+	want("score.leaks.", "none", "some", "untold", "unknown")
+	want("score.way_home.", "yes", "no", "unknown")
+	want("score.released.", "yes", "no", "other", "waiting", "unknown")
+	want("ledger.act.", "endpoint.isolation_event", "endpoint.release_code", "endpoint.place", "dispatch.ask_release", "dispatch.refuse_release", "organisation.isolation", "group.isolate", "group.release")
+	want("timeline.command.", "ask_release", "show_release_code")
+	want("invalid.", "out_of_range", "conflict", "too_many", "too_wide", "unresolved", "old_agent", "nobody")
 }
 
 // TestEveryActOfTheLedgerHasAWord looks at what really stands in a ledger.

@@ -165,6 +165,7 @@ func (s *server) groupChosen(v *visit, d deed) (form, act.Selection, act.GroupOr
 	var lines []int
 	switch d {
 	case drillAll:
+		o.Reason = v.text.Text("drill.reason", "reason", o.Reason) // in every record of it
 		o.Isolation = dispatch.Isolation{Drill: true, Until: v.now.Add(drillTime), ConfirmWithin: drillConfirm, Fallback: dispatch.RollBack}
 	case isolateAll:
 		o.IsolateFirst = f.Values["isolate_first"] == "1"

@@ -54,6 +54,17 @@ type scoreView struct {
 	Released string // key: yes, no, waiting, other, unknown
 }
 
+// Tone is the class of the badge of one of its words.
+func (scoreView) Tone(word string) string {
+	switch word {
+	case "none", "yes":
+		return "ok"
+	case "some", "no":
+		return "bad"
+	}
+	return ""
+}
+
 // membersShown is how many members a page shows unless asked for all: those that need
 // eyes come first.
 const membersShown = 200
@@ -157,11 +168,11 @@ func memberState(o group.Order, m act.GroupMember) string {
 }
 
 // asOrdered reports whether what is measured now is what the group was ordered to be. A
-// drill is over soon, so nothing is expected of it afterwards.
+// drill is over soon; what counts of it is that nothing went wrong.
 func (m groupMemberView) asOrdered(o group.Order) bool {
 	switch {
-	case viewGroup(o).Said.Drill:
-		return true
+	case m.Score != nil:
+		return m.Score.Leaks != "some" && m.Score.WayHome != "no" && m.Score.Released != "no"
 	case o.Verb == string(dispatch.Release):
 		return m.View.Isolation.State == string(endpoint.Released)
 	}
@@ -220,9 +231,9 @@ func groupCounts(o group.Order, members []groupMemberView) []count {
 			trouble++
 		case "done":
 			switch {
-			case drill || m.asOrdered(o):
+			case m.asOrdered(o):
 				good++
-			case m.View.Isolation.State == string(endpoint.Unknown):
+			case m.Score == nil && m.View.Isolation.State == string(endpoint.Unknown):
 				unknown++
 			default:
 				trouble++

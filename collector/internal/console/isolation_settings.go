@@ -107,8 +107,8 @@ func tagsOf(text string) []string {
 // order, and only they may change them.
 func (s *server) placeForm(v *visit, e endpoint.Endpoint) (form, error) {
 	f := form{Values: map[string]string{"site": e.Site, "purpose": string(e.Purpose), "tags": ""}}
-	if !abilitiesOf(v.operator.Role).Run || !e.RevokedAt.IsZero() {
-		return f, nil
+	if !abilitiesOf(v.operator.Role).Run || !e.RevokedAt.IsZero() || v.r.Header.Get(liveHeader) != "" {
+		return f, nil // a page that renews itself leaves forms as they are
 	}
 	members, err := s.everybody(v, act.Selection{Names: []string{e.ID}})
 	if err != nil {

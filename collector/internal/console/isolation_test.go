@@ -342,6 +342,19 @@ func (x *office) grouped() {
 	order(act.Selection{All: true}, act.GroupOrder{Verb: dispatch.Isolate, Order: act.Order{Reason: "下期の隔離訓練", IsolateFirst: true, Isolation: dispatch.Isolation{Drill: true, Until: x.now().Add(drillTime), ConfirmWithin: drillConfirm, Fallback: dispatch.RollBack}}})
 }
 
+// measuredAgain repeats the last measurement of everybody who is there, as agents do.
+func (x *site) measuredAgain() {
+	x.t.Helper()
+	all, err := x.Endpoints(x.t.Context(), x.owner)
+	must(x.t, err)
+	for _, e := range all {
+		if e.Online && e.Isolation.Observed != endpoint.Unknown {
+			e.Isolation.MeasuredAt = x.now()
+			must(x.t, x.EndpointSeen(x.t.Context(), e.ID, e.Isolation))
+		}
+	}
+}
+
 func (x *site) endpoint(id string) endpoint.Endpoint {
 	x.t.Helper()
 	e, err := x.Endpoint(x.t.Context(), x.owner, id)
@@ -544,12 +557,12 @@ func TestDrillIsScored(t *testing.T) {
 	pcs[1].happened(endpoint.IsolationEvent{Kind: endpoint.EventRolledBack, CommandID: c2.ID})
 	pcs[0].measured(endpoint.Released, "")
 	pcs[1].measured(endpoint.Released, "")
-	r = b.get(where).want(t, 200, "自動で解除", "漏れの報告なし", "漏れあり", "届かず", "時間より前に解除")
+	r = b.get(where).want(t, 200, "自動で解除", "漏れの報告なし", "漏れあり", "届かず", "時間より前に解除", "<b>1<small> / 3</small>")
 	inertPage(t, "drill", r)
 	if row := r.body[strings.Index(r.body, ">pc-03<"):]; !strings.Contains(row, "不明") {
 		t.Error("a PC that never answered has a score")
 	}
-	b.get("/incidents/"+c.IncidentID).want(t, 200, "これは訓練です。")
+	b.get("/incidents/"+c.IncidentID).want(t, 200, "これは訓練です。", "【訓練】下期の訓練")
 }
 
 // TestBrowserIsolatesAGroup goes from the dashboard to the live page of a group.
