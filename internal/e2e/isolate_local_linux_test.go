@@ -1,9 +1,13 @@
 package e2e
 
 import (
+	"bufio"
 	"encoding/json"
+	"net"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"hozen/internal/e2e/rig"
 	"hozen/internal/netlab"
@@ -94,16 +98,51 @@ func TestReleasedByTelephone(t *testing.T) {
 
 	must(t, s.collector.Serve(ctx))
 	s.awaitConnected(t, ctx)
-	must(t, rig.Until(ctx, "the collector to hear of both codes", func() (bool, error) {
+	heard := func() map[string]bool {
+		t.Helper()
 		var events []struct{ Kind, By string }
-		err := glass.Call(ctx, "endpoint.isolation_events", map[string]any{"ref": s.id}, &events)
+		must(t, glass.Call(ctx, "endpoint.isolation_events", map[string]any{"ref": s.id}, &events))
 		kinds := map[string]bool{}
 		for _, e := range events {
 			kinds[e.Kind] = strings.Contains(e.By, "pid ")
 		}
-		return kinds["released_by_code"] && kinds["code_refused"], err
+		return kinds
+	}
+	must(t, rig.Until(ctx, "the collector to hear of both codes", func() (bool, error) {
+		kinds := heard()
+		return kinds["released_by_code"] && kinds["code_refused"], nil
 	}))
 	if e := s.endpoint(t, ctx); e.Isolation.Observed != "released" {
 		t.Errorf("the collector says %+v", e.Isolation)
 	}
+
+	// Before it is uninstalled the agent releases and has told the collector when it says so.
+	if cmd := s.order(t, ctx, "isolate", nil); cmd.Status != "done" {
+		t.Fatalf("isolate ended as %s: %s", cmd.Status, cmd.Detail)
+	}
+	still(t, pc)
+	var said struct {
+		Error   string
+		Release struct{ Told bool }
+		Network struct{ Observed string }
+	}
+	must(t, json.Unmarshal(s.askAgent(t, `{"verb":"uninstall"}`), &said))
+	if said.Error != "" || !said.Release.Told || said.Network.Observed != "released" || !heard()["released_by_uninstall"] {
+		t.Errorf("before uninstalling: %+v, the collector heard %v", said, heard())
+	}
+	flows(t, ctx, pc, 4)
+}
+
+// askAgent sends one line to the agent's socket and returns the answer.
+func (s *system) askAgent(t *testing.T, line string) []byte {
+	t.Helper()
+	c, err := net.Dial("unix", filepath.Join(s.agent.Dir, "agent.sock"))
+	must(t, err)
+	defer c.Close()
+	must(t, c.SetDeadline(time.Now().Add(time.Minute)))
+	_, err = c.Write([]byte(line + "\n"))
+	must(t, err)
+	b, err := bufio.NewReader(c).ReadBytes('\n')
+	must(t, err)
+	return b
 }
