@@ -274,14 +274,13 @@ func (s *Acts) CommandFinished(ctx context.Context, endpointID string, r dispatc
 		if err != nil || c.Status.Final() && !overrules(c, r) {
 			return err
 		}
+		d.command = &c
 		var more map[string]string
 		if c.Status.Final() {
 			r, more = lateWord(c, r)
 		}
 		if i != nil {
-			measured := *i
-			measured.MeasuredAt = sane(measured.MeasuredAt)
-			if err := s.measured(ctx, d, e, measured); err != nil {
+			if err := s.measuredThen(ctx, d, e, *i); err != nil {
 				return err
 			}
 			if err := groupResult(ctx, d, c, e, *i); err != nil {
@@ -321,11 +320,7 @@ func (s *Acts) resultLine(ctx context.Context, d *deed, c dispatch.Command, e in
 	if c.IncidentID == "" {
 		return nil
 	}
-	inc, err := incident.FindBare(ctx, d.tx, c.OrganisationID, c.IncidentID)
-	if err != nil {
-		return err
-	}
-	return s.line(ctx, d, inc, c.EndpointID, e)
+	return s.line(ctx, d, incident.Incident{ID: c.IncidentID, OrganisationID: c.OrganisationID}, c.EndpointID, e)
 }
 
 // commandOf finds the endpoint that speaks and a command of it; another's does not exist.

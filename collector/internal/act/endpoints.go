@@ -231,6 +231,17 @@ func (s *Acts) EndpointIsolation(ctx context.Context, endpointID string, i endpo
 	})
 }
 
+// measuredThen is [Acts.measured] for a measurement that may have waited at the endpoint,
+// as that of a result or an event does while there is no connection: what was measured
+// after it stands. Of that the database may not know yet.
+func (s *Acts) measuredThen(ctx context.Context, d *deed, e endpoint.Endpoint, i endpoint.IsolationStatus) error {
+	i.MeasuredAt = sane(i.MeasuredAt)
+	if !i.MeasuredAt.After(s.presence.over(e).Isolation.MeasuredAt) {
+		i = endpoint.IsolationStatus{}
+	}
+	return s.measured(ctx, d, e, i)
+}
+
 // measured stores that an endpoint was seen, and its isolation when there is one; a
 // change goes into the ledger and into the timeline of its open incident.
 func (s *Acts) measured(ctx context.Context, d *deed, e endpoint.Endpoint, i endpoint.IsolationStatus) error {
@@ -289,6 +300,9 @@ func (s *Acts) expected(ctx context.Context, d *deed, endpointID string, i endpo
 	}
 	if i.CommandID == "" {
 		return false, nil
+	}
+	if c := d.command; c != nil && c.ID == i.CommandID {
+		return c.EndpointID == endpointID && !c.Status.Final(), nil
 	}
 	c, err := dispatch.ByID(ctx, d.tx, i.CommandID)
 	if errors.Is(err, dispatch.ErrNotFound) {

@@ -27,6 +27,7 @@ const (
 	maxNotice    = 1 << 10
 	maxPhone     = 64
 	maxIsolation = 366 * 24 * time.Hour // of an until, a permit and a lease
+	minIsolation = 30 * time.Second
 	minConfirm   = 5 * time.Second
 	maxConfirm   = time.Hour
 	// Wider networks than these hold so much of an internet that a permit for them is none.
@@ -49,10 +50,16 @@ func (s *Acts) Isolate(ctx context.Context, a Actor, endpointID string, o Order)
 	}
 	check := o.check
 	o.check = func(ctx context.Context, d *deed, e endpoint.Endpoint) (map[string]string, error) {
+		if err := s.mayReplace(ctx, d, e, i); err != nil {
+			return nil, err
+		}
 		if !i.Plain() && capability.Number(e.Capability) < capability.Isolation {
 			return nil, &Invalid{Field: "isolation", Code: "old_agent", Err: errors.New("the agent of this endpoint knows isolation in the mode standard only; update it")}
 		}
 		facts := isolationFacts(i)
+		for _, r := range s.rails(e, GroupOrder{OperatorAddr: o.OperatorAddr}) {
+			facts["rail_"+string(r)] = "passed" // one PC is cut with one click; the record says which it was
+		}
 		if check != nil {
 			more, err := check(ctx, d, e)
 			if err != nil {
@@ -71,6 +78,12 @@ func (s *Acts) isolation(i dispatch.Isolation) (dispatch.Isolation, error) {
 	wrong := func(field, code, format string, args ...any) error {
 		return &Invalid{Field: field, Code: code, Err: fmt.Errorf(format, args...)}
 	}
+	if i.Drill {
+		// Whatever else was asked for, what is called a drill is one: it opens by itself.
+		notice := i.Notice
+		i = s.Drill()
+		i.Notice = notice
+	}
 	switch i.Mode {
 	case "":
 		i.Mode = dispatch.Standard
@@ -83,8 +96,8 @@ func (s *Acts) isolation(i dispatch.Isolation) (dispatch.Isolation, error) {
 		return i, wrong("permits", "conflict", "permits belong to the mode selective")
 	case len(i.Permits) > maxPermits:
 		return i, wrong("permits", "too_many", "%d, at most %d are taken", len(i.Permits), maxPermits)
-	case !i.Until.IsZero() && (!i.Until.After(now) || i.Until.After(now.Add(maxIsolation))):
-		return i, wrong("until", "out_of_range", "it must be in the future and within a year")
+	case !i.Until.IsZero() && (i.Until.Before(now.Add(minIsolation)) || i.Until.After(now.Add(maxIsolation))):
+		return i, wrong("until", "out_of_range", "it must be at least %v from now and within a year", minIsolation)
 	case i.Lease < 0 || i.Lease > maxIsolation:
 		return i, wrong("lease", "out_of_range", "it must be within a year")
 	case i.ConfirmWithin != 0 && (i.ConfirmWithin < minConfirm || i.ConfirmWithin > maxConfirm):
@@ -209,8 +222,8 @@ func (s *Acts) IsolationHappened(ctx context.Context, endpointID string, ev endp
 			facts["observed"] = string(i.Observed)
 		}
 		switch ev.Kind {
-		case endpoint.EventReleasedByTime, endpoint.EventRolledBack, endpoint.EventReleasedByCode:
-			if err := group.SetEnded(ctx, d.tx, ev.CommandID, string(ev.Kind), ev.At.Add(-e.ClockOffset)); err != nil {
+		case endpoint.EventReleasedByTime, endpoint.EventRolledBack, endpoint.EventReleasedByCode, endpoint.EventReleasedByUninstall:
+			if err := group.SetEnded(ctx, d.tx, e.ID, ev.CommandID, string(ev.Kind), ev.At.Add(-e.ClockOffset)); err != nil {
 				return err
 			}
 		}
@@ -232,12 +245,6 @@ func (s *Acts) IsolationHappened(ctx context.Context, endpointID string, ev endp
 			d.tell(s, Event{Kind: EventEndpoint, EndpointID: e.ID})
 			return nil
 		}
-		measured := *i
-		measured.MeasuredAt = sane(measured.MeasuredAt)
-		if !measured.MeasuredAt.After(e.Isolation.MeasuredAt) {
-			d.tell(s, Event{Kind: EventEndpoint, EndpointID: e.ID})
-			return nil // it waited at the endpoint; what is known is newer
-		}
-		return s.measured(ctx, d, e, measured)
+		return s.measuredThen(ctx, d, e, *i)
 	})
 }

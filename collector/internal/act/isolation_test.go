@@ -230,6 +230,42 @@ func TestWhatHappenedToAnIsolationIsKeptOnce(t *testing.T) {
 	})
 }
 
+// What is told late says nothing about now, also when only heartbeats told of now.
+func TestLateResultDoesNotShowAnOldState(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		p := x.modern("pc")
+		c, err := x.Isolate(t.Context(), x.owner, p.id, act.Order{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		then := x.clock
+		if err := x.EndpointSeen(t.Context(), p.id, measured(endpoint.Released, then)); err != nil {
+			t.Fatal(err)
+		}
+		x.clock = x.clock.Add(time.Minute) // remembered only: the same as a minute ago
+		if err := x.EndpointSeen(t.Context(), p.id, measured(endpoint.Released, x.clock)); err != nil {
+			t.Fatal(err)
+		}
+		late := measured(endpoint.Isolated, then.Add(30*time.Second))
+		late.CommandID = c.ID
+		r := dispatch.Result{CommandID: c.ID, Status: dispatch.Done, FinishedAt: then}
+		if err := x.CommandFinished(t.Context(), p.id, r, &late); err != nil {
+			t.Fatal(err)
+		}
+		ev := endpoint.IsolationEvent{ID: id.New(id.IsolationEvent), Kind: endpoint.EventDrift, At: then}
+		if err := x.IsolationHappened(t.Context(), p.id, ev, &late); err != nil {
+			t.Fatal(err)
+		}
+		e, err := x.Endpoint(t.Context(), x.owner, p.id)
+		if err != nil || e.Isolation.Observed != endpoint.Released || !e.Isolation.MeasuredAt.Equal(x.clock) {
+			t.Errorf("shown as %s, measured %v, now it is %v: %v", e.Isolation.Observed, e.Isolation.MeasuredAt, x.clock, err)
+		}
+		if done, err := x.Command(t.Context(), x.owner, c.ID); err != nil || done.Status != dispatch.Done {
+			t.Errorf("the result itself was lost: %+v, %v", done, err)
+		}
+	})
+}
+
 // details is what the newest ledger entry about a subject says.
 func (x *fixture) details(subject string) map[string]string {
 	x.t.Helper()
