@@ -215,6 +215,8 @@ type deed struct {
 	actor Actor
 	now   time.Time
 	after []func()
+	// command is what the deed is about and has read already. Optional.
+	command *dispatch.Command
 }
 
 // record writes the ledger entry of the deed and returns its index.
