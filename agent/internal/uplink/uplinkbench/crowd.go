@@ -177,20 +177,21 @@ func (c *crowd) await(ctx context.Context, v journal.Verb) (doings, error) {
 		case <-ctx.Done():
 			return d, ctx.Err()
 		}
-		left := waiting[:0]
-		for _, m := range waiting {
+		// In order, and no further than to the first who is not done: looking must not cost
+		// what is measured.
+		for len(waiting) > 0 {
+			m := waiting[0]
 			at := m.did(v)
 			if at == 0 || len(m.journal.Unfinished()) > 0 || len(m.journal.Unconfirmed()) > 0 {
-				left = append(left, m)
-				continue
+				break
 			}
 			d.Count++
 			if d.Last = max(d.Last, at); d.First == 0 || at < d.First {
 				d.First = at
 			}
 			d.Confirmed = time.Now().UnixNano()
+			waiting = waiting[1:]
 		}
-		waiting = left
 	}
 	return d, nil
 }
