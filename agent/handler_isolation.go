@@ -218,7 +218,7 @@ func verdict(st isolate.Status, err error) journal.Result {
 		r.Status, r.Detail = journal.Unsupported, "The agent runs without the rights to change the network (root with CAP_NET_ADMIN); nothing was cut."
 	case errors.Is(err, errors.ErrUnsupported):
 		r.Status, r.Detail = journal.Unsupported, "The agent cannot cut the network of this system; nothing was cut."
-	case errors.Is(err, isolate.ErrNoWayBack), errors.Is(err, isolate.ErrNoCollector):
+	case errors.Is(err, isolate.ErrNoWayBack), errors.Is(err, isolate.ErrNoCollector), errors.Is(err, isolate.ErrDrill):
 		r.Status, r.Detail = journal.Refused, err.Error()
 	case errors.Is(err, isolate.ErrOver):
 		r.Status, r.Detail = journal.Expired, err.Error()

@@ -98,6 +98,23 @@ func TestOrdersThatMakeNoSense(t *testing.T) {
 	}
 }
 
+// TestDrillOverEarnestIsRefused: nothing is done, and the answer says why.
+func TestDrillOverEarnestIsRefused(t *testing.T) {
+	w := &wall{}
+	a := isolating(t, w)
+	if r := (handler{a}).Isolate(t.Context(), isolateOrder()); r.Status != journal.Done {
+		t.Fatalf("%+v", r)
+	}
+	taken, did := len(a.spool.List()), len(w.steps)
+	r := handler{a}.Isolate(t.Context(), selective())
+	if r.Status != journal.Refused || !strings.Contains(r.Detail, "no drill") || r.AcquisitionID != "" || len(a.spool.List()) != taken || len(w.steps) != did {
+		t.Errorf("%+v, did %v, %d acquisitions more", r, w.steps[did:], len(a.spool.List())-taken)
+	}
+	if m := r.Isolation; m == nil || m.Drill || m.Observed != journal.StateIsolated {
+		t.Errorf("%+v", m)
+	}
+}
+
 // FuzzRequest: whatever an order holds, what is made of it is what it says or an error,
 // and never more open than it says.
 func FuzzRequest(f *testing.F) {

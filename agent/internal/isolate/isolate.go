@@ -40,6 +40,9 @@ var (
 	// ErrEnded means that the order was carried out and has been ended at the endpoint
 	// since, by code, time or roll back: saying it again does not isolate again.
 	ErrEnded = errors.New("the order was carried out and has ended at the endpoint")
+	// ErrDrill means that a drill was ordered while the endpoint is isolated in earnest: its
+	// end would open what is to stay closed.
+	ErrDrill = errors.New("isolated in earnest, which no drill replaces")
 	// ErrNoCollector means that an order to isolate names no address of the collector,
 	// so that the endpoint could never be reached again.
 	ErrNoCollector = errors.New("no collector address to keep open")

@@ -143,8 +143,11 @@ func (m *Manager) Isolate(ctx context.Context, r Request) (Status, error) {
 		return m.refuse(ctx, what, err)
 	}
 	defer end()
-	// A record that cannot be loaded is no reason to stay connected: it is replaced.
-	_ = m.ensureLoaded(ctx)
+	// A record that cannot be loaded is no reason to stay connected: it is replaced, though
+	// not by a drill.
+	if err := m.ensureLoaded(ctx); err != nil && r.Drill {
+		return m.refuse(ctx, what, err)
+	}
 	was := m.record()
 	seen := m.measure(ctx, capableLimit)
 	if !seen.Capable {
@@ -152,6 +155,9 @@ func (m *Manager) Isolate(ctx context.Context, r Request) (Status, error) {
 	}
 	if e := was.Ended; e != nil && r.CommandID != "" && e.CommandID == r.CommandID {
 		return seen, fmt.Errorf("isolate: %w: %s", ErrEnded, e.How)
+	}
+	if r.Drill && was.Desired == Isolated && !was.Drill {
+		return m.decline(ctx, what, ErrDrill)
 	}
 	confirm, err := m.newConfirm(r, was)
 	if err != nil {
