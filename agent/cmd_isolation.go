@@ -16,8 +16,9 @@ import (
 	"hozen/internal/releasecode"
 )
 
-// askLimit is how long the agent may take to measure.
-const askLimit = 30 * time.Second
+// askLimit is how long the agent may take to measure, before it is taken for one that
+// hangs; reading the rules may take 10 s.
+const askLimit = 15 * time.Second
 
 // runIsolation is "hozen-agent isolation status": how isolated the PC is, for anybody.
 func runIsolation(ctx context.Context, args []string, getenv func(string) string, std stdio) int {
@@ -32,11 +33,15 @@ func runIsolation(ctx context.Context, args []string, getenv func(string) string
 		return c.usage(errors.New("want status"))
 	}
 	st, err := c.askNetwork(ctx)
-	alone := errors.Is(err, localapi.ErrNotRunning)
+	alone, why := err != nil && !errors.Is(err, localapi.ErrRefused), "isolation.alone"
 	if alone {
+		if !errors.Is(err, localapi.ErrNotRunning) {
+			why = "isolation.alone.hangs"
+		}
 		st, err = c.networkAlone(ctx)
 	}
 	if alone && !asJSON && errors.Is(err, fs.ErrPermission) {
+		c.say(why)
 		return c.noticeAlone()
 	}
 	if err != nil {
@@ -50,7 +55,7 @@ func runIsolation(ctx context.Context, args []string, getenv func(string) string
 		}
 	} else {
 		if alone {
-			c.say("isolation.alone")
+			c.say(why)
 		}
 		c.sayNetwork(st, time.Now())
 	}
@@ -66,7 +71,6 @@ func runIsolation(ctx context.Context, args []string, getenv func(string) string
 // noticeAlone says what somebody without rights can see when no agent runs: what people
 // are told when they sign in.
 func (c *command) noticeAlone() int {
-	c.say("isolation.alone")
 	if text, since := signin.New(signin.Config{Root: "/"}).Shown(); text != "" {
 		c.say("isolation.alone.notice", "since", c.when(since))
 		fmt.Fprint(c.std.out, signin.Clean(text))

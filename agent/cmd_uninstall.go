@@ -97,7 +97,12 @@ func (c *command) releaseByAgent(ctx context.Context) bool {
 
 // releaseItself releases without an agent.
 func (c *command) releaseItself(ctx context.Context, log *slog.Logger) bool {
-	if _, err := c.releaseAlone(ctx, whoRuns(), log); err != nil {
+	_, err := c.releaseAlone(ctx, whoRuns(), log)
+	if errors.Is(err, isolate.ErrHeld) { // by an agent that does not answer
+		c.say("service.held")
+		return false
+	}
+	if err != nil {
 		c.failed(err)
 		return false
 	}
