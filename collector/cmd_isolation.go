@@ -74,15 +74,16 @@ func isolationFlags(cmd *cobra.Command) func(now time.Time) (localapi.Isolate, e
 
 func (c *cli) releaseCodeCmd() *cobra.Command {
 	var reason string
-	cmd := &cobra.Command{Use: "release-code ENDPOINT --reason TEXT", Short: "Show the code that releases an endpoint by telephone",
+	cmd := &cobra.Command{Use: "release-code ENDPOINT NUMBER --reason TEXT", Short: "Show the code that releases an endpoint by telephone",
 		Long: "Show the code by which the person at an isolated PC releases it when the collector is out of\n" +
-			"reach: hozen-agent release. It is good once, for the present isolation. Who saw it stays in the record.\n" + endpointHelp,
-		Args: argsExactly(1), RunE: func(cmd *cobra.Command, args []string) error {
+			"reach: hozen-agent release. NUMBER is what that PC shows (hozen-agent isolation status). The code is\n" +
+			"good once, for that isolation. Who saw it stays in the record.\n" + endpointHelp,
+		Args: argsExactly(2), RunE: func(cmd *cobra.Command, args []string) error {
 			if reason == "" {
 				return &usageError{errors.New("--reason is needed: it stays in the record, such as --reason \"no network at the branch, called back\"")}
 			}
 			var code localapi.ReleaseCode
-			if err := c.call(cmd.Context(), "endpoint.release_code", localapi.Ref{Ref: args[0], Reason: reason}, &code); err != nil {
+			if err := c.call(cmd.Context(), "endpoint.release_code", localapi.CodeOf{Ref: args[0], Number: args[1], Reason: reason}, &code); err != nil {
 				return err
 			}
 			return c.print(code, func() {

@@ -2,6 +2,7 @@ package act
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"hozen/collector/internal/dispatch"
@@ -57,6 +58,8 @@ type Order struct {
 	// Isolation is what else an order to isolate says. Code and, where it is empty, Notice
 	// are filled in here.
 	Isolation dispatch.Isolation
+	// OperatorAddr is where the person sits who orders; zero if not known.
+	OperatorAddr netip.Addr
 	// Then is what comes after the evidence of Preserve; empty means nothing.
 	Then dispatch.Then
 	// Confirmed is the [Gate.Fingerprint] that was shown and confirmed; needed to have

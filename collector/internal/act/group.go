@@ -47,6 +47,8 @@ type GroupOrder struct {
 	BreakGlass string
 	// OperatorAddr is where the person sits; zero if not known.
 	OperatorAddr netip.Addr
+	// once refuses the order in its transaction. Optional.
+	once func(ctx context.Context, d *deed) error
 }
 
 // LeftOut says why an endpoint that was selected gets no order.
@@ -60,6 +62,7 @@ const (
 	LeftOutIncapable LeftOut = "incapable" // its system cannot isolate
 	LeftOutAlready   LeftOut = "already"   // a drill must not touch what is isolated in earnest
 	LeftOutAway      LeftOut = "away"      // a drill waits for nobody
+	LeftOutClosed    LeftOut = "closed"    // its incident was closed before it was cut
 )
 
 // GuardRail is a reason to think again before a group is cut.
@@ -115,7 +118,7 @@ func (s *Acts) PreviewGroup(ctx context.Context, a Actor, sel Selection, o Group
 // preview selects the members. What would break is not part of it: that is read from
 // evidence, which takes time.
 func (s *Acts) preview(ctx context.Context, q sqldb.Queryer, a Actor, sel Selection, o GroupOrder) (GroupPreview, error) {
-	if len(sel.Names) > maxNames {
+	if len(sel.Names) > maxNames && a.Kind != BySystem {
 		return GroupPreview{}, &Invalid{Field: "names", Code: "too_many", Err: fmt.Errorf("%d names, at most %d are taken", len(sel.Names), maxNames)}
 	}
 	all, err := endpoint.List(ctx, q, a.OrganisationID)
@@ -134,19 +137,29 @@ func (s *Acts) preview(ctx context.Context, q sqldb.Queryer, a Actor, sel Select
 	if err != nil {
 		return GroupPreview{}, err
 	}
+	ordered, err := dispatch.Isolating(ctx, q, a.OrganisationID)
+	if err != nil {
+		return GroupPreview{}, err
+	}
 	pv := GroupPreview{Unknown: unknown, MaxShare: settings.MaxShare}
-	enrolled := 0
+	enrolled, cut := 0, 0 // cut: those that are isolated already, or about to be
 	rails := map[GuardRail]bool{}
 	for _, e := range all {
 		if e.RevokedAt.IsZero() {
 			enrolled++
 		}
 		if !chosen[e.ID] {
+			if e.RevokedAt.IsZero() && (ordered[e.ID] || e.Isolation.Desired == endpoint.Isolated) {
+				cut++
+			}
 			continue
 		}
 		e = s.asOfNow(e)
 		e.Tags = tags[e.ID]
 		m := PreviewMember{Endpoint: e, LeftOut: leftOut(e, o)}
+		if m.LeftOut == "" && o.Isolation.Drill && ordered[e.ID] {
+			m.LeftOut = LeftOutAlready
+		}
 		if m.LeftOut == "" {
 			pv.Cut++
 			if e.Online {
@@ -162,7 +175,7 @@ func (s *Acts) preview(ctx context.Context, q sqldb.Queryer, a Actor, sel Select
 		pv.Members = append(pv.Members, m)
 	}
 	if enrolled > 0 {
-		pv.Share = (pv.Cut*100 + enrolled - 1) / enrolled
+		pv.Share = ((pv.Cut+cut)*100 + enrolled - 1) / enrolled
 	}
 	if o.Verb == dispatch.Isolate && !o.Isolation.Drill && pv.Cut > 1 && pv.Share > pv.MaxShare {
 		rails[RailShare] = true
@@ -174,7 +187,7 @@ func (s *Acts) preview(ctx context.Context, q sqldb.Queryer, a Actor, sel Select
 	slices.SortFunc(pv.Members, func(a, b PreviewMember) int {
 		return cmp.Or(strings.Compare(display(a.Endpoint), display(b.Endpoint)), strings.Compare(a.Endpoint.ID, b.Endpoint.ID))
 	})
-	pv.Fingerprint = fingerprint(pv)
+	pv.Fingerprint = fingerprint(pv, o)
 	return pv, nil
 }
 
@@ -289,8 +302,9 @@ func (s *Acts) OrderGroup(ctx context.Context, a Actor, sel Selection, o GroupOr
 	if err := errors.Join(text("reason", o.Reason, dispatch.MaxReason, true), text("break_glass", o.BreakGlass, dispatch.MaxReason, false)); err != nil {
 		return group.Order{}, err
 	}
+	var err error
 	if o.Verb == dispatch.Isolate {
-		if _, err := s.isolation(o.Isolation); err != nil { // each member gets a code of its own later
+		if o.Isolation, err = s.isolation(o.Isolation); err != nil { // each member gets a code of its own later
 			return group.Order{}, err
 		}
 	}
@@ -308,6 +322,11 @@ func (s *Acts) OrderGroup(ctx context.Context, a Actor, sel Selection, o GroupOr
 	}
 	var g group.Order
 	err = s.write(ctx, a, p, func(ctx context.Context, d *deed) error {
+		if o.once != nil {
+			if err := o.once(ctx, d); err != nil {
+				return err
+			}
+		}
 		pv, err := s.preview(ctx, d.tx, d.actor, sel, o)
 		if err != nil {
 			return err
@@ -329,7 +348,7 @@ func (s *Acts) OrderGroup(ctx context.Context, a Actor, sel Selection, o GroupOr
 			return err
 		}
 		facts := map[string]string{
-			"verb": g.Verb, "selected_by": g.SelectedBy, "reason": g.Reason, "members": strconv.Itoa(pv.Cut), "online": strconv.Itoa(pv.Online),
+			"verb": g.Verb, "selected_by": short(g.SelectedBy), "reason": g.Reason, "members": strconv.Itoa(pv.Cut), "online": strconv.Itoa(pv.Online),
 			"share": strconv.Itoa(pv.Share), "break_glass_reason": g.BreakGlass, "drill": strings.TrimPrefix(strconv.FormatBool(o.Isolation.Drill), "false"),
 		}
 		for _, r := range pv.Rails {
@@ -360,6 +379,18 @@ func (s *Acts) OrderGroup(ctx context.Context, a Actor, sel Selection, o GroupOr
 	}
 	s.pokeGroups()
 	return g, nil
+}
+
+// maxSelectedBy is how much of a selection the ledger keeps as it was written.
+const maxSelectedBy = 512
+
+// short is a selection for the ledger: of a long one its digest and size; the list itself
+// stands with the group.
+func short(selectedBy string) string {
+	if len(selectedBy) <= maxSelectedBy {
+		return selectedBy
+	}
+	return fmt.Sprintf("sha256:%s, %d bytes", digest.Of([]byte(selectedBy)), len(selectedBy))
 }
 
 // askGroup keeps the first person's order to release a group, which the second one
@@ -418,9 +449,13 @@ func (s *Acts) begin(ctx context.Context, d *deed, g group.Order, o GroupOrder, 
 	return members, nil
 }
 
-// fingerprint stands for the members of a preview and its guard rails.
-func fingerprint(pv GroupPreview) string {
-	var b []byte
+// fingerprint stands for the members of a preview, its guard rails, and what the order
+// leaves open.
+func fingerprint(pv GroupPreview, o GroupOrder) string {
+	b := fmt.Appendf(nil, "%s %s %t %t\n", o.Verb, cmp.Or(o.Isolation.Mode, dispatch.Standard), o.Isolation.Drill, o.IsolateFirst)
+	for _, p := range o.Isolation.Permits {
+		b = fmt.Appendf(b, "%s %s %d-%d\n", p.Network.Masked(), p.Protocol, p.First, p.Last)
+	}
 	for _, m := range pv.Members {
 		if m.LeftOut == LeftOutAway {
 			m.LeftOut = "" // comes and goes

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -61,9 +62,14 @@ func (s *Acts) RunGroups(ctx context.Context) {
 	}
 }
 
+// lookAtGroups does what RunGroups does each time. Whether a drill is due is looked at
+// seldom, and never while a group waits to be cut in earnest.
 func (s *Acts) lookAtGroups(ctx context.Context) (waiting bool, err error) {
 	waiting, err = s.cutReady(ctx)
-	return waiting, errors.Join(err, s.runDrills(ctx))
+	if !waiting {
+		err = errors.Join(err, s.runDrills(ctx))
+	}
+	return waiting, err
 }
 
 func (s *Acts) pokeGroups() {
@@ -74,46 +80,67 @@ func (s *Acts) pokeGroups() {
 }
 
 // cutReady cuts the groups that need not wait any longer, and reports whether others do.
+// What keeps one group from being cut keeps no other.
 func (s *Acts) cutReady(ctx context.Context) (waiting bool, err error) {
 	open, err := group.Unfinished(ctx, s.db.Read())
 	if err != nil {
 		return false, err
 	}
+	var wrong []error
 	for _, g := range open {
-		members, err := group.Members(ctx, s.db.Read(), g.ID)
+		cut, err := s.cutIfReady(ctx, g)
 		if err != nil {
-			return true, err
+			wrong = append(wrong, fmt.Errorf("cut group %s: %w", g.ID, err))
 		}
-		ready, err := s.captured(ctx, g, members)
-		if err != nil {
-			return true, err
+		waiting = waiting || !cut
+	}
+	return waiting, errors.Join(wrong...)
+}
+
+func (s *Acts) cutIfReady(ctx context.Context, g group.Order) (cut bool, err error) {
+	members, err := group.Members(ctx, s.db.Read(), g.ID)
+	if err != nil {
+		return false, err
+	}
+	if ready, err := s.captured(ctx, g, members); err != nil || !ready {
+		return false, err
+	}
+	return true, s.transact(ctx, func(ctx context.Context, d *deed) error {
+		// The orders are those of whoever ordered the group.
+		d.actor = Actor{Kind: BySystem, Name: g.Issuer, OrganisationID: g.OrganisationID}
+		if id.Check(id.Operator, g.IssuedBy) == nil {
+			d.actor.Kind, d.actor.ID = ByOperator, g.IssuedBy
 		}
-		if !ready {
-			waiting = true
-			continue
+		now, err := group.ByID(ctx, d.tx, g.ID)
+		if err != nil || now.Phase != group.Capturing {
+			return err
 		}
-		err = s.transact(ctx, func(ctx context.Context, d *deed) error {
-			// The orders are those of whoever ordered the group.
-			d.actor = Actor{Kind: BySystem, Name: g.Issuer, OrganisationID: g.OrganisationID}
-			if id.Check(id.Operator, g.IssuedBy) == nil {
-				d.actor.Kind, d.actor.ID = ByOperator, g.IssuedBy
-			}
-			now, err := group.ByID(ctx, d.tx, g.ID)
-			if err != nil || now.Phase != group.Capturing {
+		done, err := s.cutAll(ctx, d, g, members)
+		if errors.Is(err, ErrConflict) {
+			// A person closed the incident meanwhile: it was a mistake, or it is over.
+			done, err = leaveOut(members, LeftOutClosed), nil
+			if _, err := d.record(ctx, "group.give_up", g.ID, map[string]string{"reason": "the incident was closed before the cut"}); err != nil {
 				return err
 			}
-			if members, err = s.cutAll(ctx, d, g, members); err != nil {
-				return err
-			}
-			g.CutAt = d.now
-			d.tell(s, Event{Kind: EventIncident, IncidentID: g.IncidentID})
-			return group.Cut(ctx, d.tx, g, members)
-		})
+		}
 		if err != nil {
-			return true, err
+			return err
+		}
+		g.CutAt = d.now
+		d.tell(s, Event{Kind: EventIncident, IncidentID: g.IncidentID})
+		return group.Cut(ctx, d.tx, g, done)
+	})
+}
+
+// leaveOut returns the members without those that were to be cut.
+func leaveOut(members []group.Member, why LeftOut) []group.Member {
+	out := slices.Clone(members)
+	for i := range out {
+		if out[i].LeftOut == "" {
+			out[i].LeftOut = string(why)
 		}
 	}
-	return waiting, nil
+	return out
 }
 
 // captured reports whether the evidence of every member is there, or has been waited for
@@ -171,7 +198,7 @@ func (s *Acts) cutAll(ctx context.Context, d *deed, g group.Order, members []gro
 			m.LeftOut = string(LeftOutRevoked)
 			continue
 		}
-		c := dispatch.Command{Verb: dispatch.Verb(g.Verb), Isolation: orders[i]}
+		c := dispatch.Command{ID: id.New(id.Command), Verb: dispatch.Verb(g.Verb), Isolation: orders[i]}
 		o := Order{Reason: g.Reason, endpoint: &e, incident: shared}
 		facts := map[string]string{"group": g.ID}
 		if c.Verb == dispatch.Isolate {
@@ -185,11 +212,15 @@ func (s *Acts) cutAll(ctx context.Context, d *deed, g group.Order, members []gro
 			maps.Copy(facts, isolationFacts(orders[i]))
 			if said.Drill {
 				c.ExpiresAt = d.now.Add(drillExpires)
+				if err := s.mayReplace(ctx, d, e, said); err != nil {
+					m.LeftOut = string(LeftOutAlready) // in earnest, since the preview
+					continue
+				}
 			}
 		}
 		o.check = func(ctx context.Context, d *deed, e endpoint.Endpoint) (map[string]string, error) {
 			if c.Verb == dispatch.Release {
-				second, err := s.agreed(ctx, d, e, "")
+				second, err := s.agreed(ctx, d, e, c.ID)
 				maps.Copy(facts, second)
 				return facts, err
 			}
@@ -216,6 +247,11 @@ func (s *Acts) groupIsolations(ctx context.Context, d *deed, g group.Order, said
 			orders[i] = dispatch.Isolation{Notice: said.Notice}
 		}
 		return orders, nil
+	}
+	if said.Drill {
+		notice := said.Notice
+		said = s.Drill() // its minute begins with the cut
+		said.Notice = notice
 	}
 	said, err := s.asSettled(ctx, d.tx, g.OrganisationID, said)
 	if err != nil {

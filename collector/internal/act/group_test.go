@@ -323,6 +323,102 @@ func TestScheduledDrill(t *testing.T) {
 	})
 }
 
+// What keeps one group from being cut keeps no other, and one whose incident was closed
+// is given up.
+func TestOneGroupHoldsUpNoOther(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		pcs := x.office(2)
+		o := act.GroupOrder{Verb: dispatch.Isolate, BreakGlass: "because", Order: act.Order{Reason: "why"}}
+		g := x.ordered(act.Selection{Names: []string{pcs[0].id}}, o)
+		if err := x.CloseIncident(t.Context(), x.owner, g.IncidentID, "mistake"); err != nil {
+			t.Fatal(err)
+		}
+		x.ordered(act.Selection{Names: []string{pcs[1].id}}, o)
+		x.clock = x.clock.Add(time.Hour)
+		x.looks()
+		if got, _ := x.outstanding(pcs[0]); got != "acquire" {
+			t.Errorf("cut after its incident was closed: %q", got)
+		}
+		if got, _ := x.outstanding(pcs[1]); got != "acquire isolate" {
+			t.Errorf("the other group: %q", got)
+		}
+		if g, members, err := x.Group(t.Context(), x.owner, g.ID); err != nil || g.Phase != group.Ordered || members[0].LeftOut != string(act.LeftOutClosed) {
+			t.Errorf("%+v, %+v, %v", g, members, err)
+		}
+		x.ledgerStands()
+	})
+}
+
+// A drill never ends an isolation in earnest, whichever comes first.
+func TestDrillLeavesTheRealThingAlone(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		p := x.office(1)[0]
+		if _, err := x.Isolate(t.Context(), x.owner, p.id, act.Order{Isolation: dispatch.Isolation{Drill: true, Mode: dispatch.Full}}); err != nil {
+			t.Fatal(err)
+		}
+		_, list := x.outstanding(p)
+		if i := list[0].Isolation; i.Mode != dispatch.Standard || i.Until.Sub(x.clock) != act.DrillTime || i.Fallback != dispatch.RollBack {
+			t.Errorf("a drill that is none: %+v", i)
+		}
+		x.finished(p, list[0].ID)
+		x.ordered(act.Selection{All: true}, act.GroupOrder{Verb: dispatch.Isolate, Order: act.Order{Reason: "drill", Isolation: x.Drill()}})
+		if _, err := x.Isolate(t.Context(), x.owner, p.id, act.Order{Reason: "ransomware", IsolateFirst: true}); err != nil {
+			t.Fatal(err)
+		}
+		x.clock = x.clock.Add(16 * time.Second)
+		x.looks()
+		if got, list := x.outstanding(p); got != "acquire isolate" || list[1].Isolation.Drill {
+			t.Errorf("%q, %+v", got, list)
+		}
+		if _, err := x.Isolate(t.Context(), x.owner, p.id, act.Order{Isolation: x.Drill()}); !errors.Is(err, act.ErrConflict) {
+			t.Errorf("a drill over it: %v", err)
+		}
+	})
+}
+
+// Three times thirty percent is ninety.
+func TestShareCountsWhatIsIsolated(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		pcs := x.office(10)
+		names := func(n ...int) (s act.Selection) {
+			for _, i := range n {
+				s.Names = append(s.Names, pcs[i].id)
+			}
+			return s
+		}
+		o := act.GroupOrder{Verb: dispatch.Isolate, Order: act.Order{Reason: "why", IsolateFirst: true}}
+		x.ordered(names(0, 1, 2), o)
+		pv, err := x.PreviewGroup(t.Context(), x.owner, names(3, 4, 5), o)
+		if err != nil || pv.Share != 60 || fmt.Sprint(pv.Rails) != "[share]" {
+			t.Errorf("%+v, %v", pv, err)
+		}
+	})
+}
+
+// An endpoint tells of its own members only.
+func TestMembersEndByTheirOwnWord(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		pcs := x.office(3)
+		g := x.ordered(act.Selection{Names: []string{pcs[0].id, pcs[1].id}}, act.GroupOrder{Verb: dispatch.Isolate, BreakGlass: "because", Order: act.Order{Reason: "why", IsolateFirst: true}})
+		_, list := x.outstanding(pcs[0])
+		for _, commandID := range []string{"", list[0].ID} {
+			ev := endpoint.IsolationEvent{ID: id.New(id.IsolationEvent), Kind: endpoint.EventReleasedByCode, At: x.clock, Count: 1, CommandID: commandID}
+			if err := x.IsolationHappened(t.Context(), pcs[2].id, ev, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, members, err := x.Group(t.Context(), x.owner, g.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range members {
+			if m.Ended != "" {
+				t.Errorf("%s ended %q by the word of another", m.EndpointID, m.Ended)
+			}
+		}
+	})
+}
+
 // ordered previews and orders.
 func (x *fixture) ordered(sel act.Selection, o act.GroupOrder) group.Order {
 	x.t.Helper()

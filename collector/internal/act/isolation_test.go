@@ -54,6 +54,7 @@ func TestOrderToIsolateIsChecked(t *testing.T) {
 			"no reason":      {"permits.1", permit(func(p *dispatch.Permit) { p.Reason = " " })},
 			"no end":         {"permits.1", permit(func(p *dispatch.Permit) { p.ExpiresAt = time.Time{} })},
 			"until is over":  {"until", dispatch.Isolation{Until: x.clock}},
+			"until is soon":  {"until", dispatch.Isolation{Until: x.clock.Add(time.Second)}},
 			"confirm a day":  {"confirm_within", dispatch.Isolation{ConfirmWithin: 24 * time.Hour}},
 			"confirm full":   {"confirm_within", dispatch.Isolation{Mode: dispatch.Full, Until: soon, ConfirmWithin: time.Minute}},
 			"fallback":       {"fallback", dispatch.Isolation{Fallback: "open"}},
@@ -65,7 +66,7 @@ func TestOrderToIsolateIsChecked(t *testing.T) {
 			}
 		}
 		ok := permit(func(*dispatch.Permit) {})
-		ok.Until, ok.ConfirmWithin, ok.Fallback, ok.Drill = soon, time.Minute, dispatch.RollBack, true
+		ok.Until, ok.ConfirmWithin, ok.Fallback = soon, time.Minute, dispatch.RollBack
 		var bad *act.Invalid
 		if _, err := x.Isolate(t.Context(), x.owner, old.id, act.Order{Isolation: ok}); !errors.As(err, &bad) || bad.Code != "old_agent" {
 			t.Errorf("an agent that would not understand got it: %v", err)
@@ -82,7 +83,7 @@ func TestOrderToIsolateIsChecked(t *testing.T) {
 			t.Fatal(err)
 		}
 		i := got.Isolation
-		if i.Mode != dispatch.Selective || i.Permits[0].Network.String() != "192.0.2.0/24" || !i.Until.Equal(soon) || !i.Drill || i.ConfirmWithin != time.Minute ||
+		if i.Mode != dispatch.Selective || i.Permits[0].Network.String() != "192.0.2.0/24" || !i.Until.Equal(soon) || i.ConfirmWithin != time.Minute ||
 			i.Fallback != dispatch.RollBack || i.Lease != organisation.DefaultLease {
 			t.Errorf("kept as %+v", i)
 		}
@@ -98,17 +99,25 @@ func TestOrderToIsolateIsChecked(t *testing.T) {
 func TestReleaseCodeIsShown(t *testing.T) {
 	run(t, func(t *testing.T, x *fixture) {
 		p := x.modern("pc")
-		if _, err := x.ShowReleaseCode(t.Context(), x.owner, p.id, "call"); !errors.Is(err, act.ErrNotFound) {
+		if _, err := x.ShowReleaseCode(t.Context(), x.owner, p.id, "123456789012", "call"); !errors.Is(err, act.ErrInvalid) {
 			t.Errorf("without isolation: %v", err)
 		}
 		c, err := x.Isolate(t.Context(), x.owner, p.id, act.Order{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := x.ShowReleaseCode(t.Context(), x.owner, p.id, ""); !errors.Is(err, act.ErrInvalid) {
+		if _, err := x.ShowReleaseCode(t.Context(), x.owner, p.id, c.Isolation.Code.Number, ""); !errors.Is(err, act.ErrInvalid) {
 			t.Errorf("without a reason: %v", err)
 		}
-		shown, err := x.ShowReleaseCode(t.Context(), x.owner, p.id, "call from reception")
+		// Another order is on its way: the endpoint says by its number which one is in force.
+		if _, err := x.Isolate(t.Context(), x.owner, p.id, act.Order{Isolation: dispatch.Isolation{Mode: dispatch.Full}}); err != nil {
+			t.Fatal(err)
+		}
+		other := x.modern("other")
+		if _, err := x.ShowReleaseCode(t.Context(), x.owner, other.id, c.Isolation.Code.Number, "call"); !errors.Is(err, act.ErrInvalid) {
+			t.Errorf("the number of another endpoint: %v", err)
+		}
+		shown, err := x.ShowReleaseCode(t.Context(), x.owner, p.id, releasecode.FormatNumber(c.Isolation.Code.Number), "call from reception")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,9 +141,11 @@ func TestReleaseCodeIsShown(t *testing.T) {
 func TestReleaseByTwoPersons(t *testing.T) {
 	run(t, func(t *testing.T, x *fixture) {
 		p, other := x.modern("pc"), x.person("second", operator.Handler)
-		if _, err := x.Isolate(t.Context(), x.owner, p.id, act.Order{}); err != nil {
+		cut, err := x.Isolate(t.Context(), x.owner, p.id, act.Order{})
+		if err != nil {
 			t.Fatal(err)
 		}
+		number := cut.Isolation.Code.Number
 		if err := x.SetIsolationSettings(t.Context(), x.owner, organisation.Isolation{TwoPersons: true, NoticePhone: "03-0000-0000"}); err != nil {
 			t.Fatal(err)
 		}
@@ -152,10 +163,10 @@ func TestReleaseByTwoPersons(t *testing.T) {
 			t.Error("asking twice asks two things")
 		}
 		var w *act.SecondPerson
-		if _, err := x.ShowReleaseCode(t.Context(), x.owner, p.id, "call"); !errors.As(err, &w) {
+		if _, err := x.ShowReleaseCode(t.Context(), x.owner, p.id, number, "call"); !errors.As(err, &w) {
 			t.Errorf("one person alone saw the code: %v", err)
 		}
-		if _, err := x.ShowReleaseCode(t.Context(), other, p.id, "call"); err != nil {
+		if _, err := x.ShowReleaseCode(t.Context(), other, p.id, number, "call"); err != nil {
 			t.Errorf("the second person sees no code: %v", err)
 		}
 		if err := x.RefuseRelease(t.Context(), other, p.id, "not clean"); err != nil {
@@ -182,7 +193,53 @@ func TestReleaseByTwoPersons(t *testing.T) {
 		if c, err = x.Release(t.Context(), glass, p.id, act.Order{}); err != nil || x.details(c.ID)["break_glass"] == "" {
 			t.Errorf("breaking the glass: %v", err)
 		}
+		// Switching it off takes a day, so that nobody alone does that and then releases.
+		if err := x.SetIsolationSettings(t.Context(), x.owner, organisation.Isolation{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.RefuseRelease(t.Context(), other, p.id, ""); err != nil {
+			t.Fatal(err)
+		}
+		waits(x.owner)
+		x.clock = x.clock.Add(organisation.TwoPersonsLinger + time.Second)
+		if _, err := x.Release(t.Context(), x.owner, p.id, act.Order{}); err != nil {
+			t.Error(err)
+		}
 		x.ledgerStands()
+	})
+}
+
+// Where a release takes two, one person alone opens nothing by other orders either.
+func TestOnePersonAloneLoosensNothing(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		p, other := x.modern("pc"), x.modern("other")
+		if err := x.SetIsolationSettings(t.Context(), x.owner, organisation.Isolation{TwoPersons: true}); err != nil {
+			t.Fatal(err)
+		}
+		permit := dispatch.Permit{Network: netip.MustParsePrefix("192.0.2.0/24"), Protocol: "tcp", First: 443, Last: 443, Reason: "bank", ExpiresAt: x.clock.Add(time.Hour)}
+		selective := dispatch.Isolation{Mode: dispatch.Selective, Permits: []dispatch.Permit{permit}}
+		if _, err := x.Isolate(t.Context(), x.owner, other.id, act.Order{Isolation: selective}); err != nil {
+			t.Errorf("what is not isolated may be isolated anyhow: %v", err)
+		}
+		if _, err := x.Isolate(t.Context(), x.owner, p.id, act.Order{}); err != nil {
+			t.Fatal(err)
+		}
+		for name, i := range map[string]dispatch.Isolation{
+			"end": {Until: x.clock.Add(time.Minute)}, "permits": selective, "roll back": {ConfirmWithin: time.Minute, Fallback: dispatch.RollBack}, "drill": x.Drill(),
+		} {
+			if _, err := x.Isolate(t.Context(), x.owner, p.id, act.Order{Isolation: i}); !errors.Is(err, act.ErrConflict) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for _, i := range []dispatch.Isolation{{}, {Mode: dispatch.Full}} {
+			if _, err := x.Isolate(t.Context(), x.owner, p.id, act.Order{Isolation: i}); err != nil {
+				t.Errorf("%s: %v", i.Mode, err)
+			}
+		}
+		glass := act.Actor{Kind: act.ByLocal, BreakGlass: "nobody else is reached"}
+		if _, err := x.Isolate(t.Context(), glass, p.id, act.Order{Isolation: selective}); err != nil {
+			t.Errorf("breaking the glass: %v", err)
+		}
 	})
 }
 

@@ -68,7 +68,7 @@ func (s *Acts) Release(ctx context.Context, a Actor, endpointID string, o Order)
 // agreed finds out whether a release may be ordered now, and by whose agreement.
 func (s *Acts) agreed(ctx context.Context, d *deed, e endpoint.Endpoint, commandID string) (map[string]string, error) {
 	settings, err := organisation.FindIsolation(ctx, d.tx, e.OrganisationID)
-	if err != nil || !settings.TwoPersons || d.actor.Kind != ByOperator {
+	if err != nil || !settings.NeedsTwo(d.now) || d.actor.Kind != ByOperator {
 		return nil, err
 	}
 	asked, err := dispatch.WaitingRelease(ctx, d.tx, e.ID, d.now)
@@ -172,25 +172,30 @@ type ShownCode struct {
 	OrderedAt time.Time
 }
 
-// ShowReleaseCode shows the code by which the present isolation of an endpoint is
-// released at the endpoint, without the collector. Whoever may release may see it, and
-// the ledger keeps who did and why. Where a release needs two persons, the second one's
-// agreement is needed first: somebody else must have asked for the release. The error
-// is [ErrNotFound] where no code was given with the order.
-func (s *Acts) ShowReleaseCode(ctx context.Context, a Actor, endpointID, reason string) (ShownCode, error) {
+// ShowReleaseCode shows the code by which the isolation of an endpoint is released at the
+// endpoint, without the collector. The number is the one that the endpoint shows: it says
+// which order is in force there, which the collector may not know. Whoever may release may
+// see the code, and the ledger keeps who did and why. Where a release needs two persons,
+// somebody else must have asked for it. The error is [Invalid] with the field "number" for
+// a number of no order to this endpoint.
+func (s *Acts) ShowReleaseCode(ctx context.Context, a Actor, endpointID, number, reason string) (ShownCode, error) {
 	if err := text("reason", reason, dispatch.MaxReason, true); err != nil {
 		return ShownCode{}, err
+	}
+	number, err := releasecode.ParseNumber(number)
+	if err != nil {
+		return ShownCode{}, &Invalid{Field: "number", Code: "malformed", Err: err}
 	}
 	if s.recovery == nil {
 		return ShownCode{}, fmt.Errorf("%w: this collector has no recovery key", ErrNotFound)
 	}
 	var shown ShownCode
-	err := s.write(ctx, a, mayRelease, func(ctx context.Context, d *deed) error {
+	err = s.write(ctx, a, mayRelease, func(ctx context.Context, d *deed) error {
 		e, err := d.endpoint(ctx, endpointID)
 		if err != nil {
 			return err
 		}
-		c, err := isolationInForce(ctx, d, e)
+		c, err := orderWithCode(ctx, d, e, number)
 		if err != nil {
 			return err
 		}
@@ -199,7 +204,7 @@ func (s *Acts) ShowReleaseCode(ctx context.Context, a Actor, endpointID, reason 
 			return err
 		}
 		facts := map[string]string{"endpoint": e.ID, "command_id": c.ID, "code_number": c.Isolation.Code.Number, "reason": reason}
-		if settings.TwoPersons && d.actor.Kind == ByOperator {
+		if settings.NeedsTwo(d.now) && d.actor.Kind == ByOperator {
 			asked, err := dispatch.WaitingRelease(ctx, d.tx, e.ID, d.now)
 			if errors.Is(err, dispatch.ErrNotFound) || err == nil && asked.AskedBy == d.actor.ID {
 				return &SecondPerson{Asked: asked}
@@ -209,7 +214,6 @@ func (s *Acts) ShowReleaseCode(ctx context.Context, a Actor, endpointID, reason 
 			}
 			facts["asked_by"] = asked.AskedBy
 		}
-		number := c.Isolation.Code.Number
 		shown = ShownCode{Number: releasecode.FormatNumber(number), Code: releasecode.New(*s.recovery, number).String(), CommandID: c.ID, OrderedAt: c.IssuedAt}
 		idx, err := d.record(ctx, "endpoint.release_code", e.ID, facts)
 		if err != nil || c.IncidentID == "" {
@@ -227,29 +231,22 @@ func (s *Acts) ShowReleaseCode(ctx context.Context, a Actor, endpointID, reason 
 	return shown, nil
 }
 
-// isolationInForce finds the order with a code that an endpoint is isolated by: the one
-// that it speaks of, else the newest, which it may have received without our knowing.
-func isolationInForce(ctx context.Context, d *deed, e endpoint.Endpoint) (dispatch.Command, error) {
-	if id := e.Isolation.CommandID; id != "" {
-		c, err := dispatch.ByID(ctx, d.tx, id)
-		if err == nil && c.EndpointID == e.ID && c.Isolation.Code != nil {
-			return c, nil
-		}
-		if err != nil && !errors.Is(err, dispatch.ErrNotFound) {
-			return c, err
-		}
-	}
-	list, err := dispatch.List(ctx, d.tx, dispatch.Filter{OrganisationID: e.OrganisationID, EndpointID: e.ID, Limit: 100})
+// orderWithCode finds the order to an endpoint that a number belongs to.
+func orderWithCode(ctx context.Context, d *deed, e endpoint.Endpoint, number string) (dispatch.Command, error) {
+	list, err := dispatch.List(ctx, d.tx, dispatch.Filter{OrganisationID: e.OrganisationID, EndpointID: e.ID, Limit: ordersLooked})
 	if err != nil {
 		return dispatch.Command{}, err
 	}
 	for _, c := range list {
-		if c.Verb == dispatch.Isolate && c.Isolation.Code != nil {
+		if c.Verb == dispatch.Isolate && c.Isolation.Code != nil && c.Isolation.Code.Number == number {
 			return c, nil
 		}
 	}
-	return dispatch.Command{}, fmt.Errorf("%w: no order with a release code", ErrNotFound)
+	return dispatch.Command{}, &Invalid{Field: "number", Code: "unknown", Err: errors.New("no order to this endpoint has this number")}
 }
+
+// ordersLooked is among how many of an endpoint's newest orders a number is looked for.
+const ordersLooked = 10_000
 
 // IsolationSettings returns how the actor's organisation isolates.
 func (s *Acts) IsolationSettings(ctx context.Context, a Actor) (organisation.Isolation, error) {
@@ -278,10 +275,21 @@ func (s *Acts) SetIsolationSettings(ctx context.Context, a Actor, i organisation
 		return err
 	}
 	return s.write(ctx, a, maySettle, func(ctx context.Context, d *deed) error {
+		was, err := organisation.FindIsolation(ctx, d.tx, d.actor.OrganisationID)
+		if err != nil {
+			return err
+		}
+		i.TwoPersonsUntil = was.TwoPersonsUntil
+		switch {
+		case i.TwoPersons:
+			i.TwoPersonsUntil = time.Time{}
+		case was.TwoPersons:
+			i.TwoPersonsUntil = d.now.Add(organisation.TwoPersonsLinger)
+		}
 		if err := organisation.SetIsolation(ctx, d.tx, d.actor.OrganisationID, i); err != nil {
 			return err
 		}
-		_, err := d.record(ctx, "organisation.isolation", d.actor.OrganisationID, map[string]string{
+		_, err = d.record(ctx, "organisation.isolation", d.actor.OrganisationID, map[string]string{
 			"two_persons": fmt.Sprint(i.TwoPersons), "notice": i.NoticeText, "phone": i.NoticePhone, "lease": i.Lease.String(), "max_share": fmt.Sprint(i.MaxShare),
 			"drill_days": fmt.Sprint(i.DrillDays), "drill_hour": fmt.Sprint(i.DrillHour),
 		})

@@ -58,7 +58,9 @@ func TestRolesByActs(t *testing.T) {
 			{"Release", "orh", func(ctx context.Context, a act.Actor) error { return only(x.Release(ctx, a, p.id, act.Order{})) }},
 			{"ReleaseWaiting", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.ReleaseWaiting(ctx, a, p.id)) }},
 			{"RefuseRelease", "orh", func(ctx context.Context, a act.Actor) error { return x.RefuseRelease(ctx, a, p.id, "") }},
-			{"ShowReleaseCode", "orh", func(ctx context.Context, a act.Actor) error { return only(x.ShowReleaseCode(ctx, a, p.id, "why")) }},
+			{"ShowReleaseCode", "orh", func(ctx context.Context, a act.Actor) error {
+				return only(x.ShowReleaseCode(ctx, a, p.id, "123456789012", "why"))
+			}},
 			{"IsolationEvents", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.IsolationEvents(ctx, a, p.id, 1)) }},
 			{"IsolationSettings", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.IsolationSettings(ctx, a)) }},
 			{"SetIsolationSettings", "or", func(ctx context.Context, a act.Actor) error {

@@ -108,7 +108,7 @@ type isolation interface {
 	IsolationEvents(ctx context.Context, a act.Actor, endpointID string, n int) ([]endpoint.IsolationEvent, error)
 	ReleaseWaiting(ctx context.Context, a act.Actor, endpointID string) (dispatch.ReleaseAsked, error)
 	RefuseRelease(ctx context.Context, a act.Actor, endpointID, reason string) error
-	ShowReleaseCode(ctx context.Context, a act.Actor, endpointID, reason string) (act.ShownCode, error)
+	ShowReleaseCode(ctx context.Context, a act.Actor, endpointID, number, reason string) (act.ShownCode, error)
 	Permits(ctx context.Context, calls []act.PermitCall) ([]dispatch.Permit, error)
 }
 
@@ -123,4 +123,5 @@ type groups interface {
 	OrderGroup(ctx context.Context, a act.Actor, sel act.Selection, o act.GroupOrder) (group.Order, error)
 	Groups(ctx context.Context, a act.Actor, n int) ([]group.Order, error)
 	Group(ctx context.Context, a act.Actor, id string) (group.Order, []act.GroupMember, error)
+	Drill() dispatch.Isolation
 }

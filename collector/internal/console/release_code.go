@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"hozen/collector/internal/act"
+	"hozen/internal/releasecode"
 )
 
 // keyCode is the session's name of the ticket that shows one release code once.
@@ -55,7 +56,7 @@ func (s *server) showReleaseCode(v *visit, view releaseCodeView, status int) err
 // releaseCode answers with the code in this one page. It is in no address and in no
 // store, and a page that is sent again has no ticket any more.
 func (s *server) releaseCode(v *visit) error {
-	f, err := readForm(v, field{name: "reason", max: maxReason}, field{name: "ticket", max: 64})
+	f, err := readForm(v, field{name: "number", max: 64}, field{name: "reason", max: maxReason}, field{name: "ticket", max: 64})
 	if err != nil {
 		return err
 	}
@@ -67,7 +68,10 @@ func (s *server) releaseCode(v *visit) error {
 	if !f.ok() {
 		return s.showReleaseCode(v, view, http.StatusUnprocessableEntity)
 	}
-	shown, err := s.isolation.ShowReleaseCode(v.ctx(), v.actor, v.r.PathValue("id"), f.Values["reason"])
+	if n, err := releasecode.ParseNumber(f.Values["number"]); err == nil {
+		f.Values["number"] = n
+	}
+	shown, err := s.isolation.ShowReleaseCode(v.ctx(), v.actor, v.r.PathValue("id"), f.Values["number"], f.Values["reason"])
 	_, alone := errors.AsType[*act.SecondPerson](err)
 	switch {
 	case alone:

@@ -86,6 +86,22 @@ func Outstanding(ctx context.Context, q sqldb.Queryer, endpointID string) ([]Com
 	return list(ctx, q, `WHERE endpoint_id = $1 AND status IN ($2, $3) ORDER BY counter`, endpointID, string(Queued), string(Accepted))
 }
 
+// Isolating returns the endpoints of an organisation that have an order to isolate in
+// earnest which they have not answered.
+func Isolating(ctx context.Context, q sqldb.Queryer, organisationID string) (map[string]bool, error) {
+	open, err := list(ctx, q, `WHERE organisation_id = $1 AND verb = $2 AND status IN ($3, $4)`, organisationID, string(Isolate), string(Queued), string(Accepted))
+	if err != nil {
+		return nil, err
+	}
+	ids := make(map[string]bool, len(open))
+	for _, c := range open {
+		if !c.Isolation.Drill {
+			ids[c.EndpointID] = true
+		}
+	}
+	return ids, nil
+}
+
 // Due returns the queued commands that expired before a moment.
 func Due(ctx context.Context, q sqldb.Queryer, endpointID string, now time.Time) ([]Command, error) {
 	all, err := Outstanding(ctx, q, endpointID)

@@ -19,8 +19,8 @@ type Result struct {
 	Leaks     []string      `json:"leaks,omitempty"` // names of trials that came out otherwise than they should
 }
 
-// SetResult stores the result of the member that got a command, if one did.
-func SetResult(ctx context.Context, tx *sqldb.Tx, commandID string, r Result) error {
+// SetResult stores the result of the member that got a command, if it did.
+func SetResult(ctx context.Context, tx *sqldb.Tx, endpointID, commandID string, r Result) error {
 	for i := range r.Leaks {
 		r.Leaks[i] = sqldb.CleanText(r.Leaks[i])
 	}
@@ -28,16 +28,19 @@ func SetResult(ctx context.Context, tx *sqldb.Tx, commandID string, r Result) er
 	if err != nil {
 		return fmt.Errorf("encode result of member: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE group_member SET result = $1 WHERE command_id = $2`, string(b), commandID); err != nil {
+	if _, err := tx.ExecContext(ctx, `UPDATE group_member SET result = $1 WHERE command_id = $2 AND endpoint_id = $3`, string(b), commandID, endpointID); err != nil {
 		return fmt.Errorf("store result of member: %w", err)
 	}
 	return nil
 }
 
 // SetEnded stores how the isolation of a member ended without an order: the kind of the
-// event that told it, and when.
-func SetEnded(ctx context.Context, tx *sqldb.Tx, commandID, how string, at time.Time) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE group_member SET ended = $1, ended_at = $2 WHERE command_id = $3`, how, sqldb.FormatTime(at), commandID); err != nil {
+// event that told it, and when. An event without a command is of no group.
+func SetEnded(ctx context.Context, tx *sqldb.Tx, endpointID, commandID, how string, at time.Time) error {
+	if commandID == "" {
+		return nil // as members have that wait for theirs
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE group_member SET ended = $1, ended_at = $2 WHERE command_id = $3 AND endpoint_id = $4`, how, sqldb.FormatTime(at), commandID, endpointID); err != nil {
 		return fmt.Errorf("store end of member: %w", err)
 	}
 	return nil

@@ -121,14 +121,15 @@ func Members(ctx context.Context, q sqldb.Queryer, id string) ([]Member, error) 
 // drillsLooked is how many of the newest orders are looked through for a drill.
 const drillsLooked = 1000
 
-// LastDrill returns when the last drill of an organisation was ordered; zero if none was.
-func LastDrill(ctx context.Context, q sqldb.Queryer, organisationID string) (time.Time, error) {
+// LastDrill returns when the last drill of an organisation was ordered by somebody; zero
+// if none was.
+func LastDrill(ctx context.Context, q sqldb.Queryer, organisationID, by string) (time.Time, error) {
 	all, err := List(ctx, q, organisationID, drillsLooked)
 	if err != nil {
 		return time.Time{}, err
 	}
 	for _, o := range all {
-		if o.Drill {
+		if o.Drill && o.IssuedBy == by {
 			return o.IssuedAt, nil
 		}
 	}

@@ -57,12 +57,19 @@ type ReleaseCode struct {
 	OrderedAt time.Time `json:"ordered_at"`
 }
 
-func endpointReleaseCode(ctx context.Context, c *call, in Ref) (any, error) {
+// CodeOf is the request of endpoint.release_code.
+type CodeOf struct {
+	Ref    string `json:"ref"`
+	Number string `json:"number"` // as the endpoint shows it
+	Reason string `json:"reason"`
+}
+
+func endpointReleaseCode(ctx context.Context, c *call, in CodeOf) (any, error) {
 	e, err := c.endpoint(ctx, in.Ref)
 	if err != nil {
 		return nil, err
 	}
-	s, err := c.acts.ShowReleaseCode(ctx, c.actor, e.ID, in.Reason)
+	s, err := c.acts.ShowReleaseCode(ctx, c.actor, e.ID, in.Number, in.Reason)
 	return ReleaseCode(s), err
 }
 

@@ -13,6 +13,9 @@ import (
 type Isolation struct {
 	// TwoPersons means that a release needs a second person.
 	TwoPersons bool `json:"two_persons,omitempty"`
+	// TwoPersonsUntil is when switching TwoPersons off takes effect; zero: it is not on its
+	// way. Nobody alone can switch it off and release right after.
+	TwoPersonsUntil time.Time `json:"two_persons_until,omitzero"`
 	// NoticeText and NoticePhone are what the person at an isolated PC is told.
 	NoticeText  string `json:"notice_text,omitempty"`
 	NoticePhone string `json:"notice_phone,omitempty"`
@@ -26,6 +29,14 @@ type Isolation struct {
 	// They begin on working days at DrillHour, 0 to 23, in Japan.
 	DrillDays int `json:"drill_days,omitempty"`
 	DrillHour int `json:"drill_hour,omitempty"`
+}
+
+// TwoPersonsLinger is how long switching TwoPersons off takes.
+const TwoPersonsLinger = 24 * time.Hour
+
+// NeedsTwo reports whether a release takes two persons now.
+func (i Isolation) NeedsTwo(now time.Time) bool {
+	return i.TwoPersons || now.Before(i.TwoPersonsUntil)
 }
 
 // japan has no daylight saving time and no tzdata that a system could lack.
