@@ -36,6 +36,20 @@ func PolicyC() isolate.Policy {
 	return p
 }
 
+// PolicyD is PolicyA behind tunnels of each kind.
+func PolicyD() isolate.Policy {
+	p := PolicyA()
+	p.Tunnels = []isolate.Tunnel{
+		{Address: netip.MustParseAddr("198.51.100.4"), Protocol: isolate.ProtocolIPv4, Link: "ipip0"},
+		{Address: netip.MustParseAddr("198.51.100.4"), Protocol: isolate.ProtocolIPv6, Link: "sit0"},
+		{Address: netip.MustParseAddr("2001:db8:5::4"), Protocol: isolate.ProtocolGRE, Link: "gre0"},
+		{Address: netip.MustParseAddr("198.51.100.5"), Protocol: isolate.ProtocolUDP, Port: 4789, Own: 4789, Link: "vxlan0"},
+		{Address: netip.MustParseAddr("2001:db8:5::5"), Protocol: isolate.ProtocolUDP, Port: 51820, Link: "wg0"},
+		{Address: netip.MustParseAddr("198.51.100.6"), Protocol: isolate.ProtocolTCP, Port: 443, Link: "tun0"},
+	}
+	return p
+}
+
 // PolicyFull allows nobody.
 func PolicyFull() isolate.Policy { return isolate.Policy{Mode: isolate.Full} }
 
@@ -93,12 +107,12 @@ func Run(t *testing.T, open func(*testing.T) isolate.Firewall) {
 	t.Run("modes", func(t *testing.T) {
 		f := open(t)
 		seen := map[string]bool{}
-		for _, p := range []isolate.Policy{a, PolicyC(), PolicyFull(), PolicyC(), a} {
+		for _, p := range []isolate.Policy{a, PolicyC(), PolicyFull(), PolicyD(), PolicyC(), a, PolicyD()} {
 			must(t, f.Apply(t.Context(), p))
 			seen[inForce(t, f, p).Digest] = true
 		}
-		if len(seen) != 3 {
-			t.Errorf("%d digests of three modes", len(seen))
+		if len(seen) != 4 {
+			t.Errorf("%d digests of four policies", len(seen))
 		}
 	})
 	t.Run("a permit more is another policy", func(t *testing.T) {
@@ -113,6 +127,27 @@ func Run(t *testing.T, open func(*testing.T) isolate.Firewall) {
 		}
 		must(t, f.Apply(t.Context(), less))
 		inForce(t, f, less)
+	})
+	t.Run("a tunnel less is another policy", func(t *testing.T) {
+		f := open(t)
+		for i := range PolicyD().Tunnels {
+			p, less := PolicyD(), PolicyD()
+			less.Tunnels = append(less.Tunnels[:i:i], less.Tunnels[i+1:]...)
+			must(t, f.Apply(t.Context(), p))
+			inForce(t, f, p)
+			o, err := f.Observe(t.Context(), &less)
+			if err != nil || o.Complete || len(o.Gaps) == 0 {
+				t.Errorf("without %s: %+v, %v", p.Tunnels[i], o, err)
+			}
+		}
+	})
+	t.Run("how a tunnel was found changes no rule", func(t *testing.T) {
+		f, p, q := open(t), PolicyD(), PolicyD()
+		for i := range q.Tunnels {
+			q.Tunnels[i].Link, q.Tunnels[i].Why, q.Tunnels[i].Proved = "other0", "for another reason", true
+		}
+		must(t, f.Apply(t.Context(), p))
+		inForce(t, f, q)
 	})
 	t.Run("why and until when a permit holds changes no rule", func(t *testing.T) {
 		f := open(t)

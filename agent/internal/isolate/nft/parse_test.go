@@ -22,6 +22,7 @@ func testPlan() []table {
 		Mark:       7,
 	}
 	p.Mode, p.Permits = isolate.Selective, isolatetest.PolicyC().Permits[1:2]
+	p.Tunnels = isolatetest.PolicyD().Tunnels[1:5:5]
 	return plan("hozen", p.Clean(), everything, []string{"eth0", "wlan0"})
 }
 

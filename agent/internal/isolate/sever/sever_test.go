@@ -120,6 +120,38 @@ func TestAllowedByPermits(t *testing.T) {
 	}
 }
 
+// What carries the way home is kept, whoever's it is.
+func TestAllowedByTunnels(t *testing.T) {
+	p := isolate.Policy{Mark: 5, Tunnels: []isolate.Tunnel{
+		{Address: netip.MustParseAddr("198.51.100.9"), Protocol: isolate.ProtocolUDP, Port: 51820},
+		{Address: netip.MustParseAddr("2001:db8:7::1"), Protocol: isolate.ProtocolTCP, Port: 443},
+		{Address: netip.MustParseAddr("198.51.100.9"), Protocol: isolate.ProtocolGRE},
+	}}
+	for _, tt := range []struct {
+		protocol, remote string
+		allowed          bool
+	}{
+		{udp, "198.51.100.9:51820", true},
+		{udp, "[::ffff:198.51.100.9]:51820", true},
+		{udp, "198.51.100.9:53", false},
+		{tcp, "198.51.100.9:51820", false},
+		{tcp, "[2001:db8:7::1]:443", true},
+		{tcp, "[2001:db8:7::2]:443", false},
+	} {
+		local := "192.0.2.77:40000"
+		if strings.HasPrefix(tt.remote, "[") {
+			local = "[2001:db8::77]:40000"
+		}
+		s, err := parse(tt.protocol, row(netip.MustParseAddrPort(local), netip.MustParseAddrPort(tt.remote), 1, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.allowed(p, nil); got != tt.allowed {
+			t.Errorf("%s %s: allowed %v", tt.protocol, tt.remote, got)
+		}
+	}
+}
+
 // On a point-to-point link the other end is not this endpoint.
 func TestOwnAddress(t *testing.T) {
 	attr := func(typ uint16, a string) []byte {

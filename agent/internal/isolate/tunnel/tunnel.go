@@ -128,11 +128,21 @@ func find(ctx context.Context, k kernel, p isolate.Policy) ([]isolate.Tunnel, []
 	for _, c := range p.Collectors {
 		s.follow(towards{to: c.Addr(), mark: p.Mark}, nil)
 	}
-	if len(s.found) > isolate.TunnelsMax {
-		s.limits.add("more than %d tunnels lead to the collector; the others are not opened", isolate.TunnelsMax)
-		s.found = s.found[:isolate.TunnelsMax]
-	}
 	return s.found, s.limits.words
+}
+
+// open adds an outer end, once.
+func (s *search) open(t isolate.Tunnel) {
+	same := func(o isolate.Tunnel) bool {
+		return o.Address == t.Address && o.Protocol == t.Protocol && o.Port == t.Port && o.Own == t.Own
+	}
+	switch {
+	case slices.ContainsFunc(s.found, same):
+	case len(s.found) >= isolate.TunnelsMax:
+		s.limits.add("more than %d tunnels lead to the collector; the others are not opened", isolate.TunnelsMax)
+	default:
+		s.found = append(s.found, t)
+	}
 }
 
 // follow looks which device leads to an address and, if it is a tunnel, what carries it.
@@ -237,7 +247,7 @@ func (s *search) fixed(l link, t towards, above []uint32) {
 			w.Protocol = isolate.ProtocolIPv4
 		}
 	}
-	s.found = append(s.found, w)
+	s.open(w)
 	for _, mark := range marks {
 		s.follow(towards{to: l.remote, mark: mark, via: l.via}, above)
 	}
@@ -259,7 +269,7 @@ func (s *search) wireGuard(l link, t towards, above []uint32) {
 		s.limits.add("%s (wireguard) leads to %s, but where the peer is, is not known", l.name, t.to)
 		return
 	}
-	s.found = append(s.found, isolate.Tunnel{
+	s.open(isolate.Tunnel{
 		Address: p.endpoint.Addr(), Protocol: isolate.ProtocolUDP, Port: p.endpoint.Port(), Link: l.name,
 		Why: fmt.Sprintf("%s (wireguard) leads to %s", l.name, t.to),
 	})
@@ -304,7 +314,7 @@ func (s *search) held(l link, t towards, above []uint32) {
 			continue
 		}
 		n++
-		s.found = append(s.found, isolate.Tunnel{
+		s.open(isolate.Tunnel{
 			Address: a, Protocol: f.protocol, Port: f.remote.Port(), Link: l.name,
 			Why: fmt.Sprintf("%s leads to %s, held by %s", l.name, t.to, who),
 		})
