@@ -57,7 +57,7 @@ const rootUID = "0"
 // ReleaseByCode gives the network back to whoever knows the code.
 func (l localNetwork) ReleaseByCode(ctx context.Context, code string, by localapi.Peer) (localapi.NetworkStatus, error) {
 	a := l.a
-	st, err := a.isolate.ReleaseByCode(ctx, code, by.String())
+	st, err := a.isolate.ReleaseByCode(ctx, code, by.UID, by.String())
 	a.orderedHere(st)
 	return networkStatus(st, sourceAgent, time.Now()), releaseError(err)
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -148,7 +149,7 @@ func TestTooManyCodes(t *testing.T) {
 	n := localNetwork{a} // without the pace of the socket
 	for range 5 {
 		wrong := releasecode.New(releasecode.NewKey(), "1").String()
-		if _, err := n.ReleaseByCode(t.Context(), wrong, localapi.Peer{UID: "1000"}); err == nil {
+		if _, err := n.ReleaseByCode(t.Context(), wrong, localapi.Peer{UID: strconv.Itoa(os.Getuid())}); err == nil {
 			t.Fatal("released")
 		}
 	}

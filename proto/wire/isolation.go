@@ -25,7 +25,7 @@ const (
 	maxTrialName  = 32
 	// MinIterations and MaxIterations bound the work that one try of a release code takes.
 	MinIterations = 10_000
-	MaxIterations = 10_000_000
+	MaxIterations = 100_000
 )
 
 // isolate checks the sizes of an order to isolate. Whether it makes sense is for the

@@ -28,15 +28,19 @@ func (e *TooManyTries) Error() string {
 	return fmt.Sprintf("too many wrong release codes; wait %v", e.RetryAfter.Round(time.Second))
 }
 
-// Tries are the codes that were tried on an order, the one being looked at included.
+// Tries are the codes that one account tried on an order, the one being looked at
+// included.
 type Tries struct {
-	Made int `json:"made"`
+	// By is the account.
+	By   string `json:"by,omitempty"`
+	Made int    `json:"made"`
 	// Boot is the boot of the last one, Since how long ago that had begun.
 	Boot  string        `json:"boot,omitempty"`
 	Since time.Duration `json:"since_ns,omitempty"`
 }
 
-// The pace of trying: so many at once, then one after each wait, which doubles.
+// The pace of one account's tries: so many at once, then one after each wait, which
+// doubles.
 const (
 	triesFree = 5
 	triesWait = 15 * time.Minute
@@ -56,13 +60,48 @@ func (c Tries) wait(t instant) time.Duration {
 	return max(0, min(triesMost, triesWait<<min(c.Made-triesFree, 10))-passed)
 }
 
+// accountsMax bounds the accounts whose tries are remembered. Whoever has more accounts
+// than that makes tries as fast as the caller lets them all; codes are too many for it.
+const (
+	accountsMax = 64
+	accountMax  = 128 // bytes of the name of one
+)
+
+// allTries are the tries of every account, the one that tried last at the end: one
+// account's wrong codes keep no other from giving the right one. It is never changed,
+// because records that share it are.
+type allTries []Tries
+
+// of returns the tries of an account.
+func (a allTries) of(account string) Tries {
+	for _, c := range a {
+		if c.By == account {
+			return c
+		}
+	}
+	return Tries{By: account}
+}
+
+// with returns a with those of one account. There is always room: the account that tried
+// the longest ago is forgotten.
+func (a allTries) with(c Tries) allTries {
+	var out allTries
+	for _, o := range a {
+		if o.By != c.By {
+			out = append(out, o)
+		}
+	}
+	return append(out[max(0, len(out)-(accountsMax-1)):], c)
+}
+
 // ReleaseByCode gives the network back to somebody at the endpoint who knows the code of
-// the order in force. by says who, for the record. A try is on disk before the code is
-// looked at, so that no crash gives another one.
+// the order in force. account is whose tries are counted together, such as a user
+// identifier; by says who, for the record. A try is on disk before the code is looked at,
+// so that no crash gives another one.
 //
 // The error wraps ErrNoCode, ErrWrongCode, *TooManyTries, an error of releasecode.Check
 // for a slip, which costs no try, or else those of Release.
-func (m *Manager) ReleaseByCode(ctx context.Context, code, by string) (Status, error) {
+func (m *Manager) ReleaseByCode(ctx context.Context, code, account, by string) (Status, error) {
 	const what = "release by code"
 	end, err := m.begin(ctx, "")
 	if err != nil {
@@ -80,7 +119,9 @@ func (m *Manager) ReleaseByCode(ctx context.Context, code, by string) (Status, e
 	if err != nil {
 		return m.decline(ctx, what, err)
 	}
-	if wait := rec.Tries.wait(t); wait > 0 {
+	account = clip(account, accountMax)
+	mine := rec.Tries.of(account)
+	if wait := mine.wait(t); wait > 0 {
 		return m.decline(ctx, what, &TooManyTries{RetryAfter: wait})
 	}
 	if seen := m.measure(ctx, capableLimit); !seen.Capable {
@@ -88,14 +129,15 @@ func (m *Manager) ReleaseByCode(ctx context.Context, code, by string) (Status, e
 	}
 	ctx = context.WithoutCancel(ctx)
 	before := rec.Tries
-	rec.Tries = Tries{Made: before.Made + 1, Boot: t.boot, Since: t.since}
+	mine.Made, mine.Boot, mine.Since = mine.Made+1, t.boot, t.since
+	rec.Tries = before.with(mine)
 	if err := m.save(rec); err != nil {
 		m.giveBack(before) // it is not made
 		return m.decline(ctx, what, err)
 	}
 	if !releasecode.Verify(given, rec.Code.Hash, rec.Code.Salt, rec.Code.Iterations) {
 		st, err := m.decline(ctx, what, ErrWrongCode)
-		m.tell(Happening{Kind: HappenedCodeRefused, By: by, Detail: fmt.Sprintf("wrong code number %d for this isolation", rec.Tries.Made)}, st)
+		m.tell(Happening{Kind: HappenedCodeRefused, By: by, Detail: fmt.Sprintf("wrong code number %d of this account", mine.Made)}, st)
 		return st, err
 	}
 	st, saved, err := m.end(ctx, what, Happening{Kind: HappenedReleasedByCode, By: by, Detail: "code " + rec.Code.Number})
@@ -106,7 +148,7 @@ func (m *Manager) ReleaseByCode(ctx context.Context, code, by string) (Status, e
 }
 
 // giveBack undoes the count of a try that led to nothing. The next Reconcile writes it.
-func (m *Manager) giveBack(t Tries) {
+func (m *Manager) giveBack(t allTries) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.rec.Tries, m.persisted = t, false

@@ -3,6 +3,7 @@ package isolate_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,7 +39,7 @@ func TestReleaseByCode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, told := newTold(t)
 		right := codeOf(rightNumber).String()
-		if _, err := r.ReleaseByCode(t.Context(), right, "suzuki"); !errors.Is(err, isolate.ErrNoCode) {
+		if _, err := r.ReleaseByCode(t.Context(), right, "1000", "suzuki"); !errors.Is(err, isolate.ErrNoCode) {
 			t.Errorf("nothing is isolated: %v", err)
 		}
 		st, err := r.Isolate(t.Context(), coded(t, "cmd_1"))
@@ -46,7 +47,7 @@ func TestReleaseByCode(t *testing.T) {
 			t.Fatalf("%+v, %v", st, err)
 		}
 		r.restart(t)
-		st, err = r.ReleaseByCode(t.Context(), right, "suzuki")
+		st, err = r.ReleaseByCode(t.Context(), right, "1000", "suzuki")
 		if err != nil || st.Ended == nil || st.Ended.By != "suzuki" {
 			t.Errorf("%+v, %v", st, err)
 		}
@@ -56,7 +57,7 @@ func TestReleaseByCode(t *testing.T) {
 		}
 		// The code is used up, and the order with it, across restarts too.
 		for range 2 {
-			if _, err := r.ReleaseByCode(t.Context(), right, "suzuki"); !errors.Is(err, isolate.ErrNoCode) {
+			if _, err := r.ReleaseByCode(t.Context(), right, "1000", "suzuki"); !errors.Is(err, isolate.ErrNoCode) {
 				t.Errorf("again: %v", err)
 			}
 			if st, err := r.Isolate(t.Context(), coded(t, "cmd_1")); !errors.Is(err, isolate.ErrEnded) || st.Observed != isolate.Released {
@@ -72,7 +73,7 @@ func TestReleaseByCode(t *testing.T) {
 		if st, err := r.Isolate(t.Context(), order("cmd_3")); err != nil || st.CodeNumber != "" {
 			t.Errorf("%+v, %v", st, err)
 		}
-		if st, err := r.ReleaseByCode(t.Context(), right, "suzuki"); !errors.Is(err, isolate.ErrNoCode) || st.Observed != isolate.Isolated {
+		if st, err := r.ReleaseByCode(t.Context(), right, "1000", "suzuki"); !errors.Is(err, isolate.ErrNoCode) || st.Observed != isolate.Isolated {
 			t.Errorf("%+v, %v", st, err)
 		}
 		next := order("cmd_4")
@@ -80,7 +81,7 @@ func TestReleaseByCode(t *testing.T) {
 		if _, err := r.Isolate(t.Context(), next); err != nil {
 			t.Error(err)
 		}
-		if st, err := r.ReleaseByCode(t.Context(), right, "suzuki"); !errors.Is(err, isolate.ErrWrongCode) || st.Observed != isolate.Isolated {
+		if st, err := r.ReleaseByCode(t.Context(), right, "1000", "suzuki"); !errors.Is(err, isolate.ErrWrongCode) || st.Observed != isolate.Isolated {
 			t.Errorf("a code of another order: %+v, %v", st, err)
 		}
 	})
@@ -97,13 +98,13 @@ func TestWrongCodes(t *testing.T) {
 		slip[8] = '0' + (slip[8]-'0'+1)%10
 		var group *releasecode.GroupError
 		for range 100 {
-			if _, err := r.ReleaseByCode(t.Context(), string(slip), "sato"); !errors.As(err, &group) || group.Group != 2 {
+			if _, err := r.ReleaseByCode(t.Context(), string(slip), "1000", "sato"); !errors.As(err, &group) || group.Group != 2 {
 				t.Fatalf("a slip: %v", err)
 			}
 		}
 		wantTold(t, told())
 		for i := range 5 {
-			if st, err := r.ReleaseByCode(t.Context(), wrong, "sato"); !errors.Is(err, isolate.ErrWrongCode) || st.Observed != isolate.Isolated {
+			if st, err := r.ReleaseByCode(t.Context(), wrong, "1000", "sato"); !errors.Is(err, isolate.ErrWrongCode) || st.Observed != isolate.Isolated {
 				t.Errorf("try %d: %+v, %v", i, st, err)
 			}
 			r.restart(t) // gives no try back
@@ -114,7 +115,7 @@ func TestWrongCodes(t *testing.T) {
 		tooMany := func(wait time.Duration) {
 			t.Helper()
 			var e *isolate.TooManyTries
-			st, err := r.ReleaseByCode(t.Context(), right, "sato")
+			st, err := r.ReleaseByCode(t.Context(), right, "1000", "sato")
 			if !errors.As(err, &e) || e.RetryAfter != wait {
 				t.Errorf("got %v, want to wait %v", err, wait)
 			}
@@ -127,7 +128,7 @@ func TestWrongCodes(t *testing.T) {
 			time.Sleep(wait - time.Second)
 			tooMany(time.Second)
 			time.Sleep(time.Second)
-			if _, err := r.ReleaseByCode(t.Context(), wrong, "sato"); !errors.Is(err, isolate.ErrWrongCode) {
+			if _, err := r.ReleaseByCode(t.Context(), wrong, "1000", "sato"); !errors.Is(err, isolate.ErrWrongCode) {
 				t.Errorf("after %v: %v", wait, err)
 			}
 		}
@@ -141,7 +142,54 @@ func TestWrongCodes(t *testing.T) {
 		}
 		tooMany(24 * time.Hour)
 		time.Sleep(24 * time.Hour)
-		if st, err := r.ReleaseByCode(t.Context(), right, "sato"); err != nil || st.Observed != isolate.Released {
+		if st, err := r.ReleaseByCode(t.Context(), right, "1000", "sato"); err != nil || st.Observed != isolate.Released {
+			t.Errorf("%+v, %v", st, err)
+		}
+	})
+}
+
+// Whoever tries codes at the endpoint, from one account or from more than are
+// remembered, keeps nobody else from giving the right one.
+func TestWrongCodesOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		right, wrong := codeOf(rightNumber).String(), codeOf(wrongNumber).String()
+		if _, err := r.Isolate(t.Context(), coded(t, "cmd_1")); err != nil {
+			t.Fatal(err)
+		}
+		var tooMany *isolate.TooManyTries
+		for range 24 * 60 {
+			for _, account := range []string{"1000", "1001"} {
+				if _, err := r.ReleaseByCode(t.Context(), wrong, account, "malware"); !errors.Is(err, isolate.ErrWrongCode) && !errors.As(err, &tooMany) {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(time.Minute)
+		}
+		for range 4 { // a person errs too
+			if _, err := r.ReleaseByCode(t.Context(), wrong, "0", "root"); !errors.Is(err, isolate.ErrWrongCode) {
+				t.Errorf("another account: %v", err)
+			}
+		}
+		r.restart(t) // gives no try back
+		for i := range 200 {
+			if _, err := r.ReleaseByCode(t.Context(), wrong, fmt.Sprint(100000+i), "malware"); !errors.Is(err, isolate.ErrWrongCode) {
+				t.Fatalf("account %d: %v", i, err)
+			}
+			if i == 40 {
+				if _, err := r.ReleaseByCode(t.Context(), wrong, "0", "root"); !errors.Is(err, isolate.ErrWrongCode) {
+					t.Errorf("the fifth: %v", err)
+				}
+				if _, err := r.ReleaseByCode(t.Context(), right, "0", "root"); !errors.As(err, &tooMany) {
+					t.Errorf("the sixth: %v", err)
+				}
+			}
+		}
+		rec, err := r.store.Load()
+		if err != nil || len(rec.Tries) != 64 {
+			t.Errorf("%d accounts are remembered, %v", len(rec.Tries), err)
+		}
+		if st, err := r.ReleaseByCode(t.Context(), right, "1002", "suzuki"); err != nil || st.Observed != isolate.Released {
 			t.Errorf("%+v, %v", st, err)
 		}
 	})
@@ -165,7 +213,7 @@ func TestCodeOnAFullDisk(t *testing.T) {
 	}
 	for _, code := range []string{right, wrong} {
 		for range 10 {
-			st, err := r.ReleaseByCode(t.Context(), code, "")
+			st, err := r.ReleaseByCode(t.Context(), code, "1000", "")
 			if err == nil || errors.Is(err, isolate.ErrWrongCode) {
 				t.Fatalf("got %v", err)
 			}
@@ -174,14 +222,14 @@ func TestCodeOnAFullDisk(t *testing.T) {
 	}
 	for range 10 {
 		faults = []isolatetest.Fault{isolatetest.None}
-		st, err := r.ReleaseByCode(t.Context(), right, "")
+		st, err := r.ReleaseByCode(t.Context(), right, "1000", "")
 		if err == nil || errors.Is(err, isolate.ErrWrongCode) {
 			t.Fatalf("got %v", err)
 		}
 		want(t, st, isolate.Isolated, isolate.Isolated, "")
 	}
 	r.store.Next = nil
-	if st, err := r.ReleaseByCode(t.Context(), right, ""); err != nil || st.Observed != isolate.Released {
+	if st, err := r.ReleaseByCode(t.Context(), right, "1000", ""); err != nil || st.Observed != isolate.Released {
 		t.Errorf("%+v, %v", st, err)
 	}
 }

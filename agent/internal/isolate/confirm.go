@@ -43,8 +43,8 @@ type Earlier struct {
 	OrderedAt time.Time `json:"ordered_at"`
 	Policy    Policy    `json:"policy"`
 	terms
-	Count Count `json:"count,omitzero"`
-	Tries Tries `json:"tries,omitzero"`
+	Count Count    `json:"count,omitzero"`
+	Tries allTries `json:"tried,omitempty"`
 }
 
 func (c *Confirm) check() error {

@@ -180,7 +180,7 @@ func (l *life) opened(st isolate.Status) {
 // code tries one; want says whether it is the right one.
 func (l *life) code(number string, right bool) {
 	coded := l.m.Status(context.Background()).CodeNumber != ""
-	st, err := l.m.ReleaseByCode(context.Background(), codeOf(number).String(), "sato")
+	st, err := l.m.ReleaseByCode(context.Background(), codeOf(number).String(), "1000", "sato")
 	var tooMany *isolate.TooManyTries
 	switch {
 	case err == nil && (!right || !coded || st.Ended == nil || st.Ended.How != isolate.HappenedReleasedByCode):
@@ -309,7 +309,7 @@ func (l *life) step(ctx context.Context, step string) {
 	case "wrong code":
 		l.code(wrongNumber, false)
 	case "slip":
-		if _, err := l.m.ReleaseByCode(ctx, "11111-11111-11111-11111", "sato"); err == nil || errors.Is(err, isolate.ErrWrongCode) {
+		if _, err := l.m.ReleaseByCode(ctx, "11111-11111-11111-11111", "1000", "sato"); err == nil || errors.Is(err, isolate.ErrWrongCode) {
 			l.fail("a slip: %w", err)
 		}
 	case "collector moves":

@@ -183,13 +183,13 @@ func (s *sequence) run(steps []string) {
 			// Said again it ends when it was to end at first.
 			s.closed = err == nil && st.Persisted && (!s.ends || time.Until(st.Until) > 30*time.Minute)
 		case "right code":
-			st, err := s.m.ReleaseByCode(ctx, codeOf(rightNumber).String(), "sato")
+			st, err := s.m.ReleaseByCode(ctx, codeOf(rightNumber).String(), "1000", "sato")
 			s.truth(st, errors.Join(err, errors.New("not an order")))
 			if !errors.Is(err, isolate.ErrNoCode) {
 				s.closed = false
 			}
 		case "wrong code":
-			st, err := s.m.ReleaseByCode(ctx, codeOf(wrongNumber).String(), "sato")
+			st, err := s.m.ReleaseByCode(ctx, codeOf(wrongNumber).String(), "1000", "sato")
 			s.truth(st, errors.Join(err, errors.New("not an order")))
 			if err == nil {
 				s.fail("a wrong code was taken")

@@ -3,6 +3,7 @@ package isolate
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -76,7 +77,7 @@ func (m *Manager) look(ctx context.Context, st Status) Status {
 	switch {
 	case err != nil:
 		detail = err.Error()
-	case got.same(rec) && got.Tries == rec.Tries:
+	case got.same(rec) && slices.Equal(got.Tries, rec.Tries):
 		return st
 	}
 	m.cfg.Log.ErrorContext(ctx, "isolation record is lost while isolated, and written again", slog.String("detail", detail))

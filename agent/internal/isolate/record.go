@@ -35,8 +35,8 @@ type Record struct {
 	// it was told that this is too long ago.
 	Heard  time.Time `json:"heard,omitzero"`
 	Lapsed time.Time `json:"lapsed,omitzero"`
-	// Tries are those of the code.
-	Tries Tries `json:"tries,omitzero"`
+	// Tries are those of the code, of each account.
+	Tries allTries `json:"tried,omitempty"`
 	// Ended is how the isolation before ended, if it did without an order.
 	Ended *Ended `json:"ended,omitempty"`
 	// Lost means that this record replaces one that was lost.

@@ -275,7 +275,7 @@ func FuzzDecodeRecord(f *testing.F) {
 	f.Add(good, true)
 	f.Add(good[:len(good)-9], false)
 	f.Add([]byte(`{"desired":"isolated","policy":{"collectors":["[::1%eth0]:1"]}}`), true)
-	f.Add([]byte(`{"desired":"isolated","policy":{"mode":"selective","collectors":["[::1]:1"],"permits":[{"network":"::ffff:10.0.0.0/104","protocol":"tcp","first_port":1,"last_port":2,"expires_at":"2026-11-22T00:00:00Z"}]},"until":"2026-11-23T00:00:00Z","lease_ns":-1,"code":{"number":"000000000001","hash":"","salt":"","iterations":1},"count":{"boot":"b","total_ns":-5},"tries":{"made":-3}}`), true)
+	f.Add([]byte(`{"desired":"isolated","policy":{"mode":"selective","collectors":["[::1]:1"],"permits":[{"network":"::ffff:10.0.0.0/104","protocol":"tcp","first_port":1,"last_port":2,"expires_at":"2026-11-22T00:00:00Z"}]},"until":"2026-11-23T00:00:00Z","lease_ns":-1,"code":{"number":"000000000001","hash":"","salt":"","iterations":1},"count":{"boot":"b","total_ns":-5},"tried":[{"by":"1000","made":-3},{"by":"1000","made":9}]}`), true)
 	f.Add([]byte("hozen-isolation-record 1 18446744073709551615 \n"), false)
 	f.Add([]byte(nil), false)
 	f.Fuzz(func(t *testing.T, b []byte, sign bool) {

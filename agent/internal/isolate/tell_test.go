@@ -194,7 +194,7 @@ func TestEndIsToldAfterACrash(t *testing.T) {
 		r.cfg.Tell = func(isolate.Happening) { <-dying }
 		r.restart(t)
 		at := r.clock.Now()
-		if _, err := r.ReleaseByCode(t.Context(), codeOf(rightNumber).String(), "suzuki"); err != nil {
+		if _, err := r.ReleaseByCode(t.Context(), codeOf(rightNumber).String(), "1000", "suzuki"); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)

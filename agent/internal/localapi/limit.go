@@ -28,11 +28,13 @@ const (
 	maxPeople = 1000
 
 	// Release codes of one person, and of all together, root apart. How many wrong ones
-	// there may be is the isolation's business; this keeps orders from waiting.
+	// there may be is the isolation's business; this keeps orders from waiting. All
+	// together may give so many that one who gives them without end leaves room for
+	// others.
 	codeEvery     = time.Second
 	codeBurst     = 5
-	allCodesEvery = time.Second
-	allCodesBurst = 10
+	allCodesEvery = time.Second / 8
+	allCodesBurst = 20
 )
 
 const (

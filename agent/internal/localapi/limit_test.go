@@ -86,3 +86,38 @@ func TestGateIsOpenedOneByOne(t *testing.T) {
 		t.Errorf("%d looks at once", looked)
 	}
 }
+
+// TestCodesOfOthersAreHeard: whoever gives codes without end, three of them even, leaves
+// room for who has the right one; and all together leave time for orders.
+func TestCodesOfOthersAreHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimits()
+		given := 0
+		for range 60 * 100 {
+			for _, uid := range []string{"1000", "1001", "1002"} {
+				if l.allow(VerbRelease, uid) {
+					given++
+				}
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if !l.allow(VerbRelease, "1003") || !l.allow(VerbRelease, rootUser) {
+			t.Error("nobody else is heard")
+		}
+		if most := 3 * (60 + codeBurst); given > most {
+			t.Errorf("%d codes within a minute, at most %d", given, most)
+		}
+		given = 0
+		for range 60 * 100 {
+			for uid := range 100 { // a range of user identifiers
+				if l.allow(VerbRelease, strconv.Itoa(100000+uid)) {
+					given++
+				}
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if most := 60*8 + allCodesBurst; given > most || !l.allow(VerbRelease, rootUser) {
+			t.Errorf("%d codes within a minute, at most %d", given, most)
+		}
+	})
+}

@@ -122,7 +122,7 @@ func (l *lab) life(t *testing.T, r *rand.Rand, feat features) (steps []string, e
 			err = truth(m.Reconcile(ctx))
 		case "code":
 			if m.Status(ctx).CodeNumber != "" {
-				err = truth(m.ReleaseByCode(ctx, code.String(), "life"))
+				err = truth(m.ReleaseByCode(ctx, code.String(), "1000", "life"))
 			}
 		case "collector moves":
 			at = places[(slices.Index(places, at)+1)%2]

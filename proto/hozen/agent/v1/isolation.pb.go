@@ -510,7 +510,7 @@ type ReleaseCode struct {
 	Hash []byte `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
 	// Its salt, 16 bytes.
 	Salt []byte `protobuf:"bytes,3,opt,name=salt,proto3" json:"salt,omitempty"`
-	// Its iterations, 10000 to 10000000.
+	// Its iterations, 10000 to 100000.
 	Iterations    uint32 `protobuf:"varint,4,opt,name=iterations,proto3" json:"iterations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
