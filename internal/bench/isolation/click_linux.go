@@ -15,14 +15,14 @@ import (
 // Click orders a PC to be isolated and waits for the word that it is: the agent as it is
 // shipped in a network namespace with the kernel's rules, the collector as it is shipped,
 // from the call at the collector's local socket, which does what a click in the console
-// does, until the result of the command is there, which the agent gives when it has read
-// its rules back and reached the collector through them. In turns the evidence is taken
-// before and afterwards, the latter as an order says that wants the cut first. It needs
-// root.
+// does, until the collector says that the PC is isolated and has its way home: the agent
+// tells so when it has read its rules back, tried them, and reached the collector through
+// them. In turns the evidence is taken before, and afterwards, as an order says that wants
+// the cut first. It needs root.
 func Click(ctx context.Context, c Config) (err error) {
 	runs := 100
 	if c.Quick {
-		runs = 4
+		runs = 3
 	}
 	s, err := newDesk(ctx, c)
 	if err != nil {
@@ -115,35 +115,65 @@ func (s *desk) close() error {
 	return err
 }
 
-// isolate is how long an order took, and whether the collector says then that it is so.
-// Afterwards the PC is released.
+// lookEvery is how often is looked at what the collector says.
+const lookEvery = 5 * time.Millisecond
+
+// isolate is how long an order took until the collector said that it is so, and whether
+// the result says the same. Afterwards the PC is released.
 func (s *desk) isolate(ctx context.Context, first bool) (took time.Duration, ok bool, err error) {
 	begun := time.Now()
-	if err := s.order(ctx, "isolate", first); err != nil {
-		return 0, false, err
-	}
-	took = time.Since(begun)
-	list, err := s.collector.Endpoints(ctx)
+	c, err := s.order(ctx, "isolate", first)
 	if err != nil {
 		return 0, false, err
 	}
-	i := list[0].Isolation
-	return took, i.Observed == "isolated" && i.WayHome, s.order(ctx, "release", false)
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for isolated := false; !isolated; {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return 0, false, fmt.Errorf("wait for the isolation: %w", ctx.Err())
+		}
+		if isolated, err = s.isolated(ctx); err != nil {
+			return 0, false, err
+		}
+		took = time.Since(begun)
+	}
+	if err := s.ended(ctx, c); err != nil {
+		return 0, false, err
+	}
+	if ok, err = s.isolated(ctx); err != nil {
+		return 0, false, err
+	}
+	if c, err = s.order(ctx, "release", false); err != nil {
+		return 0, false, err
+	}
+	return took, ok, s.ended(ctx, c)
 }
 
-// order orders and waits for the end.
-func (s *desk) order(ctx context.Context, verb string, first bool) error {
-	var c rig.Command
-	in := map[string]any{"verb": verb, "endpoint": s.endpoint, "reason": "bench", "isolate_first": first}
-	if err := s.operator.Call(ctx, "command.order", in, &c); err != nil {
-		return err
+// isolated reports what the collector says of the PC.
+func (s *desk) isolated(ctx context.Context) (bool, error) {
+	var list []rig.Endpoint
+	if err := s.operator.Call(ctx, "endpoint.list", nil, &list); err != nil {
+		return false, err
 	}
+	i := list[0].Isolation
+	return i.Observed == "isolated" && i.WayHome, nil
+}
+
+func (s *desk) order(ctx context.Context, verb string, first bool) (c rig.Command, err error) {
+	in := map[string]any{"verb": verb, "endpoint": s.endpoint, "reason": "bench", "isolate_first": first}
+	return c, s.operator.Call(ctx, "command.order", in, &c)
+}
+
+// ended waits for the end of a command, which must be a good one.
+func (s *desk) ended(ctx context.Context, c rig.Command) error {
 	var ended struct{ Command rig.Command }
 	if err := s.operator.Call(ctx, "command.wait", map[string]any{"command_id": c.ID}, &ended); err != nil {
 		return err
 	}
-	if c = ended.Command; c.Status != "done" {
-		return fmt.Errorf("%s ended as %s: %s", verb, c.Status, c.Detail)
+	if e := ended.Command; e.Status != "done" {
+		return fmt.Errorf("%s ended as %s: %s", c.Verb, e.Status, e.Detail)
 	}
 	return nil
 }

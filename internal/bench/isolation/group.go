@@ -41,7 +41,7 @@ func GroupNames() []string {
 func Group(ctx context.Context, c Config) (err error) {
 	size, rounds := 1000, 3
 	if c.Quick {
-		size, rounds = 100, 3
+		size = 100
 	}
 	g, err := newGathering(ctx, c, size)
 	if err != nil {
