@@ -267,7 +267,7 @@ func TestBrowserFitsAPhone(t *testing.T) {
 	// Pages that answer a form are looked at in place.
 	for path, steps := range map[string][]chromedp.Action[chromedp.Void]{
 		"/groups/new/isolate":                           {chromedp.Click("#all"), chromedp.SendKeys("#names", "ghost-pc"), chromedp.SendKeys("#reason", "ランサムウェア\r")},
-		"/endpoints/" + x.measured.ID + "/release-code": {chromedp.SendKeys("#reason", "回線障害\r")},
+		"/endpoints/" + x.measured.ID + "/release-code": {chromedp.SendKeys("#number", x.measured.newest(dispatch.Isolate).Isolation.Code.Number), chromedp.SendKeys("#reason", "回線障害\r")},
 	} {
 		shootHere(b, folder, path, steps)
 	}

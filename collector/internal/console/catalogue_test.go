@@ -76,7 +76,7 @@ func TestEveryValueHasAWord(t *testing.T) {
 		artifact.KindFlight, artifact.KindShutdown, artifact.KindBoot, artifact.KindPreserve, artifact.KindIsolation, artifact.KindSevered} {
 		want("kind.", string(k))
 	}
-	for _, k := range []incident.EntryKind{incident.EntryNote, incident.EntryOpened, incident.EntryJoined, incident.EntryClosed, incident.EntryAlert, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryIsolationEvent, incident.EntryBoot} {
+	for _, k := range []incident.EntryKind{incident.EntryNote, incident.EntryOpened, incident.EntryJoined, incident.EntryClosed, incident.EntryAlert, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryIsolationEvent, incident.EntryBoot, incident.EntryOlder} {
 		want("timeline.", string(k))
 	}
 	for _, name := range pageNames() {
@@ -139,7 +139,7 @@ func isolationWords(want func(prefix string, values ...string)) {
 	}
 	want("rail.", string(act.RailShare), string(act.RailCollectorHost), string(act.RailOperatorHere))
 	want("rail.short.", string(act.RailCollectorHost), string(act.RailOperatorHere))
-	want("left_out.", string(act.LeftOutRevoked), string(act.LeftOutServer), string(act.LeftOutOldAgent), string(act.LeftOutIncapable), string(act.LeftOutAlready), string(act.LeftOutAway))
+	want("left_out.", string(act.LeftOutRevoked), string(act.LeftOutServer), string(act.LeftOutOldAgent), string(act.LeftOutIncapable), string(act.LeftOutAlready), string(act.LeftOutAway), string(act.LeftOutClosed))
 	for _, d := range []deed{isolateAll, releaseAll, drillAll} {
 		want("group.deed.", string(d))
 		want("group."+string(d), ".title", ".example", ".do", ".done", ".button")
@@ -147,7 +147,7 @@ func isolationWords(want func(prefix string, values ...string)) {
 	want("group.phase.", string(group.Capturing), string(group.Ordered))
 	want("group.state.", "left_out", "capturing", "next", "waiting", "sent", "working", "done", "failed", "ended")
 	want("group.count.", "isolated", "released", "drilled", "working", "waiting", "trouble", "unknown")
-	want("score.leaks.", "none", "some", "untold", "unknown")
+	want("score.leaks.", "none", "some", "unknown")
 	want("score.way_home.", "yes", "no", "unknown")
 	want("score.released.", "yes", "no", "other", "waiting", "unknown")
 	want("ledger.act.", "endpoint.isolation_event", "endpoint.release_code", "endpoint.place", "dispatch.ask_release", "dispatch.refuse_release", "organisation.isolation", "group.isolate", "group.release")
@@ -168,7 +168,7 @@ func TestEveryActOfTheLedgerHasAWord(t *testing.T) {
 
 func TestTimelineSaysUnknownWhereItDoesNotKnow(t *testing.T) {
 	p := i18ntest.Parity(t, sub("translations")).Printer(i18n.Japanese)
-	for _, k := range []incident.EntryKind{incident.EntryOpened, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryAlert, incident.EntryBoot, "from_the_future"} {
+	for _, k := range []incident.EntryKind{incident.EntryOpened, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryAlert, incident.EntryBoot, incident.EntryOlder, "from_the_future"} {
 		s := sentence(p, incident.Entry{Kind: k}, nil)
 		if strings.ContainsAny(s, "{}⟦") {
 			t.Errorf("%s: %q has a hole", k, s)

@@ -140,7 +140,7 @@ func (s *server) fillRelease(v *visit, endpointID string, view *endpointOrderVie
 	if err != nil {
 		return err
 	}
-	view.Two = settings.TwoPersons
+	view.Two = settings.NeedsTwo(v.now)
 	asked, err := s.isolation.ReleaseWaiting(v.ctx(), v.actor, endpointID)
 	if errors.Is(err, act.ErrNotFound) {
 		return nil
@@ -169,7 +169,7 @@ func (s *server) endpointOrder(v *visit) error {
 	if verb == dispatch.Isolate {
 		f.takePermits(v)
 	}
-	order := act.Order{Reason: f.Values["reason"], IncidentID: f.Values["incident"]}
+	order := act.Order{Reason: f.Values["reason"], IncidentID: f.Values["incident"], OperatorAddr: operatorAddr(v.r)}
 	do := s.orders.Acquire
 	var lines []int
 	switch verb {
@@ -195,6 +195,10 @@ func (s *server) endpointOrder(v *visit) error {
 	c, err := do(v.ctx(), v.actor, v.r.PathValue("id"), order)
 	if waits, ok := errors.AsType[*act.SecondPerson](err); ok {
 		return s.done(v, "release.asked.done", "/endpoints/"+waits.Asked.EndpointID)
+	}
+	if errors.Is(err, act.ErrLoosens) {
+		f.Errors["loosens"] = v.text.Text("invalid.loosens")
+		return s.showOrder(v, verb, f, http.StatusConflict)
 	}
 	if err != nil {
 		if f.refuseIsolation(v, err, lines) {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/dispatch"
@@ -21,12 +20,6 @@ const (
 	isolateAll deed = "isolate"
 	releaseAll deed = "release"
 	drillAll   deed = "drill"
-)
-
-// A drill lasts a minute, and goes back when the way home is not found in time.
-const (
-	drillTime    = time.Minute
-	drillConfirm = 20 * time.Second
 )
 
 // maxHits is how long a pasted hit list may be, in bytes.
@@ -105,7 +98,7 @@ func (s *server) showGroupNew(v *visit, d deed, f form, status int) error {
 	if err != nil {
 		return err
 	}
-	view := groupNewView{Deed: d, Form: f, Isolation: viewIsolationForm(f, v.now), Incidents: openOnes(incidents), Two: settings.TwoPersons}
+	view := groupNewView{Deed: d, Form: f, Isolation: viewIsolationForm(f, v.now), Incidents: openOnes(incidents), Two: settings.NeedsTwo(v.now)}
 	sites, tags := map[string]bool{}, map[string]bool{}
 	for _, m := range all {
 		if m.LeftOut == act.LeftOutRevoked {
@@ -166,7 +159,7 @@ func (s *server) groupChosen(v *visit, d deed) (form, act.Selection, act.GroupOr
 	switch d {
 	case drillAll:
 		o.Reason = v.text.Text("drill.reason", "reason", o.Reason) // in every record of it
-		o.Isolation = dispatch.Isolation{Drill: true, Until: v.now.Add(drillTime), ConfirmWithin: drillConfirm, Fallback: dispatch.RollBack}
+		o.Isolation = s.groups.Drill()
 	case isolateAll:
 		o.IsolateFirst = f.Values["isolate_first"] == "1"
 		o.Isolation, lines, err = s.isolationOrdered(v, f)
@@ -206,7 +199,7 @@ func (s *server) showGroupPreview(v *visit, d deed, f form, sel act.Selection, o
 	if err != nil {
 		return err
 	}
-	view := groupPreviewView{Deed: d, Form: f, Preview: pv, Rails: pv.Rails, Changed: f.Errors["confirmed"] != "", Two: d == releaseAll && settings.TwoPersons}
+	view := groupPreviewView{Deed: d, Form: f, Preview: pv, Rails: pv.Rails, Changed: f.Errors["confirmed"] != "", Two: d == releaseAll && settings.NeedsTwo(v.now)}
 	for _, m := range pv.Members {
 		pm := previewMemberView{viewEndpoint(m.Endpoint, v.now), m.LeftOut, m.Hints, m.Rails}
 		if m.LeftOut != "" {

@@ -49,7 +49,7 @@ type groupMemberView struct {
 // scoreView is how a PC did in a drill. What is not recorded is not known, and never good.
 type scoreView struct {
 	Cut      string // time from the order to the measured cut; empty: not known
-	Leaks    string // key: none, some, untold, unknown
+	Leaks    string // key: none, some, unknown
 	WayHome  string // key: yes, no, unknown
 	Released string // key: yes, no, waiting, other, unknown
 }
@@ -71,10 +71,19 @@ const membersShown = 200
 
 func viewGroup(o group.Order) groupView {
 	v := groupView{Order: o, Deed: deed(o.Verb)}
-	if json.Unmarshal([]byte(o.Isolation), &v.Said) == nil && v.Said.Drill {
+	if o.Drill {
 		v.Deed = drillAll
 	}
+	_ = json.Unmarshal([]byte(o.Isolation), &v.Said) // what the order was does not depend on it
 	return v
+}
+
+// Took is how long the cut took from the order, where it is known.
+func (m groupMemberView) Took() time.Duration {
+	if m.Result == nil {
+		return 0
+	}
+	return m.Result.Took
 }
 
 func (s *server) groupList(v *visit) error {
@@ -116,7 +125,7 @@ func (s *server) groupShow(v *visit) error {
 		mv := groupMemberView{GroupMember: m, View: viewEndpoint(m.Endpoint, v.now)}
 		mv.State = memberState(o, m)
 		if view.Drill && m.Command != nil {
-			if mv.Score, err = s.score(v, o, mv); err != nil {
+			if mv.Score, err = s.score(v, mv); err != nil {
 				return err
 			}
 		}
@@ -220,7 +229,6 @@ func groupSteps(o group.Order, members []groupMemberView) []step {
 // groupCounts are the numbers on top of the page, made of what is measured now.
 func groupCounts(o group.Order, members []groupMemberView) []count {
 	total, good, working, waiting, trouble, unknown := 0, 0, 0, 0, 0, 0
-	drill := viewGroup(o).Said.Drill
 	for _, m := range members {
 		switch m.State {
 		case "left_out":
@@ -247,7 +255,7 @@ func groupCounts(o group.Order, members []groupMemberView) []count {
 	if o.Verb == string(dispatch.Release) {
 		key = "released"
 	}
-	if drill {
+	if o.Drill {
 		key = "drilled"
 	}
 	counts := []count{{Key: key, N: good, Of: total, Tone: "iso"}, {Key: "working", N: working}, {Key: "waiting", N: waiting}, {Key: "trouble", N: trouble}, {Key: "unknown", N: unknown}}
@@ -260,63 +268,58 @@ func groupCounts(o group.Order, members []groupMemberView) []count {
 	return counts
 }
 
-// score is how a PC did in a drill, from what is recorded of its order.
-func (s *server) score(v *visit, o group.Order, m groupMemberView) (*scoreView, error) {
-	c := m.Command
+// score is how a PC did: what was measured when it carried out its order, and what it
+// told afterwards.
+func (s *server) score(v *visit, m groupMemberView) (*scoreView, error) {
 	view := scoreView{Leaks: "unknown", WayHome: "unknown", Released: "unknown"}
-	if !c.Status.Final() {
+	if !m.Command.Status.Final() {
 		view.Released = "waiting"
 		return &view, nil
 	}
-	if c.Status != dispatch.Done {
+	r := m.Result
+	if r == nil || m.Command.Status != dispatch.Done {
 		return &view, nil
 	}
-	// The agent's clock is taken to the collector's; the result itself may have come late.
-	from := o.CutAt
-	if from.IsZero() {
-		from = c.IssuedAt
+	if r.Took > 0 {
+		view.Cut = seconds(v.text, r.Took)
 	}
-	if took := c.FinishedAt.Add(-m.Endpoint.ClockOffset).Sub(from); !c.FinishedAt.IsZero() && took >= 0 && took < drillTime {
-		view.Cut = seconds(v.text, took)
+	view.WayHome = "no"
+	if r.WayHome {
+		view.WayHome = "yes"
 	}
 	events, err := s.isolation.IsolationEvents(v.ctx(), v.actor, m.EndpointID, 100)
 	if err != nil {
 		return nil, err
 	}
-	told := map[endpoint.IsolationEventKind]bool{}
-	for _, e := range events {
-		if e.CommandID == c.ID {
-			told[e.Kind] = true
-		}
+	// The trials of the result, those of now while the order is in force, and any told of since.
+	leak := slices.ContainsFunc(r.Leaks, func(name string) bool { return !staysOpen(name, "") })
+	if st := m.Endpoint.Isolation; st.CommandID == m.Command.ID {
+		now, _ := contrary(st.More.Trials)
+		leak = leak || now
 	}
-	st := m.Endpoint.Isolation
-	ours := st.CommandID == c.ID
-	leak, _ := contrary(st.More.Trials)
-	tried := slices.ContainsFunc(st.More.Trials, func(t endpoint.Trial) bool { return t.Outcome == endpoint.AsOrdered })
-	over := told[endpoint.EventReleasedByTime]
+	leak = leak || slices.ContainsFunc(events, func(e endpoint.IsolationEvent) bool { return e.Kind == endpoint.EventLeak && e.CommandID == m.Command.ID })
 	switch {
-	case told[endpoint.EventLeak] || ours && leak:
+	case leak:
 		view.Leaks = "some"
-	case ours && tried:
+	case r.AsOrdered > 0:
 		view.Leaks = "none"
-	case over:
-		view.Leaks = "untold" // a leak would have been told, but not that nothing could be tried
 	}
+	end := m.Command.Isolation.Until
 	switch {
-	case told[endpoint.EventRolledBack]:
-		view.WayHome = "no"
-	case over || ours && st.More.Confirmation != nil && !st.More.Confirmation.At.IsZero():
-		view.WayHome = "yes" // else it had been rolled back long before
-	}
-	switch {
-	case over:
+	case m.Ended == string(endpoint.EventReleasedByTime):
 		view.Released = "yes"
-	case told[endpoint.EventRolledBack], told[endpoint.EventReleasedByCode]:
+	case m.Ended != "":
 		view.Released = "other"
-	case v.now.Before(from.Add(drillTime + 30*time.Second)):
+	case v.now.Before(end.Add(drillPatience)):
 		view.Released = "waiting"
 	case m.View.Isolation.State == string(endpoint.Isolated):
 		view.Released = "no"
 	}
+	if m.Ended == string(endpoint.EventRolledBack) {
+		view.WayHome = "no"
+	}
 	return &view, nil
 }
+
+// drillPatience is how long after its end a drill may be told to be over.
+const drillPatience = 30 * time.Second

@@ -175,8 +175,7 @@ func viewTrial(p i18n.Printer, t endpoint.Trial, mode string, now, at time.Time)
 	if !at.IsZero() {
 		v.Age = ago(p, now, at)
 	}
-	open := strings.HasPrefix(t.Name, "loopback") || strings.HasPrefix(t.Name, "own") || strings.HasPrefix(t.Name, "permit") ||
-		t.Name == "collector" && mode != string(dispatch.Full)
+	open := staysOpen(t.Name, mode)
 	switch {
 	case t.Outcome == endpoint.AsOrdered && open:
 		v.Result, v.Tone = "passes", "ok"
@@ -188,6 +187,12 @@ func viewTrial(p i18n.Printer, t endpoint.Trial, mode string, now, at time.Time)
 		v.Result, v.Tone = "leaks", "bad"
 	}
 	return v
+}
+
+// staysOpen reports whether what a trial tries is to pass in an isolation of a mode.
+func staysOpen(trial, mode string) bool {
+	return strings.HasPrefix(trial, "loopback") || strings.HasPrefix(trial, "own") || strings.HasPrefix(trial, "permit") ||
+		trial == "collector" && mode != string(dispatch.Full)
 }
 
 // trialLabel names a trial by its code, such as "tcp4" or "raw6_bypass".

@@ -14,7 +14,8 @@ import (
 
 type isolationSettingsView struct {
 	Form form
-	May  bool // change them
+	May  bool      // change them
+	Ends time.Time // when switching the second person off takes effect; zero: it is not on its way
 }
 
 // isolationSettingsForm shows how the organisation isolates.
@@ -23,7 +24,8 @@ func (s *server) isolationSettingsForm(v *visit) error {
 	if err != nil {
 		return err
 	}
-	f := form{Values: map[string]string{"notice": i.NoticeText, "phone": i.NoticePhone, "lease": strconv.Itoa(int(i.Lease / time.Hour)), "max_share": strconv.Itoa(i.MaxShare)}}
+	f := form{Values: map[string]string{"notice": i.NoticeText, "phone": i.NoticePhone, "lease": strconv.Itoa(int(i.Lease / time.Hour)), "max_share": strconv.Itoa(i.MaxShare),
+		"drill_days": strconv.Itoa(i.DrillDays), "drill_hour": strconv.Itoa(i.DrillHour)}}
 	if i.TwoPersons {
 		f.Values["two_persons"] = "1"
 	}
@@ -32,9 +34,17 @@ func (s *server) isolationSettingsForm(v *visit) error {
 
 func (s *server) showIsolationSettings(v *visit, f form, status int) error {
 	may := v.operator.Role == operator.Owner || v.operator.Role == operator.Responsible
+	view := isolationSettingsView{Form: f, May: may}
+	i, err := s.settings.IsolationSettings(v.ctx(), v.actor)
+	if err != nil {
+		return err
+	}
+	if i.TwoPersonsUntil.After(v.now) {
+		view.Ends = i.TwoPersonsUntil
+	}
 	p := s.page(v, "isolation_settings", v.text.Text("title.isolation_settings"))
 	p.Here = "/settings/isolation"
-	return s.showStatus(v, status, p, isolationSettingsView{f, may})
+	return s.showStatus(v, status, p, view)
 }
 
 func (s *server) isolationSettings(v *visit) error {
@@ -42,19 +52,21 @@ func (s *server) isolationSettings(v *visit) error {
 		field{name: "two_persons", max: 1, empty: true},
 		field{name: "notice", kind: manyLines, max: 1024, empty: true},
 		field{name: "phone", max: 64, empty: true},
-		field{name: "lease", max: 8}, field{name: "max_share", max: 8})
+		field{name: "lease", max: 8}, field{name: "max_share", max: 8},
+		field{name: "drill_days", max: 8}, field{name: "drill_hour", max: 8})
 	if err != nil {
 		return err
 	}
-	whole := func(name string, most int) int {
+	whole := func(name string, least, most int) int {
 		n, err := strconv.Atoi(f.Values[name])
-		if (err != nil || n < 1 || n > most) && f.Errors[name] == "" {
+		if (err != nil || n < least || n > most) && f.Errors[name] == "" {
 			f.Errors[name] = v.text.Text("invalid.range")
 		}
 		return n
 	}
 	i := organisation.Isolation{TwoPersons: f.Values["two_persons"] == "1", NoticeText: f.Values["notice"], NoticePhone: f.Values["phone"],
-		Lease: time.Duration(whole("lease", 366*24)) * time.Hour, MaxShare: whole("max_share", 100)}
+		Lease: time.Duration(whole("lease", 1, 366*24)) * time.Hour, MaxShare: whole("max_share", 1, 100),
+		DrillDays: whole("drill_days", 0, 366), DrillHour: whole("drill_hour", 0, 23)}
 	if !f.ok() {
 		return s.showIsolationSettings(v, f, http.StatusUnprocessableEntity)
 	}

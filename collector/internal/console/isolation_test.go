@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"fmt"
+	"html"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -252,16 +253,21 @@ func TestReleaseCodeIsShownOnce(t *testing.T) {
 	ticket := func(r reply) string {
 		return regexp.MustCompile(`name="ticket" value="([^"]+)"`).FindStringSubmatch(r.body)[1]
 	}
-	b.post(path, url.Values{"reason": {"支店の回線障害"}, "ticket": {ticket(b.get(path).want(t, 200))}}).want(t, http.StatusNotFound, "解除コードがありません")
+	number := "1234-5678-9012"
+	ask := func(reason, ticket string) reply {
+		return b.post(path, url.Values{"number": {number}, "reason": {reason}, "ticket": {ticket}})
+	}
+	ask("支店の回線障害", ticket(b.get(path).want(t, 200))).want(t, http.StatusUnprocessableEntity)
 	_, err := x.Isolate(t.Context(), x.owner, p.ID, act.Order{Reason: "不審な画面"})
 	must(t, err)
 	c := p.carryOut()
 	x.as("view", "ja").get(path).want(t, http.StatusForbidden)
 	b.get("/endpoints/"+p.ID).want(t, 200, "解除コードを表示")
+	number = c.Isolation.Code.Number
 	one := ticket(b.get(path).want(t, 200, "折り返し電話"))
-	r := b.post(path, url.Values{"reason": {""}, "ticket": {one}}).want(t, http.StatusUnprocessableEntity, "入力してください")
+	r := ask("", one).want(t, http.StatusUnprocessableEntity, "入力してください")
 	one = ticket(r)
-	r = b.post(path, url.Values{"reason": {"支店の回線障害"}, "ticket": {one}}).want(t, 200, "台帳に記録しました", "読み上げ方", "hozen-agent release", "一度だけ")
+	r = ask("支店の回線障害", one).want(t, 200, "台帳に記録しました", "読み上げ方", "hozen-agent release", "一度だけ")
 	groups := regexp.MustCompile(`<li class="num">(\d{5})</li>`).FindAllStringSubmatch(r.body, -1)
 	if len(groups) != 4 {
 		t.Fatalf("%d groups: %s", len(groups), r.body)
@@ -270,7 +276,7 @@ func TestReleaseCodeIsShownOnce(t *testing.T) {
 		t.Errorf("%v", r.header)
 	}
 	inertPage(t, "code", r)
-	again := b.post(path, url.Values{"reason": {"支店の回線障害"}, "ticket": {one}}).want(t, http.StatusConflict, "もう一度表示するには")
+	again := ask("支店の回線障害", one).want(t, http.StatusConflict, "もう一度表示するには")
 	for _, page := range []string{again.body, b.get(path).body, b.get("/ledger").body, b.get("/incidents/" + c.IncidentID).body, x.log.String()} {
 		if strings.Contains(page, groups[0][1]) && strings.Contains(page, groups[1][1]) {
 			t.Error("the code stands elsewhere too")
@@ -281,7 +287,7 @@ func TestReleaseCodeIsShownOnce(t *testing.T) {
 
 	must(t, x.SetIsolationSettings(t.Context(), x.owner, organisation.Isolation{TwoPersons: true}))
 	one = ticket(b.get(path).want(t, 200, "2人の承認が必要です"))
-	b.post(path, url.Values{"reason": {"r"}, "ticket": {one}}).want(t, http.StatusConflict, "別の担当者が解除を依頼する必要があります")
+	ask("r", one).want(t, http.StatusConflict, "別の担当者が解除を依頼する必要があります")
 }
 
 func TestIsolationSettingsAndPlace(t *testing.T) {
@@ -290,15 +296,19 @@ func TestIsolationSettingsAndPlace(t *testing.T) {
 	p := x.modern("keiri-pc01", "192.0.2.77")
 	b, sato := x.as("owner", "ja"), x.as("sato", "ja")
 	b.get("/settings/isolation").want(t, 200, `value="24"`, `value="30"`)
-	form := url.Values{"two_persons": {"1"}, "notice": {"調査のため\n止めています"}, "phone": {"03-1234-5678"}, "lease": {"8"}, "max_share": {"50"}}
+	form := url.Values{"two_persons": {"1"}, "notice": {"調査のため\n止めています"}, "phone": {"03-1234-5678"}, "lease": {"8"}, "max_share": {"50"}, "drill_days": {"28"}, "drill_hour": {"10"}}
 	sato.get("/settings/isolation").want(t, 200, "disabled", "経営者または責任者")
 	sato.post("/settings/isolation", form).want(t, http.StatusForbidden)
-	b.post("/settings/isolation", url.Values{"lease": {"0"}, "max_share": {"101"}}).want(t, http.StatusUnprocessableEntity, "範囲外の値です。")
+	b.post("/settings/isolation", url.Values{"lease": {"0"}, "max_share": {"101"}, "drill_hour": {"24"}, "drill_days": {"x"}}).want(t, http.StatusUnprocessableEntity, "範囲外の値です。")
 	b.post("/settings/isolation", form).want(t, http.StatusSeeOther)
 	b.get("/settings/isolation").want(t, 200, "止めています", `value="8"`, `value="50"`, "checked")
-	if i, err := x.IsolationSettings(t.Context(), x.owner); err != nil || !i.TwoPersons || i.Lease != 8*time.Hour || i.MaxShare != 50 {
+	if i, err := x.IsolationSettings(t.Context(), x.owner); err != nil || !i.TwoPersons || i.Lease != 8*time.Hour || i.MaxShare != 50 || i.DrillDays != 28 || i.DrillHour != 10 {
 		t.Errorf("%+v, %v", i, err)
 	}
+	form.Del("two_persons")
+	b.post("/settings/isolation", form).want(t, http.StatusSeeOther)
+	b.get("/settings/isolation").want(t, 200, "まで2人の承認が必要です")
+	b.get("/endpoints/"+p.ID+"/order/release").want(t, 200, "2人の承認が必要です")
 	sato.post("/endpoints/"+p.ID+"/place", url.Values{"site": {"本社2階"}, "purpose": {"server"}, "tags": {"経理、 ノートPC,夜勤"}}).want(t, http.StatusSeeOther)
 	sato.get("/endpoints/"+p.ID).want(t, 200, `value="本社2階"`, `value="server" selected`, "ノートPC, 夜勤, 経理")
 	sato.post("/endpoints/"+p.ID+"/place", url.Values{"purpose": {"toaster"}}).want(t, http.StatusUnprocessableEntity, "選択肢から選んでください")
@@ -309,7 +319,7 @@ func TestIsolationSettingsAndPlace(t *testing.T) {
 // release that waits, a group and a drill.
 func (x *office) grouped() {
 	t, ctx := x.t, x.t.Context()
-	must(t, x.SetIsolationSettings(ctx, x.owner, organisation.Isolation{TwoPersons: true, NoticeText: "安全確認のため、ネットワークを止めています。", NoticePhone: "03-1234-5678", MaxShare: 90}))
+	must(t, x.SetIsolationSettings(ctx, x.owner, organisation.Isolation{TwoPersons: true, NoticeText: "安全確認のため、ネットワークを止めています。", NoticePhone: "03-1234-5678", MaxShare: 100}))
 	p := x.modern("soumu-pc07", "192.0.2.107")
 	x.measured = p
 	must(t, x.PlaceEndpoint(ctx, x.owner, p.ID, act.Place{Site: "本社2階", Purpose: endpoint.PC, Tags: []string{"総務", "ノートPC"}}))
@@ -339,7 +349,8 @@ func (x *office) grouped() {
 	}
 	order(act.Selection{Names: []string{x.evilPC.ID, x.away.ID, x.odd.ID, x.sales.ID}}, act.GroupOrder{Verb: dispatch.Isolate, Order: act.Order{Reason: "同じ添付ファイルを受信", IsolateFirst: true}})
 	x.evilPC.carryOut(trial("tcp4", endpoint.Contrary, "answered", "192.0.2.1:53", at))
-	order(act.Selection{All: true}, act.GroupOrder{Verb: dispatch.Isolate, Order: act.Order{Reason: "下期の隔離訓練", IsolateFirst: true, Isolation: dispatch.Isolation{Drill: true, Until: x.now().Add(drillTime), ConfirmWithin: drillConfirm, Fallback: dispatch.RollBack}}})
+	x.modern("eigyo-pc09", "192.0.2.109").measured(endpoint.Released, "")
+	order(act.Selection{All: true}, act.GroupOrder{Verb: dispatch.Isolate, Order: act.Order{Reason: "下期の隔離訓練", IsolateFirst: true, Isolation: x.Drill()}})
 }
 
 // measuredAgain repeats the last measurement of everybody who is there, as agents do.
@@ -403,17 +414,6 @@ func until(t *testing.T, so func() bool) {
 			t.Fatal("waited in vain")
 		}
 	}
-}
-
-var hiddenField = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)">`)
-
-// fields are the hidden fields of a page, to be sent again.
-func (r reply) fields() url.Values {
-	f := url.Values{}
-	for _, m := range hiddenField.FindAllStringSubmatch(r.body, -1) {
-		f.Set(m[1], strings.NewReplacer("&#34;", `"`, "&amp;", "&", "&#43;", "+").Replace(m[2]))
-	}
-	return f
 }
 
 func TestGroupIsPreviewedOrderedAndWatched(t *testing.T) {
@@ -503,6 +503,43 @@ func TestGroupIsPreviewedOrderedAndWatched(t *testing.T) {
 	view.post("/groups/order/isolate", order).want(t, http.StatusForbidden)
 }
 
+func TestGroupTakesALongHitListAndWarnsOfTheOperatorsOwnPC(t *testing.T) {
+	x := newSite(t)
+	x.crowd(3)
+	x.modern("here", "127.0.0.1") // where the browser is
+	b := x.as("owner", "ja")
+	var hits strings.Builder
+	for i := range 9_000 {
+		fmt.Fprintf(&hits, "ghost-%05d\n", i)
+	}
+	choice := url.Values{"names": {hits.String() + "here"}, "reason": {"不審な通信"}, "mode": {"selective"}, "rows": {"1"}, permitField("target", 1): {"192.0.2.9"},
+		permitField("ports", 1): {"443"}, permitField("reason", 1): {"業務"}, permitField("end", 1): {x.now().Add(time.Hour).In(jst()).Format(localInput)}}
+	r := b.post("/groups/new/isolate", choice).want(t, 200, "見つからない名前（9,000件）", "あなたが使用中のPC", "あなたがいま使っているPCです", "1台を隔離して保全する")
+	if strings.Contains(r.body, "登録端末の") {
+		t.Error("one PC is told to be too large a share")
+	}
+	again := r.fields()
+	again.Set("back", "1")
+	b.post("/groups/new/isolate", again).want(t, 200, "ghost-08999", `value="selective" checked`, `value="192.0.2.9"`)
+	again.Del("back")
+	again.Set("break_glass", "ほかに手段がない")
+	r = b.post("/groups/order/isolate", again).want(t, http.StatusSeeOther)
+	b.get(r.header.Get("Location")).want(t, 200, "選んだ通信も残す")
+	// Other forms take no more than before.
+	b.post("/endpoints/x/order/isolate", choice).want(t, http.StatusRequestEntityTooLarge)
+	choice.Set("names", strings.Repeat("x\n", maxHits))
+	b.post("/groups/new/isolate", choice).want(t, http.StatusRequestEntityTooLarge)
+}
+
+// fields are the hidden fields of a page, to be sent again.
+func (r reply) fields() url.Values {
+	f := url.Values{}
+	for _, m := range regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)">`).FindAllStringSubmatch(r.body, -1) {
+		f.Set(m[1], html.UnescapeString(m[2]))
+	}
+	return f
+}
+
 func TestGroupReleaseByTwoPersons(t *testing.T) {
 	x := newSite(t)
 	x.person("sato", "佐藤 花子", operator.Handler)
@@ -557,7 +594,7 @@ func TestDrillIsScored(t *testing.T) {
 	pcs[1].happened(endpoint.IsolationEvent{Kind: endpoint.EventRolledBack, CommandID: c2.ID})
 	pcs[0].measured(endpoint.Released, "")
 	pcs[1].measured(endpoint.Released, "")
-	r = b.get(where).want(t, 200, "自動で解除", "漏れの報告なし", "漏れあり", "届かず", "時間より前に解除", "<b>1<small> / 3</small>")
+	r = b.get(where).want(t, 200, "自動で解除", "漏れあり", "届かず", "時間より前に解除", "<b>1<small> / 3</small>")
 	inertPage(t, "drill", r)
 	if row := r.body[strings.Index(r.body, ">pc-03<"):]; !strings.Contains(row, "不明") {
 		t.Error("a PC that never answered has a score")

@@ -154,6 +154,7 @@ func functions(p i18n.Printer, a *assets) template.FuncMap {
 		"clock":   clock,
 		"ago":     func(now, at time.Time) string { return ago(p, now, at) },
 		"span":    func(d time.Duration) string { return span(p, d) },
+		"seconds": func(d time.Duration) string { return seconds(p, d) },
 		"number":  func(n any) string { return number(toInt64(n)) },
 		"size":    size,
 		"short":   shortDigest,
