@@ -180,7 +180,7 @@ func (s *Acts) EndpointConnected(ctx context.Context, endpointID string, desc en
 				return err
 			}
 		}
-		return s.measured(ctx, d, e, desc.Isolation)
+		return errors.Join(s.heldEvents(ctx, d, e), s.measured(ctx, d, e, desc.Isolation))
 	})
 }
 
@@ -199,7 +199,7 @@ func (s *Acts) EndpointSeen(ctx context.Context, endpointID string, i endpoint.I
 		if err != nil {
 			return err
 		}
-		return s.measured(ctx, d, e, i)
+		return errors.Join(s.heldEvents(ctx, d, e), s.measured(ctx, d, e, i))
 	})
 }
 
@@ -267,13 +267,27 @@ func (s *Acts) measured(ctx context.Context, d *deed, e endpoint.Endpoint, i end
 		return err
 	}
 	first := old.ReceivedAt.IsZero() && (i.Observed == endpoint.Released || i.Observed == endpoint.Unknown)
-	if first || old.Observed == i.Observed && old.Desired == i.Desired {
+	same := old.Observed == i.Observed && old.Desired == i.Desired
+	held, ok := s.restraint.may(id, changes, at)
+	if first || same && held.n == 0 {
 		return nil
 	}
+	from := old.Observed
+	switch {
+	case !ok && same:
+		return nil
+	case !ok:
+		d.after = append(d.after, func() { s.restraint.holdChange(id, from, at) })
+		return nil
+	case held.n > 0:
+		from = held.from
+	}
+	d.after = append(d.after, func() { s.restraint.wrote(id, changes, at) })
 	facts := map[string]string{
-		"endpoint": id, "from": string(old.Observed), "to": string(i.Observed), "desired": string(i.Desired),
+		"endpoint": id, "from": string(from), "to": string(i.Observed), "desired": string(i.Desired),
 		"way_home": strconv.FormatBool(i.WayHome), "rules_digest": i.RulesDigest, "command": i.CommandID, "detail": i.Detail,
 	}
+	held.tell(facts)
 	idx, err := d.record(ctx, "endpoint.isolation", id, facts)
 	if err != nil {
 		return err

@@ -11,12 +11,9 @@ import (
 
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
-	"hozen/collector/internal/group"
-	"hozen/collector/internal/incident"
 	"hozen/collector/internal/organisation"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/capability"
-	"hozen/internal/id"
 )
 
 // The bounds of what a person may order of an isolation.
@@ -180,71 +177,4 @@ func isolationFacts(i dispatch.Isolation) map[string]string {
 		f["drill"] = "true"
 	}
 	return f
-}
-
-// IsolationEvents returns what happened to the isolation of an endpoint without an
-// order, newest first.
-func (s *Acts) IsolationEvents(ctx context.Context, a Actor, endpointID string, n int) ([]endpoint.IsolationEvent, error) {
-	return read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) ([]endpoint.IsolationEvent, error) {
-		e, err := endpoint.ByID(ctx, q, endpointID)
-		if err == nil {
-			err = a.own(e.OrganisationID)
-		}
-		if err != nil {
-			return nil, err
-		}
-		return endpoint.IsolationEvents(ctx, q, endpointID, limit(n))
-	})
-}
-
-// IsolationHappened records what happened to an endpoint's isolation, and the isolation
-// as it was measured afterwards when there is one. Again is no error.
-func (s *Acts) IsolationHappened(ctx context.Context, endpointID string, ev endpoint.IsolationEvent, i *endpoint.IsolationStatus) error {
-	if err := id.Check(id.IsolationEvent, ev.ID); err != nil {
-		return &Invalid{Field: "event_id", Code: "malformed", Err: err}
-	}
-	return s.transact(ctx, func(ctx context.Context, d *deed) error {
-		e, err := d.agent(ctx, endpointID)
-		if err != nil {
-			return err
-		}
-		ev.OrganisationID, ev.EndpointID, ev.ReceivedAt, ev.At = e.OrganisationID, e.ID, d.now, sane(ev.At)
-		ev.Count = max(ev.Count, 1)
-		fresh, err := endpoint.InsertIsolationEvent(ctx, d.tx, ev)
-		if err != nil || !fresh {
-			return err
-		}
-		facts := map[string]string{
-			"endpoint": e.ID, "event": string(ev.Kind), "at": sqldb.FormatTime(ev.At), "command_id": ev.CommandID, "by": ev.By, "detail": ev.Detail,
-			"differences": strings.Join(ev.Differences, "\n"), "seen": strings.Join(ev.Seen, "\n"), "count": strconv.FormatUint(uint64(ev.Count), 10),
-		}
-		if i != nil {
-			facts["observed"] = string(i.Observed)
-		}
-		switch ev.Kind {
-		case endpoint.EventReleasedByTime, endpoint.EventRolledBack, endpoint.EventReleasedByCode, endpoint.EventReleasedByUninstall:
-			if err := group.SetEnded(ctx, d.tx, e.ID, ev.CommandID, string(ev.Kind), ev.At.Add(-e.ClockOffset)); err != nil {
-				return err
-			}
-		}
-		idx, err := d.record(ctx, "endpoint.isolation_event", e.ID, facts)
-		if err != nil {
-			return err
-		}
-		inc, err := incident.NewestOpenBare(ctx, d.tx, e.ID, zeroTime)
-		switch {
-		case errors.Is(err, incident.ErrNotFound):
-		case err != nil:
-			return err
-		default:
-			if err := s.line(ctx, d, inc, e.ID, incident.Entry{Kind: incident.EntryIsolationEvent, AgentAt: ev.At, Params: facts, LedgerIdx: idx}); err != nil {
-				return err
-			}
-		}
-		if i == nil {
-			d.tell(s, Event{Kind: EventEndpoint, EndpointID: e.ID})
-			return nil
-		}
-		return s.measuredThen(ctx, d, e, *i)
-	})
 }

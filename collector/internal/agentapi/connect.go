@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"hozen/collector/internal/act"
+	"hozen/collector/internal/endpoint"
 	"hozen/internal/capability"
 	agentv1 "hozen/proto/hozen/agent/v1"
 	"hozen/proto/wire"
@@ -32,10 +33,11 @@ type control struct {
 	out    chan *agentv1.ConnectResponse // answers, waiting to be sent
 	heard  atomic.Int64                  // when the agent was last heard, on the clock of started
 	start  time.Time
-	sent   map[string]bool // commands sent on this stream
-	told   *act.Attention  // what was last said of open incidents; nil before
-	knows  bool            // the agent understands that
-	offset time.Duration   // agent clock minus ours
+	sent   map[string]bool          // commands sent on this stream
+	told   *act.Attention           // what was last said of open incidents; nil before
+	knows  bool                     // the agent understands that
+	offset time.Duration            // agent clock minus ours
+	last   endpoint.IsolationStatus // what was last said of the isolation unasked; for handleAll alone
 }
 
 type received struct {
@@ -63,6 +65,7 @@ func (s *Server) Connect(stream controlStream) (err error) {
 	if at := wire.Time(hello.GetAgentTime()); !at.IsZero() {
 		c.offset = at.Sub(s.cfg.Now())
 	}
+	c.last = fromIsolation(hello.GetIsolation())
 	ctx, leave, err := s.sessions.claim(ctx, c.who.endpointID, replaceTime)
 	if err != nil {
 		return status.Error(codes.Aborted, err.Error())
@@ -254,7 +257,7 @@ func (c *control) handleAll(ctx context.Context) (err error) {
 				return r.err
 			}
 			c.heard.Store(int64(time.Since(c.start)))
-			if isNews(r.m) && c.s.news.wait(ctx, c.who.endpointID) != nil {
+			if c.isNews(r.m) && c.s.news.wait(ctx, c.who.endpointID) != nil {
 				return nil
 			}
 			answer, err := c.handle(ctx, r.m)
@@ -275,9 +278,19 @@ func (c *control) handleAll(ctx context.Context) (err error) {
 	}
 }
 
-// isNews reports whether an endpoint says something unasked that is kept for ever.
-func isNews(m *agentv1.ConnectRequest) bool {
-	return m.GetAlert() != nil || m.GetIsolation() != nil || m.GetIsolationEvent() != nil
+// isNews reports whether an endpoint says something unasked that is stored, as a
+// heartbeat does that says another thing of the isolation than was said before.
+func (c *control) isNews(m *agentv1.ConnectRequest) bool {
+	i := m.GetIsolation()
+	if h := m.GetHeartbeat(); h != nil {
+		i = h.GetIsolation()
+	}
+	if i != nil {
+		before := c.last
+		c.last = fromIsolation(i)
+		return m.GetHeartbeat() == nil || !before.Same(c.last)
+	}
+	return m.GetAlert() != nil || m.GetIsolationEvent() != nil
 }
 
 // handle carries one message to its act and returns the answer, if there is one.

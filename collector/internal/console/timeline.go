@@ -45,14 +45,25 @@ func entryFacts(p i18n.Printer, e incident.Entry) []string {
 	switch e.Kind {
 	case incident.EntryCommand:
 		return append(isolationOrderFacts(p, e.Params), lost(p, e.Params)...)
+	case incident.EntryIsolation:
+		return heldBackFacts(p, e.Params)
 	case incident.EntryIsolationEvent:
-		return isolationEventFacts(p, e.Params)
+		return append(isolationEventFacts(p, e.Params), heldBackFacts(p, e.Params)...)
 	case incident.EntryBoot:
 		return bootFacts(p, e.Params)
 	case incident.EntryEvidence:
 		return shutdownFacts(p, e.Params)
 	}
 	return nil
+}
+
+// heldBackFacts tells of words of the same kind that have no entry of their own.
+func heldBackFacts(p i18n.Printer, f map[string]string) []string {
+	n := f["held_back"]
+	if n == "" {
+		return nil
+	}
+	return []string{p.Text("timeline.held_back", "n", plain(n, 20))}
 }
 
 // words is where the values of parameters are translated whose values are words of ours.

@@ -114,3 +114,43 @@ func TestNewestOpen(t *testing.T) {
 		}
 	})
 }
+
+// A timeline that an endpoint has filled is shown as far as a page can bear.
+func TestLongTimelineEndsWithTheNewest(t *testing.T) {
+	db := sqldbtest.Open(t)
+	at := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
+	inc, err := open(t.Context(), db, "org_a", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(from, to int64) {
+		t.Helper()
+		err := db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+			for n := from; n < to; n++ {
+				if err := incident.AddEntry(ctx, tx, "org_a", incident.Entry{ID: id.New(id.Timeline), IncidentID: inc.ID, At: at, Kind: incident.EntryNote, LedgerIdx: n}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(0, incident.MaxShown)
+	list, err := incident.Timeline(t.Context(), db.Read(), inc.ID)
+	if err != nil || len(list) != incident.MaxShown || list[0].LedgerIdx != 0 || list[0].Kind != incident.EntryNote {
+		t.Fatalf("%d entries, %v", len(list), err)
+	}
+	add(incident.MaxShown, incident.MaxShown+3)
+	list, err = incident.Timeline(t.Context(), db.Read(), inc.ID)
+	if err != nil || len(list) != incident.MaxShown+1 {
+		t.Fatalf("%d entries, %v", len(list), err)
+	}
+	if first := list[0]; first.Kind != incident.EntryOlder || first.Params["number"] != "3" || first.LedgerIdx != 2 {
+		t.Errorf("begins with %+v", first)
+	}
+	if list[1].LedgerIdx != 3 || list[len(list)-1].LedgerIdx != incident.MaxShown+2 {
+		t.Errorf("from %d to %d", list[1].LedgerIdx, list[len(list)-1].LedgerIdx)
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"time"
 
 	"hozen/collector/internal/sqldb"
@@ -31,10 +33,15 @@ func AddEntry(ctx context.Context, tx *sqldb.Tx, organisationID string, e Entry)
 	return nil
 }
 
-// Timeline returns the entries of an incident in the order in which they were made.
+// MaxShown is how many entries [Timeline] returns at most, besides the one that says so.
+const MaxShown = 2000
+
+// Timeline returns the entries of an incident in the order in which they were made. Of
+// more than [MaxShown] it returns the newest, and before them one of the kind
+// [EntryOlder], which is not stored: the ledger has them all.
 func Timeline(ctx context.Context, q sqldb.Queryer, incidentID string) ([]Entry, error) {
 	rows, err := q.QueryContext(ctx, `SELECT id, incident_id, at, agent_at, kind, actor, text, params, ledger_idx FROM incident_entry
-		WHERE incident_id = $1 ORDER BY ledger_idx, id`, incidentID)
+		WHERE incident_id = $1 ORDER BY ledger_idx DESC, id DESC LIMIT $2`, incidentID, MaxShown+1)
 	if err != nil {
 		return nil, fmt.Errorf("read timeline: %w", err)
 	}
@@ -51,7 +58,22 @@ func Timeline(ctx context.Context, q sqldb.Queryer, incidentID string) ([]Entry,
 		}
 		list = append(list, e)
 	}
-	return list, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read timeline: %w", err)
+	}
+	slices.Reverse(list)
+	if len(list) <= MaxShown {
+		return list, nil
+	}
+	var n int
+	if err := q.QueryRowContext(ctx, `SELECT COUNT(*) FROM incident_entry WHERE incident_id = $1`, incidentID).Scan(&n); err != nil {
+		return nil, fmt.Errorf("count timeline: %w", err)
+	}
+	list[0] = Entry{
+		IncidentID: incidentID, At: list[0].At, Kind: EntryOlder, LedgerIdx: list[0].LedgerIdx,
+		Params: map[string]string{"number": strconv.Itoa(n - MaxShown)},
+	}
+	return list, nil
 }
 
 // Alert is one report of trouble by the user of a PC.
