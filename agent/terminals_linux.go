@@ -54,7 +54,7 @@ func tellEach(ctx context.Context, names []string, text string, log *slog.Logger
 		}
 		seen[name] = true
 		if err := write(ctx, "/dev/"+name, b); err != nil {
-			log.DebugContext(ctx, "somebody was not told", slog.String("terminal", name), slog.Any("error", err))
+			log.WarnContext(ctx, "somebody was not told", slog.String("terminal", name), slog.Any("error", err))
 		}
 		if ctx.Err() != nil {
 			return
