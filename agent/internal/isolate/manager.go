@@ -164,12 +164,13 @@ func (m *Manager) Isolate(ctx context.Context, r Request) (Status, error) {
 		return m.decline(ctx, what, err)
 	}
 	before, controls := BeforeOutcome(""), was.Controls
-	if was.Desired != Isolated {
-		before, controls = m.prepare(ctx, r.IsolateFirst)
+	if p := r.Policy.Clean(); was.Desired == Isolated {
+		r.Policy.Tunnels, _ = m.follow(context.WithoutCancel(ctx), p, was.Policy.Tunnels)
+	} else {
+		before, controls, r.Policy.Tunnels = m.prepare(ctx, p, r.IsolateFirst)
 	}
 	// From here on a caller that goes away does not leave the network half cut.
 	ctx = context.WithoutCancel(ctx)
-	r.Policy.Tunnels = m.carried(ctx, r.Policy.Clean(), was)
 	rec := m.newRecord(r, was, confirm, controls)
 	var applied error
 	if !rec.same(was) || seen.Observed != Isolated || !seen.Persisted {
@@ -181,6 +182,10 @@ func (m *Manager) Isolate(ctx context.Context, r Request) (Status, error) {
 	}
 	cut := time.Now()
 	st := m.finish(ctx, applied)
+	if st.Reason == Leak { // as was shown before this order; the trials of now may show that it is over
+		m.awaitTrials(ctx, st, trialsWait)
+		st = m.measure(ctx, m.cfg.FirewallLimit)
+	}
 	err = m.verdict(what, st, applied)
 	if err == nil {
 		st, err = m.confirm(ctx, st, began)

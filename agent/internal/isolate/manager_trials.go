@@ -2,7 +2,6 @@ package isolate
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -26,14 +25,17 @@ const (
 	trialsSoon = 5 * time.Second
 )
 
-// prepare does what comes before the cut: the capture and, beside it, the controls.
-func (m *Manager) prepare(ctx context.Context, haste bool) (BeforeOutcome, Controls) {
+// prepare does what comes before the cut: the capture and, beside it, the controls and
+// the search for tunnels.
+func (m *Manager) prepare(ctx context.Context, p Policy, haste bool) (BeforeOutcome, Controls, []Tunnel) {
 	var controls Controls
+	var tunnels []Tunnel
 	var wg sync.WaitGroup
 	wg.Go(func() { controls = m.tryControls(ctx, haste) })
+	wg.Go(func() { tunnels = m.carried(context.WithoutCancel(ctx), p) })
 	before := m.runBefore(ctx, haste)
 	wg.Wait()
-	return before, controls
+	return before, controls, tunnels
 }
 
 func (m *Manager) tryControls(ctx context.Context, haste bool) Controls {
@@ -101,7 +103,7 @@ func (m *Manager) tried(ctx context.Context, order int, done chan struct{}, got 
 	}
 	current := m.orders == order && m.rec.Desired == Isolated && got != nil
 	if current {
-		m.trials = got
+		m.trials = withLeaks(got, m.trials)
 	}
 	m.mu.Unlock()
 	if bad := leaks(got); current && len(bad) > 0 {
@@ -153,16 +155,4 @@ func (s Status) tried(trials []Trial) Status {
 		s.Detail = "the rules are in force but do not hold: " + strings.Join(bad, "; ")
 	}
 	return s
-}
-
-// leaks says what passed that should have been cut. What should pass and does not, such
-// as a collector that is switched off, is told with the other trials and makes nothing
-// less isolated.
-func leaks(trials []Trial) (bad []string) {
-	for _, t := range trials {
-		if t.Outcome == Contrary && t.Chain != "" {
-			bad = append(bad, fmt.Sprintf("%s to %s (%s) at %s", t.Name, t.Target, t.Reason, t.At.UTC().Format(time.RFC3339)))
-		}
-	}
-	return bad
 }

@@ -88,7 +88,8 @@ type Status struct {
 	Drill bool `json:"drill,omitempty"`
 	// Ended is how the last isolation ended without an order, nil if it did not.
 	Ended *Ended `json:"ended,omitempty"`
-	// Trials are what was tried through the rules since the order, each with its time.
+	// Trials are what was tried through the rules since the order, each with its time, and
+	// the leaks of before that nothing has shown to be over.
 	Trials []Trial `json:"trials,omitempty"`
 	// Drift is what a Reconcile found changed and put right, in its answer alone.
 	Drift []string `json:"drift,omitempty"`

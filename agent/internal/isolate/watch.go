@@ -107,7 +107,11 @@ func (m *Manager) ordered() (State, <-chan struct{}) {
 // order keeps r as the last order and wakes who watches. The lock is held by the caller.
 func (m *Manager) order(r Record, t instant, loaded bool) {
 	if !m.rec.same(r) {
-		m.lastHome, m.severed, m.trials, m.triedAt = nil, nil, nil, time.Time{}
+		var leaks []Trial
+		if m.rec.Desired == Isolated && r.Desired == Isolated {
+			leaks = leaksUnder(r.Policy, m.trials)
+		}
+		m.lastHome, m.severed, m.trials, m.triedAt = nil, nil, leaks, time.Time{}
 		m.orders++
 	}
 	if loaded || r.CommandID != m.rec.CommandID || !r.OrderedAt.Equal(m.rec.OrderedAt) {
