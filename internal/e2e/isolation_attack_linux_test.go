@@ -95,9 +95,7 @@ func (a *attacked) isolate() {
 	}
 	out, _ := a.run(a.pc.PC, "", "nft", "list", "table", "inet", "hozen")
 	a.held = strings.Contains(out, "owner")
-	for _, f := range a.floods {
-		f.dry(a.t, "isolated")
-	}
+	dry(a.t, "isolated", a.floods...)
 }
 
 func (a *attacked) release() {
@@ -221,9 +219,7 @@ func (a *attacked) try(x attempt) {
 	if gap > 0 && (x.limit == 0 || gap > x.limit+slow) {
 		a.t.Errorf("%s: %s in %s", x.name, passed, gap)
 	}
-	for _, f := range a.floods {
-		f.dry(a.t, "after "+x.name)
-	}
+	dry(a.t, "after "+x.name, a.floods...)
 	a.row(x.name, what, passed, gap, recorded)
 }
 
@@ -260,7 +256,9 @@ func (a *attacked) passed(mark time.Time) (string, time.Duration) {
 // told waits until the collector knows of an event of a kind that it did not know.
 func (a *attacked) told(known []isolationEvent, kind string) (e isolationEvent) {
 	a.t.Helper()
-	a.await(a.t, a.ctx, "an event "+kind, func() (bool, error) {
+	soon, cancel := context.WithTimeout(a.ctx, time.Minute)
+	defer cancel()
+	a.await(a.t, soon, "an event "+kind, func() (bool, error) {
 		list := a.events()
 		i := slices.IndexFunc(list, func(e isolationEvent) bool {
 			return e.Kind == kind && !slices.ContainsFunc(known, func(k isolationEvent) bool { return k.ID == e.ID })
@@ -350,7 +348,7 @@ func (a *attacked) address(h *netlab.Host, device string, at netlab.Addrs, bits4
 func (a *attacked) besideTheRules() {
 	a.t.Helper()
 	pc := a.pc.PC
-	a.try(attempt{name: "`ip link add type macvlan` on the NIC, moved into `unshare -n`", records: "drift", do: func() string {
+	a.try(attempt{name: "`ip link add type macvlan` on the NIC, moved into `unshare -n`", do: func() string {
 		child, pid := a.host()
 		a.ip(pc, "link", "add", "mac0", "link", "eth0", "type", "macvlan", "mode", "bridge")
 		a.ip(pc, "link", "set", "mac0", "netns", pid)
@@ -425,96 +423,6 @@ func (a *attacked) besideTheRules() {
 		}
 		return "reaches the collector, which asks for a certificate, and nobody else"
 	}})
-}
-
-// link tries what stays open for the link alone as a way out: how much goes to whom.
-func (a *attacked) link() {
-	a.t.Helper()
-	const each = 300 * time.Millisecond
-	data := make([]byte, 1400)
-	link := netlab.Addrs{V4: netip.MustParseAddr("255.255.255.255"), V6: netip.MustParseAddr("ff02::1")}
-	dhcp := func(to netip.Addr) []byte {
-		return udp4(netip.AddrPortFrom(a.pc.Inside.V4, 68), netip.AddrPortFrom(to, 67), data)
-	}
-	for _, x := range []struct {
-		name  string
-		typ   uint16
-		frame []byte
-		open  bool
-	}{
-		{"DHCPv4 to broadcast, 1400 bytes each", unix.ETH_P_IP, dhcp(link.V4), true},
-		{"DHCPv4 to another host", unix.ETH_P_IP, dhcp(a.pc.Outside.V4), false},
-		{"DHCPv6 to the link's servers, 1400 bytes each", unix.ETH_P_IPV6, ip6(a.pc.Inside.V6, netip.MustParseAddr("ff02::1:2"), 64, unix.IPPROTO_UDP, udp6(546, 547, data)), true},
-		{"DHCPv6 to another host", unix.ETH_P_IPV6, ip6(a.pc.Inside.V6, a.pc.Outside.V6, 64, unix.IPPROTO_UDP, udp6(546, 547, data)), false},
-		{"neighbour solicitation to the link with 1400 bytes of options", unix.ETH_P_IPV6, ip6(a.pc.Inside.V6, link.V6, 255, unix.IPPROTO_ICMPV6, append([]byte{135, 0, 0, 0, 0, 0, 0, 0}, data...)), true},
-		{"neighbour solicitation to a global address", unix.ETH_P_IPV6, ip6(a.pc.Inside.V6, a.pc.Outside.V6, 255, unix.IPPROTO_ICMPV6, append([]byte{135, 0, 0, 0, 0, 0, 0, 0}, data...)), false},
-		{"neighbour solicitation that passed a router", unix.ETH_P_IPV6, ip6(a.pc.Inside.V6, link.V6, 64, unix.IPPROTO_ICMPV6, append([]byte{135, 0, 0, 0, 0, 0, 0, 0}, data...)), false},
-		{"ARP with 1400 bytes behind it", unix.ETH_P_ARP, append(make([]byte, 28), data...), true},
-		{"EAPOL, 1400 bytes each", unix.ETH_P_PAE, data, true},
-		{"another EtherType (LLDP)", 0x88cc, data, false},
-	} {
-		bytes := a.squeeze(x.typ, x.frame, each)
-		if (bytes > 0) != x.open {
-			a.t.Errorf("%s: %d bytes arrived", x.name, bytes)
-		}
-		what, passed := "cut", "nothing"
-		if x.open {
-			what = "as far as the link"
-			passed = fmt.Sprintf("%.1f MB/s", float64(bytes)/each.Seconds()/1e6)
-		}
-		a.row("as a way out: "+x.name, what, passed, 0, "nothing")
-	}
-}
-
-// squeeze writes a frame to the NIC as often as it can for a while, and returns how many
-// bytes of such frames reach the other end.
-func (a *attacked) squeeze(typ uint16, payload []byte, each time.Duration) (bytes int) {
-	a.t.Helper()
-	peer, err := hardwareOf(a.pc.Outside.V4)
-	must(a.t, err)
-	far, err := deviceOf(a.pc.Outside.V4)
-	must(a.t, err)
-	in, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-	must(a.t, err)
-	defer unix.Close(in)
-	network := typ<<8 | typ>>8
-	must(a.t, unix.Bind(in, &unix.SockaddrLinklayer{Ifindex: far, Protocol: network}))
-	must(a.t, unix.SetsockoptTimeval(in, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 100000}))
-	sent := make(chan error, 1)
-	go func() {
-		sent <- a.pc.PC.Do(func() error {
-			dev, err := net.InterfaceByName("eth0")
-			if err != nil {
-				return err
-			}
-			fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-			if err != nil {
-				return err
-			}
-			defer unix.Close(fd)
-			frame := ethernet(peer, dev.HardwareAddr, typ, payload)
-			for end := time.Now().Add(each); time.Now().Before(end); {
-				_ = unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: dev.Index}) // the rules say no to some
-			}
-			return nil
-		})
-	}()
-	b := make([]byte, 2048)
-	for ended := false; ; {
-		n, from, err := unix.Recvfrom(in, b, 0)
-		if ll, ok := from.(*unix.SockaddrLinklayer); err == nil && ok && ll.Pkttype != unix.PACKET_OUTGOING && n >= 14+len(payload) {
-			bytes += n
-		}
-		if ended && err != nil {
-			return bytes
-		}
-		select {
-		case err := <-sent:
-			must(a.t, err)
-			ended = true
-		default:
-		}
-	}
 }
 
 // dial connects from a host by TCP, with a mark on the socket if it is not 0.
@@ -614,8 +522,6 @@ func (a *attacked) dead(name, event, what string, do func()) {
 	if !last.IsZero() {
 		gap = last.Sub(start)
 	}
-	for _, f := range a.floods {
-		f.dry(a.t, "after "+name)
-	}
+	dry(a.t, "after "+name, a.floods...)
 	a.row(name, what, fmt.Sprintf("before the restart %s; after it %s", alone, passed), gap, e.Kind+": "+strings.Join(e.Differences[:min(2, len(e.Differences))], "; ")+e.Detail)
 }

@@ -284,12 +284,14 @@ func (f *flood) flows(t *testing.T, ctx context.Context) {
 
 // dry waits for a time in which dozens of each kind are due and fails the test when one
 // arrives.
-func (f *flood) dry(t *testing.T, when string) {
+func dry(t *testing.T, when string, floods ...*flood) {
 	t.Helper()
 	mark := time.Now()
-	<-time.After(40 * floodBeat)
-	if n, _, _ := f.since(mark); n != [len(floodKinds)]int{} {
-		t.Errorf("%s: passed: %s", when, said(n))
+	<-time.After(30 * floodBeat)
+	for _, f := range floods {
+		if n, _, _ := f.since(mark); n != [len(floodKinds)]int{} {
+			t.Errorf("%s: passed from %s: %s", when, f.device, said(n))
+		}
 	}
 }
 
