@@ -23,6 +23,7 @@ import (
 	"hozen/agent/internal/isolate"
 	"hozen/agent/internal/isolate/sever"
 	"hozen/agent/internal/isolate/trial"
+	"hozen/agent/internal/isolate/tunnel"
 	"hozen/agent/internal/localapi"
 	"hozen/agent/internal/spool"
 	"hozen/agent/internal/uplink"
@@ -167,6 +168,7 @@ func (a *agent) newIsolation() (*isolate.Manager, error) {
 		BeforeLimit: captureLimit,
 		WayHome:     home,
 		Trials:      a.trials,
+		Tunnels:     tunnel.New(tunnel.Config{}).Tunnels,
 		Collectors: func() []netip.AddrPort {
 			pins, err := a.uplink.Pins(context.Background())
 			if err != nil {

@@ -136,19 +136,13 @@ func (m *Manager) findTunnels(ctx context.Context, p Policy) (found []Tunnel, ok
 	return r.found, err == nil
 }
 
-// carried returns the tunnels of an order that replaces was.
-func (m *Manager) carried(ctx context.Context, p Policy, was Record) []Tunnel {
-	if was.Desired == Isolated {
-		ts, _ := m.follow(ctx, p, was.Policy.Tunnels)
-		return ts
-	}
+// carried returns what carries the way to p's collectors before anything is cut.
+func (m *Manager) carried(ctx context.Context, p Policy) []Tunnel {
 	found, _ := m.findTunnels(ctx, p)
 	found = cleanTunnels(found)
 	for i := range found {
 		found[i].Proved = true // what led to the collector when nothing was cut
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.outers.begin(found, m.instant().since)
 	return found
 }

@@ -64,6 +64,7 @@ func (f *Finder) holders(ctx context.Context, name string) (pids []int, cut bool
 		}
 	}
 	slices.SortFunc(pids, cmp.Compare[int])
+	cut = cut && len(pids) == 0 // what was not looked at is of no matter once it is found
 	if len(pids) > holdersMax {
 		pids, cut = pids[:holdersMax], true
 	}
