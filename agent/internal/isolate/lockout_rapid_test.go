@@ -216,10 +216,7 @@ func (l *life) run(steps []string) {
 	// The agent looks every few seconds, and after a while everything is settled.
 	for range 3 {
 		time.Sleep(confirmWithin)
-		st, err := l.m.Reconcile(ctx)
-		if st.Reason != isolate.Leak {
-			l.truth(st, err)
-		}
+		l.truth(l.m.Reconcile(ctx))
 		synctest.Wait()
 	}
 	st, err := l.m.Reconcile(ctx)
