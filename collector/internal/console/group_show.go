@@ -297,7 +297,9 @@ func (s *server) score(v *visit, m groupMemberView) (*scoreView, error) {
 		now, _ := contrary(st.More.Trials)
 		leak = leak || now
 	}
-	leak = leak || slices.ContainsFunc(events, func(e endpoint.IsolationEvent) bool { return e.Kind == endpoint.EventLeak && e.CommandID == m.Command.ID })
+	leak = leak || slices.ContainsFunc(events, func(e endpoint.IsolationEvent) bool {
+		return e.Kind == endpoint.EventLeak && e.CommandID == m.Command.ID
+	})
 	switch {
 	case leak:
 		view.Leaks = "some"

@@ -30,7 +30,6 @@ type isolationCard struct {
 	Held       string // key: here, elsewhere, nobody, open
 	Volatile   bool   // the order would not survive a restart
 	Permits    []dispatch.Permit
-	Code       bool // there is a code to release by telephone
 	Trials     []trialView
 	Limits     []string // translated where it is one of ours
 	Events     []isolationEventView
@@ -127,7 +126,7 @@ func (s *server) isolationOrder(v *visit, e endpointView, c *isolationCard) erro
 	if err != nil || order == nil {
 		return err
 	}
-	c.Issuer, c.Permits, c.Code = order.Issuer, order.Isolation.Permits, order.Isolation.Code != nil
+	c.Issuer, c.Permits = order.Issuer, order.Isolation.Permits
 	if order.Status == dispatch.Done && !order.FinishedAt.IsZero() {
 		c.Since = order.FinishedAt.Add(-e.ClockOffset)
 	}
