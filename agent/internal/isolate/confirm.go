@@ -83,7 +83,7 @@ func (m *Manager) newConfirm(r Request, was Record) (*Confirm, error) {
 	}
 	if was.Desired == Isolated {
 		switch {
-		case was.Confirm.waiting():
+		case was.Confirm.waiting() && was.Confirm.Else == RollBack:
 			c.To = was.Confirm.To // what was never confirmed is nothing to go back to
 		default:
 			c.To = &Earlier{CommandID: was.CommandID, OrderedAt: was.OrderedAt, Policy: was.Policy,

@@ -129,6 +129,27 @@ func TestConfirmation(t *testing.T) {
 			}
 		})
 	})
+	t.Run("back to what was to stay closed", func(t *testing.T) {
+		in(t, func(t *testing.T, _ *bool, r *rig) {
+			isolated(t, r, confirmed("cmd_1", isolate.StayClosed))
+			q := confirmed("cmd_2", isolate.RollBack)
+			q.Policy = isolatetest.PolicyB()
+			isolated(t, r, q)
+			q.CommandID = "cmd_3" // goes back to what the one before it would have
+			isolated(t, r, q)
+			r.restart(t)
+			time.Sleep(time.Minute)
+			for range 2 {
+				if st := reconciled(t, r, isolate.Isolated); st.CommandID != "cmd_1" || !st.Policy.Equal(isolatetest.PolicyA()) || st.Confirm.Missed.IsZero() {
+					t.Errorf("%+v", st)
+				}
+				time.Sleep(time.Hour)
+			}
+			if n := r.fw.Calls("restore"); n != 0 {
+				t.Errorf("opened %d times", n)
+			}
+		})
+	})
 	t.Run("over several processes", func(t *testing.T) {
 		in(t, func(t *testing.T, _ *bool, r *rig) {
 			isolated(t, r, confirmed("cmd_1", isolate.RollBack))
