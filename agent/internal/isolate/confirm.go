@@ -33,6 +33,13 @@ type Confirm struct {
 	At time.Time `json:"at,omitzero"`
 	// Missed is when the fallback was taken. Zero if it was not.
 	Missed time.Time `json:"missed,omitzero"`
+	// Boot is the boot in which the time runs, Since how long ago that had begun when it
+	// began to run in it, Left what was left of it then. Boots is how many restarts of the
+	// endpoint it went over.
+	Boot  string        `json:"boot,omitempty"`
+	Since time.Duration `json:"since_ns,omitempty"`
+	Left  time.Duration `json:"left_ns,omitempty"`
+	Boots int           `json:"boots,omitempty"`
 	// To is the isolation to which RollBack goes back; nil means released.
 	To *Earlier `json:"to,omitempty"`
 }
@@ -99,20 +106,42 @@ func (c *Confirm) begin(t instant) *Confirm {
 		return c
 	}
 	b := *c
-	b.By = t.wall.Add(c.Within)
+	b.By, b.Boot, b.Since, b.Left = t.wall.Add(c.Within), t.boot, t.since, c.Within
 	return &b
 }
 
-// due reports whether the time for a confirmation is over. It counts by a clock that
-// nobody can set, from what was left by the wall clock when this process learnt of the
-// order, and never more than was given in all: a clock that was set back keeps nobody
-// out for ever. One that was set forward opens nothing by itself, because the way home
-// is tried before the fallback is taken.
-func (m *Manager) due() bool {
-	t := m.instant()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.rec.Confirm.waiting() && t.since >= m.confirmBy
+// bootsMax is over how many restarts of the endpoint an order that waits for its
+// confirmation is given time anew, so that restarts keep nobody out for ever.
+const bootsMax = 5
+
+// resume returns c with its time running in this boot. How long an endpoint was switched
+// off the wall clock alone knows, so what is left is taken from it once, and is never more
+// than was given. It is no less than settleTime: the network of an endpoint that starts is
+// not up yet, and is no reason to roll back.
+func (c *Confirm) resume(t instant) *Confirm {
+	if !c.waiting() {
+		return c
+	}
+	if _, same := t.after(c.Boot, c.Since); same {
+		return c
+	}
+	b := *c
+	b.Boot, b.Since, b.Left, b.Boots = t.boot, t.since, max(0, min(c.Within, c.By.Sub(t.wall))), c.Boots+1
+	if b.Boots <= bootsMax {
+		b.Left = max(b.Left, settleTime)
+	}
+	if by := t.wall.Add(b.Left); by.After(b.By) {
+		b.By = by
+	}
+	return &b
+}
+
+// due reports whether the time for a confirmation is over, by a clock that nobody can set;
+// it runs in this boot, as begin and resume see to.
+// A wall clock that was set forward opens nothing by itself, because the way home is tried
+// before the fallback is taken.
+func (c *Confirm) due(t instant) bool {
+	return c.waiting() && t.since >= c.Since+c.Left
 }
 
 // confirm looks whether the order that is in force has been confirmed, or its time is
@@ -127,7 +156,7 @@ func (m *Manager) confirm(ctx context.Context, st Status, began time.Time) (Stat
 	if rec.Desired != Isolated || c == nil || !c.At.IsZero() || c.Else == RollBack && !c.waiting() {
 		return st, nil
 	}
-	late := m.due()
+	late := c.due(m.instant())
 	if late && (st.WayHome == nil || st.WayHome.At.Before(began)) {
 		m.tryWayHome(ctx) // nothing is rolled back on the word of an older attempt
 		st.WayHome, _ = m.results()

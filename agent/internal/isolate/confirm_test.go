@@ -162,6 +162,63 @@ func TestConfirmation(t *testing.T) {
 			reconciled(t, r, isolate.Released)
 		})
 	})
+	t.Run("switched off over the time", func(t *testing.T) {
+		in(t, func(t *testing.T, open *bool, r *rig) {
+			isolated(t, r, confirmed("cmd_1", isolate.RollBack))
+			time.Sleep(time.Hour)
+			r.reboot(t)
+			if st := reconciled(t, r, isolate.Isolated); !st.Confirm.Missed.IsZero() || !st.Confirm.By.Equal(time.Now().Add(2*time.Minute)) {
+				t.Errorf("%+v", st.Confirm)
+			}
+			time.Sleep(119 * time.Second) // until the network is up
+			*open = true
+			if st := reconciled(t, r, isolate.Isolated); st.Confirm.At.IsZero() {
+				t.Errorf("%+v", st.Confirm)
+			}
+		})
+	})
+	t.Run("never, after a restart", func(t *testing.T) {
+		in(t, func(t *testing.T, _ *bool, r *rig) {
+			isolated(t, r, confirmed("cmd_1", isolate.RollBack))
+			time.Sleep(59 * time.Second)
+			r.reboot(t)
+			reconciled(t, r, isolate.Isolated)
+			time.Sleep(100 * time.Second)
+			r.restart(t) // of the agent, which gives no more time
+			reconciled(t, r, isolate.Isolated)
+			time.Sleep(20 * time.Second)
+			reconciled(t, r, isolate.Released)
+		})
+	})
+	t.Run("restarted in the middle", func(t *testing.T) {
+		in(t, func(t *testing.T, _ *bool, r *rig) {
+			q := confirmed("cmd_1", isolate.RollBack)
+			q.Within = 10 * time.Minute
+			isolated(t, r, q)
+			time.Sleep(4 * time.Minute)
+			r.reboot(t)
+			reconciled(t, r, isolate.Isolated)
+			time.Sleep(6*time.Minute - time.Second)
+			reconciled(t, r, isolate.Isolated)
+			time.Sleep(time.Second)
+			reconciled(t, r, isolate.Released)
+		})
+	})
+	t.Run("restarted again and again", func(t *testing.T) {
+		in(t, func(t *testing.T, _ *bool, r *rig) {
+			isolated(t, r, confirmed("cmd_1", isolate.RollBack))
+			for range 5 {
+				r.reboot(t)
+				reconciled(t, r, isolate.Isolated)
+				time.Sleep(119 * time.Second)
+				reconciled(t, r, isolate.Isolated)
+			}
+			r.reboot(t)
+			reconciled(t, r, isolate.Isolated) // what was left by the wall clock
+			time.Sleep(time.Second)
+			reconciled(t, r, isolate.Released)
+		})
+	})
 	t.Run("the way home is tried last of all", func(t *testing.T) {
 		in(t, func(t *testing.T, open *bool, r *rig) {
 			isolated(t, r, confirmed("cmd_1", isolate.RollBack))

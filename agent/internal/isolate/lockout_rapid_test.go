@@ -214,7 +214,7 @@ func (l *life) run(steps []string) {
 	l.disk = isolatetest.None
 	l.leaks.Store(false)
 	// The agent looks every few seconds, and after a while everything is settled.
-	for range 3 {
+	for range 5 { // an endpoint that was restarted has two minutes
 		time.Sleep(confirmWithin)
 		l.truth(l.m.Reconcile(ctx))
 		synctest.Wait()

@@ -78,8 +78,7 @@ type Manager struct {
 	rec       Record
 	phase     State // Isolating or Releasing while an order is being carried out
 	lastHome  *WayHome
-	severed   *Severed      // since the order
-	confirmBy time.Duration // since boot, when rec.Confirm is over
+	severed   *Severed // since the order
 	lease     lease
 	recount   bool          // rec.Count is not on disk
 	rebooted  bool          // nobody but a restart took our rules away

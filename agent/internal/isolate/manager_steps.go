@@ -48,7 +48,7 @@ func (m *Manager) ensureLoaded(ctx context.Context) error {
 	}
 	persisted := err == nil || errors.Is(err, ErrNoRecord) && !lost
 	now := m.instant()
-	rebooted, why := false, ""
+	rebooted, recount, why := false, false, ""
 	switch {
 	case lost:
 		m.cfg.Log.ErrorContext(ctx, "isolation record is lost, endpoint stays closed", slog.Any("error", err))
@@ -66,13 +66,15 @@ func (m *Manager) ensureLoaded(ctx context.Context) error {
 		rec = Record{Desired: Released}
 	case rec.Desired == Isolated:
 		rebooted = rec.resume(now)
+		c := rec.Confirm.resume(now)
+		recount, rec.Confirm = rebooted || c != rec.Confirm, c
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.loaded { // no order was given meanwhile
 		m.order(rec, now, true)
 		m.owed = rec.Ended != nil && !rec.Ended.Told
-		m.persisted, m.loaded, m.recount, m.rebooted, m.lost = persisted, true, rebooted, rebooted || lost, why
+		m.persisted, m.loaded, m.recount, m.rebooted, m.lost = persisted, true, recount, rebooted || lost, why
 	}
 	return nil
 }

@@ -121,9 +121,6 @@ func (m *Manager) order(r Record, t instant, loaded bool) {
 		close(m.changed)
 		m.changed = make(chan struct{})
 	}
-	if c := r.Confirm; c.waiting() && (m.rec.Confirm == nil || !m.rec.Confirm.By.Equal(c.By)) {
-		m.confirmBy = t.since + min(c.Within, max(0, c.By.Sub(t.wall)))
-	}
 	m.rec = r
 	m.gen++
 }
