@@ -36,9 +36,6 @@ func TestReleasedByTelephone(t *testing.T) {
 		t.Fatalf("isolate ended as %s: %s", cmd.Status, cmd.Detail)
 	}
 	still(t, pc)
-	var paper struct{ Number, Code string }
-	must(t, glass.Call(ctx, "endpoint.release_code", map[string]any{"ref": s.id, "reason": "電話で確認"}, &paper))
-
 	at := func(in, verb string, args ...string) rig.Result {
 		t.Helper()
 		r, err := s.agent.CLI(ctx, in, verb, args...)
@@ -57,6 +54,9 @@ func TestReleasedByTelephone(t *testing.T) {
 	if st := status(); st.Observed != "isolated" || st.Source != "agent" || st.Phone != "03-1234-5678" || st.CodeNumber == "" || len(st.Trials) == 0 {
 		t.Errorf("at the PC it says %+v", st)
 	}
+	// On the telephone: the number that the PC shows, and the code of it.
+	var paper struct{ Number, Code string }
+	must(t, glass.Call(ctx, "endpoint.release_code", map[string]any{"ref": s.id, "number": status().CodeNumber, "reason": "電話で確認"}, &paper))
 	r := at("", "isolation", "status", "--lang", "ja")
 	t.Logf("at the PC:\n%s", r.Stdout)
 	if r.Code != 0 || !strings.Contains(r.Stdout, paper.Number) && !strings.Contains(strings.ReplaceAll(r.Stdout, "-", ""), paper.Number) || strings.Contains(r.Stdout, "⟦") {
