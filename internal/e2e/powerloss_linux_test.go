@@ -89,9 +89,7 @@ func chain(t *testing.T, recipe machine.Recipe, every time.Duration, ways ...dow
 		way := ways[i]
 		p.logIn(t, ctx)
 		if way.isolated {
-			if cmd := p.order(t, ctx, "isolate", nil); cmd.Status != "done" {
-				t.Fatalf("isolate ended as %s: %s", cmd.Status, cmd.Detail)
-			}
+			p.cutOff(t, ctx)
 		}
 		if way.trigger.Orderly() && orderly == 0 {
 			p.report(t, ctx)
@@ -105,6 +103,7 @@ func chain(t *testing.T, recipe machine.Recipe, every time.Duration, ways ...dow
 		}
 		if way.isolated {
 			p.cameUpIsolated(t, ctx)
+			p.giveBack(t, ctx)
 		}
 		e := p.received(t, ctx, artifact.TriggerBoot, i+1)
 		p.judged(t, e, way, old)
@@ -179,6 +178,7 @@ func newVirtualPC(t *testing.T, ctx context.Context, recipe machine.Recipe, ever
 	must(t, err)
 	must(t, p.disk.Put(files))
 	must(t, p.disk.Copy(agentInGuest, programs(t).Agent))
+	giveNft(t, p.disk)
 	must(t, p.disk.Write("/etc/hozen/agent.toml", fmt.Sprintf("%s[recorder]\nevery = %q\n", quick, every), 0o600))
 	t.Cleanup(func() {
 		if p.m == nil {
