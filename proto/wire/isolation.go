@@ -41,6 +41,7 @@ func isolate(f string, m *agentv1.Isolate) error {
 			line(f+".reason", p.GetReason(), maxPermitWhy),
 			optionalMoment(f+".expires_at", p.GetExpiresAt()),
 			word(f+".host", p.GetHost(), 0, MaxHostName),
+			span(f+".lasts", p.GetLasts()),
 		); err != nil {
 			return err
 		}
@@ -57,6 +58,7 @@ func isolate(f string, m *agentv1.Isolate) error {
 		optionalMoment(f+".until", m.GetUntil()),
 		span(f+".confirm_within", m.GetConfirmWithin()),
 		span(f+".lease", m.GetLease()),
+		span(f+".lasts", m.GetLasts()),
 		releaseCode(f+".release_code", m.GetReleaseCode()),
 		notice(f+".notice", m.GetNotice()),
 	)

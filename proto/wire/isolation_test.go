@@ -52,6 +52,8 @@ func TestOrdersToIsolateThatBreakRules(t *testing.T) {
 		f + ".collectors[1]":           func(m *agentv1.Isolate) { m.Collectors[1] = strings.Repeat("1", wire.MaxAddress+1) },
 		f + ".until":                   func(m *agentv1.Isolate) { m.Until = &timestamppb.Timestamp{Nanos: -1} },
 		f + ".confirm_within":          func(m *agentv1.Isolate) { m.ConfirmWithin = durationpb.New(0) },
+		f + ".lasts":                   func(m *agentv1.Isolate) { m.Lasts = durationpb.New(0) },
+		f + ".permits[1].lasts":        func(m *agentv1.Isolate) { m.Permits[1].Lasts = durationpb.New(-1) },
 		f + ".lease":                   func(m *agentv1.Isolate) { m.Lease = durationpb.New(-1) },
 		f + ".release_code.number":     func(m *agentv1.Isolate) { m.ReleaseCode.Number = "1" },
 		f + ".release_code.hash":       func(m *agentv1.Isolate) { m.ReleaseCode.Hash = make([]byte, 31) },

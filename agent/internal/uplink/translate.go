@@ -76,7 +76,7 @@ func fromCommand(m *agentv1.Command) journal.Command {
 		c.Verb, c.Profile = journal.Acquire, v.Acquire.GetProfile()
 	case *agentv1.Command_Isolate:
 		// A mode of a newer collector is a verb that this agent does not know.
-		if o, ok := fromIsolate(v.Isolate); ok {
+		if o, ok := fromIsolate(v.Isolate, time.Now().Round(0)); ok {
 			c.Verb, c.IsolateFirst, c.Isolate, c.Notice = journal.Isolate, v.Isolate.GetIsolateFirst(), o, fromNotice(v.Isolate.GetNotice())
 		}
 	case *agentv1.Command_Release:

@@ -212,11 +212,11 @@ func toEventKind(k journal.EventKind) agentv1.IsolationEventKind {
 	return agentv1.IsolationEventKind_ISOLATION_EVENT_KIND_UNSPECIFIED
 }
 
-// fromIsolate translates an order to isolate. It reports false for words of a newer
+// fromIsolate translates an order to isolate that came at now. It reports false for words of a newer
 // collector: what this agent does not understand whole, it does not begin.
-func fromIsolate(m *agentv1.Isolate) (*journal.IsolateOrder, bool) {
+func fromIsolate(m *agentv1.Isolate, now time.Time) (*journal.IsolateOrder, bool) {
 	o := &journal.IsolateOrder{
-		Mode: fromMode(m.GetMode()), Until: wire.Time(m.GetUntil()), ConfirmWithin: m.GetConfirmWithin().AsDuration(),
+		Mode: fromMode(m.GetMode()), Until: end(now, m.GetLasts(), m.GetUntil()), ConfirmWithin: m.GetConfirmWithin().AsDuration(),
 		Lease: m.GetLease().AsDuration(), Drill: m.GetDrill(), Collectors: m.GetCollectors(),
 	}
 	switch m.GetFallback() {
@@ -234,13 +234,23 @@ func fromIsolate(m *agentv1.Isolate) (*journal.IsolateOrder, bool) {
 		}
 		o.Permits = append(o.Permits, journal.Permit{
 			Network: p.GetNetwork(), Protocol: protocol, First: p.GetFirstPort(), Last: p.GetLastPort(),
-			Reason: p.GetReason(), Host: p.GetHost(), ExpiresAt: wire.Time(p.GetExpiresAt()),
+			Reason: p.GetReason(), Host: p.GetHost(), ExpiresAt: end(now, p.GetLasts(), p.GetExpiresAt()),
 		})
 	}
 	if c := m.GetReleaseCode(); c != nil {
 		o.Code = &journal.ReleaseCode{Number: c.GetNumber(), Hash: c.GetHash(), Salt: c.GetSalt(), Iterations: c.GetIterations()}
 	}
 	return o, o.Mode != ""
+}
+
+// end is the moment, by this PC's clock, at which something ends. What is left of it
+// counts before the moment that the collector worked out: it knows this clock as it was
+// when it last heard of it.
+func end(now time.Time, lasts *durationpb.Duration, at *timestamppb.Timestamp) time.Time {
+	if lasts == nil {
+		return wire.Time(at)
+	}
+	return now.Add(lasts.AsDuration())
 }
 
 // fromMode returns "" for a mode of a newer collector, and for one that was not said.

@@ -153,13 +153,20 @@ func display(e endpoint.Endpoint) string {
 // begins. [ErrForbidden] means that it was revoked meanwhile.
 func (s *Acts) EndpointConnected(ctx context.Context, endpointID string, desc endpoint.Description, remote string) error {
 	desc.AgentTime, desc.Isolation.MeasuredAt = sane(desc.AgentTime), sane(desc.Isolation.MeasuredAt)
+	told, heard := desc.AgentTime, s.now()
 	return s.transact(ctx, func(ctx context.Context, d *deed) error {
 		e, err := d.agent(ctx, endpointID)
 		if err != nil {
 			return err
 		}
+		if !told.IsZero() {
+			desc.AgentTime = told.Add(d.now.Sub(heard)) // waiting for other acts is not its clock's fault
+		}
 		if err := endpoint.Describe(ctx, d.tx, endpointID, desc, remote, d.now); err != nil {
 			return err
+		}
+		if !desc.AgentTime.IsZero() {
+			d.after = append(d.after, func() { s.presence.ticked(endpointID, desc.AgentTime.Sub(d.now)) })
 		}
 		if err := d.countOn(ctx, s, e, desc.CommandCounter); err != nil {
 			return err

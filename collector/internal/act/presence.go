@@ -12,6 +12,10 @@ import (
 // writer busy with nothing.
 const writeSeenAfter = 5 * time.Minute
 
+// writeClockAfter is by how much an endpoint's clock must have moved against ours for the
+// database to hear of it.
+const writeClockAfter = 2 * time.Second
+
 // presence remembers the newest heartbeat of each endpoint.
 type presence struct {
 	mu   sync.Mutex
@@ -22,6 +26,14 @@ type sighting struct {
 	at        time.Time
 	isolation endpoint.IsolationStatus // ReceivedAt zero: none with this heartbeat
 	written   time.Time                // when the database last heard of the endpoint
+	clock     ticking
+}
+
+// ticking is an endpoint's clock minus ours.
+type ticking struct {
+	now    time.Duration
+	stored time.Duration // what the database has
+	known  bool
 }
 
 func newPresence() *presence { return &presence{seen: map[string]sighting{}} }
@@ -38,8 +50,31 @@ func (p *presence) note(endpointID string, at time.Time, i endpoint.IsolationSta
 	} else {
 		write = write || !old.isolation.Same(i)
 	}
-	p.seen[endpointID] = sighting{at: at, isolation: i, written: old.written}
+	p.seen[endpointID] = sighting{at: at, isolation: i, written: old.written, clock: old.clock}
 	return write
+}
+
+// tick remembers how far an endpoint's clock is ahead of ours and reports whether the
+// database must hear of it.
+func (p *presence) tick(endpointID string, offset time.Duration) (write bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.seen[endpointID]
+	if !s.clock.known || (offset - s.clock.stored).Abs() >= writeClockAfter {
+		return true // remembered when it is stored
+	}
+	s.clock.now = offset
+	p.seen[endpointID] = s
+	return false
+}
+
+// ticked remembers that the database has heard.
+func (p *presence) ticked(endpointID string, offset time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.seen[endpointID]
+	s.clock = ticking{now: offset, stored: offset, known: true}
+	p.seen[endpointID] = s
 }
 
 // stored remembers that the database has heard.
@@ -67,6 +102,9 @@ func (p *presence) over(e endpoint.Endpoint) endpoint.Endpoint {
 	}
 	if s.at.After(e.LastSeenAt) {
 		e.LastSeenAt = s.at
+	}
+	if s.clock.known {
+		e.ClockOffset = s.clock.now
 	}
 	if s.isolation.ReceivedAt.After(e.Isolation.ReceivedAt) {
 		e.Isolation = s.isolation

@@ -20,7 +20,7 @@ const (
 	lineEvery  = time.Minute
 )
 
-// changes is the thing of a restraint that is no kind of event.
+// changes is the thing of a restraint that is about the state of an isolation.
 const changes = "changes"
 
 // restraint keeps an endpoint that was taken over from filling what is kept for ever:
@@ -109,6 +109,13 @@ func (r *restraint) holdChange(endpointID string, from endpoint.State, now time.
 	h.count(now)
 }
 
+// hold remembers a line of another thing that was not written.
+func (r *restraint) hold(endpointID, thing string, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.of(endpointID, thing).held.count(now)
+}
+
 func (h *heldBack) count(now time.Time) {
 	if h.n == 0 {
 		h.since = now
@@ -123,7 +130,7 @@ func (r *restraint) waiting(endpointID string, now time.Time) []heldBack {
 	var list []heldBack
 	things := r.m[endpointID]
 	for _, thing := range slices.Sorted(maps.Keys(things)) {
-		if p := things[thing]; thing != changes && p.held.n > 0 && p.lines.TokensAt(now) >= 1 {
+		if p := things[thing]; p.held.times > 0 && p.lines.TokensAt(now) >= 1 {
 			list = append(list, p.held)
 		}
 	}

@@ -47,8 +47,10 @@ type Presence interface {
 	EndpointCrowded(ctx context.Context, endpointID, remote string) error
 }
 
-// Orders are the commands of an endpoint.
+// Orders are the commands of an endpoint, and the clock by which it understands moments.
 type Orders interface {
+	// EndpointClock hears how far the endpoint's clock is ahead of ours by its newest word.
+	EndpointClock(ctx context.Context, endpointID string, offset time.Duration) error
 	Outstanding(ctx context.Context, endpointID string) ([]dispatch.Command, error)
 	CommandAcked(ctx context.Context, endpointID, commandID string) error
 	CommandFinished(ctx context.Context, endpointID string, r dispatch.Result, i *endpoint.IsolationStatus) error

@@ -36,12 +36,13 @@ type control struct {
 	sent   map[string]bool          // commands sent on this stream
 	told   *act.Attention           // what was last said of open incidents; nil before
 	knows  bool                     // the agent understands that
-	offset time.Duration            // agent clock minus ours
+	offset atomic.Int64             // agent clock minus ours in nanoseconds, by its newest word
 	last   endpoint.IsolationStatus // what was last said of the isolation unasked; for handleAll alone
 }
 
 type received struct {
 	m   *agentv1.ConnectRequest
+	at  time.Time // when
 	err error
 }
 
@@ -63,7 +64,7 @@ func (s *Server) Connect(stream controlStream) (err error) {
 	s.homes.list() // looks names up before an order needs them
 	c.knows = capability.Number(hello.GetCapability()) >= capability.Preserve
 	if at := wire.Time(hello.GetAgentTime()); !at.IsZero() {
-		c.offset = at.Sub(s.cfg.Now())
+		c.offset.Store(int64(at.Sub(s.cfg.Now())))
 	}
 	c.last = fromIsolation(hello.GetIsolation())
 	ctx, leave, err := s.sessions.claim(ctx, c.who.endpointID, replaceTime)
@@ -95,13 +96,14 @@ func (s *Server) Connect(stream controlStream) (err error) {
 func (c *control) receive(ctx context.Context) {
 	for {
 		m, err := c.stream.Recv()
+		at := c.s.cfg.Now()
 		if err == nil {
 			if bad := wire.ConnectRequest(m); bad != nil {
 				err = invalid(bad)
 			}
 		}
 		select {
-		case c.in <- received{m, err}:
+		case c.in <- received{m, at, err}:
 		case <-ctx.Done():
 			return
 		}
@@ -181,6 +183,9 @@ func (c *control) run(ctx context.Context, wake, revoked <-chan struct{}) error 
 			}
 		case err := <-handled:
 			handled <- nil
+			if err == nil && ctx.Err() != nil {
+				return whyEnded(ctx) // the handler only saw it first
+			}
 			return err
 		case <-check.C:
 			if time.Since(c.start)-time.Duration(c.heard.Load()) > quiet {
@@ -190,12 +195,17 @@ func (c *control) run(ctx context.Context, wake, revoked <-chan struct{}) error 
 				return status.Error(codes.Unauthenticated, "the certificate has expired; renew it first")
 			}
 		case <-ctx.Done():
-			if err := context.Cause(ctx); errors.Is(err, errReplaced) {
-				return status.Error(codes.Aborted, err.Error())
-			}
-			return status.FromContextError(ctx.Err()).Err()
+			return whyEnded(ctx)
 		}
 	}
+}
+
+// whyEnded says to the agent why a stream whose context is over ends.
+func whyEnded(ctx context.Context) error {
+	if err := context.Cause(ctx); errors.Is(err, errReplaced) {
+		return status.Error(codes.Aborted, err.Error())
+	}
+	return status.FromContextError(ctx.Err()).Err()
 }
 
 // sendCommands sends what is outstanding and was not sent on this stream yet, in the
@@ -211,7 +221,7 @@ func (c *control) sendCommands(ctx context.Context) error {
 		if c.sent[cmd.ID] {
 			continue
 		}
-		m := toCommand(cmd, c.offset)
+		m := toCommand(cmd, time.Duration(c.offset.Load()), c.s.cfg.Now())
 		if m == nil {
 			c.s.cfg.Log.ErrorContext(ctx, "command has no form on the wire", slog.String("command", cmd.ID), slog.String("verb", string(cmd.Verb)))
 			continue
@@ -257,7 +267,8 @@ func (c *control) handleAll(ctx context.Context) (err error) {
 				return r.err
 			}
 			c.heard.Store(int64(time.Since(c.start)))
-			if c.isNews(r.m) && c.s.news.wait(ctx, c.who.endpointID) != nil {
+			jumped := c.readClock(r)
+			if (c.isNews(r.m) || jumped) && c.s.news.wait(ctx, c.who.endpointID) != nil {
 				return nil
 			}
 			answer, err := c.handle(ctx, r.m)
@@ -276,6 +287,18 @@ func (c *control) handleAll(ctx context.Context) (err error) {
 			return nil
 		}
 	}
+}
+
+// readClock takes the agent's clock from a heartbeat and reports whether it has jumped:
+// a clock that is put right after Hello must not falsify the moments in orders.
+func (c *control) readClock(r received) (jumped bool) {
+	sent := wire.Time(r.m.GetHeartbeat().GetSentAt())
+	if sent.IsZero() {
+		return false
+	}
+	offset := sent.Sub(r.at)
+	before := c.offset.Swap(int64(offset))
+	return (offset - time.Duration(before)).Abs() >= endpoint.ClockJump
 }
 
 // isNews reports whether an endpoint says something unasked that is stored, as a
@@ -300,6 +323,9 @@ func (c *control) handle(ctx context.Context, m *agentv1.ConnectRequest) (*agent
 	case *agentv1.ConnectRequest_Hello:
 		return nil, invalid(errors.New("hello: only the first message of a stream may be hello"))
 	case *agentv1.ConnectRequest_Heartbeat:
+		if err := s.cfg.Orders.EndpointClock(ctx, endpointID, time.Duration(c.offset.Load())); err != nil {
+			return nil, s.fault(ctx, "note clock", err)
+		}
 		if err := s.cfg.Presence.EndpointSeen(ctx, endpointID, fromIsolation(b.Heartbeat.GetIsolation())); err != nil {
 			return nil, s.fault(ctx, "note heartbeat", err)
 		}

@@ -82,18 +82,25 @@ func fromIsolationEvent(m *agentv1.IsolationEvent) endpoint.IsolationEvent {
 }
 
 // toIsolate translates an order to isolate. What a person set by a clock on the wall is
-// set by ours; the agent is told it by its own, which may be wrong.
-func toIsolate(c dispatch.Command, offset time.Duration) *agentv1.Isolate {
+// set by ours; the agent is told it by its own, which may be wrong, and how long they are away at now, which is right
+// whatever becomes of that clock.
+func toIsolate(c dispatch.Command, offset time.Duration, now time.Time) *agentv1.Isolate {
 	there := func(t time.Time) *timestamppb.Timestamp {
 		if t.IsZero() {
 			return nil
 		}
 		return wire.Timestamp(t.Add(offset))
 	}
+	left := func(t time.Time) *durationpb.Duration {
+		if t.IsZero() {
+			return nil
+		}
+		return durationpb.New(max(t.Sub(now), 1)) // what is over ends at once
+	}
 	i := c.Isolation
 	m := &agentv1.Isolate{
 		Mode: toMode(i.Mode), IsolateFirst: c.IsolateFirst, Until: there(i.Until), ConfirmWithin: span(i.ConfirmWithin), Lease: span(i.Lease),
-		Notice: toNotice(i.Notice), Drill: i.Drill,
+		Notice: toNotice(i.Notice), Drill: i.Drill, Lasts: left(i.Until),
 	}
 	switch i.Fallback {
 	case dispatch.StayClosed:
@@ -104,7 +111,7 @@ func toIsolate(c dispatch.Command, offset time.Duration) *agentv1.Isolate {
 	for _, p := range i.Permits {
 		w := &agentv1.IsolationPermit{
 			Network: p.Network.String(), Protocol: agentv1.IsolationProtocol_ISOLATION_PROTOCOL_TCP, FirstPort: uint32(p.First), LastPort: uint32(p.Last),
-			Reason: wire.Line(p.Reason, wire.MaxName), ExpiresAt: there(p.ExpiresAt), Host: p.Host,
+			Reason: wire.Line(p.Reason, wire.MaxName), ExpiresAt: there(p.ExpiresAt), Host: p.Host, Lasts: left(p.ExpiresAt),
 		}
 		if p.Protocol == "udp" {
 			w.Protocol = agentv1.IsolationProtocol_ISOLATION_PROTOCOL_UDP

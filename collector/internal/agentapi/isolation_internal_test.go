@@ -23,7 +23,7 @@ func TestOrderToIsolateArrives(t *testing.T) {
 			{Network: netip.MustParsePrefix("192.0.2.0/24"), Protocol: "udp", First: 53, Last: 54, Reason: "DNS", Host: "dns.example", ExpiresAt: now.Add(time.Minute)},
 		},
 	}}
-	m := toCommand(c, -time.Minute)
+	m := toCommand(c, -time.Minute, now.Add(time.Second))
 	if err := wire.ConnectResponse(&agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Command{Command: m}}); err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,33 @@ func TestOrderToIsolateArrives(t *testing.T) {
 	if got := p.GetExpiresAt().AsTime(); !got.Equal(now) {
 		t.Errorf("permit until %v", got)
 	}
-	if m := toIsolate(dispatch.Command{}, time.Hour); m.GetUntil() != nil || m.GetConfirmWithin() != nil || m.GetNotice() != nil || m.GetReleaseCode() != nil {
+	if i.GetLasts().AsDuration() != time.Hour-time.Second || p.GetLasts().AsDuration() != time.Minute-time.Second {
+		t.Errorf("%v and %v are left", i.GetLasts(), p.GetLasts())
+	}
+	// An order that waited for the PC until it was over still says so.
+	if over := toIsolate(c, 0, now.Add(2*time.Hour)); over.GetLasts().AsDuration() != 1 {
+		t.Errorf("%v is left of what is over", over.GetLasts())
+	}
+	if m := toIsolate(dispatch.Command{}, time.Hour, now); m.GetUntil() != nil || m.GetLasts() != nil || m.GetConfirmWithin() != nil || m.GetNotice() != nil || m.GetReleaseCode() != nil {
 		t.Errorf("a plain order says %v", m)
+	}
+}
+
+// The clock is read anew with each heartbeat, and only a jump is news.
+func TestClockIsReadFromHeartbeats(t *testing.T) {
+	at := time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC)
+	c := &control{}
+	c.offset.Store(int64(9 * time.Hour))
+	beat := func(ahead time.Duration) bool {
+		return c.readClock(received{at: at, m: &agentv1.ConnectRequest{Body: &agentv1.ConnectRequest_Heartbeat{Heartbeat: &agentv1.Heartbeat{SentAt: wire.Timestamp(at.Add(ahead))}}}})
+	}
+	if beat(9*time.Hour + time.Second) {
+		t.Error("a second is a jump")
+	}
+	if !beat(-time.Second) || time.Duration(c.offset.Load()) != -time.Second {
+		t.Errorf("put right by 9 h: %v", time.Duration(c.offset.Load()))
+	}
+	if c.readClock(received{at: at, m: &agentv1.ConnectRequest{Body: &agentv1.ConnectRequest_Alert{}}}) || time.Duration(c.offset.Load()) != -time.Second {
+		t.Error("an alert has a clock")
 	}
 }

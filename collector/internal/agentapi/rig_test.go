@@ -112,6 +112,10 @@ func (a *acts) EndpointSeen(_ context.Context, endpointID string, i endpoint.Iso
 	return a.note("seen %s %s", endpointID, i.Observed)
 }
 
+func (a *acts) EndpointClock(_ context.Context, endpointID string, offset time.Duration) error {
+	return a.note("clock %s %s", endpointID, offset.Round(time.Minute))
+}
+
 func (a *acts) EndpointDisconnected(_ context.Context, endpointID string) error {
 	return a.note("disconnected %s", endpointID)
 }

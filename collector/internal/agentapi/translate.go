@@ -96,9 +96,9 @@ func fromAlert(m *agentv1.Alert) act.AlertCall {
 	return act.AlertCall{AlertID: m.GetAlertId(), Message: m.GetMessage(), Reporter: m.GetReporter(), ReportedAt: wire.Time(m.GetReportedAt())}
 }
 
-// toCommand translates an order for an agent whose clock is ahead of ours by offset; nil
-// for a verb that has no form on the wire.
-func toCommand(c dispatch.Command, offset time.Duration) *agentv1.Command {
+// toCommand translates an order, sent now, for an agent whose clock is ahead of ours by
+// offset; nil for a verb that has no form on the wire.
+func toCommand(c dispatch.Command, offset time.Duration, now time.Time) *agentv1.Command {
 	m := &agentv1.Command{
 		CommandId: c.ID, Counter: c.Counter, Issuer: wire.Line(c.Issuer, wire.MaxName), Reason: wire.Text(c.Reason, wire.MaxReason),
 		IncidentId: c.IncidentID, IssuedAt: wire.Timestamp(c.IssuedAt), ExpiresAt: wire.Timestamp(c.ExpiresAt),
@@ -107,7 +107,7 @@ func toCommand(c dispatch.Command, offset time.Duration) *agentv1.Command {
 	case dispatch.Acquire:
 		m.Verb = &agentv1.Command_Acquire{Acquire: &agentv1.Acquire{Profile: c.Profile}}
 	case dispatch.Isolate:
-		m.Verb = &agentv1.Command_Isolate{Isolate: toIsolate(c, offset)}
+		m.Verb = &agentv1.Command_Isolate{Isolate: toIsolate(c, offset, now)}
 	case dispatch.Release:
 		m.Verb = &agentv1.Command_Release{Release: &agentv1.Release{Notice: toNotice(c.Isolation.Notice)}}
 	case dispatch.Preserve:

@@ -150,7 +150,7 @@ func isolationWords(want func(prefix string, values ...string)) {
 	want("score.leaks.", "none", "some", "unknown")
 	want("score.way_home.", "yes", "no", "unknown")
 	want("score.released.", "yes", "no", "other", "waiting", "unknown")
-	want("ledger.act.", "endpoint.isolation_event", "endpoint.release_code", "endpoint.place", "dispatch.ask_release", "dispatch.refuse_release", "organisation.isolation", "group.isolate", "group.release")
+	want("ledger.act.", "endpoint.clock", "endpoint.isolation_event", "endpoint.release_code", "endpoint.place", "dispatch.ask_release", "dispatch.refuse_release", "organisation.isolation", "group.isolate", "group.release")
 	want("timeline.command.", "ask_release", "show_release_code")
 	want("invalid.", "out_of_range", "conflict", "too_many", "too_wide", "unresolved", "old_agent", "nobody")
 }

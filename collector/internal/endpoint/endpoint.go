@@ -24,6 +24,10 @@ const (
 // StaleAfter is the age from which a measurement is shown as unknown.
 const StaleAfter = 90 * time.Second
 
+// ClockJump is how much the clock of an endpoint must move against ours to be a fact of
+// the case: less is the time that messages take when much is going on.
+const ClockJump = 10 * time.Second
+
 // Endpoint is one PC or server; it survives reinstalling the agent.
 type Endpoint struct {
 	ID             string
@@ -38,7 +42,7 @@ type Endpoint struct {
 	BootID         string
 	EnrolledAt     time.Time
 	LastSeenAt     time.Time     // zero before the first connection
-	ClockOffset    time.Duration // agent clock minus collector clock at last Hello
+	ClockOffset    time.Duration // agent clock minus collector clock by its newest word
 	Online         bool          // has a live control stream now
 	RevokedAt      time.Time     // zero while enrolled
 	Spooled        uint32        // sealed acquisitions waiting on the PC

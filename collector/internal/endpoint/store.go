@@ -97,6 +97,11 @@ func Seen(ctx context.Context, tx *sqldb.Tx, id string, at time.Time) error {
 	return exec(ctx, tx, "record that endpoint was seen", `UPDATE endpoint_endpoint SET last_seen_at = $1 WHERE id = $2`, sqldb.FormatTime(at), id)
 }
 
+// SetClock stores how far the clock of an endpoint is ahead of ours.
+func SetClock(ctx context.Context, tx *sqldb.Tx, id string, offset time.Duration) error {
+	return exec(ctx, tx, "store clock of endpoint", `UPDATE endpoint_endpoint SET clock_offset_ns = $1 WHERE id = $2`, int64(offset), id)
+}
+
 // SetIsolation stores what an endpoint measured of its isolation.
 func SetIsolation(ctx context.Context, tx *sqldb.Tx, id string, i IsolationStatus) error {
 	more, err := i.More.text()

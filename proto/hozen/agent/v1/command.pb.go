@@ -403,7 +403,10 @@ type Isolate struct {
 	Drill bool `protobuf:"varint,10,opt,name=drill,proto3" json:"drill,omitempty"`
 	// Addresses of the collector, "192.0.2.7:8443", kept open besides those that the agent
 	// knows, at most 16.
-	Collectors    []string `protobuf:"bytes,11,rep,name=collectors,proto3" json:"collectors,omitempty"`
+	Collectors []string `protobuf:"bytes,11,rep,name=collectors,proto3" json:"collectors,omitempty"`
+	// How long until that moment when the order was sent; it counts before until, because a
+	// clock may be wrong or put right in between. Absent: an older collector, or no until.
+	Lasts         *durationpb.Duration `protobuf:"bytes,12,opt,name=lasts,proto3" json:"lasts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -511,6 +514,13 @@ func (x *Isolate) GetDrill() bool {
 func (x *Isolate) GetCollectors() []string {
 	if x != nil {
 		return x.Collectors
+	}
+	return nil
+}
+
+func (x *Isolate) GetLasts() *durationpb.Duration {
+	if x != nil {
+		return x.Lasts
 	}
 	return nil
 }
@@ -817,7 +827,7 @@ const file_hozen_agent_v1_command_proto_rawDesc = "" +
 	"\bpreserve\x18\r \x01(\v2\x18.hozen.agent.v1.PreserveH\x00R\bpreserveB\x06\n" +
 	"\x04verbJ\x04\b\x11\x10\x12R\x04hunt\"#\n" +
 	"\aAcquire\x12\x18\n" +
-	"\aprofile\x18\x01 \x01(\tR\aprofile\"\xa6\x04\n" +
+	"\aprofile\x18\x01 \x01(\tR\aprofile\"\xd7\x04\n" +
 	"\aIsolate\x121\n" +
 	"\x04mode\x18\x01 \x01(\x0e2\x1d.hozen.agent.v1.IsolationModeR\x04mode\x12#\n" +
 	"\risolate_first\x18\x02 \x01(\bR\fisolateFirst\x129\n" +
@@ -832,7 +842,8 @@ const file_hozen_agent_v1_command_proto_rawDesc = "" +
 	" \x01(\bR\x05drill\x12\x1e\n" +
 	"\n" +
 	"collectors\x18\v \x03(\tR\n" +
-	"collectors\"9\n" +
+	"collectors\x12/\n" +
+	"\x05lasts\x18\f \x01(\v2\x19.google.protobuf.DurationR\x05lasts\"9\n" +
 	"\aRelease\x12.\n" +
 	"\x06notice\x18\x01 \x01(\v2\x16.hozen.agent.v1.NoticeR\x06notice\"<\n" +
 	"\bPreserve\x120\n" +
@@ -915,16 +926,17 @@ var file_hozen_agent_v1_command_proto_depIdxs = []int32{
 	13, // 11: hozen.agent.v1.Isolate.lease:type_name -> google.protobuf.Duration
 	15, // 12: hozen.agent.v1.Isolate.release_code:type_name -> hozen.agent.v1.ReleaseCode
 	16, // 13: hozen.agent.v1.Isolate.notice:type_name -> hozen.agent.v1.Notice
-	16, // 14: hozen.agent.v1.Release.notice:type_name -> hozen.agent.v1.Notice
-	0,  // 15: hozen.agent.v1.Preserve.then:type_name -> hozen.agent.v1.PreserveThen
-	1,  // 16: hozen.agent.v1.CommandResult.status:type_name -> hozen.agent.v1.CommandStatus
-	10, // 17: hozen.agent.v1.CommandResult.finished_at:type_name -> google.protobuf.Timestamp
-	17, // 18: hozen.agent.v1.CommandResult.isolation:type_name -> hozen.agent.v1.IsolationStatus
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	13, // 14: hozen.agent.v1.Isolate.lasts:type_name -> google.protobuf.Duration
+	16, // 15: hozen.agent.v1.Release.notice:type_name -> hozen.agent.v1.Notice
+	0,  // 16: hozen.agent.v1.Preserve.then:type_name -> hozen.agent.v1.PreserveThen
+	1,  // 17: hozen.agent.v1.CommandResult.status:type_name -> hozen.agent.v1.CommandStatus
+	10, // 18: hozen.agent.v1.CommandResult.finished_at:type_name -> google.protobuf.Timestamp
+	17, // 19: hozen.agent.v1.CommandResult.isolation:type_name -> hozen.agent.v1.IsolationStatus
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_hozen_agent_v1_command_proto_init() }

@@ -417,7 +417,10 @@ type IsolationPermit struct {
 	// When it ends, by the clock of the agent.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// Host name from which the collector made the address, or empty, at most 253 bytes.
-	Host          string `protobuf:"bytes,7,opt,name=host,proto3" json:"host,omitempty"`
+	Host string `protobuf:"bytes,7,opt,name=host,proto3" json:"host,omitempty"`
+	// How long until that moment when the order was sent; it counts before expires_at.
+	// Absent: an older collector.
+	Lasts         *durationpb.Duration `protobuf:"bytes,8,opt,name=lasts,proto3" json:"lasts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -499,6 +502,13 @@ func (x *IsolationPermit) GetHost() string {
 		return x.Host
 	}
 	return ""
+}
+
+func (x *IsolationPermit) GetLasts() *durationpb.Duration {
+	if x != nil {
+		return x.Lasts
+	}
+	return nil
 }
 
 // ReleaseCode lets somebody at the endpoint end one isolation without the collector.
@@ -1227,7 +1237,7 @@ var File_hozen_agent_v1_isolation_proto protoreflect.FileDescriptor
 
 const file_hozen_agent_v1_isolation_proto_rawDesc = "" +
 	"\n" +
-	"\x1ehozen/agent/v1/isolation.proto\x12\x0ehozen.agent.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x02\n" +
+	"\x1ehozen/agent/v1/isolation.proto\x12\x0ehozen.agent.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\x02\n" +
 	"\x0fIsolationPermit\x12\x18\n" +
 	"\anetwork\x18\x01 \x01(\tR\anetwork\x12=\n" +
 	"\bprotocol\x18\x02 \x01(\x0e2!.hozen.agent.v1.IsolationProtocolR\bprotocol\x12\x1d\n" +
@@ -1237,7 +1247,8 @@ const file_hozen_agent_v1_isolation_proto_rawDesc = "" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x129\n" +
 	"\n" +
 	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x12\n" +
-	"\x04host\x18\a \x01(\tR\x04host\"m\n" +
+	"\x04host\x18\a \x01(\tR\x04host\x12/\n" +
+	"\x05lasts\x18\b \x01(\v2\x19.google.protobuf.DurationR\x05lasts\"m\n" +
 	"\vReleaseCode\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\tR\x06number\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\fR\x04hash\x12\x12\n" +
@@ -1379,31 +1390,32 @@ var file_hozen_agent_v1_isolation_proto_goTypes = []any{
 var file_hozen_agent_v1_isolation_proto_depIdxs = []int32{
 	1,  // 0: hozen.agent.v1.IsolationPermit.protocol:type_name -> hozen.agent.v1.IsolationProtocol
 	14, // 1: hozen.agent.v1.IsolationPermit.expires_at:type_name -> google.protobuf.Timestamp
-	3,  // 2: hozen.agent.v1.IsolationStatus.desired:type_name -> hozen.agent.v1.IsolationState
-	3,  // 3: hozen.agent.v1.IsolationStatus.observed:type_name -> hozen.agent.v1.IsolationState
-	14, // 4: hozen.agent.v1.IsolationStatus.measured_at:type_name -> google.protobuf.Timestamp
-	0,  // 5: hozen.agent.v1.IsolationStatus.mode:type_name -> hozen.agent.v1.IsolationMode
-	14, // 6: hozen.agent.v1.IsolationStatus.until:type_name -> google.protobuf.Timestamp
-	14, // 7: hozen.agent.v1.IsolationStatus.lease_until:type_name -> google.protobuf.Timestamp
-	10, // 8: hozen.agent.v1.IsolationStatus.confirmation:type_name -> hozen.agent.v1.IsolationConfirmation
-	11, // 9: hozen.agent.v1.IsolationStatus.severed:type_name -> hozen.agent.v1.IsolationSevered
-	12, // 10: hozen.agent.v1.IsolationStatus.trials:type_name -> hozen.agent.v1.IsolationTrial
-	14, // 11: hozen.agent.v1.IsolationConfirmation.by:type_name -> google.protobuf.Timestamp
-	2,  // 12: hozen.agent.v1.IsolationConfirmation.fallback:type_name -> hozen.agent.v1.IsolationFallback
-	14, // 13: hozen.agent.v1.IsolationConfirmation.confirmed_at:type_name -> google.protobuf.Timestamp
-	14, // 14: hozen.agent.v1.IsolationConfirmation.missed_at:type_name -> google.protobuf.Timestamp
-	14, // 15: hozen.agent.v1.IsolationSevered.at:type_name -> google.protobuf.Timestamp
-	15, // 16: hozen.agent.v1.IsolationSevered.took:type_name -> google.protobuf.Duration
-	4,  // 17: hozen.agent.v1.IsolationTrial.outcome:type_name -> hozen.agent.v1.IsolationTrialOutcome
-	14, // 18: hozen.agent.v1.IsolationTrial.at:type_name -> google.protobuf.Timestamp
-	5,  // 19: hozen.agent.v1.IsolationEvent.kind:type_name -> hozen.agent.v1.IsolationEventKind
-	14, // 20: hozen.agent.v1.IsolationEvent.at:type_name -> google.protobuf.Timestamp
-	9,  // 21: hozen.agent.v1.IsolationEvent.isolation:type_name -> hozen.agent.v1.IsolationStatus
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	15, // 2: hozen.agent.v1.IsolationPermit.lasts:type_name -> google.protobuf.Duration
+	3,  // 3: hozen.agent.v1.IsolationStatus.desired:type_name -> hozen.agent.v1.IsolationState
+	3,  // 4: hozen.agent.v1.IsolationStatus.observed:type_name -> hozen.agent.v1.IsolationState
+	14, // 5: hozen.agent.v1.IsolationStatus.measured_at:type_name -> google.protobuf.Timestamp
+	0,  // 6: hozen.agent.v1.IsolationStatus.mode:type_name -> hozen.agent.v1.IsolationMode
+	14, // 7: hozen.agent.v1.IsolationStatus.until:type_name -> google.protobuf.Timestamp
+	14, // 8: hozen.agent.v1.IsolationStatus.lease_until:type_name -> google.protobuf.Timestamp
+	10, // 9: hozen.agent.v1.IsolationStatus.confirmation:type_name -> hozen.agent.v1.IsolationConfirmation
+	11, // 10: hozen.agent.v1.IsolationStatus.severed:type_name -> hozen.agent.v1.IsolationSevered
+	12, // 11: hozen.agent.v1.IsolationStatus.trials:type_name -> hozen.agent.v1.IsolationTrial
+	14, // 12: hozen.agent.v1.IsolationConfirmation.by:type_name -> google.protobuf.Timestamp
+	2,  // 13: hozen.agent.v1.IsolationConfirmation.fallback:type_name -> hozen.agent.v1.IsolationFallback
+	14, // 14: hozen.agent.v1.IsolationConfirmation.confirmed_at:type_name -> google.protobuf.Timestamp
+	14, // 15: hozen.agent.v1.IsolationConfirmation.missed_at:type_name -> google.protobuf.Timestamp
+	14, // 16: hozen.agent.v1.IsolationSevered.at:type_name -> google.protobuf.Timestamp
+	15, // 17: hozen.agent.v1.IsolationSevered.took:type_name -> google.protobuf.Duration
+	4,  // 18: hozen.agent.v1.IsolationTrial.outcome:type_name -> hozen.agent.v1.IsolationTrialOutcome
+	14, // 19: hozen.agent.v1.IsolationTrial.at:type_name -> google.protobuf.Timestamp
+	5,  // 20: hozen.agent.v1.IsolationEvent.kind:type_name -> hozen.agent.v1.IsolationEventKind
+	14, // 21: hozen.agent.v1.IsolationEvent.at:type_name -> google.protobuf.Timestamp
+	9,  // 22: hozen.agent.v1.IsolationEvent.isolation:type_name -> hozen.agent.v1.IsolationStatus
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_hozen_agent_v1_isolation_proto_init() }
