@@ -52,8 +52,9 @@ func measured(st isolate.Status) journal.Isolation {
 const eventRetry = 5 * time.Second
 
 // happened keeps what happened to the isolation without an order until the collector has
-// it, and takes evidence of it. The manager has a goroutine for it alone.
-func (a *agent) happened(h isolate.Happening) {
+// it, and takes evidence of it. The manager has a goroutine for it alone. It reports false
+// if the agent stops before that could be kept.
+func (a *agent) happened(h isolate.Happening) (kept bool) {
 	e := eventOf(h)
 	a.uplink.IsolationChanged()
 	a.proofs.add(a, proof{occasion: string(h.Kind), event: e, status: h.Status})
@@ -63,13 +64,13 @@ func (a *agent) happened(h isolate.Happening) {
 			if h.Kind == isolate.HappenedReleasedByUninstall {
 				a.lastUninstall.Store(&e.ID)
 			}
-			return
+			return true
 		}
 		a.set.log.Error("what happened to the isolation is not kept yet", slog.String("kind", string(h.Kind)), slog.Any("error", err))
 		select {
 		case <-time.After(eventRetry):
 		case <-a.proofs.stopped():
-			return
+			return false
 		}
 	}
 }

@@ -234,6 +234,24 @@ func TestHappeningIsKeptAndProved(t *testing.T) {
 	}
 }
 
+// TestHappeningThatIsNotKept: an agent that stops before its disk lets it keep what
+// happened says so, and does not pass it off as told.
+func TestHappeningThatIsNotKept(t *testing.T) {
+	a := isolating(t, &wall{})
+	h := isolate.Happening{Kind: isolate.HappenedReleasedByTime, At: time.Now(), CommandID: id.New(id.Command), Count: 1}
+	if !a.happened(h) {
+		t.Error("kept, and said not to be")
+	}
+	if err := a.journal.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a.proofs.end()
+	a.captures.Wait()
+	if a.happened(h) {
+		t.Error("not kept, and said to be")
+	}
+}
+
 // TestSeriesIsProvedNowAndThen: the first at once, then one each ten minutes, and at once
 // again after another order.
 func TestSeriesIsProvedNowAndThen(t *testing.T) {

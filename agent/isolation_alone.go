@@ -58,8 +58,13 @@ func (c *command) releaseAlone(ctx context.Context, by string, log *slog.Logger)
 	if err != nil {
 		return localapi.NetworkStatus{}, err
 	}
-	happened := make(chan isolate.Happening, 8)
-	m, err := isolate.NewManager(isolate.Config{Firewall: firewall(), Store: store, Log: log, Tell: func(h isolate.Happening) { happened <- h }})
+	happened := make(chan untold)
+	tell := func(h isolate.Happening) bool {
+		kept := make(chan bool)
+		happened <- untold{h, kept}
+		return <-kept
+	}
+	m, err := isolate.NewManager(isolate.Config{Firewall: firewall(), Store: store, Log: log, Tell: tell})
 	if err != nil {
 		return localapi.NetworkStatus{}, err
 	}
@@ -72,8 +77,14 @@ func (c *command) releaseAlone(ctx context.Context, by string, log *slog.Logger)
 	return networkStatus(st, sourceWithout, time.Now()), err
 }
 
+// untold is what happened and was not kept yet; kept hears when it is.
+type untold struct {
+	isolate.Happening
+	kept chan<- bool
+}
+
 // keepEvents puts what happened into the journal, up to the release.
-func keepEvents(state string, happened <-chan isolate.Happening, log *slog.Logger) (err error) {
+func keepEvents(state string, happened <-chan untold, log *slog.Logger) (err error) {
 	j, err := journal.Open(journal.Config{Path: filepath.Join(state, "journal", "journal"), Log: log})
 	if err != nil {
 		return err
@@ -84,7 +95,9 @@ func keepEvents(state string, happened <-chan isolate.Happening, log *slog.Logge
 	for {
 		select {
 		case h := <-happened:
-			if err := j.AddEvent(eventOf(h)); err != nil {
+			err := j.AddEvent(eventOf(h.Happening))
+			h.kept <- err == nil
+			if err != nil {
 				return err
 			}
 			if h.Kind == isolate.HappenedReleasedByUninstall {

@@ -16,8 +16,8 @@ type Ended struct {
 	At  time.Time `json:"at"`
 	// By is who at the endpoint did it, where somebody did.
 	By string `json:"by,omitempty"`
-	// Told means that it was told. If it was not, because the agent died, it is told after
-	// the next start.
+	// Told means that it was told and kept. If it was not, because the agent ended before or
+	// its disk is full, it is told after the next start.
 	Told bool `json:"told,omitempty"`
 }
 

@@ -51,8 +51,9 @@ type Config struct {
 	TrialsEvery time.Duration
 	// Tell is told what happened without an order of this moment, one thing at a time and
 	// never while the Manager waits for it. The first of a kind is told at once, others of
-	// the same kind and order at most once a minute, counted. Optional.
-	Tell func(Happening)
+	// the same kind and order at most once a minute, counted. It reports whether that is
+	// kept; the end of an isolation that is not is told again after the next start. Optional.
+	Tell func(Happening) (kept bool)
 	// Clock tells the time. Default: [SystemClock].
 	Clock Clock
 	// Log takes what nobody is there to be told. Default: nowhere.

@@ -119,7 +119,7 @@ func (s *sequence) start() {
 	var err error
 	s.m, err = isolate.NewManager(isolate.Config{
 		Firewall: &s.fw, Store: &s.store, Clock: &s.clock, Trials: s,
-		Tell: func(h isolate.Happening) { s.told(h) },
+		Tell: func(h isolate.Happening) bool { s.told(h); return true },
 		Before: func(ctx context.Context) error {
 			if s.fault() == isolatetest.None {
 				return nil

@@ -68,8 +68,8 @@ const untoldMax = 256
 // teller tells of happenings in their order, each series no faster than tellEvery, and
 // makes nobody wait.
 type teller struct {
-	to   func(Happening)
-	done func(Happening) // called when one was told
+	to   func(Happening) bool
+	done func(Happening) // called when one was told and kept
 
 	mu      sync.Mutex
 	last    map[series]time.Time
@@ -84,7 +84,7 @@ type series struct {
 	command string
 }
 
-func newTeller(to, done func(Happening)) *teller {
+func newTeller(to func(Happening) bool, done func(Happening)) *teller {
 	return &teller{to: to, done: done, last: map[series]time.Time{}, held: map[series]Happening{}}
 }
 
@@ -147,8 +147,9 @@ func (t *teller) run() {
 		h := t.queue[0]
 		t.queue = t.queue[1:]
 		t.mu.Unlock()
-		t.to(h)
-		t.done(h)
+		if t.to(h) {
+			t.done(h)
+		}
 	}
 }
 

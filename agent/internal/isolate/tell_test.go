@@ -158,12 +158,13 @@ func TestWhoIsToldBlocksNobody(t *testing.T) {
 		var r *rig
 		stuck, n := make(chan struct{}), atomic.Int32{}
 		r = newRig(t, func(c *isolate.Config) {
-			c.Tell = func(h isolate.Happening) {
+			c.Tell = func(h isolate.Happening) bool {
 				<-stuck
 				if st := r.Status(t.Context()); st.Desired != isolate.Isolated {
 					t.Errorf("%+v", st)
 				}
 				n.Add(int32(h.Count))
+				return true
 			}
 		})
 		for i := range 1000 {
@@ -191,7 +192,7 @@ func TestEndIsToldAfterACrash(t *testing.T) {
 			t.Fatal(err)
 		}
 		dying := make(chan struct{})
-		r.cfg.Tell = func(isolate.Happening) { <-dying }
+		r.cfg.Tell = func(isolate.Happening) bool { <-dying; return true }
 		r.restart(t)
 		at := r.clock.Now()
 		if _, err := r.ReleaseByCode(t.Context(), codeOf(rightNumber).String(), "1000", "suzuki"); err != nil {
@@ -213,5 +214,40 @@ func TestEndIsToldAfterACrash(t *testing.T) {
 		reconcile(t, r, isolate.Released)
 		wantTold(t, told())
 		close(dying)
+	})
+}
+
+// The end of an isolation that nobody could keep, for want of a disk, is told again after
+// the next start.
+func TestEndIsToldUntilItIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, told := newTold(t)
+		tell, n := r.cfg.Tell, atomic.Int32{}
+		if _, err := r.Isolate(t.Context(), coded(t, "cmd_1")); err != nil {
+			t.Fatal(err)
+		}
+		r.cfg.Tell = func(isolate.Happening) bool { n.Add(1); return false }
+		r.restart(t)
+		if _, err := r.ReleaseByCode(t.Context(), codeOf(rightNumber).String(), "1000", "suzuki"); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			time.Sleep(time.Hour)
+			reconcile(t, r, isolate.Released)
+			synctest.Wait()
+			r.restart(t)
+		}
+		if got := n.Load(); got != 2 {
+			t.Errorf("told %d times, once each process", got)
+		}
+		r.cfg.Tell = tell
+		for range 2 {
+			r.restart(t)
+			reconcile(t, r, isolate.Released)
+			synctest.Wait()
+		}
+		if got := told(); len(got) != 1 || got[0].Kind != isolate.HappenedReleasedByCode || got[0].By != "suzuki" {
+			t.Errorf("told %+v", got)
+		}
 	})
 }

@@ -18,10 +18,11 @@ func newTold(t *testing.T, with ...func(*isolate.Config)) (*rig, func() []isolat
 	var mu sync.Mutex
 	var all []isolate.Happening
 	r := newRig(t, append(with, func(c *isolate.Config) {
-		c.Tell = func(h isolate.Happening) {
+		c.Tell = func(h isolate.Happening) bool {
 			mu.Lock()
 			defer mu.Unlock()
 			all = append(all, h)
+			return true
 		}
 	})...)
 	return r, func() []isolate.Happening {
