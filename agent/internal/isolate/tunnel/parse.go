@@ -228,7 +228,7 @@ const (
 
 	wgMark, wgPeers                  = 7, 8
 	wgPeerKey, wgEndpoint, wgAllowed = 1, 4, 9
-	wgFamily, wgAddress, wgBits      = 1, 2, 3
+	wgAddress, wgBits                = 2, 3
 	familyInet                       = 2
 	familyInet6                      = 10
 	peersMax, allowedMax             = 4096, 65536
