@@ -133,21 +133,7 @@ func (s *system) wireGuard(index uint32) (d peers, err error) {
 	}
 	defer func() { _ = c.Close() }()
 	defer until(s.ctx, c)()
-	msgs, err := c.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.GENL_ID_CTRL, Flags: netlink.Request | netlink.Acknowledge},
-		Data:   attr([]byte{unix.CTRL_CMD_GETFAMILY, 1, 0, 0}, unix.CTRL_ATTR_FAMILY_NAME, []byte("wireguard\x00")),
-	})
-	if err != nil || len(msgs) == 0 {
-		return d, fmt.Errorf("find WireGuard's netlink family: %w", errors.Join(err, errEmpty(msgs)))
-	}
-	family, err := parseFamily(msgs[0].Data)
-	if err != nil {
-		return d, err
-	}
-	msgs, err = c.Execute(netlink.Message{
-		Header: netlink.Header{Type: netlink.HeaderType(family), Flags: netlink.Request | netlink.Dump},
-		Data:   attr([]byte{unix.WG_CMD_GET_DEVICE, 1, 0, 0}, unix.WGDEVICE_A_IFINDEX, native(index)),
-	})
+	msgs, err := generic(c, "wireguard", unix.WG_CMD_GET_DEVICE, attr(nil, unix.WGDEVICE_A_IFINDEX, native(index)))
 	if err != nil {
 		return d, err
 	}
@@ -158,11 +144,27 @@ func (s *system) wireGuard(index uint32) (d peers, err error) {
 	return d, err
 }
 
-func errEmpty(msgs []netlink.Message) error {
-	if len(msgs) == 0 {
-		return errReply
+// generic asks one of the families of generic netlink for all of something.
+func generic(c *netlink.Conn, family string, command byte, attrs []byte) ([]netlink.Message, error) {
+	// Without an acknowledgement, which would be the answer to what is asked next.
+	msgs, err := c.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.GENL_ID_CTRL, Flags: netlink.Request},
+		Data:   attr([]byte{unix.CTRL_CMD_GETFAMILY, 1, 0, 0}, unix.CTRL_ATTR_FAMILY_NAME, append([]byte(family), 0)),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find netlink family %q: %w", family, err)
 	}
-	return nil
+	if len(msgs) != 1 {
+		return nil, fmt.Errorf("find netlink family %q: %d answers: %w", family, len(msgs), errReply)
+	}
+	id, err := parseFamily(msgs[0].Data)
+	if err != nil {
+		return nil, fmt.Errorf("find netlink family %q: %w", family, err)
+	}
+	return c.Execute(netlink.Message{
+		Header: netlink.Header{Type: netlink.HeaderType(id), Flags: netlink.Request | netlink.Dump},
+		Data:   append([]byte{command, 1, 0, 0}, attrs...),
+	})
 }
 
 // held implements kernel: the processes that hold a TUN device, and their sockets.
