@@ -1,8 +1,11 @@
 package uplink_test
 
 import (
+	"bytes"
 	"context"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +65,47 @@ func TestCommandSurvivesARestart(t *testing.T) {
 	calls := p.handler.done()
 	if len(calls) != 1 || calls[0].AcquisitionID != want || c.told()[0].GetAcquisitionId() != want {
 		t.Fatalf("%+v, want acquisition %s", calls, want)
+	}
+}
+
+// TestReleaseThatCameTooLateOpensNothing: a power cut took the release, the isolation that
+// was ordered after it is in force when the collector sends it again.
+func TestReleaseThatCameTooLateOpensNothing(t *testing.T) {
+	c := newCollector(t)
+	p := newPC(t, c, time.Now())
+	path := filepath.Join(p.dir, "journal")
+	j, err := journal.Open(journal.Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := command(1)
+	release.Verb = &agentv1.Command_Release{Release: &agentv1.Release{}}
+	for _, o := range []journal.Command{{ID: release.GetCommandId(), Counter: 1, Verb: journal.Release}, {ID: id.New(id.Command), Counter: 2, Verb: journal.Isolate}} {
+		if _, _, err := j.Accept(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bytes.SplitAfter(b, []byte{'\n'})
+	clear(lines[1][:len(lines[1])-1])
+	if err := os.WriteFile(path, bytes.Join(lines, nil), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.start(t, nil)
+	await(t, "isolation", func() bool { return len(c.told()) == 1 })
+	c.order(release)
+	await(t, "answer", func() bool { return len(c.told()) == 2 })
+	if r := c.told()[1]; r.GetCommandId() != release.GetCommandId() || r.GetStatus() != agentv1.CommandStatus_COMMAND_STATUS_EXPIRED || !strings.Contains(r.GetDetail(), "later order") {
+		t.Errorf("%v", r)
+	}
+	if calls := p.handler.done(); len(calls) != 1 || calls[0].Verb != journal.Isolate {
+		t.Errorf("did %+v", calls)
 	}
 }
 

@@ -95,6 +95,9 @@ func (u *Uplink) result(ctx context.Context, e journal.Entry) (journal.Result, b
 	if now := u.cfg.Identity.Now(); !e.Started && !c.ExpiresAt.IsZero() && now.After(c.ExpiresAt) {
 		return journal.Result{Status: journal.Expired, Detail: "it was not to be begun after " + c.ExpiresAt.UTC().Format(time.RFC3339)}, true
 	}
+	if u.cfg.Journal.Superseded(e) {
+		return journal.Result{Status: journal.Expired, Detail: "a later order about the network was begun before this one came"}, true
+	}
 	if err := u.cfg.Journal.Start(c.ID); err != nil {
 		// Not worth refusing an order for: it is only forgotten that it was begun.
 		u.cfg.Log.ErrorContext(ctx, "begin of command not noted", slog.Any("error", err))

@@ -12,7 +12,8 @@
 //
 // A last line that is not whole was never promised and is cut off; a damaged line
 // further up is passed over and counted. Command counters that such a line may have held
-// count as not passed, so that a command that a power cut took is done when it comes again.
+// count as not passed, so that a command that a power cut took is done when it comes again,
+// but for an order about the network that a later one has overtaken.
 package journal
 
 import (

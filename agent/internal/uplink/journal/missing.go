@@ -56,3 +56,22 @@ func (s *state) passed(counter uint64) bool { return counter <= s.counter && !s.
 
 // listMissing returns the lost counters, lowest first.
 func (s *state) listMissing() []uint64 { return slices.Sorted(maps.Keys(s.missing)) }
+
+// begun takes into account that a command was begun.
+func (s *state) begun(c Command) {
+	if c.network() {
+		s.network = max(s.network, c.Counter)
+	}
+}
+
+// network reports whether a command changes what is cut.
+func (c Command) network() bool { return c.Verb == Isolate || c.Verb == Release }
+
+// Superseded reports whether a command must not be carried out any more although it was
+// accepted: it is about the network, a power cut took it, and a later one was begun before
+// it came again. What was ordered last counts.
+func (j *Journal) Superseded(e Entry) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return !e.Started && e.Command.network() && e.Command.Counter < j.s.network
+}

@@ -98,3 +98,80 @@ func TestOtherDamageLetsNothingInTwice(t *testing.T) {
 	}
 	j.Close()
 }
+
+// TestOrdersAboutTheNetworkStayInOrder: an order to isolate or to release that a power
+// cut took is not carried out when a later one was begun before it came again, however
+// long ago. Evidence is taken all the same.
+func TestOrdersAboutTheNetworkStayInOrder(t *testing.T) {
+	of := func(counter uint64, v journal.Verb) journal.Command {
+		c := command(counter)
+		c.Verb = v
+		return c
+	}
+	start := func(j *journal.Journal, c journal.Command) error { return j.Start(c.ID) }
+	finish := func(s journal.Status) func(*journal.Journal, journal.Command) error {
+		return func(j *journal.Journal, c journal.Command) error {
+			if err := j.Finish(journal.Result{CommandID: c.ID, Status: s}); err != nil {
+				return err
+			}
+			return j.Confirm(c.ID)
+		}
+	}
+	for name, c := range map[string]struct {
+		lost, later journal.Verb
+		did         func(*journal.Journal, journal.Command) error
+		want        bool
+		more        int // commands since
+	}{
+		"release, isolated since":          {journal.Release, journal.Isolate, start, true, 0},
+		"isolate, released since":          {journal.Isolate, journal.Release, start, true, 0},
+		"done, its begin was not noted":    {journal.Release, journal.Isolate, finish(journal.Done), true, 0},
+		"long ago":                         {journal.Release, journal.Isolate, finish(journal.Done), true, 300},
+		"the later one is not begun":       {journal.Release, journal.Isolate, nil, false, 0},
+		"the later one was not to be done": {journal.Release, journal.Isolate, finish(journal.Expired), false, 0},
+		"evidence":                         {journal.Acquire, journal.Isolate, start, false, 0},
+		"evidence was taken since":         {journal.Release, journal.Acquire, start, false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "journal")
+			j := open(t, path)
+			mustAccept(t, j, command(1))
+			j.Close()
+			j = open(t, path)
+			lost, later := of(2, c.lost), of(3, c.later)
+			mustAccept(t, j, lost)
+			mustAccept(t, j, later)
+			j.Close()
+			hole(t, path, 2)
+			j = open(t, path)
+			if c.did != nil {
+				if err := c.did(j, later); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for n := range uint64(c.more) { // what is long settled is forgotten
+				e := of(4+n, journal.Acquire)
+				mustAccept(t, j, e)
+				if err := finish(journal.Done)(j, e); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 2 {
+				j.Close()
+				j = open(t, path)
+			}
+			e := mustAccept(t, j, lost)
+			for range 2 {
+				if got := j.Superseded(e); got != c.want {
+					t.Errorf("superseded %t", got)
+				}
+				j.Close()
+				j = open(t, path)
+			}
+			e.Started = true // by a process that died
+			if j.Superseded(e) {
+				t.Error("what was begun is not gone on with")
+			}
+		})
+	}
+}

@@ -19,6 +19,7 @@ import (
 type line struct {
 	Counter      uint64        `json:"counter,omitempty"` // highest that was ever accepted
 	Missing      []uint64      `json:"missing,omitempty"` // below Counter, and may still be accepted; of the same line
+	Network      uint64        `json:"network,omitempty"` // highest of an order about the network that was begun; of the same line
 	Command      *Command      `json:"command,omitempty"`
 	Started      string        `json:"started,omitempty"`
 	Result       *Result       `json:"result,omitempty"`
@@ -83,6 +84,7 @@ func (l line) check() error {
 type state struct {
 	counter  uint64
 	missing  map[uint64]bool // counters below that may still be accepted, see losses
+	network  uint64          // highest counter of an order about the network that was begun
 	commands map[string]*Entry
 	alerts   map[string]*alertEntry
 	events   []eventEntry // oldest first
@@ -129,7 +131,7 @@ func (s *state) replay(b []byte) (damaged int) {
 // not known are passed over.
 func (s *state) apply(l line, n int) {
 	size := int64(n)
-	s.counter = max(s.counter, l.Counter)
+	s.counter, s.network = max(s.counter, l.Counter), max(s.network, l.Network)
 	for _, c := range l.Missing {
 		s.missing[c] = true
 	}
@@ -144,11 +146,15 @@ func (s *state) apply(l line, n int) {
 	case l.Started != "":
 		if e := s.commands[l.Started]; e != nil && !e.Started {
 			e.Started = true
+			s.begun(e.Command)
 			s.grow(l.Started, size)
 		}
 	case l.Result != nil:
 		if e := s.commands[l.Result.CommandID]; e != nil && e.Result == nil {
 			e.Result = l.Result
+			if r := l.Result.Status; r == Done || r == Failed { // also if its begin could not be noted
+				s.begun(e.Command)
+			}
 			s.grow(l.Result.CommandID, size)
 		}
 	case l.Confirmed != "":
@@ -262,7 +268,7 @@ func (s *state) forget() {
 
 // encode returns a file that replays to the same state.
 func (s *state) encode() ([]byte, error) {
-	lines := []line{{Counter: s.counter, Missing: s.listMissing()}}
+	lines := []line{{Counter: s.counter, Missing: s.listMissing(), Network: s.network}}
 	for _, e := range s.list(func(*Entry) bool { return true }) {
 		lines = append(lines, line{Command: &e.Command})
 		if e.Started {
