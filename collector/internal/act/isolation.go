@@ -115,6 +115,8 @@ func (s *Acts) isolation(i dispatch.Isolation) (dispatch.Isolation, error) {
 			return i, wrong(field, "malformed", "write IPv4 addresses as such")
 		case p.Network.Addr().Is4() && p.Network.Bits() < widest4, p.Network.Addr().Is6() && p.Network.Bits() < widest6:
 			return i, wrong(field, "too_wide", "a network of %d bits is too wide", p.Network.Bits())
+		case p.Network.Addr().IsUnspecified() || p.Network.Addr().IsMulticast():
+			return i, wrong(field, "no_host", "%s has no addresses of others", p.Network)
 		case p.Protocol != "tcp" && p.Protocol != "udp":
 			return i, wrong(field, "unknown", "there is no protocol %.10q", p.Protocol)
 		case p.First == 0 || p.Last < p.First:
@@ -123,6 +125,8 @@ func (s *Acts) isolation(i dispatch.Isolation) (dispatch.Isolation, error) {
 			return i, wrong(field, "required", "it needs a reason")
 		case len(p.Reason) > maxWhy || len(p.Host) > maxHost:
 			return i, wrong(field, "too_long", "its reason or host is too long")
+		case !hostName(p.Host):
+			return i, wrong(field, "malformed", "write the host name in a-z, 0-9, dots and hyphens, one of other letters as xn--…")
 		case !p.ExpiresAt.After(now) || p.ExpiresAt.After(now.Add(maxIsolation)):
 			return i, wrong(field, "out_of_range", "its end must be in the future and within a year")
 		}

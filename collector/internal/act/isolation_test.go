@@ -49,6 +49,12 @@ func TestOrderToIsolateIsChecked(t *testing.T) {
 			"mapped":         {"permits.1", permit(func(p *dispatch.Permit) { p.Network = netip.MustParsePrefix("::ffff:192.0.2.0/120") })},
 			"wide IPv6":      {"permits.1", permit(func(p *dispatch.Permit) { p.Network = netip.MustParsePrefix("2000::/3") })},
 			"no network":     {"permits.1", permit(func(p *dispatch.Permit) { p.Network = netip.Prefix{} })},
+			"no host":        {"permits.1", permit(func(p *dispatch.Permit) { p.Network = netip.MustParsePrefix("0.0.0.0/8") })},
+			"no host IPv6":   {"permits.1", permit(func(p *dispatch.Permit) { p.Network = netip.MustParsePrefix("::/32") })},
+			"multicast":      {"permits.1", permit(func(p *dispatch.Permit) { p.Network = netip.MustParsePrefix("224.0.0.251/32") })},
+			"multicast net":  {"permits.1", permit(func(p *dispatch.Permit) { p.Network = netip.MustParsePrefix("224.0.0.0/8") })},
+			"multicast IPv6": {"permits.1", permit(func(p *dispatch.Permit) { p.Network = netip.MustParsePrefix("ff02::1:0/112") })},
+			"host name":      {"permits.1", permit(func(p *dispatch.Permit) { p.Host = "銀行.example" })},
 			"protocol":       {"permits.1", permit(func(p *dispatch.Permit) { p.Protocol = "icmp" })},
 			"ports":          {"permits.1", permit(func(p *dispatch.Permit) { p.First = 444 })},
 			"no reason":      {"permits.1", permit(func(p *dispatch.Permit) { p.Reason = " " })},
@@ -349,7 +355,7 @@ func TestPermitsAreWrittenByPeople(t *testing.T) {
 	if s := strings.Join(list, ", "); s != want {
 		t.Errorf("%s, want %s", s, want)
 	}
-	for _, bad := range []act.PermitCall{{Target: "nobody.example", Ports: "1"}, {Target: "", Ports: "1"}, {Target: "a b", Ports: "1"}, {Target: "192.0.2.1"}, {Target: "192.0.2.1", Ports: "2-1"}, {Target: "192.0.2.1", Ports: "0"}, {Target: "192.0.2.1", Ports: "70000"}} {
+	for _, bad := range []act.PermitCall{{Target: "nobody.example", Ports: "1"}, {Target: "", Ports: "1"}, {Target: "a b", Ports: "1"}, {Target: "銀行.example", Ports: "1"}, {Target: "192.0.2.1"}, {Target: "192.0.2.1", Ports: "2-1"}, {Target: "192.0.2.1", Ports: "0"}, {Target: "192.0.2.1", Ports: "70000"}} {
 		if _, err := x.Permits(t.Context(), []act.PermitCall{bad}); !errors.Is(err, act.ErrInvalid) {
 			t.Errorf("%+v: %v", bad, err)
 		}

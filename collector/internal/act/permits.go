@@ -69,7 +69,7 @@ func (s *Acts) networks(ctx context.Context, target string) ([]netip.Prefix, str
 		a = a.Unmap().WithZone("")
 		return []netip.Prefix{netip.PrefixFrom(a, a.BitLen())}, "", nil
 	}
-	if target == "" || len(target) > maxHost || strings.ContainsAny(target, " /\t") {
+	if target == "" || len(target) > maxHost || !hostName(target) {
 		return nil, "", fmt.Errorf("%.60q is no address, network or host name", target)
 	}
 	addrs, err := s.lookup(ctx, target)
@@ -88,6 +88,13 @@ func (s *Acts) networks(ctx context.Context, target string) ([]netip.Prefix, str
 		return nil, "", fmt.Errorf("%.253q has no address", target)
 	}
 	return list, target, nil
+}
+
+// hostName reports whether s is made of what a host name is made of; agents take no other.
+func hostName(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._-", r)
+	})
 }
 
 func lookup(ctx context.Context, host string) ([]netip.Addr, error) {

@@ -60,7 +60,7 @@ func (p *presence) tick(endpointID string, offset time.Duration) (write bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.seen[endpointID]
-	if !s.clock.known || (offset - s.clock.stored).Abs() >= writeClockAfter {
+	if !s.clock.known || (offset-s.clock.stored).Abs() >= writeClockAfter {
 		return true // remembered when it is stored
 	}
 	s.clock.now = offset

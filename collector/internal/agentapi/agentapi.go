@@ -52,6 +52,8 @@ type Orders interface {
 	// EndpointClock hears how far the endpoint's clock is ahead of ours by its newest word.
 	EndpointClock(ctx context.Context, endpointID string, offset time.Duration) error
 	Outstanding(ctx context.Context, endpointID string) ([]dispatch.Command, error)
+	// CommandUnsendable hears that a command has no form that agents take.
+	CommandUnsendable(ctx context.Context, endpointID, commandID, why string) error
 	CommandAcked(ctx context.Context, endpointID, commandID string) error
 	CommandFinished(ctx context.Context, endpointID string, r dispatch.Result, i *endpoint.IsolationStatus) error
 }

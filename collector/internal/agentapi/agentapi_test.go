@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -91,6 +92,32 @@ func TestControlStream(t *testing.T) {
 	await(t, "disconnection", func() bool { return r.seen("disconnected " + a.endpointID) })
 	if r.Online(a.endpointID) {
 		t.Fatal("still online")
+	}
+}
+
+// A command that no agent takes is ended with a word; the stream and the next one live.
+func TestCommandThatNoAgentTakesIsEnded(t *testing.T) {
+	r := newRig(t, nil)
+	a := r.dial(t, time.Now())
+	bad := dispatch.Command{ID: id.New(id.Command), EndpointID: a.endpointID, Counter: 1, Verb: dispatch.Isolate, IssuedAt: time.Now(), Status: dispatch.Queued, Isolation: dispatch.Isolation{
+		Mode: dispatch.Selective, Permits: []dispatch.Permit{{Network: netip.MustParsePrefix("192.0.2.7/32"), Protocol: "tcp", First: 1, Last: 1, Host: "a host", ExpiresAt: time.Now().Add(time.Hour)}},
+	}}
+	odd := dispatch.Command{ID: id.New(id.Command), EndpointID: a.endpointID, Counter: 2, Verb: "dance", IssuedAt: time.Now(), Status: dispatch.Queued}
+	good := dispatch.Command{ID: id.New(id.Command), EndpointID: a.endpointID, Counter: 3, Verb: dispatch.Release, IssuedAt: time.Now(), Status: dispatch.Queued}
+	r.mu.Lock()
+	r.commands = append(r.commands, bad, odd, good)
+	r.mu.Unlock()
+	s := a.connect(t)
+	if m, err := s.Recv(); err != nil || m.GetCommand().GetCommandId() != good.ID {
+		t.Fatalf("%v %v", m, err)
+	}
+	for _, want := range []string{
+		"unsendable " + bad.ID + " command.isolate.permits[0].host: holds a character outside a-z A-Z 0-9 . _ -",
+		"unsendable " + odd.ID + ` the verb "dance" has no form on the wire`,
+	} {
+		if !r.seen(want) {
+			t.Errorf("never said: %s", want)
+		}
 	}
 }
 

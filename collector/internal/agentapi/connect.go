@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"hozen/collector/internal/act"
+	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/internal/capability"
 	agentv1 "hozen/proto/hozen/agent/v1"
@@ -86,7 +87,7 @@ func (s *Server) Connect(stream controlStream) (err error) {
 	welcome := &agentv1.Welcome{
 		Capability: uint32(capability.Current), CollectorTime: wire.Timestamp(s.cfg.Now()), HeartbeatSeconds: uint32(s.cfg.Heartbeat / time.Second),
 	}
-	if err := stream.Send(&agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Welcome{Welcome: welcome}}); err != nil {
+	if err := c.send(ctx, &agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Welcome{Welcome: welcome}}); err != nil {
 		return err
 	}
 	return c.run(ctx, wake, revoked)
@@ -178,7 +179,7 @@ func (c *control) run(ctx context.Context, wake, revoked <-chan struct{}) error 
 				return err
 			}
 		case m := <-c.out:
-			if err := c.stream.Send(m); err != nil {
+			if err := c.send(ctx, m); err != nil {
 				return err
 			}
 		case err := <-handled:
@@ -223,18 +224,46 @@ func (c *control) sendCommands(ctx context.Context) error {
 		}
 		m := toCommand(cmd, time.Duration(c.offset.Load()), c.s.cfg.Now())
 		if m == nil {
-			c.s.cfg.Log.ErrorContext(ctx, "command has no form on the wire", slog.String("command", cmd.ID), slog.String("verb", string(cmd.Verb)))
+			if err := c.unsendable(ctx, cmd, fmt.Errorf("the verb %.40q has no form on the wire", cmd.Verb)); err != nil {
+				return err
+			}
 			continue
 		}
 		if i := m.GetIsolate(); i != nil && i.GetMode() != agentv1.IsolationMode_ISOLATION_MODE_FULL {
 			i.Collectors = c.s.homes.list()
 		}
-		if err := c.stream.Send(&agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Command{Command: m}}); err != nil {
+		whole := &agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Command{Command: m}}
+		if bad := wire.ConnectResponse(whole); bad != nil {
+			if err := c.unsendable(ctx, cmd, bad); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := c.stream.Send(whole); err != nil {
 			return err
 		}
 	}
 	c.sent = still
 	return nil
+}
+
+// unsendable ends a command that every agent would refuse by ending its stream, only to
+// get it again.
+func (c *control) unsendable(ctx context.Context, cmd dispatch.Command, why error) error {
+	c.s.cfg.Log.ErrorContext(ctx, "command cannot be sent", slog.String("command", cmd.ID), slog.Any("error", why))
+	if err := c.s.cfg.Orders.CommandUnsendable(ctx, c.who.endpointID, cmd.ID, why.Error()); err != nil {
+		return c.s.fault(ctx, "end a command that cannot be sent", err)
+	}
+	return nil
+}
+
+// send sends a message that agents take; of another they would end the stream.
+func (c *control) send(ctx context.Context, m *agentv1.ConnectResponse) error {
+	if bad := wire.ConnectResponse(m); bad != nil {
+		c.s.cfg.Log.ErrorContext(ctx, "message cannot be sent", slog.String("endpoint", c.who.endpointID), slog.Any("error", bad))
+		return nil
+	}
+	return c.stream.Send(m)
 }
 
 // sendAttention says whether an incident with the endpoint is open, unless that was
@@ -251,7 +280,7 @@ func (c *control) sendAttention(ctx context.Context) error {
 		return nil
 	}
 	c.told = &a
-	return c.stream.Send(&agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Attention{Attention: &agentv1.Attention{IncidentOpen: a.Open, IncidentNumber: a.Number}}})
+	return c.send(ctx, &agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Attention{Attention: &agentv1.Attention{IncidentOpen: a.Open, IncidentNumber: a.Number}}})
 }
 
 // handleAll handles what the agent sends, one message after the other.

@@ -112,6 +112,13 @@ func (a *acts) EndpointSeen(_ context.Context, endpointID string, i endpoint.Iso
 	return a.note("seen %s %s", endpointID, i.Observed)
 }
 
+func (a *acts) CommandUnsendable(_ context.Context, _, commandID, why string) error {
+	a.mu.Lock()
+	a.commands = slices.DeleteFunc(slices.Clone(a.commands), func(c dispatch.Command) bool { return c.ID == commandID })
+	a.mu.Unlock()
+	return a.note("unsendable %s %s", commandID, why)
+}
+
 func (a *acts) EndpointClock(_ context.Context, endpointID string, offset time.Duration) error {
 	return a.note("clock %s %s", endpointID, offset.Round(time.Minute))
 }
