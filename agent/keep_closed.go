@@ -51,9 +51,7 @@ func holdClosed(ctx context.Context, m *isolate.Manager, log *slog.Logger) {
 // such as the way to the collector, only that one knows.
 type unsaved struct{ isolate.Store }
 
-var errUnsaved = errors.New("an agent that does not start keeps no record")
-
-func (unsaved) Save(isolate.Record) error { return errUnsaved }
+func (unsaved) Save(isolate.Record) error { return isolate.ErrReadOnly }
 
 // isolationStore opens the record of isolation.
 func (a *agent) isolationStore() (isolate.Store, error) {

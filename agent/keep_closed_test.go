@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,6 +45,33 @@ func TestAgentThatCannotStartKeepsThePCClosed(t *testing.T) {
 	holdClosed(t.Context(), a.stuck(t, w), a.set.log)
 	if !w.closed {
 		t.Error("the PC is open")
+	}
+}
+
+// TestAgentThatCannotStartSaysWhatMatters: that it does not count how long the isolation
+// lasts is for the agent that works, and no trouble.
+func TestAgentThatCannotStartSaysWhatMatters(t *testing.T) {
+	a, w := recorded(t, isolate.Isolated), &wall{}
+	store, err := a.isolationStore()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := store.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Lease, r.Until, r.Count = time.Hour, time.Now().Add(time.Hour).UTC(), isolate.Count{Boot: "an earlier one"}
+	if err := store.Save(r); err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	a.set.log = newLog(&said, 0, false)
+	holdClosed(t.Context(), a.stuck(t, w), a.set.log)
+	if got := said.String(); !w.closed || strings.Count(got, "\n") != 1 || !strings.Contains(got, "stays isolated as ordered") {
+		t.Errorf("closed %t, said:\n%s", w.closed, got)
+	}
+	if k, err := store.Load(); err != nil || k.Count.Boot != "an earlier one" {
+		t.Errorf("%+v, %v", k.Count, err)
 	}
 }
 

@@ -30,13 +30,23 @@ func (l *lease) begin(r Record, t instant, loaded bool) {
 	*l = lease{by: t.since + left, heard: r.Heard, lapsed: r.Lapsed}
 }
 
+func (r *Record) leased() bool { return r.Desired == Isolated && r.Lease > 0 }
+
 // Heard says that the collector was heard through the isolation just now. It may be
 // called as often as that happens.
 func (m *Manager) Heard() {
+	leased := func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.rec.leased()
+	}
+	if !leased() {
+		return // nearly always, and then not even a clock is read
+	}
 	t := m.instant()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.rec.Desired != Isolated || m.rec.Lease == 0 {
+	if !m.rec.leased() {
 		return
 	}
 	l := lease{by: t.since + m.rec.Lease, heard: t.wall}
@@ -47,7 +57,7 @@ func (m *Manager) Heard() {
 // lapse tells once that the collector was not heard for as long as the lease.
 func (m *Manager) lapse(ctx context.Context, st Status, t instant) Status {
 	m.mu.Lock()
-	lapsed := m.rec.Desired == Isolated && m.rec.Lease > 0 && t.since >= m.lease.by && m.lease.lapsed.IsZero()
+	lapsed := m.rec.leased() && t.since >= m.lease.by && m.lease.lapsed.IsZero()
 	if lapsed {
 		m.lease.lapsed = t.wall
 		m.lease.stale = true

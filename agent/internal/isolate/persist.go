@@ -2,6 +2,7 @@ package isolate
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -49,7 +50,7 @@ func (m *Manager) note(ctx context.Context, t instant) {
 		return
 	}
 	rec.Count.Done = here
-	if err := m.save(rec); err != nil {
+	if err := m.save(rec); err != nil && !errors.Is(err, ErrReadOnly) {
 		m.cfg.Log.WarnContext(ctx, "what was counted of isolation is not on disk", slog.Any("error", err))
 	}
 }

@@ -28,6 +28,8 @@ type Store interface {
 var (
 	ErrNoRecord   = errors.New("no isolation was ever ordered")
 	ErrRecordLost = errors.New("record of an ordered isolation is lost")
+	// ErrReadOnly is what Save returns in a process that leaves the record to another one.
+	ErrReadOnly = errors.New("this process leaves the record of isolation to another one")
 )
 
 // FileStoreConfig says where a FileStore keeps its files.

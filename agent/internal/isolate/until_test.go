@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -247,5 +248,76 @@ func TestLease(t *testing.T) {
 		if n := r.fw.Calls("restore"); n != 0 {
 			t.Error("a lease opened it")
 		}
+	})
+}
+
+// asked counts how often the clock is asked.
+type asked struct {
+	isolate.Clock
+	n atomic.Int32
+}
+
+func (a *asked) Boot() (string, time.Duration) {
+	a.n.Add(1)
+	return a.Clock.Boot()
+}
+
+// Every message from the collector is heard, and costs nothing where there is no lease.
+func TestHeardWithoutALease(t *testing.T) {
+	r := newRig(t)
+	a := &asked{Clock: &r.clock}
+	r.cfg.Clock = a
+	r.restart(t)
+	for range 2 {
+		a.n.Store(0)
+		for range 100 {
+			r.Heard()
+		}
+		if n := a.n.Load(); n != 0 {
+			t.Errorf("asked %d times", n)
+		}
+		if _, err := r.Isolate(t.Context(), order("cmd_1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The same command delivered again, by a collector that gives it other times even, gives
+// neither the isolation nor its permits more of it, over restarts too.
+func TestSayingItAgainGivesNoMoreTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, told := newTold(t)
+		given := func(d time.Duration) isolate.Request {
+			o := order("cmd_1")
+			o.Policy, o.Lease = isolatetest.PolicyC(), 2*time.Hour
+			for i := range o.Policy.Permits {
+				o.Policy.Permits[i].ExpiresAt = time.Now().Add(d / 2)
+			}
+			o.Until = time.Now().Add(d)
+			return o
+		}
+		first := given(time.Hour)
+		if _, err := r.Isolate(t.Context(), first); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 5 {
+			time.Sleep(10 * time.Minute)
+			if i == 2 {
+				r.restart(t)
+			}
+			st, err := r.Isolate(t.Context(), given(time.Hour))
+			if err != nil || !st.Until.Equal(first.Until) {
+				t.Errorf("%v: until %v, %v", i, st.Until, err)
+			}
+			st = reconcile(t, r, isolate.Isolated)
+			if open := len(st.Policy.Permits) > 0; open != (i < 2) {
+				t.Errorf("after %d times 10 min: %v", i+1, st.Policy.Permits)
+			}
+		}
+		time.Sleep(10*time.Minute - time.Second)
+		reconcile(t, r, isolate.Isolated)
+		time.Sleep(time.Second)
+		reconcile(t, r, isolate.Released)
+		wantTold(t, told(), isolate.HappenedPermitEnded, isolate.HappenedReleasedByTime)
 	})
 }
