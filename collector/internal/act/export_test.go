@@ -8,8 +8,8 @@ func (s *Acts) LookAtGroups(ctx context.Context) error {
 	return err
 }
 
-// HintsOf is hintsOf.
-var HintsOf = hintsOf
+// ReadHints is readHints.
+var ReadHints = readHints
 
 // CodesReady is how many release codes nobody has yet.
 func (s *Acts) CodesReady() int {

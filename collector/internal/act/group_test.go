@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"hozen/collector/internal/group"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/organisation"
-	"hozen/internal/artifact/record"
 	"hozen/internal/id"
 )
 
@@ -244,24 +242,6 @@ func TestGroupIsReleasedByTwoPersons(t *testing.T) {
 		}
 		x.ledgerStands()
 	})
-}
-
-// What others use of an endpoint is told by its connections.
-func TestHintsSayWhatBreaks(t *testing.T) {
-	got := fmt.Sprint(act.HintsOf(slices.Values([]record.Socket{
-		{Proto: "tcp", State: "LISTEN", LocalAddr: "0.0.0.0", LocalPort: 445},
-		{Proto: "tcp", State: "ESTABLISHED", LocalAddr: "192.0.2.1", LocalPort: 445, RemoteAddr: "192.0.2.50", RemotePort: 5000},
-		{Proto: "tcp", State: "ESTABLISHED", LocalAddr: "192.0.2.1", LocalPort: 445, RemoteAddr: "192.0.2.50", RemotePort: 5001},
-		{Proto: "tcp", State: "ESTABLISHED", LocalAddr: "192.0.2.1", LocalPort: 445, RemoteAddr: "::ffff:192.0.2.51", RemotePort: 5001},
-		{Proto: "tcp", State: "ESTABLISHED", LocalAddr: "192.0.2.1", LocalPort: 39000, RemoteAddr: "192.0.2.9", RemotePort: 445},
-		{Proto: "tcp", State: "LISTEN", LocalAddr: "127.0.0.1", LocalPort: 5432},
-		{Proto: "udp", State: "CLOSE", LocalAddr: "::", LocalPort: 53},
-		{Proto: "tcp", State: "LISTEN", LocalAddr: "::", LocalPort: 22},
-		{Proto: "unix", Path: "/run/x"}, {Proto: "tcp", State: "LISTEN", LocalAddr: "no address", LocalPort: 25},
-	})))
-	if got != "[{dns_server 0} {file_server 2}]" {
-		t.Error(got)
-	}
 }
 
 // A drill that is due begins by itself, leaves out who must not be cut, and keeps a

@@ -2,9 +2,12 @@ package act
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -27,7 +30,7 @@ type Hints struct {
 // ServiceHint is one thing that an endpoint does for others.
 type ServiceHint struct {
 	Code    ServiceCode
-	Clients int // different addresses connected to it; 0: it listens, and nobody is
+	Clients int // different addresses connected to it, counted to 1,000 a port; 0: it listens, and nobody is
 }
 
 // ServiceCode is a kind of service, by the port that it listens at.
@@ -79,44 +82,76 @@ func serviceOf(proto string, port uint16) ServiceCode {
 	return ""
 }
 
-// hintsOf reads sockets and tells what others use.
-func hintsOf(sockets func(yield func(record.Socket) bool)) []ServiceHint {
-	type at struct {
-		proto string
-		port  uint16
+// place is where something listens.
+type place struct {
+	proto string
+	port  uint16
+}
+
+// hintSocket is what the hints need of a [record.Socket].
+type hintSocket struct {
+	Proto      string `json:"proto"`
+	State      string `json:"state"`
+	LocalAddr  string `json:"local_addr"`
+	LocalPort  uint16 `json:"local_port"`
+	RemoteAddr string `json:"remote_addr"`
+}
+
+// use is what was read of one place. The PC that wrote it may be the attacker's: what is
+// kept of it is small, however much it says.
+type use struct {
+	listens bool
+	clients map[netip.Addr]bool // at most maxHintClients
+}
+
+// uses is what was read so far. There are as many places as [serviceOf] knows.
+type uses map[place]*use
+
+// add takes one socket.
+func (u uses) add(k hintSocket) {
+	if k.Proto != record.ProtoTCP && k.Proto != record.ProtoUDP || serviceOf(k.Proto, k.LocalPort) == "" {
+		return
 	}
-	listens := map[at]ServiceCode{}
+	local, err := netip.ParseAddr(k.LocalAddr)
+	if err != nil || local.Unmap().IsLoopback() {
+		return
+	}
+	at := place{record.ProtoTCP, k.LocalPort}
+	if k.Proto == record.ProtoUDP {
+		at.proto = record.ProtoUDP
+	}
+	of := u[at]
+	if of == nil {
+		of = &use{}
+		u[at] = of
+	}
+	switch {
+	case k.Proto == record.ProtoTCP && k.State == "LISTEN", k.Proto == record.ProtoUDP && k.RemoteAddr == "":
+		of.listens = true
+	case k.State == "ESTABLISHED" && len(of.clients) < maxHintClients:
+		remote, err := netip.ParseAddr(k.RemoteAddr)
+		if err != nil || remote.Unmap().IsLoopback() {
+			return
+		}
+		if of.clients == nil {
+			of.clients = map[netip.Addr]bool{}
+		}
+		of.clients[remote.Unmap().WithZone("")] = true
+	}
+}
+
+// hints tells what others use.
+func (u uses) hints() []ServiceHint {
 	clients := map[ServiceCode]map[netip.Addr]bool{}
-	var connected []record.Socket
-	for k := range sockets {
-		if k.Proto != record.ProtoTCP && k.Proto != record.ProtoUDP {
+	for at, of := range u {
+		if !of.listens {
 			continue
 		}
-		local, err := netip.ParseAddr(k.LocalAddr)
-		if err != nil || local.Unmap().IsLoopback() {
-			continue
-		}
-		code := serviceOf(k.Proto, k.LocalPort)
-		if code == "" {
-			continue
-		}
-		switch {
-		case k.Proto == record.ProtoTCP && k.State == "LISTEN", k.Proto == record.ProtoUDP && k.RemoteAddr == "":
-			listens[at{k.Proto, k.LocalPort}] = code
-		case k.State == "ESTABLISHED" && len(connected) < maxHintSockets:
-			connected = append(connected, k)
-		}
-	}
-	for _, code := range listens {
+		code := serviceOf(at.proto, at.port)
 		if clients[code] == nil {
 			clients[code] = map[netip.Addr]bool{}
 		}
-	}
-	for _, k := range connected {
-		code, ok := listens[at{k.Proto, k.LocalPort}]
-		if remote, err := netip.ParseAddr(k.RemoteAddr); ok && err == nil && !remote.Unmap().IsLoopback() {
-			clients[code][remote.Unmap()] = true
-		}
+		maps.Copy(clients[code], of.clients)
 	}
 	var hints []ServiceHint
 	for code, who := range clients {
@@ -125,18 +160,43 @@ func hintsOf(sockets func(yield func(record.Socket) bool)) []ServiceHint {
 		}
 		hints = append(hints, ServiceHint{code, len(who)})
 	}
-	slices.SortFunc(hints, func(a, b ServiceHint) int {
-		if a.Code < b.Code {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(hints, func(a, b ServiceHint) int { return cmp.Compare(a.Code, b.Code) })
 	return hints
+}
+
+// readHints reads lines of sockets until they end or enough was read. A line that is
+// none, or longer than any of ours, is passed over.
+func readHints(ctx context.Context, r io.Reader) ([]ServiceHint, error) {
+	in, u, long := bufio.NewReaderSize(r, maxHintLine), uses{}, false
+	for n := 0; n < maxHintSockets; {
+		line, err := in.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			long = true
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			continue
+		}
+		var k hintSocket
+		if !long && json.Unmarshal(line, &k) == nil {
+			u.add(k)
+		}
+		n, long = n+1, false
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err := errors.Join(err, ctx.Err()); err != nil {
+			return nil, err
+		}
+	}
+	return u.hints(), nil
 }
 
 const (
 	maxHintSockets = 100_000
-	maxHintLine    = 1 << 20
+	maxHintClients = 1_000    // addresses at one place; more than that is many
+	maxHintLine    = 64 << 10 // bytes
+	maxHintWindow  = 8 << 20  // bytes that decompressing may look back
 	// hintTime is how long a preview reads evidence; what is not read by then is not known.
 	hintTime = 3 * time.Second
 	hintsMax = 5_000 // endpoints that are remembered
@@ -205,23 +265,13 @@ func (s *Acts) hintsFor(ctx context.Context, organisationID, endpointID string) 
 		return Hints{}, err
 	}
 	defer f.Close()
-	z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20))
+	z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxHintWindow), zstd.WithDecoderMaxMemory(maxHintWindow))
 	if err != nil {
 		return Hints{}, err
 	}
 	defer z.Close()
-	lines := bufio.NewScanner(z)
-	lines.Buffer(nil, maxHintLine)
 	h := Hints{At: a.ReceivedAt}
-	h.Services = hintsOf(func(yield func(record.Socket) bool) {
-		for n := 0; n < maxHintSockets && lines.Scan() && ctx.Err() == nil; n++ {
-			var k record.Socket
-			if json.Unmarshal(lines.Bytes(), &k) == nil && !yield(k) {
-				return
-			}
-		}
-	})
-	if err := errors.Join(lines.Err(), ctx.Err()); err != nil {
+	if h.Services, err = readHints(ctx, z); err != nil {
 		return Hints{}, err
 	}
 	s.hints.mu.Lock()
