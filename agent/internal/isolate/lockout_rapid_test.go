@@ -27,7 +27,7 @@ func TestNobodyIsLockedOut(t *testing.T) {
 		"isolate", "isolate or roll back", "isolate or stay", "follow the collector", "collector moves",
 		"collector is away", "release", "reconcile", "crash", "reboot", "tamper", "a moment", "long", "disk fails", "disk works",
 		"selective", "edit", "full with a code", "full until", "until", "until or roll back", "leased", "heard", "say it again",
-		"right code", "wrong code", "slip", "an hour", "clock forward", "clock back", "leak", "no leak",
+		"right code", "wrong code", "slip", "an hour", "clock forward", "clock back", "leak", "no leak", "drill",
 	}), 6, 30)
 	many(t, func(rt *rapid.T) {
 		s := &life{at: isolatetest.PolicyA().Collectors[0]}
@@ -121,7 +121,7 @@ func (l *life) order(r isolate.Request, otherwise isolate.Fallback) {
 func (l *life) isolate(r isolate.Request) {
 	st, err := l.m.Isolate(context.Background(), r)
 	l.truth(st, err)
-	if l.leaks.Load() && st.Observed == isolate.Isolated {
+	if l.leaks.Load() && st.Observed == isolate.Isolated && !errors.Is(err, isolate.ErrDrill) { // nothing is tried for what is refused
 		l.fail("called isolated although it leaks: %+v", st)
 	}
 }
@@ -146,6 +146,9 @@ func (l *life) truth(st isolate.Status, err error) {
 		if c.Else == isolate.StayClosed && st.Desired != isolate.Isolated {
 			l.fail("was to stay closed: %+v", st)
 		}
+	}
+	if rolled := st.Confirm != nil && !st.Confirm.Missed.IsZero(); l.seen.Desired == isolate.Isolated && !l.seen.Drill && l.seen.Persisted && st.Drill && !rolled {
+		l.fail("a drill replaced %+v", l.seen)
 	}
 	l.opened(st)
 	l.seen = st
@@ -178,9 +181,9 @@ func (l *life) opened(st isolate.Status) {
 }
 
 // code tries one; want says whether it is the right one.
-func (l *life) code(number string, right bool) {
+func (l *life) code(number, account string, right bool) {
 	coded := l.m.Status(context.Background()).CodeNumber != ""
-	st, err := l.m.ReleaseByCode(context.Background(), codeOf(number).String(), "1000", "sato")
+	st, err := l.m.ReleaseByCode(context.Background(), codeOf(number).String(), account, "sato")
 	var tooMany *isolate.TooManyTries
 	switch {
 	case err == nil && (!right || !coded || st.Ended == nil || st.Ended.How != isolate.HappenedReleasedByCode):
@@ -243,8 +246,7 @@ func (l *life) run(steps []string) {
 // that a person set, or by a release from the collector.
 func (l *life) leave(ctx context.Context, st isolate.Status) {
 	if st.CodeNumber != "" {
-		time.Sleep(24 * time.Hour) // whoever tried before
-		l.code(rightNumber, true)
+		l.code(rightNumber, "1001", true) // whoever else tried before
 		l.truth(l.m.Reconcile(ctx))
 	}
 	if l.seen.Desired == isolate.Isolated && !st.Until.IsZero() {
@@ -294,6 +296,9 @@ func (l *life) step(ctx context.Context, step string) {
 	case "until", "until or roll back":
 		a.Until, a.Code = end, stored(l, rightNumber)
 		l.order(a, map[string]isolate.Fallback{"until or roll back": isolate.RollBack}[step])
+	case "drill":
+		a.Drill, a.Until = true, end
+		l.order(a, "")
 	case "leased":
 		a.Lease, a.Code = time.Hour, stored(l, rightNumber)
 		l.order(a, "")
@@ -302,9 +307,9 @@ func (l *life) step(ctx context.Context, step string) {
 	case "say it again":
 		l.again(ctx)
 	case "right code":
-		l.code(rightNumber, true)
+		l.code(rightNumber, "1000", true)
 	case "wrong code":
-		l.code(wrongNumber, false)
+		l.code(wrongNumber, "1000", false)
 	case "slip":
 		if _, err := l.m.ReleaseByCode(ctx, "11111-11111-11111-11111", "1000", "sato"); err == nil || errors.Is(err, isolate.ErrWrongCode) {
 			l.fail("a slip: %w", err)
