@@ -80,6 +80,7 @@ type Acts struct {
 	groups    chan struct{} // wakes RunGroups
 	codes     *codeStock
 	hints     *hintCache
+	lost      lost
 	now       func() time.Time
 	log       *slog.Logger
 }

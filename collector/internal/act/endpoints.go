@@ -273,6 +273,9 @@ func (s *Acts) measured(ctx context.Context, d *deed, e endpoint.Endpoint, i end
 	if err := endpoint.SetIsolation(ctx, d.tx, id, i); err != nil {
 		return err
 	}
+	if old.Desired == endpoint.Isolated && i.Desired == endpoint.Released {
+		d.after = append(d.after, func() { s.lost.note(id, at) })
+	}
 	first := old.ReceivedAt.IsZero() && (i.Observed == endpoint.Released || i.Observed == endpoint.Unknown)
 	same := old.Observed == i.Observed && old.Desired == i.Desired
 	held, ok := s.restraint.may(id, changes, at)

@@ -27,8 +27,8 @@ const groupTick = 250 * time.Millisecond
 // groupIdle is how often is looked for groups that an earlier run of the collector left.
 const groupIdle = 30 * time.Second
 
-// RunGroups cuts groups whose evidence has been taken, and begins the drills that are
-// due, until ctx ends. One collector
+// RunGroups cuts groups whose evidence has been taken, isolates again what lost its
+// isolation, and begins the drills that are due, until ctx ends. One collector
 // runs it once. What it does is in the database: a collector that was killed goes on
 // where it was.
 func (s *Acts) RunGroups(ctx context.Context) {
@@ -43,7 +43,7 @@ func (s *Acts) RunGroups(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			s.log.ErrorContext(ctx, "groups are not cut, or drills do not begin", slog.Any("error", err))
+			s.log.ErrorContext(ctx, "groups are not cut, a lost isolation is not restored, or drills do not begin", slog.Any("error", err))
 		}
 		wait := groupIdle
 		if waiting {
@@ -66,6 +66,7 @@ func (s *Acts) RunGroups(ctx context.Context) {
 // seldom, and never while a group waits to be cut in earnest.
 func (s *Acts) lookAtGroups(ctx context.Context) (waiting bool, err error) {
 	waiting, err = s.cutReady(ctx)
+	err = errors.Join(err, s.restoreLost(ctx))
 	if !waiting {
 		err = errors.Join(err, s.runDrills(ctx))
 	}
