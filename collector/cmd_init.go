@@ -104,10 +104,6 @@ func (c *cli) init(ctx context.Context, o initOptions) error {
 	if _, err := collectorCertificate(p, ca, o.cfg, time.Now()); err != nil {
 		return fmt.Errorf("make collector: %w", err)
 	}
-	recovery, err := recoveryKey(p)
-	if err != nil {
-		return fmt.Errorf("make collector: %w", err)
-	}
 	a, err := openStore(ctx, dir, o.cfg, discard())
 	if err != nil {
 		return fmt.Errorf("make collector: %w", err)
@@ -116,7 +112,7 @@ func (c *cli) init(ctx context.Context, o initOptions) error {
 	if err := errors.Join(err, a.Close()); err != nil {
 		return fmt.Errorf("make collector: %w", err)
 	}
-	said := initialised{Data: dir, Addresses: o.cfg.Addresses, CASHA256: ca.Fingerprint(), Owner: owner.Name, Password: password, RecoveryKey: recovery.Text()}
+	said := initialised{Data: dir, Addresses: o.cfg.Addresses, CASHA256: ca.Fingerprint(), Owner: owner.Name, Password: password, RecoveryKey: a.recovery.Text()}
 	if o.passwordFile != "" {
 		if err := durable.WriteFile(o.passwordFile, []byte(password+"\n"), 0o600); err != nil {
 			return fmt.Errorf("write one-time password: %w", err)

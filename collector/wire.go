@@ -20,9 +20,11 @@ import (
 	"hozen/collector/internal/blob/fsblob"
 	"hozen/collector/internal/config"
 	"hozen/collector/internal/fsck"
+	"hozen/collector/internal/organisation"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/durable"
 	"hozen/internal/pki"
+	"hozen/internal/releasecode"
 )
 
 // store is a collector without its listeners.
@@ -35,6 +37,8 @@ type store struct {
 	ca    *pki.CA
 	hub   *act.Hub
 	acts  *act.Acts
+	// recovery is the key that release codes are made with.
+	recovery releasecode.Key
 }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -46,18 +50,25 @@ func openStore(ctx context.Context, dir string, cfg config.Config, log *slog.Log
 	if s.ca, err = loadCA(s.paths); err != nil {
 		return nil, err
 	}
-	recovery, err := recoveryKey(s.paths)
-	if err != nil {
-		return nil, err
-	}
 	if s.blobs, err = fsblob.Open(cfg.EvidencePath(dir)); err != nil {
 		return nil, err
 	}
 	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: cfg.DatabaseURL(dir)}); err != nil {
 		return nil, err
 	}
-	s.acts, err = act.New(act.Config{DB: s.db, CA: s.ca, Blobs: s.blobs, Hub: s.hub, Addresses: cfg.Addresses, Backup: s.backup, Recovery: &recovery, OwnAddr: isOwnAddr, Log: log})
+	var known bool
+	if s.recovery, known, err = recoveryKey(ctx, s.paths, s.db); err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
+	s.acts, err = act.New(act.Config{DB: s.db, CA: s.ca, Blobs: s.blobs, Hub: s.hub, Addresses: cfg.Addresses, Backup: s.backup, Recovery: &s.recovery, OwnAddr: isOwnAddr, Log: log})
 	if err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
+	if known {
+		return s, nil
+	}
+	err = s.acts.UseRecoveryKey(ctx, act.Actor{Kind: act.BySystem}, false)
+	if err != nil && !errors.Is(err, organisation.ErrNotFound) { // before init is done
 		return nil, errors.Join(err, s.db.Close())
 	}
 	return s, nil

@@ -30,7 +30,14 @@ func (s *Acts) Found(ctx context.Context, organisationName string, owner NewOper
 		if err := organisation.Insert(ctx, d.tx, o); err != nil {
 			return err
 		}
-		_, err = d.record(ctx, "organisation.found", o.ID, map[string]string{"name": o.Name})
+		facts := map[string]string{"name": o.Name}
+		if s.recovery != nil {
+			facts["recovery_key"] = s.recovery.Fingerprint()
+			if err := organisation.SetRecoveryKey(ctx, d.tx, o.ID, s.recovery.Fingerprint()); err != nil {
+				return err
+			}
+		}
+		_, err = d.record(ctx, "organisation.found", o.ID, facts)
 		return err
 	}); err != nil {
 		return operator.Operator{}, "", err
