@@ -63,7 +63,7 @@ func (s *server) isolationCardOf(v *visit, e endpointView) (isolationCard, error
 		}
 		return t.Add(-e.ClockOffset)
 	}
-	c := isolationCard{Mode: m.More.Mode, Until: m.More.Until, LeaseUntil: byUs(m.More.LeaseUntil)}
+	c := isolationCard{Mode: m.More.Mode, Until: byUs(m.More.Until), LeaseUntil: byUs(m.More.LeaseUntil)}
 	c.InForce = m.Desired == endpoint.Isolated || m.Observed == endpoint.Isolated || m.Observed == endpoint.Isolating
 	c.LeaseOver = !c.LeaseUntil.IsZero() && c.LeaseUntil.Before(v.now)
 	c.Held = cmp.Or(m.More.Held, "open")
