@@ -24,7 +24,7 @@ const (
 	maxNotice    = 1 << 10
 	maxPhone     = 64
 	maxIsolation = 366 * 24 * time.Hour // of an until, a permit and a lease
-	minIsolation = 30 * time.Second
+	minIsolation = 5 * time.Second
 	minConfirm   = 5 * time.Second
 	maxConfirm   = time.Hour
 	// Wider networks than these hold so much of an internet that a permit for them is none.
