@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
@@ -81,9 +82,16 @@ type paper struct {
 	Code   string `json:"code"`
 }
 
+// code is that of the number which the PC shows.
 func (a *attacked) code() (p paper) {
 	a.t.Helper()
-	must(a.t, a.collector.Glass().Call(a.ctx, "endpoint.release_code", map[string]any{"ref": a.id, "reason": "a test of codes"}, &p))
+	r, err := a.agent.CLI(a.ctx, "", "isolation", "status", "--json")
+	must(a.t, err)
+	var shown struct {
+		Number string `json:"code_number"`
+	}
+	must(a.t, json.Unmarshal([]byte(r.Stdout), &shown))
+	must(a.t, a.collector.Glass().Call(a.ctx, "endpoint.release_code", map[string]any{"ref": a.id, "number": shown.Number, "reason": "a test of codes"}, &p))
 	return p
 }
 

@@ -107,7 +107,7 @@ func (s *Acts) unended(ctx context.Context, d *deed, e endpoint.Endpoint) (*disp
 		return nil, nil
 	}
 	c := list[i]
-	over := !c.Isolation.Until.IsZero() && c.Isolation.Until.Before(d.now.Add(minIsolation))
+	over := !c.Isolation.Until.IsZero() && c.Isolation.Until.Before(d.now.Add(lostAfter))
 	if c.Verb != dispatch.Isolate || c.Status != dispatch.Done || c.Isolation.Drill || over {
 		return nil, nil
 	}
