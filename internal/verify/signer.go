@@ -41,11 +41,11 @@ func (c *check) signer(b []byte) *ecdsa.PublicKey {
 }
 
 func readKey(b []byte) (*ecdsa.PublicKey, []byte, error) {
-	block, rest := pem.Decode(b)
-	if block == nil || block.Type != "PUBLIC KEY" || len(bytes.TrimSpace(rest)) > 0 {
-		return nil, nil, errors.New("want one PEM block PUBLIC KEY")
+	blocks, err := readPEM(b, "PUBLIC KEY", 1)
+	if err != nil {
+		return nil, nil, err
 	}
-	k, err := x509.ParsePKIXPublicKey(block.Bytes)
+	k, err := x509.ParsePKIXPublicKey(blocks[0])
 	if err != nil {
 		return nil, nil, err
 	}
@@ -53,7 +53,28 @@ func readKey(b []byte) (*ecdsa.PublicKey, []byte, error) {
 	if !ok || key.Curve != elliptic.P256() {
 		return nil, nil, errors.New("not an ECDSA P-256 key")
 	}
-	return key, block.Bytes, nil
+	return key, blocks[0], nil
+}
+
+// readPEM reads a file of n PEM blocks of one type. It takes them only in the one form
+// that an encoder writes (RFC 7468, section 3: 64 characters to a line, no headers,
+// nothing around them), for base64 leaves bits unused before its padding, and a file
+// with two forms could be changed without anybody seeing it.
+func readPEM(b []byte, typ string, n int) ([][]byte, error) {
+	var blocks [][]byte
+	var canonical []byte
+	for rest := b; len(rest) > 0 && len(blocks) < n; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil || block.Type != typ {
+			break
+		}
+		blocks = append(blocks, block.Bytes)
+		canonical = append(canonical, pem.EncodeToMemory(&pem.Block{Type: typ, Bytes: block.Bytes})...)
+	}
+	if len(blocks) != n || !bytes.Equal(b, canonical) {
+		return nil, fmt.Errorf("want %d PEM blocks %s and nothing else", n, typ)
+	}
+	return blocks, nil
 }
 
 func (c *check) signature(key *ecdsa.PublicKey, message, sig []byte) {
@@ -97,24 +118,19 @@ func (c *check) certificate(m *manifest, b []byte) *x509.Certificate {
 	return ca
 }
 
-// readChain reads a certificate and its issuer.
+// readChain reads a certificate and, after it, its issuer's.
 func readChain(b []byte) (leaf, ca *x509.Certificate, err error) {
-	var certs []*x509.Certificate
-	for len(bytes.TrimSpace(b)) > 0 {
-		block, rest := pem.Decode(b)
-		if block == nil || block.Type != "CERTIFICATE" || len(certs) == 2 {
-			return nil, nil, errors.New("want two PEM blocks CERTIFICATE: the signer's and its issuer's")
-		}
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, nil, err
-		}
-		certs, b = append(certs, cert), rest
+	blocks, err := readPEM(b, "CERTIFICATE", 2)
+	if err != nil {
+		return nil, nil, err
 	}
-	if len(certs) != 2 {
-		return nil, nil, errors.New("want two PEM blocks CERTIFICATE: the signer's and its issuer's")
+	if leaf, err = x509.ParseCertificate(blocks[0]); err != nil {
+		return nil, nil, err
 	}
-	return certs[0], certs[1], nil
+	if ca, err = x509.ParseCertificate(blocks[1]); err != nil {
+		return nil, nil, err
+	}
+	return leaf, ca, nil
 }
 
 // checkLeaf checks that ca issued leaf to the one URI name. At the zero time it does

@@ -411,6 +411,35 @@ func TestEveryByte(t *testing.T) {
 	}
 }
 
+// TestOneFormOfPEM writes the same keys and certificates in other forms, which say the
+// same to a lenient reader: a file with several forms can be changed unseen.
+func TestOneFormOfPEM(t *testing.T) {
+	forms := map[string]func(b []byte) []byte{
+		"unused bits before the padding": func(b []byte) []byte {
+			i := bytes.IndexByte(b, '=') - 1
+			if i < 0 {
+				return append(b, '\n') // a length without padding has no such bits
+			}
+			const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+			b[i] = alphabet[strings.IndexByte(alphabet, b[i])^1]
+			return b
+		},
+		"empty line at the end":   func(b []byte) []byte { return append(b, '\n') },
+		"no line end at the end":  func(b []byte) []byte { return b[:len(b)-1] },
+		"text before":             func(b []byte) []byte { return append([]byte("x\n"), b...) },
+		"lines that end in CR LF": func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n")) },
+	}
+	for _, name := range []string{"signer.pem", "signer-cert.pem"} {
+		for form, change := range forms {
+			f := newEnrolledFolder(t)
+			f.write(name, change(f.read(name)))
+			if r := check(t, f.dir, verify.Anchor{CASHA256: f.ca.Fingerprint()}); r.Verdict == verify.Verified {
+				t.Errorf("%s with %s: verified", name, form)
+			}
+		}
+	}
+}
+
 func TestUncompressedArtifact(t *testing.T) {
 	f := newFolder(t)
 	f.addStored("process", []byte(processText), []byte(processText), 2)
