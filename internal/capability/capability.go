@@ -12,9 +12,11 @@ type Number uint32
 //	2: 2026-11-22: Preserve, Attention, evidence with the triggers shutdown, suspend, boot and preserve.
 //	3: 2026-11-23: isolation with modes, permits, an end, confirmation, lease, release code and notice; IsolationEvent;
 //	   evidence with the trigger isolation_proof.
+//	4: 2026-11-23: agents as witnesses of the custody ledger: Checkpoint, LedgerConflict, checkpoints in Hello and
+//	   Receipt, the checkpoint that was seen in the manifest of evidence.
 const (
 	// Current is what this build understands.
-	Current Number = 3
+	Current Number = 4
 	// OldestAgent is the oldest agent that a collector of this build still serves.
 	OldestAgent Number = 1
 	// Preserve is the oldest number that knows the order Preserve and the word Attention.
@@ -22,4 +24,6 @@ const (
 	// Isolation is the oldest number that knows more of an order to isolate than its
 	// mode standard, and that tells and is told of isolation events.
 	Isolation Number = 3
+	// Witness is the oldest number that knows checkpoints of the custody ledger.
+	Witness Number = 4
 )

@@ -85,6 +85,8 @@ func ConnectRequest(m *agentv1.ConnectRequest) error {
 		return isolation("isolation", b.Isolation)
 	case *agentv1.ConnectRequest_IsolationEvent:
 		return isolationEvent("isolation_event", b.IsolationEvent)
+	case *agentv1.ConnectRequest_LedgerConflict:
+		return conflict("ledger_conflict", b.LedgerConflict)
 	}
 	return wrong("body", "missing or of a kind that this version does not know")
 }
@@ -96,7 +98,8 @@ func ConnectResponse(m *agentv1.ConnectResponse) error {
 		if s := b.Welcome.GetHeartbeatSeconds(); s < MinHeartbeat || s > MaxHeartbeat {
 			return wrong("welcome.heartbeat_seconds", "%d, want %d to %d", s, MinHeartbeat, MaxHeartbeat)
 		}
-		return first(capable("welcome.capability", b.Welcome.GetCapability()), moment("welcome.collector_time", b.Welcome.GetCollectorTime()))
+		return first(capable("welcome.capability", b.Welcome.GetCapability()), moment("welcome.collector_time", b.Welcome.GetCollectorTime()),
+			optionalCheckpoint("welcome.checkpoint", b.Welcome.GetCheckpoint()))
 	case *agentv1.ConnectResponse_Heartbeat:
 		return heartbeat("heartbeat", b.Heartbeat)
 	case *agentv1.ConnectResponse_Command:
@@ -113,6 +116,10 @@ func ConnectResponse(m *agentv1.ConnectResponse) error {
 		return attention("attention", b.Attention)
 	case *agentv1.ConnectResponse_IsolationEventReceived:
 		return identifier("isolation_event_received.event_id", id.IsolationEvent, b.IsolationEventReceived.GetEventId())
+	case *agentv1.ConnectResponse_Checkpoint:
+		return checkpoint("checkpoint", b.Checkpoint)
+	case *agentv1.ConnectResponse_LedgerConflictReceived:
+		return word("ledger_conflict_received.conflict_id", b.LedgerConflictReceived.GetConflictId(), 64, 64)
 	}
 	return ErrUnknownBody
 }
@@ -131,6 +138,7 @@ func hello(f string, m *agentv1.Hello) error {
 		word(f+".boot_id", m.GetBootId(), 0, MaxBootID),
 		moment(f+".agent_time", m.GetAgentTime()),
 		isolation(f+".isolation", m.GetIsolation()),
+		size(f+".checkpoint_note", m.GetCheckpointNote(), 0, MaxNote),
 	)
 }
 
@@ -286,5 +294,54 @@ func receipt(f string, m *agentv1.Receipt) error {
 		size(f+".payload", m.GetPayload(), 1, MaxReceipt),
 		size(f+".signature", m.GetSignature(), 1, MaxSignature),
 		size(f+".certificate", m.GetCertificate(), 1, MaxCertificate),
+		size(f+".checkpoint_note", m.GetCheckpointNote(), 0, MaxNote),
+		line(f+".verifier_key", m.GetVerifierKey(), MaxVerifierKey),
+		hashes(f+".inclusion", m.GetInclusion()),
 	)
+}
+
+func optionalCheckpoint(f string, m *agentv1.Checkpoint) error {
+	if m == nil {
+		return nil
+	}
+	return checkpoint(f, m)
+}
+
+// checkpoint checks the form alone: what the note says and who signed it is for the
+// witness, who keeps a wrong one as evidence.
+func checkpoint(f string, m *agentv1.Checkpoint) error {
+	if m.GetFromSize() > 1<<62 {
+		return wrong(f+".from_size", "larger than any ledger")
+	}
+	return first(
+		size(f+".note", m.GetNote(), 1, MaxNote),
+		line(f+".verifier_key", m.GetVerifierKey(), MaxVerifierKey),
+		hashes(f+".consistency", m.GetConsistency()),
+	)
+}
+
+func conflict(f string, m *agentv1.LedgerConflict) error {
+	if k := m.GetKind(); k == agentv1.LedgerConflictKind_LEDGER_CONFLICT_KIND_UNSPECIFIED || agentv1.LedgerConflictKind_name[int32(k)] == "" {
+		return wrong(f+".kind", "kind %d is not known", k)
+	}
+	return first(
+		word(f+".conflict_id", m.GetConflictId(), 64, 64),
+		size(f+".seen", m.GetSeen(), 1, MaxNote),
+		size(f+".shown", m.GetShown(), 1, MaxNote),
+		moment(f+".at", m.GetAt()),
+		text(f+".detail", m.GetDetail(), MaxDetail),
+	)
+}
+
+// hashes checks a proof: a tree of 2^63 leaves needs no more hashes.
+func hashes(f string, list [][]byte) error {
+	if len(list) > MaxProof {
+		return wrong(f, "%d hashes, at most %d are allowed", len(list), MaxProof)
+	}
+	for _, h := range list {
+		if err := size(f, h, 32, 32); err != nil {
+			return err
+		}
+	}
+	return nil
 }

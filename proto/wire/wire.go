@@ -34,6 +34,9 @@ const (
 	MaxManifest    = 4 << 20
 	MaxReceipt     = 256 << 10
 	MaxProfile     = 32
+	MaxNote        = 4 << 10 // a signed checkpoint
+	MaxVerifierKey = 512
+	MaxProof       = 64 // hashes
 
 	// MaxMessage is the largest message: a Seal with the largest manifest.
 	MaxMessage = MaxManifest + 64<<10

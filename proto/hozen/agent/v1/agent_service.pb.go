@@ -22,6 +22,71 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// LedgerConflictKind is what is wrong between two checkpoints.
+type LedgerConflictKind int32
+
+const (
+	// Not said.
+	LedgerConflictKind_LEDGER_CONFLICT_KIND_UNSPECIFIED LedgerConflictKind = 0
+	// The ledger has fewer entries than it had.
+	LedgerConflictKind_LEDGER_CONFLICT_KIND_SHORTER LedgerConflictKind = 1
+	// The ledger does not begin with what was seen before.
+	LedgerConflictKind_LEDGER_CONFLICT_KIND_REWRITTEN LedgerConflictKind = 2
+	// Another key signs it.
+	LedgerConflictKind_LEDGER_CONFLICT_KIND_OTHER_KEY LedgerConflictKind = 3
+	// It is another line of history or another ledger: the origin differs.
+	LedgerConflictKind_LEDGER_CONFLICT_KIND_OTHER_ORIGIN LedgerConflictKind = 4
+	// The note or its signature is not right.
+	LedgerConflictKind_LEDGER_CONFLICT_KIND_BAD_NOTE LedgerConflictKind = 5
+)
+
+// Enum value maps for LedgerConflictKind.
+var (
+	LedgerConflictKind_name = map[int32]string{
+		0: "LEDGER_CONFLICT_KIND_UNSPECIFIED",
+		1: "LEDGER_CONFLICT_KIND_SHORTER",
+		2: "LEDGER_CONFLICT_KIND_REWRITTEN",
+		3: "LEDGER_CONFLICT_KIND_OTHER_KEY",
+		4: "LEDGER_CONFLICT_KIND_OTHER_ORIGIN",
+		5: "LEDGER_CONFLICT_KIND_BAD_NOTE",
+	}
+	LedgerConflictKind_value = map[string]int32{
+		"LEDGER_CONFLICT_KIND_UNSPECIFIED":  0,
+		"LEDGER_CONFLICT_KIND_SHORTER":      1,
+		"LEDGER_CONFLICT_KIND_REWRITTEN":    2,
+		"LEDGER_CONFLICT_KIND_OTHER_KEY":    3,
+		"LEDGER_CONFLICT_KIND_OTHER_ORIGIN": 4,
+		"LEDGER_CONFLICT_KIND_BAD_NOTE":     5,
+	}
+)
+
+func (x LedgerConflictKind) Enum() *LedgerConflictKind {
+	p := new(LedgerConflictKind)
+	*p = x
+	return p
+}
+
+func (x LedgerConflictKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LedgerConflictKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_hozen_agent_v1_agent_service_proto_enumTypes[0].Descriptor()
+}
+
+func (LedgerConflictKind) Type() protoreflect.EnumType {
+	return &file_hozen_agent_v1_agent_service_proto_enumTypes[0]
+}
+
+func (x LedgerConflictKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LedgerConflictKind.Descriptor instead.
+func (LedgerConflictKind) EnumDescriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{0}
+}
+
 // ConnectRequest is one message from the agent on the control stream.
 type ConnectRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -37,6 +102,7 @@ type ConnectRequest struct {
 	//	*ConnectRequest_Alert
 	//	*ConnectRequest_Isolation
 	//	*ConnectRequest_IsolationEvent
+	//	*ConnectRequest_LedgerConflict
 	Body          isConnectRequest_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -151,6 +217,15 @@ func (x *ConnectRequest) GetIsolationEvent() *IsolationEvent {
 	return nil
 }
 
+func (x *ConnectRequest) GetLedgerConflict() *LedgerConflict {
+	if x != nil {
+		if x, ok := x.Body.(*ConnectRequest_LedgerConflict); ok {
+			return x.LedgerConflict
+		}
+	}
+	return nil
+}
+
 type isConnectRequest_Body interface {
 	isConnectRequest_Body()
 }
@@ -195,6 +270,12 @@ type ConnectRequest_IsolationEvent struct {
 	IsolationEvent *IsolationEvent `protobuf:"bytes,8,opt,name=isolation_event,json=isolationEvent,proto3,oneof"`
 }
 
+type ConnectRequest_LedgerConflict struct {
+	// The custody ledger is not the one that the agent saw before; sent again until
+	// LedgerConflictReceived.
+	LedgerConflict *LedgerConflict `protobuf:"bytes,9,opt,name=ledger_conflict,json=ledgerConflict,proto3,oneof"`
+}
+
 func (*ConnectRequest_Hello) isConnectRequest_Body() {}
 
 func (*ConnectRequest_Heartbeat) isConnectRequest_Body() {}
@@ -211,6 +292,8 @@ func (*ConnectRequest_Isolation) isConnectRequest_Body() {}
 
 func (*ConnectRequest_IsolationEvent) isConnectRequest_Body() {}
 
+func (*ConnectRequest_LedgerConflict) isConnectRequest_Body() {}
+
 // ConnectResponse is one message from the collector on the control stream.
 type ConnectResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -225,6 +308,8 @@ type ConnectResponse struct {
 	//	*ConnectResponse_AlertReceived
 	//	*ConnectResponse_Attention
 	//	*ConnectResponse_IsolationEventReceived
+	//	*ConnectResponse_Checkpoint
+	//	*ConnectResponse_LedgerConflictReceived
 	Body          isConnectResponse_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -330,6 +415,24 @@ func (x *ConnectResponse) GetIsolationEventReceived() *IsolationEventReceived {
 	return nil
 }
 
+func (x *ConnectResponse) GetCheckpoint() *Checkpoint {
+	if x != nil {
+		if x, ok := x.Body.(*ConnectResponse_Checkpoint); ok {
+			return x.Checkpoint
+		}
+	}
+	return nil
+}
+
+func (x *ConnectResponse) GetLedgerConflictReceived() *LedgerConflictReceived {
+	if x != nil {
+		if x, ok := x.Body.(*ConnectResponse_LedgerConflictReceived); ok {
+			return x.LedgerConflictReceived
+		}
+	}
+	return nil
+}
+
 type isConnectResponse_Body interface {
 	isConnectResponse_Body()
 }
@@ -369,6 +472,16 @@ type ConnectResponse_IsolationEventReceived struct {
 	IsolationEventReceived *IsolationEventReceived `protobuf:"bytes,7,opt,name=isolation_event_received,json=isolationEventReceived,proto3,oneof"`
 }
 
+type ConnectResponse_Checkpoint struct {
+	// A newer checkpoint of the custody ledger, for the agent to keep as a witness.
+	Checkpoint *Checkpoint `protobuf:"bytes,8,opt,name=checkpoint,proto3,oneof"`
+}
+
+type ConnectResponse_LedgerConflictReceived struct {
+	// The conflict is stored; the agent need not tell it again.
+	LedgerConflictReceived *LedgerConflictReceived `protobuf:"bytes,9,opt,name=ledger_conflict_received,json=ledgerConflictReceived,proto3,oneof"`
+}
+
 func (*ConnectResponse_Welcome) isConnectResponse_Body() {}
 
 func (*ConnectResponse_Heartbeat) isConnectResponse_Body() {}
@@ -382,6 +495,10 @@ func (*ConnectResponse_AlertReceived) isConnectResponse_Body() {}
 func (*ConnectResponse_Attention) isConnectResponse_Body() {}
 
 func (*ConnectResponse_IsolationEventReceived) isConnectResponse_Body() {}
+
+func (*ConnectResponse_Checkpoint) isConnectResponse_Body() {}
+
+func (*ConnectResponse_LedgerConflictReceived) isConnectResponse_Body() {}
 
 // IsolationEventReceived confirms an event.
 type IsolationEventReceived struct {
@@ -450,6 +567,10 @@ type Hello struct {
 	// one, and of agents that do not tell. A collector that was put back to an older state
 	// counts on from there, because the agent refuses what it has passed.
 	CommandCounter uint64 `protobuf:"varint,8,opt,name=command_counter,json=commandCounter,proto3" json:"command_counter,omitempty"`
+	// The newest signed checkpoint of the custody ledger that this agent saw: the exact
+	// bytes, at most 4 KiB; empty before the first one. A collector that was put back to an
+	// older state learns from it.
+	CheckpointNote []byte `protobuf:"bytes,9,opt,name=checkpoint_note,json=checkpointNote,proto3" json:"checkpoint_note,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -540,6 +661,13 @@ func (x *Hello) GetCommandCounter() uint64 {
 	return 0
 }
 
+func (x *Hello) GetCheckpointNote() []byte {
+	if x != nil {
+		return x.CheckpointNote
+	}
+	return nil
+}
+
 // Welcome answers Hello.
 type Welcome struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -549,8 +677,10 @@ type Welcome struct {
 	CollectorTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=collector_time,json=collectorTime,proto3" json:"collector_time,omitempty"`
 	// Seconds between heartbeats, 1 to 300.
 	HeartbeatSeconds uint32 `protobuf:"varint,3,opt,name=heartbeat_seconds,json=heartbeatSeconds,proto3" json:"heartbeat_seconds,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The newest checkpoint of the organisation's custody ledger; absent where none is signed.
+	Checkpoint    *Checkpoint `protobuf:"bytes,4,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Welcome) Reset() {
@@ -604,6 +734,225 @@ func (x *Welcome) GetHeartbeatSeconds() uint32 {
 	return 0
 }
 
+func (x *Welcome) GetCheckpoint() *Checkpoint {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+// Checkpoint is a signed state of the custody ledger of an endpoint's organisation, with
+// the proof that it goes on from the one that the agent has. The agent keeps it as a witness
+// and refuses no order because of it.
+type Checkpoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Signed note (C2SP tlog-checkpoint), exact bytes, at most 4 KiB.
+	Note []byte `protobuf:"bytes,1,opt,name=note,proto3" json:"note,omitempty"`
+	// Verifier key of the note (C2SP signed-note), one line, at most 512 bytes.
+	VerifierKey string `protobuf:"bytes,2,opt,name=verifier_key,json=verifierKey,proto3" json:"verifier_key,omitempty"`
+	// Size of the tree that the proof begins with; 0 without proof.
+	FromSize uint64 `protobuf:"varint,3,opt,name=from_size,json=fromSize,proto3" json:"from_size,omitempty"`
+	// Consistency proof (RFC 6962, 2.1.2) from from_size, hashes of 32 bytes, at most 64.
+	Consistency   [][]byte `protobuf:"bytes,4,rep,name=consistency,proto3" json:"consistency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Checkpoint) Reset() {
+	*x = Checkpoint{}
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Checkpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Checkpoint) ProtoMessage() {}
+
+func (x *Checkpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
+func (*Checkpoint) Descriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Checkpoint) GetNote() []byte {
+	if x != nil {
+		return x.Note
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetVerifierKey() string {
+	if x != nil {
+		return x.VerifierKey
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetFromSize() uint64 {
+	if x != nil {
+		return x.FromSize
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetConsistency() [][]byte {
+	if x != nil {
+		return x.Consistency
+	}
+	return nil
+}
+
+// LedgerConflict is what a witness reports: two states of one ledger that do not go together.
+type LedgerConflict struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 of both notes, 64 hexadecimal digits.
+	ConflictId string `protobuf:"bytes,1,opt,name=conflict_id,json=conflictId,proto3" json:"conflict_id,omitempty"`
+	// What is wrong.
+	Kind LedgerConflictKind `protobuf:"varint,2,opt,name=kind,proto3,enum=hozen.agent.v1.LedgerConflictKind" json:"kind,omitempty"`
+	// The signed checkpoint that the agent saw before, exact bytes, at most 4 KiB.
+	Seen []byte `protobuf:"bytes,3,opt,name=seen,proto3" json:"seen,omitempty"`
+	// The one that the collector showed now, exact bytes, at most 4 KiB.
+	Shown []byte `protobuf:"bytes,4,opt,name=shown,proto3" json:"shown,omitempty"`
+	// When the agent noticed, by its clock.
+	At *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=at,proto3" json:"at,omitempty"`
+	// Anything else, English, at most 4 KiB.
+	Detail        string `protobuf:"bytes,6,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LedgerConflict) Reset() {
+	*x = LedgerConflict{}
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LedgerConflict) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LedgerConflict) ProtoMessage() {}
+
+func (x *LedgerConflict) ProtoReflect() protoreflect.Message {
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LedgerConflict.ProtoReflect.Descriptor instead.
+func (*LedgerConflict) Descriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *LedgerConflict) GetConflictId() string {
+	if x != nil {
+		return x.ConflictId
+	}
+	return ""
+}
+
+func (x *LedgerConflict) GetKind() LedgerConflictKind {
+	if x != nil {
+		return x.Kind
+	}
+	return LedgerConflictKind_LEDGER_CONFLICT_KIND_UNSPECIFIED
+}
+
+func (x *LedgerConflict) GetSeen() []byte {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
+func (x *LedgerConflict) GetShown() []byte {
+	if x != nil {
+		return x.Shown
+	}
+	return nil
+}
+
+func (x *LedgerConflict) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *LedgerConflict) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+// LedgerConflictReceived confirms a conflict.
+type LedgerConflictReceived struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Identifier of the conflict.
+	ConflictId    string `protobuf:"bytes,1,opt,name=conflict_id,json=conflictId,proto3" json:"conflict_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LedgerConflictReceived) Reset() {
+	*x = LedgerConflictReceived{}
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LedgerConflictReceived) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LedgerConflictReceived) ProtoMessage() {}
+
+func (x *LedgerConflictReceived) ProtoReflect() protoreflect.Message {
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LedgerConflictReceived.ProtoReflect.Descriptor instead.
+func (*LedgerConflictReceived) Descriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *LedgerConflictReceived) GetConflictId() string {
+	if x != nil {
+		return x.ConflictId
+	}
+	return ""
+}
+
 // Attention tells an agent how much its evidence is worth waiting for: with an open
 // incident it may hold a shutdown for as long as the system allows. The agent keeps
 // the last word over restarts.
@@ -619,7 +968,7 @@ type Attention struct {
 
 func (x *Attention) Reset() {
 	*x = Attention{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[5]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -631,7 +980,7 @@ func (x *Attention) String() string {
 func (*Attention) ProtoMessage() {}
 
 func (x *Attention) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[5]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -644,7 +993,7 @@ func (x *Attention) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attention.ProtoReflect.Descriptor instead.
 func (*Attention) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{5}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Attention) GetIncidentOpen() bool {
@@ -676,7 +1025,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[6]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -688,7 +1037,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[6]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -701,7 +1050,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{6}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Heartbeat) GetSequence() uint64 {
@@ -742,7 +1091,7 @@ type Alert struct {
 
 func (x *Alert) Reset() {
 	*x = Alert{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[7]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -754,7 +1103,7 @@ func (x *Alert) String() string {
 func (*Alert) ProtoMessage() {}
 
 func (x *Alert) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[7]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -767,7 +1116,7 @@ func (x *Alert) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Alert.ProtoReflect.Descriptor instead.
 func (*Alert) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{7}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Alert) GetAlertId() string {
@@ -813,7 +1162,7 @@ type AlertReceived struct {
 
 func (x *AlertReceived) Reset() {
 	*x = AlertReceived{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[8]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -825,7 +1174,7 @@ func (x *AlertReceived) String() string {
 func (*AlertReceived) ProtoMessage() {}
 
 func (x *AlertReceived) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[8]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -838,7 +1187,7 @@ func (x *AlertReceived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlertReceived.ProtoReflect.Descriptor instead.
 func (*AlertReceived) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{8}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AlertReceived) GetAlertId() string {
@@ -873,7 +1222,7 @@ type RenewRequest struct {
 
 func (x *RenewRequest) Reset() {
 	*x = RenewRequest{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[9]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -885,7 +1234,7 @@ func (x *RenewRequest) String() string {
 func (*RenewRequest) ProtoMessage() {}
 
 func (x *RenewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[9]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -898,7 +1247,7 @@ func (x *RenewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewRequest.ProtoReflect.Descriptor instead.
 func (*RenewRequest) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{9}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RenewRequest) GetCsr() []byte {
@@ -919,7 +1268,7 @@ type RenewResponse struct {
 
 func (x *RenewResponse) Reset() {
 	*x = RenewResponse{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[10]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -931,7 +1280,7 @@ func (x *RenewResponse) String() string {
 func (*RenewResponse) ProtoMessage() {}
 
 func (x *RenewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[10]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -944,7 +1293,7 @@ func (x *RenewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewResponse.ProtoReflect.Descriptor instead.
 func (*RenewResponse) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{10}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RenewResponse) GetIssued() *Issued {
@@ -958,7 +1307,7 @@ var File_hozen_agent_v1_agent_service_proto protoreflect.FileDescriptor
 
 const file_hozen_agent_v1_agent_service_proto_rawDesc = "" +
 	"\n" +
-	"\"hozen/agent/v1/agent_service.proto\x12\x0ehozen.agent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1chozen/agent/v1/command.proto\x1a'hozen/agent/v1/enrollment_service.proto\x1a\x1dhozen/agent/v1/evidence.proto\x1a\x1ehozen/agent/v1/isolation.proto\"\x87\x04\n" +
+	"\"hozen/agent/v1/agent_service.proto\x12\x0ehozen.agent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1chozen/agent/v1/command.proto\x1a'hozen/agent/v1/enrollment_service.proto\x1a\x1dhozen/agent/v1/evidence.proto\x1a\x1ehozen/agent/v1/isolation.proto\"\xd2\x04\n" +
 	"\x0eConnectRequest\x12-\n" +
 	"\x05hello\x18\x01 \x01(\v2\x15.hozen.agent.v1.HelloH\x00R\x05hello\x129\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x19.hozen.agent.v1.HeartbeatH\x00R\theartbeat\x12=\n" +
@@ -968,8 +1317,9 @@ const file_hozen_agent_v1_agent_service_proto_rawDesc = "" +
 	"\bprogress\x18\x05 \x01(\v2#.hozen.agent.v1.AcquisitionProgressH\x00R\bprogress\x12-\n" +
 	"\x05alert\x18\x06 \x01(\v2\x15.hozen.agent.v1.AlertH\x00R\x05alert\x12?\n" +
 	"\tisolation\x18\a \x01(\v2\x1f.hozen.agent.v1.IsolationStatusH\x00R\tisolation\x12I\n" +
-	"\x0fisolation_event\x18\b \x01(\v2\x1e.hozen.agent.v1.IsolationEventH\x00R\x0eisolationEventB\x06\n" +
-	"\x04body\"\xf0\x03\n" +
+	"\x0fisolation_event\x18\b \x01(\v2\x1e.hozen.agent.v1.IsolationEventH\x00R\x0eisolationEvent\x12I\n" +
+	"\x0fledger_conflict\x18\t \x01(\v2\x1e.hozen.agent.v1.LedgerConflictH\x00R\x0eledgerConflictB\x06\n" +
+	"\x04body\"\x92\x05\n" +
 	"\x0fConnectResponse\x123\n" +
 	"\awelcome\x18\x01 \x01(\v2\x17.hozen.agent.v1.WelcomeH\x00R\awelcome\x129\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x19.hozen.agent.v1.HeartbeatH\x00R\theartbeat\x123\n" +
@@ -977,10 +1327,14 @@ const file_hozen_agent_v1_agent_service_proto_rawDesc = "" +
 	"\x0fresult_received\x18\x04 \x01(\v2\x1e.hozen.agent.v1.ResultReceivedH\x00R\x0eresultReceived\x12F\n" +
 	"\x0ealert_received\x18\x05 \x01(\v2\x1d.hozen.agent.v1.AlertReceivedH\x00R\ralertReceived\x129\n" +
 	"\tattention\x18\x06 \x01(\v2\x19.hozen.agent.v1.AttentionH\x00R\tattention\x12b\n" +
-	"\x18isolation_event_received\x18\a \x01(\v2&.hozen.agent.v1.IsolationEventReceivedH\x00R\x16isolationEventReceivedB\x06\n" +
+	"\x18isolation_event_received\x18\a \x01(\v2&.hozen.agent.v1.IsolationEventReceivedH\x00R\x16isolationEventReceived\x12<\n" +
+	"\n" +
+	"checkpoint\x18\b \x01(\v2\x1a.hozen.agent.v1.CheckpointH\x00R\n" +
+	"checkpoint\x12b\n" +
+	"\x18ledger_conflict_received\x18\t \x01(\v2&.hozen.agent.v1.LedgerConflictReceivedH\x00R\x16ledgerConflictReceivedB\x06\n" +
 	"\x04body\"3\n" +
 	"\x16IsolationEventReceived\x12\x19\n" +
-	"\bevent_id\x18\x01 \x01(\tR\aeventId\"\xf0\x02\n" +
+	"\bevent_id\x18\x01 \x01(\tR\aeventId\"\x99\x03\n" +
 	"\x05Hello\x12\x1e\n" +
 	"\n" +
 	"capability\x18\x01 \x01(\rR\n" +
@@ -992,13 +1346,34 @@ const file_hozen_agent_v1_agent_service_proto_rawDesc = "" +
 	"\tisolation\x18\x05 \x01(\v2\x1f.hozen.agent.v1.IsolationStatusR\tisolation\x121\n" +
 	"\x14spooled_acquisitions\x18\x06 \x01(\rR\x13spooledAcquisitions\x12#\n" +
 	"\rspooled_bytes\x18\a \x01(\x04R\fspooledBytes\x12'\n" +
-	"\x0fcommand_counter\x18\b \x01(\x04R\x0ecommandCounter\"\x99\x01\n" +
+	"\x0fcommand_counter\x18\b \x01(\x04R\x0ecommandCounter\x12'\n" +
+	"\x0fcheckpoint_note\x18\t \x01(\fR\x0echeckpointNote\"\xd5\x01\n" +
 	"\aWelcome\x12\x1e\n" +
 	"\n" +
 	"capability\x18\x01 \x01(\rR\n" +
 	"capability\x12A\n" +
 	"\x0ecollector_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\rcollectorTime\x12+\n" +
-	"\x11heartbeat_seconds\x18\x03 \x01(\rR\x10heartbeatSeconds\"Y\n" +
+	"\x11heartbeat_seconds\x18\x03 \x01(\rR\x10heartbeatSeconds\x12:\n" +
+	"\n" +
+	"checkpoint\x18\x04 \x01(\v2\x1a.hozen.agent.v1.CheckpointR\n" +
+	"checkpoint\"\x82\x01\n" +
+	"\n" +
+	"Checkpoint\x12\x12\n" +
+	"\x04note\x18\x01 \x01(\fR\x04note\x12!\n" +
+	"\fverifier_key\x18\x02 \x01(\tR\vverifierKey\x12\x1b\n" +
+	"\tfrom_size\x18\x03 \x01(\x04R\bfromSize\x12 \n" +
+	"\vconsistency\x18\x04 \x03(\fR\vconsistency\"\xd7\x01\n" +
+	"\x0eLedgerConflict\x12\x1f\n" +
+	"\vconflict_id\x18\x01 \x01(\tR\n" +
+	"conflictId\x126\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\".hozen.agent.v1.LedgerConflictKindR\x04kind\x12\x12\n" +
+	"\x04seen\x18\x03 \x01(\fR\x04seen\x12\x14\n" +
+	"\x05shown\x18\x04 \x01(\fR\x05shown\x12*\n" +
+	"\x02at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
+	"\x06detail\x18\x06 \x01(\tR\x06detail\"9\n" +
+	"\x16LedgerConflictReceived\x12\x1f\n" +
+	"\vconflict_id\x18\x01 \x01(\tR\n" +
+	"conflictId\"Y\n" +
 	"\tAttention\x12#\n" +
 	"\rincident_open\x18\x01 \x01(\bR\fincidentOpen\x12'\n" +
 	"\x0fincident_number\x18\x02 \x01(\tR\x0eincidentNumber\"\x9b\x01\n" +
@@ -1020,7 +1395,14 @@ const file_hozen_agent_v1_agent_service_proto_rawDesc = "" +
 	"\fRenewRequest\x12\x10\n" +
 	"\x03csr\x18\x01 \x01(\fR\x03csr\"?\n" +
 	"\rRenewResponse\x12.\n" +
-	"\x06issued\x18\x01 \x01(\v2\x16.hozen.agent.v1.IssuedR\x06issued2\xc7\x02\n" +
+	"\x06issued\x18\x01 \x01(\v2\x16.hozen.agent.v1.IssuedR\x06issued*\xee\x01\n" +
+	"\x12LedgerConflictKind\x12$\n" +
+	" LEDGER_CONFLICT_KIND_UNSPECIFIED\x10\x00\x12 \n" +
+	"\x1cLEDGER_CONFLICT_KIND_SHORTER\x10\x01\x12\"\n" +
+	"\x1eLEDGER_CONFLICT_KIND_REWRITTEN\x10\x02\x12\"\n" +
+	"\x1eLEDGER_CONFLICT_KIND_OTHER_KEY\x10\x03\x12%\n" +
+	"!LEDGER_CONFLICT_KIND_OTHER_ORIGIN\x10\x04\x12!\n" +
+	"\x1dLEDGER_CONFLICT_KIND_BAD_NOTE\x10\x052\xc7\x02\n" +
 	"\fAgentService\x12N\n" +
 	"\aConnect\x12\x1e.hozen.agent.v1.ConnectRequest\x1a\x1f.hozen.agent.v1.ConnectResponse(\x010\x01\x12V\n" +
 	"\vUploadState\x12\".hozen.agent.v1.UploadStateRequest\x1a#.hozen.agent.v1.UploadStateResponse\x12I\n" +
@@ -1039,71 +1421,82 @@ func file_hozen_agent_v1_agent_service_proto_rawDescGZIP() []byte {
 	return file_hozen_agent_v1_agent_service_proto_rawDescData
 }
 
-var file_hozen_agent_v1_agent_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_hozen_agent_v1_agent_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_hozen_agent_v1_agent_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_hozen_agent_v1_agent_service_proto_goTypes = []any{
-	(*ConnectRequest)(nil),         // 0: hozen.agent.v1.ConnectRequest
-	(*ConnectResponse)(nil),        // 1: hozen.agent.v1.ConnectResponse
-	(*IsolationEventReceived)(nil), // 2: hozen.agent.v1.IsolationEventReceived
-	(*Hello)(nil),                  // 3: hozen.agent.v1.Hello
-	(*Welcome)(nil),                // 4: hozen.agent.v1.Welcome
-	(*Attention)(nil),              // 5: hozen.agent.v1.Attention
-	(*Heartbeat)(nil),              // 6: hozen.agent.v1.Heartbeat
-	(*Alert)(nil),                  // 7: hozen.agent.v1.Alert
-	(*AlertReceived)(nil),          // 8: hozen.agent.v1.AlertReceived
-	(*RenewRequest)(nil),           // 9: hozen.agent.v1.RenewRequest
-	(*RenewResponse)(nil),          // 10: hozen.agent.v1.RenewResponse
-	(*CommandAck)(nil),             // 11: hozen.agent.v1.CommandAck
-	(*CommandResult)(nil),          // 12: hozen.agent.v1.CommandResult
-	(*AcquisitionProgress)(nil),    // 13: hozen.agent.v1.AcquisitionProgress
-	(*IsolationStatus)(nil),        // 14: hozen.agent.v1.IsolationStatus
-	(*IsolationEvent)(nil),         // 15: hozen.agent.v1.IsolationEvent
-	(*Command)(nil),                // 16: hozen.agent.v1.Command
-	(*ResultReceived)(nil),         // 17: hozen.agent.v1.ResultReceived
-	(*HostDescription)(nil),        // 18: hozen.agent.v1.HostDescription
-	(*timestamppb.Timestamp)(nil),  // 19: google.protobuf.Timestamp
-	(*Issued)(nil),                 // 20: hozen.agent.v1.Issued
-	(*UploadStateRequest)(nil),     // 21: hozen.agent.v1.UploadStateRequest
-	(*UploadRequest)(nil),          // 22: hozen.agent.v1.UploadRequest
-	(*UploadStateResponse)(nil),    // 23: hozen.agent.v1.UploadStateResponse
-	(*UploadResponse)(nil),         // 24: hozen.agent.v1.UploadResponse
+	(LedgerConflictKind)(0),        // 0: hozen.agent.v1.LedgerConflictKind
+	(*ConnectRequest)(nil),         // 1: hozen.agent.v1.ConnectRequest
+	(*ConnectResponse)(nil),        // 2: hozen.agent.v1.ConnectResponse
+	(*IsolationEventReceived)(nil), // 3: hozen.agent.v1.IsolationEventReceived
+	(*Hello)(nil),                  // 4: hozen.agent.v1.Hello
+	(*Welcome)(nil),                // 5: hozen.agent.v1.Welcome
+	(*Checkpoint)(nil),             // 6: hozen.agent.v1.Checkpoint
+	(*LedgerConflict)(nil),         // 7: hozen.agent.v1.LedgerConflict
+	(*LedgerConflictReceived)(nil), // 8: hozen.agent.v1.LedgerConflictReceived
+	(*Attention)(nil),              // 9: hozen.agent.v1.Attention
+	(*Heartbeat)(nil),              // 10: hozen.agent.v1.Heartbeat
+	(*Alert)(nil),                  // 11: hozen.agent.v1.Alert
+	(*AlertReceived)(nil),          // 12: hozen.agent.v1.AlertReceived
+	(*RenewRequest)(nil),           // 13: hozen.agent.v1.RenewRequest
+	(*RenewResponse)(nil),          // 14: hozen.agent.v1.RenewResponse
+	(*CommandAck)(nil),             // 15: hozen.agent.v1.CommandAck
+	(*CommandResult)(nil),          // 16: hozen.agent.v1.CommandResult
+	(*AcquisitionProgress)(nil),    // 17: hozen.agent.v1.AcquisitionProgress
+	(*IsolationStatus)(nil),        // 18: hozen.agent.v1.IsolationStatus
+	(*IsolationEvent)(nil),         // 19: hozen.agent.v1.IsolationEvent
+	(*Command)(nil),                // 20: hozen.agent.v1.Command
+	(*ResultReceived)(nil),         // 21: hozen.agent.v1.ResultReceived
+	(*HostDescription)(nil),        // 22: hozen.agent.v1.HostDescription
+	(*timestamppb.Timestamp)(nil),  // 23: google.protobuf.Timestamp
+	(*Issued)(nil),                 // 24: hozen.agent.v1.Issued
+	(*UploadStateRequest)(nil),     // 25: hozen.agent.v1.UploadStateRequest
+	(*UploadRequest)(nil),          // 26: hozen.agent.v1.UploadRequest
+	(*UploadStateResponse)(nil),    // 27: hozen.agent.v1.UploadStateResponse
+	(*UploadResponse)(nil),         // 28: hozen.agent.v1.UploadResponse
 }
 var file_hozen_agent_v1_agent_service_proto_depIdxs = []int32{
-	3,  // 0: hozen.agent.v1.ConnectRequest.hello:type_name -> hozen.agent.v1.Hello
-	6,  // 1: hozen.agent.v1.ConnectRequest.heartbeat:type_name -> hozen.agent.v1.Heartbeat
-	11, // 2: hozen.agent.v1.ConnectRequest.command_ack:type_name -> hozen.agent.v1.CommandAck
-	12, // 3: hozen.agent.v1.ConnectRequest.command_result:type_name -> hozen.agent.v1.CommandResult
-	13, // 4: hozen.agent.v1.ConnectRequest.progress:type_name -> hozen.agent.v1.AcquisitionProgress
-	7,  // 5: hozen.agent.v1.ConnectRequest.alert:type_name -> hozen.agent.v1.Alert
-	14, // 6: hozen.agent.v1.ConnectRequest.isolation:type_name -> hozen.agent.v1.IsolationStatus
-	15, // 7: hozen.agent.v1.ConnectRequest.isolation_event:type_name -> hozen.agent.v1.IsolationEvent
-	4,  // 8: hozen.agent.v1.ConnectResponse.welcome:type_name -> hozen.agent.v1.Welcome
-	6,  // 9: hozen.agent.v1.ConnectResponse.heartbeat:type_name -> hozen.agent.v1.Heartbeat
-	16, // 10: hozen.agent.v1.ConnectResponse.command:type_name -> hozen.agent.v1.Command
-	17, // 11: hozen.agent.v1.ConnectResponse.result_received:type_name -> hozen.agent.v1.ResultReceived
-	8,  // 12: hozen.agent.v1.ConnectResponse.alert_received:type_name -> hozen.agent.v1.AlertReceived
-	5,  // 13: hozen.agent.v1.ConnectResponse.attention:type_name -> hozen.agent.v1.Attention
-	2,  // 14: hozen.agent.v1.ConnectResponse.isolation_event_received:type_name -> hozen.agent.v1.IsolationEventReceived
-	18, // 15: hozen.agent.v1.Hello.host:type_name -> hozen.agent.v1.HostDescription
-	19, // 16: hozen.agent.v1.Hello.agent_time:type_name -> google.protobuf.Timestamp
-	14, // 17: hozen.agent.v1.Hello.isolation:type_name -> hozen.agent.v1.IsolationStatus
-	19, // 18: hozen.agent.v1.Welcome.collector_time:type_name -> google.protobuf.Timestamp
-	19, // 19: hozen.agent.v1.Heartbeat.sent_at:type_name -> google.protobuf.Timestamp
-	14, // 20: hozen.agent.v1.Heartbeat.isolation:type_name -> hozen.agent.v1.IsolationStatus
-	19, // 21: hozen.agent.v1.Alert.reported_at:type_name -> google.protobuf.Timestamp
-	20, // 22: hozen.agent.v1.RenewResponse.issued:type_name -> hozen.agent.v1.Issued
-	0,  // 23: hozen.agent.v1.AgentService.Connect:input_type -> hozen.agent.v1.ConnectRequest
-	21, // 24: hozen.agent.v1.AgentService.UploadState:input_type -> hozen.agent.v1.UploadStateRequest
-	22, // 25: hozen.agent.v1.AgentService.Upload:input_type -> hozen.agent.v1.UploadRequest
-	9,  // 26: hozen.agent.v1.AgentService.Renew:input_type -> hozen.agent.v1.RenewRequest
-	1,  // 27: hozen.agent.v1.AgentService.Connect:output_type -> hozen.agent.v1.ConnectResponse
-	23, // 28: hozen.agent.v1.AgentService.UploadState:output_type -> hozen.agent.v1.UploadStateResponse
-	24, // 29: hozen.agent.v1.AgentService.Upload:output_type -> hozen.agent.v1.UploadResponse
-	10, // 30: hozen.agent.v1.AgentService.Renew:output_type -> hozen.agent.v1.RenewResponse
-	27, // [27:31] is the sub-list for method output_type
-	23, // [23:27] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	4,  // 0: hozen.agent.v1.ConnectRequest.hello:type_name -> hozen.agent.v1.Hello
+	10, // 1: hozen.agent.v1.ConnectRequest.heartbeat:type_name -> hozen.agent.v1.Heartbeat
+	15, // 2: hozen.agent.v1.ConnectRequest.command_ack:type_name -> hozen.agent.v1.CommandAck
+	16, // 3: hozen.agent.v1.ConnectRequest.command_result:type_name -> hozen.agent.v1.CommandResult
+	17, // 4: hozen.agent.v1.ConnectRequest.progress:type_name -> hozen.agent.v1.AcquisitionProgress
+	11, // 5: hozen.agent.v1.ConnectRequest.alert:type_name -> hozen.agent.v1.Alert
+	18, // 6: hozen.agent.v1.ConnectRequest.isolation:type_name -> hozen.agent.v1.IsolationStatus
+	19, // 7: hozen.agent.v1.ConnectRequest.isolation_event:type_name -> hozen.agent.v1.IsolationEvent
+	7,  // 8: hozen.agent.v1.ConnectRequest.ledger_conflict:type_name -> hozen.agent.v1.LedgerConflict
+	5,  // 9: hozen.agent.v1.ConnectResponse.welcome:type_name -> hozen.agent.v1.Welcome
+	10, // 10: hozen.agent.v1.ConnectResponse.heartbeat:type_name -> hozen.agent.v1.Heartbeat
+	20, // 11: hozen.agent.v1.ConnectResponse.command:type_name -> hozen.agent.v1.Command
+	21, // 12: hozen.agent.v1.ConnectResponse.result_received:type_name -> hozen.agent.v1.ResultReceived
+	12, // 13: hozen.agent.v1.ConnectResponse.alert_received:type_name -> hozen.agent.v1.AlertReceived
+	9,  // 14: hozen.agent.v1.ConnectResponse.attention:type_name -> hozen.agent.v1.Attention
+	3,  // 15: hozen.agent.v1.ConnectResponse.isolation_event_received:type_name -> hozen.agent.v1.IsolationEventReceived
+	6,  // 16: hozen.agent.v1.ConnectResponse.checkpoint:type_name -> hozen.agent.v1.Checkpoint
+	8,  // 17: hozen.agent.v1.ConnectResponse.ledger_conflict_received:type_name -> hozen.agent.v1.LedgerConflictReceived
+	22, // 18: hozen.agent.v1.Hello.host:type_name -> hozen.agent.v1.HostDescription
+	23, // 19: hozen.agent.v1.Hello.agent_time:type_name -> google.protobuf.Timestamp
+	18, // 20: hozen.agent.v1.Hello.isolation:type_name -> hozen.agent.v1.IsolationStatus
+	23, // 21: hozen.agent.v1.Welcome.collector_time:type_name -> google.protobuf.Timestamp
+	6,  // 22: hozen.agent.v1.Welcome.checkpoint:type_name -> hozen.agent.v1.Checkpoint
+	0,  // 23: hozen.agent.v1.LedgerConflict.kind:type_name -> hozen.agent.v1.LedgerConflictKind
+	23, // 24: hozen.agent.v1.LedgerConflict.at:type_name -> google.protobuf.Timestamp
+	23, // 25: hozen.agent.v1.Heartbeat.sent_at:type_name -> google.protobuf.Timestamp
+	18, // 26: hozen.agent.v1.Heartbeat.isolation:type_name -> hozen.agent.v1.IsolationStatus
+	23, // 27: hozen.agent.v1.Alert.reported_at:type_name -> google.protobuf.Timestamp
+	24, // 28: hozen.agent.v1.RenewResponse.issued:type_name -> hozen.agent.v1.Issued
+	1,  // 29: hozen.agent.v1.AgentService.Connect:input_type -> hozen.agent.v1.ConnectRequest
+	25, // 30: hozen.agent.v1.AgentService.UploadState:input_type -> hozen.agent.v1.UploadStateRequest
+	26, // 31: hozen.agent.v1.AgentService.Upload:input_type -> hozen.agent.v1.UploadRequest
+	13, // 32: hozen.agent.v1.AgentService.Renew:input_type -> hozen.agent.v1.RenewRequest
+	2,  // 33: hozen.agent.v1.AgentService.Connect:output_type -> hozen.agent.v1.ConnectResponse
+	27, // 34: hozen.agent.v1.AgentService.UploadState:output_type -> hozen.agent.v1.UploadStateResponse
+	28, // 35: hozen.agent.v1.AgentService.Upload:output_type -> hozen.agent.v1.UploadResponse
+	14, // 36: hozen.agent.v1.AgentService.Renew:output_type -> hozen.agent.v1.RenewResponse
+	33, // [33:37] is the sub-list for method output_type
+	29, // [29:33] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_hozen_agent_v1_agent_service_proto_init() }
@@ -1124,6 +1517,7 @@ func file_hozen_agent_v1_agent_service_proto_init() {
 		(*ConnectRequest_Alert)(nil),
 		(*ConnectRequest_Isolation)(nil),
 		(*ConnectRequest_IsolationEvent)(nil),
+		(*ConnectRequest_LedgerConflict)(nil),
 	}
 	file_hozen_agent_v1_agent_service_proto_msgTypes[1].OneofWrappers = []any{
 		(*ConnectResponse_Welcome)(nil),
@@ -1133,19 +1527,22 @@ func file_hozen_agent_v1_agent_service_proto_init() {
 		(*ConnectResponse_AlertReceived)(nil),
 		(*ConnectResponse_Attention)(nil),
 		(*ConnectResponse_IsolationEventReceived)(nil),
+		(*ConnectResponse_Checkpoint)(nil),
+		(*ConnectResponse_LedgerConflictReceived)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hozen_agent_v1_agent_service_proto_rawDesc), len(file_hozen_agent_v1_agent_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   11,
+			NumEnums:      1,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_hozen_agent_v1_agent_service_proto_goTypes,
 		DependencyIndexes: file_hozen_agent_v1_agent_service_proto_depIdxs,
+		EnumInfos:         file_hozen_agent_v1_agent_service_proto_enumTypes,
 		MessageInfos:      file_hozen_agent_v1_agent_service_proto_msgTypes,
 	}.Build()
 	File_hozen_agent_v1_agent_service_proto = out.File

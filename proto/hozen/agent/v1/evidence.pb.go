@@ -827,7 +827,15 @@ type Receipt struct {
 	// ECDSA P-256/SHA-256 signature over payload, ASN.1 DER.
 	Signature []byte `protobuf:"bytes,2,opt,name=signature,proto3" json:"signature,omitempty"`
 	// The collector's certificate whose key signed, DER, issued by the CA that the agent knows.
-	Certificate   []byte `protobuf:"bytes,3,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	Certificate []byte `protobuf:"bytes,3,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	// Signed checkpoint of the custody ledger that covers the acceptance, exact bytes, at most
+	// 4 KiB; empty where none is signed.
+	CheckpointNote []byte `protobuf:"bytes,4,opt,name=checkpoint_note,json=checkpointNote,proto3" json:"checkpoint_note,omitempty"`
+	// Verifier key of the checkpoint (C2SP signed-note), at most 512 bytes.
+	VerifierKey string `protobuf:"bytes,5,opt,name=verifier_key,json=verifierKey,proto3" json:"verifier_key,omitempty"`
+	// Proof that the entry of the acceptance is in the tree of the checkpoint (RFC 6962, 2.1.1),
+	// hashes of 32 bytes, at most 64.
+	Inclusion     [][]byte `protobuf:"bytes,6,rep,name=inclusion,proto3" json:"inclusion,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -879,6 +887,27 @@ func (x *Receipt) GetSignature() []byte {
 func (x *Receipt) GetCertificate() []byte {
 	if x != nil {
 		return x.Certificate
+	}
+	return nil
+}
+
+func (x *Receipt) GetCheckpointNote() []byte {
+	if x != nil {
+		return x.CheckpointNote
+	}
+	return nil
+}
+
+func (x *Receipt) GetVerifierKey() string {
+	if x != nil {
+		return x.VerifierKey
+	}
+	return ""
+}
+
+func (x *Receipt) GetInclusion() [][]byte {
+	if x != nil {
+		return x.Inclusion
 	}
 	return nil
 }
@@ -994,11 +1023,14 @@ const file_hozen_agent_v1_evidence_proto_rawDesc = "" +
 	"\x0eUploadResponse\x123\n" +
 	"\areceipt\x18\x01 \x01(\v2\x17.hozen.agent.v1.ReceiptH\x00R\areceipt\x123\n" +
 	"\arefusal\x18\x02 \x01(\v2\x17.hozen.agent.v1.RefusalH\x00R\arefusalB\b\n" +
-	"\x06result\"c\n" +
+	"\x06result\"\xcd\x01\n" +
 	"\aReceipt\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\x12\x1c\n" +
 	"\tsignature\x18\x02 \x01(\fR\tsignature\x12 \n" +
-	"\vcertificate\x18\x03 \x01(\fR\vcertificate\"f\n" +
+	"\vcertificate\x18\x03 \x01(\fR\vcertificate\x12'\n" +
+	"\x0fcheckpoint_note\x18\x04 \x01(\fR\x0echeckpointNote\x12!\n" +
+	"\fverifier_key\x18\x05 \x01(\tR\vverifierKey\x12\x1c\n" +
+	"\tinclusion\x18\x06 \x03(\fR\tinclusion\"f\n" +
 	"\aRefusal\x12/\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x1b.hozen.agent.v1.RefusalCodeR\x04code\x12\x12\n" +
 	"\x04part\x18\x02 \x01(\tR\x04part\x12\x16\n" +
