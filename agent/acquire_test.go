@@ -13,9 +13,11 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"hozen/agent/internal/probe"
 	"hozen/internal/artifact"
 	"hozen/internal/i18n"
 	"hozen/internal/i18n/i18ntest"
+	"hozen/internal/profile"
 )
 
 func TestMain(m *testing.M) {
@@ -76,19 +78,47 @@ func TestFlashFitsIntoTenSeconds(t *testing.T) {
 	}
 }
 
+// TestTablesStandInOrderOfVolatility: the runner would sort the probes anyway; the table
+// says what it does.
+func TestTablesStandInOrderOfVolatility(t *testing.T) {
+	for _, table := range profile.All() {
+		plan, err := newProfiles().plan(table.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := probe.Live
+		for i, x := range plan.Probes {
+			p := x.New()
+			if p.Kind() != table.Lines[i].Kind {
+				t.Errorf("%s: %s is read where the table says %s", table.Name, p.Kind(), table.Lines[i].Kind)
+			}
+			if v := p.Volatility(); v < last {
+				t.Errorf("%s: %s is more volatile than what stands before it", table.Name, p.Kind())
+			} else {
+				last = v
+			}
+		}
+	}
+}
+
 func TestTextsSayTheSame(t *testing.T) {
 	sub, err := fs.Sub(translations, "translations")
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := i18ntest.Parity(t, sub).Printer(i18n.Japanese)
-	plan, err := newProfiles().plan(profileFlash)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, x := range plan.Probes {
-		if key := "kind." + string(x.New().Kind()); !p.Has(key) {
-			t.Errorf("no text for %s", key)
+	for _, table := range profile.All() {
+		plan, err := newProfiles().plan(table.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range plan.Probes {
+			if key := "kind." + string(x.New().Kind()); !p.Has(key) {
+				t.Errorf("no text for %s", key)
+			}
+		}
+		if !strings.Contains(p.Text("acquire.help"), "\n    "+table.Name+" ") {
+			t.Errorf("the help does not tell of %s", table.Name)
 		}
 	}
 	for _, o := range []artifact.Outcome{artifact.Complete, artifact.Partial, artifact.Empty, artifact.Unsupported, artifact.Denied, artifact.TimedOut, artifact.Interrupted, artifact.Failed, artifact.NotStarted} {

@@ -15,11 +15,12 @@ import (
 	"hozen/agent/internal/probe/process"
 	"hozen/agent/internal/probe/scan"
 	"hozen/agent/internal/probe/session"
+	"hozen/internal/artifact"
+	"hozen/internal/profile"
 )
 
-// profileFlash is what can be acquired before a network isolation: at most ten
-// seconds, whatever the PC is doing.
-const profileFlash = "flash"
+// profileFlash is what can be acquired before a network isolation.
+const profileFlash = profile.Flash
 
 // profileBoot is what belongs to a boot as such; what is to be said of the one before
 // comes with the order.
@@ -37,52 +38,63 @@ func newProfiles() *profiles { return &profiles{exehash.NewCache(0)} }
 // plan returns a fresh plan; its probes share one reading of the endpoint and serve
 // one acquisition. A probe that the system has no source for says so in its outcome,
 // so the list is the same everywhere.
-func (p *profiles) plan(profile string) (acquire.Plan, error) {
-	if profile == profileProof {
+func (p *profiles) plan(name string) (acquire.Plan, error) {
+	switch name {
+	case profileProof:
 		return acquire.Plan{Profile: profileProof}, nil
-	}
-	if profile == profileBoot {
+	case profileBoot:
 		return acquire.Plan{Profile: profileBoot, Probes: []acquire.Planned{
 			planned(500*time.Millisecond, hostinfo.New("/")), planned(250*time.Millisecond, clock.New("/")),
 		}}, nil
 	}
-	if err := checkProfile(profile); err != nil {
+	table, err := profile.Find(name)
+	if err != nil {
 		return acquire.Plan{}, err
 	}
-	return acquire.Plan{Profile: profileFlash, Probes: p.flash()}, nil
+	plan := acquire.Plan{Profile: table.Name}
+	pass := scan.New(scan.Options{})
+	for _, l := range table.Lines {
+		one := p.probe(l.Kind, pass)
+		if one == nil {
+			return acquire.Plan{}, fmt.Errorf("profile %s: nothing reads %s", name, l.Kind)
+		}
+		line := planned(l.Budget, one)
+		line.Rest = l.Rest
+		plan.Probes = append(plan.Probes, line)
+	}
+	return plan, nil
 }
 
-func checkProfile(profile string) error {
-	if profile != profileFlash {
-		return fmt.Errorf("profile %.40q is not known; known: %s", profile, profileFlash)
+// probe makes the probe that reads a kind; nil when there is none. Those that read
+// processes share pass.
+func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass) probe.Probe {
+	switch kind {
+	case artifact.KindProcess:
+		return process.New(pass)
+	case artifact.KindNetConn:
+		return netconn.New(pass)
+	case artifact.KindOpenFile:
+		return openfile.New(pass)
+	case artifact.KindSession:
+		return session.New("/")
+	case artifact.KindNetConfig:
+		return netconfig.New("/")
+	case artifact.KindHostInfo:
+		return hostinfo.New("/")
+	case artifact.KindClock:
+		return clock.New("/")
+	case artifact.KindExeHash:
+		return exehash.New(pass, p.hashes)
 	}
 	return nil
 }
 
-// flash lists the probes of the flash profile. Budgets are for the worst PC; on an
-// ordinary one all of it takes a fraction of a second.
-func (p *profiles) flash() []acquire.Planned {
-	pass := scan.New(scan.Options{})
-	return []acquire.Planned{
-		planned(2*time.Second, process.New(pass)),
-		planned(2*time.Second, netconn.New(pass)),
-		planned(1500*time.Millisecond, openfile.New(pass)),
-		planned(500*time.Millisecond, session.New("/")),
-		planned(500*time.Millisecond, netconfig.New("/")),
-		planned(500*time.Millisecond, hostinfo.New("/")),
-		planned(250*time.Millisecond, clock.New("/")),
-		resting(1500*time.Millisecond, exehash.New(pass, p.hashes)),
-	}
+func checkProfile(name string) error {
+	_, err := profile.Find(name)
+	return err
 }
 
 // planned makes a line of a plan.
 func planned(budget time.Duration, p probe.Probe) acquire.Planned {
 	return acquire.Planned{New: func() probe.Probe { return p }, Budget: budget}
-}
-
-// resting is planned with what the probes before it left of their time.
-func resting(budget time.Duration, p probe.Probe) acquire.Planned {
-	l := planned(budget, p)
-	l.Rest = true
-	return l
 }
