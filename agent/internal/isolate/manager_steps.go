@@ -94,6 +94,9 @@ func (m *Manager) results() (*WayHome, *Severed) {
 func (m *Manager) setPhase(s State) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.phase == s {
+		return // Reconcile only looks, mostly: a measurement beside it is none the worse
+	}
 	m.phase = s
 	m.gen++
 }

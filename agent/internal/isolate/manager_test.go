@@ -180,6 +180,41 @@ func TestStatusWhileAnOrderIsCarriedOut(t *testing.T) {
 	})
 }
 
+// besides calls beside while the rules are read.
+type besides struct {
+	isolate.Firewall
+	beside func()
+}
+
+func (b *besides) Observe(ctx context.Context, p *isolate.Policy) (isolate.Observation, error) {
+	o, err := b.Firewall.Observe(ctx, p)
+	if f := b.beside; f != nil {
+		b.beside = nil
+		f()
+		b.beside = f
+	}
+	return o, err
+}
+
+// The watcher looks at every event of the kernel, and an order makes many. None of these
+// looks changes anything: the measurement taken beside them counts.
+func TestStatusWhileTheWatcherLooks(t *testing.T) {
+	var fw besides
+	r := newRig(t, func(c *isolate.Config) {
+		fw.Firewall = c.Firewall
+		c.Firewall = &fw
+	})
+	if _, err := r.Isolate(t.Context(), order("cmd_1")); err != nil {
+		t.Fatal(err)
+	}
+	fw.beside = func() {
+		if _, err := r.Reconcile(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	want(t, r.Status(t.Context()), isolate.Isolated, isolate.Isolated, "")
+}
+
 // What each fault of each call leads to: never a state that was not measured, and a
 // Reconcile without faults always gets to what was ordered.
 func TestFaults(t *testing.T) {
