@@ -180,39 +180,38 @@ func TestStatusWhileAnOrderIsCarriedOut(t *testing.T) {
 	})
 }
 
-// besides calls beside while the rules are read.
-type besides struct {
-	isolate.Firewall
-	beside func()
-}
+// slow reads rules in a millisecond.
+type slow struct{ isolate.Firewall }
 
-func (b *besides) Observe(ctx context.Context, p *isolate.Policy) (isolate.Observation, error) {
-	o, err := b.Firewall.Observe(ctx, p)
-	if f := b.beside; f != nil {
-		b.beside = nil
-		f()
-		b.beside = f
-	}
-	return o, err
+func (s slow) Observe(ctx context.Context, p *isolate.Policy) (isolate.Observation, error) {
+	time.Sleep(time.Millisecond)
+	return s.Firewall.Observe(ctx, p)
 }
 
 // The watcher looks at every event of the kernel, and an order makes many. None of these
 // looks changes anything: the measurement taken beside them counts.
 func TestStatusWhileTheWatcherLooks(t *testing.T) {
-	var fw besides
-	r := newRig(t, func(c *isolate.Config) {
-		fw.Firewall = c.Firewall
-		c.Firewall = &fw
-	})
-	if _, err := r.Isolate(t.Context(), order("cmd_1")); err != nil {
-		t.Fatal(err)
-	}
-	fw.beside = func() {
-		if _, err := r.Reconcile(t.Context()); err != nil {
-			t.Error(err)
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(c *isolate.Config) { c.Firewall = slow{c.Firewall} })
+		if _, err := r.Isolate(t.Context(), order("cmd_1")); err != nil {
+			t.Fatal(err)
 		}
-	}
-	want(t, r.Status(t.Context()), isolate.Isolated, isolate.Isolated, "")
+		ctx, cancel := context.WithCancel(t.Context())
+		looked := make(chan struct{})
+		go func() {
+			defer close(looked)
+			for ctx.Err() == nil {
+				if _, err := r.Reconcile(ctx); err != nil && ctx.Err() == nil {
+					t.Error(err)
+				}
+			}
+		}()
+		for range 20 {
+			want(t, r.Status(t.Context()), isolate.Isolated, isolate.Isolated, "")
+		}
+		cancel()
+		<-looked
+	})
 }
 
 // What each fault of each call leads to: never a state that was not measured, and a
