@@ -3,9 +3,10 @@ package bootverdict
 import (
 	"cmp"
 	"io/fs"
-	"slices"
 	"strings"
 	"time"
+
+	"hozen/agent/internal/sorted"
 )
 
 // maxJournals is how many files of the journal are looked into, the newest first.
@@ -29,7 +30,7 @@ func newestJournals(list []fs.DirEntry) []string {
 			all = append(all, file{name, st.ModTime()})
 		}
 	}
-	slices.SortFunc(all, func(a, b file) int { return cmp.Or(b.at.Compare(a.at), cmp.Compare(a.name, b.name)) })
+	sorted.Func(all, func(a, b file) int { return cmp.Or(b.at.Compare(a.at), cmp.Compare(a.name, b.name)) })
 	var names []string
 	for _, f := range all[:min(len(all), maxJournals)] {
 		names = append(names, f.name)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"hozen/agent/internal/sorted"
 	"hozen/internal/artifact"
 	"hozen/internal/artifact/record"
 )
@@ -20,9 +21,9 @@ func order() []string {
 // tellFindings lists the basis in one order, whatever order it was read in.
 func tellFindings(out *record.Boot, in Input, findings []Finding) {
 	o := order()
-	sorted := slices.Clone(findings)
-	slices.SortStableFunc(sorted, func(a, b Finding) int { return slices.Index(o, a.Source) - slices.Index(o, b.Source) })
-	for _, f := range sorted {
+	inOrder := slices.Clone(findings)
+	sorted.StableFunc(inOrder, func(a, b Finding) int { return slices.Index(o, a.Source) - slices.Index(o, b.Source) })
+	for _, f := range inOrder {
 		out.Basis = append(out.Basis, f.BootBasis)
 		out.Dumps = append(out.Dumps, f.Dumps...)
 	}

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"hozen/agent/internal/sorted"
 )
 
 // Mode is which traffic stays allowed.
@@ -165,7 +167,7 @@ func (p Policy) Clean() Policy {
 			cs = append(cs, netip.AddrPortFrom(a, c.Port()))
 		}
 	}
-	slices.SortFunc(cs, netip.AddrPort.Compare)
+	sorted.Func(cs, netip.AddrPort.Compare)
 	var ps []Permit
 	for _, m := range p.Permits {
 		if p.Mode == Selective && m.check() == nil {
@@ -173,14 +175,14 @@ func (p Policy) Clean() Policy {
 			ps = append(ps, m)
 		}
 	}
-	slices.SortFunc(ps, Permit.compare)
+	sorted.Func(ps, Permit.compare)
 	var ds []netip.Addr
 	for _, d := range p.DHCPServers {
 		if a := d.Unmap(); a.Is4() && usable(a) {
 			ds = append(ds, a)
 		}
 	}
-	slices.SortFunc(ds, netip.Addr.Compare)
+	sorted.Func(ds, netip.Addr.Compare)
 	var ts []Tunnel
 	if p.Mode != Full {
 		ts = cleanTunnels(p.Tunnels)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"hozen/agent/internal/sorted"
 )
 
 // Tunnel is the outer end of a tunnel behind which a collector is: without it the inner
@@ -97,7 +99,7 @@ func cleanTunnels(ts []Tunnel) []Tunnel {
 			out = append(out, t)
 		}
 	}
-	slices.SortFunc(out, func(a, b Tunnel) int {
+	sorted.Func(out, func(a, b Tunnel) int {
 		return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(a.Protocol, b.Protocol),
 			cmp.Compare(a.Port, b.Port), cmp.Compare(a.Own, b.Own))
 	})

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"hozen/agent/internal/sorted"
 )
 
 // Level is how well a thing stands.
@@ -155,7 +157,7 @@ func (t *tree) fileFacts(c Config) []fileFact {
 			all = append(all, fileFact{path, "stale"})
 		}
 	}
-	slices.SortFunc(all, func(a, b fileFact) int { return cmp.Compare(a.path, b.path) })
+	sorted.Func(all, func(a, b fileFact) int { return cmp.Compare(a.path, b.path) })
 	return all
 }
 

@@ -7,10 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
+	"hozen/agent/internal/sorted"
 	"hozen/internal/durable"
 )
 
@@ -55,7 +55,7 @@ func putAside(dir, bootID string) error {
 			all = append(all, aged{n, st.ModTime()})
 		}
 	}
-	slices.SortFunc(all, func(a, b aged) int { return b.at.Compare(a.at) })
+	sorted.Func(all, func(a, b aged) int { return b.at.Compare(a.at) })
 	for _, old := range all[min(len(all), maxKept-1):] {
 		err = errors.Join(err, os.Remove(filepath.Join(dir, old.name)))
 	}
@@ -87,7 +87,7 @@ func Kept(dir string) (all []Last, err error) {
 			err = errors.Join(err, rerr)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b Last) int { return cmp.Or(a.First().Compare(b.First()), cmp.Compare(a.BootID, b.BootID)) })
+	sorted.StableFunc(all, func(a, b Last) int { return cmp.Or(a.First().Compare(b.First()), cmp.Compare(a.BootID, b.BootID)) })
 	return all, err
 }
 

@@ -7,10 +7,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
+	"hozen/agent/internal/sorted"
 	"hozen/internal/crashpoint"
 	"hozen/internal/durable"
 )
@@ -112,7 +112,7 @@ func (s *Spool) candidates() []*entry {
 			list = append(list, e)
 		}
 	}
-	slices.SortFunc(list, func(a, b *entry) int {
+	sorted.Func(list, func(a, b *entry) int {
 		if a.state != b.state {
 			return int(a.state) - int(b.state)
 		}

@@ -27,6 +27,7 @@ import (
 	"sync"
 	"time"
 
+	"hozen/agent/internal/sorted"
 	"hozen/internal/crashpoint"
 	"hozen/internal/durable"
 	"hozen/internal/id"
@@ -250,7 +251,7 @@ func (s *Spool) List() []Info {
 	for _, e := range s.entries {
 		list = append(list, e.info())
 	}
-	slices.SortFunc(list, func(a, b Info) int {
+	sorted.Func(list, func(a, b Info) int {
 		if a.Sequence < b.Sequence {
 			return -1
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"hozen/agent/internal/identity"
+	"hozen/agent/internal/sorted"
 	"hozen/internal/durable"
 	"hozen/internal/pki"
 	"hozen/proto/wire"
@@ -153,7 +154,7 @@ func (r *routes) lookup(ctx context.Context, name string) []address {
 	for _, ip := range ips[:min(len(ips), maxPerName)] {
 		list = append(list, netip.AddrPortFrom(ip.Unmap(), uint16(port)))
 	}
-	slices.SortFunc(list, address.Compare)
+	sorted.Func(list, address.Compare)
 	if !slices.Equal(list, r.file.Names[name]) {
 		r.file.Names[name] = list
 		r.save()

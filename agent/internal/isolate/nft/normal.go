@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+
+	"hozen/agent/internal/sorted"
 )
 
 // The normal form is a text that is the same for what was asked for and for what the
@@ -26,7 +28,8 @@ func sum(ts []table) string {
 	var b []byte
 	for _, t := range ts {
 		b = fmt.Appendf(b[:0], "%s flags %#x\n", t.label(), t.effective())
-		cs := slices.SortedFunc(slices.Values(t.chains), func(a, b chain) int { return cmp.Compare(a.name, b.name) })
+		cs := slices.Clone(t.chains)
+		sorted.Func(cs, func(a, b chain) int { return cmp.Compare(a.name, b.name) })
 		for _, c := range cs {
 			b = c.append(b)
 		}
@@ -98,7 +101,7 @@ func appendAttrs(out, b []byte, at path) []byte {
 		all = append(all, one{typ, v})
 		return nil
 	})
-	slices.SortStableFunc(all, func(a, b one) int { return cmp.Compare(a.typ, b.typ) })
+	sorted.StableFunc(all, func(a, b one) int { return cmp.Compare(a.typ, b.typ) })
 	out = append(out, '(')
 	for _, o := range all {
 		if at.expr == "bitwise" && at.outer == 0 && o.typ == nftaBitwiseOp && len(o.v) == 4 && binary.BigEndian.Uint32(o.v) == 0 {

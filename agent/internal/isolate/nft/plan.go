@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hozen/agent/internal/isolate"
+	"hozen/agent/internal/sorted"
 )
 
 // table, chain and rule are what is asked of the kernel, and what it answers.
@@ -313,7 +314,7 @@ func on6(p isolate.Policy) (ns []netip.Prefix) {
 			ns = append(ns, netip.PrefixFrom(t.Address, 128))
 		}
 	}
-	slices.SortFunc(ns, func(a, b netip.Prefix) int {
+	sorted.Func(ns, func(a, b netip.Prefix) int {
 		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
 	})
 	return slices.Compact(ns)

@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,7 +62,7 @@ func (f *Finder) holders(ctx context.Context, name string) (pids []int, cut bool
 			pids = append(pids, pid)
 		}
 	}
-	slices.SortFunc(pids, cmp.Compare[int])
+	slices.Sort(pids)
 	cut = cut && len(pids) == 0 // what was not looked at is of no matter once it is found
 	if len(pids) > holdersMax {
 		pids, cut = pids[:holdersMax], true

@@ -8,9 +8,10 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
+
+	"hozen/agent/internal/sorted"
 )
 
 const (
@@ -123,6 +124,6 @@ func list(dir string) ([]segment, error) {
 		}
 		out = append(out, segment{number: n, path: filepath.Join(dir, e.Name()), size: fi.Size()})
 	}
-	slices.SortFunc(out, func(a, b segment) int { return int(int64(a.number) - int64(b.number)) })
+	sorted.Func(out, func(a, b segment) int { return int(int64(a.number) - int64(b.number)) })
 	return out, nil
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 
+	"hozen/agent/internal/sorted"
 	"hozen/internal/id"
 )
 
@@ -210,7 +211,7 @@ func (s *state) list(match func(*Entry) bool) []Entry {
 			out = append(out, *e)
 		}
 	}
-	slices.SortFunc(out, func(a, b Entry) int { return cmp.Compare(a.Command.Counter, b.Command.Counter) })
+	sorted.Func(out, func(a, b Entry) int { return cmp.Compare(a.Command.Counter, b.Command.Counter) })
 	return out
 }
 
@@ -242,7 +243,7 @@ func (s *state) listAlerts() []Alert {
 			out = append(out, a.alert)
 		}
 	}
-	slices.SortFunc(out, func(a, b Alert) int { return cmp.Compare(a.ID, b.ID) })
+	sorted.Func(out, func(a, b Alert) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }
 
