@@ -25,6 +25,14 @@ const (
 	KindPreserve  Kind = "preserve"  // the decision to take evidence and then switch off
 	KindIsolation Kind = "isolation" // the network isolation as measured
 	KindSevered   Kind = "severed"   // the connections that existed when the network was cut
+
+	KindProcState  Kind = "procstate"  // what processes may do, belong to and listen on
+	KindProcMap    Kind = "procmap"    // what is mapped into processes
+	KindProcEnv    Kind = "procenv"    // the environments of processes
+	KindDeletedExe Kind = "deletedexe" // the bytes of running programs without a name on a disk
+	KindFileLock   Kind = "filelock"   // the locks on files
+	KindCrossView  Kind = "crossview"  // what different views of one thing say: what is hidden
+	KindFootprint  Kind = "footprint"  // what the acquisition itself cost
 )
 
 // Outcome says how the reading of one family ended. Absence is evidence too, so

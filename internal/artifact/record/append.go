@@ -64,6 +64,37 @@ func num[T ~int | ~int64 | ~int32](b []byte, name string, v T) []byte {
 	return numAlways(b, name, v)
 }
 
+// nums appends a list of numbers; the empty list is left out.
+func nums(b []byte, name string, v []int64) []byte {
+	if len(v) == 0 {
+		return b
+	}
+	b = append(key(b, name), '[')
+	for i, n := range v {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, n, 10)
+	}
+	return append(b, ']')
+}
+
+// procRefs appends a list of processes; the empty list is left out.
+func procRefs(b []byte, name string, v []ProcRef) []byte {
+	if len(v) == 0 {
+		return b
+	}
+	b = append(key(b, name), '[')
+	for i, p := range v {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = numAlways(append(b, '{'), "pid", p.PID)
+		b = append(unumAlways(b, "start_ticks", p.StartTicks), '}')
+	}
+	return append(b, ']')
+}
+
 func numAlways[T ~int | ~int64 | ~int32](b []byte, name string, v T) []byte {
 	return strconv.AppendInt(key(b, name), int64(v), 10)
 }

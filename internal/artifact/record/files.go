@@ -91,18 +91,6 @@ func (e *ExeHash) AppendJSON(b []byte) []byte {
 	b = str(b, "sha256", e.SHA256)
 	b = flag(b, "cached", e.Cached)
 	b = str(b, "problem", e.Problem)
-	if len(e.Processes) > 0 {
-		b = append(key(b, "processes"), '[')
-		for i, p := range e.Processes {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = append(b, '{')
-			b = numAlways(b, "pid", p.PID)
-			b = unumAlways(b, "start_ticks", p.StartTicks)
-			b = append(b, '}')
-		}
-		b = append(b, ']')
-	}
+	b = procRefs(b, "processes", e.Processes)
 	return append(b, '}')
 }
