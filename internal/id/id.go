@@ -34,6 +34,8 @@ const (
 	Group Prefix = "grp"
 	// IsolationEvent is what happened to an isolation without an order.
 	IsolationEvent Prefix = "iev"
+	// Export is an evidence package.
+	Export Prefix = "exp"
 )
 
 const bodyLen = 26

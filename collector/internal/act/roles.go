@@ -12,6 +12,7 @@ type permission string
 const (
 	mayLook         permission = "look"          // inventory, incidents, timelines, commands, what evidence there is
 	mayOpenEvidence permission = "open_evidence" // the bytes: personal data of whoever uses the PC
+	mayExport       permission = "export"        // evidence packages, which leave the collector
 	mayAcquire      permission = "acquire"
 	mayIsolate      permission = "isolate"
 	mayRelease      permission = "release"
@@ -36,6 +37,7 @@ func table() map[permission][]operator.Role {
 	return map[permission][]operator.Role{
 		mayLook:         {owner, responsible, handler, viewer, auditor, vendor},
 		mayOpenEvidence: {owner, responsible, handler, vendor},
+		mayExport:       {owner, responsible, handler},
 		mayAcquire:      {owner, responsible, handler},
 		mayIsolate:      {owner, responsible, handler},
 		mayRelease:      {owner, responsible, handler},

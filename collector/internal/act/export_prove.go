@@ -1,0 +1,92 @@
+package act
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"hozen/collector/internal/evidence"
+	"hozen/collector/internal/export"
+	"hozen/collector/internal/ledger"
+	"hozen/collector/internal/organisation"
+	"hozen/collector/internal/sqldb"
+	"hozen/internal/artifact"
+	"hozen/internal/custody"
+	"hozen/internal/pki"
+)
+
+// prove adds the entries of the ledger that a package shows, each with its proof, and the
+// proofs that the ledger goes on from what the receipts say.
+func (s *Acts) prove(ctx context.Context, q sqldb.Queryer, p *export.Package, about []string, indexes []int64) error {
+	entries, err := ledger.Concerning(ctx, q, p.OrganisationID, p.LedgerSize, about, indexes)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		proof, err := ledger.Inclusion(ctx, q, p.OrganisationID, p.LedgerSize, e.Index)
+		if err != nil {
+			return err
+		}
+		p.Entries = append(p.Entries, export.Entry{Index: e.Index, Text: e.Text, Salt: e.Salt, Leaf: hex.EncodeToString(e.Leaf[:]), Proof: hashes(proof)})
+	}
+	for _, a := range p.Acquisitions {
+		sealed, err := s.evidence.Sealed(ctx, p.OrganisationID, a.ID)
+		if err != nil {
+			return err
+		}
+		r, err := custody.Decode(sealed.Receipt.Payload)
+		if err != nil {
+			return fmt.Errorf("receipt of %s: %w", a.ID, err)
+		}
+		proof, err := ledger.Consistency(ctx, q, p.OrganisationID, p.LedgerSize, r.Ledger.TreeSize)
+		if err != nil {
+			return err
+		}
+		p.Grown = append(p.Grown, export.Grown{AcquisitionID: a.ID, Size: r.Ledger.TreeSize, Root: r.Ledger.RootSHA256, Proof: hashes(proof)})
+	}
+	return nil
+}
+
+func hashes(list []tlog.Hash) []string {
+	out := []string{}
+	for _, h := range list {
+		out = append(out, hex.EncodeToString(h[:]))
+	}
+	return out
+}
+
+// sealedFiles are the files of an acquisition beside its artifacts, as an agent lays them
+// out (evidence-format.md).
+func sealedFiles(sealed evidence.Sealed, ca []byte) (map[string][]byte, error) {
+	cert, err := pki.ParseCertificate(sealed.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	receipt, err := custody.EncodeFile(custody.Signed{Payload: sealed.Receipt.Payload, Signature: sealed.Receipt.Signature, Certificate: sealed.Receipt.Certificate})
+	if err != nil {
+		return nil, err
+	}
+	return map[string][]byte{
+		artifact.ManifestFile:  sealed.Manifest,
+		artifact.SignatureFile: sealed.Signature,
+		artifact.SignerFile:    pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: cert.RawSubjectPublicKeyInfo}),
+		artifact.CertFile:      append(pki.CertificatePEM(sealed.Certificate), pki.CertificatePEM(ca)...),
+		artifact.ReceiptFile:   receipt,
+	}, nil
+}
+
+func organisationName(ctx context.Context, q sqldb.Queryer, organisationID string) (string, error) {
+	all, err := organisation.All(ctx, q)
+	if err != nil {
+		return "", err
+	}
+	for _, o := range all {
+		if o.ID == organisationID {
+			return o.Name, nil
+		}
+	}
+	return "", organisation.ErrNotFound
+}

@@ -1,0 +1,170 @@
+package export
+
+import (
+	"archive/zip"
+	"encoding/json"
+	"io"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hozen/internal/artifact"
+	"hozen/internal/artifact/record"
+)
+
+// maxObserved bounds what is held in memory of a package's addresses and hashes.
+const maxObserved = 500_000
+
+// sighting is one row of iocs.csv but its times and evidence.
+type sighting struct {
+	typ, value, endpointID, detail, scope string
+}
+
+type seen struct {
+	evidence    string // number of the first evidence
+	acquisition string
+	first, last time.Time // of acquisitions, endpoint's clock
+	count       int64
+}
+
+// observed gathers remote addresses and hashes of executables as they stand in the
+// evidence. It judges nothing.
+type observed struct {
+	rows map[sighting]*seen
+	more int64 // rows that found no place
+}
+
+func newObserved() *observed { return &observed{rows: map[sighting]*seen{}} }
+
+func (o *observed) line(it *Item, a *Acquisition, line []byte) {
+	switch artifact.Kind(it.Kind) {
+	case artifact.KindNetConn, artifact.KindSevered:
+		var s struct {
+			Proto      string         `json:"proto"`
+			State      string         `json:"state"`
+			RemoteAddr string         `json:"remote_addr"`
+			RemotePort uint16         `json:"remote_port"`
+			Owners     []record.Owner `json:"owners"`
+		}
+		if json.Unmarshal(line, &s) == nil && s.RemoteAddr != "" {
+			comm := ""
+			if len(s.Owners) > 0 {
+				comm = s.Owners[0].Comm
+			}
+			o.address(it, a, s.RemoteAddr, s.Proto, s.RemotePort, comm)
+		}
+	case artifact.KindFlight:
+		if !strings.Contains(string(line), `"connection_`) {
+			return
+		}
+		var f struct {
+			Proto      string `json:"proto"`
+			RemoteAddr string `json:"remote_addr"`
+			RemotePort uint16 `json:"remote_port"`
+		}
+		if json.Unmarshal(line, &f) == nil && f.RemoteAddr != "" {
+			o.address(it, a, f.RemoteAddr, f.Proto, f.RemotePort, "")
+		}
+	case artifact.KindExeHash:
+		var e record.ExeHash
+		if json.Unmarshal(line, &e) == nil && e.SHA256 != "" {
+			o.add(it, a, sighting{"sha256", e.SHA256, a.EndpointID, e.Path, ""})
+		}
+	}
+}
+
+func (o *observed) address(it *Item, a *Acquisition, addr, proto string, port uint16, comm string) {
+	detail := strings.TrimSpace(proto + " " + strconv.Itoa(int(port)) + " " + comm)
+	o.add(it, a, sighting{"ip", addr, a.EndpointID, detail, reach(addr)})
+}
+
+// reach says what kind of address it is, by the registries of special addresses
+// (RFC 6890).
+func reach(addr string) string {
+	ip, err := netip.ParseAddr(addr)
+	switch ip = ip.Unmap(); {
+	case err != nil:
+		return "unknown"
+	case ip.IsLoopback():
+		return "loopback"
+	case ip.IsUnspecified():
+		return "unspecified"
+	case ip.IsMulticast():
+		return "multicast"
+	case ip.IsLinkLocalUnicast():
+		return "link_local"
+	case ip.IsPrivate():
+		return "private"
+	}
+	return "global"
+}
+
+func (o *observed) add(it *Item, a *Acquisition, s sighting) {
+	r := o.rows[s]
+	if r == nil {
+		if len(o.rows) == maxObserved {
+			o.more++
+			return
+		}
+		r = &seen{evidence: it.Number, acquisition: a.ID, first: a.StartedAt, last: a.StartedAt}
+		o.rows[s] = r
+	}
+	r.count++
+	if a.StartedAt.Before(r.first) {
+		r.first, r.evidence, r.acquisition = a.StartedAt, it.Number, a.ID
+	}
+	if a.StartedAt.After(r.last) {
+		r.last = a.StartedAt
+	}
+}
+
+// iocs writes data/iocs.csv.
+func (x *writer) iocs() error {
+	names := map[string]string{}
+	for _, h := range x.doc.Hosts {
+		names[h.EndpointID] = h.Hostname
+	}
+	keys := make([]sighting, 0, len(x.ioc.rows))
+	for s := range x.ioc.rows {
+		keys = append(keys, s)
+	}
+	slices.SortFunc(keys, func(a, b sighting) int {
+		return cmpAll(strings.Compare(a.typ, b.typ), strings.Compare(a.value, b.value), strings.Compare(a.endpointID, b.endpointID),
+			strings.Compare(a.detail, b.detail), strings.Compare(a.scope, b.scope))
+	})
+	_, err := x.bag.data("iocs.csv", zip.Deflate, func(w io.Writer) error {
+		if _, err := io.WriteString(w, byteOrderMark); err != nil {
+			return err
+		}
+		if err := row(w, "type", "value", "address_reach", "detail", "hostname", "endpoint_id", "first_seen_utc", "last_seen_utc", "lines", "first_evidence", "first_acquisition"); err != nil {
+			return err
+		}
+		for _, s := range keys {
+			r := x.ioc.rows[s]
+			if err := row(w, s.typ, s.value, s.scope, s.detail, names[s.endpointID], s.endpointID, stamp(r.first), stamp(r.last),
+				strconv.FormatInt(r.count, 10), r.evidence, r.acquisition); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+func cmpAll(all ...int) int {
+	for _, n := range all {
+		if n != 0 {
+			return n
+		}
+	}
+	return 0
+}
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
