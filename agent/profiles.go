@@ -29,6 +29,9 @@ const profileBoot = "boot"
 // profileProof is the evidence of a network isolation, which comes with the order alone.
 const profileProof = "proof"
 
+// memoryLimit keeps the agent below 60 MB with its code, some 15 MB, while it acquires.
+const memoryLimit = 40e6
+
 // profiles makes plans. It is made once, because digests of programs are worth
 // remembering from one acquisition to the next.
 type profiles struct{ hashes *exehash.Cache }
@@ -51,7 +54,10 @@ func (p *profiles) plan(name string) (acquire.Plan, error) {
 	if err != nil {
 		return acquire.Plan{}, err
 	}
-	plan := acquire.Plan{Profile: table.Name}
+	plan := acquire.Plan{Profile: table.Name, Gentle: table.Gentle}
+	if table.Gentle { // flash may take what it needs: it must not wait for the garbage collector
+		plan.Memory = memoryLimit
+	}
 	pass := scan.New(scan.Options{})
 	for _, l := range table.Lines {
 		one := p.probe(l.Kind, pass)

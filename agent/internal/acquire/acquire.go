@@ -14,7 +14,9 @@ import (
 	"sync"
 	"time"
 
+	"hozen/agent/internal/background"
 	"hozen/agent/internal/probe"
+	"hozen/agent/internal/sorted"
 	"hozen/agent/internal/spool"
 	"hozen/internal/artifact"
 	"hozen/internal/digest"
@@ -39,6 +41,13 @@ type Planned struct {
 type Plan struct {
 	Profile string // such as "flash"
 	Probes  []Planned
+	// Gentle makes probes give way to whoever uses the PC, see package background. Those of
+	// processes and sockets do not, nor does an acquisition with a deadline: what they read
+	// does not wait.
+	Gentle bool
+	// Memory is how many bytes the program should get along with meanwhile, its code apart
+	// (runtime/debug.SetMemoryLimit). Zero: what it has without a limit.
+	Memory int64
 }
 
 // Total is the longest time that the probes of the plan can take together.
@@ -252,6 +261,10 @@ func (r *Runner) run(ctx context.Context, o Order, stopped func()) (Result, erro
 		return Result{}, err
 	}
 	probes := inOrder(plan)
+	if plan.Memory > 0 && !o.Urgent {
+		before := debug.SetMemoryLimit(plan.Memory)
+		defer debug.SetMemoryLimit(before)
+	}
 	n := note{Format: noteFormat, Manifest: artifact.Manifest{
 		Format:        artifact.Format,
 		AcquisitionID: o.AcquisitionID,
@@ -292,7 +305,11 @@ func (r *Runner) run(ctx context.Context, o Order, stopped func()) (Result, erro
 	for _, p := range probes {
 		progress.Kind, progress.Outcome = p.Kind(), ""
 		tell()
-		out, w := r.runProbe(ctx, acq, enc, p.Probe, t.next(p))
+		mine := ctx
+		if plan.Gentle && !t.hurry && p.Volatility() > probe.Live {
+			mine = background.Mark(ctx)
+		}
+		out, w := r.runProbe(mine, acq, enc, p.Probe, t.next(p))
 		t.took(p, time.Duration(out.DurationNS))
 		if acq.ready() && acq.err != nil {
 			return Result{}, acq.err
@@ -396,7 +413,7 @@ func inOrder(plan Plan) []readied {
 		}
 		return int(r.Volatility())
 	}
-	slices.SortStableFunc(list, func(a, b readied) int { return rank(a) - rank(b) })
+	sorted.StableFunc(list, func(a, b readied) int { return rank(a) - rank(b) })
 	return list
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"hozen/agent/internal/background"
 	"hozen/agent/internal/probe"
 	"hozen/internal/artifact"
 )
@@ -60,6 +61,7 @@ func (r *Runner) call(parent context.Context, p probe.Probe, w *writer, a allowe
 	defer cancel()
 	done := make(chan error, 1)
 	go func() {
+		defer background.Enter(ctx)()
 		defer func() {
 			if v := recover(); v != nil {
 				r.cfg.Log.ErrorContext(parent, "probe panicked", slog.String("kind", string(p.Kind())), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))

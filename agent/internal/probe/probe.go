@@ -20,6 +20,7 @@ const (
 	Presence                    // sessions, neighbours, addresses: minutes
 	Machine                     // host facts, clocks: as long as the boot
 	Derivable                   // computed from files on disk, such as hashes
+	Closing                     // of the acquisition itself, when all else is read
 )
 
 // Probe reads one family of evidence from the endpoint it runs on. A Probe serves

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"time"
 
+	"hozen/agent/internal/background"
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/probe/scan"
 	"hozen/internal/artifact"
@@ -55,6 +56,7 @@ func (h hasher) Acquire(ctx context.Context, w probe.Writer) error {
 	close(queue)
 	for range workers {
 		go func() {
+			defer background.Enter(ctx)()
 			buf := make([]byte, chunk)
 			for f := range queue {
 				h.hash(ctx, f, buf)

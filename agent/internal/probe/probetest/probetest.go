@@ -75,7 +75,7 @@ func (c Config) names(t *testing.T) {
 	if want := regexp.MustCompile(`^hozen\.` + regexp.QuoteMeta(string(p.Kind())) + `/[1-9][0-9]*$`); !want.MatchString(p.Schema()) {
 		t.Errorf("schema %q is not hozen.%s/<number>", p.Schema(), p.Kind())
 	}
-	if v := p.Volatility(); v < probe.Live || v > probe.Derivable {
+	if v := p.Volatility(); v < probe.Live || v > probe.Closing {
 		t.Errorf("volatility %d is none", v)
 	}
 }

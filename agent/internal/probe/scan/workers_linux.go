@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"hozen/agent/internal/background"
 )
 
 const (
@@ -71,6 +73,7 @@ func (p *Pass) each(ctx context.Context, next *atomic.Int64, n int, do func(w *w
 		w.seen = 0
 		live = append(live, w)
 		go func() {
+			defer background.Enter(ctx)()
 			for ctx.Err() == nil && !w.left.Load() {
 				i := next.Add(1) - 1
 				if i >= int64(n) {

@@ -1,0 +1,53 @@
+package acquire_test
+
+import (
+	"context"
+	"runtime/debug"
+	"testing"
+	"time"
+
+	"hozen/agent/internal/acquire"
+	"hozen/agent/internal/background"
+	"hozen/agent/internal/identity"
+	"hozen/agent/internal/probe"
+	"hozen/internal/artifact"
+)
+
+// TestGentlePlan: what is about to vanish does not give way, the rest does, and an urgent
+// acquisition never.
+func TestGentlePlan(t *testing.T) {
+	marked := func(o acquire.Order) map[artifact.Kind]bool {
+		got := map[artifact.Kind]bool{}
+		look := func(kind artifact.Kind, vol probe.Volatility) fake {
+			return fake{kind, vol, func(ctx context.Context, w probe.Writer) error {
+				got[kind] = background.Marked(ctx)
+				return w.Write(line("x"))
+			}}
+		}
+		list := []fake{look("live", probe.Live), look("handles", probe.Handles), look("closing", probe.Closing)}
+		signer, err := identity.NewOneTime()
+		must(t, err)
+		r := acquire.NewRunner(acquire.Config{
+			Sink:     newSpool(t, t.TempDir()),
+			Identity: func() (acquire.Identity, error) { return acquire.Identity{Signer: signer}, nil },
+			Plan: func(string) (acquire.Plan, error) {
+				p, err := planOf(list...)("flash")
+				p.Gentle, p.Memory = true, 1<<30
+				return p, err
+			},
+		})
+		if _, err := r.Run(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	if got := marked(acquire.Order{}); got["live"] || !got["handles"] || !got["closing"] {
+		t.Errorf("ordinary: %v", got)
+	}
+	if got := marked(acquire.Order{Urgent: true, Deadline: time.Now().Add(time.Minute)}); got["live"] || got["handles"] || got["closing"] {
+		t.Errorf("urgent: %v", got)
+	}
+	if limit := debug.SetMemoryLimit(-1); limit == 1<<30 {
+		t.Error("the limit of memory was left behind")
+	}
+}
