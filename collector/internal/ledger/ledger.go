@@ -71,24 +71,40 @@ type Placed struct {
 // Append records e in the caller's transaction and returns its index. When the
 // transaction is rolled back, there was no entry.
 func Append(ctx context.Context, tx *sqldb.Tx, e Entry) (int64, error) {
-	p, err := Place(ctx, tx, e)
-	return p.Index, err
+	_, idx, _, err := add(ctx, tx, e)
+	return idx, err
 }
 
 // Place is [Append] for callers that prove the entry to others.
 func Place(ctx context.Context, tx *sqldb.Tx, e Entry) (Placed, error) {
-	if e.OrganisationID == "" || e.ActorKind == "" || e.Act == "" || e.At.IsZero() {
-		return Placed{}, errors.New("append to ledger: an entry needs an organisation, a kind of actor, an act and a time")
+	r, idx, leaf, err := add(ctx, tx, e)
+	if err != nil {
+		return Placed{}, err
 	}
-	recent, err := recall(ctx, tx, e.OrganisationID)
+	head, err := r.rooted(ctx, tx)
 	if err != nil {
 		return Placed{}, fmt.Errorf("append to ledger: %w", err)
 	}
-	head := recent.head
+	return Placed{Index: idx, Leaf: leaf, Head: head}, nil
+}
+
+// add writes the entry and its hashes, together with others of the transaction; the head
+// is written once at its end.
+func add(ctx context.Context, tx *sqldb.Tx, e Entry) (r *recent, index int64, leaf tlog.Hash, err error) {
+	if e.OrganisationID == "" || e.ActorKind == "" || e.Act == "" || e.At.IsZero() {
+		return nil, 0, leaf, errors.New("append to ledger: an entry needs an organisation, a kind of actor, an act and a time")
+	}
+	fail := func(err error) (*recent, int64, tlog.Hash, error) {
+		return nil, 0, tlog.Hash{}, fmt.Errorf("append to ledger: %w", err)
+	}
+	if r, err = recall(ctx, tx, e.OrganisationID); err != nil {
+		return fail(err)
+	}
+	head := r.head
 	var clockBack time.Duration
 	e.At = e.At.UTC().Round(0)
 	if back := head.At.Sub(e.At); back > MaxClockBack {
-		return Placed{}, fmt.Errorf("append to ledger: %w: %s after %s", ErrClock, sqldb.FormatTime(e.At), sqldb.FormatTime(head.At))
+		return fail(fmt.Errorf("%w: %s after %s", ErrClock, sqldb.FormatTime(e.At), sqldb.FormatTime(head.At)))
 	} else if back > ClockSlack {
 		clockBack = back
 	} else if back > 0 {
@@ -99,38 +115,31 @@ func Place(ctx context.Context, tx *sqldb.Tx, e Entry) (Placed, error) {
 	rand.Read(salt[:]) // never fails (crypto/rand)
 	text, err := encode(head.Size, e, clockBack)
 	if err != nil {
-		return Placed{}, fmt.Errorf("append to ledger: %w", err)
+		return fail(err)
 	}
 	record := recordOf(salt[:], text)
-	leaf := tlog.RecordHash(record[:])
-	hashes, err := tlog.StoredHashesForRecordHash(head.Size, leaf, recent.reader(ctx, tx))
+	leaf = tlog.RecordHash(record[:])
+	hashes, err := tlog.StoredHashesForRecordHash(head.Size, leaf, r.reader(ctx, tx))
 	if err != nil {
-		return Placed{}, fmt.Errorf("append to ledger: %w", err)
+		return fail(err)
 	}
-
-	if _, err := tx.ExecContext(ctx, `INSERT INTO ledger_entries
-		(organisation_id, idx, at, actor_kind, actor_id, act, subject, entry_json, salt, record_sha256)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		e.OrganisationID, head.Size, sqldb.FormatTime(e.At), e.ActorKind, sqldb.CleanText(e.ActorID), e.Act,
+	if err := tx.Gather(ctx, entryRows(), e.OrganisationID, head.Size, sqldb.FormatTime(e.At), e.ActorKind, sqldb.CleanText(e.ActorID), e.Act,
 		sqldb.CleanText(e.Subject), text, hex.EncodeToString(salt[:]), hex.EncodeToString(record[:])); err != nil {
-		return Placed{}, fmt.Errorf("append to ledger: %w", err)
+		return fail(err)
 	}
-	first := tlog.StoredHashCount(head.Size)
-	if err := recent.store(ctx, tx, first, hashes); err != nil {
-		return Placed{}, fmt.Errorf("append to ledger: %w", err)
+	if err := r.store(ctx, tx, tlog.StoredHashCount(head.Size), hashes); err != nil {
+		return fail(err)
 	}
-	next := Head{OrganisationID: e.OrganisationID, Size: head.Size + 1, At: head.At}
+	r.head = Head{OrganisationID: e.OrganisationID, Size: head.Size + 1, At: head.At}
 	if e.At.After(head.At) {
-		next.At = e.At
+		r.head.At = e.At
 	}
-	if next.Root, err = tlog.TreeHash(next.Size, recent.reader(ctx, tx)); err != nil {
-		return Placed{}, fmt.Errorf("append to ledger: %w", err)
-	}
-	if err := writeHead(ctx, tx, head, next); err != nil {
-		return Placed{}, fmt.Errorf("append to ledger: %w", err)
-	}
-	recent.head = next
-	return Placed{Index: head.Size, Leaf: leaf, Head: next}, nil
+	tx.Last("ledger_heads", recentKey{e.OrganisationID}, func(ctx context.Context) error { return r.writeHead(ctx, tx) })
+	return r, head.Size, leaf, nil
+}
+
+func entryRows() sqldb.Rows {
+	return sqldb.Rows{Table: "ledger_entries", Columns: "organisation_id, idx, at, actor_kind, actor_id, act, subject, entry_json, salt, record_sha256"}
 }
 
 // recordOf is the salted hash that the tree holds instead of the entry, so that an

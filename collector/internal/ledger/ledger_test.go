@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -139,6 +140,94 @@ func TestTakenBackBesideOthers(t *testing.T) {
 		}
 		if problems, err := ledger.Verify(t.Context(), db.Read(), nil); err != nil || len(problems) > 0 {
 			t.Errorf("%v, %v", problems, err)
+		}
+	})
+}
+
+// BenchmarkAppend is entries a second that are on the disk, each an act of its own, from
+// many at once.
+func BenchmarkAppend(b *testing.B) {
+	db, err := sqldb.Open(b.Context(), sqldb.Config{URL: sqldbtest.SQLiteURL(filepath.Join(b.TempDir(), "ledger.db"))})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	b.SetParallelism(128)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := db.Tx(b.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+				_, err := ledger.Append(ctx, tx, entry(1))
+				return err
+			}); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "entries/s")
+}
+
+// Entries of one act and of acts that are committed together stand in one tree with one
+// head, and an act that fails among them leaves none.
+func TestEntriesThatAreWrittenTogether(t *testing.T) {
+	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		appendAll(t, db, entry(0), entry(0), entry(0))
+		begun, goOn, held := make(chan struct{}), make(chan struct{}), make(chan error)
+		go func() {
+			held <- db.Tx(t.Context(), func(context.Context, *sqldb.Tx) error {
+				close(begun)
+				<-goOn
+				return nil
+			})
+		}()
+		<-begun
+		boom := errors.New("boom")
+		results := make(chan error)
+		for k := range 30 {
+			go func() {
+				results <- db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+					for range 5 {
+						if _, err := ledger.Append(ctx, tx, entry(0)); err != nil {
+							return err
+						}
+					}
+					if k%10 == 3 {
+						return boom
+					}
+					p, err := ledger.Place(ctx, tx, entry(0))
+					if h, herr := ledger.HeadOf(ctx, tx, "org_1"); herr != nil || h.Root != p.Head.Root || h.Size != p.Index+1 {
+						t.Errorf("head %v, %v, want %v", h, herr, p.Head)
+					}
+					return err
+				})
+			}()
+		}
+		close(goOn)
+		failed := 0
+		for range 30 {
+			if err := <-results; errors.Is(err, boom) {
+				failed++
+			} else if err != nil {
+				t.Error(err)
+			}
+		}
+		if err := <-held; err != nil || failed != 3 {
+			t.Errorf("%v, %d failed", err, failed)
+		}
+		h, err := ledger.HeadOf(t.Context(), db.Read(), "org_1")
+		if err != nil || h.Size != 3+27*6 {
+			t.Fatalf("%d entries, %v", h.Size, err)
+		}
+		if root, err := ledger.RootAt(t.Context(), db.Read(), "org_1", h.Size); err != nil || root != h.Root {
+			t.Errorf("the root is %v, the head says %v: %v", root, h.Root, err)
+		}
+		list, err := ledger.Entries(t.Context(), db.Read(), ledger.Filter{OrganisationID: "org_1"})
+		if err != nil || int64(len(list)) != h.Size {
+			t.Fatalf("%d entries, %v", len(list), err)
+		}
+		for i, e := range list {
+			if e.Index != h.Size-1-int64(i) {
+				t.Fatalf("entry %d stands at %d", e.Index, h.Size-1-int64(i))
+			}
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -15,14 +14,16 @@ import (
 // does not read the same again for each.
 type recent struct {
 	organisationID string
-	head           Head
+	written        Head // as the database has it
+	head           Head // with the entries of this transaction; without its root
 	hashes         map[int64]tlog.Hash
 }
 
 // recentKey is under what the transaction keeps it.
 type recentKey struct{ organisationID string }
 
-// recall returns what is known, reading the head at first.
+// recall returns what is known. At first it reads the head and the hashes at the edge of
+// the tree, which are all that further entries need.
 func recall(ctx context.Context, tx *sqldb.Tx, organisationID string) (*recent, error) {
 	if r, ok := tx.Noted(recentKey{organisationID}).(*recent); ok {
 		return r, nil
@@ -31,9 +32,38 @@ func recall(ctx context.Context, tx *sqldb.Tx, organisationID string) (*recent, 
 	if err != nil {
 		return nil, err
 	}
-	r := &recent{organisationID: organisationID, head: head, hashes: map[int64]tlog.Hash{}}
+	r := &recent{organisationID: organisationID, written: head, head: head, hashes: map[int64]tlog.Hash{}}
+	if head.Size > 0 {
+		if _, err := tlog.TreeHash(head.Size, r.reader(ctx, tx)); err != nil {
+			return nil, err
+		}
+	}
 	tx.Note(recentKey{organisationID}, r)
 	return r, nil
+}
+
+// rooted is the head with its root.
+func (r *recent) rooted(ctx context.Context, tx *sqldb.Tx) (Head, error) {
+	root, err := tlog.TreeHash(r.head.Size, r.reader(ctx, tx))
+	if err != nil {
+		return Head{}, err
+	}
+	h := r.head
+	h.Root = root
+	return h, nil
+}
+
+// writeHead writes the head of a tree that has grown.
+func (r *recent) writeHead(ctx context.Context, tx *sqldb.Tx) error {
+	head, err := r.rooted(ctx, tx)
+	if err == nil {
+		err = writeHead(ctx, tx, r.written, head)
+	}
+	if err != nil {
+		return fmt.Errorf("append to ledger: %w", err)
+	}
+	r.written = head
+	return nil
 }
 
 // reader reads stored hashes by tlog's numbering.
@@ -62,20 +92,15 @@ func (r *recent) reader(ctx context.Context, tx *sqldb.Tx) tlog.HashReader {
 
 // store stores the hashes that a new entry brings, from first on.
 func (r *recent) store(ctx context.Context, tx *sqldb.Tx, first int64, hashes []tlog.Hash) error {
-	args := []any{r.organisationID}
-	var rows strings.Builder
 	for i, h := range hashes {
-		if i > 0 {
-			rows.WriteString(", ")
+		if err := tx.Gather(ctx, hashRows(), r.organisationID, first+int64(i), hex.EncodeToString(h[:])); err != nil {
+			return err
 		}
-		args = append(args, first+int64(i), hex.EncodeToString(h[:]))
-		fmt.Fprintf(&rows, "($1, $%d, $%d)", len(args)-1, len(args))
-	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO ledger_hashes (organisation_id, idx, hash) VALUES `+rows.String(), args...); err != nil {
-		return err
-	}
-	for i, h := range hashes {
 		r.hashes[first+int64(i)] = h
 	}
 	return nil
+}
+
+func hashRows() sqldb.Rows {
+	return sqldb.Rows{Table: "ledger_hashes", Columns: "organisation_id, idx, hash"}
 }

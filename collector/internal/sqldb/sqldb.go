@@ -58,6 +58,7 @@ type DB struct {
 	reads   *reads        // the pool for reading of SQLite; nil on PostgreSQL
 	jobs    queue         // what waits for the writer
 	stmts   *statements   // of SQLite's writer; nil on PostgreSQL
+	texts   texts         // of the writer
 }
 
 // Queryer reads.
@@ -119,7 +120,7 @@ func connect(cfg Config) (*DB, error) {
 		pool := stdlib.OpenDB(*pc)
 		pool.SetMaxOpenConns(cfg.MaxConns)
 		pool.SetMaxIdleConns(cfg.MaxConns)
-		return &DB{dialect: Postgres, write: pool, read: pool, writer: make(chan struct{}, 1)}, nil
+		return &DB{dialect: Postgres, write: pool, read: pool, writer: make(chan struct{}, 1), texts: texts{}}, nil
 	default:
 		return nil, fmt.Errorf("database URL: scheme %q is neither sqlite nor postgres", u.Scheme)
 	}

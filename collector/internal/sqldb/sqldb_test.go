@@ -370,3 +370,96 @@ func TestTogether(t *testing.T) {
 		}
 	})
 }
+
+// Rows that are gathered are there for whoever looks, in the transaction and after it, and
+// fall with their transaction alone.
+func TestGather(t *testing.T) {
+	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		if err := db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+			_, err := tx.ExecContext(ctx, `CREATE TABLE g (n BIGINT PRIMARY KEY, s TEXT NOT NULL)`)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		rows := sqldb.Rows{Table: "g", Columns: "n, s"}
+		count := func(q sqldb.Queryer) (n int) {
+			if err := q.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM g`).Scan(&n); err != nil {
+				t.Error(err)
+			}
+			return n
+		}
+		add := func(from, to int, then func(ctx context.Context, tx *sqldb.Tx) error) error {
+			return db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+				for n := from; n < to; n++ {
+					if err := tx.Gather(ctx, rows, n, "x"); err != nil {
+						return err
+					}
+				}
+				return then(ctx, tx)
+			})
+		}
+		if err := add(0, 1500, func(ctx context.Context, tx *sqldb.Tx) error {
+			if n := count(tx); n != 1500 {
+				t.Errorf("the transaction itself sees %d rows", n)
+			}
+			ran := 0
+			for range 2 {
+				tx.Last("g", "key", func(ctx context.Context) error {
+					ran++
+					_, err := tx.ExecContext(ctx, `UPDATE g SET s = 'last' WHERE n = 1500`)
+					return err
+				})
+			}
+			err := tx.Gather(ctx, rows, 1500, "x")
+			if ran != 0 {
+				t.Error("what comes last came first")
+			}
+			if count(tx); ran != 1 {
+				t.Errorf("what comes last came %d times", ran)
+			}
+			return errors.Join(err, tx.Gather(ctx, rows, 1501, "x"))
+		}); err != nil {
+			t.Fatal(err)
+		}
+		var s string
+		if err := db.Read().QueryRowContext(t.Context(), `SELECT s FROM g WHERE n = 1500`).Scan(&s); err != nil || s != "last" || count(db.Read()) != 1502 {
+			t.Errorf("%q, %v, %d rows", s, err, count(db.Read()))
+		}
+		wrong := errors.New("wrong")
+		if err := add(2000, 2005, func(context.Context, *sqldb.Tx) error { return wrong }); !errors.Is(err, wrong) || count(db.Read()) != 1502 {
+			t.Errorf("%v, %d rows", err, count(db.Read()))
+		}
+		if err := add(0, 1, func(context.Context, *sqldb.Tx) error { return nil }); err == nil {
+			t.Error("a row that is there already was inserted")
+		}
+
+		// Of many that are committed together, one cannot insert its row.
+		begun, goOn, held := make(chan struct{}), make(chan struct{}), make(chan error)
+		go func() {
+			held <- db.Tx(t.Context(), func(context.Context, *sqldb.Tx) error {
+				close(begun)
+				<-goOn
+				return nil
+			})
+		}()
+		<-begun
+		results := make(chan error)
+		for k := range 20 {
+			from := 3000 + 10*k
+			if k == 7 {
+				from = 0
+			}
+			go func() { results <- add(from, from+10, func(context.Context, *sqldb.Tx) error { return nil }) }()
+		}
+		close(goOn)
+		failed := 0
+		for range 20 {
+			if err := <-results; err != nil {
+				failed++
+			}
+		}
+		if err := <-held; err != nil || failed != 1 || count(db.Read()) != 1502+190 {
+			t.Errorf("%v, %d failed, %d rows", err, failed, count(db.Read()))
+		}
+	})
+}

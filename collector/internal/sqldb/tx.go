@@ -20,7 +20,12 @@ type Tx struct {
 	tx      *sql.Tx
 	dialect Dialect
 	stmts   *statements // nil: none are kept
+	texts   texts
 	notes   map[any]any
+
+	gathered []gathered // rows that wait
+	lasts    []last
+	failed   error // of writing them: the transaction is lost
 }
 
 // Note keeps what was read or written in this transaction under a key that a package
@@ -38,6 +43,7 @@ func (t *Tx) Noted(key any) any { return t.notes[key] }
 
 // ExecContext runs a statement.
 func (t *Tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	t.settle(ctx, query)
 	if s := t.stmts.in(ctx, t.tx, query); s != nil {
 		return s.ExecContext(ctx, args...)
 	}
@@ -46,6 +52,7 @@ func (t *Tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Re
 
 // QueryContext runs a query; its rows must be closed before the next statement.
 func (t *Tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	t.settle(ctx, query)
 	if s := t.stmts.in(ctx, t.tx, query); s != nil {
 		return s.QueryContext(ctx, args...)
 	}
@@ -54,6 +61,7 @@ func (t *Tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.
 
 // QueryRowContext runs a query for one row.
 func (t *Tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	t.settle(ctx, query)
 	if s := t.stmts.in(ctx, t.tx, query); s != nil {
 		return s.QueryRowContext(ctx, args...)
 	}
@@ -82,7 +90,7 @@ type inTx struct{}
 // What one commit carries, at most: so many transactions, or those that began within so
 // long. Whoever waits for the first of them waits for all.
 const (
-	maxTogether  = 64
+	maxTogether  = 256
 	togetherTime = 20 * time.Millisecond
 )
 
@@ -218,31 +226,61 @@ func (db *DB) again(ctx context.Context, once func() error) error {
 	}
 }
 
+// errApart means that a transaction was taken back because one of its jobs failed.
+var errApart = errors.New("one of several transactions failed")
+
 // together runs first and what waits behind it in one transaction. Whoever stops waiting
 // meanwhile stops nobody else: its job is carried out.
+//
+// Mostly all of them succeed, and savepoints cost as much as what is done between them;
+// so there are none at first. When one fails all are taken back and run once more, each
+// within its own.
 func (db *DB) together(first *job) {
 	jobs := []*job{first}
-	err := db.again(context.Background(), func() error {
+	ctx := context.WithoutCancel(first.ctx)
+	err := db.again(ctx, func() error {
 		begun := time.Now()
-		return db.once(context.WithoutCancel(first.ctx), func(_ context.Context, tx *Tx) error {
+		return db.once(ctx, func(ctx context.Context, tx *Tx) error {
 			for i := 0; i < maxTogether; i++ {
 				if i == len(jobs) {
 					if time.Since(begun) > togetherTime {
-						return nil
+						break
 					}
 					j := db.jobs.take()
 					if j == nil {
-						return nil
+						break
 					}
 					jobs = append(jobs, j)
 				}
-				if err := tx.within(jobs[i]); err != nil {
-					return err
+				if !tx.run(jobs[i]) {
+					continue
 				}
+				if err := jobs[i].err; retryable(err) {
+					return err
+				} else if err != nil || jobs[i].panicked != nil {
+					return errApart
+				}
+			}
+			if err := tx.Flush(ctx); err != nil && !retryable(err) {
+				return errApart
+			} else if err != nil {
+				return err
 			}
 			return nil
 		})
 	})
+	if errors.Is(err, errApart) {
+		err = db.again(ctx, func() error {
+			return db.once(ctx, func(_ context.Context, tx *Tx) error {
+				for _, j := range jobs {
+					if err := tx.within(j); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		})
+	}
 	for _, j := range jobs {
 		if err != nil && j.err == nil && j.panicked == nil {
 			j.err = err
@@ -251,26 +289,34 @@ func (db *DB) together(first *job) {
 	}
 }
 
+// run runs a job and reports that it did: not if nobody waits for it any more.
+func (t *Tx) run(j *job) (ran bool) {
+	j.err, j.panicked = nil, nil
+	if err := j.ctx.Err(); err != nil {
+		j.err = fmt.Errorf("wait for the writer: %w", err)
+		return false
+	}
+	ran = true
+	defer func() { j.panicked = recover() }()
+	j.err = j.fn(context.WithoutCancel(j.ctx), t)
+	return ran
+}
+
 // within runs a job so that it can be taken back alone. The error is of the whole
 // transaction, that of the job is kept in it.
 func (t *Tx) within(j *job) error {
-	if j.err = j.ctx.Err(); j.err != nil {
-		j.err = fmt.Errorf("wait for the writer: %w", j.err)
-		return nil
-	}
 	ctx := context.WithoutCancel(j.ctx)
 	if _, err := t.ExecContext(ctx, "SAVEPOINT job"); err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
 	}
-	func() {
-		defer func() { j.panicked = recover() }()
-		j.err = j.fn(ctx, t)
-	}()
+	if t.run(j) && j.err == nil && j.panicked == nil {
+		j.err = t.Flush(ctx)
+	}
 	if retryable(j.err) {
 		return j.err
 	}
 	if j.err != nil || j.panicked != nil {
-		clear(t.notes)
+		t.forget()
 		if _, err := t.ExecContext(ctx, "ROLLBACK TO job"); err != nil {
 			// Some faults, such as a full disk, take all of it back (sqlite.org/lang_transaction.html).
 			return fmt.Errorf("roll back: %w", errors.Join(j.err, err))
@@ -300,7 +346,11 @@ func (db *DB) once(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 			return fmt.Errorf("wait for the writer: %w", err)
 		}
 	}
-	if err := fn(ctx, &Tx{tx: tx, dialect: db.dialect, stmts: db.stmts}); err != nil {
+	t := &Tx{tx: tx, dialect: db.dialect, stmts: db.stmts, texts: db.texts}
+	if err := fn(ctx, t); err != nil {
+		return err
+	}
+	if err := t.Flush(ctx); err != nil {
 		return err
 	}
 	crashpoint.Hit(crashpoint.DatabaseCommit + ".before")
