@@ -14,7 +14,7 @@ func defaultConfig() string { return "/etc/hozen/agent.toml" }
 func defaultState() string  { return "/var/lib/hozen" }
 func defaultSocket() string { return "/run/hozen/agent.sock" }
 
-func firewall() isolate.Firewall { return nft.New(nft.Config{}) }
+func firewall() isolate.Firewall { return nft.New(nft.Config{Elsewhere: true}) }
 
 // homeMark is the mark on the agent's sockets ("hzn"), by which an isolated PC's rules
 // know the agent's way home from anybody else's.

@@ -80,6 +80,11 @@ func (f *Firewall) changer() (*netlink.Conn, error) {
 // Close lets go of the rules without changing them: they stay in force, and another
 // Firewall may change them. An agent that ends need not call it.
 func (f *Firewall) Close() error {
+	f.closeElsewhere()
+	return f.letGo()
+}
+
+func (f *Firewall) letGo() error {
 	f.changing.Lock()
 	defer f.changing.Unlock()
 	if f.conn == nil {

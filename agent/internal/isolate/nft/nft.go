@@ -39,6 +39,9 @@ type Config struct {
 	NetNS int
 	// Table is the name of both tables. Default "hozen".
 	Table string
+	// Elsewhere has other network namespaces of this machine cut too, where they have a way
+	// out by themselves. Default: not.
+	Elsewhere bool
 }
 
 // Firewall is isolate.Firewall by nf_tables. It keeps no state but what it learnt
@@ -55,6 +58,10 @@ type Firewall struct {
 
 	mu       sync.Mutex
 	features *features
+
+	others elsewhere
+	away   bool   // it works in a namespace that is not the agent's
+	inner  string // kinds of devices that lead nowhere by themselves
 }
 
 var _ isolate.Firewall = (*Firewall)(nil)
@@ -64,7 +71,7 @@ func New(c Config) *Firewall {
 	if c.Table == "" {
 		c.Table = "hozen"
 	}
-	return &Firewall{cfg: c}
+	return &Firewall{cfg: c, inner: inner}
 }
 
 // Apply implements [isolate.Firewall]. A device that vanishes meanwhile makes the
@@ -73,6 +80,11 @@ func New(c Config) *Firewall {
 // the error says so.
 func (f *Firewall) Apply(ctx context.Context, p isolate.Policy) error {
 	p = p.Clean()
+	err := f.applyHere(ctx, p)
+	return errors.Join(err, f.applyElsewhere(ctx, p))
+}
+
+func (f *Firewall) applyHere(ctx context.Context, p isolate.Policy) error {
 	feat, known := f.known()
 	err := f.apply(ctx, p, feat)
 	if err == nil {
@@ -91,7 +103,7 @@ func (f *Firewall) Apply(ctx context.Context, p isolate.Policy) error {
 		return err
 	}
 	feat, _ = f.known()
-	inet := plan(f.cfg.Table, p, features{hold: feat.hold}, nil)
+	inet := f.plan(p, features{hold: feat.hold}, nil)
 	if ierr := f.commit(ctx, replace(f.cfg.Table, inet)); ierr != nil {
 		return errors.Join(err, ierr)
 	}
@@ -105,7 +117,7 @@ func (f *Firewall) apply(ctx context.Context, p isolate.Policy, feat features) e
 		if links, err = f.links(ctx); err != nil {
 			return err
 		}
-		err = f.commit(ctx, replace(f.cfg.Table, plan(f.cfg.Table, p, feat, links)))
+		err = f.commit(ctx, replace(f.cfg.Table, f.plan(p, feat, links)))
 		if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENODEV) {
 			return err
 		}
@@ -113,8 +125,28 @@ func (f *Firewall) apply(ctx context.Context, p isolate.Policy, feat features) e
 	return err
 }
 
+// plan is what must be in force for a policy where f works.
+func (f *Firewall) plan(p isolate.Policy, feat features, links []string) []table {
+	ts := plan(f.cfg.Table, p, feat, links)
+	if !f.away {
+		return ts
+	}
+	for i, t := range ts {
+		for j, c := range t.chains {
+			if c.name == "forward" || c.name == permitIn || c.name == permitOut {
+				ts[i].chains[j].rules = append(passing(p, t.family == unix.NFPROTO_NETDEV), c.rules...)
+			}
+		}
+	}
+	return ts
+}
+
 // Restore implements [isolate.Firewall].
 func (f *Firewall) Restore(ctx context.Context) error {
+	return errors.Join(f.restoreHere(ctx), f.restoreElsewhere(ctx))
+}
+
+func (f *Firewall) restoreHere(ctx context.Context) error {
 	var err error
 	for range 4 {
 		var msgs []netlink.Message
@@ -131,7 +163,7 @@ func (f *Firewall) Restore(ctx context.Context) error {
 			err = f.commit(ctx, msgs)
 		}
 		if err == nil {
-			return f.Close() // there is nothing left to hold
+			return f.letGo() // there is nothing left to hold
 		}
 		if !errors.Is(err, unix.ENOENT) { // somebody else was faster
 			break
@@ -155,7 +187,7 @@ func (f *Firewall) Observe(ctx context.Context, p *isolate.Policy) (isolate.Obse
 	look := func(feat features) isolate.Observation {
 		var want []table
 		if p != nil {
-			want = plan(f.cfg.Table, p.Clean(), feat, links)
+			want = f.plan(p.Clean(), feat, links)
 		}
 		o := compare(want, found, links)
 		o.Held = held(found, feat.hold, f.port.Load())
@@ -173,6 +205,7 @@ func (f *Firewall) Observe(ctx context.Context, p *isolate.Policy) (isolate.Obse
 		}
 		o = look(feat)
 	}
+	f.observeElsewhere(ctx, p, &o)
 	o.MeasuredAt = time.Now().UTC()
 	return o, nil
 }
@@ -275,46 +308,60 @@ func (f *Firewall) explain(ctx context.Context, what string, err error) error {
 
 // links lists the network devices except loopback, sorted.
 func (f *Firewall) links(ctx context.Context) ([]string, error) {
-	c, end, err := f.dial(ctx, unix.NETLINK_ROUTE)
+	ds, err := f.devices(ctx, -1)
 	if err != nil {
 		return nil, err
 	}
-	defer end()
-	msgs, err := c.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.RTM_GETLINK, Flags: netlink.Request | netlink.Dump},
-		Data:   make([]byte, unix.SizeofIfInfomsg),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list network devices: %w", err)
-	}
 	var names []string
-	for _, m := range msgs {
-		name, loopback, err := parseLink(m.Data)
-		if err != nil {
-			return nil, fmt.Errorf("list network devices: %w", err)
-		}
-		if !loopback {
-			names = append(names, name)
+	for _, d := range ds {
+		if !d.loopback {
+			names = append(names, d.name)
 		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil
 }
 
-// parseLink reads struct ifinfomsg and its attributes (rtnetlink(7)).
-func parseLink(b []byte) (name string, loopback bool, err error) {
+// parseDevice reads struct ifinfomsg and its attributes (rtnetlink(7)).
+func parseDevice(b []byte) (d device, err error) {
 	if len(b) < unix.SizeofIfInfomsg {
-		return "", false, fmt.Errorf("device of %d bytes: %w", len(b), errReply)
+		return d, fmt.Errorf("device of %d bytes: %w", len(b), errReply)
 	}
-	flags := binary.NativeEndian.Uint32(b[8:])
+	d.index = int32(binary.NativeEndian.Uint32(b[4:]))
+	d.loopback = binary.NativeEndian.Uint32(b[8:])&unix.IFF_LOOPBACK != 0
 	err = each(b[unix.SizeofIfInfomsg:], func(typ uint16, v []byte) error {
-		if typ == unix.IFLA_IFNAME {
-			name = text(v)
+		switch typ {
+		case unix.IFLA_IFNAME:
+			d.name = text(v)
+		case unix.IFLA_LINK:
+			d.lower = true
+		case unix.IFLA_LINK_NETNSID:
+			d.apart = true
+		case unix.IFLA_NEW_NETNSID:
+			d.gone = true
+			return hostNumber(v, &d.to)
+		case unix.IFLA_NEW_IFINDEX:
+			return hostNumber(v, &d.toIndex)
+		case unix.IFLA_LINKINFO:
+			return each(v, func(typ uint16, v []byte) error {
+				if typ == unix.IFLA_INFO_KIND {
+					d.kind = text(v)
+				}
+				return nil
+			})
 		}
 		return nil
 	})
-	if err == nil && (name == "" || strings.ContainsRune(name, '/')) {
-		err = fmt.Errorf("device name %.20q: %w", name, errReply)
+	if err == nil && (d.name == "" || strings.ContainsRune(d.name, '/')) {
+		err = fmt.Errorf("device name %.20q: %w", d.name, errReply)
 	}
-	return name, flags&unix.IFF_LOOPBACK != 0, err
+	return d, err
+}
+
+func hostNumber(v []byte, to *int32) error {
+	if len(v) != 4 {
+		return fmt.Errorf("number of %d bytes: %w", len(v), errReply)
+	}
+	*to = int32(binary.NativeEndian.Uint32(v))
+	return nil
 }

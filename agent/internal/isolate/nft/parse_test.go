@@ -257,7 +257,7 @@ func FuzzParse(f *testing.F) {
 	devs := nest(nil, unix.NFTA_CHAIN_HOOK, nest(nil, nftaHookDevs, attr(attr(nil, nftaDeviceName, str("eth0")), 2, str("eth"))))
 	f.Add(attr(devs, nftaChainFlags, be32(3)), []byte{}, []byte{0, 1, 0, 0})
 	f.Fuzz(func(t *testing.T, c, r, l []byte) {
-		_, _, _ = parseLink(l)
+		_, _ = parseDevice(l)
 		_, _ = parseTable(unix.NFPROTO_INET, c)
 		for _, family := range families {
 			tb := table{family: family, name: "hozen"}

@@ -311,17 +311,19 @@ func (f *Firewall) watchLinks(ctx context.Context, c *netlink.Conn, n *notes) er
 			if m.typ != unix.RTM_NEWLINK && m.typ != unix.RTM_DELLINK {
 				return nil
 			}
-			name, loopback, err := parseLink(m.body)
-			if err != nil || loopback || m.body[0] == unix.AF_BRIDGE {
+			d, err := parseDevice(m.body)
+			if err != nil || d.loopback || m.body[0] == unix.AF_BRIDGE {
 				return err // a port of a bridge, not a device
 			}
-			index := int32(binary.NativeEndian.Uint32(m.body[4:]))
 			switch {
 			case m.typ == unix.RTM_DELLINK:
-				delete(known, index)
-			case known[index] != name:
-				known[index] = name
-				n.add(false, fmt.Sprintf("network device %.20q is there", name))
+				delete(known, d.index)
+				if f.left(d) {
+					n.add(false, fmt.Sprintf("network device %.20q was moved to another network namespace", d.name))
+				}
+			case known[d.index] != d.name:
+				known[d.index] = d.name
+				n.add(false, fmt.Sprintf("network device %.20q is there", d.name))
 			}
 			return nil
 		})

@@ -329,7 +329,7 @@ func FuzzNotices(f *testing.F) {
 			if what != "" && by != "" {
 				t.Error("both what and who")
 			}
-			_, _, _ = parseLink(m.body)
+			_, _ = parseDevice(m.body)
 			return nil
 		})
 	})

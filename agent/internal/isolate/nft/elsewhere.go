@@ -1,0 +1,434 @@
+//go:build linux
+
+package nft
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"hozen/agent/internal/isolate"
+)
+
+// Rules are of one network namespace, and a device that is moved into another one leaves
+// them behind. So every namespace that has a way out of the machine by itself gets rules
+// like ours, in tables of another name: an agent that lives there has its own. Most have
+// none: what a container sends by its end of a veth pair passes our rules at the other.
+
+// elsewhere is what is known of other network namespaces.
+type elsewhere struct {
+	mu sync.Mutex
+	// moved are the devices that left our namespace while it was watched, by the number
+	// that it has for where they went, and their index there.
+	moved map[int32]map[int32]bool
+	// covered are the namespaces with rules of ours, by inode.
+	covered map[uint64]*covered
+	deep    time.Time // when descriptors were searched last
+}
+
+// covered is one namespace with rules of ours. Its descriptor, and the socket that holds
+// its tables, keep the namespace alive, so both are let go of when nobody else has it.
+type covered struct {
+	space
+	fw    *Firewall
+	names []string  // of the devices that lead out
+	seen  time.Time // when somebody else had it last
+}
+
+// deepEvery is how often is looked for a namespace that is hard to find; that takes up to
+// 0.2 s.
+const deepEvery = 30 * time.Second
+
+// awaySuffix makes the name of tables elsewhere from that of ours.
+const awaySuffix = "-away"
+
+// inner are the kinds of devices (IFLA_INFO_KIND) that lead to no cable or radio by
+// themselves: to another device, whose rules count, or to a program. What has no kind is
+// hardware, and what is not known is taken for it.
+const inner = " bareudp bond bridge dummy erspan geneve gre gretap gtp hsr ifb ip6erspan ip6gre ip6gretap ip6tnl ipip ipvlan ipvtap" +
+	" macsec macvlan macvtap netkit nlmon sit team tun vcan veth vlan vrf vti vti6 vxcan vxlan wireguard xfrm "
+
+// device is what the kernel says of a network device (rtnetlink(7)).
+type device struct {
+	index    int32
+	name     string
+	kind     string // empty for hardware
+	loopback bool
+	lower    bool // it stands on another device, or has one at its other end,
+	apart    bool // which is in another namespace
+	to       int32
+	toIndex  int32
+	gone     bool // it was moved to the namespace with the number to, as toIndex
+}
+
+// leadsOut reports whether a device leads out of the machine by itself.
+func (f *Firewall) leadsOut(d device) bool {
+	return !d.loopback && (d.kind == "" || !strings.Contains(f.inner, " "+d.kind+" "))
+}
+
+// left notes a device that was moved out of our namespace, if it has to be cut where it
+// went. Only where our namespace is not the machine's first one may an end of a veth pair
+// be a cable of ours: one whose other end is not here.
+func (f *Firewall) left(d device) bool {
+	pair := (d.kind == "veth" || d.kind == "netkit") && (!d.lower || d.apart)
+	if !f.cfg.Elsewhere || !d.gone || !f.leadsOut(d) && (!pair || f.first()) {
+		return false
+	}
+	e := &f.others
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.moved == nil {
+		e.moved = map[int32]map[int32]bool{}
+	}
+	if e.moved[d.to] == nil {
+		e.moved[d.to] = map[int32]bool{}
+	}
+	e.moved[d.to][d.toIndex] = true
+	e.deep = time.Time{} // worth a search
+	return true
+}
+
+// cover finds the namespaces that need rules of ours. gaps say in English which of them
+// cannot be entered. The lock is held by the caller.
+func (e *elsewhere) cover(ctx context.Context, f *Firewall) (gaps, limits []string) {
+	first, own := f.first(), f.inode()
+	var search search
+	defer search.close()
+	search.shallow(ctx)
+	for _, c := range e.covered { // what only we still know of is one to look at too
+		search.keep(c.space)
+	}
+	seen, pending := map[int32]bool{}, map[int32][]string{}
+	look := func(s space) {
+		if s.inode == own {
+			return
+		}
+		n := f.number(ctx, s)
+		if n >= 0 {
+			seen[n] = true
+			delete(pending, n)
+		}
+		ds, err := f.at(s).devices(ctx, -1)
+		names := e.outward(f, ds, n, first)
+		switch c := e.covered[s.inode]; {
+		case err != nil && !first && len(e.moved[n]) == 0:
+		case errors.Is(err, unix.EPERM) && len(e.moved[n]) == 0:
+			limits = append(limits, fmt.Sprintf("the network namespace of %s may not be entered: whether it has a way out of its own is not known", s.who))
+		case err != nil:
+			gaps = append(gaps, fmt.Sprintf("the network namespace of %s cannot be looked at: %v", s.who, err))
+		case c == nil && len(names) > 0:
+			file, err := s.again()
+			if err != nil {
+				gaps = append(gaps, fmt.Sprintf("the network namespace of %s cannot be held: %v", s.who, err))
+				return
+			}
+			if e.covered == nil {
+				e.covered = map[uint64]*covered{}
+			}
+			s.file = file
+			e.covered[s.inode] = &covered{space: s, fw: f.at(s), names: names}
+		case c != nil && len(names) > 0:
+			c.names = names
+		}
+	}
+	for _, s := range search.found {
+		look(s)
+	}
+	for _, n := range f.numbers(ctx) {
+		if seen[n] || !first && len(e.moved[n]) == 0 {
+			continue
+		}
+		ds, err := f.devices(ctx, n)
+		if names := e.outward(f, ds, n, first); err == nil && len(names) > 0 {
+			pending[n] = names
+		}
+	}
+	now := time.Now()
+	hidden := len(pending) > 0
+	for inode, c := range e.covered {
+		if search.others(inode) {
+			c.seen = now
+		}
+		hidden = hidden || now.Sub(c.seen) > deepEvery
+	}
+	if hidden && now.Sub(e.deep) > deepEvery {
+		e.deep = now
+		known := len(search.found)
+		whole := search.deep(ctx)
+		for _, s := range search.found[known:] {
+			look(s)
+		}
+		for inode, c := range e.covered {
+			if !whole || search.others(inode) {
+				c.seen = now
+			} else if now.Sub(c.seen) > deepEvery { // let the kernel take it away
+				e.uncover(inode)
+			}
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(pending)) {
+		gaps = append(gaps, fmt.Sprintf("network device %s is in another network namespace (number %d), which nobody was found to hold: it is open there",
+			strings.Join(pending[n], ", "), n))
+	}
+	return gaps, limits
+}
+
+// outward names those of a namespace's devices that lead out, and forgets of those that
+// were moved there what is there no more.
+func (e *elsewhere) outward(f *Firewall, ds []device, number int32, first bool) (names []string) {
+	for i := range e.moved[number] {
+		if !slices.ContainsFunc(ds, func(d device) bool { return d.index == i }) {
+			delete(e.moved[number], i)
+		}
+	}
+	for _, d := range ds {
+		if e.moved[number][d.index] || first && f.leadsOut(d) {
+			names = append(names, fmt.Sprintf("%q", d.name))
+		}
+	}
+	return names
+}
+
+func (e *elsewhere) uncover(inode uint64) {
+	if c := e.covered[inode]; c != nil {
+		_ = c.fw.Close()
+		_ = c.file.Close()
+		delete(e.covered, inode)
+	}
+}
+
+// at returns a Firewall for another namespace.
+func (f *Firewall) at(s space) *Firewall {
+	a := New(Config{NetNS: int(s.file.Fd()), Table: f.cfg.Table + awaySuffix})
+	a.away = true
+	if feat, known := f.known(); known {
+		a.remember(feat)
+	}
+	return a
+}
+
+// from is what stays open elsewhere. What passes on its way to the collector has lost the
+// mark of our namespace.
+func from(p isolate.Policy) isolate.Policy {
+	p.Mark = 0
+	return p
+}
+
+// applyElsewhere puts p in force in the other namespaces that have a way out.
+func (f *Firewall) applyElsewhere(ctx context.Context, p isolate.Policy) error {
+	if !f.cfg.Elsewhere {
+		return nil
+	}
+	e := &f.others
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.cover(ctx, f)
+	var all error
+	for _, c := range e.covered {
+		if err := c.fw.Apply(ctx, from(p)); err != nil {
+			all = errors.Join(all, fmt.Errorf("network namespace of %s: %w", c.who, err))
+		}
+	}
+	return all
+}
+
+// observeElsewhere adds to o what is in force in other namespaces.
+func (f *Firewall) observeElsewhere(ctx context.Context, p *isolate.Policy, o *isolate.Observation) {
+	e := &f.others
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var q *isolate.Policy
+	if p != nil {
+		gaps, limits := e.cover(ctx, f)
+		o.Gaps, o.Limits = append(o.Gaps, gaps...), append(o.Limits, limits...)
+		p := from(*p)
+		q = &p
+	}
+	for _, inode := range slices.Sorted(maps.Keys(e.covered)) {
+		c := e.covered[inode]
+		there, err := c.fw.Observe(ctx, q)
+		where := fmt.Sprintf("network device %s is in the network namespace of %s", strings.Join(c.names, ", "), c.who)
+		if err != nil {
+			o.Gaps = append(o.Gaps, fmt.Sprintf("%s: %v", where, err))
+		}
+		for _, g := range there.Gaps {
+			o.Gaps = append(o.Gaps, where+": "+g)
+		}
+		o.Present = o.Present || there.Present
+		if q == nil {
+			o.Tables = append(o.Tables, there.Tables...)
+		}
+		if q != nil && there.Held != isolate.HeldHere && o.Held == isolate.HeldHere {
+			o.Held = there.Held
+		}
+		for _, l := range there.Links {
+			l.Name += fmt.Sprintf("@net:[%d]", inode)
+			o.Links = append(o.Links, l)
+		}
+	}
+	o.Complete = o.Complete && len(o.Gaps) == 0
+}
+
+// restoreElsewhere takes away what is of ours in any other namespace that can be found.
+// Where our namespace is not the first one, others like us may hold theirs there.
+func (f *Firewall) restoreElsewhere(ctx context.Context) error {
+	if !f.cfg.Elsewhere {
+		return nil
+	}
+	e := &f.others
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var all error
+	for inode, c := range e.covered {
+		if err := c.fw.Restore(ctx); err != nil {
+			all = errors.Join(all, fmt.Errorf("network namespace of %s: %w", c.who, err))
+			continue
+		}
+		e.uncover(inode)
+	}
+	e.moved = nil
+	var search search
+	defer search.close()
+	search.shallow(ctx)
+	own, first := f.inode(), f.first()
+	for _, s := range search.found {
+		if s.inode == own || e.covered[s.inode] != nil {
+			continue
+		}
+		if err := f.at(s).Restore(ctx); err != nil && first && !errors.Is(err, isolate.ErrNeedsRoot) {
+			all = errors.Join(all, fmt.Errorf("network namespace of %s: %w", s.who, err))
+		}
+	}
+	return all
+}
+
+// closeElsewhere lets go of the rules elsewhere without changing them.
+func (f *Firewall) closeElsewhere() {
+	e := &f.others
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for inode := range e.covered {
+		e.uncover(inode)
+	}
+}
+
+// passing are the rules for what another namespace passes on between us and the collector.
+func passing(p isolate.Policy, device bool) (rs []rule) {
+	in, out := filter{in: true, device: device}, filter{device: device}
+	for _, c := range p.Collectors {
+		rs = append(rs, out.toCollector(c, 0), in.fromCollector(c), in.tooBig(c))
+	}
+	for _, t := range p.Tunnels {
+		rs = append(append(rs, out.carried(t)...), in.carried(t)...)
+	}
+	return rs
+}
+
+// devices lists the network devices of our namespace, or of the one with a number.
+func (f *Firewall) devices(ctx context.Context, number int32) ([]device, error) {
+	data := make([]byte, unix.SizeofIfInfomsg)
+	if number >= 0 {
+		data = attr(data, unix.IFLA_TARGET_NETNSID, host32(uint32(number)))
+	}
+	var ds []device
+	err := f.dump(ctx, unix.RTM_GETLINK, data, func(b []byte) error {
+		d, err := parseDevice(b)
+		ds = append(ds, d)
+		return err
+	})
+	return ds, err
+}
+
+// sizeofRtgenmsg is the size of struct rtgenmsg with its padding.
+const sizeofRtgenmsg = 4
+
+// numbers lists the numbers that our namespace has for others (ip-netns(8), "nsid").
+func (f *Firewall) numbers(ctx context.Context) (ns []int32) {
+	// Kernels before 4.0 have no numbers; then nothing was moved that has one.
+	_ = f.dump(ctx, unix.RTM_GETNSID, make([]byte, sizeofRtgenmsg), func(b []byte) error {
+		if n := parseNumber(b); n >= 0 {
+			ns = append(ns, n)
+		}
+		return nil
+	})
+	return ns
+}
+
+// number is the number that our namespace has for another one, negative if it has none.
+func (f *Firewall) number(ctx context.Context, s space) int32 {
+	c, end, err := f.dial(ctx, unix.NETLINK_ROUTE)
+	if err != nil {
+		return -1
+	}
+	defer end()
+	msgs, err := c.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.RTM_GETNSID, Flags: netlink.Request},
+		Data:   attr(make([]byte, sizeofRtgenmsg), unix.NETNSA_FD, host32(uint32(s.file.Fd()))),
+	})
+	if err != nil || len(msgs) != 1 {
+		return -1
+	}
+	return parseNumber(msgs[0].Data)
+}
+
+func (f *Firewall) dump(ctx context.Context, typ netlink.HeaderType, data []byte, fn func([]byte) error) error {
+	c, end, err := f.dial(ctx, unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer end()
+	msgs, err := c.Execute(netlink.Message{Header: netlink.Header{Type: typ, Flags: netlink.Request | netlink.Dump}, Data: data})
+	if err != nil {
+		return fmt.Errorf("list network devices: %w", ctxError(ctx, err))
+	}
+	for _, m := range msgs {
+		if err := fn(m.Data); err != nil {
+			return fmt.Errorf("list network devices: %w", err)
+		}
+	}
+	return nil
+}
+
+// parseNumber reads struct rtgenmsg and NETNSA_NSID (net_namespace.h).
+func parseNumber(b []byte) int32 {
+	n := int32(-1)
+	if len(b) < sizeofRtgenmsg {
+		return n
+	}
+	_ = each(b[sizeofRtgenmsg:], func(typ uint16, v []byte) error {
+		if typ == unix.NETNSA_NSID && len(v) == 4 {
+			n = int32(binary.NativeEndian.Uint32(v))
+		}
+		return nil
+	})
+	return n
+}
+
+// first reports whether our namespace is that of the machine's first process: only from
+// there other namespaces are below us.
+func (f *Firewall) first() bool { return f.inode() != 0 && f.inode() == inodeOf("/proc/1/ns/net") }
+
+// inode is that of our namespace.
+func (f *Firewall) inode() uint64 {
+	if f.cfg.NetNS == 0 {
+		return inodeOf("/proc/self/ns/net")
+	}
+	return inodeOf(fmt.Sprintf("/proc/self/fd/%d", f.cfg.NetNS))
+}
+
+func inodeOf(path string) uint64 {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return 0
+	}
+	return st.Ino
+}
