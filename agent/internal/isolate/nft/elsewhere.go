@@ -101,6 +101,9 @@ func (f *Firewall) left(d device) bool {
 // cannot be entered. The lock is held by the caller.
 func (e *elsewhere) cover(ctx context.Context, f *Firewall) (gaps, limits []string) {
 	first, own := f.first(), f.inode()
+	if !first && len(e.moved) == 0 && len(e.covered) == 0 {
+		return nil, nil
+	}
 	var search search
 	defer search.close()
 	search.shallow(ctx)
@@ -189,6 +192,9 @@ func (e *elsewhere) outward(f *Firewall, ds []device, number int32, first bool) 
 		if !slices.ContainsFunc(ds, func(d device) bool { return d.index == i }) {
 			delete(e.moved[number], i)
 		}
+	}
+	if len(e.moved[number]) == 0 {
+		delete(e.moved, number)
 	}
 	for _, d := range ds {
 		if e.moved[number][d.index] || first && f.leadsOut(d) {
