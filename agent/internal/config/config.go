@@ -3,7 +3,6 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"time"
-
-	"github.com/pelletier/go-toml/v2"
 
 	"hozen/internal/pki"
 )
@@ -158,37 +155,13 @@ func Parse(b []byte) (Config, error) {
 		return Config{}, &Error{Reason: fmt.Sprintf("larger than %d bytes", maxFile)}
 	}
 	c := Default()
-	d := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields()
-	if err := d.Decode(&c); err != nil {
-		return Config{}, explain(err)
+	if err := decode(b, c.settings()); err != nil {
+		return Config{}, err
 	}
 	if err := c.check(); err != nil {
 		return Config{}, &Error{Reason: err.Error()}
 	}
 	return c, nil
-}
-
-func explain(err error) error {
-	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
-		line, column := strict.Errors[0].Position()
-		return &Error{line, column, fmt.Sprintf("unknown key %q", keyOf(strict.Errors[0].Key()))}
-	}
-	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
-		line, column := bad.Position()
-		return &Error{line, column, bad.Error()}
-	}
-	return &Error{Reason: err.Error()}
-}
-
-func keyOf(k toml.Key) string {
-	s := ""
-	for i, part := range k {
-		if i > 0 {
-			s += "."
-		}
-		s += part
-	}
-	return s
 }
 
 func (c Config) check() error {

@@ -1,12 +1,17 @@
 package config_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pelletier/go-toml/v2"
 
 	"hozen/agent/internal/config"
 )
@@ -41,6 +46,19 @@ func TestHostileFiles(t *testing.T) {
 		"unknown table":       {"[exec]\ncommand = \"x\"\n", "unknown key \"exec"},
 		"wrong type":          {"collectors = \"a:1\"\n", "1:14:"},
 		"not a duration":      {"[uplink]\nmin_backoff = \"soon\"\n", "uplink.min_backoff: \"soon\", want a duration"},
+		"list for duration":   {"[uplink]\nmin_backoff = [1]\n", "2:1: uplink.min_backoff: want a text"},
+		"text for number":     {"[spool]\nmax_bytes = \"1\"\n", "2:13: spool.max_bytes: want a whole number"},
+		"float for number":    {"[spool]\nmax_bytes = 1e9\n", "2:13: spool.max_bytes: want a whole number"},
+		"text for boolean":    {"[recorder]\nenabled = \"yes\"\n", "2:11: recorder.enabled: want true or false"},
+		"list of numbers":     {"collectors = [\"a:1\", 2]\n", "1:1: collectors: want a list of texts"},
+		"value for table":     {"spool = 1\n", "1:1: spool: want a table"},
+		"tables":              {"[[spool]]\n", "1:3: spool: want one table"},
+		"table twice":         {"[spool]\n[uplink]\n[spool]\n", "3:2: spool: a second time"},
+		"dots after table":    {"spool.max_bytes = 33554432\n[spool]\n", "2:2: spool: a second time"},
+		"dots into value":     {"spool = {}\nspool.max_bytes = 33554432\n", "2:1: spool: a second time"},
+		"key twice in value":  {"spool = {max_bytes = 33554432, max_bytes = 1}\n", "spool.max_bytes: a second time"},
+		"dots in quotes":      {"\"spool.max_bytes\" = 33554432\n", "1:1: unknown key"},
+		"table in table":      {"[spool.more]\n", "1:2: unknown key \"spool.more\""},
 		"number for duration": {"[uplink]\nmin_backoff = 5\n", "uplink.min_backoff: \"5\", want a duration"},
 		"open string":         {"log_level = \"info\n", "1:"},
 		"twice":               {"log_level = \"info\"\nlog_level = \"warn\"\n", "log_level"},
@@ -85,14 +103,68 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// strictly is the library's own decoder.
+func strictly(b []byte) (config.Config, error) {
+	c := config.Default()
+	err := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields().Decode(&c)
+	return c, err
+}
+
+// TestEverySetting: what the library finds by the fields' tags is found here by name.
+func TestEverySetting(t *testing.T) {
+	text := []byte(strings.Join(lines(reflect.TypeFor[config.Config](), ""), "\n"))
+	got, err := config.Decode(text)
+	want, werr := strictly(text)
+	if err != nil || werr != nil || !reflect.DeepEqual(got, want) || reflect.DeepEqual(got, config.Default()) {
+		t.Errorf("%+v, %v\n%+v, %v\nof\n%s", got, err, want, werr, text)
+	}
+}
+
+// lines gives every setting a value of its own.
+func lines(of reflect.Type, table string) (all []string) {
+	for i := range of.NumField() {
+		f := of.Field(i)
+		name := table + f.Tag.Get("toml")
+		switch reflect.Zero(f.Type).Interface().(type) {
+		case config.Duration:
+			all = append(all, fmt.Sprintf("%s = \"%ds\"", name, 1000+len(name)+i))
+		case []string:
+			all = append(all, name+" = [\"a\", 'b']")
+		case string:
+			all = append(all, name+" = \"c\"")
+		case int64:
+			all = append(all, fmt.Sprintf("%s = %d", name, 1000+len(name)+i))
+		case bool:
+			all = append(all, name+" = false")
+		default:
+			all = append(all, lines(f.Type, name+".")...)
+		}
+	}
+	return all
+}
+
+// FuzzParse: what is read is what the library's strict decoder reads.
 func FuzzParse(f *testing.F) {
-	f.Add([]byte("collectors = [\"a:1\"]\n[spool]\nmax_bytes = 33554432\n"))
-	f.Add([]byte("[[spool]]"))
+	for _, text := range []string{
+		"collectors = [\"a:1\"]\n[spool]\nmax_bytes = 33554432\n", "[[spool]]", "spool.max_bytes = 0x2000000\nspool.min_free_bytes = 1_000\n",
+		"spool = {max_bytes = 33554432, keep_after_receipt = '1h'}\r\n# x\n", "[\"spool\"]\n\"max\\u005fbytes\" = +33554432", "a.b.c = 1979-05-27", "\"\" = 1",
+		"[spool]\nspool.max_bytes = 1", "uplink.min_backoff = inf", "[spool]\n[spool.spool]\n", "recorder.enabled = false\n", "collectors = [[\"a\"]]",
+	} {
+		f.Add([]byte(text))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_, err := config.Parse(b)
 		var e *config.Error
 		if err != nil && !errors.As(err, &e) {
 			t.Fatalf("%T", err)
+		}
+		got, err := config.Decode(b)
+		want, werr := strictly(b)
+		if errors.As(err, &e) && strings.HasPrefix(e.Reason, "unknown key") && !bytes.Equal(b, bytes.ToLower(b)) {
+			return // the library takes keys in any letter case
+		}
+		if (err == nil) != (werr == nil) || err == nil && !reflect.DeepEqual(got, want) {
+			t.Fatalf("%+v, %v; the library: %+v, %v", got, err, want, werr)
 		}
 	})
 }
