@@ -27,8 +27,8 @@ func main() {
 	os.Exit(code)
 }
 
-// forget clears what the environment could change behind our back: gopsutil, where it is
-// used, reads from wherever HOST_PROC and its like point, and gRPC has switches of its own.
+// forget clears what the environment could change behind our back: gopsutil reads
+// evidence from wherever HOST_PROC and its like point, and gRPC has switches of its own.
 func forget() {
 	for _, kv := range os.Environ() {
 		name, _, _ := strings.Cut(kv, "=")

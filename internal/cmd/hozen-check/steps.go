@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -160,6 +161,9 @@ func wireFiles(root string) (map[string][]byte, error) {
 	return files, nil
 }
 
+// builtOn are the libraries that the agent was decided to be built on, on every system.
+var builtOn = []string{"github.com/shirou/gopsutil/v3", "google.golang.org/grpc", "google.golang.org/protobuf", "github.com/kardianos/service"}
+
 // agentLinks keeps out of the agent what costs megabytes at once (template engines
 // switch off the linker's dead code removal) or what an agent must not have.
 func agentLinks(ctx context.Context) error {
@@ -171,9 +175,15 @@ func agentLinks(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, pkg := range strings.Fields(out) {
+		linked := strings.Fields(out)
+		for _, pkg := range linked {
 			if banned.MatchString(pkg) {
 				bad = append(bad, fmt.Sprintf("the agent for %s links %s", goos, pkg))
+			}
+		}
+		for _, root := range builtOn {
+			if !slices.ContainsFunc(linked, func(pkg string) bool { return pkg == root || strings.HasPrefix(pkg, root+"/") }) {
+				bad = append(bad, fmt.Sprintf("the agent for %s does not use %s, which it is built on", goos, root))
 			}
 		}
 	}

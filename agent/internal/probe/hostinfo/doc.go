@@ -5,13 +5,14 @@
 // line, boot time, processor, memory, mounted file systems.
 //
 // Source of truth: Linux: uname(2), /etc/os-release, /etc/machine-id, /proc/{stat,
-// cmdline,meminfo,cpuinfo,1/mountinfo}, /sys/class/dmi. Windows: gopsutil (registry and
-// system calls).
+// cmdline,meminfo,cpuinfo,mountinfo}, /sys/class/dmi; memory, processor and mounts
+// through gopsutil with its roots given explicitly, because it would otherwise take
+// them from the environment. Windows: gopsutil (registry and system calls).
 //
-// Linux is read without gopsutil: its host.Info and host.PlatformInformation run
-// lsb_release, host.BootTime and host.Virtualization read the environment of the first
-// process, host.HostID gives the boot identifier where there is no better one, and all of
-// it reads from wherever HOST_PROC and its like in the environment point.
+// Calls of gopsutil that are not used, with the reason: host.Info and
+// host.PlatformInformation run lsb_release; host.BootTime and host.Virtualization
+// read the environment of the first process; host.HostID gives the boot
+// identifier where there is no better one.
 //
 // Privileges: none.
 //

@@ -11,16 +11,37 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/shirou/gopsutil/v3/common"
+	"github.com/shirou/gopsutil/v3/cpu"
+	"github.com/shirou/gopsutil/v3/disk"
+	"github.com/shirou/gopsutil/v3/mem"
 	"golang.org/x/sys/unix"
 
-	"hozen/agent/internal/probe/procfs"
 	"hozen/internal/artifact/record"
 )
 
 // maxDisks bounds the mounts that are told; a container host has thousands.
 const maxDisks = 4096
 
+// roots tells gopsutil where to read, so that HOST_PROC and its like in the
+// environment of the agent cannot lead it elsewhere.
+func roots(ctx context.Context, root string) context.Context {
+	at := func(name string) string { return filepath.Join(root, name) }
+	mounts := at("proc/1/mountinfo") // the host's, should the agent have been given its own
+	if f, err := os.Open(mounts); err == nil {
+		f.Close()
+	} else {
+		mounts = at("proc/self/mountinfo")
+	}
+	return context.WithValue(ctx, common.EnvKey, common.EnvMap{
+		common.HostProcEnvKey: at("proc"), common.HostSysEnvKey: at("sys"), common.HostEtcEnvKey: at("etc"),
+		common.HostVarEnvKey: at("var"), common.HostRunEnvKey: at("run"), common.HostDevEnvKey: at("dev"),
+		common.HostRootEnvKey: root, "HOST_PROC_MOUNTINFO": mounts,
+	})
+}
+
 func read(ctx context.Context, root string) (*record.HostInfo, error) {
+	ctx = roots(ctx, root)
 	h := &record.HostInfo{OS: runtime.GOOS, CPULogical: runtime.NumCPU()}
 	var errs []error
 	note := func(what string, err error) bool {
@@ -56,73 +77,52 @@ func read(ctx context.Context, root string) (*record.HostInfo, error) {
 	if note("uptime", unix.ClockGettime(unix.CLOCK_BOOTTIME, &up)) {
 		h.UptimeSeconds = uint64(up.Sec)
 	}
-	hardware(h, file, note)
-	disks(ctx, root, h, note)
+	hardware(ctx, h, file, note)
+	disks(ctx, h, note)
 	return h, errors.Join(errs...)
 }
 
 // hardware fills in processor and memory.
-func hardware(h *record.HostInfo, file func(string) []byte, note func(string, error) bool) {
-	c := procfs.ParseCPU(file("proc/cpuinfo"))
-	h.CPUModel, _ = record.Text(c.Model)
-	if c.Processors > 0 {
-		h.CPULogical = c.Processors
+func hardware(ctx context.Context, h *record.HostInfo, file func(string) []byte, note func(string, error) bool) {
+	guest := false
+	if c, err := cpu.InfoWithContext(ctx); note("processor", err) && len(c) > 0 {
+		h.CPUModel, h.CPULogical = c[0].ModelName, len(c)
+		for _, f := range c[0].Flags {
+			guest = guest || f == "hypervisor"
+		}
 	}
 	product := strings.TrimSpace(string(file("sys/class/dmi/id/sys_vendor")) + " " + string(file("sys/class/dmi/id/product_name")))
-	if c.Guest {
+	if guest {
 		h.Virtualization, _ = record.TextOf(strings.TrimSpace("guest " + product))
 	}
-	m := procfs.ParseMemory(file("proc/meminfo"))
-	if m.Total == 0 {
-		note("memory", errors.New("no total in meminfo"))
+	if m, err := mem.VirtualMemoryWithContext(ctx); note("memory", err) {
+		h.MemTotal, h.MemFree = m.Total, m.Available
 	}
-	h.MemTotal, h.MemFree, h.SwapTotal, h.SwapFree = m.Total, m.Available, m.SwapTotal, m.SwapFree
+	if s, err := mem.SwapMemoryWithContext(ctx); note("swap", err) {
+		h.SwapTotal, h.SwapFree = s.Total, s.Free
+	}
 }
 
 // disks lists what is mounted and asks the local file systems for their room.
-func disks(ctx context.Context, root string, h *record.HostInfo, note func(string, error) bool) {
-	b, err := os.ReadFile(filepath.Join(root, "proc/1/mountinfo")) // the host's, should the agent have been given its own
-	if err != nil {
-		b, err = os.ReadFile(filepath.Join(root, "proc/self/mountinfo"))
-	}
+func disks(ctx context.Context, h *record.HostInfo, note func(string, error) bool) {
+	parts, err := disk.PartitionsWithContext(ctx, true)
 	note("mounts", err)
-	for line := range bytes.Lines(b) {
-		m, ok := procfs.ParseMount(line)
-		fsType, _ := record.Text(m.FSType)
-		if !ok {
-			note("mounts", fmt.Errorf("odd line %.80q", line))
-		}
-		if !ok || pseudo(fsType) {
+	for _, p := range parts {
+		if pseudo(p.Fstype) {
 			continue
 		}
 		if len(h.Disks) == maxDisks || ctx.Err() != nil {
 			note("mounts", errors.Join(ctx.Err(), fmt.Errorf("only the first %d are told", len(h.Disks))))
 			return
 		}
-		options, _ := record.Text(m.Options)
-		d := record.Disk{FSType: fsType, Options: strings.Split(options, ",")}
-		if len(m.Root) > 0 && string(m.Root) != "/" {
-			d.Options = append(d.Options, "bind")
-		}
-		d.Device, _ = record.Text(device(root, m))
-		d.MountPoint, _ = record.Text(m.Point)
-		var room unix.Statfs_t
-		if local(fsType) && unix.Statfs(string(m.Point), &room) == nil { // one that is hidden under another mount answers for that one; its device tells
-			d.Total, d.Free = room.Blocks*uint64(room.Bsize), room.Bavail*uint64(room.Bsize)
+		d := record.Disk{FSType: p.Fstype, Options: p.Opts}
+		d.Device, _ = record.TextOf(p.Device)
+		d.MountPoint, _ = record.TextOf(p.Mountpoint)
+		if local(p.Fstype) { // one that is hidden under another mount answers for that one; its device tells
+			if u, err := disk.UsageWithContext(ctx, p.Mountpoint); err == nil {
+				d.Total, d.Free = u.Total, u.Free
+			}
 		}
 		h.Disks = append(h.Disks, d)
 	}
-}
-
-// device names a mount's device as the kernel does where the source is another name
-// for it.
-func device(root string, m procfs.Mount) []byte {
-	if string(m.Source) != "/dev/root" && !bytes.HasPrefix(m.Source, []byte("/dev/mapper/")) {
-		return m.Source
-	}
-	target, err := os.Readlink(filepath.Join(root, fmt.Sprintf("sys/dev/block/%d:%d", m.Major, m.Minor)))
-	if err != nil {
-		return m.Source
-	}
-	return []byte("/dev/" + filepath.Base(target))
 }
