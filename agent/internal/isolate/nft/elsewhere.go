@@ -419,9 +419,15 @@ func parseNumber(b []byte) int32 {
 	return n
 }
 
-// first reports whether our namespace is that of the machine's first process: only from
-// there other namespaces are below us.
-func (f *Firewall) first() bool { return f.inode() != 0 && f.inode() == inodeOf("/proc/1/ns/net") }
+// firstPIDs is the inode of the machine's first PID namespace, on every kernel since 3.8
+// (PROC_PID_INIT_INO in include/linux/proc_ns.h).
+const firstPIDs = 0xEFFFFFFC
+
+// first reports whether our namespace is that of the machine's first process, which is not
+// the process 1 of a container: only from there other namespaces are below us.
+func (f *Firewall) first() bool {
+	return inodeOf("/proc/1/ns/pid") == f.pids && f.inode() != 0 && f.inode() == inodeOf("/proc/1/ns/net")
+}
 
 // inode is that of our namespace.
 func (f *Firewall) inode() uint64 {

@@ -177,6 +177,7 @@ func TestNICMovedBeforeTheCut(t *testing.T) {
 	}
 	f := New(Config{Elsewhere: true})
 	f.inner = strings.ReplaceAll(f.inner, " ifb", "") // what stands for hardware here
+	f.pids = inodeOf("/proc/1/ns/pid")                // and for the machine
 	defer func() { check(t, f.Close()) }()
 	if !f.first() {
 		t.Fatal("not the first namespace of its machine")
@@ -214,7 +215,7 @@ func TestNICMovedBeforeTheCut(t *testing.T) {
 	}
 	check(t, f.Close()) // the agent dies
 	g := New(Config{Elsewhere: true})
-	g.inner = f.inner
+	g.inner, g.pids = f.inner, f.pids
 	o, err = g.Observe(t.Context(), &p)
 	check(t, err)
 	if !o.Complete || !there(o) || o.Held == isolate.HeldHere {
@@ -234,6 +235,26 @@ func namespaceOf(t *testing.T, pid int) int {
 	check(t, err)
 	t.Cleanup(func() { _ = file.Close() })
 	return int(file.Fd())
+}
+
+// Process 1 of a container is not the machine's first one: the namespace in which the
+// other end of its cable is, is not below the container.
+func TestContainersFirstProcess(t *testing.T) {
+	if os.Getenv("HOZEN_IN_A_CONTAINER") != "" {
+		f := New(Config{})
+		if own, one := f.inode(), inodeOf("/proc/1/ns/net"); f.first() || own == 0 || own != one {
+			t.Errorf("first: %v; namespaces %d and %d", f.first(), own, one)
+		}
+		return
+	}
+	if err := netlab.Available(); err != nil {
+		t.Skip(err)
+	}
+	cmd := exec.Command("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", os.Args[0], "-test.v", "-test.run", "^TestContainersFirstProcess$")
+	cmd.Env = append(os.Environ(), "HOZEN_IN_A_CONTAINER=1")
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS") {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 func TestWhatLeadsOut(t *testing.T) {

@@ -62,6 +62,7 @@ type Firewall struct {
 	others elsewhere
 	away   bool   // it works in a namespace that is not the agent's
 	inner  string // kinds of devices that lead nowhere by themselves
+	pids   uint64 // inode of the machine's first PID namespace
 }
 
 var _ isolate.Firewall = (*Firewall)(nil)
@@ -71,7 +72,7 @@ func New(c Config) *Firewall {
 	if c.Table == "" {
 		c.Table = "hozen"
 	}
-	return &Firewall{cfg: c, inner: inner}
+	return &Firewall{cfg: c, inner: inner, pids: firstPIDs}
 }
 
 // Apply implements [isolate.Firewall]. A device that vanishes meanwhile makes the
