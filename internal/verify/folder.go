@@ -22,36 +22,81 @@ const (
 // maxNames bounds how many names of one folder are looked at.
 const maxNames = 4096
 
-// open opens a plain file; links are not followed and pipes do not block. A nil file
-// means that the problem is reported.
-func (c *check) open(name string, optional bool) (*os.File, int64) {
-	fi, err := c.root.Lstat(name)
+// source is where the files of a folder lie. Names have "/" between folders.
+type source interface {
+	// open opens a plain file and tells its size. Links are not followed and pipes do not
+	// block. What is wrong is a Problem without a file.
+	open(name string) (io.ReadCloser, int64, *Problem)
+	// list names what lies in a folder. An absent one is [fs.ErrNotExist].
+	list(dir string) ([]listed, error)
+}
+
+// listed is a name in a folder.
+type listed struct {
+	name string
+	dir  bool
+}
+
+// disk is a folder of a file system.
+type disk struct{ root *os.Root }
+
+func (d disk) open(name string) (io.ReadCloser, int64, *Problem) {
+	fi, err := d.root.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		if !optional {
-			c.problem(codeMissing, name, "")
-		}
-		return nil, 0
+		return nil, 0, &Problem{Code: codeMissing}
 	}
 	if err != nil {
-		c.problem(codeUnreadable, name, "%v", err)
-		return nil, 0
+		return nil, 0, &Problem{Code: codeUnreadable, Detail: err.Error()}
 	}
 	if !fi.Mode().IsRegular() {
-		c.problem(codeNotRegular, name, "%s", fi.Mode().Type())
-		return nil, 0
+		return nil, 0, &Problem{Code: codeNotRegular, Detail: fi.Mode().Type().String()}
 	}
-	f, err := c.root.Open(name)
+	f, err := d.root.Open(name)
 	if err != nil {
-		c.problem(codeUnreadable, name, "%v", err)
-		return nil, 0
+		return nil, 0, &Problem{Code: codeUnreadable, Detail: err.Error()}
 	}
 	now, err := f.Stat()
 	if err != nil || !os.SameFile(fi, now) {
 		f.Close()
-		c.problem(codeNotRegular, name, "changed while it was opened")
+		return nil, 0, &Problem{Code: codeNotRegular, Detail: "changed while it was opened"}
+	}
+	return f, now.Size(), nil
+}
+
+func (d disk) list(dir string) ([]listed, error) {
+	fi, err := d.root.Lstat(dir)
+	if err != nil {
+		return nil, err
+	}
+	if !fi.IsDir() {
+		return nil, errors.New("not a folder")
+	}
+	f, err := d.root.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	list, err := f.ReadDir(maxNames)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	var out []listed
+	for _, e := range list {
+		out = append(out, listed{e.Name(), e.IsDir()})
+	}
+	return out, err
+}
+
+// open opens a plain file. A nil file means that the problem is reported.
+func (c *check) open(name string, optional bool) (io.ReadCloser, int64) {
+	f, size, why := c.src.open(name)
+	if why != nil {
+		if !optional || why.Code != codeMissing {
+			c.problem(why.Code, name, "%s", why.Detail)
+		}
 		return nil, 0
 	}
-	return f, now.Size()
+	return f, size
 }
 
 // file reads a small file whole, or reports why not and returns nil.
@@ -80,7 +125,7 @@ func (c *check) extra(m *manifest) {
 		known[a.name] = true
 	}
 	for _, dir := range []string{".", dirArtifacts} {
-		list, err := c.list(dir)
+		list, err := c.src.list(dir)
 		if errors.Is(err, fs.ErrNotExist) && len(m.artifacts) == 0 {
 			continue
 		}
@@ -88,9 +133,9 @@ func (c *check) extra(m *manifest) {
 			c.problem(codeFolder, dir, "%v", err)
 		}
 		for _, d := range list {
-			name := path.Join(dir, d.Name())
+			name := path.Join(dir, d.name)
 			switch {
-			case name == dirArtifacts && d.IsDir():
+			case name == dirArtifacts && d.dir:
 			case known[name]:
 			case m.acquisitionID == "" && strings.HasPrefix(name, dirArtifacts+"/"):
 				// Without a manifest nobody can say which artifacts belong there.
@@ -99,24 +144,4 @@ func (c *check) extra(m *manifest) {
 			}
 		}
 	}
-}
-
-func (c *check) list(dir string) ([]fs.DirEntry, error) {
-	fi, err := c.root.Lstat(dir)
-	if err != nil {
-		return nil, err
-	}
-	if !fi.IsDir() {
-		return nil, errors.New("not a folder")
-	}
-	f, err := c.root.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	list, err := f.ReadDir(maxNames)
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return list, err
 }

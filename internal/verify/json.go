@@ -155,6 +155,20 @@ func (f *fields) number(name string, required bool) int64 {
 	return i
 }
 
+// whole reads a whole number that may be negative.
+func (f *fields) whole(name string) int64 {
+	v, ok := f.take(name, true)
+	if !ok {
+		return 0
+	}
+	n, ok := v.(json.Number)
+	i, err := strconv.ParseInt(string(n), 10, 64)
+	if !ok || err != nil {
+		f.fail("%s%s is not a whole number", f.at, name)
+	}
+	return i
+}
+
 func (f *fields) flag(name string) bool {
 	v, ok := f.take(name, false)
 	if !ok {

@@ -28,6 +28,8 @@ type receiptFacts struct {
 	manifestSHA256            string
 	caSHA256                  string
 	evidence                  map[string]string // name → stored SHA-256
+	treeSize                  int64
+	leaf, root                string
 }
 
 // receipt checks the collector's receipt against everything else.
@@ -38,10 +40,10 @@ func (c *check) receipt(m *manifest, ca *x509.Certificate, b []byte) {
 		return
 	}
 	r.Anchored = c.report.Anchor == "ca"
-	c.report.Receipt = r
+	c.report.Receipt, c.receiptFacts = &r.Receipt, r
 }
 
-func checkReceipt(m *manifest, ca *x509.Certificate, b []byte, manifestSHA256 string) (*Receipt, error) {
+func checkReceipt(m *manifest, ca *x509.Certificate, b []byte, manifestSHA256 string) (*receiptFacts, error) {
 	s, err := readSignedReceipt(b)
 	if err != nil {
 		return nil, err
@@ -83,7 +85,7 @@ func checkReceipt(m *manifest, ca *x509.Certificate, b []byte, manifestSHA256 st
 			return nil, fmt.Errorf("it does not confirm %s", a.name)
 		}
 	}
-	return &r.Receipt, nil
+	return &r, nil
 }
 
 func readSignedReceipt(b []byte) (signedReceipt, error) {
@@ -138,11 +140,11 @@ func readReceipt(payload []byte) (receiptFacts, error) {
 	}
 	l := f.sub("ledger")
 	r.LedgerIndex = l.number("index", true)
-	if size := l.number("tree_size", true); size <= r.LedgerIndex {
-		l.fail("ledger.index %d is not in a tree of %d", r.LedgerIndex, size)
+	if r.treeSize = l.number("tree_size", true); r.treeSize <= r.LedgerIndex {
+		l.fail("ledger.index %d is not in a tree of %d", r.LedgerIndex, r.treeSize)
 	}
-	l.sha256("leaf_sha256", true)
-	l.sha256("root_sha256", true)
+	r.leaf = l.sha256("leaf_sha256", true)
+	r.root = l.sha256("root_sha256", true)
 	l.done()
 	col := f.sub("collector")
 	r.Collector = col.text("name", true)

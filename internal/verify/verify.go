@@ -52,6 +52,8 @@ func Codes() []string {
 		codeFolder, codeMissing, codeExtra, codeNotRegular, codeTooLarge, codeUnreadable, codeManifest, codeSignature,
 		codeSigner, codeCertificate, codeAnchor, codeStored, codePlain, codeSize, codeRecords, codeCompression,
 		codeLine, codeReceipt,
+		codeZip, codeZipTail, codeZipName, codeZipTwice, codeZipCase, codeZipLink, codeZipEncrypted, codeZipMethod, codeZipBomb, codeZipOverlap, codeZipData,
+		codeBag, codeDigest, codePackage, codeDecoded, codeEntry, codeLedger, codeCheckpoint,
 	}
 }
 
@@ -74,6 +76,28 @@ const (
 	codeCompression = "compression" // cannot be decompressed
 	codeLine        = "line"        // a line is not one JSON object
 	codeReceipt     = "receipt"     // the collector's receipt is not right
+)
+
+// Problems of packages.
+const (
+	codeZip          = "zip"           // the zip is cut off or not in the form
+	codeZipTail      = "zip_tail"      // something lies before, behind or between the files
+	codeZipName      = "zip_name"      // a name that could lead out of the folder, or that systems read differently
+	codeZipTwice     = "zip_twice"     // a name stands twice
+	codeZipCase      = "zip_case"      // two names differ in the case of letters alone
+	codeZipLink      = "zip_link"      // a link or device
+	codeZipEncrypted = "zip_encrypted" // an encrypted file
+	codeZipMethod    = "zip_method"    // a compression that the format does not have
+	codeZipBomb      = "zip_bomb"      // more than the format allows
+	codeZipOverlap   = "zip_overlap"   // two files share bytes
+	codeZipData      = "zip_data"      // a file cannot be unpacked to what the zip says of it
+	codeBag          = "bag"           // the lists of the BagIt folder are not in the form
+	codeDigest       = "digest"        // a file has another SHA-256 than the list says
+	codePackage      = "package"       // package.json is not in the format or contradicts the files
+	codeDecoded      = "decoded"       // a readable copy is not what the sealed evidence holds
+	codeEntry        = "entry"         // an entry of the ledger is not what was hashed, or its proof is wrong
+	codeLedger       = "ledger"        // the ledger contradicts receipts, evidence or itself
+	codeCheckpoint   = "checkpoint"    // the signed checkpoint is not right
 )
 
 // Report is everything that was found.
@@ -137,9 +161,13 @@ const (
 
 // check is one check under way.
 type check struct {
-	root   *os.Root
+	src    source
 	anchor Anchor
 	report Report
+	// What further checks lean on: the manifest once it was read, the receipt once it was
+	// found right.
+	manifest     *manifest
+	receiptFacts *receiptFacts
 }
 
 // Folder checks the folder dir. The error is of the caller's making (a folder that
@@ -155,10 +183,21 @@ func Folder(ctx context.Context, dir string, anchor Anchor) (Report, error) {
 		return Report{}, fmt.Errorf("open folder: %w", err)
 	}
 	defer root.Close()
-	c := &check{root: root, anchor: anchor, report: Report{Artifacts: []Artifact{}, Probes: []Probe{}, Problems: []Problem{}}}
+	return folder(ctx, disk{root}, anchor)
+}
+
+// folder checks one acquisition wherever its files lie.
+func folder(ctx context.Context, src source, anchor Anchor) (Report, error) {
+	c := &check{src: src, anchor: anchor, report: Report{Artifacts: []Artifact{}, Probes: []Probe{}, Problems: []Problem{}}}
 	if err := c.run(ctx); err != nil {
 		return Report{}, err
 	}
+	c.conclude()
+	return c.report, nil
+}
+
+// conclude draws the verdict.
+func (c *check) conclude() {
 	switch {
 	case len(c.report.Problems) > 0:
 		c.report.Verdict = NotVerified
@@ -167,7 +206,6 @@ func Folder(ctx context.Context, dir string, anchor Anchor) (Report, error) {
 	default:
 		c.report.Verdict = Consistent
 	}
-	return c.report, nil
 }
 
 func (c *check) problem(code, file, format string, args ...any) {
@@ -200,6 +238,7 @@ func (c *check) run(ctx context.Context) error {
 	if m == nil {
 		m = &manifest{} // what follows needs none, or says that it is missing
 	} else {
+		c.manifest = m
 		c.tell(m)
 		c.bindSigner(m)
 	}
