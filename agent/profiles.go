@@ -7,12 +7,18 @@ import (
 	"hozen/agent/internal/acquire"
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/probe/clock"
+	"hozen/agent/internal/probe/deletedexe"
 	"hozen/agent/internal/probe/exehash"
+	"hozen/agent/internal/probe/filelock"
+	"hozen/agent/internal/probe/footprint"
 	"hozen/agent/internal/probe/hostinfo"
 	"hozen/agent/internal/probe/netconfig"
 	"hozen/agent/internal/probe/netconn"
 	"hozen/agent/internal/probe/openfile"
 	"hozen/agent/internal/probe/process"
+	"hozen/agent/internal/probe/procenv"
+	"hozen/agent/internal/probe/procmap"
+	"hozen/agent/internal/probe/procstate"
 	"hozen/agent/internal/probe/scan"
 	"hozen/agent/internal/probe/session"
 	"hozen/internal/artifact"
@@ -91,6 +97,18 @@ func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass) probe.Probe {
 		return clock.New("/")
 	case artifact.KindExeHash:
 		return exehash.New(pass, p.hashes)
+	case artifact.KindProcState:
+		return procstate.New(pass)
+	case artifact.KindProcMap:
+		return procmap.New(pass)
+	case artifact.KindProcEnv:
+		return procenv.New(pass)
+	case artifact.KindDeletedExe:
+		return deletedexe.New(pass)
+	case artifact.KindFileLock:
+		return filelock.New(pass)
+	case artifact.KindFootprint:
+		return footprint.New()
 	}
 	return nil
 }

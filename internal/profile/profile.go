@@ -70,6 +70,11 @@ func All() []Profile {
 			{Kind: artifact.KindNetConn, Budget: 5 * time.Second},
 			// As long as their process.
 			{Kind: artifact.KindOpenFile, Budget: 10 * time.Second},
+			{Kind: artifact.KindProcState, Budget: 10 * time.Second},
+			{Kind: artifact.KindProcMap, Budget: 15 * time.Second},
+			{Kind: artifact.KindProcEnv, Budget: 10 * time.Second},
+			{Kind: artifact.KindDeletedExe, Budget: 20 * time.Second},
+			{Kind: artifact.KindFileLock, Budget: 5 * time.Second},
 			{Kind: artifact.KindSession, Budget: 2 * time.Second},
 			{Kind: artifact.KindNetConfig, Budget: 2 * time.Second},
 			// As long as the boot.
@@ -77,6 +82,7 @@ func All() []Profile {
 			{Kind: artifact.KindClock, Budget: 250 * time.Millisecond},
 			// As long as the disk, and after all of it what reading cost.
 			{Kind: artifact.KindExeHash, Budget: 20 * time.Second, Rest: true},
+			{Kind: artifact.KindFootprint, Budget: time.Second},
 		}},
 	}
 }

@@ -22,8 +22,6 @@ type FileLock struct {
 	// was found.
 	Path    string `json:"path,omitempty"`
 	PathRaw []byte `json:"path_b64,omitempty"`
-	// Holders are the processes that have the file open, for a lock without a PID.
-	Holders []ProcRef `json:"holders,omitempty"`
 }
 
 // AppendJSON appends l as one JSON object.
@@ -42,6 +40,5 @@ func (l *FileLock) AppendJSON(b []byte) []byte {
 	b = unumAlways(b, "start", l.Start)
 	b = numAlways(b, "end", l.End)
 	b = str(b, "path", l.Path)
-	b = b64(b, "path_b64", l.PathRaw)
-	return append(procRefs(b, "holders", l.Holders), '}')
+	return append(b64(b, "path_b64", l.PathRaw), '}')
 }

@@ -25,10 +25,10 @@ func Lines(b []byte) iter.Seq[[]byte] {
 
 // Fields yields the names and values of lines "Name:\tvalue", as /proc/PID/status has
 // them, without the blanks around the value.
-func Fields(b []byte) iter.Seq2[string, []byte] {
-	return func(yield func(string, []byte) bool) {
+func Fields(b []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
 		for line := range Lines(b) {
-			if name, value, ok := bytes.Cut(line, []byte{':'}); ok && !yield(string(name), bytes.TrimSpace(value)) {
+			if name, value, ok := bytes.Cut(line, []byte{':'}); ok && !yield(name, bytes.TrimSpace(value)) {
 				return
 			}
 		}

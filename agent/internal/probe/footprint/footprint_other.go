@@ -1,0 +1,11 @@
+//go:build !linux
+
+package footprint
+
+import (
+	"errors"
+
+	"hozen/internal/artifact/record"
+)
+
+func use(*record.Footprint) error { return errors.ErrUnsupported }
