@@ -1,0 +1,377 @@
+package act_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"hozen/collector/internal/act"
+	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/evidence"
+	"hozen/collector/internal/evidence/evidencetest"
+	"hozen/collector/internal/export"
+	"hozen/collector/internal/operator"
+	"hozen/collector/internal/sqldb/sqldbtest"
+	"hozen/internal/artifact"
+	"hozen/internal/digest"
+	"hozen/internal/pki"
+	"hozen/internal/verify"
+)
+
+// update writes the package that package verify keeps as a vector.
+var update = flag.Bool("update", false, "write the vector of package verify")
+
+// office is an incident with evidence of two PCs that really was received.
+type office struct {
+	*fixture
+	intake   *evidence.Intake
+	incident string
+	keiri    *sender
+	sales    *sender
+}
+
+type sender struct {
+	x        *office
+	endpoint *evidencetest.Endpoint
+	hostname string
+}
+
+func newOffice(t *testing.T, x *fixture) *office {
+	t.Helper()
+	o := &office{fixture: x}
+	key, err := pki.NewKey()
+	ok(t, err)
+	der, _, err := x.ca.IssueCollector([]string{"collector.test"}, nil, key.Public(), x.clock)
+	ok(t, err)
+	o.intake, err = evidence.OpenIntake(evidence.Config{DB: x.db, Blobs: x.blobs, Incoming: filepath.Join(t.TempDir(), "incoming"), Verifier: x.Acts, Tie: x.Tie,
+		OnAccepted: x.OnAccepted, OnRefused: x.OnRefused, Signer: key, Certificate: der, CollectorName: "保全テスト", CASHA256: x.ca.Fingerprint(), MinFree: 1,
+		Now: func() time.Time { return x.clock }})
+	ok(t, err)
+	o.keiri, o.sales = o.pc("経理PC-01"), o.pc("sales pc/2")
+	inc, err := x.OpenIncident(t.Context(), x.owner, act.NewIncident{Title: "=身代金の画面", EndpointIDs: []string{o.keiri.endpoint.ID, o.sales.endpoint.ID}})
+	ok(t, err)
+	o.incident = inc.Number
+	return o
+}
+
+func ok(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (o *office) pc(hostname string) *sender {
+	o.t.Helper()
+	m, err := o.MintToken(o.t.Context(), o.owner, act.NewToken{Auto: true})
+	ok(o.t, err)
+	tok, err := pki.ParseToken(m.Text)
+	ok(o.t, err)
+	key, err := pki.NewKey()
+	ok(o.t, err)
+	csr, err := pki.NewCSR(key)
+	ok(o.t, err)
+	r, err := o.Enroll(o.t.Context(), act.EnrollCall{Secret: tok.Secret, CSR: csr, Host: endpoint.Description{Hostname: hostname, OS: "linux", Arch: "amd64", AgentVersion: "1.0.0"}, RemoteAddr: "192.0.2.7"})
+	ok(o.t, err)
+	return &sender{o, &evidencetest.Endpoint{ID: r.EndpointID, Key: key, Certificate: r.Certificate}, hostname}
+}
+
+// send delivers an acquisition with these lines.
+func (s *sender) send(profile string, lines map[artifact.Kind][]string) string {
+	t := s.x.t
+	t.Helper()
+	a := s.endpoint.Acquisition(t, 0)
+	a.Manifest.Profile, a.Manifest.CommandID, a.Manifest.Host.Hostname = profile, "", s.hostname
+	at := artifact.Instant{Wall: s.x.clock.Add(-time.Minute).UTC(), BootNS: 1}
+	a.Manifest.StartedAt, a.Manifest.FinishedAt = at, at
+	a.Manifest.Probes = []artifact.ProbeOutcome{{Kind: "hostinfo", StartedAt: at, Outcome: artifact.Denied, Detail: "not permitted"}}
+	a.Manifest.Outcome = artifact.Partial
+	for _, k := range []artifact.Kind{artifact.KindClock, artifact.KindExeHash, artifact.KindFlight, artifact.KindNetConn, artifact.KindProcess} {
+		if len(lines[k]) > 0 {
+			a.Add(t, k, []byte(strings.Join(lines[k], "\n")+"\n"), int64(len(lines[k])))
+		}
+	}
+	s.endpoint.Sign(t, a)
+	_, err := evidencetest.Send(t.Context(), s.x.intake, s.endpoint.ID, a)
+	ok(t, err)
+	return a.Manifest.AcquisitionID
+}
+
+// captured is what a small PC has.
+func captured() map[artifact.Kind][]string {
+	return map[artifact.Kind][]string{
+		artifact.KindProcess: {
+			`{"pid":1,"ppid":0,"start_ticks":1,"boot_id":"b","comm":"systemd","started_at_derived":"2026-11-22T00:00:01Z","args":["/sbin/init","a,b"],"uid":0}`,
+			`{"pid":77,"ppid":1,"start_ticks":5,"boot_id":"b","comm":"=cmd|' /C calc'!A0","exe":"/tmp/\"x\"","started_at_derived":"2026-11-22T00:00:05Z","uid":-1,"euid":0,"unread":["cwd"]}`,
+			`{"pid":78,"ppid":1,"start_ticks":6,"boot_id":"b","comm":"＝1","cwd":"a\nb","started_at_derived":"2026-11-22T00:00:06Z","uid":0,"traced":true,"exe":null}`,
+		},
+		artifact.KindNetConn: {`{"ns_net":1,"proto":"tcp","state":"ESTABLISHED","local_addr":"10.0.0.5","local_port":5,"remote_addr":"203.0.113.9","remote_port":443,"uid":0,"owners":[{"pid":77,"start_ticks":5,"comm":"evil","fd":3}]}`},
+		artifact.KindExeHash: {`{"path":"/tmp/x","size":3,"uid":0,"sha256":"` + strings.Repeat("ab", 32) + `","processes":[{"pid":77,"start_ticks":5}]}`},
+		artifact.KindClock:   {`{"wall":"2026-11-22T00:00:00Z","boot_ns":5}`},
+		artifact.KindFlight:  {`{"event":"process_started","seq":1,"source":"procfs","at":"2026-11-22T00:00:07Z","boot_ns":7,"pid":77,"comm":"sh","uid":0,"euid":0,"exit_code":-1}`, `{"event":"heartbeat","seq":2,"source":"recorder","at":"2026-11-22T00:00:08Z","boot_ns":8}`},
+	}
+}
+
+func (o *office) order(n act.NewExport) export.Record {
+	o.t.Helper()
+	if n.IncidentID == "" {
+		n.IncidentID = o.incident
+	}
+	if n.Recipient == "" {
+		n.Recipient, n.Purpose = "サンプル県警 サイバー課", "被害届に添付"
+	}
+	r, err := o.OrderExport(o.t.Context(), o.owner, n)
+	ok(o.t, err)
+	return r
+}
+
+func (o *office) write(r export.Record) []byte {
+	o.t.Helper()
+	var b bytes.Buffer
+	_, err := o.WriteExport(o.t.Context(), o.owner, r.Number, &b)
+	ok(o.t, err)
+	return b.Bytes()
+}
+
+// check verifies a package with the verifier, which shares no code with what wrote it.
+func (o *office) check(b []byte, anchor verify.PackageAnchor) verify.PackageReport {
+	o.t.Helper()
+	path := filepath.Join(o.t.TempDir(), "p.zip")
+	ok(o.t, os.WriteFile(path, b, 0o600))
+	r, err := verify.Package(o.t.Context(), path, anchor)
+	ok(o.t, err)
+	return r
+}
+
+func files(t testing.TB, b []byte) map[string]string {
+	t.Helper()
+	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	ok(t, err)
+	out := map[string]string{}
+	for _, f := range z.File {
+		r, err := f.Open()
+		ok(t, err)
+		content, err := io.ReadAll(r)
+		ok(t, err)
+		_, name, _ := strings.Cut(f.Name, "/")
+		out[name] = string(content)
+	}
+	return out
+}
+
+func TestPackageIsWhatTheVerifierTakes(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		o := newOffice(t, x)
+		o.keiri.send("flash", captured())
+		o.sales.send("volatile", captured())
+		r := o.order(act.NewExport{})
+		b := o.write(r)
+		got := o.check(b, verify.PackageAnchor{Anchor: verify.Anchor{CASHA256: x.ca.Fingerprint()}})
+		for _, p := range got.Problems {
+			t.Errorf("%+v", p)
+		}
+		if got.Verdict != verify.Verified || got.Number != o.incident+"-P01" || len(got.Acquisitions) != 2 || got.Recipient != r.Recipient {
+			t.Errorf("%+v", got)
+		}
+		want := map[string]verify.Outcome{"checkpoint": verify.Absent, "derived": verify.NotChecked}
+		for _, p := range got.Parts {
+			if w := want[p.Name]; w == "" && p.Outcome != verify.Fits || w != "" && p.Outcome != w {
+				t.Errorf("part %+v", p)
+			}
+		}
+		if got := o.check(b, verify.PackageAnchor{}); got.Verdict != verify.Consistent {
+			t.Errorf("without an anchor: %s", got.Verdict)
+		}
+		if got := o.check(b, verify.PackageAnchor{PackageSHA256: digest.Of(b).String()}); got.Verdict != verify.Verified || got.Anchor != "package" {
+			t.Errorf("by its SHA-256: %s", got.Verdict)
+		}
+		o.looksRight(b)
+		if acts := strings.Join(x.acts(r.ID), " "); acts != "export.order export.open export.written" {
+			t.Errorf("ledger: %s", acts)
+		}
+		again, err := x.Export(t.Context(), x.owner, r.ID)
+		if err != nil || again.SHA256 != digest.Of(b).String() || again.Size != int64(len(b)) {
+			t.Errorf("%+v, %v", again, err)
+		}
+		if kinds := x.kinds(r.IncidentID); !strings.HasSuffix(kinds, " export") {
+			t.Errorf("timeline: %s", kinds)
+		}
+		x.ledgerStands()
+		if *update {
+			dir := "../../../internal/verify/testdata/packages"
+			ok(t, os.MkdirAll(dir, 0o755))
+			ok(t, os.WriteFile(filepath.Join(dir, "v1.zip"), b, 0o644))
+			ok(t, os.WriteFile(filepath.Join(dir, "v1.ca"), []byte(x.ca.Fingerprint()+"\n"), 0o644))
+		}
+	})
+}
+
+// looksRight looks at what people and other programs read.
+func (o *office) looksRight(b []byte) {
+	o.t.Helper()
+	all := files(o.t, b)
+	var table, folder string
+	for name, content := range all {
+		if strings.HasSuffix(name, "/process.csv") && strings.Contains(name, "経理PC-01_") {
+			table, folder = content, name
+		}
+	}
+	if folder == "" {
+		o.t.Fatal("there is no table of the processes of 経理PC-01")
+	}
+	for _, want := range []string{"\xef\xbb\xbf\"pid\",\"ppid\"", `"'=cmd|' /C calc'!A0"`, `"/tmp/""x"""`, `"-1"`, `"'＝1"`, "\"a\nb\"", `"[""cwd""]"`, "\r\n"} {
+		if !strings.Contains(table, want) {
+			o.t.Errorf("the table lacks %q: %s", want, table)
+		}
+	}
+	for name, wants := range map[string][]string{
+		"data/iocs.csv":          {`"ip","203.0.113.9","global","tcp 443 evil"`, `"sha256","` + strings.Repeat("ab", 32)},
+		"data/timeline.jsonl":    {`"timestamp_desc":"process started`, `"timestamp_desc":"flight record: process_started"`, `"timestamp_desc":"incident: evidence"`},
+		"README-ja.txt":          {"サンプル県警 サイバー課", "システムが拒否", "hozen-verify --ca-fingerprint", "=身代金の画面"},
+		"README-en.txt":          {"hostinfo = denied (not permitted)", "sha256sum -c manifest-sha256.txt"},
+		"bag-info.txt":           {"Payload-Oxum: ", "External-Identifier: " + o.incident + "-P01"},
+		"data/custody/form.html": {"証拠取扱い記録", o.incident + "-E01"},
+		"data/incident.json":     {`"title": "=身代金の画面"`},
+	} {
+		for _, want := range wants {
+			if !strings.Contains(all[name], want) {
+				o.t.Errorf("%s lacks %q:\n%.3000s", name, want, all[name])
+			}
+		}
+	}
+	if strings.Contains(all["data/timeline.jsonl"], "heartbeat") {
+		o.t.Error("a heartbeat is no event")
+	}
+	for i, line := range strings.Split(strings.TrimSuffix(all["data/timeline.jsonl"], "\n"), "\n") {
+		var e map[string]any
+		if err := json.Unmarshal([]byte(line), &e); err != nil || e["message"] == "" || e["datetime"] == "" || e["timestamp_desc"] == "" {
+			o.t.Errorf("line %d is not one for Timesketch: %s", i+1, line)
+		}
+	}
+}
+
+// The same record gives the same bytes, whatever has happened since.
+func TestSamePackageAgain(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		o := newOffice(t, x)
+		o.keiri.send("flash", captured())
+		r := o.order(act.NewExport{})
+		first := o.write(r)
+		x.clock = x.clock.Add(time.Hour)
+		o.sales.send("flash", captured())
+		ok(t, x.LabelEndpoint(t.Context(), x.owner, o.keiri.endpoint.ID, "経理"))
+		ok(t, x.AddNote(t.Context(), x.owner, o.incident, "later"))
+		ok(t, x.CloseIncident(t.Context(), x.owner, o.incident, "done"))
+		second := o.order(act.NewExport{Recipient: "another", Purpose: "p"})
+		if !bytes.Equal(o.write(r), first) {
+			t.Error("the same record gave other bytes")
+		}
+		if second.Number != o.incident+"-P02" {
+			t.Errorf("the second is %s", second.Number)
+		}
+		if got := o.check(o.write(second), verify.PackageAnchor{}); got.Verdict != verify.Consistent || len(got.Acquisitions) != 2 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestScopeOfAPackage(t *testing.T) {
+	x := newFixture(t, sqldbtest.Open(t))
+	o := newOffice(t, x)
+	o.keiri.send("flash", captured())
+	o.keiri.send("volatile", captured())
+	hidden := o.sales.send("flash", captured())
+	b := o.write(o.order(act.NewExport{Hosts: []string{o.keiri.endpoint.ID}, Profiles: []string{"flash"}}))
+	got := o.check(b, verify.PackageAnchor{})
+	if got.Verdict != verify.Consistent || len(got.Acquisitions) != 1 || got.Acquisitions[0].EndpointID != o.keiri.endpoint.ID {
+		t.Errorf("%+v", got)
+	}
+	all := files(t, b)
+	for name, content := range all {
+		if strings.Contains(name, hidden) || strings.Contains(content, hidden) {
+			t.Errorf("%s tells of what is out of scope", name)
+		}
+	}
+	if !strings.Contains(all["README-ja.txt"], "含めていない端末: sales pc/2") || !strings.Contains(all["README-en.txt"], "acquisitions that are not in it: 2") {
+		t.Errorf("the README does not say what is left out:\n%s", all["README-ja.txt"])
+	}
+	_, err := x.OrderExport(t.Context(), x.owner, act.NewExport{IncidentID: o.incident, Recipient: "r", Purpose: "p", Profiles: []string{"memory"}})
+	wantInvalid(t, err, "profiles", "unknown")
+	_, err = x.OrderExport(t.Context(), x.owner, act.NewExport{IncidentID: o.incident, Recipient: "r", Purpose: "p", Hosts: []string{"end_none"}})
+	wantInvalid(t, err, "hosts", "unknown")
+	_, err = x.OrderExport(t.Context(), x.owner, act.NewExport{IncidentID: o.incident, Purpose: "p"})
+	wantInvalid(t, err, "recipient", "required")
+	_, err = x.OrderExport(t.Context(), x.owner, act.NewExport{IncidentID: o.incident, Recipient: "r"})
+	wantInvalid(t, err, "purpose", "required")
+	for _, role := range []operator.Role{operator.Viewer, operator.Auditor, operator.Vendor} {
+		_, err = x.OrderExport(t.Context(), x.person("p-"+string(role), role), act.NewExport{IncidentID: o.incident, Recipient: "r", Purpose: "p"})
+		wantErr(t, err, act.ErrForbidden)
+	}
+}
+
+// A package of evidence that was changed in the store is not made.
+func TestDamagedEvidenceIsNotPacked(t *testing.T) {
+	x := newFixture(t, sqldbtest.Open(t))
+	o := newOffice(t, x)
+	o.keiri.send("flash", captured())
+	r := o.order(act.NewExport{})
+	items, err := x.Evidence(t.Context(), x.owner, o.incident)
+	ok(t, err)
+	d, err := digest.Parse(items[1].StoredSHA256)
+	ok(t, err)
+	path := ""
+	ok(t, filepath.WalkDir(filepath.Dir(t.TempDir()), func(p string, e os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(p, d.String()) {
+			path = p
+		}
+		return err
+	}))
+	b, err := os.ReadFile(path)
+	ok(t, err)
+	b[len(b)/2] ^= 1
+	ok(t, os.Chmod(path, 0o600))
+	ok(t, os.WriteFile(path, b, 0o600))
+	if _, err := x.WriteExport(t.Context(), x.owner, r.ID, io.Discard); err == nil || !strings.Contains(err.Error(), items[1].Number) {
+		t.Errorf("%v, want the number %s in it", err, items[1].Number)
+	}
+	if acts := strings.Join(x.acts(r.ID), " "); acts != "export.order export.open" {
+		t.Errorf("ledger: %s", acts)
+	}
+}
+
+type failing struct{ left int }
+
+func (f *failing) Write(p []byte) (int, error) {
+	if f.left -= len(p); f.left < 0 {
+		return 0, errors.New("the browser went away")
+	}
+	return len(p), nil
+}
+
+func TestBrokenOffPackageHasNoDigest(t *testing.T) {
+	x := newFixture(t, sqldbtest.Open(t))
+	o := newOffice(t, x)
+	o.keiri.send("flash", captured())
+	r := o.order(act.NewExport{})
+	if _, err := x.WriteExport(t.Context(), x.owner, r.ID, &failing{2000}); err == nil {
+		t.Fatal("it was written nowhere")
+	}
+	got, err := x.Export(t.Context(), x.owner, r.ID)
+	if err != nil || got.SHA256 != "" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := x.WriteExport(ctx, x.owner, r.ID, io.Discard); err == nil {
+		t.Error("it was made for nobody")
+	}
+}
