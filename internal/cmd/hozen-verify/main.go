@@ -37,7 +37,7 @@ func main() { os.Exit(run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
 type options struct {
 	json, version bool
 	lang          string
-	anchor        verify.Anchor
+	anchor        verify.PackageAnchor
 }
 
 // run is the program without its process.
@@ -57,7 +57,9 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	set.StringVar(&o.anchor.CASHA256, "ca-fingerprint", "", "")
 	set.StringVar(&o.anchor.KeySHA256, "key-fingerprint", "", "")
 	set.StringVar(&o.anchor.ReceiptCode, "receipt-code", "", "")
-	folders, err := parse(set, args)
+	set.StringVar(&o.anchor.PackageSHA256, "package-sha256", "", "")
+	set.StringVar(&o.anchor.CheckpointKey, "checkpoint-key", "", "")
+	paths, err := parse(set, args)
 	if l, ok := i18n.Parse(o.lang); ok {
 		p = texts.Printer(l)
 	} else if o.lang != "" && err == nil {
@@ -71,7 +73,7 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 		b := buildinfo.Get()
 		fmt.Fprintf(stdout, "hozen-verify %s (%s, %s, %s/%s)\n", b.Version, b.Commit, b.Go, b.OS, b.Arch)
 		return exitVerified
-	case err == nil && len(folders) != 1:
+	case err == nil && len(paths) != 1:
 		err = errors.New(p.Text("verify.want_folder"))
 	}
 	if err != nil {
@@ -79,7 +81,7 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	report, err := verify.Folder(ctx, folders[0], o.anchor)
+	verdict, show, err := check(ctx, paths[0], o)
 	if ctx.Err() != nil {
 		fmt.Fprintln(stderr, "hozen-verify:", p.Text("verify.broken_off"))
 		return exitBroken
@@ -87,16 +89,34 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	if err != nil {
 		return usage(p, stderr, err)
 	}
-	if o.json {
-		err = writeJSON(stdout, report)
-	} else {
-		err = printReport(stdout, p, folders[0], report)
-	}
-	if err != nil {
+	if err := show(stdout, p); err != nil {
 		fmt.Fprintln(stderr, "hozen-verify:", err)
 		return exitBroken
 	}
-	return exitOf(report.Verdict)
+	return exitOf(verdict)
+}
+
+// check checks a package or the folder of an acquisition, and returns how to tell of it.
+func check(ctx context.Context, path string, o options) (verify.Verdict, func(io.Writer, i18n.Printer) error, error) {
+	if verify.IsPackage(path) {
+		r, err := verify.Package(ctx, path, o.anchor)
+		return r.Verdict, func(w io.Writer, p i18n.Printer) error {
+			if o.json {
+				return writeJSON(w, packageOutput{"hozen-package-verification/1", exitOf(r.Verdict), r})
+			}
+			return printPackage(w, p, path, r)
+		}, err
+	}
+	if o.anchor.PackageSHA256 != "" || o.anchor.CheckpointKey != "" {
+		return "", nil, errors.New("--package-sha256 and --checkpoint-key are for packages")
+	}
+	r, err := verify.Folder(ctx, path, o.anchor.Anchor)
+	return r.Verdict, func(w io.Writer, p i18n.Printer) error {
+		if o.json {
+			return writeJSON(w, folderOutput{"hozen-verification/1", exitOf(r.Verdict), r})
+		}
+		return printReport(w, p, path, r)
+	}, err
 }
 
 func catalogue() (i18n.Catalogue, error) {
@@ -136,12 +156,21 @@ func exitOf(v verify.Verdict) int {
 	return exitNotVerified
 }
 
-func writeJSON(w io.Writer, r verify.Report) error {
+// folderOutput and packageOutput are what --json prints.
+type folderOutput struct {
+	Format string `json:"format"`
+	Exit   int    `json:"exit_code"`
+	verify.Report
+}
+
+type packageOutput struct {
+	Format string `json:"format"`
+	Exit   int    `json:"exit_code"`
+	verify.PackageReport
+}
+
+func writeJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
-	return e.Encode(struct {
-		Format string `json:"format"`
-		Exit   int    `json:"exit_code"`
-		verify.Report
-	}{"hozen-verification/1", exitOf(r.Verdict), r})
+	return e.Encode(v)
 }

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"hozen/internal/i18n"
+	"hozen/internal/verify"
+)
+
+const vector = "../../verify/testdata/packages/v1.zip"
+
+func TestPackageWordsExist(t *testing.T) {
+	p := texts(t).Printer(i18n.Japanese)
+	var keys []string
+	for _, n := range verify.Parts() {
+		keys = append(keys, "part."+n)
+	}
+	for _, o := range []verify.Outcome{verify.Fits, verify.Wrong, verify.NotChecked, verify.Absent} {
+		keys = append(keys, "part.outcome."+string(o))
+	}
+	for _, v := range []verify.Verdict{verify.Verified, verify.Consistent, verify.NotVerified} {
+		keys = append(keys, "package.verdict."+string(v))
+	}
+	for _, k := range append(keys, "anchor.package", "anchor.checkpoint", "unchecked.derived", "unchecked.not_decoded") {
+		if !p.Has(k) {
+			t.Errorf("no text %s", k)
+		}
+	}
+}
+
+func TestHostilePackageTextsAreInert(t *testing.T) {
+	const evil = "\x1b]0;owned\x07\u202e\n\rverdict: verified"
+	r := verify.PackageReport{Verdict: verify.NotVerified, Number: evil, Incident: evil, Recipient: evil, Purpose: evil, OrderedAt: time.Unix(0, 0),
+		Parts:        []verify.Part{{Name: "zip", Outcome: verify.Wrong, Detail: evil}},
+		Acquisitions: []verify.PackedReport{{Folder: evil, Report: hostile()}},
+		Unchecked:    []verify.PackedProblem{{File: evil, Why: "derived"}},
+		Problems:     []verify.Problem{{Code: "digest", File: evil, Detail: evil}}}
+	for _, l := range i18n.Languages() {
+		var b bytes.Buffer
+		if err := printPackage(&b, texts(t).Printer(l), "/tmp/\x1b[2J", r); err != nil {
+			t.Fatal(err)
+		}
+		if strings.ContainsAny(b.String(), "\x1b\x07\r\u202e") || strings.Contains(b.String(), "\nverdict: verified") || strings.Contains(b.String(), "⟦") {
+			t.Errorf("%s: %q", l, b.String())
+		}
+	}
+}
+
+// verifies runs the program and returns its exit code and what it printed as JSON.
+func verifies(t *testing.T, args ...string) (int, map[string]any) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code := run(append(args, "--json"), func(string) string { return "" }, &out, &errs)
+	var v map[string]any
+	if err := json.Unmarshal(out.Bytes(), &v); err != nil && code != exitUsage {
+		t.Fatalf("%v: %s %s", err, out.String(), errs.String())
+	}
+	return code, v
+}
+
+// A package that was released once verifies for ever.
+func TestReleasedPackageVerifies(t *testing.T) {
+	ca, err := os.ReadFile("../../verify/testdata/packages/v1.ca")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, v := verifies(t, vector); code != exitConsistent || v["format"] != "hozen-package-verification/1" || v["exit_code"] != float64(exitConsistent) {
+		t.Errorf("exit %d: %v", code, v["problems"])
+	}
+	if code, v := verifies(t, "--ca-fingerprint", strings.TrimSpace(string(ca)), vector); code != exitVerified {
+		t.Errorf("with the CA: exit %d: %v", code, v["problems"])
+	}
+	if code, _ := verifies(t, "--ca-fingerprint", strings.Repeat("00", 32), vector); code != exitNotVerified {
+		t.Errorf("with another CA: exit %d", code)
+	}
+	if code, _ := verifies(t, "--receipt-code", "00000-00000-00000-00000-00000", vector); code != exitUsage {
+		t.Errorf("with a receipt code: exit %d", code)
+	}
+	if code, _ := verifies(t, "--package-sha256", strings.Repeat("0", 64), t.TempDir()); code != exitUsage {
+		t.Errorf("a folder with the SHA-256 of a package: exit %d", code)
+	}
+}
+
+// Pieces that lie beside each other are one package.
+func TestPieces(t *testing.T) {
+	b, err := os.ReadFile(vector)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := filepath.Join(t.TempDir(), "p.zip.001")
+	for i, piece := range [][]byte{b[:20000], b[20000:20001], b[20001:]} {
+		if err := os.WriteFile(first[:len(first)-1]+string(rune('1'+i)), piece, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code, v := verifies(t, first); code != exitConsistent {
+		t.Errorf("exit %d: %v", code, v["problems"])
+	}
+	if err := os.Remove(first[:len(first)-1] + "3"); err != nil {
+		t.Fatal(err)
+	}
+	code, v := verifies(t, first)
+	if text, _ := json.Marshal(v["problems"]); code != exitNotVerified || !strings.Contains(string(text), `"code":"zip"`) {
+		t.Errorf("without its last piece: exit %d: %s", code, text)
+	}
+}
