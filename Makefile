@@ -10,8 +10,10 @@ EPOCH   := $(or $(shell git log -1 --format=%ct 2>/dev/null),0)
 PKGVERSION := $(shell echo '$(VERSION)' | sed -E 's/-([0-9]+)-g/+\1.g/; s/^([0-9.]+)-dirty$$/\1+dirty/; s/-dirty$$/.dirty/')
 PACKAGES   := .build/packages
 INFO    := hozen/internal/buildinfo
-LDFLAGS := -s -w -X $(INFO).version=$(VERSION) -X $(INFO).commit=$(COMMIT) -X $(INFO).built=$(BUILT)
+# Functions need no 32-byte slots, and gRPC's need not be inlined: 300 KB less agent, the same time to capture.
+LDFLAGS := -s -w -funcalign=16 -X $(INFO).version=$(VERSION) -X $(INFO).commit=$(COMMIT) -X $(INFO).built=$(BUILT)
 GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+GOAGENT  = $(GOBUILD) -tags grpcnotrace -gcflags=google.golang.org/...=-l
 CHECK    = $(GOBUILD) -o $(BIN)/hozen-check ./internal/cmd/hozen-check && exec $(BIN)/hozen-check
 TOOLS   := $(BIN)/buf $(BIN)/staticcheck
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -24,7 +26,7 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
 
 build: ## The three programs, into .build/bin
-	@$(GOBUILD) -tags grpcnotrace -o $(BIN)/hozen-agent ./agent
+	@$(GOAGENT) -o $(BIN)/hozen-agent ./agent
 	@$(GOBUILD) -o $(BIN)/hozen-collector ./collector
 	@$(GOBUILD) -o $(BIN)/hozen-verify ./internal/cmd/hozen-verify
 
@@ -41,7 +43,7 @@ check: $(TOOLS) ## The static part of `make test`: formats, vet, lints, imports,
 packages: $(BIN)/nfpm ## The agent's deb and rpm for amd64 and arm64, into .build/packages
 	@rm -rf $(PACKAGES) && mkdir -p $(PACKAGES)
 	@set -e; for arch in amd64 arm64; do \
-		GOOS=linux GOARCH=$$arch $(GOBUILD) -tags grpcnotrace -o $(BIN)/linux-$$arch/hozen-agent ./agent; \
+		GOOS=linux GOARCH=$$arch $(GOAGENT) -o $(BIN)/linux-$$arch/hozen-agent ./agent; \
 		for kind in deb rpm; do HOZEN_ARCH=$$arch HOZEN_VERSION='$(PKGVERSION)' HOZEN_BIN=$(BIN)/linux-$$arch/hozen-agent \
 			SOURCE_DATE_EPOCH=$(EPOCH) nfpm package -f agent/packaging/nfpm.yaml -p $$kind -t $(PACKAGES)/; done; done
 

@@ -22,14 +22,17 @@ func In(dir string) Programs {
 // further build tags.
 func Build(ctx context.Context, root, dir string, tags ...string) (Programs, error) {
 	p := In(dir)
-	for _, b := range []struct{ out, pkg, tag string }{
-		{p.Agent, "./agent", "grpcnotrace"}, {p.Collector, "./collector", ""}, {p.Verify, "./internal/cmd/hozen-verify", ""},
+	for _, b := range []struct{ out, pkg, tag, gc string }{
+		{p.Agent, "./agent", "grpcnotrace", "google.golang.org/...=-l"},
+		{p.Collector, "./collector", "", ""},
+		{p.Verify, "./internal/cmd/hozen-verify", "", ""},
 	} {
 		list := b.tag
 		for _, t := range tags {
 			list += "," + t
 		}
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-tags", list, "-o", b.out, b.pkg)
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w -funcalign=16",
+			"-gcflags="+b.gc, "-tags", list, "-o", b.out, b.pkg)
 		cmd.Dir = root
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
