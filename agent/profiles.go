@@ -7,6 +7,7 @@ import (
 	"hozen/agent/internal/acquire"
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/probe/clock"
+	"hozen/agent/internal/probe/crossview"
 	"hozen/agent/internal/probe/deletedexe"
 	"hozen/agent/internal/probe/exehash"
 	"hozen/agent/internal/probe/filelock"
@@ -107,6 +108,8 @@ func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass) probe.Probe {
 		return deletedexe.New(pass)
 	case artifact.KindFileLock:
 		return filelock.New(pass)
+	case artifact.KindCrossView:
+		return crossview.New()
 	case artifact.KindFootprint:
 		return footprint.New()
 	}

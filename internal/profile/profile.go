@@ -75,6 +75,7 @@ func All() []Profile {
 			{Kind: artifact.KindProcEnv, Budget: 10 * time.Second},
 			{Kind: artifact.KindDeletedExe, Budget: 20 * time.Second},
 			{Kind: artifact.KindFileLock, Budget: 5 * time.Second},
+			{Kind: artifact.KindCrossView, Budget: 10 * time.Second},
 			{Kind: artifact.KindSession, Budget: 2 * time.Second},
 			{Kind: artifact.KindNetConfig, Budget: 2 * time.Second},
 			// As long as the boot.

@@ -13,13 +13,14 @@ const (
 
 // The values of CrossFinding.Finding.
 const (
-	FindUnlisted = "unlisted_process" // the kernel knows a process that /proc does not list
-	FindCovered  = "covered_process"  // something is mounted over the folder of a process
-	FindMounted  = "mounted_over"     // something is mounted over another part of /proc that tools read
-	FindOnlyDiag = "only_sock_diag"   // a socket that /proc/net does not show
-	FindOnlyText = "only_proc_net"    // a socket that sock_diag does not show
-	FindOnlyProc = "only_proc_modules"
-	FindOnlySys  = "only_sys_module"
+	FindUnlisted   = "unlisted_process"   // the kernel knows a process that /proc does not list
+	FindUnanswered = "unanswered_process" // /proc lists a process that the kernel does not know
+	FindCovered    = "covered_process"    // something is mounted over the folder of a process
+	FindMounted    = "mounted_over"       // something is mounted over another part of /proc that tools read
+	FindOnlyDiag   = "only_sock_diag"     // a socket that /proc/net does not show
+	FindOnlyText   = "only_proc_net"      // a socket that sock_diag does not show
+	FindOnlyProc   = "only_proc_modules"  // a module that /sys/module does not show
+	FindOnlySys    = "only_sys_module"    // a module that /proc/modules does not show
 )
 
 // CrossCheck says that a check was made and what came of it, so that "nothing hidden" can
