@@ -214,6 +214,13 @@ func (c *command) sayOpen(st localapi.NetworkStatus) {
 	} else if h != nil {
 		c.say("isolation.no_way_home", "at", c.when(h.At), "detail", clean(h.Detail))
 	}
+	for _, t := range st.Tunnels {
+		since := c.p.Text("isolation.unknown")
+		if !t.Since.IsZero() {
+			since = c.when(t.Since)
+		}
+		c.say("isolation.open.tunnel", "way", c.carrier(t), "link", clean(t.Link), "why", clean(t.Why), "since", since)
+	}
 	for _, p := range st.Permits {
 		ports := fmt.Sprint(p.First)
 		if p.First != p.Last {
@@ -223,6 +230,15 @@ func (c *command) sayOpen(st localapi.NetworkStatus) {
 		c.say("isolation.open.permit", "network", clean(p.Network), "protocol", clean(strings.ToUpper(p.Protocol)), "ports", ports, "why", why, "until", c.when(p.ExpiresAt))
 	}
 	c.say("isolation.open.rest")
+}
+
+// carrier is what carries a tunnel, in words.
+func (c *command) carrier(t localapi.OpenTunnel) string {
+	name := map[uint8]string{isolate.ProtocolTCP: "TCP", isolate.ProtocolUDP: "UDP"}[t.Protocol]
+	if name == "" {
+		return c.p.Text("isolation.carrier.ip", "protocol", fmt.Sprint(t.Protocol), "address", clean(t.Address))
+	}
+	return c.p.Text("isolation.carrier.port", "protocol", name, "address", clean(t.Address), "port", fmt.Sprint(t.Port))
 }
 
 // sayWayBack writes what a person can do when the collector is out of reach.

@@ -148,8 +148,9 @@ func FuzzRequest(f *testing.F) {
 // TestMeasuredSaysEverything: what the manager measured stands in the status that is told.
 func TestMeasuredSaysEverything(t *testing.T) {
 	at := time.Now()
+	tunnels := []isolate.Tunnel{{Address: netip.MustParseAddr("192.0.2.9"), Protocol: isolate.ProtocolUDP, Port: 51820, Link: "wg0", Why: "WireGuard device wg0", Since: at.Add(4)}}
 	m := measured(isolate.Status{
-		Desired: isolate.Isolated, Observed: isolate.Isolated, Policy: isolate.Policy{Mode: isolate.Selective}, Capable: true, Persisted: true, Drill: true,
+		Desired: isolate.Isolated, Observed: isolate.Isolated, Policy: isolate.Policy{Mode: isolate.Selective, Tunnels: tunnels}, Capable: true, Persisted: true, Drill: true,
 		Until: at, LeaseUntil: at.Add(1), Confirm: &isolate.Confirm{By: at, Else: isolate.RollBack, At: at.Add(2), Missed: at.Add(3)},
 		Severed: &isolate.Severed{At: at, Took: 4, Destroyed: 5, Gone: 6, Failed: 7, Unsupported: true},
 		Trials:  []isolate.Trial{{Name: "tcp4", Outcome: isolate.Contrary, Reason: "answered", Target: "192.0.2.1:53", At: at, Dropped: 8}},
@@ -171,8 +172,11 @@ func TestMeasuredSaysEverything(t *testing.T) {
 	if len(m.Trials) != 1 || m.Trials[0] != (journal.Trial{Name: "tcp4", Outcome: journal.TrialContrary, Reason: "answered", Target: "192.0.2.1:53", At: at, Dropped: 8}) {
 		t.Errorf("%+v", m.Trials)
 	}
-	if m := measured(isolate.Status{Desired: isolate.Released, Policy: isolate.Policy{Mode: isolate.Full}}); m.Mode != "" {
-		t.Errorf("released, and the mode is %q", m.Mode)
+	if len(m.Tunnels) != 1 || m.Tunnels[0] != (journal.Tunnel{Address: "192.0.2.9", Protocol: 17, Port: 51820, Link: "wg0", Why: "WireGuard device wg0", Since: at.Add(4)}) {
+		t.Errorf("%+v", m.Tunnels)
+	}
+	if m := measured(isolate.Status{Desired: isolate.Released, Policy: isolate.Policy{Mode: isolate.Full, Tunnels: tunnels}}); m.Mode != "" || len(m.Tunnels) != 0 {
+		t.Errorf("released, and the mode is %q, open is %+v", m.Mode, m.Tunnels)
 	}
 }
 
@@ -182,7 +186,7 @@ func TestKindsAreTheSame(t *testing.T) {
 		isolate.HappenedDrift: journal.EventDrift, isolate.HappenedNotInForce: journal.EventNotInForce, isolate.HappenedReleasedByCode: journal.EventReleasedByCode,
 		isolate.HappenedCodeRefused: journal.EventCodeRefused, isolate.HappenedReleasedByTime: journal.EventReleasedByTime, isolate.HappenedRolledBack: journal.EventRolledBack,
 		isolate.HappenedLeaseLapsed: journal.EventLeaseLapsed, isolate.HappenedRecordLost: journal.EventRecordLost, isolate.HappenedLeak: journal.EventLeak,
-		isolate.HappenedReleasedByUninstall: journal.EventReleasedByUninstall, isolate.HappenedPermitEnded: journal.EventPermitEnded,
+		isolate.HappenedReleasedByUninstall: journal.EventReleasedByUninstall, isolate.HappenedPermitEnded: journal.EventPermitEnded, isolate.HappenedTunnelChanged: journal.EventTunnelChanged,
 	} {
 		if e := eventOf(isolate.Happening{Kind: h, Count: 2}); e.Kind != want || e.Count != 2 || id.Check(id.IsolationEvent, e.ID) != nil {
 			t.Errorf("%s: %+v", h, e)

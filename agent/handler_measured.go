@@ -39,6 +39,11 @@ func measured(st isolate.Status) journal.Isolation {
 	if s := st.Severed; s != nil {
 		m.Severed = &journal.Severed{At: s.At, Took: s.Took, Destroyed: s.Destroyed, Gone: s.Gone, Failed: s.Failed, Unsupported: s.Unsupported}
 	}
+	if st.Desired == isolate.Isolated {
+		for _, t := range st.Policy.Tunnels {
+			m.Tunnels = append(m.Tunnels, journal.Tunnel{Address: t.Address.String(), Protocol: t.Protocol, Port: t.Port, Link: t.Link, Why: t.Why, Since: t.Since})
+		}
+	}
 	for _, t := range st.Trials {
 		m.Trials = append(m.Trials, journal.Trial{
 			Name: t.Name, Outcome: journal.TrialOutcome(t.Outcome), Reason: t.Reason, Target: t.Target, At: t.At, Dropped: t.Dropped,

@@ -107,7 +107,7 @@ func (p *proofs) end() {
 // inSeries reports whether something may come again and again by itself.
 func inSeries(occasion string) bool {
 	switch isolate.Kind(occasion) {
-	case isolate.HappenedDrift, isolate.HappenedNotInForce, isolate.HappenedLeak:
+	case isolate.HappenedDrift, isolate.HappenedNotInForce, isolate.HappenedLeak, isolate.HappenedTunnelChanged:
 		return true
 	}
 	return false
@@ -307,6 +307,11 @@ func isolationLine(one proof) record.Isolation {
 	for _, p := range st.Policy.Permits {
 		l.Permits = append(l.Permits, record.IsolationPermit{
 			Network: p.Network.String(), Protocol: string(p.Protocol), FirstPort: p.First, LastPort: p.Last, Reason: p.Reason, Host: p.Host, ExpiresAt: p.ExpiresAt,
+		})
+	}
+	for _, t := range st.Policy.Tunnels {
+		l.Tunnels = append(l.Tunnels, record.IsolationTunnel{
+			Address: t.Address.String(), Protocol: uint16(t.Protocol), Port: t.Port, OwnPort: t.Own, Link: t.Link, Why: t.Why, Since: t.Since, Proved: t.Proved,
 		})
 	}
 	for _, k := range o.Links {

@@ -367,6 +367,7 @@ func TestEveryMeasurementIsInTheProof(t *testing.T) {
 		Policy: isolate.Policy{
 			Mode: isolate.Selective, Collectors: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:1")}, DHCPServers: []netip.Addr{netip.MustParseAddr("192.0.2.2")}, Mark: 1,
 			Permits: []isolate.Permit{{Network: netip.MustParsePrefix("192.0.2.3/32"), Protocol: isolate.TCP, First: 1, Last: 2, Reason: "r", Host: "h", ExpiresAt: at}},
+			Tunnels: []isolate.Tunnel{{Address: netip.MustParseAddr("192.0.2.4"), Protocol: isolate.ProtocolUDP, Port: 3, Own: 4, Link: "k", Why: "y", Since: at, Proved: true}},
 		},
 		Severed: &isolate.Severed{At: at, Took: 1, Destroyed: 2, Gone: 3, Failed: 4, Unsupported: true, Detail: "s", Omitted: 5},
 		Confirm: &isolate.Confirm{Within: 1, By: at, Else: isolate.RollBack, At: at, Missed: at},

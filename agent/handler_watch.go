@@ -32,7 +32,10 @@ func (a *agent) watchIsolation(ctx context.Context) error {
 		if len(st.Drift) > 0 {
 			a.set.log.WarnContext(ctx, "isolation was changed by somebody else and put right", slog.Any("differences", st.Drift), slog.Any("seen", st.Seen))
 		}
-		if st.Observed != last || len(st.Drift) > 0 {
+		if len(st.Moved) > 0 {
+			a.set.log.InfoContext(ctx, "another tunnel leads to the collector", slog.Any("changed", st.Moved))
+		}
+		if st.Observed != last || len(st.Drift)+len(st.Moved) > 0 {
 			last = st.Observed
 			a.uplink.IsolationChanged()
 		}

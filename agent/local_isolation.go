@@ -162,6 +162,9 @@ func networkStatus(st isolate.Status, source string, now time.Time) localapi.Net
 	for _, c := range st.Policy.Collectors {
 		n.Collectors = append(n.Collectors, c.String())
 	}
+	for _, t := range st.Policy.Tunnels {
+		n.Tunnels = append(n.Tunnels, localapi.OpenTunnel{Address: t.Address.String(), Protocol: t.Protocol, Port: t.Port, Link: t.Link, Why: t.Why, Since: t.Since})
+	}
 	for _, p := range st.Policy.Permits {
 		n.Permits = append(n.Permits, localapi.OpenPermit{
 			Network: p.Network.String(), Protocol: string(p.Protocol), First: p.First, Last: p.Last,

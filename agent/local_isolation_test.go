@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -232,6 +233,33 @@ func TestAskingWithoutEnd(t *testing.T) {
 	}
 	if looks < 3 {
 		t.Errorf("%d looks for root", looks)
+	}
+}
+
+// TestTunnelsHaveWords: what stays open for a tunnel is told with its outer end, its
+// carrier, how it was found and since when, in both languages.
+func TestTunnelsHaveWords(t *testing.T) {
+	texts, err := catalogue()
+	if err != nil {
+		t.Fatal(err)
+	}
+	since := time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC)
+	st := networkStatus(isolate.Status{Desired: isolate.Isolated, Policy: isolate.Policy{Tunnels: []isolate.Tunnel{
+		{Address: netip.MustParseAddr("192.0.2.9"), Protocol: isolate.ProtocolUDP, Port: 51820, Link: "wg0", Why: "WireGuard peer\x1b[31m", Since: since},
+		{Address: netip.MustParseAddr("2001:db8::9"), Protocol: isolate.ProtocolGRE, Link: "gre6"},
+	}}}, sourceAgent, since)
+	for lang, want := range map[i18n.Language][]string{
+		i18n.English:  {"UDP 192.0.2.9 port 51820, which carries the tunnel wg0", "(WireGuard peer [31m)", "2001:db8::9 (IP protocol 47), which carries the tunnel gre6", "2026"},
+		i18n.Japanese: {"UDP 192.0.2.9 ポート 51820", "トンネル wg0", "2001:db8::9(IPプロトコル番号 47)"},
+	} {
+		var out bytes.Buffer
+		c := &command{p: texts.Printer(lang), std: stdio{out: &out}}
+		c.sayOpen(st)
+		for _, w := range want {
+			if !strings.Contains(out.String(), w) {
+				t.Errorf("%q is missing in\n%s", w, out.String())
+			}
+		}
 	}
 }
 

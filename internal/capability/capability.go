@@ -14,9 +14,10 @@ type Number uint32
 //	   evidence with the trigger isolation_proof.
 //	4: 2026-11-23: agents as witnesses of the custody ledger: Checkpoint, LedgerConflict, checkpoints in Hello and
 //	   Receipt, the checkpoint that was seen in the manifest of evidence.
+//	5: 2026-11-23: what stays open for tunnels in the status of an isolation, and its change as an event of its own.
 const (
 	// Current is what this build understands.
-	Current Number = 4
+	Current Number = 5
 	// OldestAgent is the oldest agent that a collector of this build still serves.
 	OldestAgent Number = 1
 	// Preserve is the oldest number that knows the order Preserve and the word Attention.
@@ -26,4 +27,6 @@ const (
 	Isolation Number = 3
 	// Witness is the oldest number that knows checkpoints of the custody ledger.
 	Witness Number = 4
+	// Tunnels is the oldest number that knows the event of a changed tunnel.
+	Tunnels Number = 5
 )

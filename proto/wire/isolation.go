@@ -18,11 +18,16 @@ const (
 	MaxSeen       = 16 // lines of what an event saw
 	MaxSeenLine   = 512
 	MaxLimits     = 16 // lines of what a kernel cannot do
+	MaxTunnels    = 16
+	MaxLink       = 64  // of a network device's name
+	MaxWhy        = 256 // of how a tunnel was found
 	MaxNotice     = 1 << 10
 	MaxPhone      = 64
 	MaxHostName   = 253 // RFC 1035
 	maxPermitWhy  = 256
 	maxTrialName  = 32
+	maxProtocol   = 1<<8 - 1
+	maxPort       = 1<<16 - 1
 	// MinIterations and MaxIterations bound the work that one try of a release code takes.
 	MinIterations = 10_000
 	MaxIterations = 100_000
@@ -125,6 +130,23 @@ func isolation(f string, m *agentv1.IsolationStatus) error {
 			optionalMoment(f+".at", t.GetAt()),
 		); err != nil {
 			return err
+		}
+	}
+	if n := len(m.GetTunnels()); n > MaxTunnels {
+		return wrong(f+".tunnels", "%d, at most %d are allowed", n, MaxTunnels)
+	}
+	for i, t := range m.GetTunnels() {
+		f := fmt.Sprintf("%s.tunnels[%d]", f, i)
+		if err := first(
+			address(f+".address", t.GetAddress()),
+			line(f+".link", t.GetLink(), MaxLink),
+			line(f+".why", t.GetWhy(), MaxWhy),
+			optionalMoment(f+".since", t.GetSince()),
+		); err != nil {
+			return err
+		}
+		if t.GetProtocol() > maxProtocol || t.GetPort() > maxPort {
+			return wrong(f, "protocol %d, port %d are none", t.GetProtocol(), t.GetPort())
 		}
 	}
 	c, s := m.GetConfirmation(), m.GetSevered()

@@ -79,6 +79,7 @@ func TestIsolationEventsThatBreakRules(t *testing.T) {
 			Isolation: &agentv1.IsolationStatus{
 				Held: "here", Limits: []string{"no egress hook"}, Trials: []*agentv1.IsolationTrial{{Name: "tcp4", Target: "192.0.2.1:53", At: timestamppb.Now()}},
 				Confirmation: &agentv1.IsolationConfirmation{By: timestamppb.Now()}, Severed: &agentv1.IsolationSevered{At: timestamppb.Now()},
+				Tunnels: []*agentv1.IsolationTunnel{{Address: "192.0.2.9", Protocol: 17, Port: 51820, Link: "wg0", Why: "WireGuard device wg0", Since: timestamppb.Now()}},
 			},
 		}
 	}
@@ -105,7 +106,14 @@ func TestIsolationEventsThatBreakRules(t *testing.T) {
 		f + ".isolation.trials[0].name":  func(m *agentv1.IsolationEvent) { m.Isolation.Trials[0].Name = "" },
 		f + ".isolation.limits[0]":       func(m *agentv1.IsolationEvent) { m.Isolation.Limits[0] = strings.Repeat("x", wire.MaxSeenLine+1) },
 		f + ".isolation.confirmation.by": func(m *agentv1.IsolationEvent) { m.Isolation.Confirmation.By.Nanos = -1 },
-		f + ".isolation.severed.at":      func(m *agentv1.IsolationEvent) { m.Isolation.Severed.At.Nanos = -1 },
+		f + ".isolation.tunnels": func(m *agentv1.IsolationEvent) {
+			m.Isolation.Tunnels = make([]*agentv1.IsolationTunnel, wire.MaxTunnels+1)
+		},
+		f + ".isolation.tunnels[0]":         func(m *agentv1.IsolationEvent) { m.Isolation.Tunnels[0].Port = 1 << 16 },
+		f + ".isolation.tunnels[0].address": func(m *agentv1.IsolationEvent) { m.Isolation.Tunnels[0].Address = "" },
+		f + ".isolation.tunnels[0].link":    func(m *agentv1.IsolationEvent) { m.Isolation.Tunnels[0].Link = "a\nb" },
+		f + ".isolation.tunnels[0].why":     func(m *agentv1.IsolationEvent) { m.Isolation.Tunnels[0].Why = strings.Repeat("x", wire.MaxWhy+1) },
+		f + ".isolation.severed.at":         func(m *agentv1.IsolationEvent) { m.Isolation.Severed.At.Nanos = -1 },
 	} {
 		m := good()
 		change(m)

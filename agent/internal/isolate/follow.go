@@ -63,7 +63,7 @@ func (o *outers) next(old, found []Tunnel, now time.Duration, reached bool, with
 			continue
 		}
 		o.seen[k] = now
-		t.Proved = old[i].Proved || reached
+		t.Proved, t.Since = old[i].Proved || reached, old[i].Since
 		if !t.Proved && now-o.since(o.opened, k, now) >= tunnelTry {
 			delete(o.opened, k)
 			o.refused[k] = now
@@ -140,10 +140,11 @@ func (m *Manager) findTunnels(ctx context.Context, p Policy) (found []Tunnel, ok
 func (m *Manager) carried(ctx context.Context, p Policy) []Tunnel {
 	found, _ := m.findTunnels(ctx, p)
 	found = cleanTunnels(found)
+	t := m.instant()
 	for i := range found {
-		found[i].Proved = true // what led to the collector when nothing was cut
+		found[i].Proved, found[i].Since = true, t.wall // what led to the collector when nothing was cut
 	}
-	m.outers.begin(found, m.instant().since)
+	m.outers.begin(found, t.since)
 	return found
 }
 
@@ -161,16 +162,17 @@ func (m *Manager) follow(ctx context.Context, p Policy, old []Tunnel) (next []Tu
 		h, _ := m.results()
 		return h != nil && h.OK
 	}
-	now := m.instant().since
-	next = m.outers.next(old, found, now, reached(), func() bool {
+	now := m.instant()
+	next = m.outers.next(old, found, now.since, reached(), func() bool {
 		if m.cfg.WayHome == nil {
 			return false
 		}
 		m.tryWayHome(ctx)
 		return reached()
 	})
-	for _, t := range next {
+	for i, t := range next {
 		if !slices.ContainsFunc(old, func(o Tunnel) bool { return o.outer() == t.outer() }) {
+			next[i].Since = now.wall
 			changed = append(changed, fmt.Sprintf("a tunnel leads to the collector now (%s): opened %s", t.Why, t))
 		}
 	}

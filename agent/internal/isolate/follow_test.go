@@ -88,12 +88,12 @@ func TestTunnelGoesAndComesBack(t *testing.T) {
 		r.opens(t, "gone for a moment", a)
 		time.Sleep(2 * time.Minute)
 		st = r.opens(t, "not needed any more")
-		if len(st.Drift) != 1 || !strings.Contains(st.Drift[0], "closed udp 192.0.2.1") {
-			t.Errorf("%q", st.Drift)
+		if len(st.Drift) != 0 || len(st.Moved) != 1 || !strings.Contains(st.Moved[0], "closed udp 192.0.2.1") {
+			t.Errorf("drift %q, moved %q", st.Drift, st.Moved)
 		}
 		w.found = []isolate.Tunnel{b}
-		if st = r.opens(t, "another tunnel", b); len(st.Drift) != 1 || !strings.Contains(st.Drift[0], "opened udp 2001:db8::7") {
-			t.Errorf("%q", st.Drift)
+		if st = r.opens(t, "another tunnel", b); len(st.Drift) != 0 || len(st.Moved) != 1 || !strings.Contains(st.Moved[0], "opened udp 2001:db8::7") {
+			t.Errorf("drift %q, moved %q", st.Drift, st.Moved)
 		}
 		w.hang = true
 		r.opens(t, "nobody knows", b)
@@ -103,6 +103,39 @@ func TestTunnelGoesAndComesBack(t *testing.T) {
 		if n := r.fw.Calls("restore"); n != 0 {
 			t.Errorf("%d restores: there was a gap", n)
 		}
+	})
+}
+
+// Another tunnel is told with what was opened and since when, and as no tampering.
+func TestChangedTunnelIsNoTampering(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := tunnelTo("192.0.2.1"), tunnelTo("192.0.2.66")
+		w := &paths{found: []isolate.Tunnel{a}, reached: true}
+		r, told := newTold(t, w.config)
+		began := time.Now()
+		if _, err := r.Isolate(t.Context(), order("cmd_1")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		r.opens(t, "as ever", a)
+		w.found = []isolate.Tunnel{b}
+		st := r.opens(t, "another one", a, b)
+		got := told()
+		if len(got) != 1 || got[0].Kind != isolate.HappenedTunnelChanged || len(got[0].Differences) != 1 || !strings.Contains(got[0].Differences[0], "opened udp 192.0.2.66") {
+			t.Errorf("told %+v", got)
+		}
+		for i, want := range []time.Time{began, began.Add(time.Hour)} {
+			if since := st.Policy.Tunnels[i].Since; !since.Equal(want) {
+				t.Errorf("%s is open since %s, not %s", st.Policy.Tunnels[i], since, want)
+			}
+		}
+		time.Sleep(time.Minute)
+		if st = r.opens(t, "looked at again", a, b); !st.Policy.Tunnels[1].Since.Equal(began.Add(time.Hour)) || len(st.Moved) != 0 {
+			t.Errorf("%+v, %q", st.Policy.Tunnels, st.Moved)
+		}
+		r.fw.Damage() // and somebody touches the rules
+		r.opens(t, "damaged", a, b)
+		wantTold(t, told(), isolate.HappenedDrift)
 	})
 }
 

@@ -339,10 +339,10 @@ func (m *Manager) settle(ctx context.Context, what string, st Status, t instant,
 		}
 		return st, errors.Join(err, late)
 	}
-	drift := moved
+	var drift []string
 	read := st.Reason != Unmeasured // else nobody is blamed
 	if !st.inForce() {
-		drift = append(drift, st.Observation.Gaps...)
+		drift = slices.Clone(st.Observation.Gaps)
 		if len(drift) == 0 {
 			drift = append(drift, st.Detail)
 		}
@@ -361,7 +361,7 @@ func (m *Manager) settle(ctx context.Context, what string, st Status, t instant,
 	} else {
 		st = after
 	}
-	st.Drift, st.Seen = drift, seen
+	st.Drift, st.Moved, st.Seen = drift, moved, seen
 	m.tellPutRight(st, err, ended, read)
 	return st, errors.Join(err, late)
 }

@@ -121,6 +121,9 @@ func (m *Manager) tellPutRight(st Status, err error, ended []Permit, read bool) 
 		}
 		m.tell(Happening{Kind: HappenedPermitEnded, Differences: gone}, st)
 	}
+	if len(st.Moved) > 0 {
+		m.tell(Happening{Kind: HappenedTunnelChanged, Differences: st.Moved, Seen: st.Seen}, st)
+	}
 	switch {
 	case err != nil && !st.inForce():
 		m.tell(Happening{Kind: HappenedNotInForce, Detail: st.Detail, Differences: st.Drift, Seen: st.Seen}, st)

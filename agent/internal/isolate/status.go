@@ -93,6 +93,9 @@ type Status struct {
 	Trials []Trial `json:"trials,omitempty"`
 	// Drift is what a Reconcile found changed and put right, in its answer alone.
 	Drift []string `json:"drift,omitempty"`
+	// Moved is what a Reconcile opened and closed because another tunnel leads to the
+	// collector, in its answer alone.
+	Moved []string `json:"moved,omitempty"`
 	// Seen is what the kernel told about it while it happened: which rules or devices,
 	// and which program. Empty if nobody watched. In the answer of Reconcile alone.
 	Seen []string `json:"seen,omitempty"`

@@ -55,6 +55,8 @@ const (
 	HappenedLeak Kind = "leak"
 	// HappenedPermitEnded: a permit came to its end.
 	HappenedPermitEnded Kind = "permit_ended"
+	// HappenedTunnelChanged: another tunnel leads to the collector; what is open for it changed.
+	HappenedTunnelChanged Kind = "tunnel_changed"
 	// HappenedReleasedByUninstall: released because the agent was uninstalled.
 	HappenedReleasedByUninstall Kind = "released_by_uninstall"
 )

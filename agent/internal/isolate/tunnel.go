@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"hozen/agent/internal/sorted"
 )
@@ -25,6 +26,8 @@ type Tunnel struct {
 	// Link is the tunnel's device, Why says in English how the end was found.
 	Link string `json:"link,omitempty"`
 	Why  string `json:"why,omitempty"`
+	// Since is when it was opened, by the agent's wall clock; zero if that is not known.
+	Since time.Time `json:"since,omitzero"`
 	// Proved means that the collector was reached while this was a way to it.
 	Proved bool `json:"proved,omitempty"`
 }

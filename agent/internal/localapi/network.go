@@ -88,6 +88,7 @@ type NetworkStatus struct {
 	Trials       []Trial      `json:"trials,omitempty"`
 	Collectors   []string     `json:"collectors,omitempty"`
 	Permits      []OpenPermit `json:"permits,omitempty"`
+	Tunnels      []OpenTunnel `json:"tunnels,omitempty"`
 	Dropped      uint64       `json:"dropped_packets"`
 	// Limits are what this system cannot cut, in English.
 	Limits []string `json:"limits,omitempty"`
@@ -135,6 +136,18 @@ type OpenPermit struct {
 	Host      string    `json:"host,omitempty"`
 	Reason    string    `json:"reason,omitempty"`
 	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// OpenTunnel is the outer end of a tunnel that leads to the collector, which stays open.
+type OpenTunnel struct {
+	Address string `json:"address"`
+	// Protocol is that of IP: 4, 6 (TCP), 17 (UDP), 41 or 47; Port the other end's.
+	Protocol uint8  `json:"protocol"`
+	Port     uint16 `json:"port,omitempty"`
+	// Link is the tunnel's device, Why says in English how the end was found.
+	Link  string    `json:"link,omitempty"`
+	Why   string    `json:"why,omitempty"`
+	Since time.Time `json:"since,omitzero"`
 }
 
 // EndedHow is how an isolation ended without an order.

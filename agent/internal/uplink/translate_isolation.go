@@ -60,6 +60,16 @@ func toIsolation(i journal.Isolation) *agentv1.IsolationStatus {
 		Mode: toMode(i.Mode), Until: moment(i.Until), LeaseUntil: moment(i.LeaseUntil), Held: code(i.Held, maxHeld),
 		Drill: i.Drill, Limits: toLines(i.Limits, wire.MaxLimits),
 	}
+	for _, t := range i.Tunnels[:min(len(i.Tunnels), wire.MaxTunnels)] {
+		to := wire.Line(t.Address, wire.MaxAddress)
+		if to == "" {
+			continue
+		}
+		m.Tunnels = append(m.Tunnels, &agentv1.IsolationTunnel{
+			Address: to, Protocol: uint32(t.Protocol), Port: uint32(t.Port),
+			Link: wire.Line(t.Link, wire.MaxLink), Why: wire.Line(t.Why, wire.MaxWhy), Since: moment(t.Since),
+		})
+	}
 	if c := i.Confirmation; c != nil {
 		m.Confirmation = &agentv1.IsolationConfirmation{
 			By: moment(c.By), Fallback: toFallback(c.Fallback), ConfirmedAt: moment(c.ConfirmedAt), MissedAt: moment(c.MissedAt),
@@ -208,6 +218,8 @@ func toEventKind(k journal.EventKind) agentv1.IsolationEventKind {
 		return agentv1.IsolationEventKind_ISOLATION_EVENT_KIND_RELEASED_BY_UNINSTALL
 	case journal.EventPermitEnded:
 		return agentv1.IsolationEventKind_ISOLATION_EVENT_KIND_PERMIT_ENDED
+	case journal.EventTunnelChanged:
+		return agentv1.IsolationEventKind_ISOLATION_EVENT_KIND_TUNNEL_CHANGED
 	}
 	return agentv1.IsolationEventKind_ISOLATION_EVENT_KIND_UNSPECIFIED
 }

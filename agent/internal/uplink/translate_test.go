@@ -36,6 +36,9 @@ func FuzzToldPassesTheRules(f *testing.F) {
 			i.Trials = append(i.Trials, journal.Trial{Name: s, Outcome: journal.TrialOutcome(kind), Reason: s, Target: s, At: at})
 		}
 		i.Limits = lines
+		for range many { // more than the wire has room for
+			i.Tunnels = append(i.Tunnels, journal.Tunnel{Address: s, Protocol: uint8(n), Port: uint16(n), Link: s, Why: s, Since: at})
+		}
 		e := journal.IsolationEvent{ID: id.New(id.IsolationEvent), Kind: journal.EventKind(kind), At: at, CommandID: s, Differences: lines, Seen: lines, By: s, Detail: s, Isolation: &i, Count: n, Dropped: many}
 		told := []*agentv1.ConnectRequest{
 			{Body: &agentv1.ConnectRequest_Isolation{Isolation: toIsolation(i)}},
@@ -60,7 +63,7 @@ func TestEveryKindIsTold(t *testing.T) {
 	told := map[agentv1.IsolationEventKind]bool{}
 	for _, k := range []journal.EventKind{
 		journal.EventDrift, journal.EventNotInForce, journal.EventReleasedByCode, journal.EventCodeRefused, journal.EventReleasedByTime, journal.EventRolledBack,
-		journal.EventLeaseLapsed, journal.EventRecordLost, journal.EventLeak, journal.EventReleasedByUninstall, journal.EventPermitEnded,
+		journal.EventLeaseLapsed, journal.EventRecordLost, journal.EventLeak, journal.EventReleasedByUninstall, journal.EventPermitEnded, journal.EventTunnelChanged,
 	} {
 		m := toEventKind(k)
 		if told[m] || m == agentv1.IsolationEventKind_ISOLATION_EVENT_KIND_UNSPECIFIED {
@@ -125,6 +128,7 @@ func TestEverythingIsTold(t *testing.T) {
 		Confirmation: &journal.Confirmation{By: at, Fallback: journal.RollBack, ConfirmedAt: at, MissedAt: at},
 		Severed:      &journal.Severed{At: at, Took: 1, Destroyed: 2, Gone: 3, Failed: 4, Unsupported: true},
 		Trials:       []journal.Trial{{Name: "tcp4", Outcome: journal.TrialContrary, Reason: "answered", Target: "192.0.2.1:53", At: at, Dropped: 5}},
+		Tunnels:      []journal.Tunnel{{Address: "192.0.2.9", Protocol: 17, Port: 51820, Link: "wg0", Why: "w", Since: at}},
 	}
 	e := journal.IsolationEvent{
 		ID: id.New(id.IsolationEvent), Kind: journal.EventLeak, At: at, CommandID: commandID, Differences: []string{"x"}, Seen: []string{"y"}, By: "root", Detail: "d", Isolation: &i, Count: 2,

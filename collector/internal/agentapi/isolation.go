@@ -35,6 +35,11 @@ func fromMeasured(m *agentv1.IsolationStatus) endpoint.Measured {
 			Name: t.GetName(), Outcome: fromOutcome(t.GetOutcome()), Reason: t.GetReason(), Target: t.GetTarget(), At: wire.Time(t.GetAt()), Dropped: t.GetDropped(),
 		})
 	}
+	for _, t := range m.GetTunnels() {
+		r.Tunnels = append(r.Tunnels, endpoint.Tunnel{
+			Address: t.GetAddress(), Protocol: uint8(t.GetProtocol()), Port: uint16(t.GetPort()), Link: t.GetLink(), Why: t.GetWhy(), Since: wire.Time(t.GetSince()),
+		})
+	}
 	return r
 }
 
@@ -74,6 +79,7 @@ func fromIsolationEvent(m *agentv1.IsolationEvent) endpoint.IsolationEvent {
 		agentv1.IsolationEventKind_ISOLATION_EVENT_KIND_LEAK:                  endpoint.EventLeak,
 		agentv1.IsolationEventKind_ISOLATION_EVENT_KIND_RELEASED_BY_UNINSTALL: endpoint.EventReleasedByUninstall,
 		agentv1.IsolationEventKind_ISOLATION_EVENT_KIND_PERMIT_ENDED:          endpoint.EventPermitEnded,
+		agentv1.IsolationEventKind_ISOLATION_EVENT_KIND_TUNNEL_CHANGED:        endpoint.EventTunnelChanged,
 	}
 	return endpoint.IsolationEvent{
 		ID: m.GetEventId(), Kind: kinds[m.GetKind()], At: wire.Time(m.GetAt()), CommandID: m.GetCommandId(), By: m.GetBy(), Detail: m.GetDetail(),

@@ -30,6 +30,7 @@ type isolationCard struct {
 	Held       string // key: here, elsewhere, nobody, open
 	Volatile   bool   // the order would not survive a restart
 	Permits    []dispatch.Permit
+	Tunnels    []endpoint.Tunnel // times by the collector's clock
 	Trials     []trialView
 	Limits     []string // translated where it is one of ours
 	Events     []isolationEventView
@@ -82,6 +83,10 @@ func (s *server) isolationCardOf(v *visit, e endpointView) (isolationCard, error
 		default:
 			c.Confirm, c.ConfirmAt = "waiting", byUs(a.By)
 		}
+	}
+	for _, t := range m.More.Tunnels {
+		t.Since = byUs(t.Since)
+		c.Tunnels = append(c.Tunnels, t)
 	}
 	for _, t := range m.More.Trials {
 		c.Trials = append(c.Trials, viewTrial(v.text, t, m.More.Mode, v.now, byUs(t.At)))
@@ -221,7 +226,7 @@ func isolationEventTone(k endpoint.IsolationEventKind) string {
 	switch k {
 	case endpoint.EventDrift, endpoint.EventNotInForce, endpoint.EventRecordLost, endpoint.EventLeak, endpoint.EventReleasedByUninstall:
 		return "bad"
-	case endpoint.EventReleasedByTime, endpoint.EventPermitEnded:
+	case endpoint.EventReleasedByTime, endpoint.EventPermitEnded, endpoint.EventTunnelChanged:
 		return "plain"
 	}
 	return "alert"

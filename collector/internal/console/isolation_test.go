@@ -100,8 +100,9 @@ func TestIsolatedIsSaidOnlyOfWhatHoldsAgainstTraffic(t *testing.T) {
 	st := p.isolated(c, leak...)
 	st.More.Limits = []string{"this kernel cannot lock tables: an administrator of this endpoint can remove the rules, which is seen and undone", "from <b>tomorrow</b>"}
 	st.More.Held = ""
+	st.More.Tunnels = []endpoint.Tunnel{{Address: "203.0.113.77", Protocol: 17, Port: 51820, Link: "wg0", Why: "WireGuard <i>peer</i>", Since: at}, {Address: "2001:db8::9", Protocol: 47, Link: "gre6"}}
 	must(t, x.EndpointSeen(t.Context(), p.ID, st))
-	r = b.get("/endpoints/"+p.ID).want(t, 200, "通ってしまう", "パケットが外へ出ました", "遮断したはずの通信が、通ってしまいました", "規則を固定できません", "from &lt;b&gt;tomorrow&lt;/b&gt;", "PCの管理者も変更できます（変更はすぐに検知して元に戻します）")
+	r = b.get("/endpoints/"+p.ID).want(t, 200, "通ってしまう", "パケットが外へ出ました", "遮断したはずの通信が、通ってしまいました", "203.0.113.77", "UDP 51820", "WireGuard &lt;i&gt;peer&lt;/i&gt;", "GRE（プロトコル 47）", "コレクターへのトンネルを運ぶ通信", "規則を固定できません", "from &lt;b&gt;tomorrow&lt;/b&gt;", "PCの管理者も変更できます（変更はすぐに検知して元に戻します）")
 	if strings.Contains(card(r), "隔離済み") {
 		t.Errorf("said to be isolated while something passes: %s", card(r))
 	}

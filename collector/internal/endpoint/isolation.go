@@ -23,6 +23,17 @@ type Measured struct {
 	Drill        bool          `json:"drill,omitempty"`
 	Limits       []string      `json:"limits,omitempty"` // English
 	Persisted    bool          `json:"persisted,omitempty"`
+	Tunnels      []Tunnel      `json:"tunnels,omitempty"` // that lead to the collector; their outer ends stay open
+}
+
+// Tunnel is the outer end of a tunnel that leads to the collector.
+type Tunnel struct {
+	Address  string    `json:"address"`
+	Protocol uint8     `json:"protocol"`       // of IP: 4, 6 (TCP), 17 (UDP), 41, 47
+	Port     uint16    `json:"port,omitempty"` // with TCP and UDP
+	Link     string    `json:"link,omitempty"` // the tunnel's device
+	Why      string    `json:"why,omitempty"`  // how it was found, English
+	Since    time.Time `json:"since,omitzero"` // when it was opened; zero: not known
 }
 
 // Confirmation is how far an order was confirmed by a connection through the rules.
@@ -95,6 +106,11 @@ func (m Measured) text() (string, error) {
 	for i := range m.Limits {
 		m.Limits[i] = sqldb.CleanText(m.Limits[i])
 	}
+	m.Tunnels = slices.Clone(m.Tunnels)
+	for i := range m.Tunnels {
+		t := &m.Tunnels[i]
+		t.Address, t.Link, t.Why = sqldb.CleanText(t.Address), sqldb.CleanText(t.Link), sqldb.CleanText(t.Why)
+	}
 	b, err := json.Marshal(m)
 	if err != nil {
 		return "", fmt.Errorf("encode isolation: %w", err)
@@ -162,6 +178,7 @@ const (
 	EventLeak                IsolationEventKind = "leak"
 	EventReleasedByUninstall IsolationEventKind = "released_by_uninstall"
 	EventPermitEnded         IsolationEventKind = "permit_ended"
+	EventTunnelChanged       IsolationEventKind = "tunnel_changed"
 )
 
 // InsertIsolationEvent stores an event and reports whether it was new.

@@ -12,7 +12,7 @@ type Isolation struct {
 	// Occasion is why it was measured: "isolate" or "release" for an order, "resume" for an
 	// agent that found itself isolated at its first start in a boot, else what happened
 	// without an order: "drift", "not_in_force", "released_by_code",
-	// "released_by_time", "rolled_back", "record_lost", "leak", "permit_ended",
+	// "released_by_time", "rolled_back", "record_lost", "leak", "permit_ended", "tunnel_changed",
 	// "released_by_uninstall".
 	Occasion string `json:"occasion"`
 	// Of what happened without an order: when, by whom, how often since it was last told.
@@ -39,6 +39,7 @@ type Isolation struct {
 	Mode        string            `json:"mode,omitempty"` // standard, selective, full
 	Collectors  []string          `json:"collectors,omitempty"`
 	Permits     []IsolationPermit `json:"permits,omitempty"`
+	Tunnels     []IsolationTunnel `json:"tunnels,omitempty"`
 	DHCPServers []string          `json:"dhcp_servers,omitempty"`
 	Mark        uint32            `json:"mark,omitempty"` // SO_MARK that packets to the collector need
 
@@ -82,6 +83,18 @@ type IsolationPermit struct {
 	Reason    string    `json:"reason,omitempty"`
 	Host      string    `json:"host,omitempty"` // from which the collector made the network
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
+}
+
+// IsolationTunnel is the outer end of a tunnel that leads to the collector.
+type IsolationTunnel struct {
+	Address  string    `json:"address"`
+	Protocol uint16    `json:"protocol"`           // of IP: 4, 6 (TCP), 17 (UDP), 41, 47
+	Port     uint16    `json:"port,omitempty"`     // the other end's, with TCP and UDP
+	OwnPort  uint16    `json:"own_port,omitempty"` // ours, where the other end sends from any of its own
+	Link     string    `json:"link,omitempty"`     // the tunnel's device
+	Why      string    `json:"why,omitempty"`      // how it was found
+	Since    time.Time `json:"since,omitzero"`
+	Proved   bool      `json:"proved,omitempty"` // the collector was reached by it
 }
 
 // IsolationConfirm is how far the order was confirmed by a connection through the rules.
@@ -167,6 +180,7 @@ func (o *Isolation) AppendJSON(b []byte) []byte {
 	b = str(b, "mode", o.Mode)
 	b = strs(b, "collectors", o.Collectors)
 	b = list(b, "permits", o.Permits, (*IsolationPermit).append)
+	b = list(b, "tunnels", o.Tunnels, (*IsolationTunnel).append)
 	b = strs(b, "dhcp_servers", o.DHCPServers)
 	b = unum(b, "mark", o.Mark)
 	b = when(b, "until", o.Until)
@@ -225,6 +239,19 @@ func (p *IsolationPermit) append(b []byte) []byte {
 	b = str(b, "reason", p.Reason)
 	b = str(b, "host", p.Host)
 	b = when(b, "expires_at", p.ExpiresAt)
+	return append(b, '}')
+}
+
+func (t *IsolationTunnel) append(b []byte) []byte {
+	b = append(b, '{')
+	b = strAlways(b, "address", t.Address)
+	b = unumAlways(b, "protocol", t.Protocol)
+	b = unum(b, "port", t.Port)
+	b = unum(b, "own_port", t.OwnPort)
+	b = str(b, "link", t.Link)
+	b = str(b, "why", t.Why)
+	b = when(b, "since", t.Since)
+	b = flag(b, "proved", t.Proved)
 	return append(b, '}')
 }
 

@@ -97,8 +97,8 @@ func TestRoutesChangeWhileIsolated(t *testing.T) {
 		return len(st.Policy.Tunnels) == 1 && st.Observed == isolate.Isolated && st.WayHome != nil && st.WayHome.OK
 	})
 	t.Logf("home through the tunnel %v after the route changed: %s", time.Since(begin).Round(time.Millisecond), st.Policy.Tunnels[0])
-	if w := st.Policy.Tunnels[0]; w.Address != l.B.V4 || w.Protocol != isolate.ProtocolUDP || w.Port != 4789 || w.Link != "vx0" || !strings.Contains(strings.Join(st.Drift, "\n"), "opened udp") {
-		t.Errorf("%+v, drift %q", w, st.Drift)
+	if w := st.Policy.Tunnels[0]; w.Address != l.B.V4 || w.Protocol != isolate.ProtocolUDP || w.Port != 4789 || w.Link != "vx0" || !strings.Contains(strings.Join(st.Moved, "\n"), "opened udp") {
+		t.Errorf("%+v, moved %q", w, st.Moved)
 	}
 	l.closed(t, "another program in the tunnel", inner.At(4, collectorPort), 0)
 

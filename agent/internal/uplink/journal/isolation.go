@@ -107,6 +107,17 @@ type Isolation struct {
 	Trials       []Trial       `json:"trials,omitempty"`       // newest of each kind
 	Drill        bool          `json:"drill,omitempty"`        // it is one
 	Limits       []string      `json:"limits,omitempty"`       // what this kernel cannot do
+	Tunnels      []Tunnel      `json:"tunnels,omitempty"`      // that lead to the collector, and stay open
+}
+
+// Tunnel is the outer end of a tunnel, as isolate.Tunnel.
+type Tunnel struct {
+	Address  string    `json:"address"`
+	Protocol uint8     `json:"protocol"`
+	Port     uint16    `json:"port,omitempty"`
+	Link     string    `json:"link,omitempty"`
+	Why      string    `json:"why,omitempty"`
+	Since    time.Time `json:"since,omitzero"`
 }
 
 // Confirmation is how far an order was confirmed by a connection through it.
@@ -163,6 +174,7 @@ const (
 	EventLeak                EventKind = "leak"
 	EventReleasedByUninstall EventKind = "released_by_uninstall"
 	EventPermitEnded         EventKind = "permit_ended"
+	EventTunnelChanged       EventKind = "tunnel_changed"
 )
 
 // IsolationEvent is one of these, as it was measured.

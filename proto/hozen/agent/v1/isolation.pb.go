@@ -339,6 +339,9 @@ const (
 	IsolationEventKind_ISOLATION_EVENT_KIND_RELEASED_BY_UNINSTALL IsolationEventKind = 10
 	// A permit of selective mode came to its end.
 	IsolationEventKind_ISOLATION_EVENT_KIND_PERMIT_ENDED IsolationEventKind = 11
+	// The way to the collector leads through another tunnel now; what was opened or closed
+	// for it stands in differences. Told to collectors from capability 5 on.
+	IsolationEventKind_ISOLATION_EVENT_KIND_TUNNEL_CHANGED IsolationEventKind = 12
 )
 
 // Enum value maps for IsolationEventKind.
@@ -356,6 +359,7 @@ var (
 		9:  "ISOLATION_EVENT_KIND_LEAK",
 		10: "ISOLATION_EVENT_KIND_RELEASED_BY_UNINSTALL",
 		11: "ISOLATION_EVENT_KIND_PERMIT_ENDED",
+		12: "ISOLATION_EVENT_KIND_TUNNEL_CHANGED",
 	}
 	IsolationEventKind_value = map[string]int32{
 		"ISOLATION_EVENT_KIND_UNSPECIFIED":           0,
@@ -370,6 +374,7 @@ var (
 		"ISOLATION_EVENT_KIND_LEAK":                  9,
 		"ISOLATION_EVENT_KIND_RELEASED_BY_UNINSTALL": 10,
 		"ISOLATION_EVENT_KIND_PERMIT_ENDED":          11,
+		"ISOLATION_EVENT_KIND_TUNNEL_CHANGED":        12,
 	}
 )
 
@@ -681,7 +686,9 @@ type IsolationStatus struct {
 	// What this kernel cannot do and nobody missed, English, each at most 512 bytes.
 	Limits []string `protobuf:"bytes,18,rep,name=limits,proto3" json:"limits,omitempty"`
 	// The order is on disk and outlives a restart.
-	Persisted     bool `protobuf:"varint,19,opt,name=persisted,proto3" json:"persisted,omitempty"`
+	Persisted bool `protobuf:"varint,19,opt,name=persisted,proto3" json:"persisted,omitempty"`
+	// Outer ends of tunnels behind which the collector is: what is open to them besides.
+	Tunnels       []*IsolationTunnel `protobuf:"bytes,20,rep,name=tunnels,proto3" json:"tunnels,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -849,6 +856,105 @@ func (x *IsolationStatus) GetPersisted() bool {
 	return false
 }
 
+func (x *IsolationStatus) GetTunnels() []*IsolationTunnel {
+	if x != nil {
+		return x.Tunnels
+	}
+	return nil
+}
+
+// IsolationTunnel is the outer end of a tunnel that leads to the collector. Without it the
+// way home would end at the tunnel.
+type IsolationTunnel struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its address, IPv4 or IPv6, at most 128 bytes.
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// Number of the IP protocol that carries it: 4, 6 (TCP), 17 (UDP), 41 or 47.
+	Protocol uint32 `protobuf:"varint,2,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	// Port of the other end, with TCP and UDP; 0 else.
+	Port uint32 `protobuf:"varint,3,opt,name=port,proto3" json:"port,omitempty"`
+	// The tunnel's network device, at most 64 bytes.
+	Link string `protobuf:"bytes,4,opt,name=link,proto3" json:"link,omitempty"`
+	// How it was found, English, at most 256 bytes.
+	Why string `protobuf:"bytes,5,opt,name=why,proto3" json:"why,omitempty"`
+	// Since when it is open, by the agent's clock; absent if that is not known.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IsolationTunnel) Reset() {
+	*x = IsolationTunnel{}
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IsolationTunnel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IsolationTunnel) ProtoMessage() {}
+
+func (x *IsolationTunnel) ProtoReflect() protoreflect.Message {
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IsolationTunnel.ProtoReflect.Descriptor instead.
+func (*IsolationTunnel) Descriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *IsolationTunnel) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *IsolationTunnel) GetProtocol() uint32 {
+	if x != nil {
+		return x.Protocol
+	}
+	return 0
+}
+
+func (x *IsolationTunnel) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *IsolationTunnel) GetLink() string {
+	if x != nil {
+		return x.Link
+	}
+	return ""
+}
+
+func (x *IsolationTunnel) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+func (x *IsolationTunnel) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
 // IsolationConfirmation is how far an order was confirmed by a connection through it.
 type IsolationConfirmation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -866,7 +972,7 @@ type IsolationConfirmation struct {
 
 func (x *IsolationConfirmation) Reset() {
 	*x = IsolationConfirmation{}
-	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[4]
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +984,7 @@ func (x *IsolationConfirmation) String() string {
 func (*IsolationConfirmation) ProtoMessage() {}
 
 func (x *IsolationConfirmation) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[4]
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +997,7 @@ func (x *IsolationConfirmation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IsolationConfirmation.ProtoReflect.Descriptor instead.
 func (*IsolationConfirmation) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{4}
+	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *IsolationConfirmation) GetBy() *timestamppb.Timestamp {
@@ -944,7 +1050,7 @@ type IsolationSevered struct {
 
 func (x *IsolationSevered) Reset() {
 	*x = IsolationSevered{}
-	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[5]
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -956,7 +1062,7 @@ func (x *IsolationSevered) String() string {
 func (*IsolationSevered) ProtoMessage() {}
 
 func (x *IsolationSevered) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[5]
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -969,7 +1075,7 @@ func (x *IsolationSevered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IsolationSevered.ProtoReflect.Descriptor instead.
 func (*IsolationSevered) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{5}
+	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *IsolationSevered) GetAt() *timestamppb.Timestamp {
@@ -1035,7 +1141,7 @@ type IsolationTrial struct {
 
 func (x *IsolationTrial) Reset() {
 	*x = IsolationTrial{}
-	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[6]
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1047,7 +1153,7 @@ func (x *IsolationTrial) String() string {
 func (*IsolationTrial) ProtoMessage() {}
 
 func (x *IsolationTrial) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[6]
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1060,7 +1166,7 @@ func (x *IsolationTrial) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IsolationTrial.ProtoReflect.Descriptor instead.
 func (*IsolationTrial) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{6}
+	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *IsolationTrial) GetName() string {
@@ -1135,7 +1241,7 @@ type IsolationEvent struct {
 
 func (x *IsolationEvent) Reset() {
 	*x = IsolationEvent{}
-	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[7]
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1147,7 +1253,7 @@ func (x *IsolationEvent) String() string {
 func (*IsolationEvent) ProtoMessage() {}
 
 func (x *IsolationEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[7]
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1160,7 +1266,7 @@ func (x *IsolationEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IsolationEvent.ProtoReflect.Descriptor instead.
 func (*IsolationEvent) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{7}
+	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *IsolationEvent) GetEventId() string {
@@ -1258,7 +1364,7 @@ const file_hozen_agent_v1_isolation_proto_rawDesc = "" +
 	"iterations\"2\n" +
 	"\x06Notice\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x14\n" +
-	"\x05phone\x18\x02 \x01(\tR\x05phone\"\xbd\x06\n" +
+	"\x05phone\x18\x02 \x01(\tR\x05phone\"\xf8\x06\n" +
 	"\x0fIsolationStatus\x128\n" +
 	"\adesired\x18\x01 \x01(\x0e2\x1e.hozen.agent.v1.IsolationStateR\adesired\x12:\n" +
 	"\bobserved\x18\x02 \x01(\x0e2\x1e.hozen.agent.v1.IsolationStateR\bobserved\x12;\n" +
@@ -1282,7 +1388,15 @@ const file_hozen_agent_v1_isolation_proto_rawDesc = "" +
 	"\x06trials\x18\x10 \x03(\v2\x1e.hozen.agent.v1.IsolationTrialR\x06trials\x12\x14\n" +
 	"\x05drill\x18\x11 \x01(\bR\x05drill\x12\x16\n" +
 	"\x06limits\x18\x12 \x03(\tR\x06limits\x12\x1c\n" +
-	"\tpersisted\x18\x13 \x01(\bR\tpersisted\"\xfa\x01\n" +
+	"\tpersisted\x18\x13 \x01(\bR\tpersisted\x129\n" +
+	"\atunnels\x18\x14 \x03(\v2\x1f.hozen.agent.v1.IsolationTunnelR\atunnels\"\xb3\x01\n" +
+	"\x0fIsolationTunnel\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x1a\n" +
+	"\bprotocol\x18\x02 \x01(\rR\bprotocol\x12\x12\n" +
+	"\x04port\x18\x03 \x01(\rR\x04port\x12\x12\n" +
+	"\x04link\x18\x04 \x01(\tR\x04link\x12\x10\n" +
+	"\x03why\x18\x05 \x01(\tR\x03why\x120\n" +
+	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xfa\x01\n" +
 	"\x15IsolationConfirmation\x12*\n" +
 	"\x02by\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02by\x12=\n" +
 	"\bfallback\x18\x02 \x01(\x0e2!.hozen.agent.v1.IsolationFallbackR\bfallback\x12=\n" +
@@ -1339,7 +1453,7 @@ const file_hozen_agent_v1_isolation_proto_rawDesc = "" +
 	"#ISOLATION_TRIAL_OUTCOME_UNSPECIFIED\x10\x00\x12&\n" +
 	"\"ISOLATION_TRIAL_OUTCOME_AS_ORDERED\x10\x01\x12$\n" +
 	" ISOLATION_TRIAL_OUTCOME_CONTRARY\x10\x02\x12#\n" +
-	"\x1fISOLATION_TRIAL_OUTCOME_UNKNOWN\x10\x03*\xe7\x03\n" +
+	"\x1fISOLATION_TRIAL_OUTCOME_UNKNOWN\x10\x03*\x90\x04\n" +
 	"\x12IsolationEventKind\x12$\n" +
 	" ISOLATION_EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aISOLATION_EVENT_KIND_DRIFT\x10\x01\x12%\n" +
@@ -1353,7 +1467,8 @@ const file_hozen_agent_v1_isolation_proto_rawDesc = "" +
 	"\x19ISOLATION_EVENT_KIND_LEAK\x10\t\x12.\n" +
 	"*ISOLATION_EVENT_KIND_RELEASED_BY_UNINSTALL\x10\n" +
 	"\x12%\n" +
-	"!ISOLATION_EVENT_KIND_PERMIT_ENDED\x10\vB$Z\"hozen/proto/hozen/agent/v1;agentv1b\x06proto3"
+	"!ISOLATION_EVENT_KIND_PERMIT_ENDED\x10\v\x12'\n" +
+	"#ISOLATION_EVENT_KIND_TUNNEL_CHANGED\x10\fB$Z\"hozen/proto/hozen/agent/v1;agentv1b\x06proto3"
 
 var (
 	file_hozen_agent_v1_isolation_proto_rawDescOnce sync.Once
@@ -1368,7 +1483,7 @@ func file_hozen_agent_v1_isolation_proto_rawDescGZIP() []byte {
 }
 
 var file_hozen_agent_v1_isolation_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_hozen_agent_v1_isolation_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_hozen_agent_v1_isolation_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_hozen_agent_v1_isolation_proto_goTypes = []any{
 	(IsolationMode)(0),            // 0: hozen.agent.v1.IsolationMode
 	(IsolationProtocol)(0),        // 1: hozen.agent.v1.IsolationProtocol
@@ -1380,42 +1495,45 @@ var file_hozen_agent_v1_isolation_proto_goTypes = []any{
 	(*ReleaseCode)(nil),           // 7: hozen.agent.v1.ReleaseCode
 	(*Notice)(nil),                // 8: hozen.agent.v1.Notice
 	(*IsolationStatus)(nil),       // 9: hozen.agent.v1.IsolationStatus
-	(*IsolationConfirmation)(nil), // 10: hozen.agent.v1.IsolationConfirmation
-	(*IsolationSevered)(nil),      // 11: hozen.agent.v1.IsolationSevered
-	(*IsolationTrial)(nil),        // 12: hozen.agent.v1.IsolationTrial
-	(*IsolationEvent)(nil),        // 13: hozen.agent.v1.IsolationEvent
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
+	(*IsolationTunnel)(nil),       // 10: hozen.agent.v1.IsolationTunnel
+	(*IsolationConfirmation)(nil), // 11: hozen.agent.v1.IsolationConfirmation
+	(*IsolationSevered)(nil),      // 12: hozen.agent.v1.IsolationSevered
+	(*IsolationTrial)(nil),        // 13: hozen.agent.v1.IsolationTrial
+	(*IsolationEvent)(nil),        // 14: hozen.agent.v1.IsolationEvent
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 16: google.protobuf.Duration
 }
 var file_hozen_agent_v1_isolation_proto_depIdxs = []int32{
 	1,  // 0: hozen.agent.v1.IsolationPermit.protocol:type_name -> hozen.agent.v1.IsolationProtocol
-	14, // 1: hozen.agent.v1.IsolationPermit.expires_at:type_name -> google.protobuf.Timestamp
-	15, // 2: hozen.agent.v1.IsolationPermit.lasts:type_name -> google.protobuf.Duration
+	15, // 1: hozen.agent.v1.IsolationPermit.expires_at:type_name -> google.protobuf.Timestamp
+	16, // 2: hozen.agent.v1.IsolationPermit.lasts:type_name -> google.protobuf.Duration
 	3,  // 3: hozen.agent.v1.IsolationStatus.desired:type_name -> hozen.agent.v1.IsolationState
 	3,  // 4: hozen.agent.v1.IsolationStatus.observed:type_name -> hozen.agent.v1.IsolationState
-	14, // 5: hozen.agent.v1.IsolationStatus.measured_at:type_name -> google.protobuf.Timestamp
+	15, // 5: hozen.agent.v1.IsolationStatus.measured_at:type_name -> google.protobuf.Timestamp
 	0,  // 6: hozen.agent.v1.IsolationStatus.mode:type_name -> hozen.agent.v1.IsolationMode
-	14, // 7: hozen.agent.v1.IsolationStatus.until:type_name -> google.protobuf.Timestamp
-	14, // 8: hozen.agent.v1.IsolationStatus.lease_until:type_name -> google.protobuf.Timestamp
-	10, // 9: hozen.agent.v1.IsolationStatus.confirmation:type_name -> hozen.agent.v1.IsolationConfirmation
-	11, // 10: hozen.agent.v1.IsolationStatus.severed:type_name -> hozen.agent.v1.IsolationSevered
-	12, // 11: hozen.agent.v1.IsolationStatus.trials:type_name -> hozen.agent.v1.IsolationTrial
-	14, // 12: hozen.agent.v1.IsolationConfirmation.by:type_name -> google.protobuf.Timestamp
-	2,  // 13: hozen.agent.v1.IsolationConfirmation.fallback:type_name -> hozen.agent.v1.IsolationFallback
-	14, // 14: hozen.agent.v1.IsolationConfirmation.confirmed_at:type_name -> google.protobuf.Timestamp
-	14, // 15: hozen.agent.v1.IsolationConfirmation.missed_at:type_name -> google.protobuf.Timestamp
-	14, // 16: hozen.agent.v1.IsolationSevered.at:type_name -> google.protobuf.Timestamp
-	15, // 17: hozen.agent.v1.IsolationSevered.took:type_name -> google.protobuf.Duration
-	4,  // 18: hozen.agent.v1.IsolationTrial.outcome:type_name -> hozen.agent.v1.IsolationTrialOutcome
-	14, // 19: hozen.agent.v1.IsolationTrial.at:type_name -> google.protobuf.Timestamp
-	5,  // 20: hozen.agent.v1.IsolationEvent.kind:type_name -> hozen.agent.v1.IsolationEventKind
-	14, // 21: hozen.agent.v1.IsolationEvent.at:type_name -> google.protobuf.Timestamp
-	9,  // 22: hozen.agent.v1.IsolationEvent.isolation:type_name -> hozen.agent.v1.IsolationStatus
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	15, // 7: hozen.agent.v1.IsolationStatus.until:type_name -> google.protobuf.Timestamp
+	15, // 8: hozen.agent.v1.IsolationStatus.lease_until:type_name -> google.protobuf.Timestamp
+	11, // 9: hozen.agent.v1.IsolationStatus.confirmation:type_name -> hozen.agent.v1.IsolationConfirmation
+	12, // 10: hozen.agent.v1.IsolationStatus.severed:type_name -> hozen.agent.v1.IsolationSevered
+	13, // 11: hozen.agent.v1.IsolationStatus.trials:type_name -> hozen.agent.v1.IsolationTrial
+	10, // 12: hozen.agent.v1.IsolationStatus.tunnels:type_name -> hozen.agent.v1.IsolationTunnel
+	15, // 13: hozen.agent.v1.IsolationTunnel.since:type_name -> google.protobuf.Timestamp
+	15, // 14: hozen.agent.v1.IsolationConfirmation.by:type_name -> google.protobuf.Timestamp
+	2,  // 15: hozen.agent.v1.IsolationConfirmation.fallback:type_name -> hozen.agent.v1.IsolationFallback
+	15, // 16: hozen.agent.v1.IsolationConfirmation.confirmed_at:type_name -> google.protobuf.Timestamp
+	15, // 17: hozen.agent.v1.IsolationConfirmation.missed_at:type_name -> google.protobuf.Timestamp
+	15, // 18: hozen.agent.v1.IsolationSevered.at:type_name -> google.protobuf.Timestamp
+	16, // 19: hozen.agent.v1.IsolationSevered.took:type_name -> google.protobuf.Duration
+	4,  // 20: hozen.agent.v1.IsolationTrial.outcome:type_name -> hozen.agent.v1.IsolationTrialOutcome
+	15, // 21: hozen.agent.v1.IsolationTrial.at:type_name -> google.protobuf.Timestamp
+	5,  // 22: hozen.agent.v1.IsolationEvent.kind:type_name -> hozen.agent.v1.IsolationEventKind
+	15, // 23: hozen.agent.v1.IsolationEvent.at:type_name -> google.protobuf.Timestamp
+	9,  // 24: hozen.agent.v1.IsolationEvent.isolation:type_name -> hozen.agent.v1.IsolationStatus
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_hozen_agent_v1_isolation_proto_init() }
@@ -1429,7 +1547,7 @@ func file_hozen_agent_v1_isolation_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hozen_agent_v1_isolation_proto_rawDesc), len(file_hozen_agent_v1_isolation_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
