@@ -312,5 +312,6 @@ func (c *cli) ledgerCmd() *cobra.Command {
 	f.StringVar(&in.Subject, "subject", "", "only about this `identifier`")
 	f.IntVar(&in.Limit, "limit", 100, "how many")
 	f.Int64Var(&in.Before, "before", 0, "only with a smaller `index`")
+	cmd.AddCommand(c.ledgerSubs()...)
 	return cmd
 }

@@ -30,6 +30,10 @@ func (c *cli) statusCmd() *cobra.Command {
 				return err
 			}
 			return c.print(s, func() {
+				for _, d := range s.Ledger {
+					c.line(c.sentence("ledger.differs." + d.Kind))
+					c.line(c.sentence("ledger.differs.next", "detail", d.Detail))
+				}
 				c.fields([2]string{"collector", s.Name}, [2]string{"version", s.Version}, [2]string{"agents", s.Agents},
 					[2]string{"addresses", strings.Join(s.Addresses, " ")}, [2]string{"console", s.Console}, [2]string{"ca", s.CASHA256})
 			})
@@ -37,14 +41,21 @@ func (c *cli) statusCmd() *cobra.Command {
 }
 
 func (c *cli) fsckCmd() *cobra.Command {
-	return &cobra.Command{Use: "fsck", Short: "Prove again, from bytes, everything that is kept",
-		Long: `Verify ledger, evidence, receipts and blobs from their bytes. It asks the running
-collector, or looks itself when none runs. Exit code 9 means that something is wrong.`,
+	var files []string
+	cmd := &cobra.Command{Use: "fsck", Short: "Prove again, from bytes, everything that is kept",
+		Long: `Verify ledger, evidence, receipts and blobs from their bytes, and the ledger against
+everything that was signed of it. It asks the running collector, or looks itself when none
+runs. A ledger that was put back to an older state shows only against a later checkpoint
+that was kept elsewhere: give it with --checkpoint. Exit code 9 means that something is wrong.`,
 		Args: argsExactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var r localapi.Check
-			err := c.here(cmd.Context(), "fsck", localapi.None{}, &r, func(ctx context.Context, s *store) error {
-				report, err := s.acts.Fsck(ctx, c.offline(), c.step)
+			in, err := keptNotes(files)
+			if err != nil {
+				return err
+			}
+			err = c.here(cmd.Context(), "fsck", in, &r, func(ctx context.Context, s *store) error {
+				report, err := s.acts.Fsck(ctx, c.offline(), in.Known(), c.step)
 				r = localapi.ViewCheck(report)
 				return err
 			})
@@ -53,6 +64,21 @@ collector, or looks itself when none runs. Exit code 9 means that something is w
 			}
 			return c.printCheck(r)
 		}}
+	cmd.Flags().StringArrayVar(&files, "checkpoint", nil, "a later checkpoint, kept elsewhere, in this `file`; may be repeated")
+	return cmd
+}
+
+// keptNotes reads checkpoints that were kept elsewhere.
+func keptNotes(files []string) (localapi.CheckAll, error) {
+	var in localapi.CheckAll
+	for _, name := range files {
+		b, err := readSmall(name)
+		if err != nil {
+			return in, err
+		}
+		in.Kept = append(in.Kept, localapi.Kept{Name: name, Note: string(b)})
+	}
+	return in, nil
 }
 
 func (c *cli) printCheck(r localapi.Check) error {

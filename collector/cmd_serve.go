@@ -125,7 +125,7 @@ func newServing(ctx context.Context, dir string, cfg config.Config, log *slog.Lo
 		log.InfoContext(ctx, "uploads of the last run finished", slog.Int("finished", n))
 	}
 	if s.agents, err = agentapi.New(agentapi.Config{
-		Enrolling: s.acts, Presence: s.acts, Orders: s.acts, Alerts: s.acts, Live: s.hub, Uploads: uploads{intake, s.acts},
+		Enrolling: s.acts, Presence: s.acts, Orders: s.acts, Alerts: s.acts, Live: s.hub, Uploads: uploads{intake, s.acts}, Ledger: s.acts,
 		CA: s.ca.Certificate(), Certificate: func() (*tls.Certificate, error) { return s.cert.Load(), nil },
 		Addresses: cfg.Addresses, Log: log,
 	}); err != nil {
@@ -198,6 +198,7 @@ func (s *serving) run(ctx context.Context) error {
 	groups, endGroups := context.WithCancel(ctx)
 	var cutting sync.WaitGroup
 	cutting.Go(func() { s.acts.RunGroups(groups) })
+	cutting.Go(func() { s.acts.WatchLedger(groups) })
 	go func() { failed <- s.agents.Serve(s.onAgents) }()
 	go func() { failed <- s.local.Serve(s.onLocal) }()
 	go func() {

@@ -27,6 +27,7 @@ const (
 	exitNotDone     = 10
 	exitTimeout     = 11
 	exitNoSpace     = 12
+	exitUnanchored  = 13
 	exitInterrupted = 130
 )
 
@@ -40,8 +41,8 @@ func codes() []codeText {
 	return []codeText{
 		{exitOK, "done"}, {exitFailure, "failed"}, {exitUsage, "wrong usage"}, {exitNotRunning, "the collector is not running"},
 		{exitSignIn, "sign in first, or again"}, {exitForbidden, "not allowed"}, {exitNotFound, "no such thing"},
-		{exitConflict, "its state does not allow this"}, {exitInvalid, "invalid input"}, {exitProblems, "fsck found problems"},
-		{exitNotDone, "with --wait: the endpoint could not do it"}, {exitTimeout, "with --wait: no result in time"}, {exitNoSpace, "the collector's disk is full"}, {exitInterrupted, "interrupted"},
+		{exitConflict, "its state does not allow this"}, {exitInvalid, "invalid input"}, {exitProblems, "problems were found"},
+		{exitNotDone, "with --wait: the endpoint could not do it"}, {exitTimeout, "with --wait: no result in time"}, {exitNoSpace, "the collector's disk is full"}, {exitUnanchored, "consistent, but origin not shown"}, {exitInterrupted, "interrupted"},
 	}
 }
 
@@ -53,10 +54,11 @@ func (e *usageError) Unwrap() error { return e.err }
 
 // The errors of this program's own.
 var (
-	errQuiet    = errors.New("already said") // the outcome was printed; only the code is left
-	errProblems = fmt.Errorf("%w: problems were found", errQuiet)
-	errNotDone  = fmt.Errorf("%w: not done", errQuiet)
-	errTimeout  = errors.New("no result in time; the order stands and is carried out when the endpoint is there")
+	errQuiet      = errors.New("already said") // the outcome was printed; only the code is left
+	errProblems   = fmt.Errorf("%w: problems were found", errQuiet)
+	errUnanchored = fmt.Errorf("%w: origin not shown", errQuiet)
+	errNotDone    = fmt.Errorf("%w: not done", errQuiet)
+	errTimeout    = errors.New("no result in time; the order stands and is carried out when the endpoint is there")
 )
 
 // exitCode is the one table from errors to exit codes.
@@ -68,7 +70,7 @@ func exitCode(ctx context.Context, err error) int {
 		err  error
 		code int
 	}{
-		{errProblems, exitProblems}, {errNotDone, exitNotDone}, {errTimeout, exitTimeout},
+		{errProblems, exitProblems}, {errUnanchored, exitUnanchored}, {errNotDone, exitNotDone}, {errTimeout, exitTimeout},
 		{localapi.ErrNotRunning, exitNotRunning}, {localapi.ErrLocked, exitConflict}, {localapi.ErrSignIn, exitSignIn},
 		{act.ErrMustChangePassword, exitSignIn}, {act.ErrForbidden, exitForbidden}, {act.ErrNotFound, exitNotFound},
 		{act.ErrNoSpace, exitNoSpace}, {act.ErrConflict, exitConflict}, {act.ErrInvalid, exitInvalid},

@@ -18,6 +18,7 @@ import (
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/blob/fsblob"
+	"hozen/collector/internal/checkpoint"
 	"hozen/collector/internal/config"
 	"hozen/collector/internal/fsck"
 	"hozen/collector/internal/organisation"
@@ -37,9 +38,15 @@ type store struct {
 	ca    *pki.CA
 	hub   *act.Hub
 	acts  *act.Acts
+	// checkpoints signs the ledgers.
+	checkpoints *checkpoint.Log
 	// recovery is the key that release codes are made with.
 	recovery releasecode.Key
 }
+
+// ledgerName begins the names of this collector's logs. It stays as long as the CA does,
+// whatever the collector is called.
+func ledgerName(ca *pki.CA) string { return "hozen-custody/" + ca.Fingerprint()[:16] }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
@@ -60,7 +67,11 @@ func openStore(ctx context.Context, dir string, cfg config.Config, log *slog.Log
 	if s.recovery, known, err = recoveryKey(ctx, s.paths, s.db); err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
-	s.acts, err = act.New(act.Config{DB: s.db, CA: s.ca, Blobs: s.blobs, Hub: s.hub, Addresses: cfg.Addresses, Backup: s.backup, Recovery: &s.recovery, OwnAddr: isOwnAddr, Log: log})
+	if s.checkpoints, err = checkpoint.Open(ctx, checkpoint.Config{DB: s.db, KeyFile: s.paths.LedgerKey, Dir: s.paths.LedgerNotes,
+		Name: ledgerName(s.ca), Log: log}); err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
+	s.acts, err = act.New(act.Config{Checkpoints: s.checkpoints, DB: s.db, CA: s.ca, Blobs: s.blobs, Hub: s.hub, Addresses: cfg.Addresses, Backup: s.backup, Recovery: &s.recovery, OwnAddr: isOwnAddr, Log: log})
 	if err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
@@ -109,7 +120,7 @@ func (s *store) backup(ctx context.Context, dir string) error {
 		return fmt.Errorf("back up keys: %w", err)
 	}
 	p := s.paths
-	for _, from := range []string{p.Settings, p.CACert, p.CAKey, p.CollectorPEM, p.CollectorKey, p.RecoveryKey} {
+	for _, from := range []string{p.Settings, p.CACert, p.CAKey, p.CollectorPEM, p.CollectorKey, p.RecoveryKey, p.LedgerKey} {
 		b, err := os.ReadFile(from)
 		if err != nil {
 			return fmt.Errorf("back up keys: %w", err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"hozen/collector/internal/blob"
+	"hozen/collector/internal/checkpoint"
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/enroll"
@@ -52,6 +53,8 @@ type Config struct {
 	// OwnAddr reports whether an address is one of the collector's own machine. Optional:
 	// without it nobody is warned before the collector itself is cut off.
 	OwnAddr func(netip.Addr) bool
+	// Checkpoints signs the ledger. Optional: without it nothing is signed.
+	Checkpoints *checkpoint.Log
 	// Lookup finds the addresses of a host name. Optional; default the system's resolver.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	// PasswordCost is what checking a password costs. Optional; default [operator.DefaultCost].
@@ -85,6 +88,8 @@ type Acts struct {
 	log       *slog.Logger
 }
 
+	checkpoints *checkpoint.Log
+
 // New returns the acts on what cfg names.
 func New(cfg Config) (*Acts, error) {
 	if cfg.DB == nil || cfg.CA == nil || cfg.Hub == nil || cfg.Blobs == nil {
@@ -108,6 +113,7 @@ func New(cfg Config) (*Acts, error) {
 		evidence: evidence.Reader{DB: cfg.DB, Blobs: cfg.Blobs}, backup: cfg.Backup,
 		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), restraint: newRestraint(), ownAddr: cfg.OwnAddr, lookup: cfg.Lookup, groups: make(chan struct{}, 1), codes: newCodeStock(), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
 	}, nil
+		checkpoints: cfg.Checkpoints,
 }
 
 // Hub returns the live news.

@@ -7,18 +7,20 @@ import (
 	"log/slog"
 	"strconv"
 
+	"hozen/collector/internal/checkpoint"
 	"hozen/collector/internal/fsck"
 )
 
 // Fsck proves again, from bytes, everything that is kept: ledger, evidence, receipts
-// and blobs. progress is optional. An error means that it could not look; what it
+// and blobs, and against what was signed of the ledger, here and in the checkpoints that
+// somebody kept elsewhere. progress is optional. An error means that it could not look; what it
 // found wrong is in the report. That somebody looked, and what was found, is recorded
 // if the ledger still takes entries.
-func (s *Acts) Fsck(ctx context.Context, a Actor, progress func(step string, done, total int)) (fsck.Report, error) {
+func (s *Acts) Fsck(ctx context.Context, a Actor, kept []checkpoint.Known, progress func(step string, done, total int)) (fsck.Report, error) {
 	if _, err := s.identify(ctx, s.db.Read(), a, mayCheck); err != nil {
 		return fsck.Report{}, err
 	}
-	r, err := fsck.Run(ctx, fsck.Config{DB: s.db, Blobs: s.evidence.Blobs, CA: s.ca.Certificate(), Verifier: s}, progress)
+	r, err := fsck.Run(ctx, fsck.Config{DB: s.db, Blobs: s.evidence.Blobs, CA: s.ca.Certificate(), Verifier: s, Checkpoints: s.checkpoints, Kept: kept}, progress)
 	if err != nil {
 		return fsck.Report{}, err
 	}

@@ -26,6 +26,8 @@ const (
 	mayCheck        permission = "check"  // fsck
 	mayBackUp       permission = "backup" // a copy of everything
 	maySettle       permission = "settle" // how the organisation isolates
+	mayFork         permission = "fork"   // declare a new line of the ledger
+	mayExportLedger permission = "export_ledger"
 )
 
 // table is role × act, the one place that says who may do what.
@@ -51,6 +53,8 @@ func table() map[permission][]operator.Role {
 		mayCheck:        {owner, responsible, auditor},
 		mayBackUp:       {owner, responsible},
 		maySettle:       {owner, responsible},
+		mayFork:         {owner},
+		mayExportLedger: {owner, responsible, auditor},
 	}
 }
 

@@ -80,7 +80,11 @@ func TestRolesByActs(t *testing.T) {
 			{"LedgerEntries", "orha", func(ctx context.Context, a act.Actor) error {
 				return only(x.LedgerEntries(ctx, a, act.LedgerFilter{}))
 			}},
-			{"Fsck", "ora", func(ctx context.Context, a act.Actor) error { return only(x.Fsck(ctx, a, nil)) }},
+			{"Fsck", "ora", func(ctx context.Context, a act.Actor) error { return only(x.Fsck(ctx, a, nil, nil)) }},
+			{"LedgerSigned", "orha", func(ctx context.Context, a act.Actor) error { return only(x.LedgerSigned(ctx, a)) }},
+			{"LedgerProof", "orha", func(ctx context.Context, a act.Actor) error { return only(x.LedgerProof(ctx, a, 0)) }},
+			{"DeclareFork", "o", func(ctx context.Context, a act.Actor) error { return only(x.DeclareFork(ctx, a, "why")) }},
+			{"LedgerDiffers", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.LedgerDiffers(ctx, a)) }},
 			{"Backup", "or", func(ctx context.Context, a act.Actor) error { return x.Backup(ctx, a, "dir") }},
 			{"RevokeEndpoint", "or", func(ctx context.Context, a act.Actor) error { return x.RevokeEndpoint(ctx, a, "end_none", "") }},
 			{"AddOperator", "or", func(ctx context.Context, a act.Actor) error {

@@ -67,6 +67,14 @@ type Alerts interface {
 }
 
 // Live passes news between streams and people.
+// Ledger shows endpoints the custody ledger's signed state, which makes them its witnesses,
+// and hears what they noticed. What it shows may be empty; it keeps nobody from working.
+type Ledger interface {
+	EndpointCheckpoint(ctx context.Context, endpointID string, held []byte) act.Shown
+	ReceiptProof(ctx context.Context, endpointID string, index int64) act.ReceiptProof
+	LedgerConflict(ctx context.Context, endpointID string, c act.ConflictCall) error
+}
+
 type Live interface {
 	SubscribeEndpoint(endpointID string) (wake, revoked <-chan struct{}, cancel func())
 	Progress(endpointID string, p act.Progress)
@@ -97,6 +105,8 @@ type Config struct {
 	Live      Live
 	Uploads   Uploads
 
+	// Ledger shows the signed ledger. Optional: without it nothing is shown.
+	Ledger Ledger
 	// CA is the certificate that all agents' certificates come from.
 	CA *x509.Certificate
 	// Certificate returns the collector's own certificate with its issuer, see

@@ -39,6 +39,7 @@ type control struct {
 	knows  bool                     // the agent understands that
 	offset atomic.Int64             // agent clock minus ours in nanoseconds, by its newest word
 	last   endpoint.IsolationStatus // what was last said of the isolation unasked; for handleAll alone
+	ledger witnessing
 }
 
 type received struct {
@@ -86,6 +87,7 @@ func (s *Server) Connect(stream controlStream) (err error) {
 	s.cfg.Log.InfoContext(ctx, "endpoint connected", slog.String("endpoint", c.who.endpointID), slog.String("remote", c.who.remote))
 	welcome := &agentv1.Welcome{
 		Capability: uint32(capability.Current), CollectorTime: wire.Timestamp(s.cfg.Now()), HeartbeatSeconds: uint32(s.cfg.Heartbeat / time.Second),
+		Checkpoint: c.welcomed(ctx, hello),
 	}
 	if err := c.send(ctx, &agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Welcome{Welcome: welcome}}); err != nil {
 		return err
@@ -194,6 +196,9 @@ func (c *control) run(ctx context.Context, wake, revoked <-chan struct{}) error 
 			}
 			if c.s.cfg.Now().After(c.who.expires) {
 				return status.Error(codes.Unauthenticated, "the certificate has expired; renew it first")
+			}
+			if err := c.sendCheckpoint(ctx); err != nil {
+				return err
 			}
 		case <-ctx.Done():
 			return whyEnded(ctx)
@@ -342,7 +347,7 @@ func (c *control) isNews(m *agentv1.ConnectRequest) bool {
 		c.last = fromIsolation(i)
 		return m.GetHeartbeat() == nil || !before.Same(c.last)
 	}
-	return m.GetAlert() != nil || m.GetIsolationEvent() != nil
+	return m.GetAlert() != nil || m.GetIsolationEvent() != nil || m.GetLedgerConflict() != nil
 }
 
 // handle carries one message to its act and returns the answer, if there is one.
@@ -397,6 +402,8 @@ func (c *control) handle(ctx context.Context, m *agentv1.ConnectRequest) (*agent
 }
 
 // passOver reports whether an error about a command is none or one that must not end
+	case *agentv1.ConnectRequest_LedgerConflict:
+		return c.conflict(ctx, b.LedgerConflict)
 // the stream: a collector that was put back to an older state does not know commands
 // that it gave since, and an agent would repeat their results for ever.
 func (c *control) passOver(ctx context.Context, err error) bool {

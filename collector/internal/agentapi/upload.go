@@ -32,7 +32,7 @@ func (s *Server) UploadState(ctx context.Context, m *agentv1.UploadStateRequest)
 		out.Parts = append(out.Parts, &agentv1.PartState{Name: p.Name, Size: uint64(p.Size), Complete: p.Complete})
 	}
 	if st.Receipt != nil {
-		out.Receipt = toReceipt(*st.Receipt)
+		out.Receipt = s.toReceipt(ctx, callerOf(ctx).endpointID, *st.Receipt)
 	}
 	return out, nil
 }
@@ -107,7 +107,7 @@ func (s *Server) takeIn(ctx context.Context, stream uploadStream, who caller, id
 			return s.ended(ctx, stream, begin.GetAcquisitionId(), err)
 		}
 		if receipt != nil {
-			return stream.SendAndClose(&agentv1.UploadResponse{Result: &agentv1.UploadResponse_Receipt{Receipt: toReceipt(*receipt)}})
+			return stream.SendAndClose(&agentv1.UploadResponse{Result: &agentv1.UploadResponse_Receipt{Receipt: s.toReceipt(ctx, who.endpointID, *receipt)}})
 		}
 	}
 }
@@ -143,10 +143,6 @@ func (s *Server) ended(ctx context.Context, stream uploadStream, acquisitionID s
 		return err
 	}
 	return s.fault(ctx, "take in evidence", err)
-}
-
-func toReceipt(r evidence.Receipt) *agentv1.Receipt {
-	return &agentv1.Receipt{Payload: r.Payload, Signature: r.Signature, Certificate: r.Certificate}
 }
 
 func toRefusal(r *evidence.Refusal) *agentv1.Refusal {

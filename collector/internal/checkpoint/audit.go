@@ -55,14 +55,33 @@ type Known struct {
 	Note string
 }
 
+// Files is what lies outside the database: see [Log.Files].
+type Files struct {
+	notes map[string]checkpoint.Checkpoint // by organisation
+	wrong map[string]error
+}
+
+// Files reads what lies outside the database. Whoever audits one unchanging view of the
+// database reads them before that begins: what is signed meanwhile is not in the view.
+func (l *Log) Files() (Files, error) {
+	f := Files{map[string]checkpoint.Checkpoint{}, map[string]error{}}
+	orgs, err := l.noted()
+	if err != nil {
+		return f, fmt.Errorf("audit checkpoints: %w", err)
+	}
+	for _, org := range orgs {
+		if f.notes[org], err = readNote(l.cfg.Dir, org); err != nil {
+			f.wrong[org] = err
+		}
+	}
+	return f, nil
+}
+
 // Audit holds the ledgers against everything that was signed of them: the rows, the files
 // outside the database, and what was kept elsewhere. It does not look at entries: that
 // stored hashes follow from them, package ledger shows.
-func (l *Log) Audit(ctx context.Context, q sqldb.Queryer, known []Known) ([]Finding, error) {
-	l.mu.Lock()
-	key := public(l.key)
-	l.mu.Unlock()
-	a := auditor{l: l, q: q, key: key}
+func (l *Log) Audit(ctx context.Context, q sqldb.Queryer, files Files, known []Known) ([]Finding, error) {
+	a := auditor{l: l, q: q, key: l.Key(), files: files}
 	orgs, err := l.organisations(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("audit checkpoints: %w", err)
@@ -84,6 +103,7 @@ type auditor struct {
 	l        *Log
 	q        sqldb.Queryer
 	key      checkpoint.Key
+	files    Files
 	findings []Finding
 }
 
@@ -97,9 +117,9 @@ func (a *auditor) organisation(ctx context.Context, org string) error {
 	if err != nil {
 		return err
 	}
-	kept, ferr := readNote(a.l.cfg.Dir, org)
-	if ferr != nil {
-		a.find(org, CodeFile, "newest", "%v", ferr)
+	kept := a.files.notes[org]
+	if err := a.files.wrong[org]; err != nil {
+		a.find(org, CodeFile, "newest", "%v", err)
 	}
 	if len(rows) == 0 && kept.Note == "" {
 		a.find(org, CodeUnsigned, "newest", "nothing of this ledger is signed yet")

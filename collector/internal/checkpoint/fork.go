@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/custody/checkpoint"
 )
@@ -77,12 +76,8 @@ func (d Difference) Details() map[string]string {
 
 // Store stores a fork in the transaction of its ledger entry.
 func (f Fork) Store(ctx context.Context, tx *sqldb.Tx, ledgerIdx int64, reason string, now time.Time) error {
-	head, err := ledger.HeadOf(ctx, tx, f.Difference.OrganisationID)
-	if err != nil {
-		return err
-	}
 	return insertLine(ctx, tx, lineRow{organisationID: f.Difference.OrganisationID, no: f.no, origin: f.Origin, verifierKey: f.Key.Text(f.Origin),
-		startedAt: now, size: head.Size, kind: f.Difference.Kind, knownNote: f.Difference.Known.Note, reason: reason, ledgerIdx: ledgerIdx})
+		startedAt: now, size: ledgerIdx + 1, kind: f.Difference.Kind, knownNote: f.Difference.Known.Note, reason: reason, ledgerIdx: ledgerIdx})
 }
 
 // Begin signs the first state of a new line, after its transaction was committed.

@@ -79,17 +79,28 @@ func (l *Log) organisations(ctx context.Context, q sqldb.Queryer) ([]string, err
 		return nil, err
 	}
 	orgs = append(orgs, lined...)
+	noted, err := l.noted()
+	if err != nil {
+		return nil, err
+	}
+	orgs = append(orgs, noted...)
+	slices.Sort(orgs)
+	return slices.Compact(orgs), nil
+}
+
+// noted lists the organisations of which there is a file.
+func (l *Log) noted() ([]string, error) {
 	files, err := os.ReadDir(l.cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("read folder of checkpoints: %w", err)
 	}
+	var orgs []string
 	for _, f := range files {
 		if org, ok := strings.CutSuffix(f.Name(), noteSuffix); ok && id.Check(id.Organisation, org) == nil {
 			orgs = append(orgs, org)
 		}
 	}
-	slices.Sort(orgs)
-	return slices.Compact(orgs), nil
+	return orgs, nil
 }
 
 const pemType = "PRIVATE KEY" // PKCS #8 (RFC 5958, RFC 8410)

@@ -118,7 +118,11 @@ func (x *rig) rewrite(salt string, entries int) {
 
 func (x *rig) audit(known ...checkpoint.Known) []checkpoint.Finding {
 	x.t.Helper()
-	list, err := x.log.Audit(x.t.Context(), x.db.Read(), known)
+	files, err := x.log.Files()
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	list, err := x.log.Audit(x.t.Context(), x.db.Read(), files, known)
 	if err != nil {
 		x.t.Fatal(err)
 	}

@@ -76,7 +76,7 @@ func TestEveryValueHasAWord(t *testing.T) {
 		artifact.KindFlight, artifact.KindShutdown, artifact.KindBoot, artifact.KindPreserve, artifact.KindIsolation, artifact.KindSevered} {
 		want("kind.", string(k))
 	}
-	for _, k := range []incident.EntryKind{incident.EntryNote, incident.EntryOpened, incident.EntryJoined, incident.EntryClosed, incident.EntryAlert, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryIsolationEvent, incident.EntryBoot, incident.EntryOlder} {
+	for _, k := range []incident.EntryKind{incident.EntryNote, incident.EntryOpened, incident.EntryJoined, incident.EntryClosed, incident.EntryAlert, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryIsolationEvent, incident.EntryLedgerDiffers, incident.EntryBoot, incident.EntryOlder} {
 		want("timeline.", string(k))
 	}
 	for _, name := range pageNames() {

@@ -17,6 +17,8 @@ type dashboardView struct {
 	Isolated  int
 	Unknown   int
 	Active    int // endpoints that are not revoked
+	// Ledger is how the ledger differs from what was signed; empty: it does not.
+	Ledger string
 }
 
 // dashboard is the first page: what waits for a person, then every endpoint.
@@ -48,6 +50,13 @@ func (s *server) dashboard(v *visit) error {
 		case endpoint.Unknown:
 			view.Unknown++
 		}
+	}
+	differs, err := s.ledger.LedgerDiffers(v.ctx(), v.actor)
+	if err != nil {
+		return err
+	}
+	if differs != nil {
+		view.Ledger = string(differs.Kind)
 	}
 	p := s.page(v, "dashboard", v.text.Text("title.dashboard"))
 	p.Live, p.Refresh = "all=1", 30

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"hozen/collector/internal/act"
+	"hozen/collector/internal/checkpoint"
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/enroll"
@@ -98,6 +99,7 @@ type evidenceActs interface {
 
 type ledgerActs interface {
 	LedgerEntries(ctx context.Context, a act.Actor, f act.LedgerFilter) ([]ledger.Recorded, error)
+	LedgerDiffers(ctx context.Context, a act.Actor) (*checkpoint.Difference, error)
 }
 
 type live interface {

@@ -97,7 +97,7 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 			}
 		}
 	}
-	if variant := e.Params["event"]; e.Kind == incident.EntryIsolationEvent && p.Has(key+"."+variant) {
+	if variant := e.Params["event"]; (e.Kind == incident.EntryIsolationEvent || e.Kind == incident.EntryLedgerDiffers) && p.Has(key+"."+variant) {
 		key += "." + variant
 	}
 	if e.Kind == incident.EntryResult {

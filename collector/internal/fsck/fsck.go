@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"hozen/collector/internal/blob"
+	"hozen/collector/internal/checkpoint"
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/sqldb"
@@ -16,7 +17,8 @@ import (
 )
 
 // Code says what kind of thing is wrong: one of the codes of [ledger.Code] after
-// "ledger_", one of [evidence.Fault], or one of those below.
+// "ledger_", one of [checkpoint.Code] after "checkpoint_", one of [evidence.Fault], or one of
+// those below.
 type Code string
 
 // Codes of the blob store.
@@ -64,6 +66,11 @@ type Config struct {
 	// Verifier knows whose certificates are whose. Optional: without it, manifests are
 	// checked only against the certificates that they came with.
 	Verifier evidence.Verifier
+	// Checkpoints holds the ledger against what was signed of it. Optional: without it a
+	// ledger that was rewritten as a whole agrees with itself.
+	Checkpoints *checkpoint.Log
+	// Kept are checkpoints that were kept elsewhere. Optional.
+	Kept []checkpoint.Known
 }
 
 // The steps that progress hears of.
@@ -81,8 +88,18 @@ func Run(ctx context.Context, cfg Config, progress func(step string, done, total
 		progress = func(string, int, int) {}
 	}
 	var r Report
-	err := cfg.DB.ReadTx(ctx, func(ctx context.Context, q sqldb.Queryer) error {
+	var files checkpoint.Files
+	var err error
+	if cfg.Checkpoints != nil { // before the view of the database, which must hold all that is signed there
+		if files, err = cfg.Checkpoints.Files(); err != nil {
+			return Report{}, fmt.Errorf("check the store: %w", err)
+		}
+	}
+	err = cfg.DB.ReadTx(ctx, func(ctx context.Context, q sqldb.Queryer) error {
 		if err := r.ledger(ctx, q, progress); err != nil {
+			return err
+		}
+		if err := r.signed(ctx, q, cfg, files); err != nil {
 			return err
 		}
 		a := &evidence.Auditor{Query: q, Blobs: cfg.Blobs, CA: cfg.CA, Verifier: cfg.Verifier,
@@ -123,6 +140,29 @@ func (r *Report) ledger(ctx context.Context, q sqldb.Queryer, progress func(stri
 			subject = fmt.Sprintf("ledger %d", p.Index)
 		}
 		r.Problems = append(r.Problems, Problem{"ledger_" + Code(p.Code), p.OrganisationID, subject, p.Detail})
+	}
+	return nil
+}
+
+// signed holds the ledger against what was signed of it.
+func (r *Report) signed(ctx context.Context, q sqldb.Queryer, cfg Config, files checkpoint.Files) error {
+	if cfg.Checkpoints == nil {
+		for _, k := range cfg.Kept {
+			r.Problems = append(r.Problems, Problem{"checkpoint_" + Code(checkpoint.CodeKey), "", k.Name, "there is no key to check it with"})
+		}
+		return nil
+	}
+	findings, err := cfg.Checkpoints.Audit(ctx, q, files, cfg.Kept)
+	if err != nil {
+		return err
+	}
+	for _, f := range findings {
+		p := Problem{"checkpoint_" + Code(f.Code), f.OrganisationID, f.Subject, f.Detail}
+		if f.Note {
+			r.Notes = append(r.Notes, p)
+		} else {
+			r.Problems = append(r.Problems, p)
+		}
 	}
 	return nil
 }

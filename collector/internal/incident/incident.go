@@ -64,6 +64,7 @@ const (
 	EntryIsolation      EntryKind = "isolation"       // measured isolation changed
 	EntryIsolationEvent EntryKind = "isolation_event" // something happened to an isolation without an order
 	EntryBoot           EntryKind = "boot"            // how the boot before the present one ended
+	EntryLedgerDiffers  EntryKind = "ledger_differs"  // the ledger does not go on from what was signed before
 	EntryExport         EntryKind = "export"          // an evidence package was ordered
 	EntryOlder          EntryKind = "older"           // stands for older entries that are not shown; see [Timeline]
 )

@@ -47,6 +47,8 @@ type Status struct {
 	Agents    string   `json:"agents"`  // where it listens
 	Console   string   `json:"console"` // URL
 	CASHA256  string   `json:"ca_sha256"`
+	// Ledger says how ledgers do not go on from what was signed of them before; mostly empty.
+	Ledger []LedgerDifference `json:"ledger,omitempty"`
 }
 
 // Server answers at the local socket.

@@ -68,9 +68,14 @@ func verbs() map[string]verb {
 		"evidence.show":     ask(evidenceShow),
 		"evidence.get":      fetch(evidenceGet),
 
-		"ledger.list": ask(ledgerList),
-		"fsck":        follow(check),
-		"backup":      follow(backUp),
+		"ledger.list":        ask(ledgerList),
+		"ledger.checkpoint":  ask(ledgerCheckpoint),
+		"ledger.prove":       ask(ledgerProve),
+		"ledger.consistency": ask(ledgerConsistency),
+		"ledger.fork":        ask(ledgerFork),
+		"ledger.export":      follow(ledgerExport),
+		"fsck":               follow(check),
+		"backup":             follow(backUp),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hozen/collector/internal/act"
+	"hozen/collector/internal/checkpoint"
 	"hozen/collector/internal/incident"
 )
 
@@ -148,9 +149,29 @@ type Step struct {
 	Total int    `json:"total"` // 0: not known
 }
 
+// CheckAll is the request of fsck.
+type CheckAll struct {
+	Kept []Kept `json:"kept,omitempty"` // checkpoints that were kept elsewhere
+}
+
+// Kept is a checkpoint that was kept elsewhere.
+type Kept struct {
+	Name string `json:"name"` // where from
+	Note string `json:"note"`
+}
+
+// Known turns kept checkpoints into what fsck takes.
+func (r CheckAll) Known() []checkpoint.Known {
+	var out []checkpoint.Known
+	for _, k := range r.Kept {
+		out = append(out, checkpoint.Known{Name: k.Name, Note: k.Note})
+	}
+	return out
+}
+
 // check looks at everything. That something is wrong is its answer, no error.
-func check(ctx context.Context, c *call, _ None, emit func(any) error) (any, error) {
-	r, err := c.acts.Fsck(ctx, c.actor, steps(emit))
+func check(ctx context.Context, c *call, in CheckAll, emit func(any) error) (any, error) {
+	r, err := c.acts.Fsck(ctx, c.actor, in.Known(), steps(emit))
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,12 @@ import (
 	"hozen/collector/internal/operator"
 )
 
-func status(_ context.Context, c *call, _ None) (any, error) { return c.s.cfg.Collector, nil }
+func status(ctx context.Context, c *call, _ None) (any, error) {
+	s := c.s.cfg.Collector
+	list, err := c.s.cfg.Acts.LedgerDifferences(ctx)
+	s.Ledger = views(list, viewDifference)
+	return s, err
+}
 
 // SignIn is the request of session.begin.
 type SignIn struct {
