@@ -25,8 +25,8 @@ import (
 )
 
 func (c *cli) incidentCmd() *cobra.Command {
-	return group("incident", "Incidents: list, show, open, note, close", c.incidentListCmd(), c.incidentShowCmd(), c.incidentOpenCmd(),
-		c.textCmd("note INCIDENT TEXT", "Add a note to the timeline", "incident.note"), c.textCmd("close INCIDENT REASON", "Close an incident", "incident.close"))
+	return group("incident", "Incidents: list, show, open, note, close, export", c.incidentListCmd(), c.incidentShowCmd(), c.incidentOpenCmd(),
+		c.textCmd("note INCIDENT TEXT", "Add a note to the timeline", "incident.note"), c.textCmd("close INCIDENT REASON", "Close an incident", "incident.close"), c.incidentExportCmd(), c.incidentExportsCmd())
 }
 
 func (c *cli) textCmd(use, short, verb string) *cobra.Command {

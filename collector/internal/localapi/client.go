@@ -84,6 +84,15 @@ func (c *Client) Fetch(ctx context.Context, verb string, in any) (io.ReadCloser,
 }
 
 func (c *Client) post(ctx context.Context, verb string, in any) (io.ReadCloser, error) {
+	resp, err := c.ask(ctx, verb, in)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
+// ask returns an answer that is no error; the caller closes its body.
+func (c *Client) ask(ctx context.Context, verb string, in any) (*http.Response, error) {
 	b, err := json.Marshal(in)
 	if err != nil {
 		return nil, fmt.Errorf("write request: %w", err)
@@ -113,7 +122,7 @@ func (c *Client) post(ctx context.Context, verb string, in any) (io.ReadCloser, 
 		return nil, fmt.Errorf("speak to the collector: %w", err)
 	}
 	if resp.StatusCode == http.StatusOK {
-		return resp.Body, nil
+		return resp, nil
 	}
 	defer resp.Body.Close()
 	var a answer

@@ -153,6 +153,7 @@ type verb struct {
 	answer func(ctx context.Context, c *call) (any, error)
 	stream func(ctx context.Context, c *call, emit func(any) error) (any, error)
 	bytes  func(ctx context.Context, c *call) (io.ReadCloser, error)
+	pour   func(ctx context.Context, c *call, w io.Writer) error
 }
 
 func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
@@ -185,6 +186,14 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case v.stream != nil:
 		s.stream(ctx, w, name, func(emit func(any) error) (any, error) { return v.stream(ctx, c, emit) })
+	case v.pour != nil:
+		out := &poured{w: w}
+		err := v.pour(ctx, c, out)
+		if err != nil && !out.begun {
+			s.fail(ctx, w, name, err)
+			return
+		}
+		s.end(ctx, w, name, err)
 	case v.bytes != nil:
 		f, err := v.bytes(ctx, c)
 		if err != nil {

@@ -112,6 +112,17 @@ func fetch[T any](fn func(ctx context.Context, c *call, in T) (io.ReadCloser, er
 	}}
 }
 
+// pour is a verb that writes bytes as it makes them.
+func pour[T any](fn func(ctx context.Context, c *call, in T, w io.Writer) error) verb {
+	return verb{pour: func(ctx context.Context, c *call, w io.Writer) error {
+		var in T
+		if err := c.decode(&in); err != nil {
+			return err
+		}
+		return fn(ctx, c, in, w)
+	}}
+}
+
 // None is the request or answer that says nothing.
 type None struct{}
 
