@@ -86,9 +86,9 @@ type Acts struct {
 	lost      lost
 	now       func() time.Time
 	log       *slog.Logger
-}
 
 	checkpoints *checkpoint.Log
+}
 
 // New returns the acts on what cfg names.
 func New(cfg Config) (*Acts, error) {
@@ -112,8 +112,8 @@ func New(cfg Config) (*Acts, error) {
 		db: cfg.DB, ca: cfg.CA, hub: cfg.Hub, addresses: cfg.Addresses, recovery: cfg.Recovery, hasher: hasher,
 		evidence: evidence.Reader{DB: cfg.DB, Blobs: cfg.Blobs}, backup: cfg.Backup,
 		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), restraint: newRestraint(), ownAddr: cfg.OwnAddr, lookup: cfg.Lookup, groups: make(chan struct{}, 1), codes: newCodeStock(), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
-	}, nil
 		checkpoints: cfg.Checkpoints,
+	}, nil
 }
 
 // Hub returns the live news.

@@ -66,7 +66,6 @@ type Alerts interface {
 	IsolationHappened(ctx context.Context, endpointID string, e endpoint.IsolationEvent, i *endpoint.IsolationStatus) error
 }
 
-// Live passes news between streams and people.
 // Ledger shows endpoints the custody ledger's signed state, which makes them its witnesses,
 // and hears what they noticed. What it shows may be empty; it keeps nobody from working.
 type Ledger interface {
@@ -75,6 +74,7 @@ type Ledger interface {
 	LedgerConflict(ctx context.Context, endpointID string, c act.ConflictCall) error
 }
 
+// Live passes news between streams and people.
 type Live interface {
 	SubscribeEndpoint(endpointID string) (wake, revoked <-chan struct{}, cancel func())
 	Progress(endpointID string, p act.Progress)
@@ -104,9 +104,9 @@ type Config struct {
 	Alerts    Alerts
 	Live      Live
 	Uploads   Uploads
-
 	// Ledger shows the signed ledger. Optional: without it nothing is shown.
 	Ledger Ledger
+
 	// CA is the certificate that all agents' certificates come from.
 	CA *x509.Certificate
 	// Certificate returns the collector's own certificate with its issuer, see

@@ -389,6 +389,8 @@ func (c *control) handle(ctx context.Context, m *agentv1.ConnectRequest) (*agent
 			return nil, s.fault(ctx, "store isolation event", err)
 		}
 		return &agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_IsolationEventReceived{IsolationEventReceived: &agentv1.IsolationEventReceived{EventId: ev.ID}}}, nil
+	case *agentv1.ConnectRequest_LedgerConflict:
+		return c.conflict(ctx, b.LedgerConflict)
 	case *agentv1.ConnectRequest_Alert:
 		inc, err := s.cfg.Alerts.ReportTrouble(ctx, endpointID, fromAlert(b.Alert))
 		if err != nil {
@@ -402,8 +404,6 @@ func (c *control) handle(ctx context.Context, m *agentv1.ConnectRequest) (*agent
 }
 
 // passOver reports whether an error about a command is none or one that must not end
-	case *agentv1.ConnectRequest_LedgerConflict:
-		return c.conflict(ctx, b.LedgerConflict)
 // the stream: a collector that was put back to an older state does not know commands
 // that it gave since, and an agent would repeat their results for ever.
 func (c *control) passOver(ctx context.Context, err error) bool {
