@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"hozen/internal/bench"
 	"hozen/internal/bench/bare"
@@ -131,18 +132,22 @@ type bencher struct {
 }
 
 func (b *bencher) runAll(ctx context.Context, all []group) int {
-	var must []string
+	var must, took []string
 	var wrong []error
+	begin := time.Now()
 	for _, g := range all {
 		must = append(must, g.names...)
 		if !slices.ContainsFunc(g.names, b.match.MatchString) {
 			continue
 		}
+		start := time.Now()
 		if err := b.runGroup(ctx, g); err != nil {
 			fmt.Fprintf(b.note, "hozen-bench: %s: %v\n", strings.Join(g.names, ", "), err)
 			wrong = append(wrong, err)
 		}
+		took = append(took, fmt.Sprintf("%s %.0f", g.names[0], time.Since(start).Seconds()))
 	}
+	fmt.Fprintf(b.note, "hozen-bench: %.0f s: %s\n", time.Since(begin).Seconds(), strings.Join(took, ", "))
 	bad := len(wrong) > 0
 	for _, f := range b.figures {
 		bad = bad || !f.Met()

@@ -50,11 +50,10 @@ func (c *checker) goTest(ctx context.Context, env []string, args ...string) erro
 }
 
 // readTests reads the JSON lines of a test run. The output of what passed is dropped.
+// Runs may go on beside each other.
 func (c *checker) readTests(r io.Reader) error {
-	if c.seen == nil {
-		c.seen = testOutcomes{}
-	}
 	var broken []string
+	events := 0
 	said := map[string][]string{} // output by package and test
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 16<<20)
@@ -71,30 +70,14 @@ func (c *checker) readTests(r io.Reader) error {
 		case "build-output":
 			said[" "] = append(said[" "], ev.Output)
 		case "pass", "skip", "fail":
-			if ev.Test == "" && ev.Action == "pass" && ev.Elapsed >= 10 {
-				fmt.Fprintf(c.out, "   %s %.0f s\n", ev.Package, ev.Elapsed)
-			}
-			if ev.Test == "" && ev.Action != "fail" {
-				delete(said, key)
-				continue
-			}
-			if ev.Test == "" && failedTests(broken, ev.Package) {
+			switch {
+			case ev.Test != "":
+				events++
+			case ev.Action == "fail" && failedTests(broken, ev.Package):
 				continue // its tests are named already
 			}
-			if ev.Test != "" && c.seen[key] != "pass" { // a step may run what another one skipped
-				c.seen[key] = ev.Action
-			}
-			switch ev.Action {
-			case "pass":
-				c.passed++
-			case "skip":
-				c.skipped++
-			case "fail":
-				c.failed++
-				name := strings.TrimSpace(key)
-				broken = append(broken, name)
-				c.troubles = append(c.troubles, name)
-				fmt.Fprintf(c.out, "   --- FAIL %s\n%s\n", name, indent(tail(strings.Join(said[key], ""), 120)))
+			if c.count(ev, strings.Join(said[key], "")) {
+				broken = append(broken, strings.TrimSpace(key))
 			}
 			delete(said, key)
 		}
@@ -105,10 +88,41 @@ func (c *checker) readTests(r io.Reader) error {
 	if len(broken) > 0 {
 		return fmt.Errorf("%s%d tests failed", strings.Join(said[" "], ""), len(broken))
 	}
-	if text := said[" "]; len(text) > 0 && len(c.seen) == 0 {
+	if text := said[" "]; len(text) > 0 && events == 0 {
 		return errors.New(strings.Join(text, ""))
 	}
 	return nil
+}
+
+// count counts the end of a test, or that of a package where it failed without one of its
+// tests, and reports whether it is a failure.
+func (c *checker) count(ev testEvent, said string) (broken bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ev.Test == "" && ev.Action == "pass" && ev.Elapsed >= 10 {
+		fmt.Fprintf(c.out, "   %s %.0f s\n", ev.Package, ev.Elapsed)
+	}
+	if ev.Test == "" && ev.Action != "fail" {
+		return false
+	}
+	name := strings.TrimSpace(ev.Package + " " + ev.Test)
+	if c.seen == nil {
+		c.seen = testOutcomes{}
+	}
+	if ev.Test != "" && c.seen[name] != "pass" { // a run may have what another one skipped
+		c.seen[name] = ev.Action
+	}
+	switch ev.Action {
+	case "pass":
+		c.passed++
+	case "skip":
+		c.skipped++
+	case "fail":
+		c.failed++
+		c.troubles = append(c.troubles, name)
+		fmt.Fprintf(c.out, "   --- FAIL %s\n%s\n", name, indent(tail(said, 120)))
+	}
+	return ev.Action == "fail"
 }
 
 func failedTests(broken []string, pkg string) bool {

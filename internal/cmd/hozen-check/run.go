@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -25,6 +26,7 @@ type checker struct {
 	root     bool
 	fuzzTime time.Duration
 
+	mu                      sync.Mutex // guards the rest, and what is written to out, while tests run
 	passed, failed, skipped int
 	troubles                []string     // names of failed steps and tests
 	seen                    testOutcomes // every test of this run, for .ci/must-run

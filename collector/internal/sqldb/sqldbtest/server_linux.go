@@ -13,17 +13,32 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
+
+// memoryDir is where Linux has a file system in memory (shm_overview(7)).
+const memoryDir = "/dev/shm"
+
+// enoughMemory is the room in bytes that makes it worth while: a container has 64 MiB
+// by default, which a few tests at once may need.
+const enoughMemory = 512 << 20
+
+func roomInMemory() bool {
+	var st unix.Statfs_t
+	err := unix.Statfs(memoryDir, &st)
+	return err == nil && st.Type == unix.TMPFS_MAGIC && st.Bavail*uint64(st.Bsize) >= enoughMemory
+}
 
 // server starts the one server of this test program on first use and returns the
 // URL of its maintenance database.
 var server = sync.OnceValues(func() (string, error) {
-	if u := os.Getenv("HOZEN_TEST_POSTGRES"); u != "" {
+	if u := os.Getenv(serverVar); u != "" {
 		return u, nil
 	}
 	bins, err := filepath.Glob("/usr/lib/postgresql/*/bin")
 	if err != nil || len(bins) == 0 {
-		return "", errors.New("neither HOZEN_TEST_POSTGRES nor /usr/lib/postgresql (apt-get install postgresql)")
+		return "", errors.New("neither " + serverVar + " nor /usr/lib/postgresql (apt-get install postgresql)")
 	}
 	slices.SortFunc(bins, func(a, b string) int { return version(b) - version(a) })
 	return start(bins[0])

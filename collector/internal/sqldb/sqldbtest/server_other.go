@@ -8,8 +8,12 @@ import (
 )
 
 func server() (string, error) {
-	if u := os.Getenv("HOZEN_TEST_POSTGRES"); u != "" {
+	if u := os.Getenv(serverVar); u != "" {
 		return u, nil
 	}
-	return "", errors.New("HOZEN_TEST_POSTGRES is not set")
+	return "", errors.New(serverVar + " is not set")
 }
+
+const memoryDir = ""
+
+func roomInMemory() bool { return false }

@@ -6,16 +6,22 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 
 	"hozen/collector/internal/sqldb"
 )
+
+// serverVar names a PostgreSQL server to use.
+const serverVar = "HOZEN_TEST_POSTGRES"
 
 // Run runs f twice, as the subtests "sqlite" and "postgres", each with an empty
 // database of its own that has this program's schema. PostgreSQL is the server that
@@ -24,13 +30,79 @@ import (
 func Run(t *testing.T, f func(t *testing.T, db *sqldb.DB)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { f(t, Open(t)) })
-	t.Run("postgres", func(t *testing.T) { f(t, open(t, PostgresURL(t))) })
+	t.Run("postgres", func(t *testing.T) { f(t, open(t, postgres(t, postgresTemplate))) })
 }
 
 // Open returns an empty SQLite database that lives as long as the test.
 func Open(t testing.TB) *sqldb.DB {
 	t.Helper()
-	return open(t, SQLiteURL(filepath.Join(t.TempDir(), "test.db")))
+	b, err := sqliteTemplate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(memory(t), "test.db")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return open(t, SQLiteURL(path))
+}
+
+// sqliteTemplate migrates one database of this test program; all others begin as copies.
+var sqliteTemplate = sync.OnceValues(func() (b []byte, err error) {
+	dir, err := os.MkdirTemp("", "hozen-schema-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "schema.db")
+	if err := migrated(SQLiteURL(path)); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path) // closed, so nothing of it is in a log beside it
+})
+
+// postgresTemplate does the same on the server of this test program.
+var postgresTemplate = sync.OnceValues(func() (string, error) {
+	const name = "hozen_schema"
+	server, err := server()
+	if err != nil || os.Getenv(serverVar) != "" { // nothing may stay on a server that does
+		return "template1", err
+	}
+	if err := run(context.Background(), server, "CREATE DATABASE "+name); err != nil {
+		return "", err
+	}
+	u, err := at(server, name)
+	if err != nil {
+		return "", err
+	}
+	return name, migrated(u)
+})
+
+func migrated(u string) error {
+	db, err := sqldb.Open(context.Background(), sqldb.Config{URL: u})
+	if err != nil {
+		return err
+	}
+	return db.Close()
+}
+
+// memory makes a folder for the test in memory where the machine has room there: these
+// databases need not outlive anything, as little as PostgreSQL's.
+func memory(t testing.TB) string {
+	t.Helper()
+	if !roomInMemory() {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp(memoryDir, "hozen-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 // SQLiteURL returns the URL of the SQLite file at an absolute path.
@@ -56,33 +128,54 @@ func open(t testing.TB, u string) *sqldb.DB {
 // test, and returns its URL. Without PostgreSQL the test is skipped.
 func PostgresURL(t testing.TB) string {
 	t.Helper()
+	return postgres(t, func() (string, error) { return "template1", nil })
+}
+
+// postgres makes a database as a copy of another one.
+func postgres(t testing.TB, template func() (string, error)) string {
+	t.Helper()
 	server, err := server()
 	if err != nil {
 		t.Skip("no PostgreSQL: " + err.Error())
 	}
-	name := "hozen_test_" + strings.ToLower(rand.Text()[:12])
-	admin(t.Context(), t, server, "CREATE DATABASE "+name)
-	t.Cleanup(func() {
-		admin(context.WithoutCancel(t.Context()), t, server, "DROP DATABASE "+name+" WITH (FORCE)")
-	})
-	u, err := url.Parse(server)
+	from, err := template()
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.Path = "/" + name
-	return u.String()
+	name := "hozen_test_" + strings.ToLower(rand.Text()[:12])
+	if err := run(t.Context(), server, "CREATE DATABASE "+name+" TEMPLATE "+from); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := run(context.WithoutCancel(t.Context()), server, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Error(err)
+		}
+	})
+	u, err := at(server, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
 }
 
-func admin(ctx context.Context, t testing.TB, server, statement string) {
-	t.Helper()
+// at is the URL of a database of a server.
+func at(server, name string) (string, error) {
+	u, err := url.Parse(server)
+	if err != nil {
+		return "", err
+	}
+	u.Path = "/" + name
+	return u.String(), nil
+}
+
+func run(ctx context.Context, server, statement string) error {
 	db, err := sql.Open("pgx", server)
 	if err == nil {
 		_, err = db.ExecContext(ctx, statement)
-		if cerr := db.Close(); err == nil {
-			err = cerr
-		}
+		err = errors.Join(err, db.Close())
 	}
 	if err != nil {
-		t.Fatal(fmt.Errorf("%s: %w", statement, err))
+		return fmt.Errorf("%s: %w", statement, err)
 	}
+	return nil
 }
