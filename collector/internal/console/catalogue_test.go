@@ -73,10 +73,11 @@ func TestEveryValueHasAWord(t *testing.T) {
 		want("outcome.", string(o))
 	}
 	for _, k := range []artifact.Kind{artifact.KindProcess, artifact.KindNetConn, artifact.KindOpenFile, artifact.KindExeHash, artifact.KindSession, artifact.KindNetConfig, artifact.KindHostInfo, artifact.KindClock,
-		artifact.KindFlight, artifact.KindShutdown, artifact.KindBoot, artifact.KindPreserve, artifact.KindIsolation, artifact.KindSevered} {
+		artifact.KindFlight, artifact.KindShutdown, artifact.KindBoot, artifact.KindPreserve, artifact.KindIsolation, artifact.KindSevered,
+		artifact.KindProcState, artifact.KindProcMap, artifact.KindProcEnv, artifact.KindDeletedExe, artifact.KindFileLock, artifact.KindCrossView, artifact.KindFootprint} {
 		want("kind.", string(k))
 	}
-	for _, k := range []incident.EntryKind{incident.EntryNote, incident.EntryOpened, incident.EntryJoined, incident.EntryClosed, incident.EntryAlert, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryIsolationEvent, incident.EntryLedgerDiffers, incident.EntryBoot, incident.EntryOlder} {
+	for _, k := range []incident.EntryKind{incident.EntryNote, incident.EntryOpened, incident.EntryJoined, incident.EntryClosed, incident.EntryAlert, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryIsolationEvent, incident.EntryLedgerDiffers, incident.EntryBoot, incident.EntryExport, incident.EntryOlder} {
 		want("timeline.", string(k))
 	}
 	for _, name := range pageNames() {
@@ -118,7 +119,7 @@ func TestEveryValueHasAWord(t *testing.T) {
 // isolationWords are the values that pages about isolation show.
 func isolationWords(want func(prefix string, values ...string)) {
 	for _, k := range []endpoint.IsolationEventKind{endpoint.EventDrift, endpoint.EventNotInForce, endpoint.EventReleasedByCode, endpoint.EventCodeRefused, endpoint.EventReleasedByTime, endpoint.EventRolledBack,
-		endpoint.EventLeaseLapsed, endpoint.EventRecordLost, endpoint.EventLeak, endpoint.EventReleasedByUninstall, endpoint.EventPermitEnded} {
+		endpoint.EventLeaseLapsed, endpoint.EventRecordLost, endpoint.EventLeak, endpoint.EventReleasedByUninstall, endpoint.EventPermitEnded, endpoint.EventTunnelChanged} {
 		want("isolation.event.", string(k))
 		want("timeline.isolation_event.", string(k))
 	}
@@ -150,7 +151,7 @@ func isolationWords(want func(prefix string, values ...string)) {
 	want("score.leaks.", "none", "some", "unknown")
 	want("score.way_home.", "yes", "no", "unknown")
 	want("score.released.", "yes", "no", "other", "waiting", "unknown")
-	want("ledger.act.", "endpoint.clock", "endpoint.isolation_event", "endpoint.release_code", "endpoint.place", "dispatch.ask_release", "dispatch.refuse_release", "organisation.isolation", "group.isolate", "group.release")
+	want("ledger.act.", "export.order", "export.open", "export.written", "endpoint.clock", "endpoint.isolation_event", "endpoint.release_code", "endpoint.place", "dispatch.ask_release", "dispatch.refuse_release", "organisation.isolation", "group.isolate", "group.release")
 	want("timeline.command.", "ask_release", "show_release_code")
 	want("invalid.", "out_of_range", "conflict", "too_many", "too_wide", "unresolved", "old_agent", "nobody")
 }

@@ -10,6 +10,7 @@ import (
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/enroll"
 	"hozen/collector/internal/evidence"
+	"hozen/collector/internal/export"
 	"hozen/collector/internal/group"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/ledger"
@@ -31,6 +32,7 @@ type ports struct {
 	isolation isolation
 	settings  settings
 	groups    groups
+	exports   exports
 }
 
 type people interface {
@@ -126,4 +128,11 @@ type groups interface {
 	Groups(ctx context.Context, a act.Actor, n int) ([]group.Order, error)
 	Group(ctx context.Context, a act.Actor, id string) (group.Order, []act.GroupMember, error)
 	Drill() dispatch.Isolation
+}
+
+type exports interface {
+	Exports(ctx context.Context, a act.Actor, incidentID string) ([]export.Record, error)
+	Export(ctx context.Context, a act.Actor, idOrNumber string) (export.Record, error)
+	OrderExport(ctx context.Context, a act.Actor, n act.NewExport) (export.Record, error)
+	WriteExport(ctx context.Context, a act.Actor, idOrNumber string, w io.Writer) (export.Record, error)
 }

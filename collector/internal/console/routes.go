@@ -49,6 +49,8 @@ func (s *server) routes() http.Handler {
 	add("POST /incidents/new", s.private(s.incidentNew))
 	add("GET /incidents/{id}", s.private(s.incidentShow))
 	add("POST /incidents/{id}/notes", s.private(s.incidentNote))
+	add("GET /incidents/{id}/export", s.private(s.incidentExportForm))
+	add("POST /incidents/{id}/export", s.private(s.incidentExport))
 	add("GET /incidents/{id}/close", s.private(s.incidentCloseForm))
 	add("POST /incidents/{id}/close", s.private(s.incidentClose))
 
@@ -65,6 +67,7 @@ func (s *server) routes() http.Handler {
 
 	// As long as they take.
 	pages.Handle("GET /evidence/{id}/download", s.private(s.evidenceDownload))
+	pages.Handle("GET /exports/{id}/download", s.private(s.exportDownload))
 	pages.Handle("GET /live", s.private(s.liveStream))
 
 	all := http.NewServeMux()

@@ -164,6 +164,8 @@ func tone(e incident.Entry) (tone, icon string) {
 			return tone, "warn"
 		}
 		return "plain", "shield"
+	case incident.EntryExport:
+		return "order", "down"
 	case incident.EntryBoot:
 		switch bootTone(e.Params["verdict"]) {
 		case "good":
