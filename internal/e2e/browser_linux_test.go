@@ -53,6 +53,20 @@ func (b *browser) click(words string) {
 	b.do(chromedp.Click(fmt.Sprintf(`//*[self::a or self::button][contains(normalize-space(.), "%s")]`, words)))
 }
 
+// there waits until a whole page with an element is open. What is done to a page that
+// gives way to another fails.
+func (b *browser) there(selector string) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	defer cancel()
+	err := rig.Until(ctx, "the page", func() (bool, error) {
+		return chromedp.Run(ctx, chromedp.Evaluate[bool](fmt.Sprintf(`document.readyState === "complete" && document.querySelector(%q) !== null`, selector)))
+	})
+	if err != nil {
+		b.t.Fatalf("%v: no %s in\n%.3000s", err, selector, b.text())
+	}
+}
+
 // until waits until the part of the page at the CSS selector holds the words,
 // whatever page is open by then. No reload is asked for.
 func (b *browser) until(selector, words string) {
@@ -82,6 +96,7 @@ func (b *browser) text() string {
 func (b *browser) signIn(name, oneTime string) {
 	b.t.Helper()
 	b.do(chromedp.Navigate(b.base), chromedp.SendKeys("#name", name), chromedp.SendKeys("#password", oneTime), chromedp.Click("button.primary"))
+	b.there("#current")
 	b.do(chromedp.SendKeys("#current", oneTime), chromedp.SendKeys("#new", rig.Password), chromedp.SendKeys("#repeat", rig.Password), chromedp.Click("button.primary"))
 	b.until("h1", "端末")
 }

@@ -106,6 +106,15 @@ func (b *tab) until(expression string) {
 	}
 }
 
+// follow clicks on what leads to another page and waits until that has an element. What
+// is done to an element while its page gives way fails.
+func (b *tab) follow(link, element string) {
+	b.t.Helper()
+	b.number(`window.left = 1`)
+	b.do(chromedp.Click(link))
+	b.until(`!window.left && document.readyState === "complete" && document.querySelector("` + element + `")`)
+}
+
 func (b *tab) number(expression string) int {
 	b.t.Helper()
 	n, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](expression))
@@ -137,7 +146,8 @@ func TestBrowserIsolates(t *testing.T) {
 	b := x.tab(false)
 	b.signIn("owner")
 	b.open("/endpoints/" + p.ID)
-	b.do(chromedp.Click(`a.danger`), chromedp.SendKeys("#reason", "不審な画面\r")) // as good as the button
+	b.follow(`a.danger`, "#reason")
+	b.do(chromedp.SendKeys("#reason", "不審な画面\r")) // as good as the button
 	b.until(`location.search.startsWith("?command=cmd_") && document.querySelectorAll(".steps .is-done").length === 1`)
 
 	commands, err := x.Commands(t.Context(), x.owner, act.CommandFilter{EndpointID: p.ID})
@@ -167,7 +177,8 @@ func TestBrowserPreserves(t *testing.T) {
 	b := x.tab(false)
 	b.signIn("owner")
 	b.open("/endpoints/" + p.ID)
-	b.do(chromedp.Click(`a[href$="/order/preserve"]`), chromedp.Click("#then-reboot"), chromedp.SendKeys("#reason", "専門業者の指示"), chromedp.Click("form.stack button.danger"))
+	b.follow(`a[href$="/order/preserve"]`, "#then-reboot")
+	b.do(chromedp.Click("#then-reboot"), chromedp.SendKeys("#reason", "専門業者の指示"), chromedp.Click("form.stack button.danger"))
 	b.until(`location.search.startsWith("?command=cmd_") && document.querySelectorAll(".steps .is-done").length === 1`)
 	commands, err := x.Commands(t.Context(), x.owner, act.CommandFilter{EndpointID: p.ID})
 	must(t, err)

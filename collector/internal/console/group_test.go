@@ -248,8 +248,10 @@ func TestBrowserIsolatesAGroup(t *testing.T) {
 	t.Cleanup(func() { stop(); <-done })
 	b := x.tab(false)
 	b.signIn("owner")
-	b.do(chromedp.Click(`a[href="/groups"]`), chromedp.Click(`a[href="/groups/new/isolate"]`), chromedp.Click("#all"), chromedp.SendKeys("#reason", "ランサムウェア\r"))
-	b.until(`document.querySelector("#break_glass")`)
+	b.follow(`a[href="/groups"]`, `a[href='/groups/new/isolate']`)
+	b.follow(`a[href="/groups/new/isolate"]`, "#all")
+	b.do(chromedp.Click("#all"), chromedp.SendKeys("#reason", "ランサムウェア\r"))
+	b.until(`document.readyState === "complete" && document.querySelector("#break_glass")`)
 	b.do(chromedp.SendKeys("#break_glass", "全社に感染"), chromedp.Click("button.danger"))
 	b.until(`location.pathname.startsWith("/groups/grp_") && document.querySelectorAll(".mem-capturing").length === 2`)
 	for _, p := range pcs {
