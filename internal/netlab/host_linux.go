@@ -38,7 +38,7 @@ type Host struct {
 func NewHost() (*Host, error) {
 	h := &Host{fd: -1, work: make(chan func()), stop: make(chan struct{}), gone: make(chan struct{})}
 	ready := make(chan error, 1)
-	go h.live(ready)
+	go apart(func() { h.live(ready) })
 	if err := <-ready; err != nil {
 		return nil, fmt.Errorf("make network namespace: %w", err)
 	}
@@ -48,11 +48,31 @@ func NewHost() (*Host, error) {
 	return h, nil
 }
 
-// live is the life of the host's own thread. It never unlocks, so the runtime ends
-// the thread, and with it its hold on the namespace, when live returns.
+// apart runs fn on a thread that ends with it: the goroutine never unlocks it. That is
+// never the process's first thread, which the runtime keeps for ever: what was started on
+// it would never be told of its end, and /proc/self would show its namespace.
+func apart(fn func()) { apartFrom(unix.Getpid(), fn) }
+
+func apartFrom(first int, fn func()) {
+	runtime.LockOSThread()
+	if unix.Gettid() != first {
+		fn()
+		return
+	}
+	locked := make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // another one: the first is taken until here
+		close(locked)
+		fn()
+	}()
+	<-locked
+	runtime.UnlockOSThread()
+}
+
+// live is the life of the host's own thread. When it returns the thread ends, and with it
+// its hold on the namespace.
 func (h *Host) live(ready chan<- error) {
 	defer close(h.gone)
-	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		ready <- err
 		return
@@ -83,15 +103,14 @@ func (h *Host) FD() int { return h.fd }
 func (h *Host) Do(fn func() error) error {
 	err := errors.New("function left by runtime.Goexit") // t.FailNow inside fn, for one
 	done := make(chan struct{})
-	go func() {
+	go apart(func() { // a thread that was elsewhere is not given back
 		defer close(done)
-		runtime.LockOSThread() // for ever: a thread that was elsewhere is not given back
 		if e := unix.Setns(h.fd, unix.CLONE_NEWNET); e != nil {
 			err = fmt.Errorf("enter network namespace: %w", e)
 			return
 		}
 		err = fn()
-	}()
+	})
 	<-done
 	return err
 }
