@@ -119,7 +119,7 @@ func (l *lab) managed(t *testing.T) (m *isolate.Manager, put <-chan isolate.Stat
 // await returns the first status that says what.
 func awaitStatus(t *testing.T, put <-chan isolate.Status, is func(isolate.Status) bool) isolate.Status {
 	t.Helper()
-	limit := time.After(10 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		select {
 		case st := <-put:
@@ -145,6 +145,7 @@ func TestGapAfterFlush(t *testing.T) {
 	if n := f.got.Load(); n != 0 {
 		t.Fatalf("%d datagrams passed before", n)
 	}
+	late := lateness(t)
 	var gaps, undone []time.Duration
 	for range 20 {
 		start := time.Now()
@@ -168,9 +169,33 @@ func TestGapAfterFlush(t *testing.T) {
 	slices.Sort(undone)
 	t.Logf("last datagram after the flush: p50 %v, max %v; put right and read back: p50 %v, max %v; %d of %d datagrams passed",
 		gaps[len(gaps)/2], gaps[len(gaps)-1], undone[len(undone)/2], undone[len(undone)-1], f.got.Load(), f.sent.Load())
-	if worst := gaps[len(gaps)-1]; worst > time.Second {
-		t.Errorf("open for %v", worst)
+	if worst, slow := gaps[len(gaps)-1], late(); worst > time.Second+2*slow {
+		t.Errorf("open for %v, while this program was at most %v late", worst, slow)
 	}
+}
+
+// lateness watches how late this program is at most when it wants a processor, until it
+// is asked: on a machine that others keep busy the agent is as late.
+func lateness(t *testing.T) (most func() time.Duration) {
+	t.Helper()
+	const every = 5 * time.Millisecond
+	ask, answer := make(chan struct{}), make(chan time.Duration, 1)
+	go func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		var worst time.Duration
+		for last := time.Now(); ; {
+			select {
+			case <-tick.C:
+				now := time.Now()
+				worst, last = max(worst, now.Sub(last)-every), now
+			case <-ask:
+				answer <- worst
+				return
+			}
+		}
+	}()
+	return func() time.Duration { close(ask); return <-answer }
 }
 
 // Devices are covered as they appear, locked or not.
@@ -244,7 +269,6 @@ func TestStormOfDevices(t *testing.T) {
 			check(t, h.LinkDel(d))
 		}
 	}
-	took := time.Since(start)
 	if err := eventually(func() error {
 		if st := m.Status(t.Context()); st.Observed != isolate.Isolated || len(st.Observation.Links) < storms/8 {
 			return fmt.Errorf("%s, %d links: %s", st.Observed, len(st.Observation.Links), st.Detail)
@@ -253,7 +277,7 @@ func TestStormOfDevices(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	n := len(put)
+	n, took := len(put), time.Since(start)
 	if bound := 8 + int(took/paceLinks)*2 + 8; n > bound {
 		t.Errorf("%d measurements in %v, at most %d are meant", n, took, bound)
 	}
