@@ -10,6 +10,8 @@ type Clock interface {
 	// included, by a clock that nobody sets. An empty name means that nothing is known of
 	// it.
 	Boot() (name string, since time.Duration)
+	// Asleep is how much of that the endpoint slept (suspend), 0 where that is not known.
+	Asleep() time.Duration
 }
 
 // SystemClock is the clock of the endpoint.
@@ -21,16 +23,19 @@ func (SystemClock) Now() time.Time { return time.Now() }
 // Boot implements [Clock] by CLOCK_BOOTTIME (clock_gettime(2)) and boot_id (random(4)).
 func (SystemClock) Boot() (string, time.Duration) { return sinceBoot() }
 
+// Asleep implements [Clock] by CLOCK_MONOTONIC, which stands still meanwhile.
+func (SystemClock) Asleep() time.Duration { return asleep() }
+
 // instant is one moment by both clocks.
 type instant struct {
-	wall  time.Time
-	boot  string
-	since time.Duration
+	wall          time.Time
+	boot          string
+	since, asleep time.Duration
 }
 
 func (m *Manager) instant() instant {
 	boot, since := m.cfg.Clock.Boot()
-	return instant{m.cfg.Clock.Now().UTC().Round(0), boot, since}
+	return instant{m.cfg.Clock.Now().UTC().Round(0), boot, since, m.cfg.Clock.Asleep()}
 }
 
 // after returns how long ago something was in a boot, and whether it was in this one.

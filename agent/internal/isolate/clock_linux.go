@@ -19,3 +19,11 @@ func sinceBoot() (string, time.Duration) {
 	}
 	return strings.TrimSpace(string(id)), time.Duration(ts.Nano())
 }
+
+func asleep() time.Duration {
+	var all, awake unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &awake) != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &all) != nil {
+		return 0
+	}
+	return max(0, time.Duration(all.Nano()-awake.Nano()))
+}

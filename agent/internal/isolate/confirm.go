@@ -34,12 +34,13 @@ type Confirm struct {
 	// Missed is when the fallback was taken. Zero if it was not.
 	Missed time.Time `json:"missed,omitzero"`
 	// Boot is the boot in which the time runs, Since how long ago that had begun when it
-	// began to run in it, Left what was left of it then. Boots is how many restarts of the
-	// endpoint it went over.
-	Boot  string        `json:"boot,omitempty"`
-	Since time.Duration `json:"since_ns,omitempty"`
-	Left  time.Duration `json:"left_ns,omitempty"`
-	Boots int           `json:"boots,omitempty"`
+	// began to run in it, Asleep how much of that the endpoint had slept, Left what was left
+	// of it then. Boots is over how many restarts and sleeps of the endpoint it went.
+	Boot   string        `json:"boot,omitempty"`
+	Since  time.Duration `json:"since_ns,omitempty"`
+	Asleep time.Duration `json:"asleep_ns,omitempty"`
+	Left   time.Duration `json:"left_ns,omitempty"`
+	Boots  int           `json:"boots,omitempty"`
 	// To is the isolation to which RollBack goes back; nil means released.
 	To *Earlier `json:"to,omitempty"`
 }
@@ -106,27 +107,40 @@ func (c *Confirm) begin(t instant) *Confirm {
 		return c
 	}
 	b := *c
-	b.By, b.Boot, b.Since, b.Left = t.wall.Add(c.Within), t.boot, t.since, c.Within
+	b.By, b.Boot, b.Since, b.Asleep, b.Left = t.wall.Add(c.Within), t.boot, t.since, t.asleep, c.Within
 	return &b
 }
 
-// bootsMax is over how many restarts of the endpoint an order that waits for its
+// sleepLeast is what counts as sleep; the clocks that tell it are not read at once.
+const sleepLeast = time.Second
+
+// ran returns how long the time has run by now in the boot in which it runs. A sleeping
+// endpoint reaches nobody, so its sleep does not count.
+func (c *Confirm) ran(t instant) time.Duration {
+	return t.since - c.Since - max(0, t.asleep-c.Asleep)
+}
+
+// bootsMax is over how many restarts and sleeps of the endpoint an order that waits for its
 // confirmation is given time anew, so that restarts keep nobody out for ever.
 const bootsMax = 5
 
-// resume returns c with its time running in this boot. How long an endpoint was switched
+// resume returns c with its time running in this boot, and since the last sleep. How long an endpoint was switched
 // off the wall clock alone knows, so what is left is taken from it once, and is never more
-// than was given. It is no less than settleTime: the network of an endpoint that starts is
-// not up yet, and is no reason to roll back.
+// than was given. It is no less than settleTime: the network of an endpoint that starts or
+// wakes up is not up yet, and is no reason to roll back.
 func (c *Confirm) resume(t instant) *Confirm {
 	if !c.waiting() {
 		return c
 	}
+	left := min(c.Within, c.By.Sub(t.wall))
 	if _, same := t.after(c.Boot, c.Since); same {
-		return c
+		if t.asleep-c.Asleep < sleepLeast {
+			return c
+		}
+		left = c.Left - c.ran(t)
 	}
 	b := *c
-	b.Boot, b.Since, b.Left, b.Boots = t.boot, t.since, max(0, min(c.Within, c.By.Sub(t.wall))), c.Boots+1
+	b.Boot, b.Since, b.Asleep, b.Left, b.Boots = t.boot, t.since, t.asleep, max(0, left), c.Boots+1
 	if b.Boots <= bootsMax {
 		b.Left = max(b.Left, settleTime)
 	}
@@ -141,7 +155,7 @@ func (c *Confirm) resume(t instant) *Confirm {
 // A wall clock that was set forward opens nothing by itself, because the way home is tried
 // before the fallback is taken.
 func (c *Confirm) due(t instant) bool {
-	return c.waiting() && t.since >= c.Since+c.Left
+	return c.waiting() && c.ran(t) >= c.Left
 }
 
 // confirm looks whether the order that is in force has been confirmed, or its time is

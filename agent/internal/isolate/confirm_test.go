@@ -150,6 +150,44 @@ func TestConfirmation(t *testing.T) {
 			}
 		})
 	})
+	t.Run("over a sleep", func(t *testing.T) {
+		in(t, func(t *testing.T, open *bool, r *rig) {
+			isolated(t, r, confirmed("cmd_1", isolate.RollBack))
+			time.Sleep(50 * time.Second)
+			r.clock.Sleep(8 * time.Hour)
+			st := reconciled(t, r, isolate.Isolated) // awake, and the network is not up yet
+			if by := st.Confirm.By; by.Before(r.clock.Now().Add(time.Minute)) {
+				t.Errorf("until %s, and it is %s", by, r.clock.Now())
+			}
+			time.Sleep(110 * time.Second)
+			reconciled(t, r, isolate.Isolated)
+			*open = true
+			time.Sleep(20 * time.Second) // late, and the way home is tried first
+			if st := reconciled(t, r, isolate.Isolated); st.Confirm.At.IsZero() {
+				t.Errorf("%+v", st.Confirm)
+			}
+		})
+	})
+	t.Run("asleep again and again", func(t *testing.T) {
+		in(t, func(t *testing.T, _ *bool, r *rig) {
+			isolated(t, r, confirmed("cmd_1", isolate.RollBack))
+			for n := range 50 {
+				r.clock.Sleep(time.Minute)
+				st, err := r.Reconcile(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if st.Desired == isolate.Released {
+					if n < 5 {
+						t.Errorf("rolled back after %d sleeps", n)
+					}
+					return
+				}
+				time.Sleep(70 * time.Second)
+			}
+			t.Error("never rolled back")
+		})
+	})
 	t.Run("over several processes", func(t *testing.T) {
 		in(t, func(t *testing.T, _ *bool, r *rig) {
 			isolated(t, r, confirmed("cmd_1", isolate.RollBack))

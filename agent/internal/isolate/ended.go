@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -50,11 +52,11 @@ func (m *Manager) end(ctx context.Context, what string, h Happening) (st Status,
 
 // reported writes down that the end of an isolation was told, when it was.
 func (m *Manager) reported(h Happening) {
-	owed := func() bool {
+	ended := func() bool {
 		e := m.record().Ended
 		return e != nil && !e.Told && e.How == h.Kind && e.CommandID == h.CommandID
 	}
-	if !owed() {
+	if paid := m.paid(h); !paid && !ended() {
 		return
 	}
 	ctx := context.Background()
@@ -63,26 +65,62 @@ func (m *Manager) reported(h Happening) {
 		return
 	}
 	defer end()
-	if !owed() { // another order has come meanwhile
-		return
-	}
 	rec := m.record()
-	e := *rec.Ended
-	e.Told = true
-	rec.Ended = &e
+	if ended() { // else another order has come meanwhile
+		e := *rec.Ended
+		e.Told = true
+		rec.Ended = &e
+	}
 	if err := m.save(rec); err != nil {
-		m.cfg.Log.WarnContext(ctx, "the end of an isolation will be told twice", slog.Any("error", err))
+		m.cfg.Log.WarnContext(ctx, "what happened will be told twice", slog.Any("error", err))
 	}
 }
 
-// tellOwed tells of an end that an earlier process did not live to tell.
+// Owed is something that happened and may not be kept yet by whoever was told. If it was
+// not, it is told after the next start.
+type Owed struct {
+	Kind      Kind      `json:"kind"`
+	At        time.Time `json:"at"`
+	CommandID string    `json:"command_id,omitempty"`
+	Detail    string    `json:"detail,omitempty"`
+}
+
+// owe remembers h, from the next record on, until it is kept. Of a kind it is the newest.
+func (m *Manager) owe(h Happening) Happening {
+	if h.At.IsZero() {
+		h.At = m.instant().wall
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.owing = append(slices.DeleteFunc(slices.Clone(m.owing), func(o Owed) bool { return o.Kind == h.Kind }),
+		Owed{Kind: h.Kind, At: h.At, CommandID: h.CommandID, Detail: clip(h.Detail, 1024)})
+	m.recount = true
+	return h
+}
+
+// paid forgets what is kept now.
+func (m *Manager) paid(h Happening) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := len(m.owing)
+	m.owing = slices.DeleteFunc(slices.Clone(m.owing), func(o Owed) bool { return o.Kind == h.Kind && !o.At.After(h.At) })
+	return len(m.owing) < n
+}
+
+// afterRestart says why something is told late.
+const afterRestart = "told after a restart of the agent"
+
+// tellOwed tells of what an earlier process did not live to tell.
 func (m *Manager) tellOwed(st Status) {
 	m.mu.Lock()
-	owed, e := m.owed, m.rec.Ended
-	m.owed = false
+	owed, e, again := m.owed, m.rec.Ended, m.again
+	m.owed, m.again = false, nil
 	m.mu.Unlock()
+	for _, o := range again {
+		m.tell(Happening{Kind: o.Kind, At: o.At, CommandID: o.CommandID, Detail: strings.TrimPrefix(o.Detail+"; "+afterRestart, "; ")}, st)
+	}
 	if owed && e != nil {
-		m.tell(Happening{Kind: e.How, At: e.At, CommandID: e.CommandID, By: e.By, Detail: "told after a restart of the agent"}, st)
+		m.tell(Happening{Kind: e.How, At: e.At, CommandID: e.CommandID, By: e.By, Detail: afterRestart}, st)
 	}
 }
 

@@ -70,6 +70,11 @@ func leaksUnder(p Policy, before []Trial) []Trial {
 	return slices.DeleteFunc(slices.Clone(before), func(t Trial) bool { return !t.leak() || p.opens(t) })
 }
 
+// onlyLeaks returns the leaks among trials.
+func onlyLeaks(trials []Trial) []Trial {
+	return slices.DeleteFunc(slices.Clone(trials), func(t Trial) bool { return !t.leak() })
+}
+
 // opens reports whether what a trial tries is open by order.
 func (p Policy) opens(t Trial) bool {
 	protocol := UDP

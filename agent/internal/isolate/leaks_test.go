@@ -32,6 +32,42 @@ func tried(name, target, chain string, o isolate.TrialOutcome) isolate.Trial {
 	return isolate.Trial{Name: name, Target: target, Chain: chain, Outcome: o, Reason: "why", At: time.Now()}
 }
 
+// A restart of the agent, or of the endpoint, is no way to have a leak forgotten: what was
+// known last is shown until a trial shows otherwise.
+func TestLeakOutlivesTheAgent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &rounds{next: []isolate.Trial{tried("udp4", "192.0.2.1:123", inetOut, isolate.Contrary), tried("tcp4", "192.0.2.1:53", inetOut, isolate.AsOrdered)}}
+		r, told := newTold(t, func(c *isolate.Config) { c.Trials = f })
+		if st, err := r.Isolate(t.Context(), order("cmd_1")); err == nil || st.Reason != isolate.Leak {
+			t.Fatalf("%+v, %v", st, err)
+		}
+		at := f.next[0].At
+		synctest.Wait()
+		_, _ = r.Reconcile(t.Context())
+		f.next = []isolate.Trial{}
+		for _, again := range []func(*testing.T){r.restart, r.reboot} {
+			again(t)
+			if st := r.Status(t.Context()); r.fw.Calls("restore") != 0 || st.Observed == isolate.Isolated || len(st.Trials) != 1 || !st.Trials[0].At.Equal(at) {
+				t.Errorf("before the first trial: %+v", st)
+			}
+			if st, _ := r.Reconcile(t.Context()); st.Reason != isolate.Leak {
+				t.Errorf("put right: %+v", st)
+			}
+			synctest.Wait()
+		}
+		f.next = []isolate.Trial{tried("udp4", "192.0.2.1:123", inetOut, isolate.AsOrdered)}
+		time.Sleep(time.Minute)
+		_, _ = r.Reconcile(t.Context())
+		synctest.Wait()
+		reconcile(t, r, isolate.Isolated)
+		r.restart(t)
+		if st := reconcile(t, r, isolate.Isolated); len(st.Trials) != 0 {
+			t.Errorf("over, and there again: %+v", st.Trials)
+		}
+		wantTold(t, told(), isolate.HappenedLeak)
+	})
+}
+
 // What leaked is a leak until the same way is seen to be cut, whatever is not known of it
 // meanwhile.
 func TestLeakIsNotForgotten(t *testing.T) {

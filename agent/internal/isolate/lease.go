@@ -68,6 +68,6 @@ func (m *Manager) lapse(ctx context.Context, st Status, t instant) Status {
 	}
 	m.cfg.Log.WarnContext(ctx, "the collector was not heard for as long as the lease; still isolated", slog.Duration("lease", m.record().Lease))
 	st.LeaseLapsed = true
-	m.tell(Happening{Kind: HappenedLeaseLapsed}, st)
+	m.tell(m.owe(Happening{Kind: HappenedLeaseLapsed, CommandID: st.CommandID, At: t.wall}), st)
 	return st
 }

@@ -86,6 +86,8 @@ type Manager struct {
 	lost      string        // why the record was lost, until that is told
 	looked    time.Time     // when the record was last read back
 	owed      bool          // the end of an isolation was not told by an earlier process
+	owing     []Owed        // what was told and is not kept yet
+	again     []Owed        // of an earlier process
 	orders    int           // counts orders and what they allow
 	trials    []Trial       // since the order
 	triedAt   time.Time     // when they began
@@ -290,6 +292,9 @@ func (m *Manager) settle(ctx context.Context, what string, st Status, t instant,
 			return after, err
 		}
 		late = err // it stays closed, and that is looked after as ever
+	}
+	if c := rec.Confirm.resume(t); c != rec.Confirm && rec.Desired == Isolated { // it slept
+		rec.Confirm, st.Confirm, st.Persisted = c, c, false
 	}
 	if !st.Persisted {
 		if err := m.save(rec); err == nil {

@@ -62,6 +62,7 @@ func (m *Manager) ensureLoaded(ctx context.Context) error {
 			rec.Policy.Collectors = m.cfg.Collectors()
 		}
 		rec.Policy = rec.Policy.Clean()
+		rec.Owed = []Owed{{Kind: HappenedRecordLost, At: now.wall, Detail: why}}
 	case err != nil:
 		rec = Record{Desired: Released}
 	case rec.Desired == Isolated:
@@ -74,6 +75,10 @@ func (m *Manager) ensureLoaded(ctx context.Context) error {
 	if !m.loaded { // no order was given meanwhile
 		m.order(rec, now, true)
 		m.owed = rec.Ended != nil && !rec.Ended.Told
+		m.owing = rec.Owed
+		if !lost { // else it is told for the first time
+			m.again = rec.Owed
+		}
 		m.persisted, m.loaded, m.recount, m.rebooted, m.lost = persisted, true, recount, rebooted || lost, why
 	}
 	return nil

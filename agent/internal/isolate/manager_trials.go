@@ -3,6 +3,7 @@ package isolate
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -104,6 +105,7 @@ func (m *Manager) tried(ctx context.Context, order int, done chan struct{}, got 
 	current := m.orders == order && m.rec.Desired == Isolated && got != nil
 	if current {
 		m.trials = withLeaks(got, m.trials)
+		m.recount = m.recount || !slices.EqualFunc(onlyLeaks(m.trials), m.rec.Leaks, func(a, b Trial) bool { return a.way() == b.way() })
 	}
 	m.mu.Unlock()
 	if bad := leaks(got); current && len(bad) > 0 {

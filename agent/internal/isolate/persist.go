@@ -13,6 +13,7 @@ import (
 func (m *Manager) save(r Record) error {
 	t := m.instant()
 	m.mu.Lock()
+	r.Owed, r.Leaks = slices.Clone(m.owing), onlyLeaks(m.trialsUnder(r))
 	if l := m.lease; r.CommandID == m.rec.CommandID && r.OrderedAt.Equal(m.rec.OrderedAt) {
 		r.Heard, r.Lapsed = l.heard, l.lapsed
 	}
@@ -82,7 +83,8 @@ func (m *Manager) look(ctx context.Context, st Status) Status {
 		return st
 	}
 	m.cfg.Log.ErrorContext(ctx, "isolation record is lost while isolated, and written again", slog.String("detail", detail))
+	h := m.owe(Happening{Kind: HappenedRecordLost, Detail: detail, CommandID: rec.CommandID})
 	st.Persisted = m.save(rec) == nil
-	m.tell(Happening{Kind: HappenedRecordLost, Detail: detail}, st)
+	m.tell(h, st)
 	return st
 }

@@ -39,6 +39,11 @@ type Record struct {
 	Tries allTries `json:"tried,omitempty"`
 	// Ended is how the isolation before ended, if it did without an order.
 	Ended *Ended `json:"ended,omitempty"`
+	// Owed is what happened and may not be kept yet by whoever was told.
+	Owed []Owed `json:"owed,omitempty"`
+	// Leaks are the trials that showed something to pass, so that a restart of the agent is
+	// no way to have them forgotten.
+	Leaks []Trial `json:"leaks,omitempty"`
 	// Lost means that this record replaces one that was lost.
 	Lost bool `json:"lost,omitempty"`
 }

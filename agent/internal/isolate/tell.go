@@ -172,6 +172,6 @@ func (m *Manager) tellLost(st Status) {
 	m.lost = ""
 	m.mu.Unlock()
 	if lost != "" {
-		m.tell(Happening{Kind: HappenedRecordLost, Detail: lost}, st)
+		m.tell(m.owe(Happening{Kind: HappenedRecordLost, Detail: lost}), st)
 	}
 }

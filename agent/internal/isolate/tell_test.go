@@ -91,6 +91,63 @@ func TestLostRecordIsTold(t *testing.T) {
 	})
 }
 
+// What nobody kept before the agent ended is told by the next one, and no more once it is
+// kept.
+func TestWhatNobodyKeptIsToldAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var kept atomic.Bool
+		r, told := newTold(t)
+		tell := r.cfg.Tell
+		r.cfg.Tell = func(h isolate.Happening) bool { return tell(h) && kept.Load() }
+		r.restart(t)
+		o := order("cmd_1")
+		o.Lease = time.Hour
+		if _, err := r.Isolate(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Hour)
+		at := r.clock.Now()
+		for range 2 {
+			reconcile(t, r, isolate.Isolated)
+		}
+		wantTold(t, told(), isolate.HappenedLeaseLapsed)
+		for range 2 { // the disk of the one that keeps them is full
+			r.restart(t)
+			reconcile(t, r, isolate.Isolated)
+			if got := told(); len(got) != 1 || got[0].Kind != isolate.HappenedLeaseLapsed || !got[0].At.Equal(at) || got[0].CommandID != "cmd_1" {
+				t.Errorf("told %+v", got)
+			}
+			time.Sleep(time.Minute)
+		}
+		r.store.Lose()
+		r.restart(t)
+		reconcile(t, r, isolate.Isolated)
+		wantTold(t, told(), isolate.HappenedRecordLost)
+		r.restart(t)
+		kept.Store(true)
+		reconcile(t, r, isolate.Isolated)
+		wantTold(t, told(), isolate.HappenedRecordLost)
+		r.restart(t)
+		reconcile(t, r, isolate.Isolated)
+		wantTold(t, told())
+		// A release does not pay for what was before it.
+		kept.Store(false)
+		if _, err := r.Isolate(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Hour)
+		reconcile(t, r, isolate.Isolated)
+		if _, err := r.Release(t.Context(), order("cmd_2")); err != nil {
+			t.Fatal(err)
+		}
+		wantTold(t, told(), isolate.HappenedLeaseLapsed)
+		kept.Store(true)
+		r.restart(t)
+		reconcile(t, r, isolate.Released)
+		wantTold(t, told(), isolate.HappenedLeaseLapsed)
+	})
+}
+
 // Whoever deletes the record, damages it or puts an older one back while the agent runs
 // is told of, and does not open the endpoint by a restart.
 func TestRecordIsLostWhileIsolated(t *testing.T) {

@@ -225,7 +225,8 @@ func TestLease(t *testing.T) {
 				t.Errorf("%+v", st)
 			}
 		}
-		r.restart(t) // is no reason to tell it again
+		synctest.Wait() // told, and kept
+		r.restart(t)    // is no reason to tell it again
 		if st := reconcile(t, r, isolate.Isolated); !st.LeaseLapsed {
 			t.Errorf("%+v", st)
 		}

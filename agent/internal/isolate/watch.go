@@ -107,12 +107,11 @@ func (m *Manager) ordered() (State, <-chan struct{}) {
 // order keeps r as the last order and wakes who watches. The lock is held by the caller.
 func (m *Manager) order(r Record, t instant, loaded bool) {
 	if !m.rec.same(r) {
-		var leaks []Trial
-		if m.rec.Desired == Isolated && r.Desired == Isolated {
-			leaks = leaksUnder(r.Policy, m.trials)
-		}
-		m.lastHome, m.severed, m.trials, m.triedAt = nil, nil, leaks, time.Time{}
+		m.lastHome, m.severed, m.trials, m.triedAt = nil, nil, m.trialsUnder(r), time.Time{}
 		m.orders++
+	}
+	if loaded && r.Desired == Isolated {
+		m.trials = r.Leaks
 	}
 	if loaded || r.CommandID != m.rec.CommandID || !r.OrderedAt.Equal(m.rec.OrderedAt) {
 		m.lease.begin(r, t, loaded)
@@ -123,6 +122,17 @@ func (m *Manager) order(r Record, t instant, loaded bool) {
 	}
 	m.rec = r
 	m.gen++
+}
+
+// trialsUnder are the trials that still count under r. The lock is held by the caller.
+func (m *Manager) trialsUnder(r Record) []Trial {
+	switch {
+	case m.rec.same(r):
+		return m.trials
+	case m.rec.Desired == Isolated && r.Desired == Isolated:
+		return leaksUnder(r.Policy, m.trials)
+	}
+	return nil
 }
 
 // seenMax bounds what is remembered of events between two measurements.

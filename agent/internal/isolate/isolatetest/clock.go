@@ -14,6 +14,7 @@ type Clock struct {
 	ahead time.Duration // of the wall clock
 	boots int
 	began time.Time // of this boot
+	slept time.Duration
 }
 
 // Now implements isolate.Clock.
@@ -31,6 +32,21 @@ func (c *Clock) Boot() (string, time.Duration) {
 		c.began = time.Now().Add(-time.Minute)
 	}
 	return fmt.Sprint("boot ", c.boots), time.Since(c.began)
+}
+
+// Asleep implements isolate.Clock.
+func (c *Clock) Asleep() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.slept
+}
+
+// Sleep has the endpoint sleep for so long.
+func (c *Clock) Sleep(d time.Duration) {
+	c.Pass(d)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.slept += d
 }
 
 // Set sets the wall clock forward, or back.
@@ -54,5 +70,5 @@ func (c *Clock) Reboot() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.boots++
-	c.began = time.Now()
+	c.began, c.slept = time.Now(), 0
 }
