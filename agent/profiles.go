@@ -13,15 +13,17 @@ import (
 	"hozen/agent/internal/probe/filelock"
 	"hozen/agent/internal/probe/footprint"
 	"hozen/agent/internal/probe/hostinfo"
+	"hozen/agent/internal/probe/kmod"
 	"hozen/agent/internal/probe/netconfig"
 	"hozen/agent/internal/probe/netconn"
 	"hozen/agent/internal/probe/openfile"
-	"hozen/agent/internal/probe/process"
 	"hozen/agent/internal/probe/procenv"
+	"hozen/agent/internal/probe/process"
 	"hozen/agent/internal/probe/procmap"
 	"hozen/agent/internal/probe/procstate"
 	"hozen/agent/internal/probe/scan"
 	"hozen/agent/internal/probe/session"
+	"hozen/agent/internal/probe/storage"
 	"hozen/internal/artifact"
 	"hozen/internal/profile"
 )
@@ -110,6 +112,10 @@ func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass) probe.Probe {
 		return filelock.New(pass)
 	case artifact.KindCrossView:
 		return crossview.New()
+	case artifact.KindStorage:
+		return storage.New("/")
+	case artifact.KindKmod:
+		return kmod.New("/")
 	case artifact.KindFootprint:
 		return footprint.New()
 	}

@@ -33,6 +33,20 @@ const (
 	KindFileLock   Kind = "filelock"   // the locks on files
 	KindCrossView  Kind = "crossview"  // what different views of one thing say: what is hidden
 	KindFootprint  Kind = "footprint"  // what the acquisition itself cost
+
+	KindStorage   Kind = "storage"   // mounts, swap and block devices, and what is encrypted
+	KindKmod      Kind = "kmod"      // kernel modules, and what taints the kernel
+	KindNetfilter Kind = "netfilter" // the packet filter's rules
+	KindConntrack Kind = "conntrack" // the connections that the packet filter follows
+	KindAutostart Kind = "autostart" // what starts by itself: units, timers, cron
+	KindBPF       Kind = "bpf"       // programs, maps and attachments of eBPF
+	KindLogin     Kind = "login"     // sign-ins of the past
+	KindUSB       Kind = "usb"       // devices on the USB
+	KindSysctl    Kind = "sysctl"    // settings of the kernel that matter
+	KindShared    Kind = "shared"    // shared memory and the files of temporary folders
+	KindKeyring   Kind = "keyring"   // the kernel's keyrings, names only
+	KindSecurity  Kind = "security"  // security tools in place and their state
+	KindNamespace Kind = "namespace" // namespaces and containers
 )
 
 // Outcome says how the reading of one family ended. Absence is evidence too, so
@@ -109,6 +123,19 @@ type Manifest struct {
 	Probes        []ProbeOutcome `json:"probes"`  // in the order of the plan
 	Artifacts     []Entry        `json:"artifacts"`
 	Signer        Signer         `json:"signer"`
+	// Checkpoint is the signed state of the collector's ledger that the endpoint had seen. It
+	// stands in manifests only after a collector has shown one, so that none gets a name
+	// that it does not know.
+	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
+}
+
+// Checkpoint is what an endpoint holds as a witness of the custody ledger.
+type Checkpoint struct {
+	Origin     string `json:"origin"`
+	Size       int64  `json:"size"`
+	RootSHA256 string `json:"root_sha256"`
+	// Conflicts counts the states that it was shown and that do not go on from what it saw.
+	Conflicts int `json:"conflicts,omitempty"`
 }
 
 // Instant is one moment on both clocks of the endpoint. The wall clock is recorded

@@ -75,9 +75,11 @@ func All() []Profile {
 			{Kind: artifact.KindProcEnv, Budget: 10 * time.Second},
 			{Kind: artifact.KindDeletedExe, Budget: 20 * time.Second},
 			{Kind: artifact.KindFileLock, Budget: 5 * time.Second},
-			{Kind: artifact.KindCrossView, Budget: 10 * time.Second},
+			{Kind: artifact.KindCrossView, Budget: 15 * time.Second},
 			{Kind: artifact.KindSession, Budget: 2 * time.Second},
 			{Kind: artifact.KindNetConfig, Budget: 2 * time.Second},
+			{Kind: artifact.KindStorage, Budget: 2 * time.Second},
+			{Kind: artifact.KindKmod, Budget: 2 * time.Second},
 			// As long as the boot.
 			{Kind: artifact.KindHostInfo, Budget: time.Second},
 			{Kind: artifact.KindClock, Budget: 250 * time.Millisecond},

@@ -119,6 +119,11 @@ func flag(b []byte, name string, v bool) []byte {
 	return append(key(b, name), "true"...)
 }
 
+// flagAlways appends true or false.
+func flagAlways(b []byte, name string, v bool) []byte {
+	return strconv.AppendBool(key(b, name), v)
+}
+
 // when appends a time. The zero time is left out, and so is one that RFC 3339 cannot
 // write, which no clock shows.
 func when(b []byte, name string, v time.Time) []byte {

@@ -1,0 +1,21 @@
+// Package storage is the probe of mounts, swap areas and block devices, and of what of
+// them is encrypted at rest: before a PC is switched off somebody must know whether its
+// disk can be read again. It knows nothing of what the files hold, nor of keys.
+//
+// What evidence: a line per mount, swap area and block device. Encryption is followed
+// from a mount through device mapper, RAID and loop devices down to the disks.
+//
+// Source of truth: Linux: /proc/1/mountinfo (the agent's own where that is denied),
+// /proc/swaps (proc_swaps(5)), /sys/class/block; dm-crypt shows in a device's
+// dm/uuid, "CRYPT-LUKS2-…" (cryptsetup(8)). Windows: not yet.
+//
+// Privileges: none; without rights to process 1 the mounts are those of the agent.
+//
+// Footprint: reads of small files. No device is opened.
+//
+// Volatility: Presence: what is unlocked and mounted ends with the power.
+//
+// Blind spots: disks that encrypt by themselves; ext4's and f2fs's encrypted folders
+// (fscrypt), where the device is plain; encryption of zfs, bcachefs and network storage,
+// told as unknown; mounts of other mount namespaces.
+package storage
