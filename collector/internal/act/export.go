@@ -2,6 +2,7 @@ package act
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -163,8 +164,16 @@ func (s *Acts) Exports(ctx context.Context, a Actor, incidentID string) ([]expor
 // Export finds one evidence package by its identifier or its number.
 func (s *Acts) Export(ctx context.Context, a Actor, idOrNumber string) (export.Record, error) {
 	return read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) (export.Record, error) {
-		return export.Find(ctx, q, a.OrganisationID, idOrNumber)
+		return findExport(ctx, q, a.OrganisationID, idOrNumber)
 	})
+}
+
+func findExport(ctx context.Context, q sqldb.Queryer, organisationID, idOrNumber string) (export.Record, error) {
+	r, err := export.Find(ctx, q, organisationID, idOrNumber)
+	if errors.Is(err, export.ErrNotFound) {
+		err = fmt.Errorf("%w: %w", ErrNotFound, err)
+	}
+	return r, err
 }
 
 // ErrChanged means that a package was made again and came out with other bytes.
@@ -176,7 +185,7 @@ func (s *Acts) WriteExport(ctx context.Context, a Actor, idOrNumber string, w io
 	var r export.Record
 	err := s.write(ctx, a, mayExport, func(ctx context.Context, d *deed) error {
 		var err error
-		if r, err = export.Find(ctx, d.tx, d.actor.OrganisationID, idOrNumber); err != nil {
+		if r, err = findExport(ctx, d.tx, d.actor.OrganisationID, idOrNumber); err != nil {
 			return err
 		}
 		_, err = d.record(ctx, "export.open", r.ID, map[string]string{"number": r.Number, "recipient": r.Recipient, "sha256": r.SHA256})
