@@ -134,17 +134,18 @@ func pidsOf(b []byte) (pids []int) {
 	return pids
 }
 
-// known asks the kernel for every number.
-func (e *eyes) known(ctx context.Context) (pids []int, err error) {
+// known asks the kernel for every number, up to the one it came to. A process can be given
+// any number (clone3(2), set_tid), so those that were never due are asked too.
+func (e *eyes) known(ctx context.Context) (pids []int, upTo int, err error) {
 	for pid := 1; pid <= e.max; pid++ {
 		if pid%4096 == 0 && ctx.Err() != nil {
-			return pids, ctx.Err()
+			return pids, pid - 1, fmt.Errorf("ask for the numbers from %d on: %w", pid, ctx.Err())
 		}
 		if e.ask(pid) {
 			pids = append(pids, pid)
 		}
 	}
-	return pids, nil
+	return pids, e.max, nil
 }
 
 // there reports whether an open /proc has a folder of this number, listed or not.

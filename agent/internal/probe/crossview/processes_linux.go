@@ -3,6 +3,7 @@ package crossview
 import (
 	"context"
 	"os"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -20,11 +21,8 @@ func (e *eyes) processes(ctx context.Context) (r result) {
 		r.err = err
 		return r
 	}
-	known, err := e.known(ctx)
-	if err != nil {
-		r.err = err
-		return r
-	}
+	known, upTo, late := e.known(ctx)
+	r.err = late // what was asked is compared all the same
 	after, err := e.list(e.proc)
 	if err != nil {
 		r.err = err
@@ -38,6 +36,7 @@ func (e *eyes) processes(ctx context.Context) (r result) {
 	}
 	unlisted := without(known, before, after)
 	unanswered := without(both(before, after), known)
+	unanswered = slices.DeleteFunc(unanswered, func(pid int) bool { return pid > upTo })
 	r.check.Differed = len(unlisted) + len(unanswered)
 	if r.check.Differed == 0 {
 		return r

@@ -39,14 +39,14 @@ type file struct {
 	err  error
 }
 
-// Acquire writes a line per executable in the order of the first process that runs
-// it. Files that could not be hashed are written too, with the reason.
+// Acquire writes a line per executable, by device and inode. Files that could not be
+// hashed are written too, with the reason.
 func (h hasher) Acquire(ctx context.Context, w probe.Writer) error {
 	procs, err := h.pass.Processes(ctx)
 	if len(procs) == 0 {
 		return err
 	}
-	files, unread := h.find(ctx, procs)
+	files, missing := h.find(ctx)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop() // of the workers, when writing breaks off
 	queue := make(chan *file, len(files))
@@ -64,10 +64,10 @@ func (h hasher) Acquire(ctx context.Context, w probe.Writer) error {
 			}
 		}()
 	}
-	skipped := unread
+	var skipped int64
 	var first error
-	if unread > 0 {
-		first = fs.ErrPermission
+	if missing != nil {
+		skipped, first = missing.Skipped, missing.Err
 	}
 	for _, f := range files {
 		if !f.wait(ctx) { // its reading hangs, and the record belongs to the worker

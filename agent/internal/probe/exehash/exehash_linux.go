@@ -1,6 +1,7 @@
 package exehash
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -9,11 +10,15 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"hozen/agent/internal/probe"
 	"hozen/agent/internal/probe/procfs"
+	"hozen/agent/internal/probe/scan"
+	"hozen/agent/internal/sorted"
 	"hozen/internal/artifact/record"
 	"hozen/internal/digest"
 )
@@ -31,26 +36,43 @@ var (
 	errGone    = errors.New("the process ended before its executable was read")
 )
 
-// find groups the processes by the file that they run. unread counts those whose file
-// is not shown to the agent.
-func (h hasher) find(ctx context.Context, procs []*record.Process) (files []*file, unread int64) {
+// found is a process and the file that it runs.
+type found struct {
+	p  *record.Process
+	st unix.Stat_t
+}
+
+// nothing takes no records: a walk that only looks writes none.
+type nothing struct{}
+
+func (nothing) Write(probe.Record) error { return nil }
+
+// find groups the processes by the file that they run; missing tells of those whose file
+// is not shown to the agent or did not answer.
+func (h hasher) find(ctx context.Context) (files []*file, missing *probe.Missing) {
+	var mu sync.Mutex
+	var list []found
+	over := false
+	err := h.pass.Walk(ctx, nothing{}, "executables", func(a *scan.At, b []byte) ([]byte, error) {
+		f := found{p: a.Process}
+		if err := a.Stat("exe", &f.st); err != nil {
+			return b, err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if !over { // one that hung may come back late
+			list = append(list, f)
+		}
+		return b, nil
+	})
+	mu.Lock()
+	over = true
+	mu.Unlock()
+	sorted.Func(list, func(a, b found) int { return a.p.PID - b.p.PID })
 	at := make(map[identity]*file)
-	for _, p := range procs {
-		if ctx.Err() != nil {
-			return files, unread
-		}
-		if p.KernelOnly || p.State == "Z" {
-			continue
-		}
-		var st unix.Stat_t
-		err := unix.Stat(exePath(p.PID), &st)
-		if err != nil || !same(p.PID, p.StartTicks) {
-			if errors.Is(err, fs.ErrPermission) {
-				unread++
-			}
-			continue // ended since
-		}
-		id := identityOf(&st)
+	for i := range list {
+		p, st := list[i].p, &list[i].st
+		id := identityOf(st)
 		ref := record.ProcRef{PID: p.PID, StartTicks: p.StartTicks}
 		f := at[id]
 		if f == nil {
@@ -64,7 +86,9 @@ func (h hasher) find(ctx context.Context, procs []*record.Process) (files []*fil
 		}
 		f.rec.Processes = append(f.rec.Processes, ref)
 	}
-	return files, unread
+	// By file: the first process of one may be gone at the next look.
+	sorted.Func(files, func(a, b *file) int { return cmp.Or(cmp.Compare(a.id.dev, b.id.dev), cmp.Compare(a.id.inode, b.id.inode)) })
+	return files, probe.AsMissing(err)
 }
 
 func exePath(pid int) string { return "/proc/" + strconv.Itoa(pid) + "/exe" }

@@ -6,11 +6,11 @@ import (
 	"context"
 	"errors"
 
-	"hozen/internal/artifact/record"
+	"hozen/agent/internal/probe"
 )
 
 const chunk = 1
 
-func (hasher) find(context.Context, []*record.Process) ([]*file, int64) { return nil, 0 }
+func (hasher) find(context.Context) ([]*file, *probe.Missing) { return nil, nil }
 
 func (hasher) hash(_ context.Context, f *file, _ []byte) { f.err = errors.ErrUnsupported }

@@ -1,4 +1,4 @@
-// Command probebench measures the flash capture on a scene of its own: private PID,
+// Command probebench measures the flash and the volatile capture on a scene of its own: private PID,
 // network and mount namespaces with as many processes, descriptors and sockets as a
 // busy server has. It is run by hozen-bench, which cannot import the probes, and is
 // not shipped. It knows nothing of other figures.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"os"
 	"sync"
@@ -19,12 +20,22 @@ type limit struct {
 	buf     []byte
 	// common leaves out what the foreign program does not read, to be compared with it.
 	common bool
+	// volatile adds the reads of the probes procenv, procmap and exehash.
+	volatile bool
 }
 
 // reader owns the buffers of one goroutine.
 type reader struct {
 	buf, dents, out, path []byte
+	chunk                 []byte // for hashing
 	fds                   int
+	exes                  []exe
+}
+
+// exe is an executable and a process that runs it.
+type exe struct {
+	dev, inode uint64
+	pid        []byte
 }
 
 func newLimit(workers int, common bool) *limit {
@@ -55,10 +66,13 @@ func (l *limit) read() (procs, fds int) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for _, r := range l.workers {
-		r.out, r.fds = r.out[:0], 0
+		r.out, r.fds, r.exes = r.out[:0], 0, r.exes[:0]
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(pids)); i = next.Add(1) - 1 {
 				r.process(proc, pids[i], l.common)
+				if l.volatile {
+					r.more(proc, pids[i])
+				}
 			}
 		})
 	}
@@ -67,7 +81,56 @@ func (l *limit) read() (procs, fds int) {
 	for _, r := range l.workers {
 		fds += r.fds
 	}
+	if l.volatile {
+		l.hash(proc)
+	}
 	return len(pids), fds
+}
+
+// more reads the environment, the memory map and which file the process runs.
+func (r *reader) more(proc int, pid []byte) {
+	r.file(proc, pid, "/environ")
+	r.whole(proc, pid, "/maps")
+	var st unix.Stat_t
+	if fstatat(proc, r.join(pid, "/exe"), &st) == nil {
+		r.exes = append(r.exes, exe{st.Dev, st.Ino, pid})
+	}
+}
+
+// hash hashes every executable once.
+func (l *limit) hash(proc int) {
+	seen := make(map[[2]uint64]bool)
+	var list []exe
+	for _, r := range l.workers {
+		for _, x := range r.exes {
+			if k := [2]uint64{x.dev, x.inode}; !seen[k] {
+				seen[k] = true
+				list = append(list, x)
+			}
+		}
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for _, r := range l.workers {
+		wg.Go(func() {
+			if r.chunk == nil {
+				r.chunk = make([]byte, 256<<10)
+			}
+			for i := next.Add(1) - 1; i < int64(len(list)); i = next.Add(1) - 1 {
+				fd := open(proc, r.join(list[i].pid, "/exe"), 0)
+				if fd < 0 {
+					continue
+				}
+				sum := sha256.New()
+				for n := read(fd, r.chunk); n > 0; n = read(fd, r.chunk) {
+					sum.Write(r.chunk[:n])
+				}
+				closeFD(fd)
+				r.keep(sum.Sum(nil))
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func (r *reader) process(proc int, pid []byte, common bool) {
@@ -126,6 +189,18 @@ func (r *reader) file(proc int, pid []byte, name string) {
 		if n < len(r.buf) {
 			break
 		}
+	}
+	closeFD(fd)
+}
+
+// whole is file for a text that comes in pieces: it ends where nothing more comes.
+func (r *reader) whole(proc int, pid []byte, name string) {
+	fd := open(proc, r.join(pid, name), 0)
+	if fd < 0 {
+		return
+	}
+	for n := read(fd, r.buf); n > 0; n = read(fd, r.buf) {
+		r.keep(r.buf[:n])
 	}
 	closeFD(fd)
 }
@@ -228,6 +303,14 @@ func open(dir int, path []byte, flags int) int {
 		return -1
 	}
 	return int(fd)
+}
+
+func fstatat(dir int, path []byte, st *unix.Stat_t) error {
+	_, _, e := unix.RawSyscall6(unix.SYS_NEWFSTATAT, uintptr(dir), uintptr(unsafe.Pointer(&path[0])), uintptr(unsafe.Pointer(st)), 0, 0, 0)
+	if e != 0 {
+		return e
+	}
+	return nil
 }
 
 func read(fd int, b []byte) int {

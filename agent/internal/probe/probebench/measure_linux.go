@@ -152,6 +152,7 @@ func busyServer(quick bool) error {
 		print("capture.sockets.5000", float64(rows), "rows", fmt.Sprintf("=%d", sceneProcs*sceneSockets)),
 		print("capture.size.1000p5000s", float64(size), "bytes", fmt.Sprintf("<=%d", sizeBar)),
 		agreement(),
+		volatile(quick),
 	)
 }
 

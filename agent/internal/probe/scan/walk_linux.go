@@ -154,6 +154,14 @@ func (a *At) Link(name string) ([]byte, error) {
 	return b, nil
 }
 
+// Stat fills st with the status of what a link of the process leads to.
+func (a *At) Stat(name string, st *unix.Stat_t) error {
+	if err := unix.Fstatat(a.dir, name, st, 0); err != nil {
+		return err
+	}
+	return nil
+}
+
 // Names calls f with each name in a folder below /proc/PID, until it returns false; f may
 // call File.
 func (a *At) Names(name string, f func(name string) bool) error {
