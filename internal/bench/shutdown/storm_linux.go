@@ -19,13 +19,13 @@ import (
 // stormWorkers start processes at the same time.
 const stormWorkers = 4
 
-// Storm starts 3,000 short processes (1,500 when it must be quick) with the flight recorder
-// running and without, in turns. It needs root in the initial namespaces, where alone the kernel tells of
-// processes, Go, and to be called inside the module.
+// Storm starts 3,000 short processes (1,000 when it must be quick) with the flight recorder
+// running and without, in turns. It needs root in the initial namespaces, where alone the
+// kernel tells of processes, Go, and to be called inside the module.
 func Storm(ctx context.Context, c Config) (err error) {
 	pairs, starts := 7, 3000
 	if c.Quick {
-		pairs, starts = 5, 1500
+		pairs, starts = 5, 1000
 	}
 	short, err := exec.LookPath("true")
 	if err != nil {

@@ -36,7 +36,7 @@ func Start(ctx context.Context, dir, state string, note io.Writer) (*Agent, erro
 func begin(ctx context.Context, dir, state string, note io.Writer, flags ...string) (*Agent, error) {
 	bin := filepath.Join(dir, "uplinkbench")
 	// As the agent is built.
-	build := exec.CommandContext(ctx, "go", "build", "-tags", "grpcnotrace", "-o", bin, program)
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-tags", "grpcnotrace", "-o", bin, program)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build %s: %w: %s", program, err, bytes.TrimSpace(out))

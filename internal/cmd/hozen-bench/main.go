@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -52,24 +53,27 @@ type env struct {
 type group struct {
 	names []string
 	run   func(ctx context.Context, e env) error
+	// beside: in the short mode it is measured at the same time as the group before, for
+	// neither wants what the other one uses.
+	beside bool
 }
 
 func groups() []group {
 	return []group{
-		{capture.Names(), func(ctx context.Context, e env) error { return capture.Run(ctx, e.quick, e.note, e.print) }},
-		{[]string{"agent.size.linux-amd64", "agent.size.windows-amd64"}, agentSize},
-		{[]string{"command.stall", "command.stall.max.ms"}, commandStall},
-		{[]string{"command.ack", "command.ack.ms", "command.ack.bare.ms", "command.ack.act.ms"}, commandAck},
-		{[]string{"upload.verified", "upload.verified.mb", "upload.bare.mb"}, uploadVerified},
-		{[]string{"agent.cpu.idle"}, idleAgent},
-		{[]string{"agent.rss", "shutdown.recorder.idle", "shutdown.recorder.active"}, idleRecorder},
-		{shutdown.TurnNames(), goingDown(shutdown.Turns)},
-		{shutdown.DelayNames(), goingDown(shutdown.Delay)},
-		{shutdown.StormNames(), goingDown(shutdown.Storm)},
-		{isolation.CutNames(), isolating(isolation.Cut)},
-		{isolation.ReplaceNames(), isolating(isolation.Replace)},
-		{isolation.ClickNames(), isolating(isolation.Click)},
-		{isolation.GroupNames(), isolating(isolation.Group)},
+		{names: capture.Names(), run: func(ctx context.Context, e env) error { return capture.Run(ctx, e.quick, e.note, e.print) }},
+		{names: []string{"command.stall", "command.stall.max.ms"}, run: commandStall},
+		{names: []string{"agent.size.linux-amd64", "agent.size.windows-amd64"}, run: agentSize, beside: true},
+		{names: []string{"command.ack", "command.ack.ms", "command.ack.bare.ms", "command.ack.act.ms"}, run: commandAck},
+		{names: []string{"upload.verified", "upload.verified.mb", "upload.bare.mb"}, run: uploadVerified},
+		{names: []string{"agent.cpu.idle"}, run: idleAgent},
+		{names: []string{"agent.rss", "shutdown.recorder.idle", "shutdown.recorder.active"}, run: idleRecorder, beside: true},
+		{names: shutdown.TurnNames(), run: goingDown(shutdown.Turns)},
+		{names: shutdown.DelayNames(), run: goingDown(shutdown.Delay)},
+		{names: shutdown.StormNames(), run: goingDown(shutdown.Storm)},
+		{names: isolation.CutNames(), run: isolating(isolation.Cut)},
+		{names: isolation.ReplaceNames(), run: isolating(isolation.Replace)},
+		{names: isolation.ClickNames(), run: isolating(isolation.Click)},
+		{names: isolation.GroupNames(), run: isolating(isolation.Group)},
 	}
 }
 
@@ -128,6 +132,7 @@ type bencher struct {
 	match   *regexp.Regexp
 	out     io.Writer
 	note    io.Writer
+	mu      sync.Mutex // guards what follows, and out
 	figures []bench.Figure
 }
 
@@ -135,18 +140,29 @@ func (b *bencher) runAll(ctx context.Context, all []group) int {
 	var must, took []string
 	var wrong []error
 	begin := time.Now()
+	var running sync.WaitGroup
+	var mu sync.Mutex // guards took and wrong
 	for _, g := range all {
 		must = append(must, g.names...)
 		if !slices.ContainsFunc(g.names, b.match.MatchString) {
 			continue
 		}
-		start := time.Now()
-		if err := b.runGroup(ctx, g); err != nil {
-			fmt.Fprintf(b.note, "hozen-bench: %s: %v\n", strings.Join(g.names, ", "), err)
-			wrong = append(wrong, err)
+		if !b.quick || !g.beside {
+			running.Wait()
 		}
-		took = append(took, fmt.Sprintf("%s %.0f", g.names[0], time.Since(start).Seconds()))
+		running.Go(func() {
+			start := time.Now()
+			err := b.runGroup(ctx, g)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				fmt.Fprintf(b.note, "hozen-bench: %s: %v\n", strings.Join(g.names, ", "), err)
+				wrong = append(wrong, err)
+			}
+			took = append(took, fmt.Sprintf("%s %.0f", g.names[0], time.Since(start).Seconds()))
+		})
 	}
+	running.Wait()
 	fmt.Fprintf(b.note, "hozen-bench: %.0f s: %s\n", time.Since(begin).Seconds(), strings.Join(took, ", "))
 	bad := len(wrong) > 0
 	for _, f := range b.figures {
@@ -171,6 +187,8 @@ func (b *bencher) runGroup(ctx context.Context, g group) (err error) {
 	e := b.env
 	e.dir = dir
 	e.print = func(f bench.Figure) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		b.figures = append(b.figures, f)
 		if err := f.Write(b.out); err != nil {
 			fmt.Fprintln(b.note, "hozen-bench:", err)
