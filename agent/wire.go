@@ -28,6 +28,9 @@ import (
 	"hozen/agent/internal/spool"
 	"hozen/agent/internal/uplink"
 	"hozen/agent/internal/uplink/journal"
+	"hozen/agent/internal/witness"
+	"hozen/internal/artifact"
+	"hozen/internal/digest"
 	"hozen/internal/durable"
 )
 
@@ -49,6 +52,7 @@ type settings struct {
 //	isolation/  the last order about the network
 //	power/      what is known of going down, evidence captured without the agent
 //	recorder/   the flight recorder
+//	witness/    what was seen of the collector's ledger
 //	routes      last known addresses of the collector
 type agent struct {
 	set      settings
@@ -59,6 +63,7 @@ type agent struct {
 	runner   *acquire.Runner
 	isolate  *isolate.Manager
 	uplink   *uplink.Uplink
+	witness  *witness.Store
 	local    *localapi.Server
 	marks    *marker
 	// trials try the rules by traffic; nil where the system cannot.
@@ -114,7 +119,8 @@ func newAgent(set settings) (_ *agent, err error) {
 		return nil, err
 	}
 	a.closers = append(a.closers, a.journal.Close)
-	a.runner = acquire.NewRunner(acquire.Config{Sink: a.spool, Plan: newProfiles().plan, Identity: a.signer, Log: set.log})
+	a.witness = witness.Open(filepath.Join(set.state, "witness"), set.log)
+	a.runner = acquire.NewRunner(acquire.Config{Checkpoint: a.checkpoint, Sink: a.spool, Plan: newProfiles().plan, Identity: a.signer, Log: set.log})
 	a.bootID = acquire.ThisHost().BootID
 	if a.recording, err = newRecording(set, a.bootID); err != nil {
 		set.log.Error("no flight recorder", slog.Any("error", err))
@@ -135,7 +141,7 @@ func newAgent(set settings) (_ *agent, err error) {
 		Isolation:  func(ctx context.Context) journal.Isolation { return measured(a.isolate.Status(ctx)) },
 		Collectors: set.config.Collectors, RoutesFile: filepath.Join(set.state, "routes"),
 		MinBackoff: set.config.Uplink.MinBackoff.Duration, MaxBackoff: set.config.Uplink.MaxBackoff.Duration,
-		Control: a.marks.control, Heard: a.isolate.Heard, Attention: a.attention.hear, GoDown: a.goDown, Log: set.log,
+		Witness: a.witness, Control: a.marks.control, Heard: a.isolate.Heard, Attention: a.attention.hear, GoDown: a.goDown, Log: set.log,
 	}); err != nil {
 		return nil, err
 	}
@@ -220,6 +226,19 @@ func (a *agent) signer() (acquire.Identity, error) {
 	}
 	s, err := a.identity.Signer()
 	return acquire.Identity{EndpointID: e.EndpointID, Signer: s}, err
+}
+
+// checkpoint is what this endpoint saw of its collector's ledger; nil before it saw any.
+func (a *agent) checkpoint() *artifact.Checkpoint {
+	e, err := a.identity.Enrolment()
+	if err != nil {
+		return nil
+	}
+	seen, conflicts := a.witness.Seen(uplink.LedgerOwner(e))
+	if seen.Note == "" {
+		return nil
+	}
+	return &artifact.Checkpoint{Origin: seen.Origin, Size: seen.Size, RootSHA256: digest.Digest(seen.Root).String(), Conflicts: conflicts}
 }
 
 // run works until ctx ends. What was ordered before the restart counts before

@@ -78,6 +78,13 @@ type Signed struct {
 	Payload     []byte // exact bytes that were signed
 	Signature   []byte // ECDSA P-256/SHA-256, ASN.1 DER
 	Certificate []byte // the collector's certificate, DER
+
+	// Beside it, all or none: a signed checkpoint of the ledger (package checkpoint), the key
+	// that checks it, and the proof that the entry of the acceptance is in that ledger
+	// (RFC 6962, 2.1.1). They are checked apart from the receipt, which counts without.
+	Checkpoint  string
+	VerifierKey string
+	Inclusion   [][]byte
 }
 
 // Decode reads a payload. It refuses what it doesn't know: unknown fields, other
@@ -169,6 +176,10 @@ type signedFile struct {
 	Payload     []byte `json:"payload"`     // base64 of the exact bytes
 	Signature   []byte `json:"signature"`   // base64
 	Certificate []byte `json:"certificate"` // base64 of the DER
+
+	Checkpoint  string   `json:"checkpoint,omitempty"` // signed note
+	VerifierKey string   `json:"verifier_key,omitempty"`
+	Inclusion   [][]byte `json:"inclusion,omitempty"` // base64 each
 }
 
 // DecodeFile reads the file form of a signed receipt; nothing is verified yet.
@@ -180,12 +191,13 @@ func DecodeFile(b []byte) (Signed, error) {
 	if f.Format != SignedFormat {
 		return Signed{}, fmt.Errorf("%w: format is %.40q, want %q", ErrMalformed, f.Format, SignedFormat)
 	}
-	return Signed{Payload: f.Payload, Signature: f.Signature, Certificate: f.Certificate}, nil
+	return Signed{Payload: f.Payload, Signature: f.Signature, Certificate: f.Certificate,
+		Checkpoint: f.Checkpoint, VerifierKey: f.VerifierKey, Inclusion: f.Inclusion}, nil
 }
 
 // EncodeFile writes the file form of a signed receipt.
 func EncodeFile(s Signed) ([]byte, error) {
-	b, err := json.MarshalIndent(signedFile{SignedFormat, s.Payload, s.Signature, s.Certificate}, "", "\t")
+	b, err := json.MarshalIndent(signedFile{SignedFormat, s.Payload, s.Signature, s.Certificate, s.Checkpoint, s.VerifierKey, s.Inclusion}, "", "\t")
 	if err != nil {
 		return nil, fmt.Errorf("encode receipt: %w", err)
 	}

@@ -101,6 +101,16 @@ func readManifest(b []byte) (*manifest, error) {
 	oneOf(signer, "algorithm", signer.text("algorithm", true), []string{algorithm})
 	m.keySHA256, m.oneTime = signer.sha256("key_sha256", true), signer.flag("one_time")
 	signer.done()
+	if _, there := f.o["checkpoint"]; there {
+		c := f.sub("checkpoint")
+		if origin := c.text("origin", true); origin == "" || len(origin) > 200 {
+			c.fail("checkpoint.origin is no name of a log")
+		}
+		c.number("size", true)
+		c.sha256("root_sha256", true)
+		c.number("conflicts", false)
+		c.done()
+	}
 	f.done()
 	if err == nil {
 		err = m.agrees()

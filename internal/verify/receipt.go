@@ -19,6 +19,9 @@ const (
 // signedReceipt is receipt.json.
 type signedReceipt struct {
 	payload, signature, certificate []byte
+	// beside it, all or none
+	checkpoint, verifierKey string
+	inclusion               []node
 }
 
 // receiptFacts is the payload.
@@ -85,7 +88,28 @@ func checkReceipt(m *manifest, ca *x509.Certificate, b []byte, manifestSHA256 st
 			return nil, fmt.Errorf("it does not confirm %s", a.name)
 		}
 	}
-	return &r, nil
+	return &r, s.proven(&r)
+}
+
+// proven checks the proof beside a receipt that its entry stands in a signed ledger, if
+// there is one. The key that signed is the one beside it: whose it is, an anchor shows.
+func (s *signedReceipt) proven(r *receiptFacts) error {
+	if s.checkpoint == "" {
+		return nil
+	}
+	key, err := readVerifierKey(s.verifierKey)
+	if err != nil {
+		return fmt.Errorf("the proof beside it: %w", err)
+	}
+	size, root, err := key.open(s.checkpoint)
+	if err != nil {
+		return fmt.Errorf("the checkpoint beside it: %w", err)
+	}
+	leaf, ok := parseHash(r.leaf)
+	if !ok || !included(leaf, r.LedgerIndex, size, s.inclusion, root) {
+		return fmt.Errorf("the checkpoint beside it, of %d entries, does not hold its entry %d", size, r.LedgerIndex)
+	}
+	return nil
 }
 
 func readSignedReceipt(b []byte) (signedReceipt, error) {
@@ -96,6 +120,17 @@ func readSignedReceipt(b []byte) (signedReceipt, error) {
 	f := newFields(v, &err)
 	oneOf(f, "format", f.text("format", true), []string{formatSignedReceipt})
 	s := signedReceipt{payload: f.base64("payload"), signature: f.base64("signature"), certificate: f.base64("certificate")}
+	s.checkpoint, s.verifierKey = f.text("checkpoint", false), f.text("verifier_key", false)
+	if _, there := f.o["inclusion"]; there {
+		for _, text := range f.texts("inclusion") {
+			raw, derr := base64.StdEncoding.Strict().DecodeString(text)
+			if derr != nil || len(raw) != len(node{}) || len(s.inclusion) > 64 {
+				f.fail("%sinclusion holds something that is no hash, or too much", f.at)
+				break
+			}
+			s.inclusion = append(s.inclusion, node(raw))
+		}
+	}
 	f.done()
 	return s, err
 }

@@ -89,6 +89,9 @@ type Config struct {
 	Plan func(profile string) (Plan, error)
 	// Identity is asked once per acquisition, before the first probe.
 	Identity func() (Identity, error)
+	// Checkpoint returns what the endpoint saw of its collector's ledger; nil for nothing.
+	// Optional.
+	Checkpoint func() *artifact.Checkpoint
 	// Host describes the endpoint. Default [ThisHost].
 	Host func() artifact.Host
 	// Tool describes this program. Default [ThisTool].
@@ -280,6 +283,9 @@ func (r *Runner) run(ctx context.Context, o Order, stopped func()) (Result, erro
 		Artifacts:     []artifact.Entry{},
 		Signer:        who.Signer.Describe(),
 	}}
+	if r.cfg.Checkpoint != nil {
+		n.Manifest.Checkpoint = r.cfg.Checkpoint()
+	}
 	for _, p := range probes {
 		n.Planned = append(n.Planned, planned{p.Kind(), p.Schema(), int64(p.budget)})
 	}

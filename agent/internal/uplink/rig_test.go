@@ -58,6 +58,8 @@ type collector struct {
 	progress   int
 	events     []*agentv1.IsolationEvent
 	capability capability.Number
+	checkpoint *agentv1.Checkpoint       // shown in Welcome
+	conflicts  []*agentv1.LedgerConflict // heard
 	deaf       bool // never confirms results, alerts and events
 	mute       bool // never answers heartbeats
 	revoke     bool
@@ -141,14 +143,14 @@ func (c *collector) Connect(s grpc.BidiStreamingServer[agentv1.ConnectRequest, a
 	c.hellos++
 	c.hello = m.GetHello()
 	c.serials = append(c.serials, serial)
-	revoked, beat, drop, capable := c.revoke, c.heartbeat, c.drop, c.capability
+	revoked, beat, drop, capable, shown := c.revoke, c.heartbeat, c.drop, c.capability, c.checkpoint
 	todo := append([]*agentv1.Command(nil), c.orders...)
 	c.mu.Unlock()
 	if revoked {
 		return status.Error(codes.PermissionDenied, "revoked")
 	}
 	out := make(chan *agentv1.ConnectResponse, 1024)
-	welcome := &agentv1.Welcome{Capability: uint32(capable), CollectorTime: timestamppb.Now(), HeartbeatSeconds: beat}
+	welcome := &agentv1.Welcome{Capability: uint32(capable), CollectorTime: timestamppb.Now(), HeartbeatSeconds: beat, Checkpoint: shown}
 	if err := s.Send(&agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Welcome{Welcome: welcome}}); err != nil {
 		return err
 	}
@@ -212,6 +214,15 @@ func (c *collector) listenTo(s grpc.BidiStreamingServer[agentv1.ConnectRequest, 
 			c.events = append(c.events, b.IsolationEvent)
 			if !c.deaf {
 				answer = &agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_IsolationEventReceived{IsolationEventReceived: &agentv1.IsolationEventReceived{EventId: b.IsolationEvent.GetEventId()}}}
+			}
+		case *agentv1.ConnectRequest_LedgerConflict:
+			if c.capability < capability.Witness {
+				c.mu.Unlock()
+				return status.Error(codes.InvalidArgument, "body of a kind that this version does not know")
+			}
+			c.conflicts = append(c.conflicts, b.LedgerConflict)
+			if !c.deaf {
+				answer = &agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_LedgerConflictReceived{LedgerConflictReceived: &agentv1.LedgerConflictReceived{ConflictId: b.LedgerConflict.GetConflictId()}}}
 			}
 		case *agentv1.ConnectRequest_Progress:
 			c.progress++

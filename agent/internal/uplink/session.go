@@ -32,6 +32,7 @@ type controlStream = grpc.BidiStreamingClient[agentv1.ConnectRequest, agentv1.Co
 // session is one life of the connection. Only the goroutine of serve sends.
 type session struct {
 	u      *Uplink
+	e      identity.Enrolment
 	client agentv1.AgentServiceClient
 	stream controlStream
 	in     chan *agentv1.ConnectResponse
@@ -66,7 +67,7 @@ func (u *Uplink) session(ctx context.Context, e identity.Enrolment, a address) (
 		wg.Wait()
 	}()
 	s := &session{
-		u: u, client: agentv1.NewAgentServiceClient(conn), in: make(chan *agentv1.ConnectResponse), sent: map[string]time.Time{},
+		u: u, e: e, client: agentv1.NewAgentServiceClient(conn), in: make(chan *agentv1.ConnectResponse), sent: map[string]time.Time{},
 		dead: time.AfterFunc(connectTime+u.cfg.AnswerTime, func() { cancel(errSilent) }),
 	}
 	defer s.dead.Stop()
@@ -91,6 +92,7 @@ func (u *Uplink) session(ctx context.Context, e identity.Enrolment, a address) (
 	s.quiet = every + u.cfg.AnswerTime
 	s.dead.Reset(s.quiet)
 	s.understands = capability.Number(welcome.GetCapability())
+	s.shown(welcome.GetCheckpoint())
 	u.connected(a)
 	u.heard()
 	u.routes.worked(a, pki.Fingerprint(e.CA))
@@ -152,6 +154,7 @@ func (s *session) greet(ctx context.Context) (*agentv1.Welcome, error) {
 	}
 	h := toHello(s.u.cfg.Host(), s.u.cfg.Isolation(ctx), waiting, bytes)
 	h.CommandCounter = s.u.cfg.Journal.Counter()
+	h.CheckpointNote = s.u.note(s.e)
 	if err := stream.Send(&agentv1.ConnectRequest{Body: &agentv1.ConnectRequest_Hello{Hello: h}}); err != nil {
 		_, err = stream.Recv() // holds the reason
 		return nil, err
@@ -202,7 +205,7 @@ func (s *session) serve(ctx context.Context, e identity.Enrolment, every, renewI
 	defer heartbeat.Stop()
 	renewal := time.NewTimer(renewIn)
 	defer renewal.Stop()
-	if err := errors.Join(s.sendResults(), s.sendAlerts(), s.sendEvents(), s.sendHeartbeat(ctx)); err != nil {
+	if err := errors.Join(s.sendResults(), s.sendAlerts(), s.sendEvents(), s.sendConflicts(), s.sendHeartbeat(ctx)); err != nil {
 		return err
 	}
 	for {
@@ -220,7 +223,7 @@ func (s *session) serve(ctx context.Context, e identity.Enrolment, every, renewI
 			err = s.sendMoved(ctx)
 		case <-heartbeat.C:
 			// What was sent long ago without an answer is sent again.
-			err = errors.Join(s.sendHeartbeat(ctx), s.sendResults(), s.sendAlerts(), s.sendEvents())
+			err = errors.Join(s.sendHeartbeat(ctx), s.sendResults(), s.sendAlerts(), s.sendEvents(), s.sendConflicts())
 		case <-u.nudge:
 			if now, ierr := u.cfg.Identity.Enrolment(); ierr == nil && !bytes.Equal(now.Certificate, e.Certificate) {
 				err = errAgain // enrolled anew
@@ -266,6 +269,14 @@ func (s *session) handle(m *agentv1.ConnectResponse) error {
 		})
 	case *agentv1.ConnectResponse_IsolationEventReceived:
 		return s.eventReceived(b.IsolationEventReceived.GetEventId())
+	case *agentv1.ConnectResponse_Checkpoint:
+		s.shown(b.Checkpoint)
+		return s.sendConflicts()
+	case *agentv1.ConnectResponse_LedgerConflictReceived:
+		delete(s.sent, b.LedgerConflictReceived.GetConflictId())
+		if s.u.cfg.Witness != nil {
+			s.u.cfg.Witness.Told(b.LedgerConflictReceived.GetConflictId())
+		}
 	case *agentv1.ConnectResponse_Attention:
 		if s.u.cfg.Attention != nil {
 			s.u.cfg.Attention(Attention{Open: b.Attention.GetIncidentOpen(), IncidentNumber: b.Attention.GetIncidentNumber()})

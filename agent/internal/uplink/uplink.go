@@ -90,6 +90,9 @@ type Config struct {
 	// FarewellTime bounds the wait before GoDown. Optional, 5 s.
 	FarewellTime time.Duration
 
+	// Witness remembers the signed states of the collector's ledger. What it finds keeps
+	// nothing from being done. Optional.
+	Witness Witness
 	// Collectors are addresses "host:port" that are tried instead of those of the
 	// enrolment. Optional.
 	Collectors []string

@@ -225,6 +225,7 @@ func (up *uploader) received(r *spool.Reader, acquisitionID string, m *agentv1.R
 	if !ok || receipt.ManifestSHA256 != digest.Of(seal.Manifest).String() {
 		return fmt.Errorf("check receipt: %w", errOtherManifest)
 	}
+	up.proof(&signed, receipt, m)
 	b, err := custody.EncodeFile(signed)
 	if err != nil {
 		return err

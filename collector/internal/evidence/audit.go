@@ -269,7 +269,7 @@ func (a *Auditor) bytes(ctx context.Context, acq Acquisition, subject string, e 
 // ledger still say the same.
 func (a *Auditor) receipt(ctx context.Context, acq Acquisition, items []Item, s Sealed) error {
 	wrong := func(format string, args ...any) { a.find(acq, acq.ID, ReceiptWrong, format, args...) }
-	signed := custody.Signed(s.Receipt)
+	signed := custody.Signed{Payload: s.Receipt.Payload, Signature: s.Receipt.Signature, Certificate: s.Receipt.Certificate}
 	var r custody.Receipt
 	var err error
 	if a.CA != nil {

@@ -30,7 +30,7 @@ func TestAccept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := custody.Verify(custody.Signed(r), site.CA.Certificate())
+		got, err := custody.Verify(custody.Signed{Payload: r.Payload, Signature: r.Signature, Certificate: r.Certificate}, site.CA.Certificate())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -75,6 +75,11 @@ func checkManifest(m *artifact.Manifest) error {
 			return errors.New("host or tool: a text is too long")
 		}
 	}
+	if c := m.Checkpoint; c != nil {
+		if _, err := digest.Parse(c.RootSHA256); err != nil || c.Origin == "" || len(c.Origin) > 200 || c.Size < 0 || c.Conflicts < 0 {
+			return errors.New("checkpoint: no state of a ledger")
+		}
+	}
 	if m.StartedAt.Wall.IsZero() || m.FinishedAt.Wall.IsZero() {
 		return errors.New("started_at or finished_at is missing")
 	}
