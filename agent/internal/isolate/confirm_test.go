@@ -154,7 +154,8 @@ func TestConfirmation(t *testing.T) {
 		in(t, func(t *testing.T, open *bool, r *rig) {
 			isolated(t, r, confirmed("cmd_1", isolate.RollBack))
 			time.Sleep(50 * time.Second)
-			r.clock.Sleep(8 * time.Hour)
+			time.Sleep(8 * time.Hour)
+			r.clock.Slept(8 * time.Hour)
 			st := reconciled(t, r, isolate.Isolated) // awake, and the network is not up yet
 			if by := st.Confirm.By; by.Before(r.clock.Now().Add(time.Minute)) {
 				t.Errorf("until %s, and it is %s", by, r.clock.Now())
@@ -172,7 +173,8 @@ func TestConfirmation(t *testing.T) {
 		in(t, func(t *testing.T, _ *bool, r *rig) {
 			isolated(t, r, confirmed("cmd_1", isolate.RollBack))
 			for n := range 50 {
-				r.clock.Sleep(time.Minute)
+				time.Sleep(time.Minute)
+				r.clock.Slept(time.Minute)
 				st, err := r.Reconcile(t.Context())
 				if err != nil {
 					t.Fatal(err)

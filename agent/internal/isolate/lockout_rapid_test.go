@@ -28,6 +28,7 @@ func TestNobodyIsLockedOut(t *testing.T) {
 		"collector is away", "release", "reconcile", "crash", "reboot", "tamper", "a moment", "long", "disk fails", "disk works",
 		"selective", "edit", "full with a code", "full until", "until", "until or roll back", "leased", "heard", "say it again",
 		"right code", "wrong code", "slip", "an hour", "clock forward", "clock back", "leak", "no leak", "drill",
+		"tunnel", "another tunnel", "no tunnel", "sleep",
 	}), 6, 30)
 	many(t, func(rt *rapid.T) {
 		s := &life{at: isolatetest.PolicyA().Collectors[0]}
@@ -48,8 +49,9 @@ const (
 type life struct {
 	at    netip.AddrPort // where the collector is
 	away  bool
-	leaks atomic.Bool // traffic passes rules that are whole
-	n     int         // orders so far
+	outer *isolate.Tunnel // what carries the way there; nil: nothing
+	leaks atomic.Bool     // traffic passes rules that are whole
+	n     int             // orders so far
 	last  isolate.Request
 
 	fw    isolatetest.Firewall
@@ -78,7 +80,16 @@ func (l *life) fail(format string, a ...any) {
 // reached reports whether the fake kernel lets the agent through to the collector.
 func (l *life) reached() bool {
 	p, _ := l.fw.InForce()
-	return !l.away && (p == nil || slices.Contains(p.Collectors, l.at))
+	carried := func(t isolate.Tunnel) bool { return t.Address == l.outer.Address && t.Port == l.outer.Port }
+	return !l.away && (p == nil || slices.Contains(p.Collectors, l.at) && (l.outer == nil || slices.ContainsFunc(p.Tunnels, carried)))
+}
+
+// found is what the fake kernel says of tunnels.
+func (l *life) found(context.Context, isolate.Policy) (ts []isolate.Tunnel, limits []string) {
+	if l.outer != nil {
+		ts = append(ts, *l.outer)
+	}
+	return ts, nil
 }
 
 func (l *life) Controls(context.Context) isolate.Controls { return isolate.Controls{At: time.Now()} }
@@ -93,7 +104,7 @@ func (l *life) Try(context.Context, isolate.Policy, isolate.Controls, func(conte
 
 func (l *life) start() {
 	m, err := isolate.NewManager(isolate.Config{
-		Firewall: &l.fw, Store: &l.store, Clock: &l.clock, Trials: l,
+		Firewall: &l.fw, Store: &l.store, Clock: &l.clock, Trials: l, Tunnels: l.found,
 		WayHome: func(context.Context) error {
 			if !l.reached() {
 				return errNoWay
@@ -234,11 +245,30 @@ func (l *life) run(steps []string) {
 	if st.Desired == isolate.Isolated && c != nil && c.Else == isolate.RollBack && c.To == nil && c.At.IsZero() {
 		l.fail("nobody reached the collector, and it is not rolled back: %+v", st)
 	}
+	l.home(ctx)
 	l.leave(ctx, st)
 	// And stays so.
 	l.start()
 	if st, err := l.m.Resume(ctx); err != nil || st.Observed != isolate.Released {
 		l.fail("closed again after release: %+v, %w", st, err)
+	}
+}
+
+// home shows that a tunnel that leads to the collector is found and kept open: one that
+// could not prove itself while the collector was away is tried again.
+func (l *life) home(ctx context.Context) {
+	if st := l.seen; l.away || l.outer == nil || st.Desired != isolate.Isolated || st.Policy.Mode == isolate.Full || !slices.Contains(st.Policy.Collectors, l.at) {
+		return
+	}
+	for range 12 {
+		if l.reached() {
+			return
+		}
+		time.Sleep(time.Minute)
+		l.truth(l.m.Reconcile(ctx))
+	}
+	if l.seen.Desired == isolate.Isolated && !l.reached() {
+		l.fail("the tunnel to the collector is cut: %+v", l.seen)
 	}
 }
 
@@ -351,6 +381,17 @@ func (l *life) step(ctx context.Context, step string) {
 		l.disk = isolatetest.FailBefore
 	case "disk works":
 		l.disk = isolatetest.None
+	case "tunnel", "another tunnel":
+		t := tunnelTo("198.51.100." + fmt.Sprint(len(step))) // one each
+		l.outer = &t
+		l.reconcile(ctx)
+	case "no tunnel":
+		l.outer = nil
+		l.reconcile(ctx)
+	case "sleep":
+		time.Sleep(8 * time.Hour)
+		l.clock.Slept(8 * time.Hour)
+		l.reconcile(ctx)
 	case "leak", "no leak":
 		l.leaks.Store(step == "leak")
 	default:

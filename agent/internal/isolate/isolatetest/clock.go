@@ -41,9 +41,8 @@ func (c *Clock) Asleep() time.Duration {
 	return c.slept
 }
 
-// Sleep has the endpoint sleep for so long.
-func (c *Clock) Sleep(d time.Duration) {
-	c.Pass(d)
+// Slept says that the endpoint slept for the last so long.
+func (c *Clock) Slept(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.slept += d
