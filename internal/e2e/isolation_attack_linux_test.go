@@ -54,6 +54,7 @@ type attacked struct {
 	floods []*flood // every way out that was tried
 	held   bool     // the kernel lets nobody but the agent change the rules
 	rows   []string
+	rules  func() string // the table inet hozen as nft(8) shows it
 }
 
 // newAttacked makes a collector and a PC, and floods. with says how they differ from the
@@ -67,6 +68,7 @@ func newAttacked(t *testing.T, ctx context.Context, with func(*rig.PracticePC) o
 		need(t, program)
 	}
 	a := &attacked{t: t, ctx: ctx, lab: rig.NewNursery()}
+	a.rules = a.rulesHere
 	t.Cleanup(func() { a.lab.Close() })
 	var err error
 	a.pc, err = a.lab.NewPracticePC(ctx, shortDir(t))
@@ -93,9 +95,15 @@ func (a *attacked) isolate() {
 	if cmd := a.order(a.t, a.ctx, "isolate", map[string]any{"isolate_first": true}); cmd.Status != "done" {
 		a.t.Fatalf("isolate ended as %s: %s", cmd.Status, cmd.Detail)
 	}
-	out, _ := a.run(a.pc.PC, "", "nft", "list", "table", "inet", "hozen")
-	a.held = strings.Contains(out, "owner")
+	a.held = strings.Contains(a.rules(), "owner")
 	dry(a.t, "isolated", a.floods...)
+}
+
+// rulesHere looks at a PC that is a network namespace of this machine.
+func (a *attacked) rulesHere() string {
+	a.t.Helper()
+	out, _ := a.run(a.pc.PC, "", "nft", "list", "table", "inet", "hozen")
+	return out
 }
 
 func (a *attacked) release() {
@@ -173,6 +181,15 @@ type isolationEvent struct {
 	Count       int      `json:"count"`
 }
 
+func (e isolationEvent) in(list []isolationEvent) bool {
+	return slices.ContainsFunc(list, func(k isolationEvent) bool { return k.ID == e.ID })
+}
+
+// String is what the event is about, shortened.
+func (e isolationEvent) String() string {
+	return e.Kind + ": " + strings.Join(slices.Concat(e.Differences[:min(2, len(e.Differences))], e.Seen[:min(2, len(e.Seen))]), "; ") + e.Detail
+}
+
 func (a *attacked) events() []isolationEvent {
 	a.t.Helper()
 	var list []isolationEvent
@@ -206,14 +223,20 @@ func (a *attacked) try(x attempt) {
 	mark := time.Now()
 	what := x.do()
 	slack := time.Now()
-	a.run(a.pc.PC, "", "nft", "list", "tables") // how slow is this machine at present?
+	a.rules() // how slow is this machine at present?
 	slow := 20 * time.Since(slack)
 	recorded := "nothing"
 	if want != "" {
-		e := a.told(known, want)
-		recorded = e.Kind + ": " + strings.Join(append(append([]string{}, e.Differences[:min(2, len(e.Differences))]...), e.Seen[:min(2, len(e.Seen))]...), "; ") + e.Detail
+		recorded = a.told(known, want).String()
 	}
 	a.awaitState("isolated")
+	if want == "" {
+		for _, e := range a.events() {
+			if !e.in(known) {
+				recorded = e.String()
+			}
+		}
+	}
 	<-time.After(20 * floodBeat)
 	passed, gap := a.passed(mark)
 	if gap > 0 && (x.limit == 0 || gap > x.limit+slow) {
@@ -233,7 +256,7 @@ func (a *attacked) row(name, what, passed string, gap time.Duration, recorded st
 
 // passed is what arrived since a moment, and in what time.
 func (a *attacked) passed(mark time.Time) (string, time.Duration) {
-	var n [len(floodKinds)]int
+	var n [allKinds]int
 	var first, last time.Time
 	for _, f := range a.floods {
 		m, begin, end := f.since(mark)
@@ -261,7 +284,7 @@ func (a *attacked) told(known []isolationEvent, kind string) (e isolationEvent) 
 	a.await(a.t, soon, "an event "+kind, func() (bool, error) {
 		list := a.events()
 		i := slices.IndexFunc(list, func(e isolationEvent) bool {
-			return e.Kind == kind && !slices.ContainsFunc(known, func(k isolationEvent) bool { return k.ID == e.ID })
+			return e.Kind == kind && !e.in(known)
 		})
 		if i >= 0 {
 			e = list[i]
@@ -273,6 +296,13 @@ func (a *attacked) told(known []isolationEvent, kind string) (e isolationEvent) 
 
 func (a *attacked) awaitState(want string) {
 	a.t.Helper()
+	if a.agent == nil { // it runs in a guest: the collector's word for it
+		a.await(a.t, a.ctx, "the collector to say "+want, func() (bool, error) {
+			e := a.endpoint(a.t, a.ctx)
+			return e.Online && e.Isolation.Observed == want, fmt.Errorf("%+v", e.Isolation)
+		})
+		return
+	}
 	a.await(a.t, a.ctx, "the agent to be "+want, func() (bool, error) {
 		s, err := a.agent.Status(a.ctx)
 		return err == nil && s.Isolation.Observed == want, errors.Join(err, fmt.Errorf("%+v", s.Isolation))

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -31,9 +32,10 @@ func TestIsolationNoLockOut(t *testing.T) {
 		a.awaitConnected(t, a.ctx)
 		a.awaitState("isolated")
 		dry(t, when, a.floods...)
-		if e := a.endpoint(t, a.ctx); e.Isolation.Desired != "isolated" || e.Isolation.Observed != "isolated" {
-			t.Errorf("%s: the collector says %+v", when, e.Isolation)
-		}
+		a.await(t, a.ctx, "the collector to say so", func() (bool, error) {
+			e := a.endpoint(t, a.ctx)
+			return e.Isolation.Desired == "isolated" && e.Isolation.Observed == "isolated", fmt.Errorf("%s: %+v", when, e.Isolation)
+		})
 	}
 	mark := time.Now()
 
@@ -74,24 +76,49 @@ func TestIsolationNoLockOut(t *testing.T) {
 	a.clean(t, a.ctx)
 }
 
-// moved is a way out that isolation does not close: rules are of one network namespace,
-// and somebody with root may move a device out of it.
+// moved takes the NIC into another network namespace, where the PC's rules are not, and
+// back. The agent has rules for it there, and has none to tell of it until it is back.
 func (a *attacked) moved() {
 	a.t.Helper()
+	a.isolate() // what happens to an order is told at once the first time
+	known := a.events()
 	child, pid := a.host()
 	mark := time.Now()
 	a.ip(a.pc.PC, "link", "set", "eth0", "netns", pid)
+	a.floods = append(a.floods, startFlood(a.t, way{from: child, device: "eth0", local: a.pc.Inside, to: a.pc.Outside}))
 	a.address(child, "eth0", a.pc.Inside, 24, 64)
-	f := startFlood(a.t, way{from: child, device: "eth0", local: a.pc.Inside, to: a.pc.Outside})
-	f.flows(a.t, a.ctx)
-	f.halt()
-	n, _, _ := f.since(mark)
+	there, gap := a.quiet("the NIC moved away", mark)
+	mark = time.Now()
 	a.ip(child, "link", "set", "eth0", "netns", strconv.Itoa(a.agent.Proc.PID()))
 	a.address(a.pc.PC, "eth0", a.pc.Inside, 24, 64)
-	a.row("the NIC moved into `unshare -n` (`ip link set eth0 netns`)", "open there until it is moved back, then covered; meanwhile the PC is offline at the collector", said(n), 0, "nothing")
+	a.awaitConnected(a.t, a.ctx)
+	e := a.told(known, "drift")
+	back, gapBack := a.quiet("the NIC moved back", mark)
+	a.row("the NIC moved into `unshare -n` (`ip link set eth0 netns`), given addresses there, and moved back", "covered there, and again when it is back; meanwhile the PC is offline at the collector",
+		fmt.Sprintf("there %s in %s, then nothing; when it is back %s in %s, then nothing", there, gap.Round(time.Millisecond), back, gapBack.Round(time.Millisecond)), 0, e.String())
 }
 
-// wiped is another one: with the agent dead, its order deleted and the rules flushed,
+// quiet waits until nothing passes any more, and returns what passed since a moment and in
+// what time.
+func (a *attacked) quiet(when string, mark time.Time) (string, time.Duration) {
+	a.t.Helper()
+	slack := time.Now()
+	a.rules()
+	slow := 20 * time.Since(slack)
+	a.await(a.t, a.ctx, "nothing to pass", func() (bool, error) {
+		now := time.Now()
+		<-time.After(60 * floodBeat)
+		n, gap := a.passed(now)
+		return gap == 0, errors.New(n)
+	})
+	passed, gap := a.passed(mark)
+	if gap > reassertLimit+slow {
+		a.t.Errorf("%s: %s in %s", when, passed, gap)
+	}
+	return passed, gap
+}
+
+// wiped is a way out that isolation does not close: with the agent dead, its order deleted and the rules flushed,
 // nothing on the PC says that it was isolated.
 func (a *attacked) wiped() {
 	a.t.Helper()

@@ -146,7 +146,7 @@ type virtualPC struct {
 	m     *machine.Virtual
 }
 
-func newVirtualPC(t *testing.T, ctx context.Context, recipe machine.Recipe, every time.Duration) *virtualPC {
+func newVirtualPC(t *testing.T, ctx context.Context, recipe machine.Recipe, every time.Duration, more ...func(*machine.Disk)) *virtualPC {
 	t.Helper()
 	if err := machine.VirtualAvailable(); err != nil {
 		t.Skip(err)
@@ -179,6 +179,9 @@ func newVirtualPC(t *testing.T, ctx context.Context, recipe machine.Recipe, ever
 	must(t, p.disk.Put(files))
 	must(t, p.disk.Copy(agentInGuest, programs(t).Agent))
 	giveNft(t, p.disk)
+	for _, put := range more {
+		put(p.disk)
+	}
 	must(t, p.disk.Write("/etc/hozen/agent.toml", fmt.Sprintf("%s[recorder]\nevery = %q\n", quick, every), 0o600))
 	t.Cleanup(func() {
 		if p.m == nil {
