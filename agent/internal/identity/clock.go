@@ -35,6 +35,17 @@ func (s *Store) openClock() error {
 // It is for checking certificates and never for evidence.
 func (s *Store) Now() time.Time { return s.clock.Now() }
 
+// Reckoned returns the last time that Saw was told in this process and what has passed
+// since by a clock that nobody sets, sleep left out; zero if it was told none.
+func (s *Store) Reckoned() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.told.IsZero() {
+		return time.Time{}
+	}
+	return s.told.Add(time.Since(s.at))
+}
+
 // Saw tells that t has passed, such as the collector's clock over an authenticated
 // connection, and keeps it, at most once a minute. A time after the end of the agent's
 // own certificate counts as that end, so that one wrong clock cannot lock the agent
@@ -42,6 +53,7 @@ func (s *Store) Now() time.Time { return s.clock.Now() }
 func (s *Store) Saw(t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.told, s.at = t, time.Now()
 	e, err := s.read()
 	if err != nil {
 		return fmt.Errorf("keep time seen: %w", err)

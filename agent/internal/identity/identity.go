@@ -53,6 +53,8 @@ type Store struct {
 
 	mu    sync.Mutex
 	saved time.Time // what stands in the file "seen"
+	told  time.Time // the last time that Saw was told, and when by our own clock
+	at    time.Time
 }
 
 // Enrolment is what the collector gave.

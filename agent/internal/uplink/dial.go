@@ -74,8 +74,26 @@ func (u *Uplink) clientTLS(e identity.Enrolment) (*tls.Config, *x509.Certificate
 		c, err := u.cfg.Identity.TLSCertificate()
 		return &c, err
 	}
-	return pki.ClientConfig(ca, give, u.cfg.Identity.Now), ca, nil
+	cfg := pki.ClientConfig(ca, give, u.cfg.Identity.Now)
+	if r, ok := u.cfg.Identity.(reckoner); ok {
+		now := cfg.VerifyConnection
+		cfg.VerifyConnection = func(cs tls.ConnectionState) error {
+			err := now(cs)
+			if at := r.Reckoned(); err != nil && len(cs.PeerCertificates) > 0 && !at.IsZero() {
+				if _, rerr := pki.VerifyCollector(ca, cs.PeerCertificates[0], at); rerr == nil {
+					return nil
+				}
+			}
+			return err
+		}
+	}
+	return cfg, ca, nil
 }
+
+// reckoner knows the time from what the collector last told, whatever becomes of the PC's
+// clock: one that is set far ahead would have the collector's certificate over, and an
+// isolated PC has nobody else to ask for the time.
+type reckoner interface{ Reckoned() time.Time }
 
 // WayHome makes a new connection to the collector beside the session and reports nil
 // when the collector answered with its certificate at one of its addresses.
