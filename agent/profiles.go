@@ -16,6 +16,7 @@ import (
 	"hozen/agent/internal/probe/kmod"
 	"hozen/agent/internal/probe/netconfig"
 	"hozen/agent/internal/probe/netconn"
+	"hozen/agent/internal/probe/netfilter"
 	"hozen/agent/internal/probe/openfile"
 	"hozen/agent/internal/probe/procenv"
 	"hozen/agent/internal/probe/process"
@@ -116,6 +117,10 @@ func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass) probe.Probe {
 		return storage.New("/")
 	case artifact.KindKmod:
 		return kmod.New("/")
+	case artifact.KindConntrack:
+		return netfilter.NewConntrack("/")
+	case artifact.KindNetfilter:
+		return netfilter.New("/")
 	case artifact.KindFootprint:
 		return footprint.New()
 	}

@@ -78,6 +78,8 @@ func All() []Profile {
 			{Kind: artifact.KindCrossView, Budget: 15 * time.Second},
 			{Kind: artifact.KindSession, Budget: 2 * time.Second},
 			{Kind: artifact.KindNetConfig, Budget: 2 * time.Second},
+			{Kind: artifact.KindConntrack, Budget: 3 * time.Second},
+			{Kind: artifact.KindNetfilter, Budget: 3 * time.Second},
 			{Kind: artifact.KindStorage, Budget: 2 * time.Second},
 			{Kind: artifact.KindKmod, Budget: 2 * time.Second},
 			// As long as the boot.

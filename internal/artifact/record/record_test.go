@@ -23,7 +23,7 @@ func kinds() []line {
 		new(record.Preserve), new(record.Isolation), new(record.Severed),
 		new(record.ProcState), new(record.ProcMap), new(record.ProcEnv), new(record.FileLock), new(record.Footprint),
 		new(record.DeletedFile), new(record.DeletedData), new(record.DeletedEnd), new(record.CrossCheck), new(record.CrossFinding),
-		new(record.Storage), new(record.KernelModule),
+		new(record.Storage), new(record.KernelModule), new(record.FilterObject), new(record.Flow),
 	}
 }
 
