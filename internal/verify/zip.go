@@ -135,14 +135,15 @@ func zipEnd(r io.ReaderAt, size int64) (dirAt, dirSize, count int64, err error) 
 	return dirAt, dirSize, count, nil
 }
 
-// zipEndAbove reports whether the end of a zip is found before the last bytes.
+// zipEndAbove reports whether a whole end of a zip is found before the last bytes.
 func zipEndAbove(r io.ReaderAt, size int64) bool {
 	n := min(size, zipEndLen+0xffff)
 	b := make([]byte, n)
 	if _, err := r.ReadAt(b, size-n); err != nil {
 		return false
 	}
-	return strings.Contains(string(b), "PK\x05\x06")
+	at := strings.LastIndex(string(b), "PK\x05\x06")
+	return at >= 0 && len(b)-at >= zipEndLen
 }
 
 // zipCentral reads one header of the directory and returns its length.
