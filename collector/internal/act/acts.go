@@ -84,6 +84,7 @@ type Acts struct {
 	codes     *codeStock
 	hints     *hintCache
 	lost      lost
+	asking    asking
 	now       func() time.Time
 	log       *slog.Logger
 
@@ -214,6 +215,9 @@ func (s *Acts) transact(ctx context.Context, fn func(ctx context.Context, d *dee
 	for _, tell := range d.after {
 		tell()
 	}
+	for _, e := range d.woken {
+		s.hub.wake(e)
+	}
 	return nil
 }
 
@@ -223,6 +227,10 @@ type deed struct {
 	actor Actor
 	now   time.Time
 	after []func()
+	// woken are the endpoints whose streams are woken after that, each once: all of them
+	// one after the other, so that a group is cut together.
+	woken []string
+	wakes map[string]bool
 	// command is what the deed is about and has read already. Optional.
 	command *dispatch.Command
 }
@@ -245,6 +253,18 @@ func (d *deed) record(ctx context.Context, act, subject string, details map[stri
 		OrganisationID: d.actor.OrganisationID, At: d.now, ActorKind: string(d.actor.Kind), ActorID: d.actor.ID, ActorName: d.actor.Name,
 		Act: act, Subject: subject, Details: details,
 	})
+}
+
+// wake wakes the streams of an endpoint after the commit.
+func (d *deed) wake(endpointID string) {
+	if d.wakes[endpointID] {
+		return
+	}
+	if d.wakes == nil {
+		d.wakes = map[string]bool{}
+	}
+	d.wakes[endpointID] = true
+	d.woken = append(d.woken, endpointID)
 }
 
 // tell sends news to the organisation of the actor after the commit.

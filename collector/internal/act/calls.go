@@ -69,10 +69,9 @@ type Order struct {
 	// check refuses the order, or says what else goes into its record, in the order's
 	// transaction. Optional.
 	check func(ctx context.Context, d *deed, e endpoint.Endpoint) (map[string]string, error)
-	// endpoint and incident are what the order's transaction has read already, for one of
-	// very many. Optional.
-	endpoint *endpoint.Endpoint
-	incident *incident.Incident
+	// many is what the order's transaction has read already, for one of very many.
+	// Optional.
+	many *many
 }
 
 // CommandFilter narrows [Acts.Commands]; the zero value means the newest 100 of all.

@@ -55,8 +55,10 @@ func (s *Acts) give(ctx context.Context, d *deed, endpointID string, c dispatch.
 	none := dispatch.Command{}
 	var e endpoint.Endpoint
 	var err error
-	if o.endpoint != nil {
-		e, err = *o.endpoint, d.actor.own(o.endpoint.OrganisationID)
+	if o.many != nil {
+		if e, err = o.many.endpoint(endpointID); err == nil {
+			err = d.actor.own(e.OrganisationID)
+		}
 	} else {
 		e, err = d.endpoint(ctx, endpointID)
 	}
@@ -73,8 +75,13 @@ func (s *Acts) give(ctx context.Context, d *deed, endpointID string, c dispatch.
 		}
 	}
 	var inc incident.Incident
-	if o.incident != nil {
-		inc, err = *o.incident, s.join(ctx, d, *o.incident, e)
+	if o.many != nil {
+		c.Counter = o.many.counters[e.ID]
+	}
+	if o.many != nil && o.many.incident != nil {
+		if inc = *o.many.incident; !o.many.joined[e.ID] {
+			err = s.join(ctx, d, inc, e)
+		}
 	} else {
 		inc, err = s.incidentFor(ctx, d, e, o.IncidentID)
 	}
@@ -104,10 +111,8 @@ func (s *Acts) give(ctx context.Context, d *deed, endpointID string, c dispatch.
 		return none, err
 	}
 	d.tell(s, Event{Kind: EventCommand, EndpointID: e.ID, IncidentID: inc.ID})
-	d.after = append(d.after, func() {
-		s.log.DebugContext(ctx, "command stored", slog.String("command", c.ID))
-		s.hub.wake(e.ID)
-	})
+	d.after = append(d.after, func() { s.log.DebugContext(ctx, "command stored", slog.String("command", c.ID)) })
+	d.wake(e.ID)
 	return stored, s.line(ctx, d, inc, e.ID, incident.Entry{Kind: incident.EntryCommand, Text: c.Reason, Params: facts, LedgerIdx: idx})
 }
 
@@ -195,7 +200,7 @@ func (s *Acts) Command(ctx context.Context, a Actor, id string) (dispatch.Comman
 // Outstanding returns what an endpoint has to do and has not reported the end of, in
 // the order of the counter. What expired before it was confirmed is ended here.
 func (s *Acts) Outstanding(ctx context.Context, endpointID string) ([]dispatch.Command, error) {
-	list, err := dispatch.Outstanding(ctx, s.db.Read(), endpointID)
+	list, err := s.asking.outstanding.ask(ctx, s.db.Read(), dispatch.OutstandingOf, endpointID)
 	if err != nil {
 		return nil, err
 	}
@@ -224,73 +229,6 @@ func (s *Acts) expireDue(ctx context.Context, d *deed, endpointID string) error 
 	return nil
 }
 
-// CommandAcked records that the endpoint has stored a command, and that it said so
-// just now. Again is no error. One that was withdrawn meanwhile, or expired here, is
-// carried out: that it was too late is recorded.
-func (s *Acts) CommandAcked(ctx context.Context, endpointID, commandID string) error {
-	at := s.now() // before other acts are waited for
-	return s.transact(ctx, func(ctx context.Context, d *deed) error {
-		_, c, err := d.commandOf(ctx, endpointID, commandID)
-		if err != nil || c.Status != dispatch.Queued && !c.EndedHere() {
-			return err
-		}
-		if err := dispatch.Accept(ctx, d.tx, c.ID, at); err != nil {
-			return err
-		}
-		d.tell(s, Event{Kind: EventCommand, EndpointID: endpointID, IncidentID: c.IncidentID})
-		facts := map[string]string{"endpoint": endpointID, "command": string(c.Verb)}
-		if c.EndedHere() {
-			facts["overrules"], facts["status"], facts["then"] = string(c.Status), string(dispatch.Accepted), string(c.Then)
-		}
-		idx, err := d.record(ctx, "dispatch.accept", c.ID, facts)
-		if err != nil || !c.EndedHere() {
-			return err
-		}
-		return s.resultLine(ctx, d, c, incident.Entry{Kind: incident.EntryResult, Params: facts, LedgerIdx: idx})
-	})
-}
-
-// CommandFinished records what came of a command, and the isolation as it was
-// measured afterwards when there is one. Again is no error: the first word stands,
-// unless the endpoint says afterwards that the PC could not be made to go down, or has
-// done what was withdrawn or expired here.
-func (s *Acts) CommandFinished(ctx context.Context, endpointID string, r dispatch.Result, i *endpoint.IsolationStatus) error {
-	switch r.Status {
-	case dispatch.Done, dispatch.Failed, dispatch.Expired, dispatch.Unsupported, dispatch.Refused:
-	default:
-		return &Invalid{Field: "status", Code: "unknown", Err: fmt.Errorf("%.40q is no result", r.Status)}
-	}
-	if err := text("detail", r.Detail, dispatch.MaxDetail, false); err != nil {
-		return err
-	}
-	if r.AcquisitionID != "" {
-		if err := id.Check(id.Acquisition, r.AcquisitionID); err != nil {
-			return &Invalid{Field: "acquisition_id", Code: "malformed", Err: err}
-		}
-	}
-	r.FinishedAt = sane(r.FinishedAt)
-	return s.transact(ctx, func(ctx context.Context, d *deed) error {
-		e, c, err := d.commandOf(ctx, endpointID, r.CommandID)
-		if err != nil || c.Status.Final() && !overrules(c, r) {
-			return err
-		}
-		d.command = &c
-		var more map[string]string
-		if c.Status.Final() {
-			r, more = lateWord(c, r)
-		}
-		if i != nil {
-			if err := s.measuredThen(ctx, d, e, *i); err != nil {
-				return err
-			}
-			if err := groupResult(ctx, d, c, e, *i); err != nil {
-				return err
-			}
-		}
-		return s.ended(ctx, d, "dispatch.finish", c, r, i, more)
-	})
-}
-
 // finish stores a result with its ledger entry and its line in the timeline.
 func (s *Acts) finish(ctx context.Context, d *deed, c dispatch.Command, r dispatch.Result, i *endpoint.IsolationStatus) error {
 	return s.ended(ctx, d, "dispatch.finish", c, r, i, nil)
@@ -298,9 +236,14 @@ func (s *Acts) finish(ctx context.Context, d *deed, c dispatch.Command, r dispat
 
 // ended is finish under another name of the act, and with more to record.
 func (s *Acts) ended(ctx context.Context, d *deed, act string, c dispatch.Command, r dispatch.Result, i *endpoint.IsolationStatus, more map[string]string) error {
-	if err := dispatch.Finish(ctx, d.tx, r, d.now); err != nil {
+	if err := dispatch.Finish(ctx, d.tx, r, c.AcceptedAt, d.now); err != nil {
 		return err
 	}
+	return s.endLine(ctx, d, act, c, r, i, more)
+}
+
+// endLine records the end of a command that is stored already.
+func (s *Acts) endLine(ctx context.Context, d *deed, act string, c dispatch.Command, r dispatch.Result, i *endpoint.IsolationStatus, more map[string]string) error {
 	facts := map[string]string{"command": string(c.Verb), "command_id": c.ID, "endpoint": c.EndpointID, "status": string(r.Status),
 		"acquisition": r.AcquisitionID, "detail": r.Detail, "then": string(c.Then)}
 	if i != nil {
@@ -321,20 +264,4 @@ func (s *Acts) resultLine(ctx context.Context, d *deed, c dispatch.Command, e in
 		return nil
 	}
 	return s.line(ctx, d, incident.Incident{ID: c.IncidentID, OrganisationID: c.OrganisationID}, c.EndpointID, e)
-}
-
-// commandOf finds the endpoint that speaks and a command of it; another's does not exist.
-func (d *deed) commandOf(ctx context.Context, endpointID, commandID string) (endpoint.Endpoint, dispatch.Command, error) {
-	e, err := d.agent(ctx, endpointID)
-	if err != nil {
-		return e, dispatch.Command{}, err
-	}
-	c, err := dispatch.ByID(ctx, d.tx, commandID)
-	if err == nil && c.EndpointID != endpointID {
-		err = dispatch.ErrNotFound
-	}
-	if err != nil {
-		return e, dispatch.Command{}, err
-	}
-	return e, c, nil
 }

@@ -104,7 +104,7 @@ func (s *Acts) expire(ctx context.Context, d *deed, endpointID, why string) erro
 		return err
 	}
 	for _, c := range open {
-		if err := dispatch.Finish(ctx, d.tx, dispatch.Result{CommandID: c.ID, Status: dispatch.Expired, Detail: why}, d.now); err != nil {
+		if err := dispatch.Finish(ctx, d.tx, dispatch.Result{CommandID: c.ID, Status: dispatch.Expired, Detail: why}, c.AcceptedAt, d.now); err != nil {
 			return err
 		}
 		if _, err := d.record(ctx, "dispatch.expire", c.ID, map[string]string{"endpoint": endpointID, "verb": string(c.Verb), "detail": why}); err != nil {
@@ -131,11 +131,16 @@ func (d *deed) agent(ctx context.Context, endpointID string) (endpoint.Endpoint,
 	if err != nil {
 		return endpoint.Endpoint{}, err
 	}
+	return e, d.as(e)
+}
+
+// as is [deed.agent] of one that was read already.
+func (d *deed) as(e endpoint.Endpoint) error {
 	if !e.RevokedAt.IsZero() {
-		return endpoint.Endpoint{}, fmt.Errorf("%w: the endpoint was revoked", ErrForbidden)
+		return fmt.Errorf("%w: the endpoint was revoked", ErrForbidden)
 	}
 	d.actor = Actor{Kind: ByEndpoint, ID: e.ID, Name: display(e), OrganisationID: e.OrganisationID}
-	return e, nil
+	return nil
 }
 
 // display is what people call an endpoint.
@@ -252,12 +257,12 @@ func (s *Acts) measuredThen(ctx context.Context, d *deed, e endpoint.Endpoint, i
 // measured stores that an endpoint was seen, and its isolation when there is one; a
 // change goes into the ledger and into the timeline of its open incident.
 func (s *Acts) measured(ctx context.Context, d *deed, e endpoint.Endpoint, i endpoint.IsolationStatus) error {
-	if err := endpoint.Seen(ctx, d.tx, e.ID, d.now); err != nil {
-		return err
-	}
 	id, at := e.ID, d.now
 	d.tell(s, Event{Kind: EventEndpoint, EndpointID: id})
 	if !wasMeasured(i) {
+		if err := endpoint.Seen(ctx, d.tx, id, at); err != nil {
+			return err
+		}
 		d.after = append(d.after, func() { s.presence.stored(id, at, endpoint.IsolationStatus{}) })
 		return nil
 	}

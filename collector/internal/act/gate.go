@@ -212,14 +212,6 @@ type Attention struct {
 
 // Attention tells whether an incident with an endpoint is open.
 func (s *Acts) Attention(ctx context.Context, endpointID string) (Attention, error) {
-	number, err := openNumber(ctx, s.db.Read(), endpointID)
+	number, err := s.asking.openNumbers.ask(ctx, s.db.Read(), incident.NewestOpenNumbers, endpointID)
 	return Attention{Open: number != "", Number: number}, err
-}
-
-func openNumber(ctx context.Context, q sqldb.Queryer, endpointID string) (string, error) {
-	number, err := incident.NewestOpenNumber(ctx, q, endpointID)
-	if err != nil {
-		return "", err
-	}
-	return number, nil
 }

@@ -86,6 +86,8 @@ type GroupPreview struct {
 	MaxShare int
 	// Fingerprint stands for who is in it and what would break; an order names it.
 	Fingerprint string
+
+	stored map[string]endpoint.Endpoint // the members as they were read
 }
 
 // PreviewMember is one endpoint of a preview.
@@ -141,7 +143,7 @@ func (s *Acts) preview(ctx context.Context, q sqldb.Queryer, a Actor, sel Select
 	if err != nil {
 		return GroupPreview{}, err
 	}
-	pv := GroupPreview{Unknown: unknown, MaxShare: settings.MaxShare}
+	pv := GroupPreview{Unknown: unknown, MaxShare: settings.MaxShare, stored: map[string]endpoint.Endpoint{}}
 	enrolled, cut := 0, 0 // cut: those that are isolated already, or about to be
 	rails := map[GuardRail]bool{}
 	for _, e := range all {
@@ -154,6 +156,7 @@ func (s *Acts) preview(ctx context.Context, q sqldb.Queryer, a Actor, sel Select
 			}
 			continue
 		}
+		pv.stored[e.ID] = e
 		e = s.asOfNow(e)
 		e.Tags = tags[e.ID]
 		m := PreviewMember{Endpoint: e, LeftOut: leftOut(e, o)}
@@ -362,7 +365,7 @@ func (s *Acts) OrderGroup(ctx context.Context, a Actor, sel Selection, o GroupOr
 			return err
 		}
 		if o.Verb == dispatch.Release || o.IsolateFirst || !slices.ContainsFunc(members, func(m group.Member) bool { return m.CaptureID != "" }) {
-			if members, err = s.cutAll(ctx, d, g, members); err != nil {
+			if members, err = s.cutAll(ctx, d, g, members, pv.stored); err != nil {
 				return err
 			}
 			g.Phase, g.CutAt = group.Ordered, d.now
@@ -434,17 +437,31 @@ func (s *Acts) groupIncident(ctx context.Context, d *deed, o GroupOrder, pv Grou
 // begin orders evidence from who is there, and gives who is away its order.
 func (s *Acts) begin(ctx context.Context, d *deed, g group.Order, o GroupOrder, pv GroupPreview) ([]group.Member, error) {
 	var members []group.Member
+	var take []int // of members: those from which evidence is taken
+	var asked []group.Member
 	for _, pm := range pv.Members {
 		m := group.Member{EndpointID: pm.Endpoint.ID, LeftOut: string(pm.LeftOut), Standing: !pm.Endpoint.Online}
-		members = append(members, m)
-		if m.LeftOut != "" || o.Verb != dispatch.Isolate || o.IsolateFirst || m.Standing {
-			continue
+		if m.LeftOut == "" && o.Verb == dispatch.Isolate && !o.IsolateFirst && !m.Standing {
+			take, asked = append(take, len(members)), append(asked, m)
 		}
-		c, err := s.give(ctx, d, m.EndpointID, dispatch.Command{Verb: dispatch.Acquire, Profile: ProfileFlash}, Order{Reason: g.Reason, IncidentID: g.IncidentID})
+		members = append(members, m)
+	}
+	if len(take) == 0 {
+		return members, nil
+	}
+	all, err := s.many(ctx, d, g.IncidentID, asked, pv.stored)
+	if err == nil {
+		err = all.count(ctx, d, asked)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range take {
+		c, err := s.give(ctx, d, members[i].EndpointID, dispatch.Command{Verb: dispatch.Acquire, Profile: ProfileFlash}, Order{Reason: g.Reason, many: all})
 		if err != nil {
 			return nil, err
 		}
-		members[len(members)-1].CaptureID = c.ID
+		members[i].CaptureID = c.ID
 	}
 	return members, nil
 }

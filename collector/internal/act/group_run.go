@@ -15,8 +15,6 @@ import (
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/group"
-	"hozen/collector/internal/incident"
-	"hozen/collector/internal/sqldb"
 	"hozen/internal/capability"
 	"hozen/internal/id"
 )
@@ -116,7 +114,7 @@ func (s *Acts) cutIfReady(ctx context.Context, g group.Order) (cut bool, err err
 		if err != nil || now.Phase != group.Capturing {
 			return err
 		}
-		done, err := s.cutAll(ctx, d, g, members)
+		done, err := s.cutAll(ctx, d, g, members, nil)
 		if errors.Is(err, ErrConflict) {
 			// A person closed the incident meanwhile: it was a mistake, or it is over.
 			done, err = leaveOut(members, LeftOutClosed), nil
@@ -167,7 +165,9 @@ func (s *Acts) captured(ctx context.Context, g group.Order, members []group.Memb
 
 // cutAll gives every member that is not left out its command, all in one transaction:
 // the streams are woken together when it is committed.
-func (s *Acts) cutAll(ctx context.Context, d *deed, g group.Order, members []group.Member) ([]group.Member, error) {
+//
+// known are members as the transaction has read them. Optional.
+func (s *Acts) cutAll(ctx context.Context, d *deed, g group.Order, members []group.Member, known map[string]endpoint.Endpoint) ([]group.Member, error) {
 	var said dispatch.Isolation
 	if err := json.Unmarshal([]byte(g.Isolation), &said); err != nil {
 		return nil, fmt.Errorf("read order to group %s: %w", g.ID, err)
@@ -176,47 +176,39 @@ func (s *Acts) cutAll(ctx context.Context, d *deed, g group.Order, members []gro
 	if err != nil {
 		return nil, err
 	}
-	var shared *incident.Incident
-	if g.IncidentID != "" {
-		inc, err := s.incidentOpen(ctx, d, g.IncidentID)
-		if err != nil {
-			return nil, err
-		}
-		shared = &inc
+	all, err := s.many(ctx, d, g.IncidentID, members, known)
+	if err != nil {
+		return nil, err
 	}
 	done := make([]group.Member, len(members))
 	copy(done, members)
+	for i := range done {
+		if m := &done[i]; m.LeftOut == "" {
+			e, err := all.endpoint(m.EndpointID)
+			if err != nil {
+				return nil, err
+			}
+			m.LeftOut = string(s.leftOutAtCut(ctx, d, e, dispatch.Verb(g.Verb), orders[i], said))
+		}
+	}
+	if err := all.count(ctx, d, done); err != nil {
+		return nil, err
+	}
 	for i := range done {
 		m := &done[i]
 		if m.LeftOut != "" {
 			continue
 		}
-		e, err := endpoint.ByID(ctx, d.tx, m.EndpointID)
-		if err != nil {
-			return nil, err
-		}
-		if !e.RevokedAt.IsZero() {
-			m.LeftOut = string(LeftOutRevoked)
-			continue
-		}
 		c := dispatch.Command{ID: id.New(id.Command), Verb: dispatch.Verb(g.Verb), Isolation: orders[i]}
-		o := Order{Reason: g.Reason, endpoint: &e, incident: shared}
+		o := Order{Reason: g.Reason, many: all}
 		facts := map[string]string{"group": g.ID}
 		if c.Verb == dispatch.Isolate {
-			if !orders[i].Plain() && capability.Number(e.Capability) < capability.Isolation {
-				m.LeftOut = string(LeftOutOldAgent)
-				continue
-			}
 			// Evidence was taken before, or the order says not to; only who was away takes it
 			// when it is back.
 			c.IsolateFirst = g.IsolateFirst || !m.Standing
 			maps.Copy(facts, isolationFacts(orders[i]))
 			if said.Drill {
 				c.ExpiresAt = d.now.Add(drillExpires)
-				if err := s.mayReplace(ctx, d, e, said); err != nil {
-					m.LeftOut = string(LeftOutAlready) // in earnest, since the preview
-					continue
-				}
 			}
 		}
 		o.check = func(ctx context.Context, d *deed, e endpoint.Endpoint) (map[string]string, error) {
@@ -234,6 +226,21 @@ func (s *Acts) cutAll(ctx context.Context, d *deed, g group.Order, members []gro
 		m.CommandID = stored.ID
 	}
 	return done, nil
+}
+
+// leftOutAtCut is why a member that was to be cut is not, as it turns out now.
+func (s *Acts) leftOutAtCut(ctx context.Context, d *deed, e endpoint.Endpoint, verb dispatch.Verb, order, said dispatch.Isolation) LeftOut {
+	switch {
+	case !e.RevokedAt.IsZero():
+		return LeftOutRevoked
+	case verb != dispatch.Isolate:
+		return ""
+	case !order.Plain() && capability.Number(e.Capability) < capability.Isolation:
+		return LeftOutOldAgent
+	case said.Drill && s.mayReplace(ctx, d, e, said) != nil:
+		return LeftOutAlready // in earnest, since the preview
+	}
+	return ""
 }
 
 // drillExpires is how long a drill may wait for a PC: it is over by then.
@@ -282,63 +289,4 @@ func (s *Acts) groupIsolations(ctx context.Context, d *deed, g group.Order, said
 		}
 	}
 	return orders, nil
-}
-
-// GroupMember is one endpoint of a group and how far it is.
-type GroupMember struct {
-	group.Member
-	Endpoint endpoint.Endpoint
-	Capture  *dispatch.Command // nil: none was ordered
-	Command  *dispatch.Command // nil: not given yet
-}
-
-// Groups lists orders to groups, newest first.
-func (s *Acts) Groups(ctx context.Context, a Actor, n int) ([]group.Order, error) {
-	return read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) ([]group.Order, error) {
-		return group.List(ctx, q, a.OrganisationID, limit(n))
-	})
-}
-
-// Group finds an order to a group with its members as they are now.
-func (s *Acts) Group(ctx context.Context, a Actor, id string) (g group.Order, members []GroupMember, err error) {
-	g, err = read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) (group.Order, error) {
-		g, err := group.ByID(ctx, q, id)
-		if err != nil {
-			return g, err
-		}
-		if err := a.own(g.OrganisationID); err != nil {
-			return g, err
-		}
-		list, err := group.Members(ctx, q, g.ID)
-		if err != nil {
-			return g, err
-		}
-		for _, m := range list {
-			e, err := endpoint.ByID(ctx, q, m.EndpointID)
-			if err != nil {
-				return g, err
-			}
-			gm := GroupMember{Member: m, Endpoint: s.asOfNow(e)}
-			if gm.Capture, err = commandOrNil(ctx, q, m.CaptureID); err != nil {
-				return g, err
-			}
-			if gm.Command, err = commandOrNil(ctx, q, m.CommandID); err != nil {
-				return g, err
-			}
-			members = append(members, gm)
-		}
-		return g, nil
-	})
-	return g, members, err
-}
-
-func commandOrNil(ctx context.Context, q sqldb.Queryer, id string) (*dispatch.Command, error) {
-	if id == "" {
-		return nil, nil
-	}
-	c, err := dispatch.ByID(ctx, q, id)
-	if err != nil {
-		return nil, err
-	}
-	return &c, nil
 }

@@ -95,7 +95,7 @@ func (s *Acts) open(ctx context.Context, d *deed, n NewIncident) (incident.Incid
 	for k, v := range facts {
 		with[k] = v
 	}
-	d.attend(s, inc.EndpointIDs...)
+	d.attend(inc.EndpointIDs...)
 	idx, err := d.record(ctx, "incident.open", inc.ID, with)
 	if err != nil {
 		return incident.Incident{}, err
@@ -146,7 +146,7 @@ func (s *Acts) CloseIncident(ctx context.Context, a Actor, incidentID, reason st
 		if err := incident.Close(ctx, d.tx, inc.ID, d.now); err != nil {
 			return err
 		}
-		d.attend(s, inc.EndpointIDs...)
+		d.attend(inc.EndpointIDs...)
 		idx, err := d.record(ctx, "incident.close", inc.ID, map[string]string{"number": inc.Number, "reason": reason})
 		if err != nil {
 			return err
@@ -156,12 +156,10 @@ func (s *Acts) CloseIncident(ctx context.Context, a Actor, incidentID, reason st
 }
 
 // attend has endpoints told, after the commit, whether an incident of theirs is open.
-func (d *deed) attend(s *Acts, endpointIDs ...string) {
-	d.after = append(d.after, func() {
-		for _, e := range endpointIDs {
-			s.hub.wake(e)
-		}
-	})
+func (d *deed) attend(endpointIDs ...string) {
+	for _, e := range endpointIDs {
+		d.wake(e)
+	}
 }
 
 // line adds an entry to the timeline of an incident and tells the pages.
@@ -185,7 +183,7 @@ func (s *Acts) join(ctx context.Context, d *deed, inc incident.Incident, e endpo
 	if err != nil || !added {
 		return err
 	}
-	d.attend(s, e.ID)
+	d.attend(e.ID)
 	idx, err := d.record(ctx, "incident.join", inc.ID, map[string]string{"endpoint": e.ID, "hostname": e.Hostname})
 	if err != nil {
 		return err

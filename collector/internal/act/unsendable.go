@@ -10,7 +10,11 @@ import (
 // CommandUnsendable ends a command that has no form that agents take, and says why.
 func (s *Acts) CommandUnsendable(ctx context.Context, endpointID, commandID, why string) error {
 	return s.transact(ctx, func(ctx context.Context, d *deed) error {
-		_, c, err := d.commandOf(ctx, endpointID, commandID)
+		e, err := d.agent(ctx, endpointID)
+		if err != nil {
+			return err
+		}
+		c, err := commandOf(ctx, d, e, commandID)
 		if err != nil || c.Status.Final() {
 			return err
 		}

@@ -54,8 +54,9 @@ type Orders interface {
 	Outstanding(ctx context.Context, endpointID string) ([]dispatch.Command, error)
 	// CommandUnsendable hears that a command has no form that agents take.
 	CommandUnsendable(ctx context.Context, endpointID, commandID, why string) error
-	CommandAcked(ctx context.Context, endpointID, commandID string) error
-	CommandFinished(ctx context.Context, endpointID string, r dispatch.Result, i *endpoint.IsolationStatus) error
+	// CommandsReported stores what take returns when it is its turn, all or none; see
+	// [act.Acts.CommandsReported].
+	CommandsReported(ctx context.Context, endpointID string, take func() []act.Report) error
 }
 
 // Alerts takes reports of trouble, by people and about isolation, and tells whether

@@ -291,8 +291,19 @@ func (c *control) sendAttention(ctx context.Context) error {
 // handleAll handles what the agent sends, one message after the other.
 func (c *control) handleAll(ctx context.Context) (err error) {
 	defer c.s.recovered(ctx, agentv1.AgentService_Connect_FullMethodName, &err)
+	var flying *reports
+	defer func() {
+		if flying != nil {
+			<-flying.done
+		}
+	}()
 	for {
 		select {
+		case <-flying.landed():
+			if err := c.land(ctx, flying); err != nil {
+				return err
+			}
+			flying = nil
 		case r := <-c.in:
 			if errors.Is(r.err, io.EOF) {
 				return nil // the agent said good-bye
@@ -301,6 +312,18 @@ func (c *control) handleAll(ctx context.Context) (err error) {
 				return r.err
 			}
 			c.heard.Store(int64(time.Since(c.start)))
+			report, ok := c.reportOf(r.m)
+			if ok && flying.add(report) {
+				continue
+			}
+			if err := c.land(ctx, flying); err != nil {
+				return err
+			}
+			flying = nil
+			if ok {
+				flying = c.fly(ctx, report)
+				continue
+			}
 			jumped := c.readClock(r)
 			if (c.isNews(r.m) || jumped) && c.s.news.wait(ctx, c.who.endpointID) != nil {
 				return nil
@@ -350,7 +373,8 @@ func (c *control) isNews(m *agentv1.ConnectRequest) bool {
 	return m.GetAlert() != nil || m.GetIsolationEvent() != nil || m.GetLedgerConflict() != nil
 }
 
-// handle carries one message to its act and returns the answer, if there is one.
+// handle carries one message to its act and returns the answer, if there is one. Reports
+// on commands are handled by [control.fly].
 func (c *control) handle(ctx context.Context, m *agentv1.ConnectRequest) (*agentv1.ConnectResponse, error) {
 	s, endpointID := c.s, c.who.endpointID
 	switch b := m.GetBody().(type) {
@@ -366,17 +390,6 @@ func (c *control) handle(ctx context.Context, m *agentv1.ConnectRequest) (*agent
 		return &agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Heartbeat{Heartbeat: &agentv1.Heartbeat{
 			Sequence: b.Heartbeat.GetSequence(), SentAt: wire.Timestamp(s.cfg.Now()),
 		}}}, nil
-	case *agentv1.ConnectRequest_CommandAck:
-		if err := s.cfg.Orders.CommandAcked(ctx, endpointID, b.CommandAck.GetCommandId()); !c.passOver(ctx, err) {
-			return nil, s.fault(ctx, "note acknowledgement", err)
-		}
-	case *agentv1.ConnectRequest_CommandResult:
-		r := fromResult(b.CommandResult)
-		err := s.cfg.Orders.CommandFinished(ctx, endpointID, r, measured(b.CommandResult.GetIsolation()))
-		if !c.passOver(ctx, err) {
-			return nil, s.fault(ctx, "store result", err)
-		}
-		return &agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_ResultReceived{ResultReceived: &agentv1.ResultReceived{CommandId: r.CommandID}}}, nil
 	case *agentv1.ConnectRequest_Progress:
 		s.cfg.Live.Progress(endpointID, fromProgress(b.Progress))
 	case *agentv1.ConnectRequest_Isolation:

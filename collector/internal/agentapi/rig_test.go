@@ -151,6 +151,21 @@ func (a *acts) Outstanding(_ context.Context, endpointID string) ([]dispatch.Com
 	return out, nil
 }
 
+func (a *acts) CommandsReported(ctx context.Context, endpointID string, take func() []act.Report) error {
+	for _, r := range take() {
+		var err error
+		if r.Result != nil {
+			err = a.CommandFinished(ctx, endpointID, *r.Result, r.Isolation)
+		} else {
+			err = a.CommandAcked(ctx, endpointID, r.CommandID)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (a *acts) CommandAcked(_ context.Context, endpointID, commandID string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"hozen/collector/internal/sqldb"
 )
@@ -21,6 +23,52 @@ const (
 type Renumbered struct {
 	ID       string
 	From, To uint64
+}
+
+// countAtOnce is how many endpoints one statement counts for; 1 for the rest.
+const countAtOnce = 64
+
+// Count gives each of several endpoints the counter of its next command.
+func Count(ctx context.Context, tx *sqldb.Tx, organisationID string, endpointIDs []string) (map[string]uint64, error) {
+	next := make(map[string]uint64, len(endpointIDs))
+	for len(endpointIDs) > 0 {
+		n := 1
+		if len(endpointIDs) >= countAtOnce {
+			n = countAtOnce
+		}
+		if err := count(ctx, tx, organisationID, endpointIDs[:n], next); err != nil {
+			return nil, fmt.Errorf("count commands: %w", err)
+		}
+		endpointIDs = endpointIDs[n:]
+	}
+	return next, nil
+}
+
+func count(ctx context.Context, tx *sqldb.Tx, organisationID string, endpointIDs []string, next map[string]uint64) error {
+	args := []any{organisationID}
+	var values strings.Builder
+	for i, id := range endpointIDs {
+		if i > 0 {
+			values.WriteString(", ")
+		}
+		args = append(args, id)
+		values.WriteString("($" + strconv.Itoa(len(args)) + ", $1, 1)")
+	}
+	rows, err := tx.QueryContext(ctx, `INSERT INTO dispatch_counter (endpoint_id, organisation_id, counter) VALUES `+values.String()+`
+		ON CONFLICT (endpoint_id) DO UPDATE SET counter = dispatch_counter.counter + 1 RETURNING endpoint_id, counter`, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		var counter int64
+		if err := rows.Scan(&id, &counter); err != nil {
+			return err
+		}
+		next[id] = uint64(counter)
+	}
+	return rows.Err()
 }
 
 // CountOn makes the next commands of an endpoint count from above reached, the highest

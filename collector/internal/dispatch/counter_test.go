@@ -34,7 +34,7 @@ func TestCountingOnFromWhereTheAgentIs(t *testing.T) {
 		}
 		first, second := order("end_1"), order("end_1")
 		err := db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-			return dispatch.Accept(ctx, tx, first.ID, time.Unix(2, 0))
+			return dispatch.Accept(ctx, tx, first, time.Unix(2, 0))
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -62,7 +62,7 @@ func TestOnlyQueuedCommandsFallDue(t *testing.T) {
 				accepted = c
 			}
 		}
-		if err := db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error { return dispatch.Accept(ctx, tx, accepted.ID, now) }); err != nil {
+		if err := db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error { return dispatch.Accept(ctx, tx, accepted, now) }); err != nil {
 			t.Fatal(err)
 		}
 		old := dispatch.Command{Verb: dispatch.Preserve, Then: dispatch.ThenReboot, Status: dispatch.Queued, IssuedAt: now.Add(-dispatch.DownWithin)}

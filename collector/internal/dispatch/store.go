@@ -30,24 +30,25 @@ func scan(s interface{ Scan(dest ...any) error }) (Command, error) {
 	return c, nil
 }
 
-// Insert stores a command as [Queued] and gives it the next counter of its endpoint.
+// Insert stores a command as [Queued] and gives it the next counter of its endpoint,
+// unless it has one of [Count].
 func Insert(ctx context.Context, tx *sqldb.Tx, c Command) (Command, error) {
-	var counter int64
-	err := tx.QueryRowContext(ctx, `INSERT INTO dispatch_counter (endpoint_id, organisation_id, counter) VALUES ($1, $2, 1)
-		ON CONFLICT (endpoint_id) DO UPDATE SET counter = dispatch_counter.counter + 1 RETURNING counter`,
-		c.EndpointID, c.OrganisationID).Scan(&counter)
-	if err != nil {
-		return Command{}, fmt.Errorf("count command: %w", err)
+	if c.Counter == 0 {
+		next, err := Count(ctx, tx, c.OrganisationID, []string{c.EndpointID})
+		if err != nil {
+			return Command{}, err
+		}
+		c.Counter = next[c.EndpointID]
 	}
 	isolation, err := c.Isolation.text()
 	if err != nil {
 		return Command{}, err
 	}
-	c.Counter, c.Status = uint64(counter), Queued
-	_, err = tx.ExecContext(ctx, `INSERT INTO dispatch_command (`+columns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, '', '', '', '', '', $15, $16)`,
-		c.ID, c.OrganisationID, c.EndpointID, counter, string(c.Verb), c.Profile, sqldb.FormatBool(c.IsolateFirst), c.IncidentID,
-		sqldb.CleanText(c.Issuer), c.IssuedBy, sqldb.CleanText(c.Reason), sqldb.FormatTime(c.IssuedAt), sqldb.FormatTime(c.ExpiresAt), string(c.Status), string(c.Then), isolation)
+	c.Status = Queued
+	err = tx.Gather(ctx, sqldb.Rows{Table: "dispatch_command", Columns: columns},
+		c.ID, c.OrganisationID, c.EndpointID, int64(c.Counter), string(c.Verb), c.Profile, sqldb.FormatBool(c.IsolateFirst), c.IncidentID,
+		sqldb.CleanText(c.Issuer), c.IssuedBy, sqldb.CleanText(c.Reason), sqldb.FormatTime(c.IssuedAt), sqldb.FormatTime(c.ExpiresAt), string(c.Status),
+		"", "", "", "", "", string(c.Then), isolation)
 	if err != nil {
 		return Command{}, fmt.Errorf("store command: %w", err)
 	}
@@ -57,6 +58,21 @@ func Insert(ctx context.Context, tx *sqldb.Tx, c Command) (Command, error) {
 // ByID finds a command.
 func ByID(ctx context.Context, q sqldb.Queryer, id string) (Command, error) {
 	return scan(q.QueryRowContext(ctx, `SELECT `+columns+` FROM dispatch_command WHERE id = $1`, id))
+}
+
+// ByIDs finds many commands; those that are not there are not in it.
+func ByIDs(ctx context.Context, q sqldb.Queryer, commandIDs []string) (map[string]Command, error) {
+	found := make(map[string]Command, len(commandIDs))
+	for ids, in := range sqldb.In(commandIDs, 1) {
+		some, err := list(ctx, q, `WHERE id IN `+in, ids...)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range some {
+			found[c.ID] = c
+		}
+	}
+	return found, nil
 }
 
 // Filter narrows [List].
@@ -84,6 +100,22 @@ func List(ctx context.Context, q sqldb.Queryer, f Filter) ([]Command, error) {
 // order of their counters, expired ones too.
 func Outstanding(ctx context.Context, q sqldb.Queryer, endpointID string) ([]Command, error) {
 	return list(ctx, q, `WHERE endpoint_id = $1 AND status IN ($2, $3) ORDER BY counter`, endpointID, string(Queued), string(Accepted))
+}
+
+// OutstandingOf is [Outstanding] of many endpoints.
+func OutstandingOf(ctx context.Context, q sqldb.Queryer, endpointIDs []string) (map[string][]Command, error) {
+	of := make(map[string][]Command, len(endpointIDs))
+	for ids, in := range sqldb.In(endpointIDs, 3) {
+		args := append([]any{string(Queued), string(Accepted)}, ids...)
+		some, err := list(ctx, q, `WHERE status IN ($1, $2) AND endpoint_id IN `+in+` ORDER BY endpoint_id, counter`, args...)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range some {
+			of[c.EndpointID] = append(of[c.EndpointID], c)
+		}
+	}
+	return of, nil
 }
 
 // Isolating returns the endpoints of an organisation that have an order to isolate in
@@ -125,24 +157,26 @@ func list(ctx context.Context, q sqldb.Queryer, where string, args ...any) ([]Co
 	return list, rows.Err()
 }
 
-// Accept records that the endpoint has stored the command. One that was ended here
-// meanwhile, see [Command.EndedHere], comes to life again.
-func Accept(ctx context.Context, tx *sqldb.Tx, id string, at time.Time) error {
-	_, err := tx.ExecContext(ctx, `UPDATE dispatch_command SET status = $1, accepted_at = $2, received_at = '', detail = ''
-		WHERE id = $3 AND status IN ($4, $5, $6) AND accepted_at = '' AND finished_at = ''`,
-		string(Accepted), sqldb.FormatTime(at), id, string(Queued), string(Withdrawn), string(Expired))
-	if err != nil {
+// Accept records that the endpoint has stored a command that is [Queued]. One that was
+// ended here meanwhile, see [Command.EndedHere], comes to life again.
+func Accept(ctx context.Context, tx *sqldb.Tx, c Command, at time.Time) error {
+	if err := progress(ctx, tx, Result{CommandID: c.ID, Status: Accepted}, at, time.Time{}); err != nil {
 		return fmt.Errorf("record acknowledgement: %w", err)
 	}
 	return nil
 }
 
-// Finish records what came of a command.
-func Finish(ctx context.Context, tx *sqldb.Tx, r Result, receivedAt time.Time) error {
-	_, err := tx.ExecContext(ctx, `UPDATE dispatch_command SET status = $1, detail = $2, finished_at = $3, received_at = $4, acquisition_id = $5 WHERE id = $6`,
-		string(r.Status), sqldb.CleanText(r.Detail), sqldb.FormatTime(r.FinishedAt), sqldb.FormatTime(receivedAt), r.AcquisitionID, r.CommandID)
-	if err != nil {
+// Finish records what came of a command, which was accepted at a moment or not at all.
+func Finish(ctx context.Context, tx *sqldb.Tx, r Result, acceptedAt, receivedAt time.Time) error {
+	if err := progress(ctx, tx, r, acceptedAt, receivedAt); err != nil {
 		return fmt.Errorf("record result: %w", err)
 	}
 	return nil
+}
+
+func progress(ctx context.Context, tx *sqldb.Tx, r Result, acceptedAt, receivedAt time.Time) error {
+	return tx.Gather(ctx, sqldb.Rows{
+		Table: "dispatch_command", Where: "dispatch_command.id = v.column7",
+		Set: "status = v.column1, detail = v.column2, finished_at = v.column3, received_at = v.column4, acquisition_id = v.column5, accepted_at = v.column6",
+	}, string(r.Status), sqldb.CleanText(r.Detail), sqldb.FormatTime(r.FinishedAt), sqldb.FormatTime(receivedAt), r.AcquisitionID, sqldb.FormatTime(acceptedAt), r.CommandID)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"hozen/collector/internal/sqldb"
@@ -92,6 +93,33 @@ func Describe(ctx context.Context, tx *sqldb.Tx, id string, d Description, remot
 		int64(d.Capability), sqldb.CleanText(d.BootID), int64(d.Spooled), clamp(d.SpooledBytes), int64(offset), sqldb.FormatTime(at), remoteAddr, id)
 }
 
+// ByIDs finds many endpoints, see [ByID]; those that are not there are not in it.
+func ByIDs(ctx context.Context, q sqldb.Queryer, endpointIDs []string) (map[string]Endpoint, error) {
+	found := make(map[string]Endpoint, len(endpointIDs))
+	for ids, in := range sqldb.In(endpointIDs, 1) {
+		if err := byIDs(ctx, q, ids, in, found); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+func byIDs(ctx context.Context, q sqldb.Queryer, ids []any, in string, found map[string]Endpoint) error {
+	rows, err := q.QueryContext(ctx, `SELECT `+columns+` FROM endpoint_endpoint WHERE id IN `+in, ids...)
+	if err != nil {
+		return fmt.Errorf("read endpoints: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		e, err := scan(rows)
+		if err != nil {
+			return err
+		}
+		found[e.ID] = e
+	}
+	return rows.Err()
+}
+
 // Seen stores that an endpoint was heard of.
 func Seen(ctx context.Context, tx *sqldb.Tx, id string, at time.Time) error {
 	return exec(ctx, tx, "record that endpoint was seen", `UPDATE endpoint_endpoint SET last_seen_at = $1 WHERE id = $2`, sqldb.FormatTime(at), id)
@@ -102,18 +130,28 @@ func SetClock(ctx context.Context, tx *sqldb.Tx, id string, offset time.Duration
 	return exec(ctx, tx, "store clock of endpoint", `UPDATE endpoint_endpoint SET clock_offset_ns = $1 WHERE id = $2`, int64(offset), id)
 }
 
-// SetIsolation stores what an endpoint measured of its isolation.
+// SetIsolation stores what an endpoint measured of its isolation, and that it was heard
+// of when that was received.
 func SetIsolation(ctx context.Context, tx *sqldb.Tx, id string, i IsolationStatus) error {
 	more, err := i.More.text()
 	if err != nil {
 		return err
 	}
-	return exec(ctx, tx, "store isolation", `UPDATE endpoint_endpoint SET isolation_desired = $1, isolation_observed = $2, isolation_measured_at = $3,
-		isolation_received_at = $4, isolation_way_home = $5, isolation_rules_digest = $6, isolation_dropped = $7, isolation_detail = $8,
-		isolation_command_id = $9, isolation_capable = $10, isolation_more = $11 WHERE id = $12`,
-		string(i.Desired), string(i.Observed), sqldb.FormatTime(i.MeasuredAt), sqldb.FormatTime(i.ReceivedAt), sqldb.FormatBool(i.WayHome),
-		sqldb.CleanText(i.RulesDigest), clamp(i.DroppedPackets), sqldb.CleanText(i.Detail), sqldb.CleanText(i.CommandID), sqldb.FormatBool(i.Capable), more, id)
+	err = tx.Gather(ctx, sqldb.Rows{
+		Table: "endpoint_endpoint", Where: "endpoint_endpoint.id = v.column12",
+		Set: `isolation_desired = v.column1, isolation_observed = v.column2, isolation_measured_at = v.column3, isolation_received_at = v.column4,
+			isolation_way_home = CAST(v.column5 AS BIGINT), isolation_rules_digest = v.column6, isolation_dropped = CAST(v.column7 AS BIGINT), isolation_detail = v.column8,
+			isolation_command_id = v.column9, isolation_capable = CAST(v.column10 AS BIGINT), isolation_more = v.column11, last_seen_at = v.column4`,
+	}, string(i.Desired), string(i.Observed), sqldb.FormatTime(i.MeasuredAt), sqldb.FormatTime(i.ReceivedAt), number(sqldb.FormatBool(i.WayHome)),
+		sqldb.CleanText(i.RulesDigest), number(clamp(i.DroppedPackets)), sqldb.CleanText(i.Detail), sqldb.CleanText(i.CommandID), number(sqldb.FormatBool(i.Capable)), more, id)
+	if err != nil {
+		return fmt.Errorf("store isolation: %w", err)
+	}
+	return nil
 }
+
+// number is a number as a text.
+func number(n int64) string { return strconv.FormatInt(n, 10) }
 
 // exec runs an update that must find its one endpoint.
 func exec(ctx context.Context, tx *sqldb.Tx, what, query string, args ...any) error {

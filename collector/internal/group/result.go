@@ -28,7 +28,8 @@ func SetResult(ctx context.Context, tx *sqldb.Tx, endpointID, commandID string, 
 	if err != nil {
 		return fmt.Errorf("encode result of member: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE group_member SET result = $1 WHERE command_id = $2 AND endpoint_id = $3`, string(b), commandID, endpointID); err != nil {
+	if err := tx.Gather(ctx, sqldb.Rows{Table: "group_member", Set: "result = v.column1", Where: "group_member.endpoint_id = v.column2 AND group_member.command_id = v.column3"},
+		string(b), endpointID, commandID); err != nil {
 		return fmt.Errorf("store result of member: %w", err)
 	}
 	return nil

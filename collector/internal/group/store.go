@@ -42,8 +42,8 @@ func Insert(ctx context.Context, tx *sqldb.Tx, o Order, members []Member) error 
 		return fmt.Errorf("store group: %w", err)
 	}
 	for _, m := range members {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO group_member (group_id, endpoint_id, organisation_id, standing, left_out, capture_id, command_id)
-			VALUES ($1, $2, $3, $4, $5, $6, $7)`, o.ID, m.EndpointID, o.OrganisationID, sqldb.FormatBool(m.Standing), m.LeftOut, m.CaptureID, m.CommandID); err != nil {
+		if err := tx.Gather(ctx, sqldb.Rows{Table: "group_member", Columns: "group_id, endpoint_id, organisation_id, standing, left_out, capture_id, command_id"},
+			o.ID, m.EndpointID, o.OrganisationID, sqldb.FormatBool(m.Standing), m.LeftOut, m.CaptureID, m.CommandID); err != nil {
 			return fmt.Errorf("store member of group: %w", err)
 		}
 	}

@@ -43,9 +43,15 @@ func Insert(ctx context.Context, tx *sqldb.Tx, i Incident) (Incident, error) {
 	if err != nil {
 		return Incident{}, fmt.Errorf("open incident: %w", err)
 	}
+	added := make(map[string]bool, len(i.EndpointIDs))
 	for _, e := range i.EndpointIDs {
-		if _, err := AddEndpoint(ctx, tx, i, e, i.OpenedAt); err != nil {
-			return Incident{}, err
+		if added[e] {
+			continue
+		}
+		added[e] = true
+		if err := tx.Gather(ctx, sqldb.Rows{Table: "incident_endpoint", Columns: "incident_id, endpoint_id, organisation_id, added_at"},
+			i.ID, e, i.OrganisationID, sqldb.FormatTime(i.OpenedAt)); err != nil {
+			return Incident{}, fmt.Errorf("add endpoint to incident: %w", err)
 		}
 	}
 	return i, nil
@@ -96,16 +102,38 @@ func NewestOpen(ctx context.Context, q sqldb.Queryer, endpointID string, since t
 	return i, err
 }
 
-// NewestOpenNumber returns the number of the newest open incident of an endpoint, or
-// "" when none is open.
-func NewestOpenNumber(ctx context.Context, q sqldb.Queryer, endpointID string) (string, error) {
-	var number string
-	err := q.QueryRowContext(ctx, `SELECT number FROM incident_incident WHERE closed_at = ''
-		AND id IN (SELECT incident_id FROM incident_endpoint WHERE endpoint_id = $1) ORDER BY opened_at DESC, id DESC LIMIT 1`, endpointID).Scan(&number)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return "", fmt.Errorf("look for open incidents: %w", err)
+// NewestOpenNumbers returns, by endpoint, the number of its newest open incident; those
+// without are not in it.
+func NewestOpenNumbers(ctx context.Context, q sqldb.Queryer, endpointIDs []string) (map[string]string, error) {
+	numbers := map[string]string{}
+	for ids, in := range sqldb.In(endpointIDs, 1) {
+		if err := newestOpenNumbers(ctx, q, ids, in, numbers); err != nil {
+			return nil, fmt.Errorf("look for open incidents: %w", err)
+		}
 	}
-	return number, nil
+	return numbers, nil
+}
+
+func newestOpenNumbers(ctx context.Context, q sqldb.Queryer, ids []any, in string, numbers map[string]string) error {
+	rows, err := q.QueryContext(ctx, `SELECT e.endpoint_id, i.number FROM incident_endpoint e JOIN incident_incident i ON i.id = e.incident_id
+		WHERE e.endpoint_id IN `+in+` AND i.closed_at = '' ORDER BY i.opened_at, i.id`, ids...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var endpointID, number string
+		if err := rows.Scan(&endpointID, &number); err != nil {
+			return err
+		}
+		numbers[endpointID] = number // the newest comes last
+	}
+	return rows.Err()
+}
+
+// Endpoints returns the endpoints of an incident in the order in which they joined.
+func Endpoints(ctx context.Context, q sqldb.Queryer, incidentID string) ([]string, error) {
+	return endpoints(ctx, q, incidentID)
 }
 
 func endpoints(ctx context.Context, q sqldb.Queryer, incidentID string) ([]string, error) {

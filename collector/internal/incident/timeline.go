@@ -23,8 +23,7 @@ func AddEntry(ctx context.Context, tx *sqldb.Tx, organisationID string, e Entry)
 	if err != nil {
 		return fmt.Errorf("add to timeline: %w", err)
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO incident_entry (id, organisation_id, incident_id, at, agent_at, kind, actor, text, params, ledger_idx)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+	err = tx.Gather(ctx, sqldb.Rows{Table: "incident_entry", Columns: "id, organisation_id, incident_id, at, agent_at, kind, actor, text, params, ledger_idx"},
 		e.ID, organisationID, e.IncidentID, sqldb.FormatTime(e.At), sqldb.FormatTime(e.AgentAt), string(e.Kind),
 		sqldb.CleanText(e.Actor), sqldb.CleanText(e.Text), string(text), e.LedgerIdx)
 	if err != nil {

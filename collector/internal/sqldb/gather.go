@@ -7,23 +7,29 @@ import (
 	"strings"
 )
 
-// Rows are the rows of a table into which is only ever inserted, see [Tx.Gather].
+// Rows are what [Tx.Gather] writes together: rows to insert, or what to change of rows.
 type Rows struct {
-	Table   string
-	Columns string // separated by commas
+	Table string
+	// Columns, separated by commas, are of rows to insert.
+	Columns string
+	// Set and Where, in SQL, are of rows to change, whose values are v.column1, v.column2
+	// and so on, all of them texts (PostgreSQL cannot tell what else they might be). The
+	// last value names the row.
+	Set, Where string
 }
 
-// gathered are rows that are not inserted yet.
+// gathered are rows that are not written yet.
 type gathered struct {
 	Rows
 	width int   // columns
 	args  []any // row by row
+	keys  map[any]bool
 }
 
 // gatherMost bounds the rows of one table that wait.
 const gatherMost = 1024
 
-// gatherSizes are how many rows one statement inserts: few sizes, so that few statements
+// gatherSizes are how many rows one statement writes: few sizes, so that few statements
 // are kept. The last is 1.
 var gatherSizes = [...]int{64, 8, 1}
 
@@ -34,21 +40,45 @@ type last struct {
 	fn    func(ctx context.Context) error
 }
 
-// Gather inserts a row together with others, for a statement costs more than its rows:
+// Gather writes a row together with others, for a statement costs more than its rows:
 // at the latest before the commit, and before any statement of this transaction that
-// names the table, so that nobody can tell. A row that cannot be inserted may fail the
-// transaction later than here.
+// names the table, so that nobody can tell. A row that cannot be written may fail the
+// transaction later than here; one to change that is not there does not.
 func (t *Tx) Gather(ctx context.Context, r Rows, row ...any) error {
+	g, err := t.gathering(ctx, r, len(row), row[len(row)-1])
+	if err != nil {
+		return err
+	}
+	if g.args = append(g.args, row...); len(g.args) >= gatherMost*g.width {
+		return t.Flush(ctx)
+	}
+	return nil
+}
+
+// gathering finds where a row is put. What is written to one table in two ways, or twice
+// to the same row, is written in its order.
+func (t *Tx) gathering(ctx context.Context, r Rows, width int, key any) (*gathered, error) {
 	for i := range t.gathered {
-		if g := &t.gathered[i]; g.Rows == r {
-			if g.args = append(g.args, row...); len(g.args) >= gatherMost*g.width {
-				return t.Flush(ctx)
+		g := &t.gathered[i]
+		if g.Rows == r && !g.keys[key] {
+			if r.Set != "" {
+				g.keys[key] = true
 			}
-			return nil
+			return g, nil
+		}
+		if g.Table == r.Table {
+			if err := t.Flush(ctx); err != nil {
+				return nil, err
+			}
+			break
 		}
 	}
-	t.gathered = append(t.gathered, gathered{r, len(row), append(make([]any, 0, 16*len(row)), row...)})
-	return nil
+	t.gathered = append(t.gathered, gathered{Rows: r, width: width, args: make([]any, 0, 16*width)})
+	g := &t.gathered[len(t.gathered)-1]
+	if r.Set != "" {
+		g.keys = map[any]bool{key: true}
+	}
+	return g, nil
 }
 
 // Last runs fn, which writes a table, when [Tx.Gather] inserts, after the rows. Of calls
@@ -70,8 +100,8 @@ func (t *Tx) Flush(ctx context.Context) error {
 	rows, lasts := t.gathered, t.lasts
 	t.gathered, t.lasts = nil, nil
 	for _, g := range rows {
-		if err := t.insert(ctx, g); err != nil {
-			t.failed = fmt.Errorf("insert into %s: %w", g.Table, err)
+		if err := t.write(ctx, g); err != nil {
+			t.failed = fmt.Errorf("write to %s: %w", g.Table, err)
 			return t.failed
 		}
 	}
@@ -105,10 +135,10 @@ func (t *Tx) settle(ctx context.Context, query string) {
 	}
 }
 
-func (t *Tx) insert(ctx context.Context, g gathered) error {
+func (t *Tx) write(ctx context.Context, g gathered) error {
 	for _, size := range gatherSizes {
 		for n := size * g.width; len(g.args) >= n; g.args = g.args[n:] {
-			if _, err := t.ExecContext(ctx, t.texts.of(g, size), g.args[:n]...); err != nil {
+			if _, err := t.ExecContext(ctx, t.texts.of(g, size, t.dialect), g.args[:n]...); err != nil {
 				return err
 			}
 		}
@@ -116,7 +146,7 @@ func (t *Tx) insert(ctx context.Context, g gathered) error {
 	return nil
 }
 
-// texts are the statements that insert gathered rows. Only who holds the writer's token
+// texts are the statements that write gathered rows. Only who holds the writer's token
 // uses them.
 type texts map[textKey]string
 
@@ -125,13 +155,17 @@ type textKey struct {
 	size int
 }
 
-func (t texts) of(g gathered, size int) string {
+func (t texts) of(g gathered, size int, d Dialect) string {
 	key := textKey{g.Rows, size}
 	if s, ok := t[key]; ok {
 		return s
 	}
 	var b strings.Builder
-	b.WriteString("INSERT INTO " + g.Table + " (" + g.Columns + ") VALUES ")
+	if g.Set != "" {
+		b.WriteString("UPDATE " + g.Table + " SET " + g.Set + " FROM (VALUES ")
+	} else {
+		b.WriteString("INSERT INTO " + g.Table + " (" + g.Columns + ") VALUES ")
+	}
 	for i := range size * g.width {
 		switch {
 		case i == 0:
@@ -141,9 +175,16 @@ func (t texts) of(g gathered, size int) string {
 		default:
 			b.WriteString(", ")
 		}
-		b.WriteString("$" + strconv.Itoa(i+1))
+		if d == SQLite {
+			b.WriteString("?") // it looks each name up among all before it
+		} else {
+			b.WriteString("$" + strconv.Itoa(i+1))
+		}
 	}
 	b.WriteString(")")
+	if g.Set != "" {
+		b.WriteString(") AS v WHERE " + g.Where)
+	}
 	t[key] = b.String()
 	return t[key]
 }

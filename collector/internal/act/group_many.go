@@ -1,0 +1,75 @@
+package act
+
+import (
+	"context"
+
+	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/group"
+	"hozen/collector/internal/incident"
+)
+
+// many is what one transaction knows of very many endpoints, each of which gets an order
+// in it: read and counted together, because one by one that takes longer than the orders.
+type many struct {
+	endpoints map[string]endpoint.Endpoint
+	incident  *incident.Incident // nil: each endpoint's own
+	joined    map[string]bool    // endpoints of the incident
+	counters  map[string]uint64  // of the next command; none: not counted yet
+}
+
+// many reads the members that are not left out, and the incident that their orders belong
+// to. known are endpoints as the transaction has read them.
+func (s *Acts) many(ctx context.Context, d *deed, incidentID string, members []group.Member, known map[string]endpoint.Endpoint) (*many, error) {
+	all := &many{endpoints: known, joined: map[string]bool{}}
+	if known == nil {
+		var err error
+		if all.endpoints, err = endpoint.ByIDs(ctx, d.tx, inGroup(members)); err != nil {
+			return nil, err
+		}
+	}
+	if incidentID == "" {
+		return all, nil
+	}
+	inc, err := s.incidentOpen(ctx, d, incidentID)
+	if err != nil {
+		return nil, err
+	}
+	all.incident = &inc
+	ids, err := incident.Endpoints(ctx, d.tx, inc.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		all.joined[id] = true
+	}
+	return all, nil
+}
+
+// endpoint returns one of them.
+func (m *many) endpoint(id string) (endpoint.Endpoint, error) {
+	e, ok := m.endpoints[id]
+	if !ok {
+		return e, endpoint.ErrNotFound
+	}
+	return e, nil
+}
+
+// count gives each member that is not left out the counter of its next command. All of
+// them must get one: an agent wonders about a counter that never comes.
+func (m *many) count(ctx context.Context, d *deed, members []group.Member) error {
+	var err error
+	m.counters, err = dispatch.Count(ctx, d.tx, d.actor.OrganisationID, inGroup(members))
+	return err
+}
+
+// inGroup are the endpoints of the members that are not left out.
+func inGroup(members []group.Member) []string {
+	var ids []string
+	for _, m := range members {
+		if m.LeftOut == "" {
+			ids = append(ids, m.EndpointID)
+		}
+	}
+	return ids
+}
