@@ -19,9 +19,11 @@ import (
 	"hozen/internal/verify"
 )
 
-// The vectors: testdata/packages/v1.zip is a valid package as a collector made it (written
-// by "go test ./collector/internal/act -run TestPackageIsWhatTheVerifierTakes -update").
-// The tampered ones are made from it here, each by one named change.
+// The vectors: testdata/packages/*.zip are valid packages as collectors made them, each with
+// the fingerprint of its CA; they verify for ever. v1.zip has a signed checkpoint,
+// v1-unsigned.zip has none. The newest is written by "go test ./collector/internal/act -run
+// TestPackageIsWhatTheVerifierTakes -update". The tampered ones are made from it here, each
+// by one named change.
 
 func vector(t testing.TB) ([]byte, string) {
 	t.Helper()
@@ -142,6 +144,18 @@ func checkBytes(t testing.TB, b []byte, anchor verify.PackageAnchor) verify.Pack
 }
 
 func TestVectorVerifies(t *testing.T) {
+	all, err := filepath.Glob("testdata/packages/*.zip")
+	if err != nil || len(all) < 2 {
+		t.Fatalf("%v, %v", all, err)
+	}
+	for _, name := range all {
+		ca, err := os.ReadFile(strings.TrimSuffix(name, ".zip") + ".ca")
+		must(t, err)
+		r, err := verify.Package(t.Context(), name, verify.PackageAnchor{Anchor: verify.Anchor{CASHA256: strings.TrimSpace(string(ca))}})
+		if err != nil || r.Verdict != verify.Verified {
+			t.Errorf("%s: %v, %s %+v", name, err, r.Verdict, r.Problems)
+		}
+	}
 	b, ca := vector(t)
 	if r := checkBytes(t, b, verify.PackageAnchor{Anchor: verify.Anchor{CASHA256: ca}}); r.Verdict != verify.Verified || len(r.Problems) > 0 {
 		t.Errorf("%s %+v", r.Verdict, r.Problems)
@@ -240,12 +254,23 @@ func TestTamperedPackages(t *testing.T) {
 			n := x.one("custody/ledger.json")
 			x.files[n] = regexp.MustCompile(`(?s)"proof": \[\s*"[0-9a-f]`).ReplaceAllString(x.files[n], `"proof": ["f`)
 		}, "ledger", "ledger.json", false},
-		"another recipient": {func(x *bag) { x.edit("package.json", "サンプル県警", "別の県警") }, "ledger", "package.json", false},
-		"another purpose":   {func(x *bag) { x.edit("package.json", "被害届に添付", "社内") }, "ledger", "package.json", false},
-		"a checkpoint that is none": {func(x *bag) {
-			x.add("data/custody/checkpoint.txt", "x")
-			x.edit("package.json", `"checkpoint": false`, `"checkpoint": true`)
-		}, "checkpoint", "custody/", false},
+		"another recipient":            {func(x *bag) { x.edit("package.json", "サンプル県警", "別の県警") }, "ledger", "package.json", false},
+		"another purpose":              {func(x *bag) { x.edit("package.json", "被害届に添付", "社内") }, "ledger", "package.json", false},
+		"a checkpoint of another size": {func(x *bag) { x.edit("checkpoint.txt", "\n2", "\n3") }, "checkpoint", "checkpoint.txt", false},
+		"a checkpoint with another root": {func(x *bag) {
+			n := x.one("checkpoint.txt")
+			l := strings.Split(x.files[n], "\n")
+			l[2] = flip(l[2])
+			x.files[n] = strings.Join(l, "\n")
+		}, "checkpoint", "checkpoint.txt", false},
+		"a checkpoint without signature": {func(x *bag) {
+			n := x.one("checkpoint.txt")
+			t, _, _ := strings.Cut(x.files[n], "\n\n")
+			x.files[n] = t + "\n\n"
+		}, "checkpoint", "checkpoint.txt", false},
+		"a checkpoint taken away":        {func(x *bag) { x.drop(x.one("checkpoint.txt")) }, "missing", "checkpoint.txt", false},
+		"a checkpoint denied":            {func(x *bag) { x.edit("package.json", `"checkpoint": true`, `"checkpoint": false`) }, "checkpoint", "checkpoint.txt", false},
+		"another key of the checkpoint":  {func(x *bag) { x.edit("custody/ledger.json", `"checkpoint_key": "`, `"checkpoint_key": "x`) }, "checkpoint", "ledger.json", false},
 		"an unknown field":               {func(x *bag) { x.edit("package.json", `"format"`, `"extra": 1, "format"`) }, "package", "package.json", false},
 		"another format":                 {func(x *bag) { x.edit("package.json", "hozen-package/1", "hozen-package/2") }, "package", "package.json", false},
 		"the README edited":              {func(x *bag) { x.edit("README-ja.txt", "サンプル県警", "別の県警") }, "digest", "README-ja.txt", true},

@@ -194,6 +194,9 @@ func (s *Acts) WriteExport(ctx context.Context, a Actor, idOrNumber string, w io
 	if err != nil {
 		return r, err
 	}
+	if r, err = s.withCheckpoint(ctx, a, r); err != nil {
+		return r, err
+	}
 	p, err := s.packageOf(ctx, r)
 	if err != nil {
 		return r, known(err)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"hozen/collector/internal/act"
+	"hozen/collector/internal/checkpoint"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/evidence/evidencetest"
@@ -61,6 +62,18 @@ func newOffice(t *testing.T, x *fixture) *office {
 	ok(t, err)
 	o.incident = inc.Number
 	return o
+}
+
+// signing lets the acts sign the ledger.
+func (x *fixture) signing() *checkpoint.Log {
+	x.t.Helper()
+	dir := x.t.TempDir()
+	signer, err := checkpoint.Open(x.t.Context(), checkpoint.Config{DB: x.db, KeyFile: filepath.Join(dir, "key.pem"), Dir: filepath.Join(dir, "log"), Name: "hozen.test/log", Now: func() time.Time { return x.clock }})
+	ok(x.t, err)
+	x.Acts, err = act.New(act.Config{Checkpoints: signer, Addresses: []string{"192.0.2.1:7443"}, DB: x.db, CA: x.ca, Hub: x.hub, Blobs: x.blobs, PasswordCost: operator.Cost{MemoryKiB: 64, Iterations: 1},
+		Now: func() time.Time { return x.clock }})
+	ok(x.t, err)
+	return signer
 }
 
 func ok(t testing.TB, err error) {
@@ -170,6 +183,7 @@ func files(t testing.TB, b []byte) map[string]string {
 
 func TestPackageIsWhatTheVerifierTakes(t *testing.T) {
 	run(t, func(t *testing.T, x *fixture) {
+		signer := x.signing()
 		o := newOffice(t, x)
 		o.keiri.send("flash", captured())
 		o.sales.send("volatile", captured())
@@ -182,7 +196,7 @@ func TestPackageIsWhatTheVerifierTakes(t *testing.T) {
 		if got.Verdict != verify.Verified || got.Number != o.incident+"-P01" || len(got.Acquisitions) != 2 || got.Recipient != r.Recipient {
 			t.Errorf("%+v", got)
 		}
-		want := map[string]verify.Outcome{"checkpoint": verify.Absent, "derived": verify.NotChecked}
+		want := map[string]verify.Outcome{"derived": verify.NotChecked}
 		for _, p := range got.Parts {
 			if w := want[p.Name]; w == "" && p.Outcome != verify.Fits || w != "" && p.Outcome != w {
 				t.Errorf("part %+v", p)
@@ -193,6 +207,11 @@ func TestPackageIsWhatTheVerifierTakes(t *testing.T) {
 		}
 		if got := o.check(b, verify.PackageAnchor{PackageSHA256: digest.Of(b).String()}); got.Verdict != verify.Verified || got.Anchor != "package" {
 			t.Errorf("by its SHA-256: %s", got.Verdict)
+		}
+		signed, _, err := signer.Newest(t.Context(), r.OrganisationID)
+		ok(t, err)
+		if got := o.check(b, verify.PackageAnchor{CheckpointKey: signed.Key.Text(signed.Origin)}); got.Verdict != verify.Verified || got.Anchor != "checkpoint" {
+			t.Errorf("by the key of the ledger: %s %+v", got.Verdict, got.Problems)
 		}
 		o.looksRight(b)
 		if acts := strings.Join(x.acts(r.ID), " "); acts != "export.order export.open export.written" {
@@ -271,6 +290,7 @@ func TestSamePackageAgain(t *testing.T) {
 		ok(t, x.LabelEndpoint(t.Context(), x.owner, o.keiri.endpoint.ID, "経理"))
 		ok(t, x.AddNote(t.Context(), x.owner, o.incident, "later"))
 		ok(t, x.CloseIncident(t.Context(), x.owner, o.incident, "done"))
+		x.signing() // from now on; what was made without stays without
 		second := o.order(act.NewExport{Recipient: "another", Purpose: "p"})
 		if !bytes.Equal(o.write(r), first) {
 			t.Error("the same record gave other bytes")
@@ -278,7 +298,13 @@ func TestSamePackageAgain(t *testing.T) {
 		if second.Number != o.incident+"-P02" {
 			t.Errorf("the second is %s", second.Number)
 		}
-		if got := o.check(o.write(second), verify.PackageAnchor{}); got.Verdict != verify.Consistent || len(got.Acquisitions) != 2 {
+		b := o.write(second)
+		x.clock = x.clock.Add(time.Hour)
+		ok(t, x.AddNote(t.Context(), x.owner, o.incident, "later still"))
+		if !bytes.Equal(o.write(second), b) {
+			t.Error("the same record gave other bytes")
+		}
+		if got := o.check(b, verify.PackageAnchor{}); got.Verdict != verify.Consistent || len(got.Acquisitions) != 2 {
 			t.Errorf("%+v", got)
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -15,6 +16,7 @@ import (
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/artifact"
 	"hozen/internal/custody"
+	"hozen/internal/custody/checkpoint"
 	"hozen/internal/pki"
 )
 
@@ -32,6 +34,9 @@ func (s *Acts) prove(ctx context.Context, q sqldb.Queryer, p *export.Package, ab
 		}
 		p.Entries = append(p.Entries, export.Entry{Index: e.Index, Text: e.Text, Salt: e.Salt, Leaf: hex.EncodeToString(e.Leaf[:]), Proof: hashes(proof)})
 	}
+	if err := proveCheckpoint(ctx, q, p); err != nil {
+		return err
+	}
 	for _, a := range p.Acquisitions {
 		sealed, err := s.evidence.Sealed(ctx, p.OrganisationID, a.ID)
 		if err != nil {
@@ -47,6 +52,49 @@ func (s *Acts) prove(ctx context.Context, q sqldb.Queryer, p *export.Package, ab
 		}
 		p.Grown = append(p.Grown, export.Grown{AcquisitionID: a.ID, Size: r.Ledger.TreeSize, Root: r.Ledger.RootSHA256, Proof: hashes(proof)})
 	}
+	return nil
+}
+
+// withCheckpoint gives a package that was never written a signed checkpoint that covers it,
+// and keeps that with its record. Without one the package is made all the same: that the
+// ledger is not signed is told elsewhere, and evidence must be had in an emergency.
+func (s *Acts) withCheckpoint(ctx context.Context, a Actor, r export.Record) (export.Record, error) {
+	if s.checkpoints == nil || r.Checkpoint != "" || r.SHA256 != "" {
+		return r, nil
+	}
+	signed, err := s.checkpoints.Sign(ctx, r.OrganisationID, r.LedgerSize)
+	if err != nil {
+		if ctx.Err() != nil {
+			return r, ctx.Err()
+		}
+		s.log.WarnContext(ctx, "package without a checkpoint", slog.String("package", r.Number), slog.Any("error", err))
+		return r, nil
+	}
+	err = s.write(ctx, a, mayExport, func(ctx context.Context, d *deed) error {
+		if err := export.KeepCheckpoint(ctx, d.tx, r.ID, signed.Note, signed.Key.Text(signed.Origin)); err != nil {
+			return err
+		}
+		r, err = findExport(ctx, d.tx, r.OrganisationID, r.ID) // another may have been faster
+		return err
+	})
+	return r, err
+}
+
+// proveCheckpoint adds the proof that the ledger that was signed goes on from that of the
+// package.
+func proveCheckpoint(ctx context.Context, q sqldb.Queryer, p *export.Package) error {
+	if p.Checkpoint == "" {
+		return nil
+	}
+	c, err := checkpoint.Parse(p.Checkpoint)
+	if err != nil {
+		return err
+	}
+	proof, err := ledger.Consistency(ctx, q, p.OrganisationID, c.Size, p.LedgerSize)
+	if err != nil {
+		return err
+	}
+	p.CheckpointProof = hashes(proof)
 	return nil
 }
 

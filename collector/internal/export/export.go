@@ -44,7 +44,10 @@ type Record struct {
 	LedgerSize     int64    // the ledger's entries that it may show; the last is the order itself
 	LedgerRoot     string   // hexadecimal
 	Frozen         Frozen
-	Checkpoint     string // signed checkpoint that covers LedgerSize; empty: there was none
+	// Checkpoint is a signed checkpoint (C2SP tlog-checkpoint) that covers LedgerSize, and
+	// CheckpointKey its verifier key (C2SP signed-note). Empty: there was none.
+	Checkpoint    string
+	CheckpointKey string
 	// What came of the first complete writing; zero before.
 	FinishedAt time.Time
 	SHA256     string // of the zip
@@ -182,7 +185,6 @@ type Package struct {
 	Grown        []Grown
 	// CheckpointProof proves that the tree of the checkpoint begins with that of the package.
 	CheckpointProof []string
-	CheckpointKey   string // verifier key of the checkpoint (signed note)
 }
 
 // Source gives what lies in the store of evidence.

@@ -28,7 +28,7 @@ func wordsOf(lang string) words {
 			endpoint: "端末 %s（%s）", clock: "  時計のずれ: %s（%s に測定）", clockUnknown: "  時計のずれ: 測定なし",
 			acquisition: "  証拠取得 %s", complete: "    取得できなかったもの: なし", gap: "    取得できなかったもの: %s = %s%s", none: "証拠取得はありません。",
 			noCheckpoint: "署名付きの検証点（チェックポイント）は、作成時にはありませんでした。",
-			checkpoint:   "署名付きの検証点（チェックポイント）が data/custody/checkpoint.txt にあります。",
+			checkpoint:   "署名付きの検証点（チェックポイント）が data/custody/checkpoint.txt にあります。署名を確かめる鍵（別の経路でも確かめてください）:",
 			notDecoded:   "    読みやすい写しなし: %s（%s）", records: "件",
 			outcomes: map[string]string{"complete": "完了", "partial": "一部のみ", "empty": "該当なし", "unsupported": "このシステムでは取得不可", "denied": "システムが拒否", "timed_out": "時間切れ", "interrupted": "中断", "failed": "失敗", "not_started": "未着手"},
 		}
@@ -39,7 +39,7 @@ func wordsOf(lang string) words {
 		endpoint: "endpoint %s (%s)", clock: "  clock difference: %s (measured %s)", clockUnknown: "  clock difference: not measured",
 		acquisition: "  acquisition %s", complete: "    not acquired: nothing", gap: "    not acquired: %s = %s%s", none: "There are no acquisitions.",
 		noCheckpoint: "There was no signed checkpoint when the package was made.",
-		checkpoint:   "A signed checkpoint is in data/custody/checkpoint.txt.",
+		checkpoint:   "A signed checkpoint is in data/custody/checkpoint.txt. The key that checks it (confirm it by another way too):",
 		notDecoded:   "    no readable copy: %s (%s)", records: "records",
 	}
 }
@@ -62,7 +62,7 @@ func (x *writer) readmes() (map[string][]byte, error) {
 		w, p := wordsOf(lang), x.p
 		checkpoint := w.noCheckpoint
 		if p.Checkpoint != "" {
-			checkpoint = w.checkpoint
+			checkpoint = w.checkpoint + "\n  " + p.CheckpointKey
 		}
 		by := p.ActorName
 		if by == "" {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"hozen/collector/internal/sqldb"
 )
@@ -40,7 +41,7 @@ func Insert(ctx context.Context, tx *sqldb.Tx, no int64, r Record) error {
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
 		r.ID, r.OrganisationID, r.IncidentID, r.Number, sqldb.FormatTime(r.At), r.ActorKind, r.ActorID, sqldb.CleanText(r.ActorName),
 		sqldb.CleanText(r.Recipient), sqldb.CleanText(r.Purpose), string(hosts), string(profiles), r.LedgerSize, r.LedgerRoot,
-		sqldb.CleanText(string(frozen)), r.Checkpoint, sqldb.FormatTime(r.FinishedAt), r.SHA256, r.Size, no); err != nil {
+		sqldb.CleanText(string(frozen)), "", sqldb.FormatTime(r.FinishedAt), r.SHA256, r.Size, no); err != nil {
 		return fmt.Errorf("store package: %w", err)
 	}
 	return nil
@@ -55,9 +56,10 @@ func Finish(ctx context.Context, tx *sqldb.Tx, r Record) error {
 	return nil
 }
 
-// KeepCheckpoint notes the checkpoint that a package carries, unless it has one.
-func KeepCheckpoint(ctx context.Context, tx *sqldb.Tx, id, checkpoint string) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE export_package SET checkpoint = $1 WHERE id = $2 AND checkpoint = '' AND sha256 = ''`, checkpoint, id); err != nil {
+// KeepCheckpoint notes the checkpoint that a package carries and the key that checks it,
+// unless it has one or was written without.
+func KeepCheckpoint(ctx context.Context, tx *sqldb.Tx, id, note, verifierKey string) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE export_package SET checkpoint = $1 WHERE id = $2 AND checkpoint = '' AND sha256 = ''`, verifierKey+"\n"+note, id); err != nil {
 		return fmt.Errorf("keep checkpoint of package: %w", err)
 	}
 	return nil
@@ -97,11 +99,12 @@ func List(ctx context.Context, q sqldb.Queryer, organisationID, incidentID strin
 
 func scan(row interface{ Scan(...any) error }) (Record, error) {
 	var r Record
-	var hosts, profiles, frozen string
+	var hosts, profiles, frozen, signed string
 	if err := row.Scan(&r.ID, &r.OrganisationID, &r.IncidentID, &r.Number, sqldb.ScanTime(&r.At), &r.ActorKind, &r.ActorID, &r.ActorName,
-		&r.Recipient, &r.Purpose, &hosts, &profiles, &r.LedgerSize, &r.LedgerRoot, &frozen, &r.Checkpoint,
+		&r.Recipient, &r.Purpose, &hosts, &profiles, &r.LedgerSize, &r.LedgerRoot, &frozen, &signed,
 		sqldb.ScanTime(&r.FinishedAt), &r.SHA256, &r.Size); err != nil {
 		return Record{}, err
 	}
+	r.CheckpointKey, r.Checkpoint, _ = strings.Cut(signed, "\n")
 	return r, errors.Join(json.Unmarshal([]byte(hosts), &r.Hosts), json.Unmarshal([]byte(profiles), &r.Profiles), json.Unmarshal([]byte(frozen), &r.Frozen))
 }
