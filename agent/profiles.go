@@ -6,6 +6,7 @@ import (
 
 	"hozen/agent/internal/acquire"
 	"hozen/agent/internal/probe"
+	"hozen/agent/internal/probe/autostart"
 	"hozen/agent/internal/probe/clock"
 	"hozen/agent/internal/probe/crossview"
 	"hozen/agent/internal/probe/deletedexe"
@@ -24,6 +25,7 @@ import (
 	"hozen/agent/internal/probe/procstate"
 	"hozen/agent/internal/probe/scan"
 	"hozen/agent/internal/probe/session"
+	"hozen/agent/internal/probe/shared"
 	"hozen/agent/internal/probe/storage"
 	"hozen/internal/artifact"
 	"hozen/internal/profile"
@@ -68,7 +70,11 @@ func (p *profiles) plan(name string) (acquire.Plan, error) {
 	if table.Gentle { // flash may take what it needs: it must not wait for the garbage collector
 		plan.Memory = memoryLimit
 	}
-	pass := scan.New(scan.Options{})
+	options := scan.Options{}
+	if table.Gentle { // there is time, and a process of a busy PC may be slow without being stuck
+		options.Patience = 2 * time.Second
+	}
+	pass := scan.New(options)
 	for _, l := range table.Lines {
 		one := p.probe(l.Kind, pass)
 		if one == nil {
@@ -121,6 +127,10 @@ func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass) probe.Probe {
 		return netfilter.NewConntrack("/")
 	case artifact.KindNetfilter:
 		return netfilter.New("/")
+	case artifact.KindShared:
+		return shared.New("/")
+	case artifact.KindAutostart:
+		return autostart.New("/")
 	case artifact.KindFootprint:
 		return footprint.New()
 	}

@@ -14,6 +14,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	sceneMain()
 	rig.PracticeMain()
 	code := m.Run()
 	for _, dir := range folders.list {

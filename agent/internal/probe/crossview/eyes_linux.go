@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -23,6 +24,8 @@ const (
 	// patience is how long a hidden process may take to show its command line, which it
 	// can make hang.
 	patience = 500 * time.Millisecond
+	// asking is how long numbers are asked for that no process was given in turn.
+	asking   = 2 * time.Second
 	maxText  = 64 << 10
 	maxFinds = 1000
 )
@@ -36,14 +39,18 @@ type eyes struct {
 	ask  func(pid int) bool
 	list func(dir int) ([]int, error)
 	max  int
+	// patience is how long numbers are asked for that need not be.
+	patience time.Duration
 }
+
+var errSlow = errors.New("this PC is too busy to ask for all")
 
 func look() (*eyes, error) {
 	dir, err := unix.Open("/proc", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open /proc: %w", err)
 	}
-	e := &eyes{proc: dir, fresh: -1, ask: asked, list: listed, max: pidMax()}
+	e := &eyes{proc: dir, fresh: -1, ask: asked, list: listed, max: pidMax(), patience: asking}
 	e.fresh, e.why = ownProc()
 	return e, nil
 }
@@ -134,18 +141,40 @@ func pidsOf(b []byte) (pids []int) {
 	return pids
 }
 
-// known asks the kernel for every number, up to the one it came to. A process can be given
-// any number (clone3(2), set_tid), so those that were never due are asked too.
-func (e *eyes) known(ctx context.Context) (pids []int, upTo int, err error) {
+// known asks the kernel for every number, up to the one it came to: in every case to
+// surely, and to the greatest if that does not take too long. Numbers behind the one that
+// was given last are asked because a process can be given any (clone3(2), set_tid).
+func (e *eyes) known(ctx context.Context, surely int) (pids []int, upTo int, err error) {
+	begun := time.Now()
 	for pid := 1; pid <= e.max; pid++ {
-		if pid%4096 == 0 && ctx.Err() != nil {
-			return pids, pid - 1, fmt.Errorf("ask for the numbers from %d on: %w", pid, ctx.Err())
+		if pid%4096 == 0 {
+			err := ctx.Err()
+			if err == nil && pid > surely && time.Since(begun) > e.patience {
+				err = errSlow
+			}
+			if err != nil {
+				return pids, pid - 1, fmt.Errorf("ask for the numbers from %d on: %w", pid, err)
+			}
 		}
 		if e.ask(pid) {
 			pids = append(pids, pid)
 		}
 	}
 	return pids, e.max, nil
+}
+
+// lastGiven is the number that was given to a process last (proc_sys_kernel(5)); 0 when
+// that is not known.
+func lastGiven() int {
+	b, err := os.ReadFile("/proc/sys/kernel/ns_last_pid")
+	if err != nil {
+		return 0
+	}
+	n, ok := procfs.Number(bytes.TrimSpace(b))
+	if !ok || n > greatestPID {
+		return 0
+	}
+	return int(n)
 }
 
 // there reports whether an open /proc has a folder of this number, listed or not.

@@ -21,7 +21,11 @@ func (e *eyes) processes(ctx context.Context) (r result) {
 		r.err = err
 		return r
 	}
-	known, upTo, late := e.known(ctx)
+	surely := lastGiven()
+	if n := len(before); n > 0 {
+		surely = max(surely, before[n-1])
+	}
+	known, upTo, late := e.known(ctx, surely)
 	r.err = late // what was asked is compared all the same
 	after, err := e.list(e.proc)
 	if err != nil {

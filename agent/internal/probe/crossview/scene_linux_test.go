@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -220,6 +222,26 @@ func TestUnlistedProcess(t *testing.T) {
 			!slices.Contains(f.Views, record.View{View: "getdents", Says: "absent"}) || !slices.Contains(f.Views, record.View{View: "tgkill", Says: "there"}) {
 			t.Errorf("%s", f.AppendJSON(nil))
 		}
+	}
+}
+
+// TestBusyMachine: numbers that were given are asked for however long it takes, the others
+// only while there is time, and that is told.
+func TestBusyMachine(t *testing.T) {
+	e, err := look()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.close()
+	e.max, e.patience = 100_000, 0
+	e.ask = func(pid int) bool { return pid == 20_000 || pid == 90_000 }
+	pids, upTo, err := e.known(t.Context(), 30_000)
+	if !errors.Is(err, errSlow) || upTo < 30_000 || upTo > 40_000 || !slices.Equal(pids, []int{20_000}) {
+		t.Errorf("%v up to %d, %v", pids, upTo, err)
+	}
+	e.patience = time.Hour
+	if pids, upTo, err := e.known(t.Context(), 30_000); err != nil || upTo != e.max || len(pids) != 2 {
+		t.Errorf("%v up to %d, %v", pids, upTo, err)
 	}
 }
 

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package e2e
+
+// sceneMain has no scene to play here.
+func sceneMain() {}
