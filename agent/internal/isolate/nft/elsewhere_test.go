@@ -4,6 +4,7 @@ package nft
 
 import (
 	"bufio"
+	"errors"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	link "github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -63,7 +65,9 @@ func TestNICMovedAway(t *testing.T) {
 	l, m, put, to := moving(t)
 	live(t, to)
 	moveTo(t, l.PC, to, l.NameA)
+	moved := time.Now()
 	st := awaitStatus(t, put, func(st isolate.Status) bool { return len(st.Drift) > 0 })
+	t.Logf("cut there %s after it was moved", time.Since(moved).Round(time.Millisecond))
 	all := strings.Join(append(st.Drift, st.Seen...), "; ")
 	if st.Observed != isolate.Isolated || !strings.Contains(all, `network device "`+l.NameA+`" is in the network namespace of process`) || !strings.Contains(all, `("sleep")`) {
 		t.Fatalf("%s, %s: %s", st.Observed, st.Detail, all)
@@ -72,6 +76,13 @@ func TestNICMovedAway(t *testing.T) {
 		return strings.HasPrefix(k.Name, l.NameA+"@net:[") && k.Ingress && k.Egress
 	}) {
 		t.Errorf("not covered there: %+v", st.Observation.Links)
+	}
+	if st.Observation.Held == isolate.HeldHere {
+		other := New(Config{NetNS: to.FD(), Table: "hozen" + awaySuffix})
+		if err := other.Restore(t.Context()); !errors.Is(err, isolate.ErrHeld) {
+			t.Errorf("somebody else takes the rules away: %v", err)
+		}
+		check(t, other.Close())
 	}
 	l.up(t, to)
 	out := netip.AddrPortFrom(l.B.V4, 4711).String()
