@@ -14,6 +14,7 @@ import (
 	"hozen/agent/internal/probe/filelock"
 	"hozen/agent/internal/probe/footprint"
 	"hozen/agent/internal/probe/hostinfo"
+	"hozen/agent/internal/probe/keyring"
 	"hozen/agent/internal/probe/kmod"
 	"hozen/agent/internal/probe/netconfig"
 	"hozen/agent/internal/probe/netconn"
@@ -27,6 +28,8 @@ import (
 	"hozen/agent/internal/probe/session"
 	"hozen/agent/internal/probe/shared"
 	"hozen/agent/internal/probe/storage"
+	"hozen/agent/internal/probe/sysctl"
+	"hozen/agent/internal/probe/usb"
 	"hozen/internal/artifact"
 	"hozen/internal/profile"
 )
@@ -131,6 +134,12 @@ func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass) probe.Probe {
 		return shared.New("/")
 	case artifact.KindAutostart:
 		return autostart.New("/")
+	case artifact.KindKeyring:
+		return keyring.New("/")
+	case artifact.KindUSB:
+		return usb.New("/")
+	case artifact.KindSysctl:
+		return sysctl.New("/")
 	case artifact.KindFootprint:
 		return footprint.New()
 	}

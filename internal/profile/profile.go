@@ -80,9 +80,12 @@ func All() []Profile {
 			{Kind: artifact.KindNetConfig, Budget: 2 * time.Second},
 			{Kind: artifact.KindConntrack, Budget: 3 * time.Second},
 			{Kind: artifact.KindShared, Budget: 5 * time.Second},
+			{Kind: artifact.KindKeyring, Budget: time.Second},
 			{Kind: artifact.KindNetfilter, Budget: 3 * time.Second},
 			{Kind: artifact.KindStorage, Budget: 2 * time.Second},
+			{Kind: artifact.KindUSB, Budget: 2 * time.Second},
 			{Kind: artifact.KindKmod, Budget: 2 * time.Second},
+			{Kind: artifact.KindSysctl, Budget: time.Second},
 			{Kind: artifact.KindAutostart, Budget: 5 * time.Second},
 			// As long as the boot.
 			{Kind: artifact.KindHostInfo, Budget: time.Second},

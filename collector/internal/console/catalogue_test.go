@@ -17,6 +17,7 @@ import (
 	"hozen/internal/artifact/record"
 	"hozen/internal/i18n"
 	"hozen/internal/i18n/i18ntest"
+	"hozen/internal/profile"
 )
 
 func TestTextsAreInParity(t *testing.T) { i18ntest.Parity(t, sub("translations")) }
@@ -74,8 +75,11 @@ func TestEveryValueHasAWord(t *testing.T) {
 	}
 	for _, k := range []artifact.Kind{artifact.KindProcess, artifact.KindNetConn, artifact.KindOpenFile, artifact.KindExeHash, artifact.KindSession, artifact.KindNetConfig, artifact.KindHostInfo, artifact.KindClock,
 		artifact.KindFlight, artifact.KindShutdown, artifact.KindBoot, artifact.KindPreserve, artifact.KindIsolation, artifact.KindSevered,
-		artifact.KindProcState, artifact.KindProcMap, artifact.KindProcEnv, artifact.KindDeletedExe, artifact.KindFileLock, artifact.KindCrossView, artifact.KindFootprint, artifact.KindNetfilter, artifact.KindConntrack, artifact.KindKmod, artifact.KindStorage} {
+		artifact.KindProcState, artifact.KindProcMap, artifact.KindProcEnv, artifact.KindDeletedExe, artifact.KindFileLock, artifact.KindCrossView, artifact.KindFootprint, artifact.KindSysctl, artifact.KindUSB, artifact.KindKeyring, artifact.KindAutostart, artifact.KindShared, artifact.KindNetfilter, artifact.KindConntrack, artifact.KindKmod, artifact.KindStorage} {
 		want("kind.", string(k))
+	}
+	for _, p := range profile.All() {
+		want("profile."+p.Name, "", ".hint")
 	}
 	for _, k := range []incident.EntryKind{incident.EntryNote, incident.EntryOpened, incident.EntryJoined, incident.EntryClosed, incident.EntryAlert, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryIsolationEvent, incident.EntryLedgerDiffers, incident.EntryBoot, incident.EntryExport, incident.EntryOlder} {
 		want("timeline.", string(k))

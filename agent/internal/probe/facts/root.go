@@ -25,7 +25,7 @@ func Open(dir string) (Root, error) {
 // File reads at most limit bytes of a regular file, without waiting for a pipe or a
 // device. What is longer comes with an error.
 func (r Root) File(name string, limit int) ([]byte, error) {
-	f, err := r.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	f, err := r.open(name)
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,9 @@ func word(v uint32) []byte { return binary.BigEndian.AppendUint32(nil, v) }
 func long(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
 
 func TestParseRule(t *testing.T) {
-	expr := func(name string, data []byte) []byte { return attr(1, join(appendText(nil, 1, name), attr(2, data...))...) }
+	expr := func(name string, data []byte) []byte {
+		return attr(1, join(appendText(nil, 1, name), attr(2, data...))...)
+	}
 	b := join([]byte{2, 0, 0, 0}, appendText(nil, 1, "filter"), appendText(nil, 2, "INPUT"), attr(3, long(7)...),
 		attr(4, join(
 			expr("match", appendText(nil, 1, "conntrack")),
