@@ -81,7 +81,7 @@ func heardFlood(t *testing.T, w way) (*flood, floodOrder) {
 	t.Helper()
 	f := &flood{way: w, stop: make(chan struct{})}
 	t.Cleanup(f.halt)
-	o := floodOrder{Device: w.device, From: w.local, To: w.to, Ports: f.hear(t), Hop: w.hop}
+	o := floodOrder{Device: w.device, From: w.local, To: w.to, Ports: f.hear(t), Hop: w.hop, Beat: floodBeat}
 	if o.Hop == nil {
 		must(t, w.there(func() (err error) {
 			o.Hop, err = hardwareOf(w.to.V4)
@@ -97,6 +97,7 @@ type floodOrder struct {
 	From, To netlab.Addrs
 	Ports    [allKinds]int
 	Hop      net.HardwareAddr
+	Beat     time.Duration
 }
 
 // floodVar holds the order for a copy of this program that floods from a guest.
@@ -283,7 +284,7 @@ func (f *flood) send(o floodOrder, ready chan<- error) error {
 		return err
 	}
 	ready <- nil
-	beat := time.NewTicker(floodBeat)
+	beat := time.NewTicker(o.Beat)
 	defer beat.Stop()
 	for {
 		select {

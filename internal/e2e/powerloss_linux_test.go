@@ -144,6 +144,7 @@ type virtualPC struct {
 	scene *machine.Scene
 	disk  *machine.Disk
 	m     *machine.Virtual
+	one   bool // it has one processor
 }
 
 func newVirtualPC(t *testing.T, ctx context.Context, recipe machine.Recipe, every time.Duration, more ...func(*machine.Disk)) *virtualPC {
@@ -151,7 +152,7 @@ func newVirtualPC(t *testing.T, ctx context.Context, recipe machine.Recipe, ever
 	if err := machine.VirtualAvailable(); err != nil {
 		t.Skip(err)
 	}
-	p := &virtualPC{system: &system{Nursery: rig.NewNursery(), dir: shortDir(t)}}
+	p := &virtualPC{system: &system{Nursery: rig.NewNursery(), dir: shortDir(t)}, one: recipe.Suite == machine.Trixie().Suite}
 	t.Cleanup(func() { must(t, p.Close()) })
 	var err error
 	p.hall, err = machine.NewHall(ctx)
@@ -209,7 +210,7 @@ func newVirtualPC(t *testing.T, ctx context.Context, recipe machine.Recipe, ever
 func (p *virtualPC) start(t *testing.T, ctx context.Context) {
 	t.Helper()
 	p.scene.Forget()
-	m, err := p.hall.BootVirtual(ctx, machine.VirtualConfig{Disk: p.disk, Wire: p.wire})
+	m, err := p.hall.BootVirtual(ctx, machine.VirtualConfig{Disk: p.disk, Wire: p.wire, OneProcessor: p.one})
 	must(t, err)
 	p.m = m
 	t.Logf("booted in %s", m.Booted.Round(time.Millisecond))

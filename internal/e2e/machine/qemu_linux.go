@@ -22,6 +22,10 @@ type VirtualConfig struct {
 	Disk *Disk
 	// Wire is the guest's network. Optional.
 	Wire *Wire
+	// OneProcessor gives the guest one processor instead of two. A kernel 6.12 with two
+	// panicked in the code that a netdev hook patches when it comes or goes (a static key):
+	// QEMU 7.2 may play code that another processor has just changed.
+	OneProcessor bool
 }
 
 // Virtual is a guest with a kernel and hardware of its own, which this machine's
@@ -100,10 +104,14 @@ func (m *Virtual) hardware(ctx context.Context, cfg VirtualConfig) ([]string, er
 	if err != nil {
 		return nil, err
 	}
+	accel, processors := "tcg,thread=multi", "2"
+	if cfg.OneProcessor {
+		accel, processors = "tcg,thread=single", "1"
+	}
 	args := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		// QEMU 7.2 plays cmpxchg16b wrongly at times, and kernels from 6.2 on use it.
-		"-accel", "tcg,thread=multi", "-cpu", "qemu64,-cx16", "-smp", "2", "-m", "768",
+		"-accel", accel, "-cpu", "qemu64,-cx16", "-smp", processors, "-m", "768",
 		"-kernel", img.kernel, "-initrd", img.initrd,
 		"-append", "console=ttyS0 quiet panic=-1 net.ifnames=0 systemd.show_status=yes systemd.hostname=pc",
 		"-drive", "file=" + cfg.Disk.overlay() + ",if=virtio,format=qcow2,cache=writethrough",
