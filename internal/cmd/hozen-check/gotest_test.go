@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"strings"
 	"testing"
 )
@@ -54,5 +56,26 @@ func TestMustRunFindsSkippedAndAbsent(t *testing.T) {
 	}
 	if _, err := seen.lacks("only-one-word"); err == nil {
 		t.Error("a malformed line gave no error")
+	}
+}
+
+func TestLanesRunAtTheSameTimeAndStepsOfOneInOrder(t *testing.T) {
+	var out bytes.Buffer
+	c := &checker{out: &out}
+	a, b, done := make(chan struct{}), make(chan struct{}), false
+	code := c.runAll(t.Context(), []step{
+		{"a1", func(context.Context) error { close(a); <-b; return nil }, "a"},
+		{"b1", func(context.Context) error { <-a; close(b); return errors.New("b1 is broken") }, "b"},
+		{"a2", func(context.Context) error { done = true; return nil }, "a"},
+		{"alone", func(context.Context) error {
+			if !done {
+				t.Error("a step that runs alone ran beside others")
+			}
+			return nil
+		}, ""},
+	}, true)
+	s := out.String()
+	if code != 1 || c.passed != 3 || c.failed != 1 || !strings.Contains(s, "b1 is broken") || strings.Index(s, "── a1") > strings.Index(s, "── a2") {
+		t.Errorf("exit code %d, %d passed, %d failed\n%s", code, c.passed, c.failed, s)
 	}
 }

@@ -1,6 +1,6 @@
 // Command hozen-check runs the checks behind `make test`, `make check`, `make fuzz`
-// and `make soak` one after the other, each with its time, and ends with one line
-// that counts them. It knows nothing of what the programs do.
+// and `make soak`, each with its time, and ends with one line that counts them. It knows
+// nothing of what the programs do.
 package main
 
 import (

@@ -18,6 +18,9 @@ import (
 type step struct {
 	name string
 	run  func(ctx context.Context) error
+	// lane: steps of several lanes that follow each other run at the same time, those of
+	// one lane in their order. A step without a lane runs alone.
+	lane string
 }
 
 // checker runs steps and counts.
@@ -26,7 +29,7 @@ type checker struct {
 	root     bool
 	fuzzTime time.Duration
 
-	mu                      sync.Mutex // guards the rest, and what is written to out, while tests run
+	mu                      sync.Mutex // guards the rest, and what is written to out, while much runs at once
 	passed, failed, skipped int
 	troubles                []string     // names of failed steps and tests
 	seen                    testOutcomes // every test of this run, for .ci/must-run
@@ -34,22 +37,27 @@ type checker struct {
 
 func (c *checker) runAll(ctx context.Context, steps []step, whole bool) int {
 	begin := time.Now()
-	for _, s := range steps {
-		if ctx.Err() != nil {
-			break
+	for len(steps) > 0 {
+		n := 1
+		for steps[0].lane != "" && n < len(steps) && steps[n].lane != "" {
+			n++
 		}
-		start := time.Now()
-		fmt.Fprintf(c.out, "── %s\n", s.name)
-		err := s.run(ctx)
-		took := time.Since(start).Seconds()
-		if err != nil {
-			c.failed++
-			c.troubles = append(c.troubles, s.name)
-			fmt.Fprintf(c.out, "%s\n   FAILED  %s  %.1f s\n", indent(err.Error()), s.name, took)
-			continue
+		lanes := map[string][]step{}
+		for _, s := range steps[:n] {
+			lanes[s.lane] = append(lanes[s.lane], s)
 		}
-		c.passed++
-		fmt.Fprintf(c.out, "   ok  %.1f s\n", took)
+		var running sync.WaitGroup
+		for _, lane := range lanes {
+			running.Go(func() {
+				for _, s := range lane {
+					if ctx.Err() == nil {
+						c.step(ctx, s)
+					}
+				}
+			})
+		}
+		running.Wait()
+		steps = steps[n:]
 	}
 	if ctx.Err() != nil {
 		fmt.Fprintln(c.out, "interrupted")
@@ -71,6 +79,30 @@ func (c *checker) runAll(ctx context.Context, steps []step, whole bool) int {
 		return 1
 	}
 	return 0
+}
+
+// step runs one step and says how it went. The name of a step that runs alone is there
+// while it runs.
+func (c *checker) step(ctx context.Context, s step) {
+	start := time.Now()
+	if s.lane == "" {
+		fmt.Fprintf(c.out, "── %s\n", s.name)
+	}
+	err := s.run(ctx)
+	took := time.Since(start).Seconds()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.lane != "" {
+		fmt.Fprintf(c.out, "── %s\n", s.name)
+	}
+	if err != nil {
+		c.failed++
+		c.troubles = append(c.troubles, s.name)
+		fmt.Fprintf(c.out, "%s\n   FAILED  %s  %.1f s\n", indent(err.Error()), s.name, took)
+		return
+	}
+	c.passed++
+	fmt.Fprintf(c.out, "   ok  %.1f s\n", took)
 }
 
 // cmd runs a program in dir ("" = here) with extra environment entries and returns

@@ -10,7 +10,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"hozen/internal/e2e/rig"
@@ -32,43 +34,46 @@ func plain(more ...string) []string {
 
 // plan returns the steps of a mode.
 func (c *checker) plan(mode string) ([]step, bool) {
+	// Each system has a lane, for the checks of one system build upon what the one before
+	// compiled.
+	const ours, theirs = "linux", "windows"
 	static := []step{
-		{"gofmt", c.gofmt},
-		{"vet linux", vet("linux")},
-		{"vet windows", vet("windows")},
-		{"staticcheck linux", lint("linux")},
-		{"staticcheck windows", lint("windows")},
-		{"architecture", func(ctx context.Context) error { return c.goTest(ctx, plain(), "-vet=off", "hozen/internal/archtest") }},
-		{"proto lint", func(ctx context.Context) error { return quiet(ctx, "", nil, "buf", "lint", "proto") }},
+		{"gofmt", c.gofmt, ours},
+		{"vet linux", vet("linux"), ours},
+		{"vet windows", vet("windows"), theirs},
+		{"staticcheck linux", lint("linux"), ours},
+		{"staticcheck windows", lint("windows"), theirs},
+		{"architecture", func(ctx context.Context) error { return c.goTest(ctx, plain(), "-vet=off", "hozen/internal/archtest") }, ours},
+		{"proto lint", func(ctx context.Context) error { return quiet(ctx, "", nil, "buf", "lint", "proto") }, ours},
 		{"proto breaking", func(ctx context.Context) error {
 			return quiet(ctx, "", nil, "buf", "breaking", "proto", "--against", "proto/hozen.binpb")
-		}},
-		{"proto generated", generated},
-		{"go.mod tidy", func(ctx context.Context) error { return quiet(ctx, "", nil, "go", "mod", "tidy", "-diff") }},
+		}, ours},
+		{"proto generated", generated, ours},
+		{"go.mod tidy", func(ctx context.Context) error { return quiet(ctx, "", nil, "go", "mod", "tidy", "-diff") }, ours},
 		{"tools go.mod tidy", func(ctx context.Context) error {
 			return quiet(ctx, "internal/tools", nil, "go", "mod", "tidy", "-diff")
-		}},
+		}, ours},
 		{"nfpm go.mod tidy", func(ctx context.Context) error {
 			return quiet(ctx, "internal/tools/nfpm", nil, "go", "mod", "tidy", "-diff")
-		}},
-		{"agent links", agentLinks},
-		{"cross-build", crossBuild},
+		}, ours},
+		{"agent links", agentLinks, ours},
+		{"cross-build", crossBuild, theirs},
 	}
 	switch mode {
 	case "static":
 		return static, true
 	case "test":
-		all := append([]step{{"prerequisites", c.prerequisites}}, static...)
+		all := append([]step{{name: "prerequisites", run: c.prerequisites}}, static...)
 		return append(all,
-			step{"tests with the race detector", c.raceTests},
-			step{"tests with crash points", c.crashTests},
-			step{"end to end", c.endToEnd},
-			step{"must-run", c.mustRun},
+			step{name: "tests with the race detector", run: c.raceTests},
+			step{name: "tests with crash points", run: c.crashTests},
+			step{name: "end to end", run: c.endToEnd},
+			step{name: "must-run", run: c.mustRun},
 		), true
 	case "fuzz":
-		return []step{{"fuzz", c.fuzz}}, true
+		return []step{{name: "fuzz", run: c.fuzz}}, true
 	case "soak":
-		return []step{{"prerequisites", c.prerequisites}, {"soak", c.soak}, {"fuzz", c.fuzz}}, true
+		return []step{{name: "prerequisites", run: c.prerequisites}, {name: "soak", run: c.soak}, {name: "fuzz", run: c.fuzz}}, true
 	}
 	return nil, false
 }
@@ -226,7 +231,8 @@ func (c *checker) raceTests(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"-race", "-vet=off", "-timeout", "15m", "-gcflags=modernc.org/sqlite/lib=-race=false", "-gcflags=modernc.org/libc/...=-race=false"}
+	// One more than there are processors: they wait for disks, clocks and other programs.
+	args := []string{"-race", "-vet=off", "-timeout", "15m", "-p", strconv.Itoa(runtime.NumCPU() + 1), "-gcflags=modernc.org/sqlite/lib=-race=false", "-gcflags=modernc.org/libc/...=-race=false"}
 	return c.goTest(ctx, []string{"CGO_ENABLED=1"}, append(args, pkgs...)...)
 }
 
