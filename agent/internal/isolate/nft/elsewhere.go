@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -30,8 +29,8 @@ type elsewhere struct {
 	// moved are the devices that left our namespace while it was watched, by the number
 	// that it has for where they went, and their index there.
 	moved map[int32]map[int32]bool
-	// covered are the namespaces with rules of ours, by inode.
-	covered map[uint64]*covered
+	// covered are the namespaces with rules of ours.
+	covered []*covered
 	deep    time.Time // when descriptors were searched last
 }
 
@@ -110,7 +109,8 @@ func (e *elsewhere) cover(ctx context.Context, f *Firewall) (gaps, limits []stri
 	for _, c := range e.covered { // what only we still know of is one to look at too
 		search.keep(c.space)
 	}
-	seen, pending := map[int32]bool{}, map[int32][]string{}
+	seen := map[int32]bool{}
+	var pending []hidden
 	look := func(s space) {
 		if s.inode == own {
 			return
@@ -118,11 +118,10 @@ func (e *elsewhere) cover(ctx context.Context, f *Firewall) (gaps, limits []stri
 		n := f.number(ctx, s)
 		if n >= 0 {
 			seen[n] = true
-			delete(pending, n)
 		}
 		ds, err := f.at(s).devices(ctx, -1)
 		names := e.outward(f, ds, n, first)
-		switch c := e.covered[s.inode]; {
+		switch c := e.of(s.inode); {
 		case err != nil && !first && len(e.moved[n]) == 0:
 		case errors.Is(err, unix.EPERM) && len(e.moved[n]) == 0:
 			limits = append(limits, fmt.Sprintf("the network namespace of %s may not be entered: whether it has a way out of its own is not known", s.who))
@@ -134,11 +133,8 @@ func (e *elsewhere) cover(ctx context.Context, f *Firewall) (gaps, limits []stri
 				gaps = append(gaps, fmt.Sprintf("the network namespace of %s cannot be held: %v", s.who, err))
 				return
 			}
-			if e.covered == nil {
-				e.covered = map[uint64]*covered{}
-			}
 			s.file = file
-			e.covered[s.inode] = &covered{space: s, fw: f.at(s), names: names}
+			e.covered = append(e.covered, &covered{space: s, fw: f.at(s), names: names})
 		case c != nil && len(names) > 0:
 			c.names = names
 		}
@@ -152,37 +148,55 @@ func (e *elsewhere) cover(ctx context.Context, f *Firewall) (gaps, limits []stri
 		}
 		ds, err := f.devices(ctx, n)
 		if names := e.outward(f, ds, n, first); err == nil && len(names) > 0 {
-			pending[n] = names
+			pending = append(pending, hidden{n, names})
 		}
 	}
 	now := time.Now()
-	hidden := len(pending) > 0
-	for inode, c := range e.covered {
-		if search.others(inode) {
+	lost := len(pending) > 0
+	for _, c := range e.covered {
+		if search.others(c.inode) {
 			c.seen = now
 		}
-		hidden = hidden || now.Sub(c.seen) > deepEvery
+		lost = lost || now.Sub(c.seen) > deepEvery
 	}
-	if hidden && now.Sub(e.deep) > deepEvery {
+	if lost && now.Sub(e.deep) > deepEvery {
 		e.deep = now
 		known := len(search.found)
 		whole := search.deep(ctx)
 		for _, s := range search.found[known:] {
 			look(s)
 		}
-		for inode, c := range e.covered {
-			if !whole || search.others(inode) {
+		for _, c := range slices.Clone(e.covered) {
+			if !whole || search.others(c.inode) {
 				c.seen = now
 			} else if now.Sub(c.seen) > deepEvery { // let the kernel take it away
-				e.uncover(inode)
+				e.uncover(c)
 			}
 		}
 	}
-	for _, n := range slices.Sorted(maps.Keys(pending)) {
-		gaps = append(gaps, fmt.Sprintf("network device %s is in another network namespace (number %d), which nobody was found to hold: it is open there",
-			strings.Join(pending[n], ", "), n))
+	for _, p := range pending {
+		if !seen[p.number] {
+			gaps = append(gaps, fmt.Sprintf("network device %s is in another network namespace (number %d), which nobody was found to hold: it is open there",
+				strings.Join(p.names, ", "), p.number))
+		}
 	}
 	return gaps, limits
+}
+
+// hidden is a namespace that was not found, and what is in it.
+type hidden struct {
+	number int32
+	names  []string
+}
+
+// of is the cover of a namespace, nil if it has none.
+func (e *elsewhere) of(inode uint64) *covered {
+	for _, c := range e.covered {
+		if c.inode == inode {
+			return c
+		}
+	}
+	return nil
 }
 
 // outward names those of a namespace's devices that lead out, and forgets of those that
@@ -204,12 +218,10 @@ func (e *elsewhere) outward(f *Firewall, ds []device, number int32, first bool) 
 	return names
 }
 
-func (e *elsewhere) uncover(inode uint64) {
-	if c := e.covered[inode]; c != nil {
-		_ = c.fw.Close()
-		_ = c.file.Close()
-		delete(e.covered, inode)
-	}
+func (e *elsewhere) uncover(c *covered) {
+	_ = c.fw.Close()
+	_ = c.file.Close()
+	e.covered = slices.DeleteFunc(slices.Clone(e.covered), func(o *covered) bool { return o == c })
 }
 
 // at returns a Firewall for another namespace.
@@ -259,8 +271,7 @@ func (f *Firewall) observeElsewhere(ctx context.Context, p *isolate.Policy, o *i
 		p := from(*p)
 		q = &p
 	}
-	for _, inode := range slices.Sorted(maps.Keys(e.covered)) {
-		c := e.covered[inode]
+	for _, c := range e.covered {
 		there, err := c.fw.Observe(ctx, q)
 		where := fmt.Sprintf("network device %s is in the network namespace of %s", strings.Join(c.names, ", "), c.who)
 		if err != nil {
@@ -277,7 +288,7 @@ func (f *Firewall) observeElsewhere(ctx context.Context, p *isolate.Policy, o *i
 			o.Held = there.Held
 		}
 		for _, l := range there.Links {
-			l.Name += fmt.Sprintf("@net:[%d]", inode)
+			l.Name += fmt.Sprintf("@net:[%d]", c.inode)
 			o.Links = append(o.Links, l)
 		}
 	}
@@ -294,12 +305,12 @@ func (f *Firewall) restoreElsewhere(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var all error
-	for inode, c := range e.covered {
+	for _, c := range e.covered {
 		if err := c.fw.Restore(ctx); err != nil {
 			all = errors.Join(all, fmt.Errorf("network namespace of %s: %w", c.who, err))
 			continue
 		}
-		e.uncover(inode)
+		e.uncover(c)
 	}
 	e.moved = nil
 	var search search
@@ -307,7 +318,7 @@ func (f *Firewall) restoreElsewhere(ctx context.Context) error {
 	search.shallow(ctx)
 	own, first := f.inode(), f.first()
 	for _, s := range search.found {
-		if s.inode == own || e.covered[s.inode] != nil {
+		if s.inode == own || e.of(s.inode) != nil {
 			continue
 		}
 		if err := f.at(s).Restore(ctx); err != nil && first && !errors.Is(err, isolate.ErrNeedsRoot) {
@@ -322,8 +333,8 @@ func (f *Firewall) closeElsewhere() {
 	e := &f.others
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for inode := range e.covered {
-		e.uncover(inode)
+	for _, c := range e.covered {
+		e.uncover(c)
 	}
 }
 
