@@ -43,7 +43,7 @@ func TestIsolationOnDebiansKernels(t *testing.T) {
 			for name := range programs {
 				must(t, d.Copy("/opt/"+name, filepath.Join(dir, name)))
 			}
-			m, err := hall.BootVirtual(ctx, machine.VirtualConfig{Disk: d, OneProcessor: true})
+			m, err := hall.BootVirtual(ctx, machine.VirtualConfig{Disk: d, OneProcessor: recipe.Suite == machine.Trixie().Suite})
 			must(t, err)
 			t.Cleanup(func() { must(t, m.Close()) })
 			kernel, err := m.Run(ctx, "uname", "-r")
