@@ -46,6 +46,9 @@ type question struct {
 // errMany ends a dump that has more rows than are taken.
 var errMany = errors.New("more rows than are taken")
 
+// errChanged says that rows may repeat or lack a few.
+var errChanged = errors.New("it changed while it was read")
+
 func rules(ctx context.Context, root string, o *facts.Out) error {
 	r, err := facts.Open(root)
 	if err != nil {
