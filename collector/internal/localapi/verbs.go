@@ -68,6 +68,11 @@ func verbs() map[string]verb {
 		"evidence.show":     ask(evidenceShow),
 		"evidence.get":      fetch(evidenceGet),
 
+		"export.order": ask(exportOrder),
+		"export.list":  ask(exportList),
+		"export.show":  ask(exportShow),
+		"export.write": pour(exportWrite),
+
 		"ledger.list":        ask(ledgerList),
 		"ledger.checkpoint":  ask(ledgerCheckpoint),
 		"ledger.prove":       ask(ledgerProve),
