@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/localapi"
+	"hozen/internal/profile"
 )
 
 var errTTL = errors.New("--ttl: want whole seconds")
@@ -148,8 +150,17 @@ const endpointHelp = "ENDPOINT is an end_… identifier, a label or a host name.
 func (c *cli) acquireCmd() *cobra.Command {
 	cmd, o := c.orderCmd("acquire", "acquire ENDPOINT", "Order evidence to be taken",
 		"Order an endpoint to take evidence. With --wait it ends when the collector has accepted the evidence.\n"+endpointHelp)
-	cmd.Flags().StringVar(&o.Profile, "profile", "flash", "what to take")
+	cmd.Flags().StringVar(&o.Profile, "profile", profile.Flash, "what to take: "+profileNames())
 	return cmd
+}
+
+// profileNames lists the profiles with the time that they usually take.
+func profileNames() string {
+	var list []string
+	for _, p := range profile.All() {
+		list = append(list, fmt.Sprintf("%s (about %s, at most %s)", p.Name, p.Usual, p.AtMost()))
+	}
+	return strings.Join(list, ", ")
 }
 
 func (c *cli) order(ctx context.Context, o order) error {

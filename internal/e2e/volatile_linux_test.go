@@ -29,6 +29,33 @@ func TestVolatileSceneIsInTheEvidence(t *testing.T) {
 		t.Skip("needs root to make namespaces")
 	}
 	need(t, "sleep")
+	var s scene
+	for range 3 { // a probe of a very busy machine may run out of time, and says so
+		if s = play(t); s.whole() {
+			break
+		}
+	}
+	if _, text, code := command(t, programs(t).Verify, "--lang", "en", s.Folder); code != verifyConsistent {
+		t.Fatalf("hozen-verify: exit code %d\n%s", code, text)
+	}
+	t.Run("programs without a file", s.withoutFile)
+	t.Run("processes that pose as others", s.posing)
+	t.Run("connections", s.connections)
+	t.Run("environments", s.environments)
+	t.Run("memory", s.memory)
+	t.Run("hidden", s.hidden)
+	t.Run("footprint", s.footprint)
+}
+
+// scene is what the agent took, and who was there.
+type scene struct {
+	acquired
+	pids map[string]int
+}
+
+// play sets the scene up once and lets the agent acquire it.
+func play(t *testing.T) (s scene) {
+	t.Helper()
 	dir, agent := t.TempDir(), programs(t).Agent
 	cmd := exec.CommandContext(within(t, patience), "/proc/self/exe", agent, dir)
 	cmd.Env = append(os.Environ(), sceneVar+"=stage")
@@ -39,30 +66,26 @@ func TestVolatileSceneIsInTheEvidence(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s%s", err, out, errOut.String())
 	}
-	var a acquired
-	decode(t, out, &a)
+	decode(t, out, &s.acquired)
 	b, err := os.ReadFile(filepath.Join(dir, sceneFile))
 	must(t, err)
-	var pids map[string]int
-	decode(t, b, &pids)
-	a.Folder = filepath.Join(dir, "evidence")
-	if _, text, code := command(t, programs(t).Verify, "--lang", "en", a.Folder); code != verifyConsistent {
-		t.Fatalf("hozen-verify: exit code %d\n%s", code, text)
-	}
-	s := scene{t, a, pids}
-	t.Run("programs without a file", s.withoutFile)
-	t.Run("processes that pose as others", s.posing)
-	t.Run("connections", s.connections)
-	t.Run("environments", s.environments)
-	t.Run("memory", s.memory)
-	t.Run("hidden", s.hidden)
-	t.Run("footprint", s.footprint)
+	decode(t, b, &s.pids)
+	s.Folder = filepath.Join(dir, "evidence")
+	return s
 }
 
-type scene struct {
-	*testing.T
-	acquired
-	pids map[string]int
+// whole reports whether nothing of what is looked at ran out of time.
+func (s scene) whole() bool {
+	for _, p := range s.Manifest.Probes {
+		switch p.Kind {
+		case artifact.KindProcess, artifact.KindNetConn, artifact.KindProcState, artifact.KindProcMap, artifact.KindProcEnv,
+			artifact.KindDeletedExe, artifact.KindCrossView, artifact.KindFootprint:
+			if p.Outcome != artifact.Complete {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // process returns the record of who plays a part.

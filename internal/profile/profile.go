@@ -52,6 +52,15 @@ func (p Profile) Limit() (d time.Duration) {
 	return d
 }
 
+// AtMost is Limit as people are told it: rounded up to ten seconds or whole minutes.
+func (p Profile) AtMost() time.Duration {
+	unit := 10 * time.Second
+	if p.Limit() > time.Minute {
+		unit = time.Minute
+	}
+	return (p.Limit() + unit - 1) / unit * unit
+}
+
 // All returns the profiles that people can order, the quickest first.
 func All() []Profile {
 	return []Profile{
@@ -79,6 +88,7 @@ func All() []Profile {
 			{Kind: artifact.KindSession, Budget: 2 * time.Second},
 			{Kind: artifact.KindNetConfig, Budget: 2 * time.Second},
 			{Kind: artifact.KindConntrack, Budget: 3 * time.Second},
+			{Kind: artifact.KindBPF, Budget: 2 * time.Second},
 			{Kind: artifact.KindShared, Budget: 5 * time.Second},
 			{Kind: artifact.KindKeyring, Budget: time.Second},
 			{Kind: artifact.KindNetfilter, Budget: 3 * time.Second},

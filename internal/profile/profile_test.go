@@ -20,6 +20,9 @@ func TestTable(t *testing.T) {
 		if p.Usual <= 0 || p.Usual > p.Limit() || p.UsualBytes <= 0 {
 			t.Errorf("%s: %v and %d bytes are no estimate", p.Name, p.Usual, p.UsualBytes)
 		}
+		if p.AtMost() < p.Limit() || p.AtMost() >= p.Limit()+time.Minute {
+			t.Errorf("%s takes at most %v, people are told %v", p.Name, p.Limit(), p.AtMost())
+		}
 		if again, err := profile.Find(p.Name); err != nil || again.Name != p.Name {
 			t.Errorf("find %s: %v", p.Name, err)
 		}

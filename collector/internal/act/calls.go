@@ -51,7 +51,7 @@ type EnrollReply struct {
 
 // Order is a person's order to an endpoint.
 type Order struct {
-	Profile      string // of Acquire; empty means "flash"
+	Profile      string // of Acquire, a name of package profile; empty means "flash"
 	Reason       string // why, at most 1,024 bytes
 	IncidentID   string // identifier or number; empty joins the endpoint's newest open incident or opens one
 	IsolateFirst bool   // of Isolate: cut first, capture afterwards

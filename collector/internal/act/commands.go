@@ -15,19 +15,20 @@ import (
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/id"
+	"hozen/internal/profile"
 )
 
-// ProfileFlash is the acquisition profile of this version: what is most volatile, in
-// seconds.
-const ProfileFlash = "flash"
+// ProfileFlash is the acquisition profile where nothing else is said: what is most
+// volatile, in seconds.
+const ProfileFlash = profile.Flash
 
 // Acquire orders evidence to be taken.
 func (s *Acts) Acquire(ctx context.Context, a Actor, endpointID string, o Order) (dispatch.Command, error) {
 	if o.Profile == "" {
 		o.Profile = ProfileFlash
 	}
-	if o.Profile != ProfileFlash {
-		return dispatch.Command{}, &Invalid{Field: "profile", Code: "unknown", Err: fmt.Errorf("there is no profile %.40q", o.Profile)}
+	if _, err := profile.Find(o.Profile); err != nil {
+		return dispatch.Command{}, &Invalid{Field: "profile", Code: "unknown", Err: err}
 	}
 	return s.order(ctx, a, mayAcquire, endpointID, dispatch.Command{Verb: dispatch.Acquire, Profile: o.Profile}, o)
 }

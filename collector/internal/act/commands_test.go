@@ -10,6 +10,7 @@ import (
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/incident"
 	"hozen/internal/id"
+	"hozen/internal/profile"
 )
 
 func described() endpoint.Description {
@@ -115,6 +116,12 @@ func TestOrdersAreChecked(t *testing.T) {
 		p := x.enrolled("pc")
 		_, err := x.Acquire(ctx, x.owner, p.id, act.Order{Profile: "everything"})
 		wantInvalid(t, err, "profile", "unknown")
+		for _, known := range profile.All() {
+			c, err := x.Acquire(ctx, x.owner, p.id, act.Order{Profile: known.Name})
+			if err != nil || c.Profile != known.Name {
+				t.Errorf("%s: %v, ordered as %s", known.Name, err, c.Profile)
+			}
+		}
 		_, err = x.Isolate(ctx, x.owner, p.id, act.Order{Reason: strings.Repeat("x", 1025)})
 		wantInvalid(t, err, "reason", "too_long")
 		_, err = x.Isolate(ctx, x.owner, "end_none", act.Order{})

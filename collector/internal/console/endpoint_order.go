@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/incident"
+	"hozen/internal/profile"
 )
 
 type endpointOrderView struct {
@@ -23,7 +25,8 @@ type endpointOrderView struct {
 	Breaks    *breaksView         // of Isolate: what would break; nil when nothing is known to
 	Two       bool                // of Release: it takes two persons
 	Waiting   *dispatch.ReleaseAsked
-	Mine      bool // the visitor's own request waits
+	Mine      bool              // the visitor's own request waits
+	Profiles  []profile.Profile // of Acquire, to choose from
 }
 
 // breaksView is what would break if an endpoint were cut off.
@@ -104,6 +107,9 @@ func (s *server) showOrder(v *visit, verb dispatch.Verb, f form, status int) err
 		if err := s.fillRelease(v, e.ID, &view); err != nil {
 			return err
 		}
+	case dispatch.Acquire:
+		view.Profiles = profile.All()
+		f.Values["profile"] = cmp.Or(f.Values["profile"], profile.Flash)
 	}
 	p := s.page(v, "endpoint_order", v.text.Text(title))
 	p.Here = "/endpoints/" + e.ID + "/order/" + string(verb)
@@ -158,6 +164,9 @@ func (s *server) endpointOrder(v *visit) error {
 		return err
 	}
 	fields := []field{{name: "reason", max: maxReason, empty: verb == dispatch.Acquire}, {name: "incident", max: 64, empty: true}}
+	if verb == dispatch.Acquire {
+		fields = append(fields, field{name: "profile", max: 64, empty: true})
+	}
 	if verb == dispatch.Isolate {
 		fields = append(fields, field{name: "change", max: 1, empty: true})
 		fields = append(fields, isolationFields()...)
@@ -187,7 +196,10 @@ func (s *server) endpointOrder(v *visit) error {
 	case dispatch.Release:
 		do = s.orders.Release
 	case dispatch.Acquire:
-		order.Profile = "flash"
+		order.Profile = f.Values["profile"]
+		if _, err := profile.Find(order.Profile); order.Profile != "" && err != nil {
+			f.Errors["profile"] = v.text.Text("invalid.unknown")
+		}
 	}
 	if !f.ok() {
 		return s.showOrder(v, verb, f, http.StatusUnprocessableEntity)
