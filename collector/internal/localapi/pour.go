@@ -26,6 +26,10 @@ func (p *poured) Write(b []byte) (int, error) {
 	if !p.begun {
 		p.begun = true
 		p.w.Header().Set("Content-Type", "application/octet-stream")
+		// Sent on now, so that no length is made up for it: only without one are there trailers.
+		if err := http.NewResponseController(p.w).Flush(); err != nil {
+			return 0, err
+		}
 	}
 	return p.w.Write(b)
 }
