@@ -7,6 +7,7 @@ import (
 	"hozen/agent/internal/acquire"
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/probe/autostart"
+	"hozen/agent/internal/probe/bpf"
 	"hozen/agent/internal/probe/clock"
 	"hozen/agent/internal/probe/crossview"
 	"hozen/agent/internal/probe/deletedexe"
@@ -16,6 +17,7 @@ import (
 	"hozen/agent/internal/probe/hostinfo"
 	"hozen/agent/internal/probe/keyring"
 	"hozen/agent/internal/probe/kmod"
+	"hozen/agent/internal/probe/login"
 	"hozen/agent/internal/probe/netconfig"
 	"hozen/agent/internal/probe/netconn"
 	"hozen/agent/internal/probe/netfilter"
@@ -140,6 +142,10 @@ func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass) probe.Probe {
 		return usb.New("/")
 	case artifact.KindSysctl:
 		return sysctl.New("/")
+	case artifact.KindBPF:
+		return bpf.New()
+	case artifact.KindLogin:
+		return login.New("/")
 	case artifact.KindFootprint:
 		return footprint.New()
 	}

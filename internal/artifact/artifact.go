@@ -45,8 +45,6 @@ const (
 	KindSysctl    Kind = "sysctl"    // settings of the kernel that matter
 	KindShared    Kind = "shared"    // shared memory and the files of temporary folders
 	KindKeyring   Kind = "keyring"   // the kernel's keyrings, names only
-	KindSecurity  Kind = "security"  // security tools in place and their state
-	KindNamespace Kind = "namespace" // namespaces and containers
 )
 
 // Outcome says how the reading of one family ended. Absence is evidence too, so

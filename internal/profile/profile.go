@@ -91,6 +91,7 @@ func All() []Profile {
 			{Kind: artifact.KindBPF, Budget: 2 * time.Second},
 			{Kind: artifact.KindShared, Budget: 5 * time.Second},
 			{Kind: artifact.KindKeyring, Budget: time.Second},
+			{Kind: artifact.KindLogin, Budget: 2 * time.Second},
 			{Kind: artifact.KindNetfilter, Budget: 3 * time.Second},
 			{Kind: artifact.KindStorage, Budget: 2 * time.Second},
 			{Kind: artifact.KindUSB, Budget: 2 * time.Second},

@@ -90,6 +90,12 @@ func TestRoot(t *testing.T) {
 	if got, err := r.List(".", 2); err == nil || len(got) != 2 {
 		t.Error(got, err)
 	}
+	if got, left, err := r.Tail("a", 3, 2); err != nil || left != 1 || string(got) != "345678" {
+		t.Errorf("%q, %d, %v", got, left, err)
+	}
+	if got, left, err := r.Tail("a", 3, 9); err != nil || left != 0 || string(got) != "0123456789" {
+		t.Errorf("%q, %d, %v", got, left, err)
+	}
 	if _, err := r.File("../etc/passwd", 9); err == nil {
 		t.Error("it led out")
 	}

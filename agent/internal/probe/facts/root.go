@@ -40,6 +40,23 @@ func (r Root) File(name string, limit int) ([]byte, error) {
 	return b, err
 }
 
+// Tail reads the newest records of a file that grows at its end: at most count of size
+// bytes each. left is how many stand before them.
+func (r Root) Tail(name string, size, count int) (b []byte, left int64, err error) {
+	f, err := r.open(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil || !st.Mode().IsRegular() {
+		return nil, 0, errors.Join(err, fmt.Errorf("read %s: not a regular file: %w", name, fs.ErrInvalid))
+	}
+	left = max(st.Size()/int64(size)-int64(count), 0)
+	b, err = io.ReadAll(io.NewSectionReader(f, left*int64(size), int64(count)*int64(size)))
+	return b, left, err
+}
+
 // attribute is the most bytes of a file of sysfs, a page.
 const attribute = 64 << 10
 

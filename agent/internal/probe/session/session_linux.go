@@ -7,8 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime"
-	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -69,12 +67,7 @@ func utmp(root *os.Root) (s source) {
 		s.err = err
 		return s
 	}
-	// glibc keeps 32-bit times where 32-bit programs of the same machine share the file.
-	size := utmpSize64
-	if slices.Contains([]string{"amd64", "386", "arm", "ppc64", "ppc64le", "s390x", "riscv64"}, runtime.GOARCH) {
-		size = utmpSize32
-	}
-	s.sessions, s.err = parseUtmp(b, size)
+	s.sessions, s.err = parseUtmp(b, UtmpSize())
 	if s.err != nil {
 		s.unread = 1
 	}
