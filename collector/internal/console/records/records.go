@@ -182,6 +182,11 @@ func (f *File) add(kind artifact.Kind, line []byte) error {
 	if err != nil {
 		return err
 	}
+	for i := range members { // pieces of saved files: nobody reads them here
+		if m := &members[i]; m.Name == "data_b64" && len(m.Value) > maxPiece {
+			m.Value = strings.Clone(m.Value[:maxPiece]) + "…"
+		}
+	}
 	f.Lines = append(f.Lines, members)
 	f.own += behind(reflect.ValueOf(members))
 	return nil
@@ -196,6 +201,9 @@ func add[T any](f *File, to *[]T, line []byte) error {
 	f.own += behind(reflect.ValueOf(v))
 	return nil
 }
+
+// maxPiece is how much is kept of the bytes of a saved file, in characters of base64.
+const maxPiece = 64
 
 // maxFields is how many members of an object are kept for showing.
 const maxFields = 256

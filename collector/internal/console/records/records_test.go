@@ -165,3 +165,19 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestPiecesOfFilesAreNotKept: an artifact of saved programs is as long as they are.
+func TestPiecesOfFilesAreNotKept(t *testing.T) {
+	long := strings.Repeat("QUJD", 50_000)
+	item, stored := packed(t, artifact.KindDeletedExe, `{"part":"data","file":0,"offset":0,"data_b64":"`+long+`"}`+"\n"+`{"part":"end","file":0,"copied":3,"sha256":"`+strings.Repeat("ab", 32)+`"}`+"\n")
+	f := read(t, item, stored, DefaultLimits())
+	if len(f.Lines) != 2 || !f.PlainOK || f.Cut || f.Bad > 0 {
+		t.Fatalf("%d lines, %+v", len(f.Lines), f)
+	}
+	if v := f.Lines[0][3]; v.Name != "data_b64" || len(v.Value) > 100 || !strings.HasPrefix(long, strings.TrimSuffix(v.Value, "…")) {
+		t.Errorf("%s of %d bytes", v.Name, len(v.Value))
+	}
+	if v := f.Lines[1][3]; v.Name != "sha256" || len(v.Value) != 64 {
+		t.Errorf("%+v", v)
+	}
+}
