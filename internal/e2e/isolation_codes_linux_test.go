@@ -170,7 +170,7 @@ func (a *attacked) squeeze(typ uint16, payload []byte, each time.Duration) (byte
 	b := make([]byte, 2048)
 	for ended := false; ; {
 		n, from, err := unix.Recvfrom(in, b, 0)
-		if ll, ok := from.(*unix.SockaddrLinklayer); err == nil && ok && ll.Pkttype != unix.PACKET_OUTGOING && n >= 14+len(payload) {
+		if ll, ok := from.(*unix.SockaddrLinklayer); err == nil && ok && ll.Pkttype != unix.PACKET_OUTGOING && string(b[min(14, n):n]) == string(payload) { // and not of the agent's own
 			bytes += n
 		}
 		if ended && err != nil {
