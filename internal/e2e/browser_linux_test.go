@@ -47,11 +47,25 @@ func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// click presses the link or button that a person sees by its words.
+// click presses the link or button that a person sees by its words. On a page that is
+// brought up to date meanwhile another one takes its place, and is looked for again.
 func (b *browser) click(words string) {
 	b.t.Helper()
-	b.do(chromedp.Click(fmt.Sprintf(`//*[self::a or self::button][contains(normalize-space(.), "%s")]`, words)))
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	defer cancel()
+	press := chromedp.Click(fmt.Sprintf(`//*[self::a or self::button][contains(normalize-space(.), "%s")]`, words))
+	err := chromedp.Do(ctx, press)
+	for err != nil && strings.Contains(err.Error(), noNode) && ctx.Err() == nil {
+		err = chromedp.Do(ctx, press)
+	}
+	if err != nil {
+		b.t.Fatalf("click on %q: %v\n%s", words, err, b.text())
+	}
 }
+
+// noNode is the code of what DevTools says of an element that is not there any more;
+// nothing was done then.
+const noNode = "(-32000)"
 
 // there waits until a whole page with an element is open. What is done to a page that
 // gives way to another fails.

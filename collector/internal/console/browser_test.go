@@ -111,7 +111,15 @@ func (b *tab) until(expression string) {
 func (b *tab) follow(link, element string) {
 	b.t.Helper()
 	b.number(`window.left = 1`)
-	b.do(chromedp.Click(link))
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	defer cancel()
+	// On a page that is brought up to date meanwhile another link takes the place of this
+	// one: DevTools says so by this code, has done nothing, and it is looked for again.
+	err := chromedp.Do(ctx, chromedp.Click(link))
+	for err != nil && strings.Contains(err.Error(), "(-32000)") && ctx.Err() == nil {
+		err = chromedp.Do(ctx, chromedp.Click(link))
+	}
+	must(b.t, err)
 	b.until(`!window.left && document.readyState === "complete" && document.querySelector("` + element + `")`)
 }
 
