@@ -91,18 +91,12 @@ func (c *cli) groupOrderCmd(verb, short, long string) *cobra.Command {
 		}
 		if verb == "drill" {
 			o.Order.Verb = "isolate"
-			o.Order.Isolation = localapi.Isolate{Drill: true, Until: time.Now().Add(drillTime), ConfirmWithin: int(drillConfirm / time.Second), Fallback: "roll_back"}
+			o.Order.Isolation = localapi.Isolate{Drill: true} // the collector says how long one is
 		}
 		return c.orderGroup(cmd.Context(), o, in.yes)
 	}
 	return cmd
 }
-
-// A drill lasts a minute, and is rolled back when the collector is not reached in time.
-const (
-	drillTime    = time.Minute
-	drillConfirm = 20 * time.Second
-)
 
 func (c *cli) readNames(in *groupFlags) error {
 	if in.names == "" {

@@ -34,12 +34,12 @@ func groupResult(ctx context.Context, d *deed, c dispatch.Command, e endpoint.En
 	}
 	r := group.Result{Observed: string(i.Observed), WayHome: i.WayHome}
 	for _, t := range i.More.Trials {
-		switch t.Outcome {
-		case endpoint.AsOrdered:
+		switch {
+		case t.Outcome == endpoint.AsOrdered:
 			r.AsOrdered++
-		case endpoint.Contrary:
+		case t.Leak(i.More.Mode):
 			r.Leaks = append(r.Leaks, t.Name)
-		default:
+		case t.Outcome != endpoint.Contrary:
 			r.Unknown++
 		}
 	}

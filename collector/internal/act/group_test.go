@@ -274,6 +274,7 @@ func TestScheduledDrill(t *testing.T) {
 		i.CommandID, i.WayHome = list[0].ID, true
 		i.More = endpoint.Measured{Drill: true, Severed: &endpoint.Severed{At: x.clock.Add(300 * time.Millisecond)}, Trials: []endpoint.Trial{
 			{Name: "tcp4", Outcome: endpoint.AsOrdered}, {Name: "raw4", Outcome: endpoint.Contrary}, {Name: "tcp6", Outcome: endpoint.NotShown},
+			{Name: "loopback4", Outcome: endpoint.Contrary}, {Name: "collector", Outcome: endpoint.Contrary},
 		}}
 		if err := x.CommandFinished(t.Context(), pcs[0].id, dispatch.Result{CommandID: list[0].ID, Status: dispatch.Done, FinishedAt: x.clock}, &i); err != nil {
 			t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"hozen/collector/internal/sqldb"
@@ -62,6 +63,20 @@ type Trial struct {
 	Target  string       `json:"target,omitempty"`
 	At      time.Time    `json:"at,omitzero"`
 	Dropped uint64       `json:"dropped,omitempty"`
+}
+
+// Leak reports whether something passed that must not, in an isolation of a mode. What
+// must pass and does not is contrary too, and is none.
+func (t Trial) Leak(mode string) bool {
+	if t.Outcome != Contrary {
+		return false
+	}
+	for _, open := range []string{"loopback", "own", "permit"} {
+		if strings.HasPrefix(t.Name, open) {
+			return false
+		}
+	}
+	return t.Name != "collector" || mode == "full"
 }
 
 // TrialOutcome is what came of a trial.

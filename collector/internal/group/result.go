@@ -16,7 +16,7 @@ type Result struct {
 	Took      time.Duration `json:"took_ns,omitempty"` // from the order to the cut, as far as the clocks allow; 0: not known
 	AsOrdered int           `json:"as_ordered,omitempty"`
 	Unknown   int           `json:"unknown,omitempty"`
-	Leaks     []string      `json:"leaks,omitempty"` // names of trials that came out otherwise than they should
+	Leaks     []string      `json:"leaks,omitempty"` // names of trials in which something passed that must not
 }
 
 // SetResult stores the result of the member that got a command, if it did.
