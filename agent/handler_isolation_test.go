@@ -187,6 +187,7 @@ func TestKindsAreTheSame(t *testing.T) {
 		isolate.HappenedCodeRefused: journal.EventCodeRefused, isolate.HappenedReleasedByTime: journal.EventReleasedByTime, isolate.HappenedRolledBack: journal.EventRolledBack,
 		isolate.HappenedLeaseLapsed: journal.EventLeaseLapsed, isolate.HappenedRecordLost: journal.EventRecordLost, isolate.HappenedLeak: journal.EventLeak,
 		isolate.HappenedReleasedByUninstall: journal.EventReleasedByUninstall, isolate.HappenedPermitEnded: journal.EventPermitEnded, isolate.HappenedTunnelChanged: journal.EventTunnelChanged,
+		isolate.HappenedOthersRules: journal.EventOthersRules,
 	} {
 		if e := eventOf(isolate.Happening{Kind: h, Count: 2}); e.Kind != want || e.Count != 2 || id.Check(id.IsolationEvent, e.ID) != nil {
 			t.Errorf("%s: %+v", h, e)

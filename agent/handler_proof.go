@@ -107,7 +107,7 @@ func (p *proofs) end() {
 // inSeries reports whether something may come again and again by itself.
 func inSeries(occasion string) bool {
 	switch isolate.Kind(occasion) {
-	case isolate.HappenedDrift, isolate.HappenedNotInForce, isolate.HappenedLeak, isolate.HappenedTunnelChanged:
+	case isolate.HappenedDrift, isolate.HappenedNotInForce, isolate.HappenedLeak, isolate.HappenedTunnelChanged, isolate.HappenedOthersRules:
 		return true
 	}
 	return false

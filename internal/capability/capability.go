@@ -14,7 +14,8 @@ type Number uint32
 //	   evidence with the trigger isolation_proof.
 //	4: 2026-11-23: agents as witnesses of the custody ledger: Checkpoint, LedgerConflict, checkpoints in Hello and
 //	   Receipt, the checkpoint that was seen in the manifest of evidence.
-//	5: 2026-11-23: what stays open for tunnels in the status of an isolation, and its change as an event of its own.
+//	5: 2026-11-23: what stays open for tunnels in the status of an isolation, and its change as an event of its own;
+//	   others' rules that accept packets as an event.
 const (
 	// Current is what this build understands.
 	Current Number = 5
@@ -27,6 +28,6 @@ const (
 	Isolation Number = 3
 	// Witness is the oldest number that knows checkpoints of the custody ledger.
 	Witness Number = 4
-	// Tunnels is the oldest number that knows the event of a changed tunnel.
+	// Tunnels is the oldest number that knows the events of a changed tunnel and of others' rules.
 	Tunnels Number = 5
 )

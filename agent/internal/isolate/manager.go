@@ -94,6 +94,7 @@ type Manager struct {
 	trying    chan struct{} // closed when those that run are done; nil if none do
 	changed   chan struct{} // closed when rec.Desired changes
 	outers    outers        // of tunnels; changed by the one order that is being carried out
+	others    []string      // which rules of others events told of since then
 	seen      []string      // what events told since the last measurement that led to something
 }
 
@@ -267,7 +268,7 @@ func (m *Manager) reconcile(ctx context.Context, what string) (Status, error) {
 		return m.refuse(ctx, what, err)
 	}
 	began, t := time.Now(), m.instant()
-	seen := m.takeSeen() // before measuring: what is seen later is for the next time
+	seen, others := m.takeSeen() // before measuring: what is seen later is for the next time
 	st := m.measure(ctx, m.cfg.FirewallLimit)
 	if !st.Capable {
 		if st.Desired == Released {
@@ -276,6 +277,9 @@ func (m *Manager) reconcile(ctx context.Context, what string) (Status, error) {
 		return st, fmt.Errorf("%s: %w", what, reasonError(st.Reason))
 	}
 	st, err = m.settle(ctx, what, st, t, began, seen)
+	if len(others) > 0 && st.Desired == Isolated {
+		m.tell(Happening{Kind: HappenedOthersRules, Seen: others}, st)
+	}
 	m.tellLost(st)
 	m.tellOwed(st)
 	return m.lapse(ctx, st, t), err

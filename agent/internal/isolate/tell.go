@@ -57,6 +57,9 @@ const (
 	HappenedPermitEnded Kind = "permit_ended"
 	// HappenedTunnelChanged: another tunnel leads to the collector; what is open for it changed.
 	HappenedTunnelChanged Kind = "tunnel_changed"
+	// HappenedOthersRules: somebody else hooked rules of his own in that accept packets.
+	// They change nothing, as a packet must pass ours too; perhaps somebody tried.
+	HappenedOthersRules Kind = "others_rules"
 	// HappenedReleasedByUninstall: released because the agent was uninstalled.
 	HappenedReleasedByUninstall Kind = "released_by_uninstall"
 )

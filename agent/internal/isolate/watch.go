@@ -23,6 +23,8 @@ type Event struct {
 	// What says in English what was seen, and of whom the kernel says that he did it: at
 	// most a few lines.
 	What []string
+	// Others says in English which rules others hooked in beside ours, and who did.
+	Others []string
 	// Rules means that somebody changed our rules.
 	Rules bool
 	// Lost means that more happened than could be read.
@@ -145,13 +147,14 @@ func (m *Manager) saw(e Event) {
 		e.What = e.What[:room]
 	}
 	m.seen = append(m.seen, e.What...)
+	m.others = append(m.others, e.Others[:min(len(e.Others), seenMax-len(m.others))]...)
 }
 
-// takeSeen returns what was seen since it was last called.
-func (m *Manager) takeSeen() []string {
+// takeSeen returns what was seen of our rules and of others' since it was last called.
+func (m *Manager) takeSeen() (seen, others []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := m.seen
-	m.seen = nil
-	return s
+	seen, others = m.seen, m.others
+	m.seen, m.others = nil, nil
+	return seen, others
 }

@@ -142,3 +142,34 @@ func (h *holding) Observe(ctx context.Context, p *isolate.Policy) (isolate.Obser
 	o.Held = h.held
 	return o, err
 }
+
+// Rules that others hook in beside ours are told as what they are: nothing of the
+// isolation changed, and nothing is put right.
+func TestOthersRulesAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		fw := &isolatetest.Watched{}
+		r, told := newTold(t, func(c *isolate.Config) { c.Firewall = fw })
+		events := r.Watch(ctx)
+		if _, err := r.Isolate(ctx, order("cmd_1")); err != nil {
+			t.Fatal(err)
+		}
+		<-events // watching has begun
+		const other = `table ip "evil": chain "out" with policy accept at the hook output by "nft", process 7`
+		go fw.Tell(isolate.Event{Others: []string{other}})
+		<-events
+		if st := reconcile(t, r, isolate.Isolated); len(st.Drift) != 0 || len(st.Seen) != 0 {
+			t.Errorf("taken for a change of ours: %+v", st)
+		}
+		reconcile(t, r, isolate.Isolated)
+		synctest.Wait()
+		got := told()
+		wantTold(t, got, isolate.HappenedOthersRules)
+		if len(got) == 1 && !slices.Equal(got[0].Seen, []string{other}) {
+			t.Errorf("%q", got[0].Seen)
+		}
+		stop()
+		for range events {
+		}
+	})
+}

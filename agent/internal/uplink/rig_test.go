@@ -60,8 +60,8 @@ type collector struct {
 	capability capability.Number
 	checkpoint *agentv1.Checkpoint       // shown in Welcome
 	conflicts  []*agentv1.LedgerConflict // heard
-	deaf       bool // never confirms results, alerts and events
-	mute       bool // never answers heartbeats
+	deaf       bool                      // never confirms results, alerts and events
+	mute       bool                      // never answers heartbeats
 	revoke     bool
 	behind     bool // its clock says that no certificate is old
 	heartbeat  uint32

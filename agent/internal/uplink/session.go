@@ -369,7 +369,7 @@ func (s *session) sendEvents() error {
 		if m == nil {
 			continue // of a newer agent that was here before
 		}
-		if e.Kind == journal.EventTunnelChanged && s.understands < capability.Tunnels {
+		if (e.Kind == journal.EventTunnelChanged || e.Kind == journal.EventOthersRules) && s.understands < capability.Tunnels {
 			m.Kind = agentv1.IsolationEventKind_ISOLATION_EVENT_KIND_DRIFT // the word that it has
 		}
 		if err := s.send(&agentv1.ConnectRequest{Body: &agentv1.ConnectRequest_IsolationEvent{IsolationEvent: m}}); err != nil {

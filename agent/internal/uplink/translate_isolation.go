@@ -220,6 +220,8 @@ func toEventKind(k journal.EventKind) agentv1.IsolationEventKind {
 		return agentv1.IsolationEventKind_ISOLATION_EVENT_KIND_PERMIT_ENDED
 	case journal.EventTunnelChanged:
 		return agentv1.IsolationEventKind_ISOLATION_EVENT_KIND_TUNNEL_CHANGED
+	case journal.EventOthersRules:
+		return agentv1.IsolationEventKind_ISOLATION_EVENT_KIND_OTHERS_RULES
 	}
 	return agentv1.IsolationEventKind_ISOLATION_EVENT_KIND_UNSPECIFIED
 }

@@ -64,6 +64,7 @@ func TestEveryKindIsTold(t *testing.T) {
 	for _, k := range []journal.EventKind{
 		journal.EventDrift, journal.EventNotInForce, journal.EventReleasedByCode, journal.EventCodeRefused, journal.EventReleasedByTime, journal.EventRolledBack,
 		journal.EventLeaseLapsed, journal.EventRecordLost, journal.EventLeak, journal.EventReleasedByUninstall, journal.EventPermitEnded, journal.EventTunnelChanged,
+		journal.EventOthersRules,
 	} {
 		m := toEventKind(k)
 		if told[m] || m == agentv1.IsolationEventKind_ISOLATION_EVENT_KIND_UNSPECIFIED {

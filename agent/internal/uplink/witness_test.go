@@ -94,7 +94,9 @@ func TestWitness(t *testing.T) {
 	c.capability = capability.Current
 	c.mu.Unlock()
 	c.cut()
-	await(t, "the conflict to be told", func() bool { return len(w.Untold(uplink.LedgerOwner(e))) == 0 && c.count(func() int { return len(c.conflicts) }) > 0 })
+	await(t, "the conflict to be told", func() bool {
+		return len(w.Untold(uplink.LedgerOwner(e))) == 0 && c.count(func() int { return len(c.conflicts) }) > 0
+	})
 	c.mu.Lock()
 	told := c.conflicts[0]
 	c.mu.Unlock()

@@ -80,6 +80,7 @@ func fromIsolationEvent(m *agentv1.IsolationEvent) endpoint.IsolationEvent {
 		agentv1.IsolationEventKind_ISOLATION_EVENT_KIND_RELEASED_BY_UNINSTALL: endpoint.EventReleasedByUninstall,
 		agentv1.IsolationEventKind_ISOLATION_EVENT_KIND_PERMIT_ENDED:          endpoint.EventPermitEnded,
 		agentv1.IsolationEventKind_ISOLATION_EVENT_KIND_TUNNEL_CHANGED:        endpoint.EventTunnelChanged,
+		agentv1.IsolationEventKind_ISOLATION_EVENT_KIND_OTHERS_RULES:          endpoint.EventOthersRules,
 	}
 	return endpoint.IsolationEvent{
 		ID: m.GetEventId(), Kind: kinds[m.GetKind()], At: wire.Time(m.GetAt()), CommandID: m.GetCommandId(), By: m.GetBy(), Detail: m.GetDetail(),

@@ -123,7 +123,7 @@ func TestEveryValueHasAWord(t *testing.T) {
 // isolationWords are the values that pages about isolation show.
 func isolationWords(want func(prefix string, values ...string)) {
 	for _, k := range []endpoint.IsolationEventKind{endpoint.EventDrift, endpoint.EventNotInForce, endpoint.EventReleasedByCode, endpoint.EventCodeRefused, endpoint.EventReleasedByTime, endpoint.EventRolledBack,
-		endpoint.EventLeaseLapsed, endpoint.EventRecordLost, endpoint.EventLeak, endpoint.EventReleasedByUninstall, endpoint.EventPermitEnded, endpoint.EventTunnelChanged} {
+		endpoint.EventLeaseLapsed, endpoint.EventRecordLost, endpoint.EventLeak, endpoint.EventReleasedByUninstall, endpoint.EventPermitEnded, endpoint.EventTunnelChanged, endpoint.EventOthersRules} {
 		want("isolation.event.", string(k))
 		want("timeline.isolation_event.", string(k))
 	}

@@ -194,6 +194,7 @@ const (
 	EventReleasedByUninstall IsolationEventKind = "released_by_uninstall"
 	EventPermitEnded         IsolationEventKind = "permit_ended"
 	EventTunnelChanged       IsolationEventKind = "tunnel_changed"
+	EventOthersRules         IsolationEventKind = "others_rules"
 )
 
 // InsertIsolationEvent stores an event and reports whether it was new.

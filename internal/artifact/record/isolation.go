@@ -12,7 +12,7 @@ type Isolation struct {
 	// Occasion is why it was measured: "isolate" or "release" for an order, "resume" for an
 	// agent that found itself isolated at its first start in a boot, else what happened
 	// without an order: "drift", "not_in_force", "released_by_code",
-	// "released_by_time", "rolled_back", "record_lost", "leak", "permit_ended", "tunnel_changed",
+	// "released_by_time", "rolled_back", "record_lost", "leak", "permit_ended", "tunnel_changed", "others_rules",
 	// "released_by_uninstall".
 	Occasion string `json:"occasion"`
 	// Of what happened without an order: when, by whom, how often since it was last told.

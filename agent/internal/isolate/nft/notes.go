@@ -33,6 +33,25 @@ func (n *notes) add(urgent bool, what ...string) { n.note(urgent, false, what) }
 // lose notes that something was not seen.
 func (n *notes) lose() { n.note(true, true, []string{"more happened than could be read"}) }
 
+// addOthers notes what others hooked in beside our rules.
+func (n *notes) addOthers(what []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.any {
+		n.e.At = time.Now().UTC()
+	}
+	for _, w := range what {
+		if len(n.e.Others) < whatMax && !slices.Contains(n.e.Others, w) {
+			n.e.Others = append(n.e.Others, w)
+		}
+	}
+	n.any = true
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
 func (n *notes) note(urgent, lost bool, what []string) {
 	n.mu.Lock()
 	if !n.any {

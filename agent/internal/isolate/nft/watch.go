@@ -133,28 +133,33 @@ const actorWait = 3 * time.Millisecond
 // watchRules notes what others do to our tables.
 func (f *Firewall) watchRules(ctx context.Context, c *netlink.Conn, n *notes) error {
 	b := make([]byte, 64<<10)
-	var open []counted // seen, and not yet said by whom
+	var open, others []counted // seen, and not yet said by whom
 	tell := func(by string) {
-		if len(open) == 0 {
-			return
+		said := func(list []counted) (what []string) {
+			for _, o := range list {
+				what = append(what, o.String()+by)
+			}
+			return what
 		}
-		what := make([]string, 0, len(open))
-		for _, o := range open {
-			what = append(what, o.String()+by)
+		if len(others) > 0 {
+			n.addOthers(said(others))
 		}
-		n.add(true, what...)
-		open = nil
-	}
-	for ctx.Err() == nil {
 		if len(open) > 0 {
+			n.add(true, said(open)...)
+		}
+		open, others = nil, nil
+	}
+	waits := func() bool { return len(open)+len(others) > 0 }
+	for ctx.Err() == nil {
+		if waits() {
 			_ = c.SetReadDeadline(time.Now().Add(actorWait))
 		}
 		msg, err := receive(c, b)
-		if len(open) > 0 {
+		if waits() {
 			_ = c.SetReadDeadline(time.Time{})
 		}
 		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded) && len(open) > 0:
+		case errors.Is(err, os.ErrDeadlineExceeded) && waits():
 			tell("")
 			continue
 		case errors.Is(err, unix.ENOBUFS):
@@ -169,6 +174,9 @@ func (f *Firewall) watchRules(ctx context.Context, c *netlink.Conn, n *notes) er
 				return nil
 			}
 			what, by, err := f.parseNotice(m)
+			if other := f.parseOthers(m); other != "" {
+				others = count(others, other)
+			}
 			if what != "" {
 				open = count(open, what)
 			}
@@ -278,6 +286,71 @@ func (f *Firewall) parseNotice(m notice) (what, by string, err error) {
 		what += fmt.Sprintf(" (chain %.60q)", chain)
 	}
 	return what, "", nil
+}
+
+// What a message about a chain says of its place in the kernel (nf_tables.h), and the
+// policy NF_ACCEPT (netfilter.h).
+const (
+	nftaHookNum  = 1
+	policyAccept = 1
+)
+
+// parseOthers says which chain of others that accepts packets a notification tells of:
+// one that stands at a hook, filters, and has the policy accept. Empty for anything else.
+// Such chains change nothing of ours, and yet somebody may have hoped so.
+func (f *Firewall) parseOthers(m notice) string {
+	if m.typ != unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWCHAIN || len(m.body) < sizeofNfgenmsg {
+		return ""
+	}
+	var owner, chain, typ string
+	var hook, policy uint32
+	hooked := false
+	err := each(m.body[sizeofNfgenmsg:], func(attr uint16, v []byte) error {
+		switch attr {
+		case unix.NFTA_CHAIN_TABLE:
+			owner = text(v)
+		case unix.NFTA_CHAIN_NAME:
+			chain = text(v)
+		case unix.NFTA_CHAIN_TYPE:
+			typ = text(v)
+		case unix.NFTA_CHAIN_POLICY:
+			return number(v, &policy)
+		case unix.NFTA_CHAIN_HOOK:
+			hooked = true
+			return each(v, func(attr uint16, v []byte) error {
+				if attr == nftaHookNum {
+					return number(v, &hook)
+				}
+				return nil
+			})
+		}
+		return nil
+	})
+	if err != nil || !hooked || typ != "filter" || policy != policyAccept || owner == f.cfg.Table {
+		return ""
+	}
+	return fmt.Sprintf("table %s %.60q: chain %.60q with policy accept at the hook %s", familyNames[m.body[0]], owner, chain, hookName(m.body[0], hook))
+}
+
+// familyNames are the families of tables as nft(8) calls them.
+var familyNames = map[uint8]string{
+	unix.NFPROTO_INET: "inet", unix.NFPROTO_IPV4: "ip", unix.NFPROTO_IPV6: "ip6",
+	unix.NFPROTO_ARP: "arp", unix.NFPROTO_BRIDGE: "bridge", unix.NFPROTO_NETDEV: "netdev",
+}
+
+// hookName is a hook as nft(8) calls it (netfilter.h, netfilter_arp.h).
+func hookName(family uint8, hook uint32) string {
+	names := []string{"prerouting", "input", "forward", "output", "postrouting", "ingress"}
+	switch family {
+	case unix.NFPROTO_NETDEV:
+		names = []string{"ingress", "egress"}
+	case unix.NFPROTO_ARP:
+		names = []string{"input", "output", "forward"}
+	}
+	if int64(hook) < int64(len(names)) {
+		return names[hook]
+	}
+	return fmt.Sprintf("number %d", hook)
 }
 
 // routeNotices are those after which packets may take another way.

@@ -77,6 +77,30 @@ func TestTamperingIsTold(t *testing.T) {
 	}
 }
 
+// A table of others that accepts everything changes nothing of the cut, and is told with
+// the program that made it; one without a hook, or that drops, is nobody's attempt.
+func TestOthersRulesAreTold(t *testing.T) {
+	l := newLab(t)
+	l.fw.remember(plain)
+	check(t, l.fw.Apply(t.Context(), l.policy))
+	events := l.watch(t)
+	other := l.stranger(t)
+	for _, family := range []uint8{unix.NFPROTO_INET, unix.NFPROTO_IPV4, unix.NFPROTO_IPV6} {
+		accepts := chain{name: "out", hook: &hook{num: unix.NF_INET_LOCAL_OUT, priority: -500, policy: policyAccept, kind: "filter"}}
+		drops := chain{name: "in", hook: &hook{num: unix.NF_INET_LOCAL_IN, priority: -500, kind: "filter"}}
+		check(t, other.commit(t.Context(), replace("others", []table{{family: family, name: "others", chains: []chain{accepts, drops, {name: "loose"}}}})))
+		e := next(t, events)
+		want := fmt.Sprintf(`table %s "others": chain "out" with policy accept at the hook output by %q, process `,
+			familyNames[family], strings.TrimSpace(readFile(t, "/proc/self/comm")))
+		if e.Rules || len(e.What) != 0 || len(e.Others) != 1 || !strings.HasPrefix(e.Others[0], want) {
+			t.Errorf("%+v, want %s", e, want)
+		}
+	}
+	if o, err := l.fw.Observe(t.Context(), &l.policy); err != nil || len(o.Gaps) != 0 || !o.Present {
+		t.Errorf("beside others' rules: %+v, %v", o, err)
+	}
+}
+
 func readFile(t *testing.T, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)

@@ -87,7 +87,9 @@ func (h hasher) find(ctx context.Context) (files []*file, missing *probe.Missing
 		f.rec.Processes = append(f.rec.Processes, ref)
 	}
 	// By file: the first process of one may be gone at the next look.
-	sorted.Func(files, func(a, b *file) int { return cmp.Or(cmp.Compare(a.id.dev, b.id.dev), cmp.Compare(a.id.inode, b.id.inode)) })
+	sorted.Func(files, func(a, b *file) int {
+		return cmp.Or(cmp.Compare(a.id.dev, b.id.dev), cmp.Compare(a.id.inode, b.id.inode))
+	})
 	return files, probe.AsMissing(err)
 }
 

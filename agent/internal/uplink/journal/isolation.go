@@ -175,6 +175,7 @@ const (
 	EventReleasedByUninstall EventKind = "released_by_uninstall"
 	EventPermitEnded         EventKind = "permit_ended"
 	EventTunnelChanged       EventKind = "tunnel_changed"
+	EventOthersRules         EventKind = "others_rules"
 )
 
 // IsolationEvent is one of these, as it was measured.

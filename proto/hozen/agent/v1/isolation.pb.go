@@ -342,6 +342,9 @@ const (
 	// The way to the collector leads through another tunnel now; what was opened or closed
 	// for it stands in differences. Told to collectors from capability 5 on.
 	IsolationEventKind_ISOLATION_EVENT_KIND_TUNNEL_CHANGED IsolationEventKind = 12
+	// Somebody else hooked in rules of his own that accept packets: seen says which and who.
+	// They change nothing of the isolation. Told to collectors from capability 5 on.
+	IsolationEventKind_ISOLATION_EVENT_KIND_OTHERS_RULES IsolationEventKind = 13
 )
 
 // Enum value maps for IsolationEventKind.
@@ -360,6 +363,7 @@ var (
 		10: "ISOLATION_EVENT_KIND_RELEASED_BY_UNINSTALL",
 		11: "ISOLATION_EVENT_KIND_PERMIT_ENDED",
 		12: "ISOLATION_EVENT_KIND_TUNNEL_CHANGED",
+		13: "ISOLATION_EVENT_KIND_OTHERS_RULES",
 	}
 	IsolationEventKind_value = map[string]int32{
 		"ISOLATION_EVENT_KIND_UNSPECIFIED":           0,
@@ -375,6 +379,7 @@ var (
 		"ISOLATION_EVENT_KIND_RELEASED_BY_UNINSTALL": 10,
 		"ISOLATION_EVENT_KIND_PERMIT_ENDED":          11,
 		"ISOLATION_EVENT_KIND_TUNNEL_CHANGED":        12,
+		"ISOLATION_EVENT_KIND_OTHERS_RULES":          13,
 	}
 )
 
@@ -1453,7 +1458,7 @@ const file_hozen_agent_v1_isolation_proto_rawDesc = "" +
 	"#ISOLATION_TRIAL_OUTCOME_UNSPECIFIED\x10\x00\x12&\n" +
 	"\"ISOLATION_TRIAL_OUTCOME_AS_ORDERED\x10\x01\x12$\n" +
 	" ISOLATION_TRIAL_OUTCOME_CONTRARY\x10\x02\x12#\n" +
-	"\x1fISOLATION_TRIAL_OUTCOME_UNKNOWN\x10\x03*\x90\x04\n" +
+	"\x1fISOLATION_TRIAL_OUTCOME_UNKNOWN\x10\x03*\xb7\x04\n" +
 	"\x12IsolationEventKind\x12$\n" +
 	" ISOLATION_EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aISOLATION_EVENT_KIND_DRIFT\x10\x01\x12%\n" +
@@ -1468,7 +1473,8 @@ const file_hozen_agent_v1_isolation_proto_rawDesc = "" +
 	"*ISOLATION_EVENT_KIND_RELEASED_BY_UNINSTALL\x10\n" +
 	"\x12%\n" +
 	"!ISOLATION_EVENT_KIND_PERMIT_ENDED\x10\v\x12'\n" +
-	"#ISOLATION_EVENT_KIND_TUNNEL_CHANGED\x10\fB$Z\"hozen/proto/hozen/agent/v1;agentv1b\x06proto3"
+	"#ISOLATION_EVENT_KIND_TUNNEL_CHANGED\x10\f\x12%\n" +
+	"!ISOLATION_EVENT_KIND_OTHERS_RULES\x10\rB$Z\"hozen/proto/hozen/agent/v1;agentv1b\x06proto3"
 
 var (
 	file_hozen_agent_v1_isolation_proto_rawDescOnce sync.Once
