@@ -2,12 +2,14 @@ package main
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"hozen/internal/i18n"
+	"hozen/internal/profile"
 )
 
 // helpTexts are all texts that the help shows, in English.
@@ -34,6 +36,14 @@ func helpTexts(root *cobra.Command) []string {
 	walk(root)
 	slices.Sort(texts)
 	return slices.DeleteFunc(slices.Compact(texts), func(s string) bool { return s == "" })
+}
+
+func TestHelpNamesEveryProfile(t *testing.T) {
+	for _, p := range profile.All() {
+		if !strings.Contains(acquireWhat, p.Name) || !strings.Contains(acquireWhat, "at most "+strings.Replace(p.AtMost().String(), "m0s", "m", 1)) {
+			t.Errorf("%q does not say %s, at most %s", acquireWhat, p.Name, p.AtMost())
+		}
+	}
 }
 
 func TestHelpIsThereInJapanese(t *testing.T) {
