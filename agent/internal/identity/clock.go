@@ -28,6 +28,7 @@ func (s *Store) openClock() error {
 	// the PC's clock and the build time, and the next Saw mends the file.
 	s.saved, _ = time.Parse(time.RFC3339, strings.TrimSpace(string(b[:min(len(b), 64)])))
 	s.clock = pki.NewClock(time.Now, floor(s.saved))
+	s.reckonFrom(floor(s.saved))
 	return nil
 }
 
@@ -35,25 +36,41 @@ func (s *Store) openClock() error {
 // It is for checking certificates and never for evidence.
 func (s *Store) Now() time.Time { return s.clock.Now() }
 
-// Reckoned returns the last time that Saw was told in this process and what has passed
-// since by a clock that nobody sets, sleep left out; zero if it was told none.
+// Reckoned returns the earliest that it can be by what was known before: the build time,
+// the last time seen and what Saw was told in this process, and what has passed since then
+// by clocks that nobody sets, sleep included. It never goes back. It is zero until Saw was
+// told something in this process.
 func (s *Store) Reckoned() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.told.IsZero() {
+	if !s.told {
 		return time.Time{}
 	}
-	return s.told.Add(time.Since(s.at))
+	return s.reckon()
+}
+
+func (s *Store) reckonFrom(t time.Time) {
+	s.known, s.at, s.boot = t.Round(0), time.Now(), sinceBoot()
+}
+
+// reckon takes the greater of two clocks, as that of Go leaves sleep out on Linux.
+func (s *Store) reckon() time.Time {
+	return s.known.Add(max(time.Since(s.at), sinceBoot()-s.boot))
 }
 
 // Saw tells that t has passed, such as the collector's clock over an authenticated
 // connection, and keeps it, at most once a minute. A time after the end of the agent's
 // own certificate counts as that end, so that one wrong clock cannot lock the agent
-// out for ever.
+// out for ever. A time before what is reckoned counts as that: whoever has the key of a
+// collector's certificate that is over would else keep it alive by telling old times.
 func (s *Store) Saw(t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.told, s.at = t, time.Now()
+	if r := s.reckon(); t.Before(r) {
+		t = r
+	}
+	s.reckonFrom(t)
+	s.told = true
 	e, err := s.read()
 	if err != nil {
 		return fmt.Errorf("keep time seen: %w", err)

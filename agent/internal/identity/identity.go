@@ -53,8 +53,10 @@ type Store struct {
 
 	mu    sync.Mutex
 	saved time.Time // what stands in the file "seen"
-	told  time.Time // the last time that Saw was told, and when by our own clock
+	told  bool      // Saw was told a time in this process
+	known time.Time // it was not earlier than this at the moment of at and boot
 	at    time.Time
+	boot  time.Duration
 }
 
 // Enrolment is what the collector gave.

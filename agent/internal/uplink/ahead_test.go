@@ -38,4 +38,13 @@ func TestClockThatIsAYearAhead(t *testing.T) {
 	}
 	q.start(t, nil)
 	await(t, "refusal", func() bool { return strings.Contains(q.Status().Problem, "expired") })
+	// Nor does a later word that it is earlier bring the certificate back.
+	for _, at := range []time.Duration{pki.CollectorLife + time.Hour, time.Hour} {
+		if err := q.identity.Saw(issued.Add(at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := q.WayHome(t.Context()); err == nil || q.Status().Connected {
+		t.Error("a certificate that was over by the collector's own word is taken again")
+	}
 }

@@ -90,9 +90,10 @@ func (u *Uplink) clientTLS(e identity.Enrolment) (*tls.Config, *x509.Certificate
 	return cfg, ca, nil
 }
 
-// reckoner knows the time from what the collector last told, whatever becomes of the PC's
-// clock: one that is set far ahead would have the collector's certificate over, and an
-// isolated PC has nobody else to ask for the time.
+// reckoner knows the time from what collectors told, whatever becomes of the PC's clock:
+// one that is set far ahead would have the collector's certificate over, and an isolated PC
+// has nobody else to ask for the time. It must never go back, or whoever has the key of a
+// certificate that is over could keep it alive by telling old times.
 type reckoner interface{ Reckoned() time.Time }
 
 // WayHome makes a new connection to the collector beside the session and reports nil
