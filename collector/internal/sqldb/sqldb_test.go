@@ -463,3 +463,64 @@ func TestGather(t *testing.T) {
 		}
 	})
 }
+
+// On PostgreSQL a transaction is run again also when what it wants run again for comes up
+// while gathered rows are written, and the statement that had them written fails of another
+// fault (25P02): alone, beside others, and beside one that fails.
+func TestGatheredRowsAreTriedAgain(t *testing.T) {
+	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		if db.Dialect() != sqldb.Postgres {
+			return // nothing is run again
+		}
+		for _, statement := range []string{
+			`CREATE TABLE g (n BIGINT PRIMARY KEY)`, `CREATE SEQUENCE tries`,
+			`CREATE FUNCTION once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+				IF nextval('tries') % 2 = 1 THEN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END IF;
+				RETURN NEW;
+			END $$`,
+			`CREATE TRIGGER once BEFORE INSERT ON g FOR EACH ROW EXECUTE FUNCTION once()`,
+		} {
+			if err := db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+				_, err := tx.ExecContext(ctx, statement)
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		add := func(ctx context.Context, tx *sqldb.Tx, n int) error {
+			if err := tx.Gather(ctx, sqldb.Rows{Table: "g", Columns: "n"}, n); err != nil {
+				return err
+			}
+			var rows int
+			return tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM g`).Scan(&rows)
+		}
+		if err := db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error { return add(ctx, tx, 1) }); err != nil {
+			t.Errorf("alone: %v", err)
+		}
+		wrong := errors.New("wrong")
+		for n, beside := range []error{nil, wrong} {
+			begun, goOn, results := make(chan struct{}), make(chan struct{}), make(chan error)
+			held := make(chan error)
+			go func() {
+				held <- db.Tx(t.Context(), func(context.Context, *sqldb.Tx) error {
+					close(begun)
+					<-goOn
+					return nil
+				})
+			}()
+			<-begun
+			go func() {
+				results <- db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error { return add(ctx, tx, 2+n) })
+			}()
+			other := make(chan error)
+			go func() { other <- db.Tx(t.Context(), func(context.Context, *sqldb.Tx) error { return beside }) }()
+			close(goOn)
+			if err := errors.Join(<-held, <-results); err != nil {
+				t.Errorf("beside one that ends with %v: %v", beside, err)
+			}
+			if err := <-other; !errors.Is(err, beside) {
+				t.Errorf("%v, not %v", err, beside)
+			}
+		}
+	})
+}

@@ -298,8 +298,18 @@ func (t *Tx) run(j *job) (ran bool) {
 	}
 	ran = true
 	defer func() { j.panicked = recover() }()
-	j.err = j.fn(context.WithoutCancel(j.ctx), t)
+	j.err = t.cause(j.fn(context.WithoutCancel(j.ctx), t))
 	return ran
+}
+
+// cause returns what fn failed of. When rows that waited could not be written, every later
+// statement fails on PostgreSQL for that alone (25P02, in_failed_sql_transaction), and
+// whether to run it again is told by the first fault.
+func (t *Tx) cause(err error) error {
+	if err == nil || t.failed == nil || errors.Is(err, errApart) {
+		return err
+	}
+	return t.failed
 }
 
 // within runs a job so that it can be taken back alone. The error is of the whole
@@ -348,7 +358,7 @@ func (db *DB) once(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 	}
 	t := &Tx{tx: tx, dialect: db.dialect, stmts: db.stmts, texts: db.texts}
 	if err := fn(ctx, t); err != nil {
-		return err
+		return t.cause(err)
 	}
 	if err := t.Flush(ctx); err != nil {
 		return err
