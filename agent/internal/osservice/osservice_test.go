@@ -101,6 +101,24 @@ func TestUnitsDoNotFalsifyEvidence(t *testing.T) {
 	}
 }
 
+// TestOwnProcIsAllowed: the calls that package crossview needs are taken out of what is
+// denied, behind the line that denies them: systemd takes the first such line for the kind
+// of the list.
+func TestOwnProcIsAllowed(t *testing.T) {
+	units := UnitFiles(Config{Executable: "/x"})
+	for _, name := range []string{unitAgent, unitCompanion} {
+		var filters []string
+		for line := range strings.Lines(units[name]) {
+			if rule, ok := strings.CutPrefix(line, "SystemCallFilter="); ok {
+				filters = append(filters, strings.TrimSpace(rule))
+			}
+		}
+		if len(filters) != 2 || !strings.HasPrefix(filters[0], "~") || !strings.Contains(filters[0], "@mount") || filters[1] != "fsopen fsconfig fsmount" {
+			t.Errorf("%s: %q", name, filters)
+		}
+	}
+}
+
 func TestPathsReachEveryUnit(t *testing.T) {
 	paths := Paths{Config: "/etc/a b.toml", State: "/srv/100%/hozen", Socket: "/run/$x.sock"}
 	units := UnitFiles(Config{Executable: "/opt/hozen agent", Paths: paths})
