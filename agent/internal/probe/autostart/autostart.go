@@ -72,9 +72,15 @@ func read(ctx context.Context, root string, o *facts.Out) error {
 			return err
 		}
 	}
+	mounts, err := r.Mounts()
+	o.Miss(err)
 	for _, home := range homes(r, o) {
 		for _, p := range homePlaces() {
 			p.path = home + "/" + p.path
+			if kind := remote(mounts, r.Readlink, p.path); kind != "" {
+				o.Miss(fmt.Errorf("/%s lies on %s, which is not asked", p.path, kind))
+				continue
+			}
 			if err := files(ctx, r, p, o); err != nil {
 				return err
 			}

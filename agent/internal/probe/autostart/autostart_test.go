@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,6 +84,69 @@ func TestPersistence(t *testing.T) {
 	if _, ok := got["/home/alice/.bashrc"]; ok || len(got) != 7 {
 		t.Errorf("%d files", len(got))
 	}
+}
+
+// TestRemoteHomes: nobody's home is mounted or waited for, and those that are left out are
+// told.
+func TestRemoteHomes(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("this system has no such probe yet")
+	}
+	root := t.TempDir()
+	var passwd string
+	for _, home := range []string{"/home/away", "/home/mounted", "/home/here", "/srv/far", "/links/x", "/near/y"} {
+		passwd += "u:x:1000:1000::" + home + ":/bin/sh\n"
+	}
+	for name, text := range map[string]string{
+		"etc/passwd": passwd,
+		"proc/self/mountinfo": "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:30 / /home rw - autofs auto.home rw\n3 2 0:31 / /home/mounted rw - nfs4 s:/m rw\n" +
+			"4 2 8:2 / /home/here rw - ext4 /dev/sda2 rw\n5 1 0:32 / /srv rw - fuse.sshfs s: rw\n6 4 0:33 / /home/here/.config/autostart rw - fuse.x x rw\n",
+		"home/away/.config/systemd/user/a": "", "home/mounted/.config/systemd/user/a": "", "home/here/.config/systemd/user/a": "",
+		"home/here/.config/autostart/a": "", "srv/far/.config/systemd/user/a": "", "disk/y/.config/systemd/user/a": "",
+	} {
+		path := filepath.Join(root, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o640)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, target := range map[string]string{"links": "home/../srv", "near": "disk"} {
+		if err := os.Symlink(target, filepath.Join(root, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var l probetest.Lines
+	// Two places in each of four homes, and one that is mounted into a fifth.
+	err := New(root).Acquire(t.Context(), &l)
+	if m := probe.AsMissing(err); m == nil || m.Skipped != 9 || !strings.Contains(err.Error(), "autofs") {
+		t.Errorf("error %v", err)
+	}
+	var got []string
+	for _, b := range l.All {
+		var f record.StartFile
+		if err := json.Unmarshal(b, &f); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, f.Path)
+	}
+	if want := []string{"/home/here/.config/systemd/user/a", "/near/y/.config/systemd/user/a"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
+func FuzzRemote(f *testing.F) {
+	f.Add("home/a/.config", "../srv", "autofs")
+	f.Add("a", "a", "")
+	f.Fuzz(func(t *testing.T, name, target, kind string) {
+		link := func(at string) (string, error) {
+			if len(at)%2 == 1 {
+				return target, nil
+			}
+			return "", fs.ErrInvalid
+		}
+		if got := remote(map[string]string{"home": kind}, link, name); got != "" && got != kind {
+			t.Fatalf("%q", got)
+		}
+	})
 }
 
 func TestUnits(t *testing.T) {

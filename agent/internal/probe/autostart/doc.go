@@ -14,7 +14,9 @@
 // Privileges: none for most; root for the tables and units of other users.
 //
 // Footprint: the manager answers a few questions; files are hashed without changing the
-// time of their last access where the system allows it. Contents are not kept.
+// time of their last access where the system allows it. Contents are not kept. Homes on
+// network file systems, FUSE and autofs are left out, and told as skipped: to look would
+// mount them, or wait for a server that an isolated PC does not reach.
 //
 // Volatility: Machine.
 //

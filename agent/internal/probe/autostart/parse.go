@@ -23,6 +23,45 @@ func homeOf(line []byte) string {
 	return home[1:]
 }
 
+// remote returns the kind of the file system on which a path lies if to look there would
+// mount it or wait for somebody else, else "". mounts are the kinds by mount point, and
+// link reads a link. Nothing is looked at that lies on such a file system.
+func remote(mounts map[string]string, link func(string) (string, error), name string) string {
+	const maxLinks = 40
+	kind, links := "", 0
+	for from := 0; from < len(name); {
+		end := len(name)
+		if i := strings.IndexByte(name[from:], '/'); i >= 0 {
+			end = from + i
+		}
+		at := name[:end]
+		if k, ok := mounts[at]; ok {
+			kind = k
+		} else if waits(kind) {
+			break
+		} else if target, err := link(at); err == nil && !path.IsAbs(target) && links < maxLinks {
+			links++ // an absolute one is followed by nobody here
+			name = path.Join("/", path.Dir(at), target, name[end:])[1:]
+			kind, from = "", 0
+			continue
+		}
+		from = end + 1
+	}
+	if waits(kind) {
+		return kind
+	}
+	return ""
+}
+
+// waits reports whether a kind of file system asks somebody else before it answers.
+func waits(kind string) bool {
+	switch kind {
+	case "autofs", "nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "9p", "afs", "coda", "ncpfs", "lustre", "gpfs", "fuse":
+		return true
+	}
+	return strings.HasPrefix(kind, "fuse.")
+}
+
 // listed is a row of ListUnits of the system manager.
 type listed struct {
 	Name, Description, Load, Active, Sub, Following string

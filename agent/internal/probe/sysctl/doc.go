@@ -9,7 +9,8 @@
 //
 // Privileges: none for most; the kernel keeps a few to root.
 //
-// Footprint: reads of small files.
+// Footprint: reads of small files. fs.binfmt_misc.status is read only where that file
+// system is mounted already: systemd would mount it for whoever asks.
 //
 // Volatility: Machine.
 //

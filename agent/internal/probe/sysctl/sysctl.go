@@ -47,7 +47,7 @@ func Settings() []Setting {
 		{"fs.protected_symlinks", "0: links in temporary folders are followed for others"},
 		{"fs.protected_fifos", "0: pipes of others in temporary folders may be opened"},
 		{"fs.protected_regular", "0: files of others in temporary folders may be opened"},
-		{"fs.binfmt_misc.status", "whether other kinds of programs are run by helpers"},
+		{binfmtStatus, "whether other kinds of programs are run by helpers"},
 		{"vm.overcommit_memory", "how memory is promised"},
 		{"vm.swappiness", "how soon memory goes to the swap area, which outlives the power"},
 		{"vm.mmap_min_addr", "0: programs may use the first page of memory"},
@@ -74,7 +74,10 @@ func Settings() []Setting {
 	}
 }
 
-const maxValue = 16 << 10
+const (
+	maxValue     = 16 << 10
+	binfmtStatus = "fs.binfmt_misc.status"
+)
 
 // New returns the probe of the system whose files are below root, usually "/".
 func New(root string) probe.Probe {
@@ -90,9 +93,14 @@ func read(ctx context.Context, root string, o *facts.Out) error {
 		return err
 	}
 	defer r.Close()
+	mounts, err := r.Mounts()
+	o.Miss(err)
 	for _, s := range Settings() {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if s.Name == binfmtStatus && mounts["proc/sys/fs/binfmt_misc"] != "binfmt_misc" {
+			continue // to ask would mount it, where systemd waits there for somebody who asks
 		}
 		b, err := r.File("proc/sys/"+strings.ReplaceAll(s.Name, ".", "/"), maxValue)
 		if err != nil {

@@ -35,6 +35,31 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// TestNothingIsMounted: a setting that lies in a file system of its own is asked for only
+// where that is mounted.
+func TestNothingIsMounted(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("this system has no such probe yet")
+	}
+	const waits = "30 20 0:28 / /proc/sys/fs/binfmt_misc rw,relatime shared:1 - autofs systemd-1 rw,direct\n"
+	for mounts, want := range map[string]int{
+		waits: 0,
+		waits + "31 30 0:40 / /proc/sys/fs/binfmt_misc rw shared:2 - binfmt_misc binfmt_misc rw\n": 1,
+	} {
+		root := t.TempDir()
+		for name, text := range map[string]string{"proc/sys/fs/binfmt_misc/status": "enabled\n", "proc/self/mountinfo": mounts} {
+			path := filepath.Join(root, filepath.FromSlash(name))
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var l probetest.Lines
+		if err := sysctl.New(root).Acquire(t.Context(), &l); err != nil || len(l.All) != want {
+			t.Errorf("%d settings with %q, %v", len(l.All), mounts, err)
+		}
+	}
+}
+
 func TestValues(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("this system has no such probe yet")
