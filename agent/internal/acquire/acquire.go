@@ -45,8 +45,9 @@ type Plan struct {
 	// processes and sockets do not, nor does an acquisition with a deadline: what they read
 	// does not wait.
 	Gentle bool
-	// Memory is how many bytes the program should get along with meanwhile, its code apart
-	// (runtime/debug.SetMemoryLimit). Zero: what it has without a limit.
+	// Memory is how many bytes the program should get along with while the probes run, its
+	// code apart (runtime/debug.SetMemoryLimit); an urgent acquisition ends that at once.
+	// Zero: what it has without a limit.
 	Memory int64
 }
 
@@ -266,7 +267,11 @@ func (r *Runner) run(ctx context.Context, o Order, stopped func()) (Result, erro
 	probes := inOrder(plan)
 	if plan.Memory > 0 && !o.Urgent {
 		before := debug.SetMemoryLimit(plan.Memory)
-		defer debug.SetMemoryLimit(before)
+		back := sync.OnceFunc(func() { debug.SetMemoryLimit(before) })
+		defer back()
+		defer context.AfterFunc(ctx, back)() // a more urgent one needs its memory now
+		leave := stopped
+		stopped = func() { back(); leave() }
 	}
 	n := note{Format: noteFormat, Manifest: artifact.Manifest{
 		Format:        artifact.Format,

@@ -51,3 +51,62 @@ func TestGentlePlan(t *testing.T) {
 		t.Error("the limit of memory was left behind")
 	}
 }
+
+// sealing is a signer that waits before it signs.
+type sealing struct {
+	acquire.Signer
+	wait func()
+}
+
+func (s sealing) Sign(message []byte) ([]byte, error) {
+	s.wait()
+	return s.Signer.Sign(message)
+}
+
+// TestUrgentHasItsMemory: an urgent acquisition does not run under the limit of the one
+// that it interrupts, while that one still seals what it has.
+func TestUrgentHasItsMemory(t *testing.T) {
+	const limit = 1 << 30
+	begun, looked := make(chan struct{}), make(chan struct{})
+	runs := 0
+	signer, err := identity.NewOneTime()
+	must(t, err)
+	r := acquire.NewRunner(acquire.Config{
+		Sink: newSpool(t, t.TempDir()),
+		Identity: func() (acquire.Identity, error) {
+			if runs++; runs == 1 {
+				return acquire.Identity{Signer: sealing{signer, func() { <-looked }}}, nil
+			}
+			return acquire.Identity{Signer: signer}, nil
+		},
+		Plan: func(string) (acquire.Plan, error) {
+			first := runs == 0
+			p, err := planOf(fake{"live", probe.Live, func(ctx context.Context, w probe.Writer) error {
+				if first {
+					close(begun)
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				if debug.SetMemoryLimit(-1) == limit {
+					t.Error("the urgent acquisition runs under the limit of the other")
+				}
+				return w.Write(line("x"))
+			}})("flash")
+			p.Memory = limit
+			if first {
+				p.Probes[0].Budget = time.Hour
+			}
+			return p, err
+		},
+	})
+	done := make(chan error)
+	go func() {
+		_, err := r.Run(t.Context(), acquire.Order{})
+		done <- err
+	}()
+	<-begun
+	_, err = r.Run(t.Context(), acquire.Order{Urgent: true})
+	close(looked)
+	must(t, err)
+	must(t, <-done)
+}
