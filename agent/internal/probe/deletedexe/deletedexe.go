@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"time"
 
+	"hozen/agent/internal/background"
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/probe/scan"
 	"hozen/agent/internal/sorted"
@@ -25,44 +27,79 @@ const (
 	maxAll  = 64 << 20
 )
 
+// Of a file that does not answer nothing is waited for longer than this; each time that
+// happened the next one has half of it, because whoever has one such file may have many.
+const (
+	maxPatience = 2 * time.Second
+	minPatience = 100 * time.Millisecond
+)
+
+var errSilent = errors.New("it does not answer")
+
 // file is one executable and who runs it.
-type file struct{ rec record.DeletedFile }
+type file struct {
+	rec record.DeletedFile
+	uid int64 // of the first of its processes
+	// turn is how many bytes its user has had saved with it.
+	turn int64
+}
 
 type reader struct {
 	pass            *scan.Pass
 	maxFile, maxAll int64
+	// open is replaced in tests.
+	open func(f *file) (io.ReadCloser, error)
 }
 
 // New returns the probe that saves the executables without a name of the processes of
 // pass.
-func New(pass *scan.Pass) probe.Probe { return reader{pass, maxFile, maxAll} }
+func New(pass *scan.Pass) probe.Probe { return reader{pass, maxFile, maxAll, open} }
 
 func (reader) Kind() artifact.Kind          { return artifact.KindDeletedExe }
 func (reader) Schema() string               { return record.SchemaDeletedExe }
 func (reader) Volatility() probe.Volatility { return probe.Handles }
 
-// Acquire writes the lines of one file after the other, the smallest file first.
+// Acquire writes the lines of one file after the other.
 func (r reader) Acquire(ctx context.Context, w probe.Writer) error {
-	procs, err := r.pass.Processes(ctx)
-	if len(procs) == 0 {
+	files, err := find(ctx, r.pass)
+	var skipped int64
+	if m := probe.AsMissing(err); m != nil {
+		skipped, err = m.Skipped, m.Err
+	} else if err != nil && len(files) == 0 {
 		return err
 	}
-	files, unread := find(ctx, procs)
+	r.inTurn(files)
+	return r.write(ctx, w, files, skipped, err)
+}
+
+// inTurn puts the smallest files first, and lets users take turns by bytes: those of one
+// take no room from those of another.
+func (r reader) inTurn(files []*file) {
 	sorted.StableFunc(files, func(a, b *file) int { return cmp.Compare(a.rec.Size, b.rec.Size) })
-	skipped := unread
-	var first error
-	if unread > 0 {
-		first = fs.ErrPermission
+	used := make(map[int64]int64) // by user
+	for _, f := range files {
+		used[f.uid] += min(f.rec.Size, r.maxFile)
+		f.turn = used[f.uid]
 	}
-	left := r.maxAll
+	sorted.StableFunc(files, func(a, b *file) int { return cmp.Compare(a.turn, b.turn) })
+}
+
+// write saves files as far as there is room. skipped are those that could not be found,
+// first is why.
+func (r reader) write(ctx context.Context, w probe.Writer, files []*file, skipped int64, first error) error {
+	left, patience := r.maxAll, maxPatience
 	for i, f := range files {
 		if ctx.Err() != nil {
-			return &probe.Missing{Skipped: skipped + int64(len(files)-i), Err: fmt.Errorf("save executables: %w", ctx.Err())}
+			skipped += int64(len(files) - i)
+			break
 		}
 		f.rec.Part, f.rec.File = record.PartFile, i
-		end, err := r.save(ctx, w, f, min(left, r.maxFile))
+		end, silent, err := r.save(ctx, w, f, min(left, r.maxFile), patience)
 		if err != nil {
 			return err
+		}
+		if silent {
+			patience = max(patience/2, minPatience)
 		}
 		left -= end.Copied
 		if end.Cut || end.Problem != "" {
@@ -70,55 +107,101 @@ func (r reader) Acquire(ctx context.Context, w probe.Writer) error {
 			first = cmp.Or(first, errors.New(cmp.Or(end.Problem, "longer than what is saved")))
 		}
 	}
-	if err := cmp.Or(ctx.Err(), first); skipped > 0 || ctx.Err() != nil {
+	if err := cmp.Or(ctx.Err(), first); skipped > 0 || err != nil {
 		return &probe.Missing{Skipped: skipped, Err: fmt.Errorf("save executables: %w", err)}
 	}
 	return nil
 }
 
 // save writes the lines of one file. An error is the writer's; what went wrong in reading
-// stands in the last line.
-func (r reader) save(ctx context.Context, w probe.Writer, f *file, limit int64) (*record.DeletedEnd, error) {
-	end := &record.DeletedEnd{Part: record.PartEnd, File: f.rec.File}
+// stands in the last line. silent says that the file did not answer for patience.
+func (r reader) save(ctx context.Context, w probe.Writer, f *file, limit int64, patience time.Duration) (end *record.DeletedEnd, silent bool, err error) {
+	end = &record.DeletedEnd{Part: record.PartEnd, File: f.rec.File}
 	if err := w.Write(&f.rec); err != nil {
-		return end, err
+		return end, false, err
 	}
-	src, err := open(f)
-	if err != nil {
-		end.Problem = problem(err)
-		return end, w.Write(end)
-	}
-	defer src.Close()
+	mine, stop := context.WithCancel(ctx)
+	defer stop()
+	parts := make(chan part)
+	go r.fetch(mine, f, limit, parts)
 	sum := sha256.New()
 	data := record.DeletedData{Part: record.PartData, File: f.rec.File}
-	buf := make([]byte, piece)
-	for ctx.Err() == nil {
-		n, err := io.ReadFull(src, buf[:min(piece, limit-end.Copied+1)]) // one more tells whether there is more
-		if over := end.Copied + int64(n) - limit; over > 0 {
-			n -= int(over)
-			end.Cut = true
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for last := false; !last; {
+		var p part
+		late.Reset(patience)
+		select {
+		case p = <-parts:
+		case <-late.C:
+			p, silent = part{err: errSilent, last: true}, true
+		case <-ctx.Done():
+			p = part{err: ctx.Err(), last: true}
 		}
-		if n > 0 {
-			sum.Write(buf[:n])
-			data.Offset, data.Data = end.Copied, buf[:n]
+		if len(p.b) > 0 {
+			sum.Write(p.b)
+			data.Offset, data.Data = end.Copied, p.b
 			if err := w.Write(&data); err != nil {
-				return end, err
+				return end, silent, err
 			}
-			end.Copied += int64(n)
+			end.Copied += int64(len(p.b))
 		}
-		if end.Cut || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			break
+		if p.err != nil {
+			end.Problem = problem(p.err)
 		}
-		if err != nil {
-			end.Problem = problem(err)
-			break
-		}
-	}
-	if err := ctx.Err(); err != nil {
-		end.Problem = err.Error()
+		end.Cut, last = p.cut, p.last
 	}
 	end.SHA256 = hex.EncodeToString(sum.Sum(nil))
-	return end, w.Write(end)
+	return end, silent, w.Write(end)
+}
+
+// part is a piece of a file, or how its reading ended.
+type part struct {
+	b         []byte
+	err       error
+	cut, last bool
+}
+
+// fetch reads a file, which may never answer, and sends its parts until ctx ends. A part
+// is valid until the next one is taken.
+func (r reader) fetch(ctx context.Context, f *file, limit int64, parts chan<- part) {
+	defer background.Enter(ctx)()
+	send := func(p part) (more bool) {
+		select {
+		case parts <- p:
+			return !p.last
+		case <-ctx.Done():
+			return false
+		}
+	}
+	src, err := r.open(f)
+	if err != nil {
+		send(part{err: err, last: true})
+		return
+	}
+	defer src.Close()
+	var bufs [2][]byte // one is written out while the other is filled
+	for i := range bufs {
+		bufs[i] = make([]byte, min(piece, limit+1))
+	}
+	for i, more := 0, true; more; i++ {
+		n, err := io.ReadFull(src, bufs[i%2][:min(piece, limit+1)]) // one more tells whether there is more
+		var p part
+		if over := int64(n) - limit; over > 0 {
+			n -= int(over)
+			p.cut, p.last = true, true
+		}
+		limit -= int64(n)
+		p.b = bufs[i%2][:n]
+		switch {
+		case p.last:
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			p.last = true
+		case err != nil:
+			p.err, p.last = err, true
+		}
+		more = send(p)
+	}
 }
 
 // problem says in few words what went wrong; the path stands in the record.

@@ -175,7 +175,7 @@ func TestDeletedAndMemFD(t *testing.T) {
 func TestLimits(t *testing.T) {
 	big, program := deleted(t, 100_000)
 	small, smaller := deleted(t, 2)
-	limits := reader{scan.New(scan.Options{}), int64(len(smaller)), int64(len(smaller)) + 1000}
+	limits := reader{scan.New(scan.Options{}), int64(len(smaller)), int64(len(smaller)) + 1000, open}
 	var l probetest.Lines
 	err := limits.Acquire(t.Context(), &l)
 	if m := probe.AsMissing(err); m == nil || m.Skipped < 1 {

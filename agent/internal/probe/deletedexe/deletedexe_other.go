@@ -7,9 +7,9 @@ import (
 	"errors"
 	"io"
 
-	"hozen/internal/artifact/record"
+	"hozen/agent/internal/probe/scan"
 )
 
-func find(context.Context, []*record.Process) ([]*file, int64) { return nil, 0 }
+func find(context.Context, *scan.Pass) ([]*file, error) { return nil, errors.ErrUnsupported }
 
 func open(*file) (io.ReadCloser, error) { return nil, errors.ErrUnsupported }
