@@ -6,9 +6,9 @@
 // switched off (HISTFILE), folders and hosts that an attacker's script was given.
 //
 // What is not taken: values that look like a secret of the PC's owner. A variable whose
-// name says password, secret, token, credential or key, and one whose value is an address
-// with a password in it, stands with its name and the size of its value, marked
-// "withheld". An expert learns which secrets the attacker could have read, so that they
+// name says password, secret, token, credential or key, and one whose value holds an address
+// with a password or a user in it (but for a mere user of SSH) or a setting of a password,
+// stands with its name and the size of its value, marked "withheld". An expert learns which secrets the attacker could have read, so that they
 // can be changed; the evidence, which travels to people outside, does not become a second
 // place where they can be stolen. All other values are taken, because evidence without
 // them answers no question. The rule is in [Withhold] and does not depend on who runs the

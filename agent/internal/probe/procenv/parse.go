@@ -35,7 +35,7 @@ func Parse(b []byte) (vars []record.EnvVar, withheld int) {
 }
 
 // Withhold reports whether the value of a variable looks like a secret: by the variable's
-// name, or because it is an address with a password in it.
+// name, or because an address or a setting in it has one.
 func Withhold(name string, value []byte) bool {
 	if len(value) == 0 {
 		return false
@@ -48,27 +48,46 @@ func Withhold(name string, value []byte) bool {
 			return true
 		}
 	}
-	for _, end := range [...]string{"_KEY", "_PASS", "_PWD", "_PW", "_AUTH"} {
+	for _, end := range [...]string{"_KEY", "PASS", "_PWD", "_PW", "_AUTH", "_PAT", "CREDS"} {
 		if strings.HasSuffix(name, end) {
 			return true
 		}
 	}
-	return name == "PASS" || name == "KEY" || hasUserinfo(value)
+	if name == "KEY" || name == "PAT" || hasUserinfo(value) {
+		return true
+	}
+	value = bytes.ToLower(value)
+	for _, set := range [...]string{"password=", "passwd=", "pwd=", "@tcp(", "@unix("} {
+		if bytes.Contains(value, []byte(set)) {
+			return true
+		}
+	}
+	return false
 }
 
-// hasUserinfo reports whether some address in v has a password (RFC 3986, 3.2.1).
+// hasUserinfo reports whether some address in v names more than a host (RFC 3986, 3.2.1):
+// a password, which may hold what would end it if it were spelt by the rules, or a user,
+// which is a key for many services, but a mere name for SSH.
 func hasUserinfo(v []byte) bool {
 	for {
-		_, rest, ok := bytes.Cut(v, []byte("://"))
+		scheme, rest, ok := bytes.Cut(v, []byte("://"))
 		if !ok {
 			return false
 		}
 		v = rest
-		host := v
-		if i := bytes.IndexAny(host, "/?# \t\"'"); i >= 0 {
-			host = host[:i]
+		all := rest
+		if i := bytes.IndexAny(all, " \t\"'"); i >= 0 {
+			all = all[:i]
 		}
-		if i := bytes.LastIndexByte(host, '@'); i >= 0 && bytes.IndexByte(host[:i], ':') >= 0 {
+		host := all
+		if i := bytes.IndexAny(all, "/?#"); i >= 0 {
+			host = all[:i]
+		}
+		colon, at := bytes.IndexByte(host, ':'), bytes.LastIndexByte(host, '@')
+		switch {
+		case at < 0 && (colon < 0 || bytes.IndexByte(all, '@') < 0): // a host alone
+		case at >= 0 && (colon < 0 || colon > at) && (bytes.HasSuffix(scheme, []byte("ssh")) || bytes.HasSuffix(scheme, []byte("sftp"))):
+		default:
 			return true
 		}
 	}

@@ -54,6 +54,12 @@ func TestWithhold(t *testing.T) {
 		{"PGPASSWORD", "x", true}, {"SMTP_PASS", "x", true}, {"GOOGLE_APPLICATION_CREDENTIALS", "x", true}, {"TOKEN", "", false},
 		{"DATABASE_URL", "postgres://app:hunter2@db/x", true}, {"http_proxy", "http://u:p@proxy:3128/", true},
 		{"DATABASE_URL", "postgres://db/x?mail=a:b@c", false}, {"http_proxy", "http://proxy:3128", false}, {"GIT_URL", "ssh://git@host:22/x", false},
+		{"SSHPASS", "x", true}, {"GITHUB_PAT", "x", true}, {"DEPLOY_CREDS", "x", true}, {"PAT", "x", true}, {"XPAT", "x", false},
+		{"REMOTE", "https://ghp_x@example.org/r.git", true}, {"GIT_URL", "ssh://git@host/x:y@z", false}, {"GIT_URL", "ssh://git:hunter2@host/x", true},
+		{"GIT_URL", "git+ssh://git@host https://ghp_x@example.org", true}, {"URL", "https://example.org/x@1.2", false},
+		{"URL", "postgres://app:hun/ter2@db/x", true}, {"URL", "postgres://app:hun?ter#2@db/x", true}, {"URL", "http://[::1]:80/x", false},
+		{"DSN", "app:hunter2@tcp(db:3306)/x", true}, {"DSN", "app:hunter2@unix(/run/m.sock)/x", true}, {"DSN", "host=db password=hunter2", true},
+		{"CONNECTION", "Server=db;User=app;Password=hunter2;", true}, {"CONNECTION", "Server=db;Pwd=hunter2", true}, {"CONNECTION", "Server=db", false},
 		{"PWD", "/root", false}, {"OLDPWD", "/root", false}, {"LD_PRELOAD", "/tmp/x.so", false}, {"SSH_AUTH_SOCK", "/tmp/a", false},
 		{"SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22", false}, {"HISTFILE", "/dev/null", false}, {"PATH", "/bin", false}, {"KEYBOARD", "jp", false},
 	} {
