@@ -26,7 +26,10 @@ type told struct {
 	endpointID string
 	take       func() []Report
 	done       chan struct{}
-	alone      bool // valid after done: they were not, each must be on its own
+
+	// Valid after done.
+	alone   bool  // they were not recorded, each must be on its own
+	refused error // why what these say can never be recorded
 }
 
 // maxReporting bounds the endpoints whose reports are recorded in one transaction.
@@ -100,8 +103,10 @@ func (s *Acts) CommandFinished(ctx context.Context, endpointID string, r dispatc
 // to be written, so that what is heard until then is written with them; called again, it
 // must return the same.
 //
-// What many endpoints report at once is read and written together; if something is wrong
-// with it, each is recorded on its own.
+// What many endpoints report at once is read and written together. What one of them may
+// not say is refused to it alone and without a fault of the transaction, or it could keep
+// all others from being written together. If that fails all the same, each is recorded on
+// its own.
 func (s *Acts) CommandsReported(ctx context.Context, endpointID string, take func() []Report) error {
 	t := &told{endpointID: endpointID, take: take, done: make(chan struct{})}
 	if s.asking.reporting.add(t) {
@@ -116,11 +121,12 @@ func (s *Acts) CommandsReported(ctx context.Context, endpointID string, take fun
 		<-t.done
 	}
 	if !t.alone {
-		return nil
+		return t.refused
 	}
-	return s.transact(ctx, func(ctx context.Context, d *deed) error {
+	err := s.transact(ctx, func(ctx context.Context, d *deed) error {
+		t.refused = nil
 		list := take()
-		e, err := endpoint.ByID(ctx, d.tx, endpointID)
+		endpoints, err := endpoint.ByIDs(ctx, d.tx, []string{endpointID})
 		if err != nil {
 			return err
 		}
@@ -128,8 +134,16 @@ func (s *Acts) CommandsReported(ctx context.Context, endpointID string, take fun
 		if err != nil {
 			return err
 		}
+		e := endpoints[endpointID]
+		if t.refused = d.mayReport(endpointID, e, commands, list); t.refused != nil {
+			return nil
+		}
 		return s.reported(ctx, d, e, commands, list)
 	})
+	if err != nil {
+		return err
+	}
+	return t.refused
 }
 
 // recordAll records what is reported until nothing is.
@@ -170,11 +184,10 @@ func (s *Acts) recordTogether(ctx context.Context, all []*told) (err error) {
 			return err
 		}
 		for i, t := range all {
-			e, ok := endpoints[t.endpointID]
-			if !ok {
-				return endpoint.ErrNotFound
+			e, own := endpoints[t.endpointID], &deed{tx: d.tx, now: d.now}
+			if t.refused = own.mayReport(t.endpointID, e, commands, lists[i]); t.refused != nil {
+				continue
 			}
-			own := &deed{tx: d.tx, now: d.now}
 			if err := s.reported(ctx, own, e, commands, lists[i]); err != nil {
 				return err
 			}
@@ -187,28 +200,45 @@ func (s *Acts) recordTogether(ctx context.Context, all []*told) (err error) {
 	})
 }
 
-// commandsOf are the commands that reports speak of.
+// commandsOf are the commands that reports speak of, without what can be none: a text that
+// the database does not take would fail the question for all who ask with it.
 func commandsOf(list []Report) []string {
 	var ids []string
 	for _, r := range list {
-		if !slices.Contains(ids, r.CommandID) {
+		if id.Check(id.Command, r.CommandID) == nil && !slices.Contains(ids, r.CommandID) {
 			ids = append(ids, r.CommandID)
 		}
 	}
 	return ids
 }
 
-// reported records what one endpoint reports. commands are those of which it speaks, and
-// maybe others.
-func (s *Acts) reported(ctx context.Context, d *deed, e endpoint.Endpoint, commands map[string]dispatch.Command, list []Report) error {
+// mayReport makes an endpoint the actor of a deed and tells why what it reports can never be
+// recorded, before anything of it is. commands are those of which it speaks, and maybe others.
+func (d *deed) mayReport(endpointID string, e endpoint.Endpoint, commands map[string]dispatch.Command, list []Report) error {
+	if e.ID != endpointID {
+		return known(endpoint.ErrNotFound)
+	}
 	if err := d.as(e); err != nil {
 		return err
 	}
-	for k, r := range list {
-		c, ok := commands[r.CommandID]
-		if !ok || c.EndpointID != e.ID {
-			return dispatch.ErrNotFound // another's does not exist
+	for _, r := range list {
+		if c, ok := commands[r.CommandID]; !ok || c.EndpointID != e.ID {
+			return known(dispatch.ErrNotFound) // another's does not exist
 		}
+		if r.Result == nil {
+			continue
+		}
+		if err := checkResult(*r.Result); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reported records what one endpoint reports, which [deed.mayReport] passed.
+func (s *Acts) reported(ctx context.Context, d *deed, e endpoint.Endpoint, commands map[string]dispatch.Command, list []Report) error {
+	for k, r := range list {
+		c := commands[r.CommandID]
 		var err error
 		if r.Result != nil {
 			err = s.finished(ctx, d, e, &c, *r.Result, r.Isolation)
@@ -268,9 +298,6 @@ func (s *Acts) acked(ctx context.Context, d *deed, c *dispatch.Command, at time.
 
 // finished is [Acts.CommandFinished] within a deed.
 func (s *Acts) finished(ctx context.Context, d *deed, e endpoint.Endpoint, c *dispatch.Command, r dispatch.Result, i *endpoint.IsolationStatus) error {
-	if err := checkResult(r); err != nil {
-		return err
-	}
 	if c.Status.Final() && !overrules(*c, r) {
 		return nil
 	}

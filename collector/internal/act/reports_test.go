@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/sqldb"
+	"hozen/internal/id"
 )
 
 // What many endpoints report at once is recorded as if each had been alone: in its order,
@@ -83,6 +85,62 @@ func TestReportsOfManyAtOnce(t *testing.T) {
 			if e, err := x.Endpoint(t.Context(), x.owner, p.id); err != nil || fmt.Sprint(e.Isolation.Observed) != fmt.Sprint(at) {
 				t.Errorf("endpoint %d is %s, %v", i, e.Isolation.Observed, err)
 			}
+		}
+		x.ledgerStands()
+	})
+}
+
+// What an endpoint may not say disturbs nobody: it takes back no transaction, also with a
+// text that the database does not take.
+func TestReportsThatAreRefusedTakeBackNothing(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		pcs := x.office(4)
+		c := x.must(x.Isolate(t.Context(), x.owner, pcs[0].id, act.Order{IsolateFirst: true}))
+		revoked := pcs[3]
+		if err := x.RevokeEndpoint(t.Context(), x.owner, revoked.id, "lost"); err != nil {
+			t.Fatal(err)
+		}
+		begun, goOn, held := make(chan struct{}), make(chan struct{}), make(chan error)
+		go func() {
+			held <- x.db.Tx(t.Context(), func(context.Context, *sqldb.Tx) error {
+				close(begun)
+				<-goOn
+				return nil
+			})
+		}()
+		<-begun
+		var takes atomic.Int32 // of the endpoint that says nothing wrong
+		errs := make([]chan error, len(pcs))
+		for i, p := range pcs {
+			errs[i] = make(chan error, 1)
+			r := act.Report{CommandID: c.ID, At: x.clock}
+			switch i {
+			case 1:
+				r.CommandID = "cmd_\x00"
+			case 2:
+				r.CommandID = id.New(id.Command)
+			}
+			go func() {
+				errs[i] <- x.CommandsReported(t.Context(), p.id, func() []act.Report {
+					if i == 0 {
+						takes.Add(1)
+					}
+					return []act.Report{r}
+				})
+			}()
+		}
+		close(goOn)
+		if err := <-held; err != nil {
+			t.Error(err)
+		}
+		if err := <-errs[0]; err != nil || takes.Load() != 1 {
+			t.Errorf("%v, begun %d times", err, takes.Load())
+		}
+		wantErr(t, <-errs[1], act.ErrNotFound)
+		wantErr(t, <-errs[2], act.ErrNotFound)
+		wantErr(t, <-errs[3], act.ErrForbidden)
+		if got := x.command(c.ID); got.Status != dispatch.Accepted {
+			t.Errorf("%+v", got)
 		}
 		x.ledgerStands()
 	})
