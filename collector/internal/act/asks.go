@@ -2,11 +2,16 @@ package act
 
 import (
 	"context"
+	"fmt"
 	"sync"
+	"time"
 
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/sqldb"
 )
+
+// askTime bounds a query for many endpoints, all of which wait for it.
+const askTime = 10 * time.Second
 
 // asks answers one question about many endpoints, as a thousand streams ask it that are
 // woken at once, with few queries: what is asked while one is under way is put into the
@@ -30,20 +35,25 @@ type asking struct {
 // asked is what one query answers.
 type asked[T any] struct {
 	ids     []string
+	has     map[string]bool // those in ids, each once
 	done    chan struct{}
 	answers map[string]T
 	err     error
 }
 
-// ask returns the answer for one endpoint, or the zero value.
+// ask returns the answer for one endpoint, or the zero value. When the answers for many
+// cannot be read, each is read on its own: what is wrong with one is nobody else's.
 func (a *asks[T]) ask(ctx context.Context, q sqldb.Queryer, read answers[T], endpointID string) (T, error) {
 	var none T
 	a.mu.Lock()
 	if a.next == nil {
-		a.next = &asked[T]{done: make(chan struct{})}
+		a.next = &asked[T]{has: map[string]bool{}, done: make(chan struct{})}
 	}
 	mine := a.next
-	mine.ids = append(mine.ids, endpointID)
+	if !mine.has[endpointID] {
+		mine.has[endpointID] = true
+		mine.ids = append(mine.ids, endpointID)
+	}
 	if !a.busy {
 		a.busy = true
 		go a.answer(context.WithoutCancel(ctx), q, read)
@@ -51,7 +61,14 @@ func (a *asks[T]) ask(ctx context.Context, q sqldb.Queryer, read answers[T], end
 	a.mu.Unlock()
 	select {
 	case <-mine.done:
-		return mine.answers[endpointID], mine.err
+		if mine.err == nil {
+			return mine.answers[endpointID], nil
+		}
+		if len(mine.ids) == 1 {
+			return none, mine.err
+		}
+		own, err := safely(ctx, q, read, []string{endpointID})
+		return own[endpointID], err
 	case <-ctx.Done():
 		return none, context.Cause(ctx)
 	}
@@ -68,7 +85,22 @@ func (a *asks[T]) answer(ctx context.Context, q sqldb.Queryer, read answers[T]) 
 		if now == nil {
 			return
 		}
-		now.answers, now.err = read(ctx, q, now.ids)
+		func() {
+			ctx, cancel := context.WithTimeout(ctx, askTime)
+			defer cancel()
+			now.answers, now.err = safely(ctx, q, read, now.ids)
+		}()
 		close(now.done)
 	}
+}
+
+// safely reads and makes an error of a panic, which in a goroutine of its own would end the
+// collector.
+func safely[T any](ctx context.Context, q sqldb.Queryer, read answers[T], endpointIDs []string) (found map[string]T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			found, err = nil, fmt.Errorf("read answers for endpoints: %v", p)
+		}
+	}()
+	return read(ctx, q, endpointIDs)
 }

@@ -102,10 +102,11 @@ func Outstanding(ctx context.Context, q sqldb.Queryer, endpointID string) ([]Com
 	return list(ctx, q, `WHERE endpoint_id = $1 AND status IN ($2, $3) ORDER BY counter`, endpointID, string(Queued), string(Accepted))
 }
 
-// OutstandingOf is [Outstanding] of many endpoints.
+// OutstandingOf is [Outstanding] of many endpoints. One that is named twice has its commands
+// once, in whatever pieces the list is cut.
 func OutstandingOf(ctx context.Context, q sqldb.Queryer, endpointIDs []string) (map[string][]Command, error) {
 	of := make(map[string][]Command, len(endpointIDs))
-	for ids, in := range sqldb.In(endpointIDs, 3) {
+	for ids, in := range sqldb.In(slices.Compact(slices.Sorted(slices.Values(endpointIDs))), 3) {
 		args := append([]any{string(Queued), string(Accepted)}, ids...)
 		some, err := list(ctx, q, `WHERE status IN ($1, $2) AND endpoint_id IN `+in+` ORDER BY endpoint_id, counter`, args...)
 		if err != nil {
