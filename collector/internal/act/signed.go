@@ -341,7 +341,7 @@ func (s *Acts) ReceiptProof(ctx context.Context, endpointID string, index int64)
 
 // ConflictCall is a conflict that a witness tells.
 type ConflictCall struct {
-	ID          string // SHA-256 of both notes
+	ID          string // by the witness: SHA-256 of both notes
 	Kind        string
 	Seen, Shown string // signed notes
 	At          time.Time
@@ -372,7 +372,9 @@ func (s *Acts) LedgerConflict(ctx context.Context, endpointID string, c Conflict
 	}
 	conflictID := checkpoint.ConflictID(endpointID, "told")
 	if v.Ours && v.Difference != nil {
-		conflictID = c.ID
+		// Of what it says only the state that was signed is proven: by its own identifier,
+		// or by other words beside it, it could fill the ledger.
+		conflictID = checkpoint.ConflictID(endpointID, fmt.Sprintf("told %s %d %s", v.Known.Origin, v.Known.Size, v.Known.Root))
 	}
 	return s.transact(ctx, func(ctx context.Context, d *deed) error {
 		if _, err := d.agent(ctx, endpointID); err != nil {
