@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -104,6 +105,10 @@ func (p *pack) readList(name string, payload bool) map[string]string {
 		return nil
 	}
 	list := map[string]string{}
+	if bytes.Count(b, []byte{'\n'}) > maxZipNames {
+		p.problem(partBag, codeTooLarge, name, "more than %d lines", maxZipNames)
+		return nil
+	}
 	text := string(b)
 	for n := 1; text != ""; n++ {
 		line, rest, ended := strings.Cut(text, "\n")

@@ -87,8 +87,14 @@ func (p *pack) copies(base string, a docAcquisition, facts *sealedFacts, known m
 			continue
 		}
 		delete(entries, e.name)
-		if e.lines == "" || e.table == "" {
-			p.unchecked(base+"sealed/"+a.id+"/"+e.name, "not_decoded")
+		switch sealed := base + "sealed/" + a.id + "/" + e.name; {
+		case p.odd[sealed]:
+			p.unchecked(sealed, "odd_lines")
+			if e.table != "" {
+				p.problem(partDecoded, codeDecoded, base+e.table, "there is no table of lines that are not JSON objects")
+			}
+		case e.lines == "" || e.table == "":
+			p.unchecked(sealed, "not_decoded")
 		}
 		if e.lines == "" {
 			continue
@@ -149,6 +155,7 @@ func readLines(ctx context.Context, t tree, name string, sum io.Writer, do func(
 	r := &patient{ctx, f}
 	buf := make([]byte, 0, 256<<10)
 	var wrong error
+	searched := 0 // bytes of buf in which no line ends
 	for {
 		if len(buf) == cap(buf) {
 			if cap(buf) > maxLine {
@@ -161,13 +168,16 @@ func readLines(ctx context.Context, t tree, name string, sum io.Writer, do func(
 		buf = buf[:len(buf)+n]
 		rest := buf
 		for wrong == nil {
-			line, after, ok := bytes.Cut(rest, []byte{'\n'})
-			if !ok {
+			end := bytes.IndexByte(rest[searched:], '\n')
+			if end < 0 {
+				searched = len(rest)
 				break
 			}
-			wrong, rest = do(line), after
+			end += searched
+			wrong, rest, searched = do(rest[:end]), rest[end+1:], 0
 		}
 		if wrong != nil {
+			searched = 0
 			rest = nil // the digest still needs every byte
 		}
 		buf = append(buf[:0], rest...)
@@ -383,7 +393,7 @@ func skipValue(b []byte) int {
 // unchecked notes a file that nothing was held against.
 func (p *pack) unchecked(file, why string) {
 	if len(p.report.Unchecked) < maxReported {
-		p.report.Unchecked = append(p.report.Unchecked, PackedProblem{file, why})
+		p.report.Unchecked = append(p.report.Unchecked, PackedProblem{File: file, Why: why})
 	}
 }
 

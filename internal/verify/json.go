@@ -11,8 +11,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is far above what the formats need.
-const maxDepth = 16
+// What a document may hold: far above what the formats need, and so little that a short text
+// of nothing but brackets takes no great memory. maxValues is part of the format.
+const (
+	maxDepth  = 16
+	maxValues = 1 << 20
+)
 
 // parseJSON reads one JSON value more strictly than encoding/json: UTF-8 only, no
 // name twice in one object, nothing after the end. Objects become object, arrays
@@ -26,7 +30,8 @@ func parseJSON(b []byte) (any, error) {
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
-	v, err := parseValue(d, 0)
+	left := maxValues
+	v, err := parseValue(d, 0, &left)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +43,10 @@ func parseJSON(b []byte) (any, error) {
 
 type object map[string]any
 
-func parseValue(d *json.Decoder, depth int) (any, error) {
+func parseValue(d *json.Decoder, depth int, left *int) (any, error) {
+	if *left--; *left < 0 {
+		return nil, fmt.Errorf("more than %d values", maxValues)
+	}
 	if depth > maxDepth {
 		return nil, errors.New("nested too deeply")
 	}
@@ -64,7 +72,7 @@ func parseValue(d *json.Decoder, depth int) (any, error) {
 			if _, twice := o[name]; twice {
 				return nil, fmt.Errorf("the name %.60q stands twice in one object", name)
 			}
-			if o[name], err = parseValue(d, depth+1); err != nil {
+			if o[name], err = parseValue(d, depth+1, left); err != nil {
 				return nil, err
 			}
 		}
@@ -73,7 +81,7 @@ func parseValue(d *json.Decoder, depth int) (any, error) {
 	case json.Delim('['):
 		list := []any{}
 		for d.More() {
-			v, err := parseValue(d, depth+1)
+			v, err := parseValue(d, depth+1, left)
 			if err != nil {
 				return nil, err
 			}

@@ -69,6 +69,11 @@ func (p *pack) custody(ctx context.Context) error {
 	}
 	p.ordered(head, entries)
 	p.accepted(head, entries)
+	for index := range entries {
+		if index >= p.received {
+			p.behind++
+		}
+	}
 	p.checkpoint(head)
 	return nil
 }
@@ -271,6 +276,8 @@ func (p *pack) grown(head *ledgerHead, accept *ledgerEntry, folder, acquisitionI
 		p.problem(partLedger, codeLedger, fileCustody, "there is no proof from the tree that the receipt of %s names", acquisitionID)
 	case !extends(g.size, head.size, g.proof, g.root, head.root):
 		p.problem(partLedger, codeLedger, fileCustody, "the ledger of %d entries does not go on from the %d that the receipt of %s names", head.size, g.size, acquisitionID)
+	case r.Anchored:
+		p.received = max(p.received, g.size)
 	}
 }
 
@@ -313,7 +320,7 @@ func (p *pack) checkpoint(head *ledgerHead) {
 	}
 	if given, err := readVerifierKey(p.anchor.CheckpointKey); err != nil || given.name != key.name || !bytes.Equal(given.key, key.key) {
 		p.problem(partCheckpoint, codeAnchor, fileCustody, "the checkpoint's key is not the one that was given")
-	} else if p.report.Anchor == "" {
+	} else if p.signed = true; p.report.Anchor == "" {
 		p.report.Anchor = "checkpoint"
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"slices"
 	"strings"
 	"time"
 )
@@ -91,7 +90,9 @@ type PackedReport struct {
 // PackedProblem names a file and says why it was not checked beyond its digest.
 type PackedProblem struct {
 	File string `json:"file"`
-	Why  string `json:"why"` // stable: "derived", "not_decoded"
+	Why  string `json:"why"` // stable: "derived", "not_decoded", "odd_lines", "own_words", "behind_receipts"
+	// Count is of the entries of the ledger that "behind_receipts" speaks of.
+	Count int `json:"count,omitempty"`
 }
 
 // maxReported bounds the lists of a report.
@@ -106,6 +107,12 @@ type pack struct {
 	sealed  map[string]*sealedFacts // by folder
 	digests map[string]string       // proven so far, by name
 	parts   map[string]*Part
+	odd     map[string]bool // artifacts whose lines are not in the form, by name
+	// What the anchors reach. unanchored counts acquisitions that none reached.
+	unanchored int
+	signed     bool  // the checkpoint is by the key that was given
+	received   int64 // size of the newest tree of the ledger that an anchored receipt names
+	behind     int   // entries that came after it
 }
 
 // sealedFacts is what the rest of the package is held against.
@@ -162,7 +169,7 @@ func Package(ctx context.Context, name string, anchor PackageAnchor) (PackageRep
 			return PackageReport{}, err
 		}
 	}
-	p := &pack{anchor: anchor, sealed: map[string]*sealedFacts{}, digests: map[string]string{}, parts: map[string]*Part{}}
+	p := &pack{anchor: anchor, sealed: map[string]*sealedFacts{}, digests: map[string]string{}, parts: map[string]*Part{}, odd: map[string]bool{}}
 	p.report = PackageReport{Parts: []Part{}, Acquisitions: []PackedReport{}, Unchecked: []PackedProblem{}, Problems: []Problem{}}
 	for _, n := range Parts() {
 		p.parts[n] = &Part{Name: n, Outcome: NotChecked}
@@ -331,11 +338,17 @@ func (p *pack) acquisitions(ctx context.Context) error {
 
 func (p *pack) acquisition(ctx context.Context, folder string) (*sealedFacts, error) {
 	anchor := p.anchor.Anchor
-	c := &check{src: below{p.tree, folder + "/"}, anchor: anchor, report: Report{Artifacts: []Artifact{}, Probes: []Probe{}, Problems: []Problem{}}}
+	c := &check{packed: true, src: below{p.tree, folder + "/"}, anchor: anchor, report: Report{Artifacts: []Artifact{}, Probes: []Probe{}, Problems: []Problem{}}}
 	if err := c.run(ctx); err != nil {
 		return nil, err
 	}
 	c.conclude()
+	if c.report.Anchor == "" {
+		p.unanchored++
+	}
+	for _, name := range c.odd {
+		p.odd[folder+"/"+name] = true
+	}
 	if len(p.report.Acquisitions) < maxReported {
 		p.report.Acquisitions = append(p.report.Acquisitions, PackedReport{folder, c.report})
 	}
@@ -376,13 +389,35 @@ func (p *pack) belongs(folder string, h docHost, a docAcquisition, s *sealedFact
 	}
 }
 
+// reach says what the given anchors leave open. The CA's receipts show the ledger up to the
+// newest of them; that the package holds every acquisition, to whom it went and what was done
+// last, they don't.
+func (p *pack) reach() {
+	if p.report.Anchor == "package" {
+		return
+	}
+	open := []PackedProblem{{File: fileDocument, Why: "own_words"}}
+	if !p.signed {
+		if part := p.parts[partCheckpoint]; part.Outcome == Fits {
+			part.Outcome = NotChecked
+		}
+		if p.behind > 0 {
+			open = append(open, PackedProblem{File: fileEntries, Why: "behind_receipts", Count: p.behind})
+		}
+	}
+	p.report.Unchecked = append(open, p.report.Unchecked...)
+}
+
 // conclude draws the verdict.
 func (p *pack) conclude() {
 	r := &p.report
+	if p.doc != nil {
+		p.reach()
+	}
 	for _, n := range Parts() {
 		r.Parts = append(r.Parts, *p.parts[n])
 	}
-	if r.Anchor == "" && len(r.Acquisitions) > 0 && !slices.ContainsFunc(r.Acquisitions, func(a PackedReport) bool { return a.Anchor == "" }) {
+	if r.Anchor == "" && len(r.Acquisitions) > 0 && p.unanchored == 0 {
 		r.Anchor = r.Acquisitions[0].Anchor
 	}
 	switch {

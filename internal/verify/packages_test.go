@@ -369,6 +369,9 @@ type rawFile struct {
 	size, crc      uint32 // 0: as it is
 	at             int64  // where the directory says that it is; 0: where it is
 	comment, extra string
+	beside         string // extra field beside the bytes
+	localSize      uint32 // size beside the bytes; 0: as in the directory
+	hollow         bool   // the directory says 0 bytes
 }
 
 func (z *rawZip) add(f rawFile) {
@@ -382,6 +385,12 @@ func (z *rawZip) add(f rawFile) {
 	if f.size == 0 {
 		f.size = uint32(len(f.content))
 	}
+	if f.hollow {
+		f.size, f.crc = 0, 0
+	}
+	if f.localSize == 0 {
+		f.localSize = f.size
+	}
 	at := uint32(z.out.Len())
 	if f.at > 0 {
 		at = uint32(f.at)
@@ -390,12 +399,12 @@ func (z *rawZip) add(f rawFile) {
 	for _, v := range []uint16{20, f.flags, f.method, 0, 0x21} {
 		head = le.AppendUint16(head, v)
 	}
-	for _, v := range []uint32{f.crc, uint32(len(f.content)), f.size} {
+	for _, v := range []uint32{f.crc, uint32(len(f.content)), f.localSize} {
 		head = le.AppendUint32(head, v)
 	}
-	head = le.AppendUint16(le.AppendUint16(head, uint16(len(f.local))), 0)
+	head = le.AppendUint16(le.AppendUint16(head, uint16(len(f.local))), uint16(len(f.beside)))
 	z.out.Write(head)
-	z.out.WriteString(f.local + f.content)
+	z.out.WriteString(f.local + f.beside + f.content)
 	c := le.AppendUint16(le.AppendUint16(le.AppendUint32(nil, 0x02014b50), 3<<8|20), 20)
 	for _, v := range []uint16{f.flags, f.method, 0, 0x21} {
 		c = le.AppendUint16(c, v)
@@ -425,6 +434,93 @@ func (z *rawZip) end() []byte {
 	return z.out.Bytes()
 }
 
+// many are files that unpack to 1 GiB each.
+func many(n int) []rawFile {
+	var out []rawFile
+	for i := range n {
+		out = append(out, rawFile{name: fmt.Sprintf("b/%d", i), method: 8, size: 1 << 30})
+	}
+	return out
+}
+
+// TestReachOfAnchors: what an anchor does not reach is not called checked.
+func TestReachOfAnchors(t *testing.T) {
+	raw, ca := vector(t)
+	sum := sha256.Sum256(raw)
+	key := regexp.MustCompile(`"checkpoint_key": "([^"]+)"`).FindStringSubmatch(open(t, raw).files["data/custody/ledger.json"])[1]
+	for name, c := range map[string]struct {
+		anchor     verify.PackageAnchor
+		verdict    verify.Verdict
+		checkpoint verify.Outcome
+		open       string
+	}{
+		"none":         {verify.PackageAnchor{}, verify.Consistent, verify.NotChecked, "behind_receipts own_words"},
+		"CA":           {verify.PackageAnchor{Anchor: verify.Anchor{CASHA256: ca}}, verify.Verified, verify.NotChecked, "behind_receipts own_words"},
+		"verifier key": {verify.PackageAnchor{CheckpointKey: key}, verify.Verified, verify.Fits, "own_words"},
+		"CA and key":   {verify.PackageAnchor{Anchor: verify.Anchor{CASHA256: ca}, CheckpointKey: key}, verify.Verified, verify.Fits, "own_words"},
+		"SHA-256":      {verify.PackageAnchor{PackageSHA256: hex.EncodeToString(sum[:])}, verify.Verified, verify.Fits, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := checkBytes(t, raw, c.anchor)
+			var left []string
+			behind, entries := 0, 0
+			for _, u := range r.Unchecked {
+				if u.Why == "own_words" || u.Why == "behind_receipts" {
+					left, behind = append(left, u.Why), behind+u.Count
+				}
+			}
+			slices.Sort(left)
+			for _, p := range r.Parts {
+				if p.Name == "checkpoint" && p.Outcome != c.checkpoint {
+					t.Errorf("%+v", p)
+				}
+				if p.Name == "entries" {
+					entries = p.Count
+				}
+			}
+			if r.Verdict != c.verdict || strings.Join(left, " ") != c.open {
+				t.Errorf("%s %v %+v", r.Verdict, left, r.Problems)
+			}
+			// The receipts of the CA show the entries up to the newest of them, nothing else any.
+			if name == "CA" && (behind < 1 || behind >= entries) || name == "none" && behind != entries {
+				t.Errorf("%d of %d entries are behind", behind, entries)
+			}
+		})
+	}
+}
+
+// An anchor counts when it fits every acquisition, not only those of which a report tells.
+func TestAnchorOfAll(t *testing.T) {
+	if got := verify.Concluded(0); got != "ca" {
+		t.Errorf("%q", got)
+	}
+	if got := verify.Concluded(1); got != "" {
+		t.Errorf("one is not anchored: %q", got)
+	}
+}
+
+// TestMemoryIsBounded: short texts that would become much are refused.
+func TestMemoryIsBounded(t *testing.T) {
+	list := func(n int) []byte { return []byte("[" + strings.Repeat("[],", n-1) + "[]]") }
+	if _, err := verify.ParseJSON(list(1<<20 - 1)); err != nil {
+		t.Error(err)
+	}
+	if _, err := verify.ParseJSON(list(1 << 20)); err == nil {
+		t.Error("a list of too many values was read")
+	}
+	long := strings.Repeat("a", 3<<20)
+	got, why := verify.Lines([]byte("x\n\n" + long + "\nyy\n" + long + "b\n"))
+	if why != nil || !slices.Equal(got, []int{1, 0, 3 << 20, 2, 3<<20 + 1}) {
+		t.Errorf("%v, %v", got, why)
+	}
+	raw, _ := vector(t)
+	x := open(t, raw)
+	x.files["manifest-sha256.txt"] = strings.Repeat("\n", 1<<20+1)
+	if r := checkBytes(t, x.zip(nil), verify.PackageAnchor{}); !has(r, "too_large", "manifest-sha256.txt") {
+		t.Errorf("%+v", r.Problems)
+	}
+}
+
 // TestHostileZips: zips that programs read differently, or that harm who unpacks them, are
 // refused by name before anything of them is read.
 func TestHostileZips(t *testing.T) {
@@ -441,37 +537,44 @@ func TestHostileZips(t *testing.T) {
 		zip  []byte
 		code string
 	}{
-		"empty":                         {[]byte{}, "zip"},
-		"no zip":                        {bytes.Repeat([]byte("evidence"), 100), "zip"},
-		"cut off":                       {raw[:len(raw)-1], "zip"},
-		"cut off in the middle":         {raw[:len(raw)/2], "zip"},
-		"a byte behind it":              {append(slices.Clone(raw), 0), "zip_tail"},
-		"another file before it":        {append([]byte("MZ program"), raw...), "zip_tail"},
-		"another zip behind it":         {append(slices.Clone(raw), made(good)...), "zip_tail"},
-		"a path out of the folder":      {made(good, rawFile{name: "b/../../etc/cron.d/x"}), "zip_name"},
-		"an absolute path":              {made(good, rawFile{name: "/etc/passwd"}), "zip_name"},
-		"a backslash":                   {made(good, rawFile{name: `b/..\..\x`}), "zip_name"},
-		"a drive":                       {made(good, rawFile{name: "C:/x"}), "zip_name"},
-		"a name that runs backwards":    {made(good, rawFile{name: "b/\u202egpj.exe", flags: 1 << 11}), "zip_name"},
-		"a control character":           {made(good, rawFile{name: "b/a\nb"}), "zip_name"},
-		"not UTF-8":                     {made(good, rawFile{name: "b/\xff", flags: 1 << 11}), "zip_name"},
-		"Japanese without its mark":     {made(good, rawFile{name: "b/経理"}), "zip_name"},
-		"a dot at the end":              {made(good, rawFile{name: "b/x."}), "zip_name"},
-		"an empty name":                 {made(good, rawFile{name: ""}), "zip_name"},
-		"two folders":                   {made(good, rawFile{name: "c/x"}), "zip_name"},
-		"a name twice":                  {made(good, good), "zip_twice"},
-		"a file and a folder":           {made(good, rawFile{name: "b/bagit.txt/x"}), "zip_twice"},
-		"another case":                  {made(good, rawFile{name: "b/BagIt.txt"}), "zip_case"},
-		"a link":                        {made(good, rawFile{name: "b/l", content: "/etc/passwd", mode: 0o120777}), "zip_link"},
-		"a device":                      {made(good, rawFile{name: "b/d", mode: 0o020666}), "zip_link"},
-		"encrypted":                     {made(good, rawFile{name: "b/e", flags: 1}), "zip_encrypted"},
-		"another compression":           {made(good, rawFile{name: "b/e", method: 12}), "zip_method"},
-		"a bomb":                        {made(good, rawFile{name: "b/z", method: 8, size: 1<<30 + 1}), "zip_bomb"},
-		"two names for the same bytes":  {made(rawFile{name: "b/one", content: "same"}, rawFile{name: "b/two", content: "", at: 1}), "zip_overlap"},
-		"another name beside the bytes": {made(good, rawFile{name: "b/x", local: "b/y"}), "zip"},
-		"a comment":                     {made(good, rawFile{name: "b/x", comment: "hi"}), "zip"},
-		"a second name":                 {made(good, rawFile{name: "b/x", extra: "\x75\x70\x01\x00\x01"}), "zip"},
-		"stored in another size":        {made(good, rawFile{name: "b/x", content: "x", size: 2}), "zip"},
+		"empty":                                {[]byte{}, "zip"},
+		"no zip":                               {bytes.Repeat([]byte("evidence"), 100), "zip"},
+		"cut off":                              {raw[:len(raw)-1], "zip"},
+		"cut off in the middle":                {raw[:len(raw)/2], "zip"},
+		"a byte behind it":                     {append(slices.Clone(raw), 0), "zip_tail"},
+		"another file before it":               {append([]byte("MZ program"), raw...), "zip_tail"},
+		"another zip behind it":                {append(slices.Clone(raw), made(good)...), "zip_tail"},
+		"a path out of the folder":             {made(good, rawFile{name: "b/../../etc/cron.d/x"}), "zip_name"},
+		"an absolute path":                     {made(good, rawFile{name: "/etc/passwd"}), "zip_name"},
+		"a backslash":                          {made(good, rawFile{name: `b/..\..\x`}), "zip_name"},
+		"a drive":                              {made(good, rawFile{name: "C:/x"}), "zip_name"},
+		"a name that runs backwards":           {made(good, rawFile{name: "b/\u202egpj.exe", flags: 1 << 11}), "zip_name"},
+		"a control character":                  {made(good, rawFile{name: "b/a\nb"}), "zip_name"},
+		"not UTF-8":                            {made(good, rawFile{name: "b/\xff", flags: 1 << 11}), "zip_name"},
+		"Japanese without its mark":            {made(good, rawFile{name: "b/経理"}), "zip_name"},
+		"a dot at the end":                     {made(good, rawFile{name: "b/x."}), "zip_name"},
+		"an empty name":                        {made(good, rawFile{name: ""}), "zip_name"},
+		"two folders":                          {made(good, rawFile{name: "c/x"}), "zip_name"},
+		"a name twice":                         {made(good, good), "zip_twice"},
+		"a file and a folder":                  {made(good, rawFile{name: "b/bagit.txt/x"}), "zip_twice"},
+		"another case":                         {made(good, rawFile{name: "b/BagIt.txt"}), "zip_case"},
+		"a link":                               {made(good, rawFile{name: "b/l", content: "/etc/passwd", mode: 0o120777}), "zip_link"},
+		"a device":                             {made(good, rawFile{name: "b/d", mode: 0o020666}), "zip_link"},
+		"encrypted":                            {made(good, rawFile{name: "b/e", flags: 1}), "zip_encrypted"},
+		"another compression":                  {made(good, rawFile{name: "b/e", method: 12}), "zip_method"},
+		"a bomb":                               {made(good, rawFile{name: "b/z", method: 8, size: 1<<30 + 1}), "zip_bomb"},
+		"two names for the same bytes":         {made(rawFile{name: "b/one", content: "same"}, rawFile{name: "b/two", content: "", at: 1}), "zip_overlap"},
+		"another name beside the bytes":        {made(good, rawFile{name: "b/x", local: "b/y"}), "zip"},
+		"a comment":                            {made(good, rawFile{name: "b/x", comment: "hi"}), "zip"},
+		"a second name":                        {made(good, rawFile{name: "b/x", extra: "\x75\x70\x01\x00\x01"}), "zip"},
+		"another size beside the bytes":        {made(good, rawFile{name: "b/x", content: "x", localSize: 2}), "zip"},
+		"a second name beside the bytes":       {made(good, rawFile{name: "b/x", beside: "\x75\x70\x01\x00\x01"}), "zip"},
+		"another long size beside the bytes":   {made(good, rawFile{name: "b/x", content: "x", localSize: 0xffffffff, beside: "\x01\x00\x08\x00\x02\x00\x00\x00\x00\x00\x00\x00"}), "zip"},
+		"a cut extra field beside the bytes":   {made(good, rawFile{name: "b/x", content: "x", beside: "\x01\x00\x08"}), "zip"},
+		"a folder with bytes":                  {made(good, rawFile{name: "b/d/", content: "\x03\x00", method: 8, hollow: true}), "zip"},
+		"more than all files may have":         {made(slices.Concat([]rawFile{good}, many(1025))...), "zip_bomb"},
+		"the right long size beside the bytes": {made(rawFile{name: "b/x", content: "x", localSize: 0xffffffff, beside: "\x01\x00\x08\x00\x01\x00\x00\x00\x00\x00\x00\x00"}), "missing"}, // it is taken; bagit.txt is not there
+		"stored in another size":               {made(good, rawFile{name: "b/x", content: "x", size: 2}), "zip"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := checkBytes(t, c.zip, verify.PackageAnchor{})

@@ -168,6 +168,10 @@ type check struct {
 	// found right.
 	manifest     *manifest
 	receiptFacts *receiptFacts
+	// In a package, lines that are not in the form are the endpoint's doing and change
+	// nothing of what was signed and received: they are told, not held against it.
+	packed bool
+	odd    []string // such artifacts
 }
 
 // Folder checks the folder dir. The error is of the caller's making (a folder that

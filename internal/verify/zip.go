@@ -18,6 +18,7 @@ const (
 	maxZipName    = 512
 	maxZipDepth   = 12
 	maxDeflated   = 1 << 30 // bytes that one deflated file unpacks to
+	maxUnpacked   = 1 << 40 // bytes that all deflated files unpack to
 )
 
 // zipEntry is one file of a zip.
@@ -59,6 +60,7 @@ func readZip(r io.ReaderAt, size int64) ([]*zipEntry, error) {
 		return nil, zipWrong(codeZip, "", "the directory cannot be read: %v", err)
 	}
 	var list []*zipEntry
+	var unpacked int64
 	for len(b) > 0 {
 		e, n, err := zipCentral(b)
 		if err != nil {
@@ -66,6 +68,12 @@ func readZip(r io.ReaderAt, size int64) ([]*zipEntry, error) {
 		}
 		b = b[n:]
 		list = append(list, e)
+		if e.method == 8 {
+			unpacked += e.size
+		}
+		if unpacked > maxUnpacked {
+			return nil, zipWrong(codeZipBomb, "", "it unpacks to more than %d bytes", int64(maxUnpacked))
+		}
 	}
 	if int64(len(list)) != count {
 		return nil, zipWrong(codeZip, "", "the directory has %d names, its end says %d", len(list), count)
@@ -187,7 +195,7 @@ func zipCentral(b []byte) (*zipEntry, int, error) {
 	case e.stored < 0 || e.size < 0 || e.header < 0:
 		return nil, 0, zipWrong(codeZip, shown, "a size beyond all sizes")
 	}
-	if e.dir = strings.HasSuffix(e.name, "/"); e.dir && e.size != 0 {
+	if e.dir = strings.HasSuffix(e.name, "/"); e.dir && (e.size != 0 || e.stored != 0) {
 		return nil, 0, zipWrong(codeZip, shown, "a folder with content")
 	}
 	return e, fixed + nameLen + extraLen, nil
@@ -304,7 +312,14 @@ func zipLayout(r io.ReaderAt, list []*zipEntry, dirAt int64) error {
 		if _, err := r.ReadAt(name, e.header+30); err != nil || string(name) != e.name || le.Uint16(b[6:]) != e.flags || le.Uint16(b[8:]) != e.method {
 			return zipWrong(codeZip, shown, "its header says something else than the directory")
 		}
-		e.data = e.header + 30 + int64(len(name)) + int64(le.Uint16(b[28:]))
+		extra := make([]byte, le.Uint16(b[28:]))
+		if _, err := r.ReadAt(extra, e.header+30+int64(len(name))); err != nil {
+			return zipWrong(codeZip, shown, "its header is cut off")
+		}
+		if err := zipLocal(e, b[:], extra); err != nil {
+			return zipWrong(codeZip, shown, "%v", err)
+		}
+		e.data = e.header + 30 + int64(len(name)) + int64(len(extra))
 		end := e.data + e.stored
 		if end < e.data || end > dirAt {
 			return zipWrong(codeZipOverlap, shown, "it ends at %d, behind the files", end)
@@ -315,13 +330,28 @@ func zipLayout(r io.ReaderAt, list []*zipEntry, dirAt int64) error {
 				return zipWrong(codeZip, shown, "%v", err)
 			}
 			end += n
-		} else if crc := le.Uint32(b[14:]); crc != e.crc {
-			return zipWrong(codeZip, shown, "its header says something else than the directory")
 		}
 		at = end
 	}
 	if at != dirAt {
 		return zipWrong(codeZipTail, "", "%d bytes before the directory belong to no file", dirAt-at)
+	}
+	return nil
+}
+
+// zipLocal holds CRC, sizes and extra field of the header beside a file against the directory.
+// Where a descriptor follows the file, they may be 0 instead.
+func zipLocal(e *zipEntry, b, extra []byte) error {
+	le := binary.LittleEndian
+	l := &zipEntry{crc: le.Uint32(b[14:]), stored: int64(le.Uint32(b[18:])), size: int64(le.Uint32(b[22:]))}
+	if err := zip64Extra(l, extra); err != nil {
+		return err
+	}
+	later := e.flags&8 != 0
+	for _, f := range [][2]int64{{int64(l.crc), int64(e.crc)}, {l.stored, e.stored}, {l.size, e.size}} {
+		if f[0] != f[1] && !(later && f[0] == 0) {
+			return errors.New("its header says something else than the directory")
+		}
 	}
 	return nil
 }

@@ -44,6 +44,7 @@ type sender struct {
 	x        *office
 	endpoint *evidencetest.Endpoint
 	hostname string
+	change   func(a *evidencetest.Acquisition) // before it is signed; optional
 }
 
 func newOffice(t *testing.T, x *fixture) *office {
@@ -95,7 +96,7 @@ func (o *office) pc(hostname string) *sender {
 	ok(o.t, err)
 	r, err := o.Enroll(o.t.Context(), act.EnrollCall{Secret: tok.Secret, CSR: csr, Host: endpoint.Description{Hostname: hostname, OS: "linux", Arch: "amd64", AgentVersion: "1.0.0"}, RemoteAddr: "192.0.2.7"})
 	ok(o.t, err)
-	return &sender{o, &evidencetest.Endpoint{ID: r.EndpointID, Key: key, Certificate: r.Certificate}, hostname}
+	return &sender{o, &evidencetest.Endpoint{ID: r.EndpointID, Key: key, Certificate: r.Certificate}, hostname, nil}
 }
 
 // send delivers an acquisition with these lines.
@@ -112,6 +113,9 @@ func (s *sender) send(profile string, lines map[artifact.Kind][]string) string {
 		if len(lines[k]) > 0 {
 			a.Add(t, k, []byte(strings.Join(lines[k], "\n")+"\n"), int64(len(lines[k])))
 		}
+	}
+	if s.change != nil {
+		s.change(a)
 	}
 	s.endpoint.Sign(t, a)
 	_, err := evidencetest.Send(t.Context(), s.x.intake, s.endpoint.ID, a)
@@ -196,7 +200,7 @@ func TestPackageIsWhatTheVerifierTakes(t *testing.T) {
 		if got.Verdict != verify.Verified || got.Number != o.incident+"-P01" || len(got.Acquisitions) != 2 || got.Recipient != r.Recipient {
 			t.Errorf("%+v", got)
 		}
-		want := map[string]verify.Outcome{"derived": verify.NotChecked}
+		want := map[string]verify.Outcome{"derived": verify.NotChecked, "checkpoint": verify.NotChecked} // the CA says nothing of the ledger's key
 		for _, p := range got.Parts {
 			if w := want[p.Name]; w == "" && p.Outcome != verify.Fits || w != "" && p.Outcome != w {
 				t.Errorf("part %+v", p)
@@ -371,6 +375,71 @@ func TestDamagedEvidenceIsNotPacked(t *testing.T) {
 	}
 	if acts := strings.Join(x.acts(r.ID), " "); acts != "export.order export.open" {
 		t.Errorf("ledger: %s", acts)
+	}
+}
+
+// What an endpoint writes into its lines ends no package: the sealed bytes are in it, the
+// readable copy is not, the reason is, and the verifier agrees.
+func TestOddLinesEndNoPackage(t *testing.T) {
+	x := newFixture(t, sqldbtest.Open(t))
+	o := newOffice(t, x)
+	o.keiri.send("flash", captured())
+	odd := captured()
+	odd[artifact.KindProcess] = []string{odd[artifact.KindProcess][0], `{"a":"\q"}`}
+	odd[artifact.KindExeHash] = []string{"not JSON", ""}
+	odd[artifact.KindFlight] = []string{`{"event":"` + strings.Repeat("a", 64<<20) + `"}`}
+	odd[artifact.KindNetConn] = []string{"{\"a\":\"\xff\"}"}
+	o.sales.change = func(a *evidencetest.Acquisition) {
+		e := &a.Manifest.Artifacts[0] // the clock: whole lines in a frame with a wrong checksum
+		b := a.Parts[e.Name]
+		b[len(b)-1] ^= 1
+		e.Stored.SHA256 = digest.Of(b).String()
+	}
+	bad := o.sales.send("flash", odd)
+	b := o.write(o.order(act.NewExport{}))
+	all := files(t, b)
+	var doc struct {
+		Hosts []struct {
+			Folder       string
+			Acquisitions []struct {
+				ID       string
+				Evidence []struct {
+					Name, Lines, Table string
+					Why                string `json:"not_decoded"`
+				}
+			}
+		}
+	}
+	ok(t, json.Unmarshal([]byte(all["data/package.json"]), &doc))
+	without := 0
+	for _, h := range doc.Hosts {
+		for _, a := range h.Acquisitions {
+			for _, e := range a.Evidence {
+				left := a.ID == bad && !strings.Contains(e.Name, "clock")
+				if left {
+					without++
+				}
+				if left != (e.Why != "") || left == (e.Lines != "") || left == (e.Table != "") {
+					t.Errorf("%s %+v", a.ID, e)
+				}
+				if all["data/hosts/"+h.Folder+"/sealed/"+a.ID+"/"+e.Name] == "" {
+					t.Errorf("%s is not in the package", e.Name)
+				}
+			}
+		}
+	}
+	if without != 4 {
+		t.Errorf("%d artifacts have no copy, want 4", without)
+	}
+	got := o.check(b, verify.PackageAnchor{Anchor: verify.Anchor{CASHA256: x.ca.Fingerprint()}})
+	told := 0
+	for _, u := range got.Unchecked {
+		if u.Why == "odd_lines" {
+			told++
+		}
+	}
+	if got.Verdict != verify.Verified || told != 4 {
+		t.Errorf("%s, %d told: %+v", got.Verdict, told, got.Problems)
 	}
 }
 

@@ -101,6 +101,15 @@ func TestHostile(t *testing.T) {
 		{"broken UTF-8", evidence.Malformed, raw("flash", "fla\xffsh")},
 		{"path in a name", evidence.Malformed, manifest(func(m *artifact.Manifest) { m.Artifacts[0].Name = "artifacts/../../process.jsonl.zst" })},
 		{"artifact twice", evidence.Malformed, manifest(func(m *artifact.Manifest) { m.Artifacts = append(m.Artifacts, m.Artifacts[0]) })},
+		{"a kind twice, once not compressed", evidence.Malformed, manifest(func(m *artifact.Manifest) {
+			e := m.Artifacts[0]
+			e.Name, e.Compression = "artifacts/process.jsonl", "none"
+			m.Artifacts = append(m.Artifacts, e)
+		})},
+		{"kind with a hyphen", evidence.Malformed, manifest(func(m *artifact.Manifest) { m.Probes[0].Kind = "pro-cess" })},
+		{"kind with a digit first", evidence.Malformed, manifest(func(m *artifact.Manifest) { m.Probes[0].Kind = "9p" })},
+		{"kind of 33 characters", evidence.Malformed, manifest(func(m *artifact.Manifest) { m.Probes[0].Kind = artifact.Kind(strings.Repeat("k", 33)) })},
+		{"schema of version 0", evidence.Malformed, manifest(func(m *artifact.Manifest) { m.Artifacts[0].Schema = "hozen.process/0" })},
 		{"artifact without a probe", evidence.Malformed, manifest(func(m *artifact.Manifest) { m.Probes = m.Probes[:1] })},
 		{"no probes", evidence.Malformed, manifest(func(m *artifact.Manifest) { m.Probes = nil })},
 		{"unknown outcome", evidence.Malformed, manifest(func(m *artifact.Manifest) { m.Outcome = "fine" })},

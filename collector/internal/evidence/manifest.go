@@ -17,7 +17,8 @@ const (
 	maxParts       = 64
 	maxProbes      = 256
 	maxText        = 4 << 10 // bytes of a free text
-	maxName        = 64      // bytes of a kind or profile
+	maxName        = 64      // bytes of a profile
+	maxKind        = 32      // bytes of a kind
 	zstdSuffix     = ".jsonl.zst"
 	plainSuffix    = ".jsonl"
 	artifactPrefix = artifact.ArtifactDir + "/"
@@ -103,8 +104,8 @@ func checkProbes(probes []artifact.ProbeOutcome) (map[artifact.Kind]bool, error)
 	planned := map[artifact.Kind]bool{}
 	for _, p := range probes {
 		switch {
-		case !isName(string(p.Kind)):
-			return nil, fmt.Errorf("probe: kind %.80q is no name", p.Kind)
+		case !isKind(string(p.Kind)):
+			return nil, fmt.Errorf("probe: kind %.80q is no kind", p.Kind)
 		case planned[p.Kind]:
 			return nil, fmt.Errorf("probe %s is there twice", p.Kind)
 		case !p.Outcome.Valid():
@@ -123,7 +124,7 @@ func checkArtifacts(entries []artifact.Entry, planned map[artifact.Kind]bool) er
 	if len(entries) > maxParts {
 		return fmt.Errorf("%d artifacts are more than %d", len(entries), maxParts)
 	}
-	seen := map[string]bool{}
+	seen, kinds := map[string]bool{}, map[artifact.Kind]bool{}
 	for _, e := range entries {
 		kind, compression, err := ParsePartName(e.Name)
 		if err != nil {
@@ -135,7 +136,10 @@ func checkArtifacts(entries []artifact.Entry, planned map[artifact.Kind]bool) er
 		if seen[e.Name] {
 			return bad("is there twice")
 		}
-		seen[e.Name] = true
+		if kinds[kind] { // compressed and not: two readable copies would have one name
+			return bad("its kind has another artifact")
+		}
+		seen[e.Name], kinds[kind] = true, true
 		if e.Kind != kind {
 			return bad("its kind is %.60q", e.Kind)
 		}
@@ -143,7 +147,7 @@ func checkArtifacts(entries []artifact.Entry, planned map[artifact.Kind]bool) er
 			return bad("no probe of the plan writes it")
 		}
 		version, ok := strings.CutPrefix(e.Schema, "hozen."+string(kind)+"/")
-		if !ok || !isName(version) {
+		if !ok || !isVersion(version) {
 			return bad("schema %.80q is none of its kind", e.Schema)
 		}
 		if e.Compression != compression {
@@ -173,10 +177,21 @@ func ParsePartName(name string) (kind artifact.Kind, compression string, err err
 	if stem == base {
 		stem, compression = strings.TrimSuffix(base, plainSuffix), "none"
 	}
-	if !ok || stem == base || !isName(stem) {
+	if !ok || stem == base || !isKind(stem) {
 		return "", "", fmt.Errorf("part %.80q is not of the form %s<kind>%s", name, artifactPrefix, zstdSuffix)
 	}
 	return artifact.Kind(stem), compression, nil
+}
+
+// isKind reports whether s is in the form of a kind (evidence-format.md), as verifiers ask of
+// it: a lower-case letter, then at most 31 lower-case letters, digits and "_".
+func isKind(s string) bool {
+	return len(s) <= maxKind && isName(s) && s[0] >= 'a' && !strings.Contains(s, "-")
+}
+
+// isVersion reports whether s is a version of a schema: 1 to 9999.
+func isVersion(s string) bool {
+	return s != "" && len(s) <= 4 && s[0] != '0' && strings.Trim(s, "0123456789") == ""
 }
 
 // isName reports whether s is a short lower-case name: a letter or digit, then

@@ -9,6 +9,12 @@ import (
 
 var errLine = errors.New("a line is not one JSON object of names and values")
 
+// isObject reports whether a line with its LF is one JSON object in UTF-8, as the verifier
+// will ask of it.
+func isObject(line []byte) bool {
+	return bytes.HasPrefix(line, []byte("{")) && bytes.HasSuffix(line, []byte("\n")) && utf8.Valid(line) && json.Valid(line)
+}
+
 // members gives the names and values of one JSON object as they are written, in their
 // order, to each. It looks no deeper than the first level.
 func members(line []byte, each func(name, value []byte) error) error {

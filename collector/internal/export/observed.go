@@ -15,7 +15,10 @@ import (
 )
 
 // maxObserved bounds what is held in memory of a package's addresses and hashes.
-const maxObserved = 500_000
+const (
+	maxObserved      = 500_000
+	maxObservedBytes = 128 << 20
+)
 
 // sighting is one row of iocs.csv but its times and evidence.
 type sighting struct {
@@ -33,7 +36,8 @@ type seen struct {
 // evidence. It judges nothing.
 type observed struct {
 	rows map[sighting]*seen
-	more int64 // rows that found no place
+	size int64 // bytes of their texts
+	more int64 // sightings that found no place
 }
 
 func newObserved() *observed { return &observed{rows: map[sighting]*seen{}} }
@@ -104,10 +108,12 @@ func reach(addr string) string {
 func (o *observed) add(it *Item, a *Acquisition, s sighting) {
 	r := o.rows[s]
 	if r == nil {
-		if len(o.rows) == maxObserved {
+		n := int64(len(s.typ) + len(s.value) + len(s.detail))
+		if len(o.rows) == maxObserved || o.size+n > maxObservedBytes {
 			o.more++
 			return
 		}
+		o.size += n
 		r = &seen{evidence: it.Number, acquisition: a.ID, first: a.StartedAt, last: a.StartedAt}
 		o.rows[s] = r
 	}
@@ -147,6 +153,9 @@ func (x *writer) iocs() error {
 				strconv.FormatInt(r.count, 10), r.evidence, r.acquisition); err != nil {
 				return err
 			}
+		}
+		if x.ioc.more > 0 {
+			return row(w, "left_out", strconv.FormatInt(x.ioc.more, 10), "", "lines for which there was no room here; the evidence has them", "", "", "", "", "", "", "")
 		}
 		return nil
 	})

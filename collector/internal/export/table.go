@@ -182,6 +182,8 @@ func row(w io.Writer, cells ...string) error {
 	return err
 }
 
+var errLong = fmt.Errorf("a line is longer than %d bytes", maxLine)
+
 // eachLine reads lines that end with LF.
 func eachLine(r io.Reader, do func(line []byte) error) error {
 	br := bufio.NewReaderSize(r, 256<<10)
@@ -190,7 +192,7 @@ func eachLine(r io.Reader, do func(line []byte) error) error {
 		b, err := br.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) || len(long) > 0 {
 			if long = append(long, b...); len(long) > maxLine {
-				return fmt.Errorf("a line is longer than %d bytes", maxLine)
+				return errLong
 			}
 			if errors.Is(err, bufio.ErrBufferFull) {
 				continue

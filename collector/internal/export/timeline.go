@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,24 +45,73 @@ func writeLine(w io.Writer, v any) error {
 	return err
 }
 
+// maxTimeline bounds timeline.jsonl, in bytes: a deflated file may have 1 GiB
+// (package-format.md).
+const maxTimeline = 512 << 20
+
+// share is the room that some lines have. What doesn't fit is counted.
+type share struct {
+	w    io.Writer
+	left int64
+	more int64
+}
+
+func (s *share) line(v any) error {
+	var b bytes.Buffer
+	if err := writeLine(&b, v); err != nil {
+		return err
+	}
+	if int64(b.Len()) > s.left {
+		s.left, s.more = 0, s.more+1 // nothing after it either, so that there is no gap
+		return nil
+	}
+	s.left -= int64(b.Len())
+	_, err := s.w.Write(b.Bytes())
+	return err
+}
+
+// end tells in a last line what was left out and returns the room that is still there.
+func (s *share) end(e event, at time.Time) (int64, error) {
+	if s.more == 0 {
+		return s.left, nil
+	}
+	e.Message = "left out here for want of room: " + strconv.FormatInt(s.more, 10) + " lines; the evidence has them"
+	e.Datetime, e.Desc, e.Clock = stamp(at), "lines left out", "collector"
+	return s.left, writeLine(s.w, e)
+}
+
 // timeline writes data/timeline.jsonl: the course of the incident, then what the evidence
-// of each host says, acquisition by acquisition.
+// of each host says, acquisition by acquisition. Hosts share the room alike, so that none
+// takes that of another.
 func (x *writer) timeline() error {
 	_, err := x.bag.data("timeline.jsonl", zip.Deflate, func(w io.Writer) error {
+		course := &share{w: w, left: x.mostTimeline / 2}
 		for i := range x.p.Timeline {
 			l := &x.p.Timeline[i]
-			if err := writeLine(w, event{Message: message(l), Datetime: stamp(l.At), Desc: "incident: " + l.Kind, Clock: "collector", Actor: l.Actor, Ledger: &l.LedgerIdx}); err != nil {
+			if err := course.line(event{Message: message(l), Datetime: stamp(l.At), Desc: "incident: " + l.Kind, Clock: "collector", Actor: l.Actor, Ledger: &l.LedgerIdx}); err != nil {
 				return err
 			}
 		}
+		room, err := course.end(event{}, x.p.At)
+		if err != nil {
+			return err
+		}
+		room += x.mostTimeline / 2
 		for i := range x.doc.Hosts {
 			h := &x.doc.Hosts[i]
 			known := map[string]bool{}
+			s := &share{w: w, left: room / int64(len(x.doc.Hosts)-i)}
+			room -= s.left
 			for _, a := range h.Acquisitions {
-				if err := x.happened(w, h, a.acq, known); err != nil {
+				if err := x.happened(s, h, a.acq, known); err != nil {
 					return err
 				}
 			}
+			left, err := s.end(event{Hostname: h.Hostname, Endpoint: h.EndpointID}, x.p.At)
+			if err != nil {
+				return err
+			}
+			room += left
 		}
 		return nil
 	})
@@ -83,7 +133,7 @@ func message(l *Line) string {
 
 // happened writes what one acquisition says of times. known holds the processes of the
 // host that have their line already.
-func (x *writer) happened(w io.Writer, h *docHost, a *Acquisition, known map[string]bool) error {
+func (x *writer) happened(s *share, h *docHost, a *Acquisition, known map[string]bool) error {
 	base := event{Clock: "endpoint", Hostname: h.Hostname, Endpoint: h.EndpointID}
 	for _, m := range []struct {
 		at   time.Time
@@ -91,7 +141,7 @@ func (x *writer) happened(w io.Writer, h *docHost, a *Acquisition, known map[str
 	}{{a.StartedAt, "acquisition started"}, {a.FinishedAt, "acquisition finished"}} {
 		e := base
 		e.Message, e.Datetime, e.Desc = fmt.Sprintf("%s %s %s %s", a.ID, a.Profile, a.Trigger, a.Outcome), stamp(m.at), m.desc
-		if err := writeLine(w, e); err != nil {
+		if err := s.line(e); err != nil {
 			return err
 		}
 	}
@@ -108,7 +158,7 @@ func (x *writer) happened(w io.Writer, h *docHost, a *Acquisition, known map[str
 		default:
 			continue
 		}
-		if it.PlainSize > maxDecoded {
+		if it.PlainSize > maxDecoded || x.unreadable[a.ID+"/"+it.Name] {
 			continue
 		}
 		if err := x.each(it, func(line []byte) error {
@@ -117,7 +167,7 @@ func (x *writer) happened(w io.Writer, h *docHost, a *Acquisition, known map[str
 			if !tell(&e, line) {
 				return nil
 			}
-			return writeLine(w, e)
+			return s.line(e)
 		}); err != nil {
 			return err
 		}

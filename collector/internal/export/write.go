@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -24,17 +25,23 @@ type writer struct {
 	dec *zstd.Decoder
 	ioc *observed
 	doc document
+	// unreadable are the artifacts, as acquisition and name, whose lines cannot be read at all.
+	unreadable   map[string]bool
+	mostTimeline int64 // bytes of timeline.jsonl, at most
 }
 
 // Write writes the package to w. It holds no artifact in memory. Bytes of evidence that are
-// not what the record says end it with an error.
+// not what the record says end it with an error. Lines that are not what they should be
+// don't: an endpoint writes them, and no endpoint may keep the evidence of others back. Such
+// an artifact goes in sealed, and the reason why there is no readable copy is told.
 func Write(ctx context.Context, w io.Writer, p *Package, src Source) error {
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20),
+		zstd.IgnoreChecksum(true)) // as the intake read it: SHA-256 is checked instead
 	if err != nil {
 		return fmt.Errorf("write package: %w", err)
 	}
 	defer dec.Close()
-	x := &writer{ctx: ctx, p: p, src: src, bag: newBag(ctx, w, p.Number, p.At), dec: dec, ioc: newObserved()}
+	x := &writer{ctx: ctx, p: p, src: src, bag: newBag(ctx, w, p.Number, p.At), dec: dec, ioc: newObserved(), unreadable: map[string]bool{}, mostTimeline: maxTimeline}
 	x.doc = documentOf(p)
 	for _, step := range []func() error{x.custody, x.hosts, x.incident, x.iocs, x.index, x.timeline} {
 		if err := step(); err != nil {
@@ -123,7 +130,7 @@ func documentOf(p *Package) document {
 		slices.SortFunc(dh.Acquisitions, func(a, b docAcquisition) int { return strings.Compare(a.ID, b.ID) })
 		d.Hosts = append(d.Hosts, dh)
 	}
-	slices.SortFunc(d.Hosts, func(a, b docHost) int { return strings.Compare(a.Folder, b.Folder) })
+	slices.SortFunc(d.Hosts, func(a, b docHost) int { return strings.Compare(a.Folder+"/", b.Folder+"/") }) // as the names of their files go
 	return d
 }
 
@@ -198,6 +205,7 @@ func (x *writer) hosts() error {
 func (x *writer) decoded(h *docHost, a *docAcquisition) error {
 	items := slices.Clone(a.acq.Items)
 	slices.SortFunc(items, func(a, b Item) int { return strings.Compare(a.Name, b.Name) })
+	last := "" // stem of the copy before; files of one name cannot be written twice
 	for i := range items {
 		it := &items[i]
 		d := docItem{Number: it.Number, Name: it.Name}
@@ -207,45 +215,56 @@ func (x *writer) decoded(h *docHost, a *docAcquisition) error {
 			d.Why = "it is not made of lines of JSON"
 		case it.PlainSize > maxDecoded:
 			d.Why = fmt.Sprintf("it has %d bytes, more than %d", it.PlainSize, int64(maxDecoded))
+		case stem == last:
+			d.Why = "another artifact has the copy of this name"
 		default:
 			folder := "decoded/" + a.ID + "/" + stem
-			cols, table, err := x.table("hosts/"+h.Folder+"/"+folder, a.acq, it)
+			c, err := x.table("hosts/"+h.Folder+"/"+folder, a.acq, it)
 			if err != nil {
 				return err
 			}
-			d.Lines = folder + ".jsonl"
-			if table {
-				d.Table = folder + ".csv"
-			} else {
-				d.Why = fmt.Sprintf("there is no table: %v", cols)
+			if c.lines {
+				d.Lines, last = folder+".jsonl", stem
 			}
+			if c.table {
+				d.Table = folder + ".csv"
+			}
+			d.Why = c.why
 		}
 		a.Evidence = append(a.Evidence, d)
 	}
 	return nil
 }
 
+// copied says which readable copies of an artifact were written and, where one is missing,
+// why.
+type copied struct {
+	lines, table bool
+	why          string
+}
+
 // table writes the table of an artifact and its lines; table comes first, for files go in
 // the order of their names.
-func (x *writer) table(stem string, a *Acquisition, it *Item) (why error, made bool, err error) {
+func (x *writer) table(stem string, a *Acquisition, it *Item) (copied, error) {
 	cols := &columnsOf{}
-	if err := x.each(it, func(line []byte) error {
-		cols.line(line)
-		x.ioc.line(it, a, line)
-		return nil
-	}); err != nil {
-		return nil, false, err
+	odd, err := x.look(cols, a, it)
+	if err != nil {
+		return copied{}, err
 	}
-	if why = cols.fits(); why == nil {
-		if _, err := x.bag.data(stem+".csv", zip.Deflate, func(w io.Writer) error {
-			t, err := newTable(w, cols)
-			if err != nil {
-				return err
-			}
-			return x.each(it, t.line)
-		}); err != nil {
-			return nil, false, err
+	if odd != nil {
+		return copied{why: odd.Error()}, nil
+	}
+	c := copied{lines: true, table: true}
+	if why := cols.fits(); why != nil {
+		c.table, c.why = false, fmt.Sprintf("there is no table: %v", why)
+	} else if _, err := x.bag.data(stem+".csv", zip.Deflate, func(w io.Writer) error {
+		t, err := newTable(w, cols)
+		if err != nil {
+			return err
 		}
+		return x.each(it, t.line)
+	}); err != nil {
+		return copied{}, err
 	}
 	sum, err := x.bag.data(stem+".jsonl", zip.Deflate, func(w io.Writer) error {
 		return x.plain(it, func(r io.Reader) error {
@@ -256,12 +275,61 @@ func (x *writer) table(stem string, a *Acquisition, it *Item) (why error, made b
 	if err == nil && sum != it.PlainSHA256 {
 		err = fmt.Errorf("%s: its decompressed bytes are not those that were accepted", it.Number)
 	}
-	return why, why == nil, err
+	return c, err
+}
+
+// look reads an artifact for the first time. odd says what is wrong with its lines, which is
+// the endpoint's doing; err is what is wrong with us.
+func (x *writer) look(cols *columnsOf, a *Acquisition, it *Item) (odd, err error) {
+	var wrong error
+	n := 0
+	err = x.each(it, func(line []byte) error {
+		if n++; wrong == nil {
+			if isObject(line) {
+				cols.line(line)
+			} else {
+				wrong = fmt.Errorf("line %d is not one JSON object", n)
+			}
+		}
+		x.ioc.line(it, a, line)
+		return nil
+	})
+	switch _, ours := errors.AsType[*sourceError](err); {
+	case err == nil:
+		return wrong, nil
+	case ours || x.ctx.Err() != nil:
+		return nil, err
+	}
+	x.unreadable[a.ID+"/"+it.Name] = true
+	if errors.Is(err, errLong) {
+		return errLong, nil
+	}
+	return errors.New("it cannot be decompressed"), nil
 }
 
 // each gives every line of an artifact to do.
 func (x *writer) each(it *Item, do func(line []byte) error) error {
 	return x.plain(it, func(r io.Reader) error { return eachLine(r, do) })
+}
+
+// sourceError is trouble with reading stored bytes, whatever they say.
+type sourceError struct{ err error }
+
+func (e *sourceError) Error() string { return e.err.Error() }
+func (e *sourceError) Unwrap() error { return e.err }
+
+// stored reads stored bytes and remembers what went wrong.
+type stored struct {
+	r   io.Reader
+	err error
+}
+
+func (s *stored) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
 }
 
 // plain opens what a probe wrote.
@@ -271,17 +339,22 @@ func (x *writer) plain(it *Item, use func(io.Reader) error) error {
 	}
 	f, err := x.src.Open(x.ctx, it.StoredSHA256)
 	if err != nil {
-		return fmt.Errorf("%s: %w", it.Number, err)
+		return fmt.Errorf("%s: %w", it.Number, &sourceError{err})
 	}
 	defer f.Close()
-	var r io.Reader = f
+	s := &stored{r: f}
+	var r io.Reader = s
 	if it.Compression != "none" {
-		if err := x.dec.Reset(f); err != nil {
-			return fmt.Errorf("%s: %w", it.Number, err)
-		}
+		err = x.dec.Reset(s)
 		r = x.dec
 	}
-	if err := use(io.LimitReader(r, it.PlainSize)); err != nil {
+	if err == nil {
+		err = use(io.LimitReader(r, it.PlainSize))
+	}
+	if s.err != nil {
+		err = &sourceError{s.err}
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", it.Number, err)
 	}
 	return nil

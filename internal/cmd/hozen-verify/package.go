@@ -19,7 +19,7 @@ const maxShown = 50
 func printPackage(out io.Writer, p i18n.Printer, path string, r verify.PackageReport) error {
 	w := bufio.NewWriter(out)
 	line := func(key string, pairs ...string) { fmt.Fprintln(w, p.Text(key, pairs...)) }
-	line("package.verdict." + string(r.Verdict))
+	line(verdictKey(r))
 	fmt.Fprintln(w)
 	for _, x := range r.Parts {
 		fmt.Fprintf(w, "  %s  %s", p.Text("part.outcome."+string(x.Outcome)), p.Text("part."+x.Name, "n", strconv.Itoa(x.Count)))
@@ -62,6 +62,15 @@ func printPackage(out io.Writer, p i18n.Printer, path string, r verify.PackageRe
 	return w.Flush()
 }
 
+// verdictKey names the words of the verdict. A CA or key alone says nothing of the package
+// around the evidence, and the first line says so.
+func verdictKey(r verify.PackageReport) string {
+	if r.Verdict == verify.Verified && r.Anchor != "package" && r.Anchor != "checkpoint" {
+		return "package.verdict.verified_evidence"
+	}
+	return "package.verdict." + string(r.Verdict)
+}
+
 func printPackageFacts(w io.Writer, p i18n.Printer, r verify.PackageReport) {
 	line := func(key string, pairs ...string) { fmt.Fprintln(w, p.Text(key, pairs...)) }
 	fmt.Fprintln(w)
@@ -100,7 +109,7 @@ func printUnchecked(w io.Writer, p i18n.Printer, r verify.PackageReport) {
 			fmt.Fprintln(w, p.Text("package.more", "n", strconv.Itoa(len(r.Unchecked)-i)))
 			return
 		}
-		fmt.Fprintf(w, "  %s: %s\n", printable(x.File), p.Text("unchecked."+x.Why))
+		fmt.Fprintf(w, "  %s: %s\n", printable(x.File), p.Text("unchecked."+x.Why, "n", strconv.Itoa(x.Count)))
 	}
 }
 
