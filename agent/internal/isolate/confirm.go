@@ -115,9 +115,11 @@ func (c *Confirm) begin(t instant) *Confirm {
 const sleepLeast = time.Second
 
 // ran returns how long the time has run by now in the boot in which it runs. A sleeping
-// endpoint reaches nobody, so its sleep does not count.
+// endpoint reaches nobody, so its sleep does not count. A record of before Asleep was kept
+// has the sleep of the whole boot: it is no longer than the time was.
 func (c *Confirm) ran(t instant) time.Duration {
-	return t.since - c.Since - max(0, t.asleep-c.Asleep)
+	gone := t.since - c.Since
+	return gone - min(gone, max(0, t.asleep-c.Asleep))
 }
 
 // bootsMax is over how many restarts and sleeps of the endpoint an order that waits for its

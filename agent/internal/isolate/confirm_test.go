@@ -169,6 +169,27 @@ func TestConfirmation(t *testing.T) {
 			}
 		})
 	})
+	t.Run("a record of an agent that did not count sleep", func(t *testing.T) {
+		in(t, func(t *testing.T, _ *bool, r *rig) {
+			_, _ = r.clock.Boot()
+			time.Sleep(8 * time.Hour)
+			r.clock.Slept(8 * time.Hour)
+			isolated(t, r, confirmed("cmd_1", isolate.RollBack))
+			rec, err := r.store.Load()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := *rec.Confirm
+			c.Asleep, rec.Confirm = 0, &c
+			if err := r.store.Save(rec); err != nil {
+				t.Fatal(err)
+			}
+			r.restart(t)
+			reconciled(t, r, isolate.Isolated)
+			time.Sleep(2 * time.Minute)
+			reconciled(t, r, isolate.Released)
+		})
+	})
 	t.Run("asleep again and again", func(t *testing.T) {
 		in(t, func(t *testing.T, _ *bool, r *rig) {
 			isolated(t, r, confirmed("cmd_1", isolate.RollBack))

@@ -22,6 +22,11 @@ import (
 // them behind. So every namespace that has a way out of the machine by itself gets rules
 // like ours, in tables of another name: an agent that lives there has its own. Most have
 // none: what a container sends by its end of a veth pair passes our rules at the other.
+//
+// Anybody may make a namespace that belongs to a user namespace of his (foreign), with
+// devices of most kinds in it, but only who rules over ours brings hardware there. So
+// nothing else there counts, and nobody makes an isolation look broken, or holds up a
+// release, by what he does in his own.
 
 // elsewhere is what is known of other network namespaces.
 type elsewhere struct {
@@ -46,6 +51,14 @@ type covered struct {
 // deepEvery is how often is looked for a namespace that is hard to find; that takes up to
 // 0.2 s.
 const deepEvery = 30 * time.Second
+
+const (
+	// coveredMax is how many namespaces get rules; each takes descriptors and time.
+	coveredMax = 64
+	// devicesMax is how many devices of another namespace are looked at, and of all foreign
+	// ones together.
+	devicesMax = 4096
+)
 
 // awaySuffix makes the name of tables elsewhere from that of ours.
 const awaySuffix = "-away"
@@ -105,12 +118,14 @@ func (e *elsewhere) cover(ctx context.Context, f *Firewall) (gaps, limits []stri
 	}
 	var search search
 	defer search.close()
-	search.shallow(ctx)
+	search.own = f.owner()
 	for _, c := range e.covered { // what only we still know of is one to look at too
 		search.keep(c.space)
 	}
-	seen := map[int32]bool{}
+	search.shallow(ctx)
+	seen, left := map[int32]bool{}, f.most
 	var pending []hidden
+	unseen := 0
 	look := func(s space) {
 		if s.inode == own {
 			return
@@ -119,16 +134,35 @@ func (e *elsewhere) cover(ctx context.Context, f *Firewall) (gaps, limits []stri
 		if n >= 0 {
 			seen[n] = true
 		}
-		ds, err := f.at(s).devices(ctx, -1)
-		names := e.outward(f, ds, n, first)
+		had, most := len(e.moved[n]) > 0, f.most
+		if s.foreign && !had && e.of(s.inode) == nil {
+			if most = left; most <= 0 {
+				unseen++
+				return
+			}
+		}
+		ds, err := f.at(s).devices(ctx, -1, most)
+		if s.foreign {
+			left -= len(ds)
+		}
+		var names []string
+		if err == nil { // a look that failed shows nothing of what was moved there
+			names = e.outward(f, ds, n, first, s.foreign)
+		}
 		switch c := e.of(s.inode); {
-		case err != nil && !first && len(e.moved[n]) == 0:
-		case errors.Is(err, unix.EPERM) && len(e.moved[n]) == 0:
+		case err != nil && !first && !had:
+		case s.foreign && err != nil && !had && c == nil:
+			unseen++
+		case errors.Is(err, unix.EPERM) && !had:
 			limits = append(limits, fmt.Sprintf("the network namespace of %s may not be entered: whether it has a way out of its own is not known", s.who))
 		case err != nil:
 			gaps = append(gaps, fmt.Sprintf("the network namespace of %s cannot be looked at: %v", s.who, err))
 		case c == nil && len(names) > 0:
 			file, err := s.again()
+			if err == nil && len(e.covered) >= coveredMax {
+				_ = file.Close()
+				err = fmt.Errorf("more than %d have a way out", coveredMax)
+			}
 			if err != nil {
 				gaps = append(gaps, fmt.Sprintf("the network namespace of %s cannot be held: %v", s.who, err))
 				return
@@ -137,18 +171,33 @@ func (e *elsewhere) cover(ctx context.Context, f *Firewall) (gaps, limits []stri
 			e.covered = append(e.covered, &covered{space: s, fw: f.at(s), names: names})
 		case c != nil && len(names) > 0:
 			c.names = names
+		case c != nil && s.foreign && n >= 0: // what he does with our rules is his own affair again
+			_ = c.fw.Restore(ctx)
+			e.uncover(c)
 		}
 	}
 	for _, s := range search.found {
 		look(s)
 	}
-	for _, n := range f.numbers(ctx) {
-		if seen[n] || !first && len(e.moved[n]) == 0 {
+	numbers, err := f.numbers(ctx)
+	if err != nil && len(e.moved) > 0 {
+		gaps = append(gaps, fmt.Sprintf("where network devices were moved to cannot be found out: %v", err))
+	}
+	for _, n := range numbers {
+		had := len(e.moved[n]) > 0
+		if seen[n] || !first && !had {
 			continue
 		}
-		ds, err := f.devices(ctx, n)
-		if names := e.outward(f, ds, n, first); err == nil && len(names) > 0 {
-			pending = append(pending, hidden{n, names})
+		ds, err := f.devices(ctx, n, f.most)
+		if err != nil {
+			if had {
+				gaps = append(gaps, fmt.Sprintf("the network namespace with the number %d, to which a network device was moved, cannot be looked at: %v", n, err))
+			}
+			continue
+		}
+		if names := e.outward(f, ds, n, first, false); len(names) > 0 {
+			// Whose it is is not known, so it is taken for foreign.
+			pending = append(pending, hidden{n, names, len(e.outward(f, ds, n, first, true)) > 0})
 		}
 	}
 	now := time.Now()
@@ -175,10 +224,18 @@ func (e *elsewhere) cover(ctx context.Context, f *Firewall) (gaps, limits []stri
 		}
 	}
 	for _, p := range pending {
-		if !seen[p.number] {
-			gaps = append(gaps, fmt.Sprintf("network device %s is in another network namespace (number %d), which nobody was found to hold: it is open there",
-				strings.Join(p.names, ", "), p.number))
+		what := fmt.Sprintf("network device %s is in another network namespace (number %d), which nobody was found to hold: it may be open there",
+			strings.Join(p.names, ", "), p.number)
+		switch {
+		case seen[p.number]:
+		case p.counts:
+			gaps = append(gaps, what)
+		default:
+			limits = append(limits, what)
 		}
+	}
+	if n := unseen + search.unseen; n > 0 {
+		limits = append(limits, fmt.Sprintf("%d network namespaces, most of them of users, were not looked at: whether one has a way out of its own is not known", n))
 	}
 	return gaps, limits
 }
@@ -187,6 +244,7 @@ func (e *elsewhere) cover(ctx context.Context, f *Firewall) (gaps, limits []stri
 type hidden struct {
 	number int32
 	names  []string
+	counts bool // even if it is foreign
 }
 
 // of is the cover of a namespace, nil if it has none.
@@ -201,7 +259,7 @@ func (e *elsewhere) of(inode uint64) *covered {
 
 // outward names those of a namespace's devices that lead out, and forgets of those that
 // were moved there what is there no more.
-func (e *elsewhere) outward(f *Firewall, ds []device, number int32, first bool) (names []string) {
+func (e *elsewhere) outward(f *Firewall, ds []device, number int32, first, foreign bool) (names []string) {
 	for i := range e.moved[number] {
 		if !slices.ContainsFunc(ds, func(d device) bool { return d.index == i }) {
 			delete(e.moved[number], i)
@@ -211,7 +269,7 @@ func (e *elsewhere) outward(f *Firewall, ds []device, number int32, first bool) 
 		delete(e.moved, number)
 	}
 	for _, d := range ds {
-		if e.moved[number][d.index] || first && f.leadsOut(d) {
+		if e.moved[number][d.index] || first && f.leadsOut(d) && (!foreign || d.kind == "") {
 			names = append(names, fmt.Sprintf("%q", d.name))
 		}
 	}
@@ -252,7 +310,8 @@ func (f *Firewall) applyElsewhere(ctx context.Context, p isolate.Policy) error {
 	e.cover(ctx, f)
 	var all error
 	for _, c := range e.covered {
-		if err := c.fw.Apply(ctx, from(p)); err != nil {
+		// Whose it is may keep us out; then reading back says that a device is open there.
+		if err := c.fw.Apply(ctx, from(p)); err != nil && !c.foreign {
 			all = errors.Join(all, fmt.Errorf("network namespace of %s: %w", c.who, err))
 		}
 	}
@@ -271,8 +330,15 @@ func (f *Firewall) observeElsewhere(ctx context.Context, p *isolate.Policy, o *i
 		p := from(*p)
 		q = &p
 	}
-	for _, c := range e.covered {
+	for _, c := range slices.Clone(e.covered) {
 		there, err := c.fw.Observe(ctx, q)
+		if q == nil && (c.foreign || err == nil && !there.Present) {
+			// Nothing of ours holds it any more, or what is there is not for us to say.
+			if err == nil && !there.Present {
+				e.uncover(c)
+			}
+			continue
+		}
 		where := fmt.Sprintf("network device %s is in the network namespace of %s", strings.Join(c.names, ", "), c.who)
 		if err != nil {
 			o.Gaps = append(o.Gaps, fmt.Sprintf("%s: %v", where, err))
@@ -284,7 +350,7 @@ func (f *Firewall) observeElsewhere(ctx context.Context, p *isolate.Policy, o *i
 		if q == nil {
 			o.Tables = append(o.Tables, there.Tables...)
 		}
-		if q != nil && there.Held != isolate.HeldHere && o.Held == isolate.HeldHere {
+		if q != nil && !c.foreign && there.Held != isolate.HeldHere && o.Held == isolate.HeldHere {
 			o.Held = there.Held
 		}
 		for _, l := range there.Links {
@@ -306,24 +372,30 @@ func (f *Firewall) restoreElsewhere(ctx context.Context) error {
 	defer e.mu.Unlock()
 	var all error
 	for _, c := range e.covered {
-		if err := c.fw.Restore(ctx); err != nil {
+		if err := c.fw.Restore(ctx); err != nil && !c.foreign {
 			all = errors.Join(all, fmt.Errorf("network namespace of %s: %w", c.who, err))
 			continue
 		}
 		e.uncover(c)
 	}
-	e.moved = nil
 	var search search
 	defer search.close()
+	search.own = f.owner()
 	search.shallow(ctx)
 	own, first := f.inode(), f.first()
+	if first {
+		search.deep(ctx) // an agent that began anew does not know where the one before it was
+	}
 	for _, s := range search.found {
 		if s.inode == own || e.of(s.inode) != nil {
 			continue
 		}
-		if err := f.at(s).Restore(ctx); err != nil && first && !errors.Is(err, isolate.ErrNeedsRoot) {
+		if err := f.at(s).Restore(ctx); err != nil && first && !s.foreign && !errors.Is(err, isolate.ErrNeedsRoot) {
 			all = errors.Join(all, fmt.Errorf("network namespace of %s: %w", s.who, err))
 		}
+	}
+	if all == nil {
+		e.moved = nil
 	}
 	return all
 }
@@ -350,14 +422,21 @@ func passing(p isolate.Policy, device bool) (rs []rule) {
 	return rs
 }
 
-// devices lists the network devices of our namespace, or of the one with a number.
-func (f *Firewall) devices(ctx context.Context, number int32) ([]device, error) {
+// errMany means that a namespace has more devices than are looked at.
+var errMany = errors.New("too many network devices")
+
+// devices lists the network devices of our namespace, or of the one with a number. More
+// than most are an error.
+func (f *Firewall) devices(ctx context.Context, number int32, most int) ([]device, error) {
 	data := make([]byte, unix.SizeofIfInfomsg)
 	if number >= 0 {
 		data = attr(data, unix.IFLA_TARGET_NETNSID, host32(uint32(number)))
 	}
 	var ds []device
 	err := f.dump(ctx, unix.RTM_GETLINK, data, func(b []byte) error {
+		if len(ds) >= most {
+			return errMany
+		}
 		d, err := parseDevice(b)
 		ds = append(ds, d)
 		return err
@@ -369,15 +448,15 @@ func (f *Firewall) devices(ctx context.Context, number int32) ([]device, error) 
 const sizeofRtgenmsg = 4
 
 // numbers lists the numbers that our namespace has for others (ip-netns(8), "nsid").
-func (f *Firewall) numbers(ctx context.Context) (ns []int32) {
-	// Kernels before 4.0 have no numbers; then nothing was moved that has one.
-	_ = f.dump(ctx, unix.RTM_GETNSID, make([]byte, sizeofRtgenmsg), func(b []byte) error {
+// Kernels before 4.0 have none; then nothing was moved that has one.
+func (f *Firewall) numbers(ctx context.Context) (ns []int32, err error) {
+	err = f.dump(ctx, unix.RTM_GETNSID, make([]byte, sizeofRtgenmsg), func(b []byte) error {
 		if n := parseNumber(b); n >= 0 {
 			ns = append(ns, n)
 		}
 		return nil
 	})
-	return ns
+	return ns, err
 }
 
 // number is the number that our namespace has for another one, negative if it has none.
@@ -403,12 +482,19 @@ func (f *Firewall) dump(ctx context.Context, typ netlink.HeaderType, data []byte
 		return err
 	}
 	defer end()
-	msgs, err := c.Execute(netlink.Message{Header: netlink.Header{Type: typ, Flags: netlink.Request | netlink.Dump}, Data: data})
+	req, err := c.Send(netlink.Message{Header: netlink.Header{Type: typ, Flags: netlink.Request | netlink.Dump}, Data: data})
 	if err != nil {
 		return fmt.Errorf("list network devices: %w", ctxError(ctx, err))
 	}
-	for _, m := range msgs {
-		if err := fn(m.Data); err != nil {
+	// One by one: who made a hundred thousand of them is not given our memory too.
+	for m, err := range c.ReceiveIter() {
+		switch {
+		case err != nil:
+			err = ctxError(ctx, err)
+		case m.Header.Sequence == req.Header.Sequence: // else it is no answer to us
+			err = fn(m.Data)
+		}
+		if err != nil {
 			return fmt.Errorf("list network devices: %w", err)
 		}
 	}
@@ -441,11 +527,23 @@ func (f *Firewall) first() bool {
 }
 
 // inode is that of our namespace.
-func (f *Firewall) inode() uint64 {
-	if f.cfg.NetNS == 0 {
-		return inodeOf("/proc/self/ns/net")
+func (f *Firewall) inode() uint64 { return inodeOf(f.path()) }
+
+// owner is the inode of the user namespace that owns ours, 0 if that is not known.
+func (f *Firewall) owner() uint64 {
+	file, _, err := openSpace(f.path())
+	if err != nil {
+		return 0
 	}
-	return inodeOf(fmt.Sprintf("/proc/self/fd/%d", f.cfg.NetNS))
+	defer func() { _ = file.Close() }()
+	return ownerOf(int(file.Fd()))
+}
+
+func (f *Firewall) path() string {
+	if f.cfg.NetNS == 0 {
+		return "/proc/self/ns/net"
+	}
+	return fmt.Sprintf("/proc/self/fd/%d", f.cfg.NetNS)
 }
 
 func inodeOf(path string) uint64 {

@@ -171,45 +171,76 @@ func TestWayHomeThroughAnotherNamespace(t *testing.T) {
 // machineEnv makes this test's own program the first process of a machine of its own.
 const machineEnv = "HOZEN_TEST_MACHINE"
 
-// In the first namespace of a machine every namespace is looked at: a NIC that was moved
-// before the cut, while no agent ran, is cut too; and given back by an agent that knows
-// nothing of it.
-func TestNICMovedBeforeTheCut(t *testing.T) {
-	if os.Getenv(machineEnv) == "" {
-		if err := netlab.Available(); err != nil {
-			t.Skip("needs root: ", err)
-		}
-		cmd := exec.Command("unshare", "--net", "--pid", "--fork", "--mount-proc", "--kill-child", os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-		cmd.Env = append(os.Environ(), machineEnv+"=1")
-		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		return
+// inMachine reports whether this process is the first one of a machine, and has the test
+// run in such a process if it is not.
+func inMachine(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(machineEnv) != "" {
+		return true
 	}
+	if err := netlab.Available(); err != nil {
+		t.Skip("needs root: ", err)
+	}
+	cmd := exec.Command("unshare", "--net", "--pid", "--fork", "--mount-proc", "--kill-child", os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), machineEnv+"=1")
+	out, err := cmd.CombinedOutput()
+	if strings.Contains(string(out), "--- SKIP: "+t.Name()) {
+		t.Skipf("%s", out)
+	}
+	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return false
+}
+
+// machineFirewall takes the machine of a test for a real one.
+func machineFirewall() *Firewall {
 	f := New(Config{Elsewhere: true})
 	f.inner = strings.ReplaceAll(f.inner, " ifb", "") // what stands for hardware here
 	f.pids = inodeOf("/proc/1/ns/pid")                // and for the machine
-	defer func() { check(t, f.Close()) }()
-	if !f.first() {
-		t.Fatal("not the first namespace of its machine")
-	}
-	// The program in the other namespace says when it is there.
-	cmd := exec.Command("unshare", "--net", "sh", "-c", "echo there; exec sleep 600")
+	return f
+}
+
+func machinePolicy() isolate.Policy {
+	return isolate.Policy{Mode: isolate.Standard, Collectors: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:8443")}}
+}
+
+// elsewhereProcess starts one in namespaces of its own (unshare(1)), which says when it is there.
+func elsewhereProcess(t *testing.T, flags ...string) (pid int) {
+	t.Helper()
+	cmd := exec.Command("unshare", append(flags, "sh", "-c", "echo there; exec sleep 600")...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()
 	check(t, err)
 	check(t, cmd.Start())
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-	_, err = bufio.NewReader(out).ReadString('\n')
-	check(t, err)
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Skip("needs namespaces of users: ", err)
+	}
+	return cmd.Process.Pid
+}
+
+// In the first namespace of a machine every namespace is looked at: a NIC that was moved
+// before the cut, while no agent ran, is cut too; and given back by an agent that knows
+// nothing of it.
+func TestNICMovedBeforeTheCut(t *testing.T) {
+	if !inMachine(t) {
+		return
+	}
+	f := machineFirewall()
+	defer func() { check(t, f.Close()) }()
+	if !f.first() {
+		t.Fatal("not the first namespace of its machine")
+	}
+	pid := elsewhereProcess(t, "--net")
 	h, err := link.NewHandle(unix.NETLINK_ROUTE)
 	check(t, err)
 	defer h.Close()
 	if err := h.LinkAdd(&link.Ifb{LinkAttrs: link.LinkAttrs{Name: "nic0"}}); err != nil {
 		t.Skip("needs a kernel with ifb: ", err)
 	}
-	check(t, h.LinkSetNsPid(mustLink(t, h, "nic0"), cmd.Process.Pid))
-	p := isolate.Policy{Mode: isolate.Standard, Collectors: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:8443")}}
+	check(t, h.LinkSetNsPid(mustLink(t, h, "nic0"), pid))
+	p := machinePolicy()
 	o, err := f.Observe(t.Context(), &p)
 	check(t, err)
 	if o.Complete {
@@ -225,15 +256,14 @@ func TestNICMovedBeforeTheCut(t *testing.T) {
 		t.Fatalf("not cut there: %+v", o)
 	}
 	check(t, f.Close()) // the agent dies
-	g := New(Config{Elsewhere: true})
-	g.inner, g.pids = f.inner, f.pids
+	g := machineFirewall()
 	o, err = g.Observe(t.Context(), &p)
 	check(t, err)
 	if !o.Complete || !there(o) || o.Held == isolate.HeldHere {
 		t.Fatalf("the next agent: %+v", o)
 	}
 	check(t, g.Restore(t.Context()))
-	o, err = New(Config{NetNS: namespaceOf(t, cmd.Process.Pid), Table: "hozen" + awaySuffix}).Observe(t.Context(), nil)
+	o, err = New(Config{NetNS: namespaceOf(t, pid), Table: "hozen" + awaySuffix}).Observe(t.Context(), nil)
 	check(t, err)
 	if o.Present {
 		t.Fatalf("left behind: %+v", o)

@@ -20,6 +20,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -63,6 +64,9 @@ type Firewall struct {
 	away   bool   // it works in a namespace that is not the agent's
 	inner  string // kinds of devices that lead nowhere by themselves
 	pids   uint64 // inode of the machine's first PID namespace
+
+	most      int           // devicesMax
+	actorWait time.Duration // as the constant says
 }
 
 var _ isolate.Firewall = (*Firewall)(nil)
@@ -72,7 +76,7 @@ func New(c Config) *Firewall {
 	if c.Table == "" {
 		c.Table = "hozen"
 	}
-	return &Firewall{cfg: c, inner: inner, pids: firstPIDs}
+	return &Firewall{cfg: c, inner: inner, pids: firstPIDs, most: devicesMax, actorWait: actorWait}
 }
 
 // Apply implements [isolate.Firewall]. A device that vanishes meanwhile makes the
@@ -309,7 +313,11 @@ func (f *Firewall) explain(ctx context.Context, what string, err error) error {
 
 // links lists the network devices except loopback, sorted.
 func (f *Firewall) links(ctx context.Context) ([]string, error) {
-	ds, err := f.devices(ctx, -1)
+	most := math.MaxInt
+	if f.away {
+		most = f.most
+	}
+	ds, err := f.devices(ctx, -1, most)
 	if err != nil {
 		return nil, err
 	}

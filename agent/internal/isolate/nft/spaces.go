@@ -21,6 +21,9 @@ type space struct {
 	inode uint64
 	who   string // by whom it was found, such as `process 4711 "sh"`
 	ours  bool   // by us alone
+	// foreign means that it belongs to another user namespace than ours does and than the
+	// machine's first one: whoever made that may do in it what he likes.
+	foreign bool
 }
 
 // again is another descriptor of it.
@@ -36,39 +39,70 @@ func (s space) again() (*os.File, error) {
 type search struct {
 	found []space
 	links map[string]bool // what /proc calls those that were found
+	own   uint64          // inode of the user namespace that owns ours
+	users int             // how many of those that were found are foreign
+	// unseen is how many were left out, because there are too many.
+	unseen int
 }
 
 // The bounds of a search. A workstation has some hundred processes.
 const (
-	spacesMax      = 1024
+	spacesMax      = 1024 // that are not foreign
+	foreignMax     = 256
 	processesMax   = 16384
 	descriptorsMax = 200000 // of all processes together
+	oneProcessMax  = 10000  // of them of one, so that none keeps us from the others
 )
 
 // pinned are where programs keep namespaces that need no process.
 var pinned = [...]string{"/run/netns", "/run/docker/netns"}
 
-// shallow finds those of processes, and those that are pinned where it is usual.
+// shallow finds those of processes, and those that are pinned where it is usual or where
+// we see the mount.
 func (s *search) shallow(ctx context.Context) {
-	for _, pid := range processes(ctx) {
-		s.link("/proc/"+pid+"/ns/net", pid)
-	}
 	for _, dir := range pinned {
 		for _, name := range names(dir, spacesMax) {
 			s.open(dir+"/"+name, dir+"/"+name, "")
 		}
 	}
+	for _, pid := range processes(ctx) {
+		s.link("/proc/"+pid+"/ns/net", pid)
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return
+	}
+	for _, m := range parseMounts(string(mounts)) {
+		if !s.links[m.link] {
+			s.open(m.path, m.path, m.link)
+		}
+	}
+}
+
+// mount is a network namespace that is mounted at a path.
+type mount struct{ link, path string }
+
+// parseMounts finds the network namespaces in /proc/self/mountinfo
+// (proc_pid_mountinfo(5)).
+func parseMounts(text string) (ms []mount) {
+	unescape := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+	for line := range strings.Lines(text) {
+		if fs := strings.Fields(line); len(fs) > 4 && strings.HasPrefix(fs[3], "net:[") {
+			ms = append(ms, mount{fs[3], unescape.Replace(fs[4])})
+		}
+	}
+	return ms
 }
 
 // deep finds those of single threads too, and those that only a descriptor keeps. It
-// reports whether it looked everywhere.
+// reports whether it looked everywhere, but for what one process alone has too many of.
 func (s *search) deep(ctx context.Context) (whole bool) {
 	left, self := descriptorsMax, strconv.Itoa(os.Getpid())
 	for _, pid := range processes(ctx) {
 		if pid == self {
 			continue // ours are no sign that anybody else has one
 		}
-		tasks, fds := names("/proc/"+pid+"/task", left), names("/proc/"+pid+"/fd", left)
+		tasks, fds := names("/proc/"+pid+"/task", min(left, oneProcessMax)), names("/proc/"+pid+"/fd", min(left, oneProcessMax))
 		for _, t := range tasks {
 			s.link("/proc/"+pid+"/task/"+t+"/ns/net", pid)
 		}
@@ -92,9 +126,6 @@ func (s *search) link(path, pid string) {
 }
 
 func (s *search) open(path, who, link string) {
-	if len(s.found) == spacesMax {
-		return
-	}
 	f, inode, err := openSpace(path)
 	if err != nil {
 		return
@@ -120,15 +151,25 @@ func (s *search) add(one space, link string) {
 	}
 	s.links[link] = true
 	i := slices.IndexFunc(s.found, func(o space) bool { return o.inode == one.inode })
-	if i < 0 {
-		s.found = append(s.found, one)
+	if i >= 0 {
+		_ = one.file.Close()
+		s.found[i].ours = s.found[i].ours && one.ours
 		return
 	}
-	_ = one.file.Close()
-	s.found[i].ours = s.found[i].ours && one.ours
+	owner := ownerOf(int(one.file.Fd()))
+	one.foreign = owner != 0 && owner != s.own && owner != firstUsers
+	if one.foreign && s.users >= foreignMax || !one.foreign && len(s.found)-s.users >= spacesMax {
+		_ = one.file.Close()
+		s.unseen++
+		return
+	}
+	if one.foreign {
+		s.users++
+	}
+	s.found = append(s.found, one)
 }
 
-// keep adds one that we hold. It is no sign that anybody else does.
+// keep adds one that we hold, whatever the bounds. It is no sign that anybody else does.
 func (s *search) keep(one space) {
 	if slices.ContainsFunc(s.found, func(o space) bool { return o.inode == one.inode }) {
 		return
@@ -136,6 +177,9 @@ func (s *search) keep(one space) {
 	if file, err := one.again(); err == nil {
 		one.file, one.ours = file, true
 		s.found = append(s.found, one)
+		if one.foreign {
+			s.users++
+		}
 	}
 }
 
@@ -174,6 +218,28 @@ func names(dir string, n int) []string {
 
 // nsGetNSType asks a descriptor of a namespace for its kind (NS_GET_NSTYPE, ioctl_nsfs(2)).
 const nsGetNSType = 0xb703
+
+// nsGetUserNS asks it for the user namespace that owns it (NS_GET_USERNS, since Linux 4.9).
+const nsGetUserNS = 0xb701
+
+// firstUsers is the inode of the machine's first user namespace, on every kernel since 3.8
+// (PROC_USER_INIT_INO in include/linux/proc_ns.h).
+const firstUsers = 0xEFFFFFFD
+
+// ownerOf is the inode of the user namespace that owns another namespace, 0 if that is not
+// known: it is above ours, or the kernel does not tell.
+func ownerOf(fd int) uint64 {
+	users, err := unix.IoctlRetInt(fd, nsGetUserNS)
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = unix.Close(users) }()
+	var st unix.Stat_t
+	if unix.Fstat(users, &st) != nil {
+		return 0
+	}
+	return st.Ino
+}
 
 // openSpace opens a network namespace, and nothing that only has the place of one.
 func openSpace(path string) (*os.File, uint64, error) {

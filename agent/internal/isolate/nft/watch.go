@@ -152,7 +152,7 @@ func (f *Firewall) watchRules(ctx context.Context, c *netlink.Conn, n *notes) er
 	waits := func() bool { return len(open)+len(others) > 0 }
 	for ctx.Err() == nil {
 		if waits() {
-			_ = c.SetReadDeadline(time.Now().Add(actorWait))
+			_ = c.SetReadDeadline(time.Now().Add(f.actorWait))
 		}
 		msg, err := receive(c, b)
 		if waits() {
