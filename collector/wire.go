@@ -107,11 +107,13 @@ func (s *store) Close() error { return s.db.Close() }
 const (
 	backupData = "data" // database and evidence, as package fsck writes and checks them
 	backupKeys = "keys" // settings, CA and keys: whoever has them can be this collector
+	// backupNotes in backupKeys holds the newest signed states of the ledgers, which belong in pki/ledger.
+	backupNotes = "ledger"
 )
 
 // backup copies everything into dir.
 func (s *store) backup(ctx context.Context, dir string) error {
-	_, err := fsck.Backup(ctx, fsck.BackupConfig{DB: s.db, Blobs: s.blobs, Dir: filepath.Join(dir, backupData), WithoutDB: s.db.Dialect() != sqldb.SQLite}, nil)
+	notes, err := s.backupData(ctx, filepath.Join(dir, backupData))
 	if err != nil {
 		return err
 	}
@@ -122,6 +124,9 @@ func (s *store) backup(ctx context.Context, dir string) error {
 	p := s.paths
 	for _, from := range []string{p.Settings, p.CACert, p.CAKey, p.CollectorPEM, p.CollectorKey, p.RecoveryKey, p.LedgerKey} {
 		b, err := os.ReadFile(from)
+		if from == p.LedgerKey && errors.Is(err, fs.ErrNotExist) {
+			continue // lost; all the rest is needed the more
+		}
 		if err != nil {
 			return fmt.Errorf("back up keys: %w", err)
 		}
@@ -129,7 +134,33 @@ func (s *store) backup(ctx context.Context, dir string) error {
 			return fmt.Errorf("back up keys: %w", err)
 		}
 	}
-	return nil
+	return notes.Store(filepath.Join(keys, backupNotes))
+}
+
+// backupData copies database and evidence, and returns the signed states of the ledgers as
+// they were before: newer than the copy, they would make it look cut off when it is put back.
+// A line that began meanwhile would look invented, so that it is copied again then.
+func (s *store) backupData(ctx context.Context, dir string) (checkpoint.Copy, error) {
+	for range 3 {
+		notes, err := s.checkpoints.Copy()
+		if err != nil {
+			return nil, err
+		}
+		if _, err := fsck.Backup(ctx, fsck.BackupConfig{DB: s.db, Blobs: s.blobs, Dir: dir, WithoutDB: s.db.Dialect() != sqldb.SQLite}, nil); err != nil {
+			return nil, err
+		}
+		now, err := s.checkpoints.Copy()
+		if err != nil {
+			return nil, err
+		}
+		if notes.SameLines(now) && s.db.Dialect() != sqldb.SQLite {
+			return s.checkpoints.First(ctx, notes) // the database was copied before, by its own tools
+		}
+		if notes.SameLines(now) {
+			return notes, nil
+		}
+	}
+	return nil, errors.New("back up: the ledgers are being signed under new names all the time")
 }
 
 // collectorCertificate returns the collector's own certificate. It is issued when

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"hozen/collector/internal/checkpoint"
@@ -138,7 +139,7 @@ func (s *Acts) LedgerDiffers(ctx context.Context, a Actor) (*checkpoint.Differen
 }
 
 // WatchLedger looks at the start whether the ledgers go on from what was signed of them,
-// records where one does not, and signs what grows until ctx ends. Nothing else waits for
+// records where one does not, then and whenever that is found, and signs what grows until ctx ends. Nothing else waits for
 // it: an emergency goes on with a ledger that differs.
 func (s *Acts) WatchLedger(ctx context.Context) {
 	if s.checkpoints == nil {
@@ -149,13 +150,17 @@ func (s *Acts) WatchLedger(ctx context.Context) {
 		s.log.ErrorContext(ctx, "the ledger is not compared with what was signed", slog.Any("error", err))
 	}
 	for _, d := range list {
+		if !d.Passing {
+			if err := s.noteDifference(ctx, d, "", d.Known.Note); err != nil && ctx.Err() == nil {
+				s.log.ErrorContext(ctx, "difference of the ledger not recorded", slog.Any("error", err))
+			}
+		}
 		s.log.ErrorContext(ctx, "the ledger does not go on from what was signed before; a person has to decide (ledger fork)",
 			slog.String("organisation", d.OrganisationID), slog.String("kind", string(d.Kind)), slog.String("detail", d.Detail))
-		if err := s.noteDifference(ctx, d, "", d.Known.Note); err != nil && ctx.Err() == nil {
-			s.log.ErrorContext(ctx, "difference of the ledger not recorded", slog.Any("error", err))
-		}
 	}
-	s.checkpoints.Run(ctx)
+	s.checkpoints.Run(ctx, func(ctx context.Context, d checkpoint.Difference) error {
+		return s.noteDifference(ctx, d, "", d.Known.Note)
+	})
 }
 
 // noteDifference records a difference once: in the ledger, and on the timelines of all open
@@ -241,7 +246,7 @@ func (s *Acts) DeclareFork(ctx context.Context, a Actor, reason string) (checkpo
 		}
 		return f.Store(ctx, d.tx, idx, reason, d.now)
 	}); err != nil {
-		return checkpoint.Signed{}, err
+		return checkpoint.Signed{}, errors.Join(err, s.checkpoints.Abandon(context.WithoutCancel(ctx), f))
 	}
 	return s.checkpoints.Begin(ctx, f)
 }
@@ -363,7 +368,7 @@ func (s *Acts) LedgerConflict(ctx context.Context, endpointID string, c Conflict
 		return err
 	}
 	if v.Declared {
-		return nil // on record since a person declared it
+		return s.declaredConflict(ctx, e, c)
 	}
 	if v.Difference != nil {
 		if err := s.noteDifference(ctx, *v.Difference, endpointID, c.Seen); err != nil {
@@ -388,6 +393,32 @@ func (s *Acts) LedgerConflict(ctx context.Context, endpointID string, c Conflict
 			OrganisationID: e.OrganisationID, ID: conflictID, EndpointID: endpointID, Kind: "told_" + c.Kind, KnownNote: c.Seen, ShownNote: c.Shown,
 			NoticedAt: sane(c.At), Detail: c.Detail,
 		}, ActConflict, endpointID, map[string]string{"kind": c.Kind, "seen": c.Seen, "shown": c.Shown, "at": sqldb.FormatTime(sane(c.At)), "detail": c.Detail, "seen_is_ours": ours})
+	})
+}
+
+// declaredConflict keeps what a witness tells of a line that a person ended: once for each
+// endpoint and line, and on no timeline, because the declaration is known to all.
+func (s *Acts) declaredConflict(ctx context.Context, e endpoint.Endpoint, c ConflictCall) error {
+	origin, _, _ := strings.Cut(c.Seen, "\n")
+	conflictID := checkpoint.ConflictID(e.ID, "declared\n"+origin)
+	return s.transact(ctx, func(ctx context.Context, d *deed) error {
+		if _, err := d.agent(ctx, e.ID); err != nil {
+			return err
+		}
+		known, err := checkpoint.HasConflict(ctx, d.tx, e.OrganisationID, conflictID)
+		if err != nil || known {
+			return err
+		}
+		at := sane(c.At)
+		idx, err := d.record(ctx, ActConflict, e.ID, map[string]string{"kind": c.Kind, "seen": c.Seen, "shown": c.Shown, "at": sqldb.FormatTime(at),
+			"detail": c.Detail, "seen_is_ours": "yes", "declared": "yes"})
+		if err != nil {
+			return err
+		}
+		return checkpoint.InsertConflict(ctx, d.tx, checkpoint.Conflict{
+			OrganisationID: e.OrganisationID, ID: conflictID, EndpointID: e.ID, Kind: checkpoint.DeclaredKind + c.Kind, KnownNote: c.Seen, ShownNote: c.Shown,
+			NoticedAt: at, ReceivedAt: d.now, Detail: c.Detail, LedgerIdx: idx,
+		})
 	})
 }
 

@@ -27,9 +27,10 @@ const (
 	CodeForeign Code = "foreign"
 	// CodeKey: the key that signs is not there, or another one.
 	CodeKey Code = "key"
-	// CodeLine: the database does not know of a line that was signed.
+	// CodeLine: the database does not know of a line that was signed, or of one that nobody
+	// declared.
 	CodeLine Code = "line"
-	// CodeFile: the file of the newest signed state cannot be read.
+	// CodeFile: the file of the newest signed state is missing or cannot be read.
 	CodeFile Code = "file"
 	// CodeDeclared: a line was ended by a person's decision. No problem but a note.
 	CodeDeclared Code = "declared"
@@ -58,19 +59,23 @@ type Known struct {
 // Files is what lies outside the database: see [Log.Files].
 type Files struct {
 	notes map[string]checkpoint.Checkpoint // by organisation
+	begun map[string]string
 	wrong map[string]error
 }
 
 // Files reads what lies outside the database. Whoever audits one unchanging view of the
 // database reads them before that begins: what is signed meanwhile is not in the view.
 func (l *Log) Files() (Files, error) {
-	f := Files{map[string]checkpoint.Checkpoint{}, map[string]error{}}
+	f := Files{map[string]checkpoint.Checkpoint{}, map[string]string{}, map[string]error{}}
 	orgs, err := l.noted()
 	if err != nil {
 		return f, fmt.Errorf("audit checkpoints: %w", err)
 	}
 	for _, org := range orgs {
 		if f.notes[org], err = readNote(l.cfg.Dir, org); err != nil {
+			f.wrong[org] = err
+		}
+		if f.begun[org], err = readBegun(l.cfg.Dir, org); err != nil {
 			f.wrong[org] = err
 		}
 	}
@@ -135,6 +140,20 @@ func (a *auditor) organisation(ctx context.Context, org string) error {
 	if len(rows) > 0 {
 		if err := a.line(ctx, org, rows[len(rows)-1]); err != nil {
 			return err
+		}
+	}
+	if len(rows) > 0 && a.files.wrong[org] == nil {
+		why, err := a.missing(ctx, org, rows[len(rows)-1], kept, a.files.begun[org])
+		switch {
+		case err != nil:
+			return err
+		case why != "" && kept.Note == "":
+			a.find(org, CodeFile, "newest", "%s", why)
+		case why != "":
+			a.find(org, CodeLine, "newest", "%s", why)
+			if _, err := a.compare(ctx, org, a.l.lineOf(kept.Origin, org), "newest", kept, time.Time{}); err != nil {
+				return err
+			}
 		}
 	}
 	if kept.Note != "" {
@@ -288,14 +307,12 @@ func (a *auditor) known(ctx context.Context, k Known) error {
 			keys = append(keys, key)
 		}
 	}
-	if !slices.ContainsFunc(keys, func(key checkpoint.Key) bool {
-		_, err := checkpoint.Open(k.Note, key)
-		return err == nil
-	}) {
+	key := signer(k.Note, keys)
+	if key == nil {
 		a.find(org, CodeForeign, k.Name, "it has %d entries with the root %s and is not signed by a key of this collector", c.Size, hex.EncodeToString(c.Root[:]))
 		return nil
 	}
-	if len(rows) > 0 && no < rows[len(rows)-1].no && declared(rows, c, no) {
+	if len(rows) > 0 && no < rows[len(rows)-1].no && declared(rows, c, no, key) {
 		a.find(org, CodeDeclared, k.Name, "it is of %s, a line that is over and whose end was declared", c.Origin)
 		return nil
 	}

@@ -30,7 +30,10 @@ func BenchmarkAppend(b *testing.B) {
 	org := id.New(id.Organisation)
 	ctx, stop := context.WithCancel(b.Context())
 	signing := make(chan struct{})
-	go func() { defer close(signing); l.Run(ctx) }()
+	go func() {
+		defer close(signing)
+		l.Run(ctx, func(context.Context, checkpoint.Difference) error { return nil })
+	}()
 	var failed atomic.Pointer[error]
 	b.SetParallelism(128)
 	b.ResetTimer()

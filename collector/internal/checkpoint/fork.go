@@ -28,7 +28,8 @@ type Fork struct {
 }
 
 // Plan prepares a new line for an organisation whose ledger differs from what was signed,
-// making a new key when the old one is lost. It wraps [ErrNothing] when nothing differs.
+// making a new key when the old one is lost. What does not come to a commit is to be given to
+// [Log.Abandon]. It wraps [ErrNothing] when nothing differs.
 func (l *Log) Plan(ctx context.Context, organisationID string) (Fork, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -38,6 +39,9 @@ func (l *Log) Plan(ctx context.Context, organisationID string) (Fork, error) {
 	}
 	if ln == nil || ln.differs == nil {
 		return Fork{}, fmt.Errorf("plan a new line: %w", ErrNothing)
+	}
+	if err := l.reload(); err != nil { // a key that was put back is not replaced
+		return Fork{}, fmt.Errorf("plan a new line: %w", err)
 	}
 	if l.key == nil {
 		if _, err := os.Lstat(l.cfg.KeyFile); err == nil {
@@ -54,6 +58,10 @@ func (l *Log) Plan(ctx context.Context, organisationID string) (Fork, error) {
 	}
 	f := Fork{Difference: *ln.differs, Key: public(l.key), no: ln.no + 1, was: ln.no}
 	f.Origin = l.originOf(organisationID, f.no)
+	// Before its transaction: a line in the database that nothing outside knows of is not believed.
+	if err := writeBegun(l.cfg.Dir, organisationID, begunText(f.Origin, f.Key.Text(f.Origin), f.Difference.Known.Note)); err != nil {
+		return Fork{}, fmt.Errorf("plan a new line: %w", err)
+	}
 	return f, nil
 }
 

@@ -31,7 +31,7 @@ func notePath(dir, organisationID string) string {
 // readNote reads the newest signed state; without a file it is zero.
 func readNote(dir, organisationID string) (checkpoint.Checkpoint, error) {
 	if err := id.Check(id.Organisation, organisationID); err != nil {
-		return checkpoint.Checkpoint{}, fmt.Errorf("read newest checkpoint: %w", err)
+		return checkpoint.Checkpoint{}, fmt.Errorf("read newest checkpoint: %w: %w", checkpoint.ErrMalformed, err)
 	}
 	b, err := os.ReadFile(notePath(dir, organisationID))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -103,6 +103,9 @@ func (l *Log) noted() ([]string, error) {
 	return orgs, nil
 }
 
+// errNoKey means that the file was read and holds no key.
+var errNoKey = errors.New("no Ed25519 key")
+
 const pemType = "PRIVATE KEY" // PKCS #8 (RFC 5958, RFC 8410)
 
 func loadKey(path string) (ed25519.PrivateKey, error) {
@@ -112,15 +115,15 @@ func loadKey(path string) (ed25519.PrivateKey, error) {
 	}
 	block, _ := pem.Decode(b)
 	if block == nil || block.Type != pemType {
-		return nil, fmt.Errorf("load the ledger's key %q: no PEM of a private key", path)
+		return nil, fmt.Errorf("load the ledger's key %q: %w: no PEM of a private key", path, errNoKey)
 	}
 	k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("load the ledger's key %q: %w", path, err)
+		return nil, fmt.Errorf("load the ledger's key %q: %w: %w", path, errNoKey, err)
 	}
 	key, ok := k.(ed25519.PrivateKey)
 	if !ok {
-		return nil, fmt.Errorf("load the ledger's key %q: no Ed25519 key", path)
+		return nil, fmt.Errorf("load the ledger's key %q: %w", path, errNoKey)
 	}
 	return key, nil
 }

@@ -34,6 +34,10 @@ var (
 	ErrNothing = errors.New("the ledger goes on from what was signed before")
 )
 
+// errUnreadable means that a file outside the database cannot be read now. It may pass, so
+// it is no verdict on the ledger, and nothing remembers it.
+var errUnreadable = errors.New("a file outside the database cannot be read now")
+
 // Config is the manual of the log. Every field without "Optional" is needed.
 type Config struct {
 	DB *sqldb.DB
@@ -77,8 +81,8 @@ const (
 	Shorter   Kind = "shorter"   // entries are missing from the end: an older database
 	Rewritten Kind = "rewritten" // it has entries enough, and they are not those that were signed
 	KeyLost   Kind = "key_lost"  // the key is not there, or is another one
-	OtherLine Kind = "line"      // the database does not know of the line that was signed
-	BadFile   Kind = "file"      // the file of the newest signed state cannot be read
+	OtherLine Kind = "line"      // the database does not know of the line that was signed, or of one that nobody declared
+	BadFile   Kind = "file"      // the file of the newest signed state is missing or damaged
 )
 
 // Difference is why nothing is signed.
@@ -89,6 +93,9 @@ type Difference struct {
 	Size           int64                 // of the ledger as it is
 	Root           tlog.Hash             // of the ledger as it is
 	Detail         string                // English, for experts
+	// Passing: a file cannot be read now, and may be the next time. Nothing is signed while
+	// it lasts; it is no finding to record or to decide about.
+	Passing bool
 }
 
 // Signed is a checkpoint with when it was signed.
@@ -201,8 +208,14 @@ func (l *Log) read(ctx context.Context, q sqldb.Queryer, organisationID string) 
 		return nil, err
 	}
 	kept, ferr := readNote(l.cfg.Dir, organisationID)
+	if ferr != nil && !errors.Is(ferr, checkpoint.ErrMalformed) {
+		return nil, fmt.Errorf("%w: %w", errUnreadable, ferr)
+	}
 	if row == nil && ferr == nil && kept.Note == "" {
 		return nil, nil
+	}
+	if err := l.reload(); err != nil {
+		return nil, err
 	}
 	ln := &line{}
 	differs := func(k Kind, known checkpoint.Checkpoint, detail string) (*line, error) {
@@ -215,7 +228,11 @@ func (l *Log) read(ctx context.Context, q sqldb.Queryer, organisationID string) 
 	}
 	if row != nil {
 		ln.no, ln.origin = row.no, row.origin
-		if ln.newest, ln.signedAt, err = newestNote(ctx, q, organisationID, row.no); err != nil {
+		ln.newest, ln.signedAt, err = newestNote(ctx, q, organisationID, row.no)
+		if err != nil && !errors.Is(err, checkpoint.ErrMalformed) {
+			return nil, err
+		}
+		if err != nil {
 			return differs(BadFile, checkpoint.Checkpoint{}, "the newest checkpoint in the database cannot be read: "+err.Error())
 		}
 	}
@@ -249,6 +266,16 @@ func (l *Log) read(ctx context.Context, q sqldb.Queryer, organisationID string) 
 	if key == nil {
 		return differs(KeyLost, newer(ln.newest, kept, keptLine == ln.no), "the key that signed is not there")
 	}
+	begun, err := readBegun(l.cfg.Dir, organisationID)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	if no := l.lineOf(begun, organisationID); no != 0 && (row == nil || no != row.no || keptLine >= no) {
+		if err := removeBegun(l.cfg.Dir, organisationID); err != nil {
+			return nil, err
+		}
+	}
+	hasNotes := ln.newest.Note != ""
 	candidates := []checkpoint.Checkpoint{ln.newest}
 	if keptLine == ln.no {
 		candidates = append(candidates, kept)
@@ -270,7 +297,36 @@ func (l *Log) read(ctx context.Context, q sqldb.Queryer, organisationID string) 
 		}
 		ln.newest = newer(ln.newest, c, true)
 	}
-	return ln, nil
+	if row == nil {
+		return ln, nil
+	}
+	why := uncovered(*row, hasNotes, kept, keptLine, begun)
+	if why == "" {
+		return ln, nil
+	}
+	if kept.Note == "" {
+		return differs(BadFile, ln.newest, why)
+	}
+	if ln.differs, err = l.compare(ctx, q, organisationID, kept); err != nil || ln.differs != nil {
+		return ln, err
+	}
+	return differs(OtherLine, kept, why)
+}
+
+// reload reads the key again when it could not be read before: whatever was wrong may have
+// passed. Without a key it stays as it is.
+func (l *Log) reload() error {
+	if l.key != nil {
+		return nil
+	}
+	key, err := loadKey(l.cfg.KeyFile)
+	if err == nil {
+		l.key = key
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoKey) {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errUnreadable, err)
 }
 
 func newer(a, b checkpoint.Checkpoint, sameLine bool) checkpoint.Checkpoint {
@@ -340,6 +396,10 @@ func (l *Log) Differences(ctx context.Context) ([]Difference, error) {
 	}
 	for _, org := range orgs {
 		ln, err := l.line(ctx, q, org)
+		if errors.Is(err, errUnreadable) {
+			out = append(out, Difference{OrganisationID: org, Kind: BadFile, Detail: err.Error(), Passing: true})
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("compare ledger with checkpoints: %w", err)
 		}

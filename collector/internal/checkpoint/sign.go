@@ -23,11 +23,13 @@ const (
 // at once, such as for a receipt, gets one at once.
 const Every = time.Second
 
-// Run signs what has grown, at most once a second, until ctx ends.
-func (l *Log) Run(ctx context.Context) {
+// Run signs what has grown, at most once a second, until ctx ends. tell hears of each
+// difference that is found meanwhile, whoever asked for the signature that found it, and
+// again until it returns no error.
+func (l *Log) Run(ctx context.Context, tell func(ctx context.Context, d Difference) error) {
 	tick := time.NewTicker(Every)
 	defer tick.Stop()
-	failing := map[string]bool{}
+	failing, told, untold := map[string]bool{}, map[string]*Difference{}, map[string]bool{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -36,7 +38,7 @@ func (l *Log) Run(ctx context.Context) {
 		}
 		heads, err := ledger.Heads(ctx, l.cfg.DB.Read())
 		if err != nil {
-			continue // the next reader of the ledger tells
+			heads = nil // the next reader of the ledger tells
 		}
 		for _, h := range heads {
 			if h.Size == 0 {
@@ -48,7 +50,32 @@ func (l *Log) Run(ctx context.Context) {
 			}
 			failing[h.OrganisationID] = err != nil
 		}
+		for org, d := range l.found() {
+			if d == told[org] {
+				continue
+			}
+			err := tell(ctx, *d)
+			if err == nil {
+				told[org] = d
+			} else if !untold[org] && ctx.Err() == nil {
+				l.cfg.Log.ErrorContext(ctx, "difference of the ledger not recorded", slog.String("organisation", org), slog.Any("error", err))
+			}
+			untold[org] = err != nil
+		}
 	}
+}
+
+// found returns the differences that were found until now, by organisation.
+func (l *Log) found() map[string]*Difference {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := map[string]*Difference{}
+	for org, ln := range l.lines {
+		if ln.differs != nil {
+			out[org] = ln.differs
+		}
+	}
+	return out
 }
 
 // Sign returns a signed state of at least so many entries, signing everything that is
@@ -121,6 +148,11 @@ func (l *Log) sign(ctx context.Context, organisationID string, least int64) (Sig
 	if err := writeNote(l.cfg.Dir, organisationID, next); err != nil {
 		return Signed{}, err
 	}
+	if ln.newest.Note == "" {
+		if err := removeBegun(l.cfg.Dir, organisationID); err != nil {
+			return Signed{}, err
+		}
+	}
 	now := l.cfg.Now()
 	ln.newest, ln.signedAt = next, now
 	if err := l.cfg.DB.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
@@ -134,11 +166,17 @@ func (l *Log) sign(ctx context.Context, organisationID string, least int64) (Sig
 // begin begins the first line of an organisation. The ledger's entry of it says which key
 // signs from then on.
 func (l *Log) begin(ctx context.Context, organisationID string) (*line, error) {
+	if err := l.reload(); err != nil {
+		return nil, err
+	}
 	key := public(l.key)
 	if key == nil {
 		return nil, fmt.Errorf("%w: the key is missing", ErrDiffers)
 	}
 	ln := &line{no: 1, origin: l.originOf(organisationID, 1)}
+	if err := writeBegun(l.cfg.Dir, organisationID, begunText(ln.origin, key.Text(ln.origin), "")); err != nil {
+		return nil, err
+	}
 	err := l.cfg.DB.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		now := l.cfg.Now()
 		idx, err := ledger.Append(ctx, tx, ledger.Entry{OrganisationID: organisationID, At: now, ActorKind: "system", Act: ActBegun, Subject: organisationID,

@@ -59,27 +59,20 @@ func (l *Log) held(ctx context.Context, organisationID, note string) (Verdict, e
 			keys = append(keys, k)
 		}
 	}
-	for _, k := range keys {
-		if k == nil {
-			continue
-		}
-		if _, err := checkpoint.Open(note, k); err == nil {
-			v.Ours = true
-		}
-	}
-	if !v.Ours {
+	key := signer(note, keys)
+	if key == nil {
 		return v, nil
 	}
+	v.Ours = true
 	ln, err := l.line(ctx, q, organisationID)
 	if err != nil {
 		return v, err
 	}
 	if ln == nil {
-		ln = &line{}
-		l.lines[organisationID] = ln
+		ln = &line{} // known once the note is kept
 	}
 	if no < ln.no {
-		v.Declared = declared(rows, c, no)
+		v.Declared = declared(rows, c, no, key)
 		if !v.Declared {
 			v.Difference, err = l.compare(ctx, q, organisationID, c)
 		}
@@ -100,6 +93,7 @@ func (l *Log) held(ctx context.Context, organisationID, note string) (Verdict, e
 	if err := writeNote(l.cfg.Dir, organisationID, c); err != nil {
 		return v, err
 	}
+	l.lines[organisationID] = ln
 	ln.no, ln.origin, ln.newest, ln.signedAt = no, c.Origin, c, time.Time{}
 	if v.Difference != nil {
 		ln.differs = v.Difference
@@ -107,14 +101,28 @@ func (l *Log) held(ctx context.Context, organisationID, note string) (Verdict, e
 	return v, nil
 }
 
+// signer returns the key that signed a note; nil when none of them did.
+func signer(note string, keys []checkpoint.Key) checkpoint.Key {
+	for _, k := range keys {
+		if k == nil {
+			continue
+		}
+		if _, err := checkpoint.Open(note, k); err == nil {
+			return k
+		}
+	}
+	return nil
+}
+
 // declared reports whether a state of a line that is over is covered by the declaration
-// that ended it: it is no later than the last state that was known then.
-func declared(rows []lineRow, c checkpoint.Checkpoint, no int64) bool {
+// that ended it: it is no later than the last state that was known then. key signed it, and
+// must have signed that one too: the row alone proves nothing.
+func declared(rows []lineRow, c checkpoint.Checkpoint, no int64, key checkpoint.Key) bool {
 	for _, r := range rows {
 		if r.no != no+1 {
 			continue
 		}
-		if known, err := checkpoint.Parse(r.knownNote); err == nil {
+		if known, err := checkpoint.Open(r.knownNote, key); err == nil && known.Origin == c.Origin {
 			return c.Size < known.Size || c.Size == known.Size && c.Root == known.Root
 		}
 	}
@@ -135,6 +143,9 @@ type Conflict struct {
 	Line           int64 // newest line when it was stored
 	LedgerIdx      int64
 }
+
+// DeclaredKind begins the kinds of conflicts that a person's declaration explains.
+const DeclaredKind = "declared_"
 
 // ConflictID names the conflict between two states: the SHA-256 of both texts.
 func ConflictID(known, shown string) string {
@@ -170,10 +181,12 @@ func InsertConflict(ctx context.Context, tx *sqldb.Tx, c Conflict) error {
 	return nil
 }
 
-// Conflicts returns the conflicts of an organisation, newest first, at most a hundred.
+// Conflicts returns the conflicts of an organisation, those that a declaration explains last
+// and otherwise the newest first, at most a hundred.
 func Conflicts(ctx context.Context, q sqldb.Queryer, organisationID string) ([]Conflict, error) {
 	rows, err := q.QueryContext(ctx, `SELECT organisation_id, id, endpoint_id, kind, known_note, shown_note, noticed_at, received_at, detail, line, ledger_idx
-		FROM checkpoint_conflicts WHERE organisation_id = $1 ORDER BY received_at DESC, id LIMIT 100`, organisationID)
+		FROM checkpoint_conflicts WHERE organisation_id = $1
+		ORDER BY CASE WHEN kind LIKE 'declared!_%' ESCAPE '!' THEN 1 ELSE 0 END, received_at DESC, id LIMIT 100`, organisationID)
 	if err != nil {
 		return nil, fmt.Errorf("read conflicts: %w", err)
 	}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"hozen/collector/internal/act"
+	"hozen/collector/internal/checkpoint"
+	"hozen/collector/internal/config"
+	"hozen/internal/i18n"
+)
+
+// restored puts a backup into a new data folder, as a person does.
+func restored(t *testing.T, from string) (*cli, config.Paths) {
+	t.Helper()
+	c, _, _ := testCLI(t, i18n.English)
+	c.data = filepath.Join(t.TempDir(), "data")
+	p := config.PathsOf(c.data)
+	must(t, os.MkdirAll(filepath.Dir(p.LedgerNotes), 0o700))
+	for _, to := range []string{p.Settings, p.CACert, p.CAKey, p.CollectorPEM, p.CollectorKey, p.RecoveryKey, p.LedgerKey} {
+		b, err := os.ReadFile(filepath.Join(from, backupKeys, filepath.Base(to)))
+		if os.IsNotExist(err) && to == p.LedgerKey {
+			continue
+		}
+		must(t, err)
+		must(t, os.WriteFile(to, b, 0o600))
+	}
+	must(t, os.CopyFS(p.LedgerNotes, os.DirFS(filepath.Join(from, backupKeys, backupNotes))))
+	b, err := os.ReadFile(filepath.Join(from, backupData, "hozen.db"))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(c.data, "hozen.db"), b, 0o600))
+	return c, p
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// differences are the kinds that a collector tells of its ledgers, and what fsck names.
+func differences(t *testing.T, c *cli, cfg config.Config) (kinds []checkpoint.Kind, codes []string) {
+	t.Helper()
+	s, err := openStore(t.Context(), c.data, cfg, discard())
+	must(t, err)
+	defer func() { must(t, s.Close()) }()
+	list, err := s.acts.LedgerDifferences(t.Context())
+	must(t, err)
+	for _, d := range list {
+		kinds = append(kinds, d.Kind)
+	}
+	r, err := s.acts.Fsck(t.Context(), c.offline(), nil, nil)
+	must(t, err)
+	for _, p := range r.Problems {
+		codes = append(codes, p.String())
+	}
+	return kinds, codes
+}
+
+// backedUp signs the ledger and copies everything, as often as said.
+func backedUp(t *testing.T, c *cli, cfg config.Config, times int) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "backup")
+	s, err := openStore(t.Context(), c.data, cfg, discard())
+	must(t, err)
+	defer func() { must(t, s.Close()) }()
+	for range times {
+		_, err = s.acts.LedgerSigned(t.Context(), act.Actor{Kind: act.BySystem})
+		must(t, err)
+		must(t, s.acts.Backup(t.Context(), c.offline(), dir))
+	}
+	return dir
+}
+
+// A backup that is put back is taken without a word; without the files of the signed states
+// it is not taken for a ledger that was never signed.
+func TestBackupAndRestore(t *testing.T) {
+	c, cfg, _ := made(t)
+	dir := backedUp(t, c, cfg, 2)
+	back, p := restored(t, dir)
+	if kinds, codes := differences(t, back, cfg); len(kinds) != 0 || len(codes) != 0 {
+		t.Errorf("told of %v, %v", kinds, codes)
+	}
+	backedUp(t, back, cfg, 1) // it is signed on
+
+	back, p = restored(t, dir)
+	must(t, os.RemoveAll(p.LedgerNotes))
+	if kinds, codes := differences(t, back, cfg); len(kinds) != 1 || kinds[0] != checkpoint.BadFile || len(codes) != 1 {
+		t.Errorf("without the files: told of %v, %v", kinds, codes)
+	}
+}
+
+// A lost key of the ledger keeps nobody from saving all the rest.
+func TestBackupWithoutTheLedgersKey(t *testing.T) {
+	c, cfg, p := made(t)
+	backedUp(t, c, cfg, 1)
+	must(t, os.Remove(p.LedgerKey))
+	s, err := openStore(t.Context(), c.data, cfg, discard())
+	must(t, err)
+	dir := filepath.Join(t.TempDir(), "backup")
+	must(t, s.acts.Backup(t.Context(), c.offline(), dir))
+	must(t, s.Close())
+	back, _ := restored(t, dir)
+	if kinds, _ := differences(t, back, cfg); len(kinds) != 1 || kinds[0] != checkpoint.KeyLost {
+		t.Errorf("told of %v", kinds)
+	}
+}
