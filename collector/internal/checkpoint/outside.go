@@ -182,13 +182,12 @@ func (a *auditor) missing(ctx context.Context, org string, row lineRow, kept che
 	if why == "" {
 		return "", nil
 	}
-	if kept, err = readNote(a.l.cfg.Dir, org); err != nil {
-		return why, nil //nolint:nilerr // the files as they were tell the same
+	kept, nerr := readNote(a.l.cfg.Dir, org)
+	begun, berr := readBegun(a.l.cfg.Dir, org)
+	if nerr == nil && berr == nil { // otherwise the files as they were tell the same
+		why = uncovered(row, notes != nil, kept, a.l.lineOf(kept.Origin, org), begun)
 	}
-	if begun, err = readBegun(a.l.cfg.Dir, org); err != nil {
-		return why, nil //nolint:nilerr // as above
-	}
-	return uncovered(row, notes != nil, kept, a.l.lineOf(kept.Origin, org), begun), nil
+	return why, nil
 }
 
 // First returns a copy that is no newer than a database that somebody copied before: of each
