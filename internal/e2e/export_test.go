@@ -53,12 +53,14 @@ func TestPackageLeavesTheHouse(t *testing.T) {
 		return out
 	}
 	out := verify(verifyVerified, "--ca-fingerprint", s.collector.CASHA256, file)
-	for _, want := range []string{"[fits]         signed checkpoint", "NOT checked", x.Number} {
+	for _, want := range []string{"the evidence is verified", "[NOT CHECKED]  signed checkpoint", "NOT checked", "package.json: its own words", x.Number} {
 		if !strings.Contains(out, want) {
 			t.Errorf("hozen-verify does not say %q:\n%s", want, out)
 		}
 	}
-	verify(verifyVerified, "--package-sha256", x.SHA256, file)
+	if out := verify(verifyVerified, "--package-sha256", x.SHA256, file); !strings.Contains(out, "[fits]         signed checkpoint") || strings.Contains(out, "its own words") {
+		t.Errorf("by its SHA-256 all of it is checked:\n%s", out)
+	}
 
 	// The same again, in pieces.
 	again := export("--again", x.Number, "--out", filepath.Join(clean, "again.zip"), "--split", "100KB")
