@@ -74,12 +74,14 @@ func play(t *testing.T) (s scene) {
 	return s
 }
 
-// whole reports whether nothing of what is looked at ran out of time.
+// whole reports whether nothing of what is looked at ran out of time. The crossed views
+// are not asked: on a busy machine they leave out numbers that no process has had lately,
+// and find what the scene hides all the same.
 func (s scene) whole() bool {
 	for _, p := range s.Manifest.Probes {
 		switch p.Kind {
 		case artifact.KindProcess, artifact.KindNetConn, artifact.KindProcState, artifact.KindProcMap, artifact.KindProcEnv,
-			artifact.KindDeletedExe, artifact.KindCrossView, artifact.KindFootprint:
+			artifact.KindDeletedExe, artifact.KindFootprint:
 			if p.Outcome != artifact.Complete {
 				return false
 			}
