@@ -81,7 +81,6 @@ type Acts struct {
 	ownAddr   func(netip.Addr) bool
 	lookup    func(ctx context.Context, host string) ([]netip.Addr, error)
 	groups    chan struct{} // wakes RunGroups
-	cutMost   int           // see cutMost; another one in tests
 	codes     *codeStock
 	hints     *hintCache
 	lost      lost
@@ -113,7 +112,7 @@ func New(cfg Config) (*Acts, error) {
 	return &Acts{
 		db: cfg.DB, ca: cfg.CA, hub: cfg.Hub, addresses: cfg.Addresses, recovery: cfg.Recovery, hasher: hasher,
 		evidence: evidence.Reader{DB: cfg.DB, Blobs: cfg.Blobs}, backup: cfg.Backup,
-		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), restraint: newRestraint(), ownAddr: cfg.OwnAddr, lookup: cfg.Lookup, groups: make(chan struct{}, 1), cutMost: cutMost, codes: newCodeStock(), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
+		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), restraint: newRestraint(), ownAddr: cfg.OwnAddr, lookup: cfg.Lookup, groups: make(chan struct{}, 1), codes: newCodeStock(), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
 		checkpoints: cfg.Checkpoints,
 	}, nil
 }

@@ -17,6 +17,3 @@ func (s *Acts) CodesReady() int {
 	defer s.codes.mu.Unlock()
 	return len(s.codes.ready)
 }
-
-// CutAtMost sets how many members of a group are cut in one transaction.
-func (s *Acts) CutAtMost(n int) { s.cutMost = n }

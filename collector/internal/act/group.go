@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -325,7 +324,6 @@ func (s *Acts) OrderGroup(ctx context.Context, a Actor, sel Selection, o GroupOr
 		p = mayRelease
 	}
 	var g group.Order
-	begun := false
 	err = s.write(ctx, a, p, func(ctx context.Context, d *deed) error {
 		if o.once != nil {
 			if err := o.once(ctx, d); err != nil {
@@ -367,10 +365,10 @@ func (s *Acts) OrderGroup(ctx context.Context, a Actor, sel Selection, o GroupOr
 			return err
 		}
 		if o.Verb == dispatch.Release || o.IsolateFirst || !slices.ContainsFunc(members, func(m group.Member) bool { return m.CaptureID != "" }) {
-			begun = true
-			if _, err = s.cutSome(ctx, d, &g, members, pv.stored); err != nil {
+			if members, err = s.cutAll(ctx, d, g, members, pv.stored); err != nil {
 				return err
 			}
+			g.Phase, g.CutAt = group.Ordered, d.now
 		}
 		d.tell(s, Event{Kind: EventIncident, IncidentID: g.IncidentID})
 		return group.Insert(ctx, d.tx, g, members)
@@ -381,11 +379,6 @@ func (s *Acts) OrderGroup(ctx context.Context, a Actor, sel Selection, o GroupOr
 	}
 	if err != nil {
 		return group.Order{}, err
-	}
-	if begun {
-		if err := s.cutRest(ctx, &g); err != nil {
-			s.log.ErrorContext(ctx, "the rest of a group gets its orders later", slog.String("group", g.ID), slog.Any("error", err))
-		}
 	}
 	s.pokeGroups()
 	return g, nil

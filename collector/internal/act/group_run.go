@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -103,92 +104,39 @@ func (s *Acts) cutIfReady(ctx context.Context, g group.Order) (cut bool, err err
 	if ready, err := s.captured(ctx, g, members); err != nil || !ready {
 		return false, err
 	}
-	return true, s.cutRest(ctx, &g)
-}
-
-// cutMost bounds the members that are cut in one transaction: their agents are at work
-// while the orders to the others are stored, some tens of milliseconds later.
-const cutMost = 256
-
-// cutRest cuts the members of a group that have no order yet. When the collector is
-// killed meanwhile, the next one goes on where it was.
-func (s *Acts) cutRest(ctx context.Context, g *group.Order) error {
-	for g.Phase == group.Capturing {
-		err := s.transact(ctx, func(ctx context.Context, d *deed) error {
-			// The orders are those of whoever ordered the group.
-			d.actor = Actor{Kind: BySystem, Name: g.Issuer, OrganisationID: g.OrganisationID}
-			if id.Check(id.Operator, g.IssuedBy) == nil {
-				d.actor.Kind, d.actor.ID = ByOperator, g.IssuedBy
-			}
-			now, err := group.ByID(ctx, d.tx, g.ID)
-			if err != nil {
+	return true, s.transact(ctx, func(ctx context.Context, d *deed) error {
+		// The orders are those of whoever ordered the group.
+		d.actor = Actor{Kind: BySystem, Name: g.Issuer, OrganisationID: g.OrganisationID}
+		if id.Check(id.Operator, g.IssuedBy) == nil {
+			d.actor.Kind, d.actor.ID = ByOperator, g.IssuedBy
+		}
+		now, err := group.ByID(ctx, d.tx, g.ID)
+		if err != nil || now.Phase != group.Capturing {
+			return err
+		}
+		done, err := s.cutAll(ctx, d, g, members, nil)
+		if errors.Is(err, ErrConflict) {
+			// A person closed the incident meanwhile: it was a mistake, or it is over.
+			done, err = leaveOut(members, LeftOutClosed), nil
+			if _, err := d.record(ctx, "group.give_up", g.ID, map[string]string{"reason": "the incident was closed before the cut"}); err != nil {
 				return err
 			}
-			if *g = now; g.Phase != group.Capturing {
-				return nil // somebody else was here
-			}
-			members, err := group.Members(ctx, d.tx, g.ID)
-			if err != nil {
-				return err
-			}
-			done, err := s.cutSome(ctx, d, g, members, nil)
-			if errors.Is(err, ErrConflict) {
-				// A person closed the incident meanwhile: it was a mistake, or it is over.
-				done, err = leaveOut(members, LeftOutClosed), nil
-				g.Phase, g.CutAt = group.Ordered, d.now
-				if _, err := d.record(ctx, "group.give_up", g.ID, map[string]string{"reason": "the incident was closed before the cut"}); err != nil {
-					return err
-				}
-			}
-			if err != nil {
-				return err
-			}
-			d.tell(s, Event{Kind: EventIncident, IncidentID: g.IncidentID})
-			return group.Cut(ctx, d.tx, *g, done)
-		})
+		}
 		if err != nil {
 			return err
 		}
-	}
-	return nil
+		g.CutAt = d.now
+		d.tell(s, Event{Kind: EventIncident, IncidentID: g.IncidentID})
+		return group.Cut(ctx, d.tx, g, done)
+	})
 }
 
-// cutSome cuts the next members of a group, all of them where they are released: two
-// persons may have to agree to the whole of it. It returns those that it cut, writes them
-// into members too, and says in g when there are no more.
-func (s *Acts) cutSome(ctx context.Context, d *deed, g *group.Order, members []group.Member, known map[string]endpoint.Endpoint) ([]group.Member, error) {
-	var at []int // of members: those that are cut now
-	var some []group.Member
-	more := false
-	for i, m := range members {
-		switch {
-		case m.LeftOut != "" || m.CommandID != "":
-		case len(at) == s.cutMost && g.Verb == string(dispatch.Isolate):
-			more = true
-		default:
-			at, some = append(at, i), append(some, m)
-		}
-	}
-	done, err := s.cutAll(ctx, d, *g, some, known)
-	if err != nil {
-		return nil, err
-	}
-	for k, i := range at {
-		members[i] = done[k]
-	}
-	if !more {
-		g.Phase, g.CutAt = group.Ordered, d.now
-	}
-	return done, nil
-}
-
-// leaveOut returns the members that were to be cut and were not, left out.
+// leaveOut returns the members without those that were to be cut.
 func leaveOut(members []group.Member, why LeftOut) []group.Member {
-	var out []group.Member
-	for _, m := range members {
-		if m.LeftOut == "" && m.CommandID == "" {
-			m.LeftOut = string(why)
-			out = append(out, m)
+	out := slices.Clone(members)
+	for i := range out {
+		if out[i].LeftOut == "" {
+			out[i].LeftOut = string(why)
 		}
 	}
 	return out
@@ -215,8 +163,8 @@ func (s *Acts) captured(ctx context.Context, g group.Order, members []group.Memb
 	return true, nil
 }
 
-// cutAll gives every member that is not left out its command. The streams are woken
-// together when the transaction is committed.
+// cutAll gives every member that is not left out its command, all in one transaction:
+// the streams are woken together when it is committed.
 //
 // known are members as the transaction has read them. Optional.
 func (s *Acts) cutAll(ctx context.Context, d *deed, g group.Order, members []group.Member, known map[string]endpoint.Endpoint) ([]group.Member, error) {

@@ -1,7 +1,6 @@
 package act_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -15,7 +14,6 @@ import (
 	"hozen/collector/internal/group"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/organisation"
-	"hozen/collector/internal/sqldb"
 	"hozen/internal/id"
 )
 
@@ -124,75 +122,6 @@ func TestGroupIsCutTogether(t *testing.T) {
 			t.Errorf("ledger keeps %q", f)
 		}
 		x.ledgerStands()
-	})
-}
-
-// Many are cut some at a time, and a collector that was killed in between goes on with
-// those that have no order yet.
-func TestGroupIsCutSomeAtATime(t *testing.T) {
-	run(t, func(t *testing.T, x *fixture) {
-		x.CutAtMost(2)
-		pcs := x.office(5)
-		sel := act.Selection{All: true}
-		o := act.GroupOrder{Verb: dispatch.Isolate, BreakGlass: "ransomware everywhere", Order: act.Order{Reason: "ransomware", IsolateFirst: true}}
-		pv, err := x.PreviewGroup(t.Context(), x.owner, sel, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		o.Confirmed = pv.Fingerprint
-		g, err := x.OrderGroup(t.Context(), x.owner, sel, o)
-		if err != nil || g.Phase != group.Ordered || g.CutAt.IsZero() {
-			t.Fatalf("%+v, %v", g, err)
-		}
-		first := map[string]string{}
-		for _, p := range pcs {
-			got, list := x.outstanding(p)
-			if got != "isolate" {
-				t.Fatalf("%q", got)
-			}
-			first[p.id] = list[0].ID
-		}
-		// As it was when two had their orders and the collector was killed.
-		_, members, err := x.Group(t.Context(), x.owner, g.ID)
-		if err != nil || len(members) != 5 {
-			t.Fatalf("%+v, %v", members, err)
-		}
-		err = x.db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
-			if _, err := tx.ExecContext(ctx, `UPDATE group_order SET phase = 'capturing' WHERE id = $1`, g.ID); err != nil {
-				return err
-			}
-			for _, m := range members[2:] {
-				if _, err := tx.ExecContext(ctx, `UPDATE group_member SET command_id = '' WHERE endpoint_id = $1`, m.EndpointID); err != nil {
-					return err
-				}
-				if _, err := tx.ExecContext(ctx, `DELETE FROM dispatch_command WHERE id = $1`, m.CommandID); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		x.looks()
-		g, members, err = x.Group(t.Context(), x.owner, g.ID)
-		if err != nil || g.Phase != group.Ordered {
-			t.Fatalf("%+v, %v", g, err)
-		}
-		again := 0
-		for _, m := range members {
-			if m.CommandID != first[m.EndpointID] {
-				again++
-			}
-		}
-		for _, p := range pcs {
-			if got, _ := x.outstanding(p); got != "isolate" {
-				t.Errorf("%q", got)
-			}
-		}
-		if again != 3 {
-			t.Errorf("%d members got another order, want the 3 that had none", again)
-		}
 	})
 }
 

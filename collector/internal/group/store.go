@@ -50,9 +50,9 @@ func Insert(ctx context.Context, tx *sqldb.Tx, o Order, members []Member) error 
 	return nil
 }
 
-// Cut stores that these members of an order have their commands, and its phase.
+// Cut stores that the members have their commands.
 func Cut(ctx context.Context, tx *sqldb.Tx, o Order, members []Member) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE group_order SET phase = $1, cut_at = $2 WHERE id = $3`, string(o.Phase), sqldb.FormatTime(o.CutAt), o.ID); err != nil {
+	if _, err := tx.ExecContext(ctx, `UPDATE group_order SET phase = $1, cut_at = $2 WHERE id = $3`, string(Ordered), sqldb.FormatTime(o.CutAt), o.ID); err != nil {
 		return fmt.Errorf("store cut of group: %w", err)
 	}
 	for _, m := range members {
