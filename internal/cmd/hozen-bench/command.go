@@ -34,7 +34,7 @@ const (
 func commandAck(ctx context.Context, e env) (err error) {
 	rounds := 21
 	if e.quick {
-		rounds = 5
+		rounds = 3
 	}
 	s, err := newSite(ctx, e)
 	if err != nil {

@@ -112,7 +112,7 @@ func busyServer(quick bool) error {
 	}
 	rounds := 41
 	if quick {
-		rounds = 15
+		rounds = 11
 	}
 	var out [3]artifact
 	read := newLimit(workers, false)

@@ -68,7 +68,7 @@ func acquireAll(ctx context.Context, probes []probe.Probe, out []artifact) error
 func volatile(quick bool) error {
 	rounds := 21
 	if quick {
-		rounds = 9
+		rounds = 5
 	}
 	var v whole
 	read := newLimit(workers, false)
