@@ -66,8 +66,11 @@ func (r Reader) Acquisitions(ctx context.Context, f AcquisitionFilter) ([]Acquis
 	}
 	cond, args := where(f.OrganisationID, "incident_id", f.IncidentID, "endpoint_id", f.EndpointID, "command_id", f.CommandID, "alert_id", f.AlertID)
 	args = append(args, f.Limit)
-	rows, err := r.DB.Read().QueryContext(ctx, `SELECT `+acquisitionColumns+` FROM evidence_acquisitions WHERE `+cond+
-		fmt.Sprintf(` ORDER BY received_at DESC, id DESC LIMIT $%d`, len(args)), args...)
+	return r.acquisitions(ctx, `WHERE `+cond+fmt.Sprintf(` ORDER BY received_at DESC, id DESC LIMIT $%d`, len(args)), args...)
+}
+
+func (r Reader) acquisitions(ctx context.Context, which string, args ...any) ([]Acquisition, error) {
+	rows, err := r.DB.Read().QueryContext(ctx, `SELECT `+acquisitionColumns+` FROM evidence_acquisitions `+which, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read acquisitions: %w", err)
 	}
