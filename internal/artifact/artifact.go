@@ -45,6 +45,18 @@ const (
 	KindSysctl    Kind = "sysctl"    // settings of the kernel that matter
 	KindShared    Kind = "shared"    // shared memory and the files of temporary folders
 	KindKeyring   Kind = "keyring"   // the kernel's keyrings, names only
+
+	KindBodyFile   Kind = "bodyfile"   // names and times of what lies in chosen folders
+	KindLogFile    Kind = "logfile"    // copies of logs
+	KindHistory    Kind = "history"    // copies of the histories of shells and tools
+	KindStartFile  Kind = "startfile"  // copies of files by which something starts
+	KindUserFile   Kind = "userfile"   // copies of private files, where the scope allows it
+	KindPkgCheck   Kind = "pkgcheck"   // files against what their packages say of them
+	KindProcIO     Kind = "procio"     // what processes read and write
+	KindFileStat   Kind = "filestat"   // what changed lately, by extension and folder
+	KindRansomNote Kind = "ransomnote" // copies of what may be demands for ransom
+	KindBackup     Kind = "backup"     // snapshots, and the state of backup programs
+	KindShare      Kind = "share"      // file systems of the network, used and offered
 )
 
 // Outcome says how the reading of one family ended. Absence is evidence too, so

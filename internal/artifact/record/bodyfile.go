@@ -36,8 +36,8 @@ func (f *FileTimes) append(b []byte) []byte {
 type BodyEntry struct {
 	Type string `json:"type"` // BodyFileEntry
 	FileTimes
-	// Closed says why what is below a folder is not told: private, other_file_system,
-	// depth, denied, too_many, failed.
+	// Closed says why what is below a folder is not told here: private, own_tree,
+	// other_file_system, depth, denied, too_many, failed.
 	Closed string `json:"closed,omitempty"`
 }
 
@@ -61,8 +61,8 @@ type BodyTree struct {
 	// is private.
 	NamesOf string `json:"names_of"`
 	Entries int64  `json:"entries"` // lines
-	// LeftOut counts entries that were seen and not told because they are private, and Unread what
-	// could not be read.
+	// LeftOut counts entries that were seen and not told, because they are private or the places of
+	// other file systems, and Unread what could not be read.
 	LeftOut int64 `json:"left_out,omitempty"`
 	Unread  int64 `json:"unread,omitempty"`
 	// Ended says why not all of it was walked: absent, other_file_system, too_many, time,

@@ -1,5 +1,7 @@
 package record
 
+import "time"
+
 // The schemas of the kinds that hold copies of files. Their lines have one form.
 const (
 	SchemaLogFile    = "hozen.logfile/1"
@@ -60,6 +62,9 @@ const (
 	StableUnknown  = "unknown"  // it could not be looked at again
 )
 
+// CopyData is a piece of the bytes of a file, with the offset in the file.
+type CopyData = DeletedData
+
 // CopyEnd ends the copy of a file: Copied bytes of it have the digest SHA256.
 type CopyEnd struct {
 	Part   string `json:"part"` // PartEnd
@@ -69,8 +74,11 @@ type CopyEnd struct {
 	// Cut says that the copy is not the whole of what was there when it was opened.
 	Cut       bool   `json:"cut,omitempty"`
 	Stability string `json:"stability"`
-	// After are size and times after reading; absent where they are as before.
-	After *FileTimes `json:"after,omitempty"`
+	// SizeAfter and the times are those after reading, absent where they could not be told.
+	SizeAfter     int64     `json:"size_after"`
+	AccessedAfter time.Time `json:"accessed_after,omitzero"`
+	ModifiedAfter time.Time `json:"modified_after,omitzero"`
+	ChangedAfter  time.Time `json:"changed_after,omitzero"`
 	// Problem is why the copy is not whole otherwise.
 	Problem string `json:"problem,omitempty"`
 }
@@ -84,10 +92,10 @@ func (e *CopyEnd) AppendJSON(b []byte) []byte {
 	b = strAlways(b, "sha256", e.SHA256)
 	b = flag(b, "cut", e.Cut)
 	b = strAlways(b, "stability", e.Stability)
-	if e.After != nil {
-		b = append(key(b, "after"), '{')
-		b = append(e.After.append(b), '}')
-	}
+	b = numAlways(b, "size_after", e.SizeAfter)
+	b = when(b, "accessed_after", e.AccessedAfter)
+	b = when(b, "modified_after", e.ModifiedAfter)
+	b = when(b, "changed_after", e.ChangedAfter)
 	return append(str(b, "problem", e.Problem), '}')
 }
 

@@ -96,3 +96,16 @@ func (o *Out) Miss(err error) {
 		o.first = err
 	}
 }
+
+// Refused reports whether something was missed and nothing was written.
+func (o *Out) Refused() bool { return o.missed > 0 && o.written == 0 }
+
+// Missed counts n things that could not be read; none is none.
+func (o *Out) Missed(n int64, err error) {
+	if n <= 0 {
+		return
+	}
+	if o.missed += n; o.first == nil {
+		o.first = err
+	}
+}
