@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -32,7 +33,33 @@ type Config struct {
 	Addresses []string `toml:"addresses"`
 	Listen    Listen   `toml:"listen"`
 	Storage   Storage  `toml:"storage"`
-	Log       Log      `toml:"log"`
+	// Ledger and Timestamp say who outside the company speaks for the custody ledger.
+	Ledger    Ledger    `toml:"ledger"`
+	Timestamp Timestamp `toml:"timestamp"`
+	Log       Log       `toml:"log"`
+}
+
+// Ledger says which witnesses cosign the custody ledger.
+type Ledger struct {
+	// Witnesses, each a verifier key "name+hash+key" (C2SP tlog-cosignature), after a space
+	// optionally the URL at which it takes checkpoints (C2SP tlog-witness). Nothing but the
+	// number of entries and hashes goes to a witness.
+	Witnesses []string `toml:"witnesses"`
+}
+
+// Timestamp says which outside authority time stamps the custody ledger (RFC 3161). Nothing
+// but a SHA-256 goes there.
+type Timestamp struct {
+	// URL is where time stamps are asked for, http or https. Empty: there are none.
+	URL string `toml:"url"`
+	// CAFile, PEM, has the certificates that the authority's own must chain to. Relative
+	// paths begin at the data folder; empty means those of the operating system.
+	CAFile string `toml:"ca_file"`
+	// Policy is the policy to ask for, an object identifier in dots; empty: the authority's.
+	Policy string `toml:"policy"`
+	// User signs in (HTTP Basic) with the first line of PasswordFile; empty: nobody does.
+	User         string `toml:"user"`
+	PasswordFile string `toml:"password_file"`
 }
 
 // Listen says where the collector listens.
@@ -60,6 +87,11 @@ type Storage struct {
 	Database string `toml:"database"`
 	// Evidence is the folder of evidence bytes. Relative paths begin at the data folder.
 	Evidence string `toml:"evidence"`
+	// KeyFile is the key file of the evidence, which must not lie in the data folder: with
+	// both, a thief reads the evidence; without the key file nobody does. Empty means the
+	// data folder's name with "-evidence.key" after it. Relative paths begin beside the data
+	// folder.
+	KeyFile string `toml:"key_file"`
 	// MinFreeMB is how many megabytes (10⁶ bytes) of disk uploads leave free; below ten
 	// times as much the collector warns.
 	MinFreeMB int64 `toml:"min_free_mb"`
@@ -180,6 +212,9 @@ func (c Config) Check() error {
 	case !strings.HasPrefix(c.Storage.Database, "sqlite:") && !strings.HasPrefix(c.Storage.Database, "postgres:") && !strings.HasPrefix(c.Storage.Database, "postgresql:"):
 		return bad("storage.database", "want sqlite:… or postgres://…") // not repeated: it may hold a password
 	}
+	if err := c.outside(); err != nil {
+		return err
+	}
 	for _, a := range c.Addresses {
 		if host, _, err := splitAddress(a); err != nil {
 			return bad("addresses", "%w", err)
@@ -202,6 +237,36 @@ func (c Config) Check() error {
 		return bad("listen.console", "%w", err)
 	}
 	return nil
+}
+
+// outside reports what makes no sense about witnesses and time stamps, as far as it is seen
+// without reading keys.
+func (c Config) outside() error {
+	t := c.Timestamp
+	switch {
+	case t.URL != "" && !isURL(t.URL):
+		return &Invalid{"timestamp.url", errors.New("want http://… or https://…, without user, password and #")}
+	case t.URL == "" && t != (Timestamp{}):
+		return &Invalid{"timestamp.url", errors.New("the other settings of [timestamp] need it")}
+	case (t.User == "") != (t.PasswordFile == ""):
+		return &Invalid{"timestamp.user", errors.New("want user and password_file, or none of both")}
+	case strings.Trim(t.Policy, "0123456789.") != "":
+		return &Invalid{"timestamp.policy", errors.New("want an object identifier such as 1.2.3")}
+	case len(c.Ledger.Witnesses) > 16:
+		return &Invalid{"ledger.witnesses", errors.New("want at most 16")}
+	}
+	for _, w := range c.Ledger.Witnesses {
+		key, at, ok := strings.Cut(w, " ")
+		if strings.Count(key, "+") < 2 || ok && !isURL(at) {
+			return &Invalid{"ledger.witnesses", fmt.Errorf("%.80q: want name+hash+key, or that and a URL after a space", w)}
+		}
+	}
+	return nil
+}
+
+func isURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil && u.Fragment == ""
 }
 
 func splitAddress(a string) (host string, port int, err error) {

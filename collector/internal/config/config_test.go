@@ -15,6 +15,8 @@ func TestWhatInitWritesIsRead(t *testing.T) {
 	want.Addresses = []string{"192.0.2.1:7443", "[2001:db8::1]:7443"}
 	want.Listen.ConsoleNames = []string{"hozen.example.co.jp", "保全"}
 	want.Storage.Database = "postgres://u@h/db?sslmode=verify-full"
+	want.Ledger.Witnesses = []string{"w.example/1+00000000+AA https://w.example/"}
+	want.Timestamp = config.Timestamp{URL: "https://tsa.example/x?y=z", CAFile: "tsa.pem", Policy: "1.2.3", User: "u", PasswordFile: "/etc/p"}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, config.FileName), []byte(want.Text()), 0o600); err != nil {
 		t.Fatal(err)
@@ -45,6 +47,13 @@ func TestErrorsSayWhere(t *testing.T) {
 		{"[storage]\nmin_free_mb = 0\n", "2:1: storage.min_free_mb: "},
 		{"[storage]\ndatabase = 'mysql://u:secret@h/db'\n", "2:1: storage.database: "},
 		{"name = ''\n", "1:1: name: "},
+		{"[timestamp]\nurl = 'file:///etc/passwd'\n", "2:1: timestamp.url: "},
+		{"[timestamp]\nurl = 'https://u:secret@tsa/'\n", "2:1: timestamp.url: "},
+		{"[timestamp]\npolicy = '1.2.3'\n", "1:1: timestamp.url: "},
+		{"[timestamp]\nurl = 'https://tsa/'\npolicy = 'any'\n", "3:1: timestamp.policy: "},
+		{"[timestamp]\nurl = 'https://tsa/'\nuser = 'u'\n", "3:1: timestamp.user: "},
+		{"[ledger]\nwitnesses = ['w+00000000+AA ftp://w/']\n", "2:1: ledger.witnesses: "},
+		{"[ledger]\nwitnesses = ['https://w/']\n", "2:1: ledger.witnesses: "},
 		{"\xff\xfe", "1:1: "},
 	} {
 		_, err := config.Parse([]byte(c.text))

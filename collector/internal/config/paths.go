@@ -42,6 +42,17 @@ func (c Config) SocketPath(dir string) string { return below(dir, c.Listen.Socke
 // EvidencePath returns the folder of evidence bytes.
 func (c Config) EvidencePath(dir string) string { return below(dir, c.Storage.Evidence) }
 
+// EvidenceKeys returns the folder of the data keys, which are encrypted to the key file.
+func (c Config) EvidenceKeys(dir string) string { return filepath.Join(c.EvidencePath(dir), "keys") }
+
+// KeyFilePath returns the path of the key file of the evidence.
+func (c Config) KeyFilePath(dir string) string {
+	if c.Storage.KeyFile == "" {
+		return filepath.Clean(dir) + "-evidence.key"
+	}
+	return below(filepath.Dir(filepath.Clean(dir)), c.Storage.KeyFile)
+}
+
 // DatabaseURL returns the URL of the database with an absolute path.
 func (c Config) DatabaseURL(dir string) string {
 	rest, ok := strings.CutPrefix(c.Storage.Database, "sqlite:")
@@ -52,6 +63,17 @@ func (c Config) DatabaseURL(dir string) string {
 		rest = p
 	}
 	return "sqlite:" + (&url.URL{Path: filepath.ToSlash(filepath.Join(dir, rest))}).EscapedPath()
+}
+
+// TimestampFiles returns the paths of ca_file and password_file; empty where there is none.
+func (c Config) TimestampFiles(dir string) (ca, password string) {
+	if c.Timestamp.CAFile != "" {
+		ca = below(dir, c.Timestamp.CAFile)
+	}
+	if c.Timestamp.PasswordFile != "" {
+		password = below(dir, c.Timestamp.PasswordFile)
+	}
+	return ca, password
 }
 
 func below(dir, path string) string {
@@ -87,6 +109,9 @@ socket = %s
 database = %s
 # Folder of evidence bytes.
 evidence = %s
+# The key file of the evidence, never in this folder: whoever has only one of the two reads
+# nothing, and without it the evidence is lost. Empty: beside this folder, NAME-evidence.key.
+key_file = %s
 # Megabytes of disk that uploads leave free.
 min_free_mb = %d
 # How much of one endpoint is taken in within 24 hours, in megabytes and in percent of the
@@ -94,11 +119,28 @@ min_free_mb = %d
 endpoint_daily_mb = %d
 endpoint_daily_percent = %d
 
+[ledger]
+# Outside witnesses of the custody ledger: "name+hash+key", or "name+hash+key https://…".
+witnesses = [%s]
+
+[timestamp]
+# Outside authority that time stamps the custody ledger (RFC 3161), such as
+# "https://tsa.example/"; empty: none. Only a SHA-256 goes there.
+url = %s
+# PEM of the certificates that it must chain to; empty: those of the operating system.
+ca_file = %s
+# Policy to ask for, such as "1.2.392.1"; empty: the authority's own.
+policy = %s
+# Sign-in, where the authority wants one: the password is the first line of that file.
+user = %s
+password_file = %s
+
 [log]
 level = %s   # debug, info, warn, error
 format = %s  # text, json
 `, quote(c.Name), quoteAll(c.Addresses), quote(c.Listen.Agents), quote(c.Listen.Console), quoteAll(c.Listen.ConsoleNames), quote(c.Listen.Socket),
-		quote(c.Storage.Database), quote(c.Storage.Evidence), c.Storage.MinFreeMB, c.Storage.EndpointDailyMB, c.Storage.EndpointDailyPercent,
+		quote(c.Storage.Database), quote(c.Storage.Evidence), quote(c.Storage.KeyFile), c.Storage.MinFreeMB, c.Storage.EndpointDailyMB, c.Storage.EndpointDailyPercent,
+		quoteAll(c.Ledger.Witnesses), quote(c.Timestamp.URL), quote(c.Timestamp.CAFile), quote(c.Timestamp.Policy), quote(c.Timestamp.User), quote(c.Timestamp.PasswordFile),
 		quote(c.Log.Level), quote(c.Log.Format))
 	return b.String()
 }
