@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -25,8 +26,11 @@ const Every = time.Second
 
 // Run signs what has grown, at most once a second, until ctx ends. tell hears of each
 // difference that is found meanwhile, whoever asked for the signature that found it, and
-// again until it returns no error.
+// again until it returns no error. Meanwhile old signed states are thinned out.
 func (l *Log) Run(ctx context.Context, tell func(ctx context.Context, d Difference) error) {
+	var thinning sync.WaitGroup
+	thinning.Go(func() { l.runThinning(ctx) })
+	defer thinning.Wait()
 	tick := time.NewTicker(Every)
 	defer tick.Stop()
 	failing, told, untold := map[string]bool{}, map[string]*Difference{}, map[string]bool{}

@@ -1,0 +1,11 @@
+package timestamp
+
+import "context"
+
+// Round looks once whether a time stamp is due.
+func Round(ctx context.Context, s *Stamper) error { return s.round(ctx) }
+
+// Ask asks an authority.
+func Ask(ctx context.Context, a *Authority, data []byte) ([]byte, Facts, error) {
+	return a.ask(ctx, data)
+}
