@@ -11,6 +11,7 @@ import (
 	"hozen/agent/internal/probe/clock"
 	"hozen/agent/internal/probe/crossview"
 	"hozen/agent/internal/probe/deletedexe"
+	"hozen/agent/internal/probe/dnscache"
 	"hozen/agent/internal/probe/exehash"
 	"hozen/agent/internal/probe/filelock"
 	"hozen/agent/internal/probe/footprint"
@@ -18,6 +19,7 @@ import (
 	"hozen/agent/internal/probe/keyring"
 	"hozen/agent/internal/probe/kmod"
 	"hozen/agent/internal/probe/login"
+	"hozen/agent/internal/probe/namespace"
 	"hozen/agent/internal/probe/netconfig"
 	"hozen/agent/internal/probe/netconn"
 	"hozen/agent/internal/probe/netfilter"
@@ -27,6 +29,7 @@ import (
 	"hozen/agent/internal/probe/procmap"
 	"hozen/agent/internal/probe/procstate"
 	"hozen/agent/internal/probe/scan"
+	"hozen/agent/internal/probe/security"
 	"hozen/agent/internal/probe/session"
 	"hozen/agent/internal/probe/shared"
 	"hozen/agent/internal/probe/storage"
@@ -146,6 +149,12 @@ func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass) probe.Probe {
 		return bpf.New()
 	case artifact.KindLogin:
 		return login.New("/")
+	case artifact.KindNamespace:
+		return namespace.New(pass)
+	case artifact.KindDNSCache:
+		return dnscache.New(dnscache.Config{Pass: pass})
+	case artifact.KindSecurity:
+		return security.New("/", pass)
 	case artifact.KindFootprint:
 		return footprint.New()
 	}

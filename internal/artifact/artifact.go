@@ -45,6 +45,9 @@ const (
 	KindSysctl    Kind = "sysctl"    // settings of the kernel that matter
 	KindShared    Kind = "shared"    // shared memory and the files of temporary folders
 	KindKeyring   Kind = "keyring"   // the kernel's keyrings, names only
+	KindNamespace Kind = "namespace" // namespaces and containers
+	KindDNSCache  Kind = "dnscache"  // what the PC's own resolver remembers
+	KindSecurity  Kind = "security"  // the security tools in place and their state
 
 	KindBodyFile   Kind = "bodyfile"   // names and times of what lies in chosen folders
 	KindLogFile    Kind = "logfile"    // copies of logs

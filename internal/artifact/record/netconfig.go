@@ -5,6 +5,7 @@ const (
 	NetInterface = "interface" // an interface
 	NetAddress   = "address"   // an address of an interface
 	NetRoute     = "route"     // a route of any table
+	NetRule      = "rule"      // of routing policy: which table is asked for what
 	NetNeighbour = "neighbour" // who answers for an address on the wire (ARP, ND)
 	NetDNS       = "dns"       // one configuration file of the name resolver
 	NetHosts     = "hosts"     // one line of /etc/hosts
@@ -42,6 +43,25 @@ type NetConfig struct {
 	State       string `json:"state,omitempty"`    // of a neighbour: reachable, stale, permanent, …; of an address: tentative, deprecated, permanent, …
 	// ValidSeconds is how long an address stays valid; 0 when it has no end.
 	ValidSeconds uint32 `json:"valid_s,omitempty"`
+
+	// Type "rule" (ip-rule(8)), which has Family, Destination, Table, Protocol and, as the
+	// device that a packet came in by, Iface. What is absent is not asked for.
+	Priority uint32 `json:"priority,omitempty"` // lower comes first
+	Action   string `json:"action,omitempty"`   // lookup, goto, nop, blackhole, unreachable, prohibit
+	Source   string `json:"source,omitempty"`   // with the prefix length
+	OutIface string `json:"out_iface,omitempty"`
+	Goto     uint32 `json:"goto,omitempty"` // the priority at which to go on
+	Mark     uint32 `json:"mark,omitempty"`
+	MarkMask uint32 `json:"mark_mask,omitempty"`
+	TOS      uint16 `json:"tos,omitempty"`
+	UIDs     string `json:"uids,omitempty"`     // such as "1000-1000"
+	IPProto  uint16 `json:"ip_proto,omitempty"` // such as 6 for TCP
+	SrcPorts string `json:"src_ports,omitempty"`
+	DstPorts string `json:"dst_ports,omitempty"`
+	// SuppressPrefix leaves out what the table has with a prefix of at most that length.
+	// It is written for a rule that has it, 0 too: 0 leaves out the default route.
+	SuppressPrefix string `json:"suppress_prefix,omitempty"`
+	Inverted       bool   `json:"inverted,omitempty"` // it is for what does not fit
 
 	// Types "dns" and "hosts".
 	File        string   `json:"file,omitempty"` // where it was read
@@ -86,6 +106,20 @@ func (n *NetConfig) AppendJSON(b []byte) []byte {
 	b = str(b, "protocol", n.Protocol)
 	b = str(b, "state", n.State)
 	b = unum(b, "valid_s", n.ValidSeconds)
+	b = unum(b, "priority", n.Priority)
+	b = str(b, "action", n.Action)
+	b = str(b, "source", n.Source)
+	b = str(b, "out_iface", n.OutIface)
+	b = unum(b, "goto", n.Goto)
+	b = unum(b, "mark", n.Mark)
+	b = unum(b, "mark_mask", n.MarkMask)
+	b = unum(b, "tos", n.TOS)
+	b = str(b, "uids", n.UIDs)
+	b = unum(b, "ip_proto", n.IPProto)
+	b = str(b, "src_ports", n.SrcPorts)
+	b = str(b, "dst_ports", n.DstPorts)
+	b = str(b, "suppress_prefix", n.SuppressPrefix)
+	b = flag(b, "inverted", n.Inverted)
 	b = str(b, "file", n.File)
 	b = str(b, "link_target", n.LinkTarget)
 	b = strs(b, "nameservers", n.Nameservers)

@@ -17,7 +17,10 @@ const (
 	FilterElements = "elements" // some of a set, as many as the kernel put into one message
 	FilterObj      = "object"   // a named counter, quota, limit, helper, …
 	FilterFlow     = "flowtable"
-	FilterLegacy   = "legacy_table" // of iptables without nf_tables: its name only
+	FilterLegacy   = "legacy_table" // of iptables without nf_tables
+	// A chain and a rule of one of those of IPv4 and IPv6.
+	FilterLegacyChain = "legacy_chain"
+	FilterLegacyRule  = "legacy_rule"
 )
 
 // FilterObject is one thing of the packet filter of the agent's network namespace. The
@@ -40,7 +43,14 @@ type FilterObject struct {
 	Packets uint64   `json:"packets,omitempty"` // of a rule's or chain's counter
 	Bytes   uint64   `json:"bytes,omitempty"`
 	Comment string   `json:"comment,omitempty"`
-	// Raw are the netlink attributes as the kernel sent them (linux/netfilter/nf_tables.h).
+	// Of a legacy rule, what it is for; a "!" before a value: for all others.
+	Src   string `json:"src,omitempty"` // with the prefix length, or a mask that has holes
+	Dst   string `json:"dst,omitempty"`
+	In    string `json:"in,omitempty"` // interfaces; a "+" at the end: all that begin so
+	Out   string `json:"out,omitempty"`
+	Proto string `json:"proto,omitempty"`
+	// Raw are the netlink attributes as the kernel sent them (linux/netfilter/nf_tables.h), or
+	// the entry of a legacy rule (struct ipt_entry, ip6t_entry), in the endpoint's byte order.
 	Raw []byte `json:"raw_b64,omitempty"`
 }
 
@@ -62,6 +72,11 @@ func (f *FilterObject) AppendJSON(b []byte) []byte {
 	b = unum(b, "packets", f.Packets)
 	b = unum(b, "bytes", f.Bytes)
 	b = str(b, "comment", f.Comment)
+	b = str(b, "src", f.Src)
+	b = str(b, "dst", f.Dst)
+	b = str(b, "in", f.In)
+	b = str(b, "out", f.Out)
+	b = str(b, "proto", f.Proto)
 	return append(b64(b, "raw_b64", f.Raw), '}')
 }
 

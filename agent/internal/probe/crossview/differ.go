@@ -84,6 +84,25 @@ func moduleNames(b []byte) (names []string) {
 	return names
 }
 
+// leavesOut reports whether the /proc of a text of mountinfo shows processes only to who may
+// trace them.
+func leavesOut(b []byte) (leaves bool) {
+	for line := range procfs.Lines(b) {
+		m, ok := procfs.ParseMount(line)
+		if !ok || string(m.Point) != "/proc" || string(m.FSType) != "proc" {
+			continue
+		}
+		leaves = false // of several, the last is on top
+		for option := range bytes.SplitSeq(m.SuperOptions, []byte{','}) {
+			switch string(option) {
+			case "hidepid=2", "hidepid=invisible", "hidepid=4", "hidepid=ptraceable":
+				leaves = true
+			}
+		}
+	}
+	return leaves
+}
+
 // covering is a mount over a part of /proc.
 type covering struct {
 	pid            int // 0 when it is not the folder of a process

@@ -72,6 +72,17 @@ func TestCoverings(t *testing.T) {
 	}
 }
 
+func TestLeavesOut(t *testing.T) {
+	for options, want := range map[string]bool{"rw": false, "rw,hidepid=invisible": true, "rw,gid=5,hidepid=2": true, "rw,hidepid=1": false, "rw,hidepid=ptraceable": true} {
+		if got := leavesOut([]byte("1 0 0:4 / / rw - ext4 x rw\n22 1 0:21 / /proc rw - proc proc " + options + "\n")); got != want {
+			t.Errorf("%s: %t", options, got)
+		}
+	}
+	if leavesOut([]byte("22 1 0:21 / /proc rw - proc proc rw,hidepid=2\n23 22 0:21 / /proc rw - proc proc rw\n")) {
+		t.Error("the one on top counts")
+	}
+}
+
 func FuzzCoverings(f *testing.F) {
 	f.Add([]byte(mountText))
 	f.Fuzz(func(t *testing.T, b []byte) {

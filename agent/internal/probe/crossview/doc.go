@@ -21,8 +21,8 @@
 //
 // Privileges: a /proc of our own needs CAP_SYS_ADMIN and the calls fsopen(2), fsconfig(2)
 // and fsmount(2), which the units of the service allow; without them a hidden process is
-// told by its number alone, and what lies under a mount is not read. With hidepid an unprivileged agent sees what it may see in both
-// views.
+// told by its number alone, and what lies under a mount is not read. Where /proc hides
+// processes of others from an unprivileged agent (hidepid), nothing is told of those.
 //
 // Footprint: signal 0, which is no signal; a /proc that is mounted nowhere and goes with
 // its descriptor; reads.

@@ -35,6 +35,9 @@ type eyes struct {
 	proc  int // /proc
 	fresh int // a /proc of our own, mounted nowhere; -1 when there is none
 	why   error
+	// hides says that /proc leaves out processes that the agent may not trace (hidepid of
+	// proc(5)): of those it can tell nothing.
+	hides bool
 	// ask is tgkill(2) with signal 0, replaced in tests.
 	ask  func(pid int) bool
 	list func(dir int) ([]int, error)
@@ -52,6 +55,7 @@ func look() (*eyes, error) {
 	}
 	e := &eyes{proc: dir, fresh: -1, ask: asked, list: listed, max: pidMax(), patience: asking}
 	e.fresh, e.why = ownProc()
+	e.hides = leavesOut(text(dir, "self/mountinfo")) && !there(dir, 1)
 	return e, nil
 }
 

@@ -39,6 +39,10 @@ func (e *eyes) processes(ctx context.Context) (r result) {
 		r.check.Views = append(r.check.Views, record.View{View: "own_proc", Says: strconv.Itoa(len(own))})
 	}
 	unlisted := without(known, before, after)
+	if e.hides { // what it leaves out by its rules has no folder either
+		unlisted = slices.DeleteFunc(unlisted, func(pid int) bool { return !there(e.proc, pid) })
+		r.check.Detail = "/proc leaves out processes of others (hidepid); " + r.check.Detail
+	}
 	unanswered := without(both(before, after), known)
 	unanswered = slices.DeleteFunc(unanswered, func(pid int) bool { return pid > upTo })
 	r.check.Differed = len(unlisted) + len(unanswered)

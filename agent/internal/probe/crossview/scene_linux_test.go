@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,7 +33,11 @@ func TestMain(m *testing.M) {
 		fmt.Println("ready")
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	default:
-		if err := hide(); err != nil {
+		play := hide
+		if part == "hidepid" {
+			play = restricted
+		}
+		if err := play(); err != nil {
 			fmt.Println("child:", err)
 			os.Exit(1)
 		}
@@ -280,4 +285,53 @@ func TestHonestMachine(t *testing.T) {
 	if len(checks) != 4 || len(checks[record.CheckProcesses].Views) < 2 {
 		t.Errorf("%+v", checks)
 	}
+}
+
+// TestProcThatHidesByItsRules: with hidepid an agent without rights finds nothing hidden.
+func TestProcThatHidesByItsRules(t *testing.T) {
+	asRoot(t)
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), childEnv+"=hidepid")
+	cmd.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	var lines [][]byte
+	for line := range strings.Lines(string(out)) {
+		lines = append(lines, []byte(line))
+	}
+	finds, checks := findings(t, lines)
+	for _, f := range finds {
+		if f.Check == record.CheckProcesses {
+			t.Fatalf("%d findings, one of them %s", len(finds), f.AppendJSON(nil))
+		}
+	}
+	if c := checks[record.CheckProcesses]; !strings.Contains(c.Detail, "hidepid") || c.Differed > 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// restricted runs in a mount namespace of its own, whose /proc hides others from whom it
+// becomes: nobody.
+func restricted() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, "hidepid=2"); err != nil {
+		return fmt.Errorf("mount /proc: %w", err)
+	}
+	const nobody = 65534
+	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobody), syscall.Setuid(nobody)); err != nil { // of every thread
+		return fmt.Errorf("become nobody: %w", err)
+	}
+	var l probetest.Lines
+	err := New().Acquire(context.Background(), &l)
+	for _, b := range l.All {
+		fmt.Printf("%s\n", b)
+	}
+	if probe.AsMissing(err) != nil {
+		return nil
+	}
+	return err
 }

@@ -15,5 +15,5 @@ func TestConformance(t *testing.T) {
 	if err := fresh().Acquire(t.Context(), new(probetest.Lines)); errors.Is(err, errors.ErrUnsupported) {
 		t.Skip("this system has no such probe yet")
 	}
-	probetest.Run(t, probetest.Config{New: fresh, Key: probetest.Join("type", "ifindex", "family", "address", "destination", "table", "file")})
+	probetest.Run(t, probetest.Config{New: fresh, Key: probetest.Join("type", "ifindex", "family", "address", "destination", "table", "priority", "file")})
 }

@@ -41,7 +41,7 @@ func read(ctx context.Context, root string) (facts []record.NetConfig, unread in
 func kernel(ctx context.Context) (facts []record.NetConfig, unread int64, err error) {
 	c, err := sockdiag.Dial()
 	if err != nil {
-		return nil, 4, err
+		return nil, 5, err
 	}
 	defer c.Close()
 	names, err := c.Interfaces(ctx)
@@ -64,6 +64,7 @@ func kernel(ctx context.Context) (facts []record.NetConfig, unread int64, err er
 		{"addresses", getAddr, newAddr, 8, one(parseAddr)},
 		{"interfaces", getLink, newLink, 16, one(parseLink)},
 		{"routes", getRoute, newRoute, 12, parseRoute},
+		{"policy rules", getRule, newRule, 12, one(parseRule)},
 	} {
 		derr := c.Routing(ctx, t.ask, make([]byte, t.body), func(typ uint16, body []byte) error {
 			if typ != t.row {
@@ -73,7 +74,7 @@ func kernel(ctx context.Context) (facts []record.NetConfig, unread int64, err er
 			facts = append(facts, more...)
 			return err
 		})
-		if derr != nil {
+		if derr != nil && !errors.Is(derr, unix.EOPNOTSUPP) { // a kernel without policy routing has no rules
 			unread++
 			err = errors.Join(err, fmt.Errorf("list %s: %w", t.what, derr))
 		}

@@ -37,6 +37,9 @@ var (
 	multiRow = row([]byte{10, 0, 0, 0, 254, 9, 0, 1}, u32(0), attr(9, row(
 		[]byte{28, 0, 0, 0}, u32(3), attr(5, 0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1),
 		[]byte{8, 0, 0, 0}, u32(4))...))
+	ruleRow = row([]byte{2, 24, 32, 8, 252, 0, 0, 1}, u32(2), attr(1, 198, 51, 100, 0), attr(2, 192, 0, 2, 7), attr(3, []byte("eth0\x00")...), attr(17, []byte("tun0\x00")...),
+		attr(6, u32(100)...), attr(10, u32(0x66)...), attr(16, u32(0xff)...), attr(14, u32(0)...), attr(15, u32(4711)...), attr(20, row(u32(1000), u32(1001))...),
+		attr(21, 4), attr(22, 6), attr(24, 80, 0, 90, 0))
 	neighRow = row([]byte{2, 0, 0, 0}, u32(7), []byte{4, 0, 0, 1}, attr(1, 192, 0, 2, 1), attr(2, 2, 0, 0, 0, 0, 1))
 )
 
@@ -69,9 +72,17 @@ func TestParseRows(t *testing.T) {
 	if diff := cmp.Diff(record.NetConfig{Type: "neighbour", IfIndex: 7, Family: "inet", Address: "192.0.2.1", MAC: "02:00:00:00:00:01", State: "stale"}, got); diff != "" || err != nil {
 		t.Errorf("neighbour: %v\n%s", err, diff)
 	}
+	got, err = parseRule(ruleRow)
+	if diff := cmp.Diff(record.NetConfig{
+		Type: "rule", Family: "inet", Destination: "198.51.100.0/24", Source: "192.0.2.7/32", Iface: "eth0", OutIface: "tun0", Priority: 100, Action: "lookup", Table: 4711,
+		Mark: 0x66, MarkMask: 0xff, TOS: 8, UIDs: "1000-1001", Protocol: "static", IPProto: 6, DstPorts: "80-90", SuppressPrefix: "0", Inverted: true,
+	}, got); diff != "" || err != nil {
+		t.Errorf("rule: %v\n%s", err, diff)
+	}
 	for _, f := range []func([]byte) error{
 		func(b []byte) error { _, err := parseLink(b); return err }, func(b []byte) error { _, err := parseAddr(b); return err },
 		func(b []byte) error { _, err := parseRoute(b); return err }, func(b []byte) error { _, err := parseNeigh(b); return err },
+		func(b []byte) error { _, err := parseRule(b); return err },
 	} {
 		if f([]byte{2, 0, 0}) == nil {
 			t.Error("a short row was taken")
@@ -96,7 +107,7 @@ func TestParseFiles(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, b := range [][]byte{linkRow, addrRow, routeRow, multiRow, neighRow, []byte("nameserver x\n"), []byte("1.2.3.4 a b\n")} {
+	for _, b := range [][]byte{linkRow, addrRow, routeRow, multiRow, neighRow, ruleRow, []byte("nameserver x\n"), []byte("1.2.3.4 a b\n")} {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -104,9 +115,10 @@ func FuzzParse(f *testing.F) {
 		two, _ := parseAddr(b)
 		three, _ := parseNeigh(b)
 		all, _ := parseRoute(b)
-		all = append(all, one, two, three, parseResolv("/r", b, false))
+		four, _ := parseRule(b)
+		all = append(all, one, two, three, four, parseResolv("/r", b, false))
 		all = append(all, parseHosts("/h", b, true)...)
-		if len(all) > len(b)+8 {
+		if len(all) > len(b)+9 {
 			t.Fatalf("%d facts out of %d bytes", len(all), len(b))
 		}
 		for _, n := range all {

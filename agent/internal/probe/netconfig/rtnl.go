@@ -19,6 +19,7 @@ const (
 	newAddr, getAddr   = 20, 22
 	newRoute, getRoute = 24, 26
 	newNeigh, getNeigh = 28, 30
+	newRule, getRule   = 32, 34
 
 	familyInet, familyInet6 = 2, 10
 )

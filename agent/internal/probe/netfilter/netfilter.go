@@ -20,7 +20,7 @@ import (
 const maxMessages = 1 << 18
 
 // New returns the probe of the rules. The files of the system are below root, usually
-// "/"; the kernel is asked in any case.
+// "/"; the kernel is asked in any case, but for the tables of another root's iptables.
 func New(root string) probe.Probe {
 	return facts.New(facts.Config{
 		Kind: artifact.KindNetfilter, Schema: record.SchemaNetfilter, Volatility: probe.Presence, OS: "linux",
@@ -56,12 +56,28 @@ func rules(ctx context.Context, root string, o *facts.Out) error {
 	}
 	defer r.Close()
 	for _, l := range [][2]string{{"ip", "ip_tables_names"}, {"ip6", "ip6_tables_names"}, {"arp", "arp_tables_names"}} {
-		b, err := r.File("proc/net/"+l[1], maxNames)
+		// The calling thread's own, where there are such folders: it may be in a namespace.
+		b, err := r.File("proc/thread-self/net/"+l[1], maxNames)
+		if errors.Is(err, fs.ErrNotExist) {
+			b, err = r.File("proc/net/"+l[1], maxNames)
+		}
 		o.Miss(err)
 		for name := range procfs.Lines(b) {
 			f := record.FilterObject{Type: record.FilterLegacy, Family: l[0], Table: text(bytes.TrimSpace(name))}
 			if err := o.Write(&f); err != nil {
 				return err
+			}
+			if l[0] == "arp" || root != "/" {
+				continue
+			}
+			list, err := legacy(ctx, l[0], f.Table)
+			if err != nil {
+				o.Miss(fmt.Errorf("read table %s of %s: %w", f.Table, l[0], err))
+			}
+			for i := range list {
+				if err := o.Write(&list[i]); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"hozen/agent/internal/probe/deletedexe"
 	"hozen/agent/internal/probe/exehash"
 	"hozen/agent/internal/probe/filelock"
+	"hozen/agent/internal/probe/namespace"
 	"hozen/agent/internal/probe/netconn"
 	"hozen/agent/internal/probe/openfile"
 	"hozen/agent/internal/probe/procenv"
@@ -26,10 +27,10 @@ const volatileBar = 1.5
 
 // whole is one volatile capture up to its lines: what the limit reader reads too, and
 // then the extras, which have no such limit: what processes may do, programs without a
-// file, locks, and the views that are compared.
+// file, locks, namespaces, and the views that are compared.
 type whole struct {
 	out          [6]artifact
-	more         [4]artifact
+	more         [5]artifact
 	core, extras time.Duration
 }
 
@@ -44,7 +45,7 @@ func (v *whole) capture(ctx context.Context) error {
 		return err
 	}
 	v.core = time.Since(begun)
-	extras := [...]probe.Probe{procstate.New(pass), deletedexe.New(pass), filelock.New(pass), crossview.New()}
+	extras := [...]probe.Probe{procstate.New(pass), deletedexe.New(pass), filelock.New(pass), namespace.New(pass), crossview.New()}
 	if err := acquireAll(ctx, extras[:], v.more[:]); err != nil {
 		return err
 	}

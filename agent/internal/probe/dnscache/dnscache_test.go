@@ -1,0 +1,153 @@
+package dnscache
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"hozen/agent/internal/probe"
+	"hozen/agent/internal/probe/probetest"
+)
+
+// answered is what systemd-resolved answers (version 254 and later).
+const answered = `{"parameters":{"dump":[{"protocol":"dns","family":2,"ifindex":2,"ifname":"eth0","cache":[` +
+	`{"key":{"class":1,"type":1,"name":"c2.example"},"rrs":[{"rr":{"key":{"class":1,"type":1,"name":"c2.example"},"address":[203,0,113,9]},"raw":"AmMyB2V4YW1wbGUAAAEAAQAAAA4ABMsAcQk="},{"rr":{"key":{"class":1,"type":1,"name":"c2.example"},"address":[203,0,113,10]},"raw":"!"}],"until":5000000},` +
+	`{"key":{"class":1,"type":28,"name":"c2.example"},"rrs":[],"until":5000000},` +
+	`{"key":{"class":1,"type":5,"name":"www.example"},"rrs":[{"rr":{"name":"web.example"},"raw":""}],"until":6000000},` +
+	`{"key":{"class":1,"type":1,"name":"xkq3v.example"},"type":"nxdomain","until":7000000}]},` +
+	`{"protocol":"mdns","ifindex":2,"ifname":"eth0","cache":[]}]}}`
+
+func TestParse(t *testing.T) {
+	epoch := time.Unix(1766400000, 0)
+	list, err := parse([]byte(answered), epoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, d := range list {
+		got = append(got, strings.Join([]string{d.Protocol, d.Iface, d.Name, d.Kind, d.State, strings.Join(d.Answers, ",")}, " "))
+	}
+	want := []string{"dns eth0 c2.example A  203.0.113.9,203.0.113.10", "dns eth0 c2.example AAAA nodata ", "dns eth0 www.example CNAME  web.example", "dns eth0 xkq3v.example A nxdomain "}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if d := list[0]; len(d.Raw) != 1 || d.Until.Sub(epoch) != 5*time.Second || d.UntilNS != 5e9 || d.IfIndex != 2 || d.Class != 1 {
+		t.Errorf("%+v", d)
+	}
+	for _, c := range []struct {
+		text string
+		want error
+	}{
+		{`{"error":"org.varlink.service.MethodNotFound","parameters":{"method":"x"}}`, errors.ErrUnsupported},
+		{`{"error":"org.varlink.service.PermissionDenied"}`, fs.ErrPermission},
+		{`{"error":"io.systemd.InteractiveAuthenticationRequired"}`, fs.ErrPermission},
+		{`{"error":"io.systemd.Odd"}`, nil}, {`no JSON`, nil},
+	} {
+		if _, err := parse([]byte(c.text), epoch); err == nil || c.want != nil && !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", c.text, err)
+		}
+	}
+	if list, err := parse([]byte(`{"parameters":{"dump":[{"cache":[{"key":{"type":"x","name":"a"}},{"key":{"name":"b"}}]}]}}`), epoch); err == nil || len(list) != 2 {
+		t.Errorf("%v, %v", list, err)
+	}
+}
+
+// resolver answers once at the socket below a root.
+func resolver(t *testing.T, answer string) (root string) {
+	t.Helper()
+	root, err := os.MkdirTemp("", "d") // a path of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(root) })
+	path := filepath.Join(root, filepath.FromSlash(socket))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	t.Cleanup(func() {
+		l.Close()
+		<-done
+	})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if asked, _ := bufio.NewReader(c).ReadString(0); asked == question {
+				io.WriteString(c, answer)
+			}
+			if !strings.HasSuffix(answer, "hangs") {
+				c.Close()
+				continue
+			}
+			defer c.Close()
+		}
+	}()
+	return root
+}
+
+func TestConformance(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("this system has no such probe yet")
+	}
+	root := resolver(t, answered+"\x00")
+	probetest.Run(t, probetest.Config{New: func() probe.Probe { return New(Config{Root: root}) }, Key: probetest.Join("name", "kind")})
+}
+
+func TestOutcomes(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("this system has no such probe yet")
+	}
+	for name, c := range map[string]struct {
+		answer string
+		want   error
+		lines  int
+	}{
+		"whole":      {answer: answered + "\x00", lines: 4},
+		"empty":      {answer: `{"parameters":{"dump":[]}}` + "\x00"},
+		"too old":    {answer: `{"error":"org.varlink.service.MethodNotFound"}` + "\x00", want: errors.ErrUnsupported},
+		"door shut":  {answer: "", want: fs.ErrPermission},
+		"broken off": {answer: answered, want: io.EOF},
+		"it hangs":   {answer: "hangs", want: os.ErrDeadlineExceeded},
+	} {
+		var l probetest.Lines
+		err := New(Config{Root: resolver(t, c.answer)}).Acquire(t.Context(), &l)
+		if (err != nil) != (c.want != nil) || c.want != nil && !errors.Is(err, c.want) || len(l.All) != c.lines {
+			t.Errorf("%s: %d lines, %v", name, len(l.All), err)
+		}
+	}
+	err := New(Config{Root: t.TempDir()}).Acquire(t.Context(), new(probetest.Lines))
+	if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "no resolver that keeps a cache") {
+		t.Errorf("no resolver: %v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(answered))
+	f.Add([]byte(`{"error":"x"}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		list, _ := parse(b, time.Unix(1, 0))
+		for i := range list {
+			if !json.Valid(list[i].AppendJSON(nil)) {
+				t.Fatal("no JSON")
+			}
+		}
+	})
+}

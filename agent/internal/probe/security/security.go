@@ -1,0 +1,167 @@
+package security
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"hozen/agent/internal/probe"
+	"hozen/agent/internal/probe/facts"
+	"hozen/agent/internal/probe/scan"
+	"hozen/internal/artifact"
+	"hozen/internal/artifact/record"
+)
+
+const (
+	maxUnits     = 8192 // in one folder
+	maxProcesses = 64   // that are told of one tool
+)
+
+// New returns the probe of the system whose files are below root, usually "/", with the
+// processes of pass. Where root is another folder, the kernel is not asked.
+func New(root string, pass *scan.Pass) probe.Probe {
+	return facts.New(facts.Config{
+		Kind: artifact.KindSecurity, Schema: record.SchemaSecurity, Volatility: probe.Machine, OS: "linux",
+		Read: func(ctx context.Context, o *facts.Out) error { return read(ctx, root, pass, o) },
+	})
+}
+
+func read(ctx context.Context, root string, pass *scan.Pass, o *facts.Out) error {
+	r, err := facts.Open(root)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	procs, err := pass.Processes(ctx) // what is missing of them is told by their own probe
+	if len(procs) == 0 && err != nil {
+		return err
+	}
+	for _, s := range kernel(r, o) {
+		if err := o.Write(&s); err != nil {
+			return err
+		}
+	}
+	if root == "/" {
+		s := record.SecurityTool{Name: "audit", Category: "audit", State: record.SecurityUnknown}
+		if err := audit(ctx, &s); err != nil {
+			s.Detail, _ = record.TextOf(err.Error())
+			o.Miss(fmt.Errorf("ask for the kernel's audit: %w", err))
+		}
+		if err := o.Write(&s); err != nil {
+			return err
+		}
+	}
+	u := unitsOf(r, o)
+	for _, t := range tools() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s := t.seen(r, u, procs)
+		if t.name == "ufw" && s.State != record.SecurityAbsent {
+			if b, _ := r.File("etc/ufw/ufw.conf", 64<<10); len(b) > 0 {
+				s.Mode = "enabled=" + setting(b, "ENABLED")
+			}
+		}
+		if err := o.Write(&s); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// seen tells what was found of a tool.
+func (t tool) seen(r facts.Root, u units, procs []*record.Process) record.SecurityTool {
+	s := record.SecurityTool{Name: t.name, Category: t.category, State: record.SecurityAbsent}
+	for _, p := range procs {
+		if t.is(p) && len(s.Processes) < maxProcesses {
+			s.Processes = append(s.Processes, record.ProcRef{PID: p.PID, StartTicks: p.StartTicks})
+		}
+	}
+	on := false
+	for _, name := range t.units {
+		state := u.state(name)
+		if state == "" {
+			continue
+		}
+		s.Units = append(s.Units, name+" "+state)
+		on = on || state == "enabled"
+	}
+	for _, path := range t.paths {
+		if _, err := r.Lstat(strings.TrimSuffix(path, "/")); err == nil || errors.Is(err, fs.ErrPermission) {
+			s.Paths = append(s.Paths, "/"+path)
+		}
+	}
+	switch {
+	case len(s.Processes) > 0:
+		s.State = record.SecurityRunning
+	case len(s.Units) > 0 && !on:
+		s.State = record.SecurityDisabled
+	case len(s.Units)+len(s.Paths) > 0:
+		s.State = record.SecurityInstalled
+	}
+	return s
+}
+
+// is reports whether a process is one of the tool's.
+func (t tool) is(p *record.Process) bool {
+	if p.KernelOnly {
+		return false
+	}
+	if slices.Contains(t.processes, p.Comm) {
+		return true
+	}
+	for _, path := range t.paths {
+		if strings.HasSuffix(path, "/") && strings.HasPrefix(p.Exe, "/"+path) {
+			return true
+		}
+	}
+	return false
+}
+
+// units are the unit files of the system manager and what is known of them.
+type units struct{ files, wanted, masked map[string]bool }
+
+func (u units) state(name string) string {
+	switch {
+	case u.masked[name]:
+		return "masked"
+	case u.wanted[name]:
+		return "enabled"
+	case u.files[name]:
+		return "disabled"
+	}
+	return ""
+}
+
+// unitsOf lists the folders of unit files. A unit is enabled when another one wants it, by
+// a link in a folder of /etc: systemctl(1) makes those. One that others want by its
+// maker's choice, which lies in /usr/lib, is enabled too.
+func unitsOf(r facts.Root, o *facts.Out) units {
+	u := units{map[string]bool{}, map[string]bool{}, map[string]bool{}}
+	list := func(dir string) []string {
+		names, err := r.List(dir, maxUnits)
+		o.Miss(err)
+		return names
+	}
+	for _, dir := range []string{"etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"} {
+		if dir == "lib/systemd/system" && len(u.files) > 0 {
+			break // a link to the one before, on all but old systems
+		}
+		for _, name := range list(dir) {
+			if strings.HasSuffix(name, ".wants") || strings.HasSuffix(name, ".requires") {
+				for _, w := range list(dir + "/" + name) {
+					u.wanted[w] = true
+				}
+				continue
+			}
+			u.files[name] = true
+			if target, err := r.Readlink(dir + "/" + name); err == nil && target == "/dev/null" {
+				u.masked[name] = true
+			}
+		}
+	}
+	return u
+}
