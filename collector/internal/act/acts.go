@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"hozen/collector/internal/blob"
@@ -85,6 +86,7 @@ type Acts struct {
 	hints     *hintCache
 	lost      lost
 	asking    asking
+	garbage   atomic.Bool // is being collected
 	now       func() time.Time
 	log       *slog.Logger
 
@@ -215,6 +217,10 @@ func (s *Acts) transact(ctx context.Context, fn func(ctx context.Context, d *dee
 	for _, tell := range d.after {
 		tell()
 	}
+	s.asking.forget(d.woken)
+	for _, leave := range d.answers {
+		leave()
+	}
 	for _, e := range d.woken {
 		s.hub.wake(e)
 	}
@@ -231,6 +237,8 @@ type deed struct {
 	// one after the other, so that a group is cut together.
 	woken []string
 	wakes map[string]bool
+	// answers leave for the streams what they would ask when they are woken.
+	answers []func()
 	// command is what the deed is about and has read already. Optional.
 	command *dispatch.Command
 }

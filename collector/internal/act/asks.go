@@ -17,9 +17,43 @@ const askTime = 10 * time.Second
 // woken at once, with few queries: what is asked while one is under way is put into the
 // next. Each answer is read after it was asked for. The zero value is ready.
 type asks[T any] struct {
-	mu   sync.Mutex
-	next *asked[T] // what is read next; nil: nobody waits
-	busy bool      // somebody reads
+	mu    sync.Mutex
+	next  *asked[T]          // what is read next; nil: nobody waits
+	busy  bool               // somebody reads
+	known map[string]left[T] // endpoint → what was committed just now
+}
+
+// left is an answer that a deed has left, for the one question that it causes.
+type left[T any] struct {
+	answer T
+	until  time.Time
+}
+
+// knownTime is how long an answer waits for its question. Who is there asks at once.
+const knownTime = 2 * time.Second
+
+// remember leaves an answer for who asks next about an endpoint, which is what the
+// database says as of the commit before. Any later deed that wakes the endpoint must
+// [asks.forget] it.
+func (a *asks[T]) remember(endpointID string, answer T) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.known == nil {
+		a.known = map[string]left[T]{}
+	}
+	a.known[endpointID] = left[T]{answer: answer, until: time.Now().Add(knownTime)}
+}
+
+// forget drops what [asks.remember] left.
+func (a *asks[T]) forget(endpointIDs []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.known) == 0 {
+		return
+	}
+	for _, id := range endpointIDs {
+		delete(a.known, id)
+	}
 }
 
 // answers reads the answers for several endpoints; those without one are not in it.
@@ -30,6 +64,12 @@ type asking struct {
 	outstanding asks[[]dispatch.Command]
 	openNumbers asks[string]
 	reporting   reporting
+}
+
+// forget drops what was remembered of endpoints.
+func (a *asking) forget(endpointIDs []string) {
+	a.outstanding.forget(endpointIDs)
+	a.openNumbers.forget(endpointIDs)
 }
 
 // asked is what one query answers.
@@ -46,6 +86,13 @@ type asked[T any] struct {
 func (a *asks[T]) ask(ctx context.Context, q sqldb.Queryer, read answers[T], endpointID string) (T, error) {
 	var none T
 	a.mu.Lock()
+	if k, ok := a.known[endpointID]; ok {
+		delete(a.known, endpointID)
+		if time.Now().Before(k.until) {
+			a.mu.Unlock()
+			return k.answer, nil
+		}
+	}
 	if a.next == nil {
 		a.next = &asked[T]{has: map[string]bool{}, done: make(chan struct{})}
 	}

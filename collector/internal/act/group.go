@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -113,8 +114,23 @@ func (s *Acts) PreviewGroup(ctx context.Context, a Actor, sel Selection, o Group
 			s.codes.expect(preview.Cut)
 		}
 		s.fillHints(ctx, a.OrganisationID, preview.Members)
+		if preview.Cut >= manyAtOnce {
+			go s.makeRoom()
+		}
 	}
 	return preview, nil
+}
+
+// manyAtOnce is from how many endpoints on room is made for an order to them.
+const manyAtOnce = 100
+
+// makeRoom collects garbage while the person reads the preview, so that it need not be done
+// while a thousand PCs wait for the order.
+func (s *Acts) makeRoom() {
+	if s.garbage.CompareAndSwap(false, true) {
+		defer s.garbage.Store(false)
+		runtime.GC()
+	}
 }
 
 // preview selects the members. What would break is not part of it: that is read from

@@ -16,6 +16,25 @@ type many struct {
 	incident  *incident.Incident // nil: each endpoint's own
 	joined    map[string]bool    // endpoints of the incident
 	counters  map[string]uint64  // of the next command; none: not counted yet
+	waiting   map[string]bool    // endpoints that had an order outstanding before
+}
+
+// answer has the deed leave for each endpoint that gets a command what its stream will
+// ask: a thousand are woken at once, and would read back together what was just written.
+// Who had another order outstanding asks the database.
+func (m *many) answer(s *Acts, d *deed, given []dispatch.Command) {
+	d.answers = append(d.answers, func() {
+		for _, c := range given {
+			if m.waiting[c.EndpointID] {
+				continue
+			}
+			s.asking.outstanding.remember(c.EndpointID, []dispatch.Command{c})
+			// An incident that is opened with the order is the newest.
+			if m.incident != nil && m.incident.OpenedAt.Equal(d.now) {
+				s.asking.openNumbers.remember(c.EndpointID, m.incident.Number)
+			}
+		}
+	})
 }
 
 // many reads the members that are not left out, and the incident that their orders belong
@@ -59,6 +78,9 @@ func (m *many) endpoint(id string) (endpoint.Endpoint, error) {
 // them must get one: an agent wonders about a counter that never comes.
 func (m *many) count(ctx context.Context, d *deed, members []group.Member) error {
 	var err error
+	if m.waiting, err = dispatch.Waiting(ctx, d.tx, inGroup(members)); err != nil {
+		return err
+	}
 	m.counters, err = dispatch.Count(ctx, d.tx, d.actor.OrganisationID, inGroup(members))
 	return err
 }

@@ -194,6 +194,7 @@ func (s *Acts) cutAll(ctx context.Context, d *deed, g group.Order, members []gro
 	if err := all.count(ctx, d, done); err != nil {
 		return nil, err
 	}
+	given := make([]dispatch.Command, 0, len(done))
 	for i := range done {
 		m := &done[i]
 		if m.LeftOut != "" {
@@ -224,7 +225,9 @@ func (s *Acts) cutAll(ctx context.Context, d *deed, g group.Order, members []gro
 			return nil, err
 		}
 		m.CommandID = stored.ID
+		given = append(given, stored)
 	}
+	all.answer(s, d, given)
 	return done, nil
 }
 

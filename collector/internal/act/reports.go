@@ -3,6 +3,7 @@ package act
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/sqldb"
 	"hozen/internal/id"
 )
 
@@ -153,7 +155,7 @@ func (s *Acts) recordAll(ctx context.Context) {
 		if len(all) == 0 {
 			return
 		}
-		alone := len(all) == 1 || s.recordTogether(ctx, all) != nil
+		alone := s.recordTogether(ctx, all) != nil // a single one also: meanwhile others gather
 		for _, t := range all {
 			t.alone = alone
 			close(t.done)
@@ -237,13 +239,19 @@ func (d *deed) mayReport(endpointID string, e endpoint.Endpoint, commands map[st
 
 // reported records what one endpoint reports, which [deed.mayReport] passed.
 func (s *Acts) reported(ctx context.Context, d *deed, e endpoint.Endpoint, commands map[string]dispatch.Command, list []Report) error {
+	s.asking.outstanding.forget([]string{e.ID})
+	var with time.Time // of the acknowledgement that is recorded with the result behind it
 	for k, r := range list {
 		c := commands[r.CommandID]
 		var err error
 		if r.Result != nil {
-			err = s.finished(ctx, d, e, &c, *r.Result, r.Isolation)
+			err = s.finished(ctx, d, e, &c, *r.Result, r.Isolation, with)
+			with = time.Time{}
 		} else {
 			next := k+1 < len(list) && list[k+1].CommandID == r.CommandID && list[k+1].Result != nil
+			if next && c.Status == dispatch.Queued {
+				with = r.At
+			}
 			err = s.acked(ctx, d, &c, r.At, next)
 		}
 		if err != nil {
@@ -272,7 +280,7 @@ func checkResult(r dispatch.Result) error {
 }
 
 // acked is [Acts.CommandAcked] within a deed. With a result following at once, both are
-// stored with that.
+// stored and recorded with that.
 func (s *Acts) acked(ctx context.Context, d *deed, c *dispatch.Command, at time.Time, result bool) error {
 	if c.Status != dispatch.Queued && !c.EndedHere() {
 		return nil
@@ -284,6 +292,9 @@ func (s *Acts) acked(ctx context.Context, d *deed, c *dispatch.Command, at time.
 		}
 	}
 	c.Status, c.AcceptedAt, c.ReceivedAt, c.Detail = dispatch.Accepted, at, time.Time{}, ""
+	if result && !before.EndedHere() {
+		return nil
+	}
 	d.tell(s, Event{Kind: EventCommand, EndpointID: c.EndpointID, IncidentID: c.IncidentID})
 	facts := map[string]string{"endpoint": c.EndpointID, "command": string(c.Verb)}
 	if before.EndedHere() {
@@ -296,8 +307,9 @@ func (s *Acts) acked(ctx context.Context, d *deed, c *dispatch.Command, at time.
 	return s.resultLine(ctx, d, *c, incident.Entry{Kind: incident.EntryResult, Params: facts, LedgerIdx: idx})
 }
 
-// finished is [Acts.CommandFinished] within a deed.
-func (s *Acts) finished(ctx context.Context, d *deed, e endpoint.Endpoint, c *dispatch.Command, r dispatch.Result, i *endpoint.IsolationStatus) error {
+// finished is [Acts.CommandFinished] within a deed. acked is when the acknowledgement came
+// that is recorded with it; zero: it has an entry of its own, or never came.
+func (s *Acts) finished(ctx context.Context, d *deed, e endpoint.Endpoint, c *dispatch.Command, r dispatch.Result, i *endpoint.IsolationStatus, acked time.Time) error {
 	if c.Status.Final() && !overrules(*c, r) {
 		return nil
 	}
@@ -317,6 +329,13 @@ func (s *Acts) finished(ctx context.Context, d *deed, e endpoint.Endpoint, c *di
 	}
 	if err := dispatch.Finish(ctx, d.tx, r, c.AcceptedAt, d.now); err != nil {
 		return err
+	}
+	if !acked.IsZero() {
+		more = maps.Clone(more)
+		if more == nil {
+			more = map[string]string{}
+		}
+		more["accepted_at"] = sqldb.FormatTime(acked)
 	}
 	if err := s.endLine(ctx, d, "dispatch.finish", *c, r, i, more); err != nil {
 		return err

@@ -59,7 +59,7 @@ func TestReportsOfManyAtOnce(t *testing.T) {
 		}
 		for i, p := range pcs {
 			err := <-errs[i]
-			want, status, at := "dispatch.isolate dispatch.accept dispatch.finish", dispatch.Done, endpoint.Isolated
+			want, status, at := "dispatch.isolate dispatch.finish", dispatch.Done, endpoint.Isolated
 			switch i {
 			case 3:
 				wantErr(t, err, act.ErrNotFound)
@@ -77,6 +77,9 @@ func TestReportsOfManyAtOnce(t *testing.T) {
 			}
 			if got := strings.Join(x.acts(commands[i].ID), " "); got != want {
 				t.Errorf("endpoint %d: ledger: %s", i, got)
+			}
+			if at := x.details(commands[i].ID)["accepted_at"]; status == dispatch.Done && at != sqldb.FormatTime(x.clock) {
+				t.Errorf("endpoint %d: the ledger has it accepted at %q", i, at)
 			}
 			c := x.command(commands[i].ID)
 			if c.Status != status || c.AcceptedAt.IsZero() != (status == dispatch.Queued) || c.FinishedAt.IsZero() != (status != dispatch.Done) {

@@ -44,10 +44,10 @@ func Insert(ctx context.Context, tx *sqldb.Tx, c Command) (Command, error) {
 	if err != nil {
 		return Command{}, err
 	}
-	c.Status = Queued
+	c.Status, c.Issuer, c.Reason = Queued, sqldb.CleanText(c.Issuer), sqldb.CleanText(c.Reason)
 	err = tx.Gather(ctx, sqldb.Rows{Table: "dispatch_command", Columns: columns},
 		c.ID, c.OrganisationID, c.EndpointID, int64(c.Counter), string(c.Verb), c.Profile, sqldb.FormatBool(c.IsolateFirst), c.IncidentID,
-		sqldb.CleanText(c.Issuer), c.IssuedBy, sqldb.CleanText(c.Reason), sqldb.FormatTime(c.IssuedAt), sqldb.FormatTime(c.ExpiresAt), string(c.Status),
+		c.Issuer, c.IssuedBy, c.Reason, sqldb.FormatTime(c.IssuedAt), sqldb.FormatTime(c.ExpiresAt), string(c.Status),
 		"", "", "", "", "", string(c.Then), isolation)
 	if err != nil {
 		return Command{}, fmt.Errorf("store command: %w", err)
@@ -100,6 +100,34 @@ func List(ctx context.Context, q sqldb.Queryer, f Filter) ([]Command, error) {
 // order of their counters, expired ones too.
 func Outstanding(ctx context.Context, q sqldb.Queryer, endpointID string) ([]Command, error) {
 	return list(ctx, q, `WHERE endpoint_id = $1 AND status IN ($2, $3) ORDER BY counter`, endpointID, string(Queued), string(Accepted))
+}
+
+// Waiting returns which of many endpoints have a command without a result.
+func Waiting(ctx context.Context, q sqldb.Queryer, endpointIDs []string) (map[string]bool, error) {
+	waiting := map[string]bool{}
+	for ids, in := range sqldb.In(endpointIDs, 3) {
+		args := append([]any{string(Queued), string(Accepted)}, ids...)
+		if err := waitingOf(ctx, q, waiting, `WHERE status IN ($1, $2) AND endpoint_id IN `+in, args); err != nil {
+			return nil, fmt.Errorf("list endpoints with commands: %w", err)
+		}
+	}
+	return waiting, nil
+}
+
+func waitingOf(ctx context.Context, q sqldb.Queryer, waiting map[string]bool, where string, args []any) error {
+	rows, err := q.QueryContext(ctx, `SELECT DISTINCT endpoint_id FROM dispatch_command `+where, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		waiting[id] = true
+	}
+	return rows.Err()
 }
 
 // OutstandingOf is [Outstanding] of many endpoints. One that is named twice has its commands

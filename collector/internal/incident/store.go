@@ -115,18 +115,24 @@ func NewestOpenNumbers(ctx context.Context, q sqldb.Queryer, endpointIDs []strin
 }
 
 func newestOpenNumbers(ctx context.Context, q sqldb.Queryer, ids []any, in string, numbers map[string]string) error {
-	rows, err := q.QueryContext(ctx, `SELECT e.endpoint_id, i.number FROM incident_endpoint e JOIN incident_incident i ON i.id = e.incident_id
-		WHERE e.endpoint_id IN `+in+` AND i.closed_at = '' ORDER BY i.opened_at, i.id`, ids...)
+	// The newest of each is picked where the rows are: of a PC that was in many incidents, all
+	// of them would be carried here.
+	rows, err := q.QueryContext(ctx, `SELECT n.id, (SELECT i.number FROM incident_endpoint e JOIN incident_incident i ON i.id = e.incident_id
+		WHERE e.endpoint_id = n.id AND i.closed_at = '' ORDER BY i.opened_at DESC, i.id DESC LIMIT 1)
+		FROM endpoint_endpoint n WHERE n.id IN `+in+``, ids...)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var endpointID, number string
+		var endpointID string
+		var number sql.NullString
 		if err := rows.Scan(&endpointID, &number); err != nil {
 			return err
 		}
-		numbers[endpointID] = number // the newest comes last
+		if number.Valid {
+			numbers[endpointID] = number.String
+		}
 	}
 	return rows.Err()
 }

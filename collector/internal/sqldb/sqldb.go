@@ -56,6 +56,7 @@ type DB struct {
 	read    *sql.DB
 	writer  chan struct{} // holds one token while a transaction of this process runs
 	reads   *reads        // the pool for reading of SQLite; nil on PostgreSQL
+	fold    *folding      // of SQLite's log; nil on PostgreSQL
 	jobs    queue         // what waits for the writer
 	stmts   *statements   // of SQLite's writer; nil on PostgreSQL
 	texts   texts         // of the writer
@@ -156,7 +157,7 @@ func (db *DB) Close() error {
 	}
 	db.writer <- struct{}{} // nobody uses a statement
 	defer func() { <-db.writer }()
-	return errors.Join(db.reads.close(), db.read.Close(), db.stmts.close(), db.write.Close())
+	return errors.Join(db.fold.close(), db.reads.close(), db.read.Close(), db.stmts.close(), db.write.Close())
 }
 
 // sqliteDSN is a URI (sqlite.org/uri.html) with the driver's pragma parameters.

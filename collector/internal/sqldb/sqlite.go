@@ -33,10 +33,9 @@ func connectSQLite(path string, cfg Config) (*DB, error) {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	common := []string{"busy_timeout(10000)", "foreign_keys(1)", "journal_mode(WAL)", "synchronous(FULL)", "trusted_schema(0)"}
-	// The one writer keeps what it works on in memory (32 MiB), and folds its log in less
-	// often than by default (16 MiB): a thousand endpoints that speak at once touch the same
-	// pages again and again.
-	w, err := sql.Open("sqlite", sqliteDSN(path, "immediate", append(common[:len(common):len(common)], "cache_size(-32768)", "wal_autocheckpoint(4096)")...))
+	// The one writer keeps what it works on in memory (32 MiB): a thousand endpoints that
+	// speak at once touch the same pages again and again. Its log is folded in beside it.
+	w, err := sql.Open("sqlite", sqliteDSN(path, "immediate", append(common[:len(common):len(common)], "cache_size(-32768)", "wal_autocheckpoint(0)")...))
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
@@ -48,7 +47,11 @@ func connectSQLite(path string, cfg Config) (*DB, error) {
 	}
 	r.SetMaxOpenConns(cfg.MaxConns)
 	r.SetMaxIdleConns(cfg.MaxConns)
-	return &DB{dialect: SQLite, path: path, write: w, read: r, writer: make(chan struct{}, 1), reads: newReads(r), stmts: newStatements(), texts: texts{}}, nil
+	fold, err := startFolding(path)
+	if err != nil {
+		return nil, err
+	}
+	return &DB{dialect: SQLite, path: path, write: w, read: r, fold: fold, writer: make(chan struct{}, 1), reads: newReads(r), stmts: newStatements(), texts: texts{}}, nil
 }
 
 // Copy writes a consistent copy of the SQLite database to path, which must not

@@ -367,6 +367,7 @@ func (db *DB) once(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	db.fold.committed()
 	crashpoint.Hit(crashpoint.DatabaseCommit + ".after")
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -135,6 +136,10 @@ func (s *Streams) Connect(stream grpc.BidiStreamingServer[agentv1.ConnectRequest
 func Clients(ctx context.Context, dir string, n int) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	// As with the simulated agents, the one heap of many PCs is not gone through in the middle
+	// of a push, unless there is very much garbage.
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1 << 30))
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for range n {
