@@ -1,0 +1,209 @@
+package pkgcheck
+
+import (
+	"bytes"
+	"encoding/hex"
+	"path"
+	"strings"
+
+	"hozen/agent/internal/probe/procfs"
+)
+
+// listed is a file with the digest that its package gives.
+type listed struct {
+	md5  string // hexadecimal, lower case
+	path string // relative to the root
+}
+
+// parseSum reads a line of a list of digests (deb-md5sums(5)): the digest, two blanks, the
+// path relative to the root.
+func parseSum(line []byte) (l listed, ok bool) {
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	if len(line) < 35 || line[32] != ' ' || line[33] != ' ' && line[33] != '*' {
+		return l, false
+	}
+	return newListed(line[:32], line[34:])
+}
+
+func newListed(md5, name []byte) (l listed, ok bool) {
+	if len(md5) != 32 || bytes.IndexByte(name, 0) >= 0 {
+		return l, false
+	}
+	if _, err := hex.Decode(make([]byte, 16), md5); err != nil {
+		return l, false
+	}
+	p := path.Clean("/" + string(name))
+	if p == "/" {
+		return l, false
+	}
+	return listed{strings.ToLower(string(md5)), p[1:]}, true
+}
+
+// conffile is a configuration file in the status of packages.
+type conffile struct {
+	listed
+	pkg string
+}
+
+// parseStatus calls f for the configuration files of installed packages in the text of
+// /var/lib/dpkg/status (deb-status: paragraphs as in deb822(5)), and returns how many packages
+// are installed.
+func parseStatus(b []byte, f func(conffile)) (installed int64) {
+	var pkg string
+	var files []listed
+	var in, here bool // the package is installed; the lines are of its configuration files
+	flush := func() {
+		if in && pkg != "" {
+			installed++
+			for _, l := range files {
+				f(conffile{l, pkg})
+			}
+		}
+		pkg, files, in, here = "", files[:0], false, false
+	}
+	for line := range procfs.Lines(b) {
+		if len(line) == 0 {
+			flush()
+			continue
+		}
+		if line[0] == ' ' || line[0] == '\t' {
+			if here {
+				if l, ok := parseConffile(line); ok {
+					files = append(files, l)
+				}
+			}
+			continue
+		}
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimSpace(value)
+		here = string(name) == "Conffiles"
+		switch string(name) {
+		case "Package":
+			pkg = string(value)
+		case "Status":
+			in = bytes.HasSuffix(value, []byte(" installed"))
+		}
+	}
+	flush()
+	return installed
+}
+
+// parseConffile reads " /etc/x 0123…" with words behind that say that the package does not
+// have it any more.
+func parseConffile(line []byte) (l listed, ok bool) {
+	line = bytes.TrimSpace(line)
+	if bytes.HasSuffix(line, []byte(" obsolete")) || bytes.HasSuffix(line, []byte(" remove-on-upgrade")) {
+		return l, false
+	}
+	i := bytes.LastIndexByte(line, ' ')
+	if i < 0 {
+		return l, false
+	}
+	return newListed(line[i+1:], bytes.TrimSpace(line[:i]))
+}
+
+// diversion is where a file of everybody but one package lies.
+type diversion struct{ to, pkg string }
+
+// parseDiversions reads /var/lib/dpkg/diversions: a path, where it lies, and the package
+// whose own is not moved, each on a line.
+func parseDiversions(b []byte) map[string]diversion {
+	all := make(map[string]diversion)
+	var three [3]string
+	n := 0
+	for line := range procfs.Lines(b) {
+		three[n] = string(line)
+		if n++; n == 3 {
+			n = 0
+			from, to := path.Clean("/" + three[0])[1:], path.Clean("/" + three[1])[1:]
+			if from != "" && to != "" {
+				all[from] = diversion{to, three[2]}
+			}
+		}
+	}
+	return all
+}
+
+// exclusion is a rule of what is not installed.
+type exclusion struct {
+	pattern string
+	include bool
+}
+
+// parseExclusions reads the rules in a configuration file of dpkg(1).
+func parseExclusions(b []byte) (list []exclusion) {
+	for line := range procfs.Lines(b) {
+		text := strings.TrimLeft(strings.TrimSpace(string(line)), "-")
+		name, value, ok := strings.Cut(text, "=")
+		if !ok {
+			name, value, ok = strings.Cut(text, " ")
+		}
+		name, value = strings.TrimSpace(name), strings.Trim(strings.TrimSpace(value), `"'`)
+		if ok && value != "" && (name == "path-exclude" || name == "path-include") {
+			list = append(list, exclusion{value, name == "path-include"})
+		}
+	}
+	return list
+}
+
+// excluded reports whether the last rule that fits a path leaves it out. A folder that leads
+// to an included file is not asked for here.
+func excluded(list []exclusion, name string) bool {
+	for i := len(list) - 1; i >= 0; i-- {
+		if fits(list[i].pattern, name) {
+			return !list[i].include
+		}
+	}
+	return false
+}
+
+// fits matches as fnmatch(3) does without flags: "*" and "?" stand for slashes too. Sets
+// in brackets fit nothing.
+func fits(pattern, name string) bool {
+	p, n := 0, 0
+	star, from := -1, 0
+	for n < len(name) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, from = p, n
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == name[n] && pattern[p] != '['):
+			p++
+			n++
+		case star >= 0:
+			from++
+			p, n = star+1, from
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}
+
+// The phases in which files are compared.
+const (
+	programs = iota
+	loaded   // by programs, and by the kernel
+	configs
+	rest
+	phases
+)
+
+// phaseOf says when a file of a package is compared.
+func phaseOf(name string) int {
+	for _, dir := range []string{"usr/bin/", "usr/sbin/", "bin/", "sbin/", "usr/local/"} {
+		if strings.HasPrefix(name, dir) {
+			return programs
+		}
+	}
+	for _, dir := range []string{"usr/libexec/", "usr/lib/systemd/", "lib/systemd/"} {
+		if strings.HasPrefix(name, dir) {
+			return loaded
+		}
+	}
+	base := path.Base(name)
+	if strings.HasSuffix(base, ".so") || strings.Contains(base, ".so.") || strings.HasSuffix(base, ".ko") || strings.Contains(base, ".ko.") || strings.HasPrefix(name, "boot/") {
+		return loaded
+	}
+	return rest
+}

@@ -1,0 +1,253 @@
+package ransom
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hozen/agent/internal/probe"
+	"hozen/agent/internal/probe/probetest"
+	"hozen/agent/internal/probe/scan"
+	"hozen/internal/artifact/record"
+)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	must(t, os.WriteFile(path, []byte(text), 0o644))
+}
+
+const demand = "your files are ours"
+
+// scene is a share after ransomware went over half of it.
+func scene(t *testing.T) string {
+	root := t.TempDir()
+	old := time.Now().Add(-90 * 24 * time.Hour)
+	for i := range 40 {
+		dir := fmt.Sprintf("%s/srv/share/d%02d", root, i/2)
+		name := fmt.Sprintf("%s/report%d.docx", dir, i)
+		if i >= 20 {
+			name += ".locked"
+			write(t, dir+"/PAY.txt", demand)
+		}
+		write(t, name, "text")
+		must(t, os.Chtimes(name, old, old))
+	}
+	write(t, root+"/home/alice/HOW_TO_DECRYPT.html", "pay")
+	write(t, root+"/home/alice/long_decrypt.txt", strings.Repeat("x", maxNote+1))
+	must(t, unix.Mkfifo(root+"/home/alice/decrypt.txt", 0o644))
+	must(t, os.Symlink("/dev/zero", root+"/home/alice/decrypt_all.txt"))
+	must(t, os.Symlink(".", root+"/srv/loop"))
+	write(t, root+"/usr/share/decrypt.txt", "of the system")
+	return root
+}
+
+func acquire(t *testing.T, p probe.Probe) (stats []record.FileStat, all [][]byte, err error) {
+	t.Helper()
+	var l probetest.Lines
+	err = p.Acquire(t.Context(), &l)
+	for _, line := range l.All {
+		var s record.FileStat
+		must(t, json.Unmarshal(line, &s))
+		stats = append(stats, s)
+	}
+	return stats, l.All, err
+}
+
+func TestConformance(t *testing.T) {
+	root := scene(t)
+	write(t, root+"/etc/exports", "/srv *(ro)\n")
+	write(t, root+"/proc/self/mountinfo", "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n")
+	write(t, root+"/.snapshots/1", "")
+	write(t, root+"/.snapshots/2", "")
+	for name, c := range map[string]probetest.Config{
+		"filestat": {New: func() probe.Probe { return NewLook(root).FileStat() }, Key: probetest.Join("type", "name")},
+		"notes":    {New: func() probe.Probe { return NewLook(root).Notes() }},
+		"share":    {New: func() probe.Probe { return NewShare(root) }},
+		"backup":   {New: func() probe.Probe { return NewBackup(root) }},
+	} {
+		t.Run(name, func(t *testing.T) { probetest.Run(t, c) })
+	}
+}
+
+// TestWhatRansomwareDid shows in the counts, and its demands are copied.
+func TestWhatRansomwareDid(t *testing.T) {
+	look := NewLook(scene(t))
+	stats, _, err := acquire(t, look.FileStat())
+	if err != nil {
+		t.Error(err)
+	}
+	find := func(typ, name string) (f record.FileStat) {
+		for _, s := range stats {
+			if s.Type == typ && s.Name == name {
+				f = s
+			}
+		}
+		return f
+	}
+	if e := find(record.FileStatExtension, ".locked"); e.Files != 20 || e.Doubled != 20 || e.RenamedDay != 20 || e.ModifiedWeek != 0 || e.ChangedHour != 20 {
+		t.Errorf("%+v", e)
+	}
+	if e := find(record.FileStatExtension, ".docx"); e.Files != 20 || e.Doubled != 0 {
+		t.Errorf("%+v", e)
+	}
+	if e := find(record.FileStatTree, "/srv"); e.Files != 50 || e.Doubled != 20 || e.Ended != "" {
+		t.Errorf("%+v", e)
+	}
+	if e := find(record.FileStatTree, "/usr"); e.Files != 0 {
+		t.Errorf("%+v", e)
+	}
+	if e := find(record.FileStatFolder, "/srv/share/d15"); e.Files != 3 || e.ChangedHour != 3 {
+		t.Errorf("%+v", e)
+	}
+	if e := find(record.FileStatName, "PAY.txt"); e.Files != 10 || !strings.HasSuffix(e.Example, "/PAY.txt") {
+		t.Errorf("%+v", e)
+	}
+	hours := int64(0)
+	for _, s := range stats {
+		if s.Type == record.FileStatHour {
+			hours += s.Files
+		}
+	}
+	if hours < 50 {
+		t.Errorf("%d files in the hours", hours)
+	}
+	_, lines, err := acquire(t, look.Notes())
+	if err != nil {
+		t.Error(err)
+	}
+	copies := map[string]int{}
+	for _, l := range lines {
+		var f record.CopyFile
+		must(t, json.Unmarshal(l, &f))
+		if f.Part == record.PartFile {
+			copies[filepath.Base(f.Path)]++
+		}
+		var d record.CopyData
+		must(t, json.Unmarshal(l, &d))
+		if d.Part == record.PartData && string(d.Data) != demand && string(d.Data) != "pay" {
+			t.Errorf("%q", d.Data)
+		}
+	}
+	if copies["PAY.txt"] != perName || copies["HOW_TO_DECRYPT.html"] != 1 || len(copies) != 2 {
+		t.Errorf("%v", copies)
+	}
+}
+
+// TestBounds: what is too much is told, and an extension for each file takes no memory.
+func TestBounds(t *testing.T) {
+	root := t.TempDir()
+	for i := range maxExtensions + 100 {
+		write(t, fmt.Sprintf("%s/srv/d/x.docx.%06x", root, i), "")
+	}
+	stats, _, err := acquire(t, NewLook(root).FileStat())
+	extensions, rest := 0, int64(0)
+	for _, s := range stats {
+		if s.Type == record.FileStatExtension {
+			extensions++
+			if s.Name == "*" {
+				rest = s.Doubled
+			}
+		}
+	}
+	if extensions != maxExtensions+1 || rest != 100 || err != nil {
+		t.Errorf("%d extensions, %d others, %v", extensions, rest, err)
+	}
+	look := NewLook(root)
+	look.max = 50
+	if stats, _, err = acquire(t, look.FileStat()); probe.AsMissing(err) == nil || stats[0].Ended != "too_many" {
+		t.Errorf("%+v, %v", stats[0], err)
+	}
+}
+
+// TestTheFutureIsNoTime: whoever sets times ahead hides nothing of what is now.
+func TestTheFutureIsNoTime(t *testing.T) {
+	root := t.TempDir()
+	write(t, root+"/srv/x.txt", "text")
+	ahead := time.Now().Add(1000 * time.Hour)
+	must(t, os.Chtimes(root+"/srv/x.txt", ahead, ahead))
+	stats, _, err := acquire(t, NewLook(root).FileStat())
+	if s := stats[0]; err != nil || s.ModifiedWeek != 0 || s.ChangedHour != 1 || s.Newest.After(time.Now().Add(time.Minute)) {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+func TestBackups(t *testing.T) {
+	root := t.TempDir()
+	write(t, root+"/proc/self/mountinfo", "1 0 8:1 / / rw - btrfs /dev/sda1 rw\n2 1 8:2 / /data rw - zfs tank/data rw\n")
+	write(t, root+"/.snapshots/1/info.xml", "")
+	write(t, root+"/data/.zfs/snapshot/daily/x", "")
+	write(t, root+"/sys/class/block/dm-1/dm/name", "vg-before--update-cow\n")
+	write(t, root+"/sys/class/block/dm-1/dm/uuid", "LVM-abc-cow\n")
+	write(t, root+"/sys/class/block/dm-2/dm/name", "vg-root\n")
+	write(t, root+"/proc/spl/kstat/zfs/tank/io", "")
+	write(t, root+"/etc/passwd", "root:x:0:0::/root:/bin/sh\n")
+	write(t, root+"/root/.cache/restic/x", "")
+	var l probetest.Lines
+	if err := NewBackup(root).Acquire(t.Context(), &l); err != nil {
+		t.Error(err)
+	}
+	got := map[string]bool{}
+	for _, line := range l.All {
+		var b record.Backup
+		must(t, json.Unmarshal(line, &b))
+		got[b.Type+" "+b.System+" "+b.Name+" "+b.Path] = true
+	}
+	for _, want := range []string{
+		"snapshot snapper 1 /.snapshots/1", "snapshot zfs daily /data/.zfs/snapshot/daily", "snapshot lvm vg-before--update ", "pool zfs tank ", "program restic restic /root/.cache/restic",
+	} {
+		if !got[want] {
+			t.Errorf("%s is missing in %v", want, got)
+		}
+	}
+}
+
+// TestWhoWrites: a process that writes between the two looks is told with how much.
+func TestWhoWrites(t *testing.T) {
+	stop := make(chan struct{})
+	ended := make(chan error, 1)
+	go func() {
+		f, err := os.CreateTemp(t.TempDir(), "x")
+		for err == nil {
+			select {
+			case <-stop:
+				ended <- f.Close()
+				return
+			default:
+				_, err = f.WriteAt(make([]byte, 4096), 0)
+			}
+		}
+		ended <- err
+	}()
+	var l probetest.Lines
+	err := NewProcIO(scan.New(scan.Options{})).Acquire(t.Context(), &l)
+	close(stop)
+	must(t, <-ended)
+	if err != nil && probe.AsMissing(err) == nil {
+		t.Fatal(err)
+	}
+	for _, line := range l.All {
+		var io record.ProcIO
+		must(t, json.Unmarshal(line, &io))
+		if io.PID == os.Getpid() {
+			if io.IntervalNS < int64(interval) || io.WriteCharsNow == 0 || io.WriteChars < io.WriteCharsNow {
+				t.Errorf("%+v", io)
+			}
+			return
+		}
+	}
+	t.Errorf("this process is not among %d", len(l.All))
+}
