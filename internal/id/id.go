@@ -36,6 +36,8 @@ const (
 	IsolationEvent Prefix = "iev"
 	// Export is an evidence package.
 	Export Prefix = "exp"
+	// Exhibit is a piece of evidence as people hold it and pass it on.
+	Exhibit Prefix = "exh"
 )
 
 const bodyLen = 26
