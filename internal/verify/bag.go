@@ -146,7 +146,7 @@ func (p *pack) hash(ctx context.Context, want map[string]string) error {
 		why *Problem
 	}
 	results := make([]result, len(names))
-	if err := each(ctx, len(names), func(i int) {
+	if err := each(ctx, len(names), func(_ *hands, i int) {
 		results[i].sum, results[i].why = digestOf(ctx, p.tree, names[i])
 	}); err != nil {
 		return err
@@ -178,13 +178,15 @@ func digestOf(ctx context.Context, t tree, name string) (string, *Problem) {
 }
 
 // each does n things on all processors. The error is ctx's.
-func each(ctx context.Context, n int, do func(i int)) error {
+func each(ctx context.Context, n int, do func(w *hands, i int)) error {
 	next := make(chan int)
 	var wg sync.WaitGroup
 	for range min(n, runtime.GOMAXPROCS(0), 8) {
 		wg.Go(func() {
+			w := &hands{}
+			defer w.close()
 			for i := range next {
-				do(i)
+				do(w, i)
 			}
 		})
 	}

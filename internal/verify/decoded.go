@@ -5,48 +5,84 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"strings"
-	"unicode/utf8"
 )
 
 // copyOf is a readable copy and what it must be.
 type copyOf struct {
+	tree         tree
 	lines, table string // names in the package
 	plain        string // SHA-256 that the sealed manifest gives
-	why          *Problem
+	checked      bool
+	why          *Problem // of the lines
 	wrong        *Problem // of the table
-	sum, csv     string
+	sum, csv     string   // SHA-256 of the lines and of the table, once they are known
 }
 
-// decoded holds the readable copies against the sealed evidence: the lines have the digest
+// planned is one readable copy that package.json names, with what is to be reported of it.
+type planned struct {
+	*copyOf
+	sealed string // name of the artifact
+	whole  bool   // lines and table are there
+}
+
+// plan lists the readable copies of an acquisition and gives each to the job of its artifact.
+// Every artifact must stand in package.json, with a copy or the reason why there is none.
+func (p *pack) plan(base string, a docAcquisition, facts *sealedFacts) {
+	jobs := map[string]*job{}
+	for _, j := range facts.jobs {
+		jobs[j.e.name] = j
+	}
+	for _, e := range a.evidence {
+		j := jobs[e.name]
+		if j == nil {
+			p.problem(partDecoded, codePackage, fileDocument, "%s has no artifact %.80q, or it stands twice", a.id, e.name)
+			continue
+		}
+		delete(jobs, e.name)
+		x := planned{copyOf: &copyOf{tree: p.tree, plain: j.e.plain.sha256}, sealed: base + "sealed/" + a.id + "/" + e.name, whole: e.lines != "" && e.table != ""}
+		if e.table != "" {
+			x.table = base + e.table
+			p.copied[x.table] = true
+		}
+		if e.lines != "" {
+			x.lines = base + e.lines
+			p.copied[x.lines] = true
+			j.copy = x.copyOf
+		}
+		p.planned = append(p.planned, x)
+	}
+	for name := range jobs {
+		p.problem(partDecoded, codePackage, fileDocument, "it does not list %s of %s", name, a.id)
+	}
+}
+
+// decoded reports how the readable copies fit the sealed evidence: the lines have the digest
 // that the endpoint signed, the table is made again from the lines.
-func (p *pack) decoded(ctx context.Context) error {
+func (p *pack) decoded() {
 	if p.doc == nil {
-		return nil
+		return
 	}
 	part := p.parts[partDecoded]
-	part.Outcome = Absent
-	known := map[string]bool{}
-	var copies []*copyOf
-	for _, h := range p.doc.hosts {
-		for _, a := range h.acquisitions {
-			base := "data/hosts/" + h.folder + "/"
-			facts := p.sealed[base+"sealed/"+a.id]
-			if facts == nil || facts.manifest == nil {
-				continue
+	if part.Outcome == NotChecked {
+		part.Outcome = Absent
+	}
+	for _, c := range p.planned {
+		switch {
+		case p.odd[c.sealed]:
+			p.unchecked(c.sealed, "odd_lines")
+			if c.table != "" {
+				p.problem(partDecoded, codeDecoded, c.table, "there is no table of lines that are not JSON objects")
 			}
-			copies = append(copies, p.copies(base, a, facts, known)...)
+		case !c.whole:
+			p.unchecked(c.sealed, "not_decoded")
 		}
-	}
-	if err := each(ctx, len(copies), func(i int) { copies[i].check(ctx, p.tree) }); err != nil {
-		return err
-	}
-	for _, c := range copies {
+		if c.lines == "" {
+			continue
+		}
 		part.Count++
 		if part.Outcome == Absent {
 			part.Outcome = Fits
@@ -62,65 +98,114 @@ func (p *pack) decoded(ctx context.Context) error {
 		p.digests[c.lines] = c.sum
 		if c.wrong != nil {
 			p.problem(partDecoded, c.wrong.Code, c.table, "%s", c.wrong.Detail)
+		} else if c.csv != "" {
+			p.digests[c.table] = c.csv
 		}
 	}
 	for _, f := range p.tree.files() {
-		if parts := strings.Split(f.name, "/"); len(parts) > 4 && parts[1] == "hosts" && parts[3] == "decoded" && !known[f.name] {
+		if parts := strings.Split(f.name, "/"); len(parts) > 4 && parts[1] == "hosts" && parts[3] == "decoded" && !p.copied[f.name] {
 			p.problem(partDecoded, codePackage, f.name, "package.json does not know it")
 		}
 	}
-	return nil
 }
 
-// copies lists the readable copies of one acquisition. Every artifact of it must stand in
-// package.json, with a copy or the reason why there is none.
-func (p *pack) copies(base string, a docAcquisition, facts *sealedFacts, known map[string]bool) []*copyOf {
-	entries := map[string]*entry{}
-	for i := range facts.manifest.artifacts {
-		entries[facts.manifest.artifacts[i].name] = &facts.manifest.artifacts[i]
+// compare holds the copies against what the artifact unpacked to, and the table against the
+// one that was made of it meanwhile.
+func (c *copyOf) compare(ctx context.Context, plain []byte, t *sheet) {
+	f, _, why := c.tree.open(c.lines)
+	if why != nil {
+		c.why = why
+		return
 	}
-	var out []*copyOf
-	for _, e := range a.evidence {
-		m := entries[e.name]
-		if m == nil {
-			p.problem(partDecoded, codePackage, fileDocument, "%s has no artifact %.80q, or it stands twice", a.id, e.name)
-			continue
-		}
-		delete(entries, e.name)
-		switch sealed := base + "sealed/" + a.id + "/" + e.name; {
-		case p.odd[sealed]:
-			p.unchecked(sealed, "odd_lines")
-			if e.table != "" {
-				p.problem(partDecoded, codeDecoded, base+e.table, "there is no table of lines that are not JSON objects")
-			}
-		case e.lines == "" || e.table == "":
-			p.unchecked(sealed, "not_decoded")
-		}
-		if e.lines == "" {
-			continue
-		}
-		c := &copyOf{lines: base + e.lines, plain: m.plain.sha256}
-		known[c.lines] = true
-		if e.table != "" {
-			c.table = base + e.table
-			known[c.table] = true
-		}
-		out = append(out, c)
+	defer f.Close()
+	same := &like{r: &patient{ctx, f}}
+	_, _ = same.Write(plain)
+	if c.sum = c.plain; !same.end() {
+		c.sum, c.why = digestOf(ctx, c.tree, c.lines)
+		return
 	}
-	for name := range entries {
-		p.problem(partDecoded, codePackage, fileDocument, "it does not list %s of %s", name, a.id)
+	switch {
+	case t == nil:
+	case t.err != nil:
+		c.why = &Problem{Code: codeLine, Detail: t.err.Error()}
+	default:
+		c.sheet(ctx, t)
 	}
-	return out
 }
 
-func (c *copyOf) check(ctx context.Context, t tree) {
-	cols := &sheet{}
+// sheet holds the table against the one that was made, in one reading.
+func (c *copyOf) sheet(ctx context.Context, t *sheet) {
+	f, _, why := c.tree.open(c.table)
+	if why != nil {
+		c.wrong = why
+		return
+	}
+	defer f.Close()
 	h := sha256.New()
-	do := cols.names
+	same := &like{r: &patient{ctx, f}}
+	t.write(io.MultiWriter(h, same))
+	if c.csv = hex.EncodeToString(h.Sum(nil)); same.end() {
+		return
+	}
+	c.differs(ctx)
+}
+
+// differs says how the table is another than it should be.
+func (c *copyOf) differs(ctx context.Context) {
+	got, why := digestOf(ctx, c.tree, c.table)
+	if c.wrong = why; why == nil {
+		c.wrong = &Problem{Code: codeDecoded, Detail: fmt.Sprintf("it has the SHA-256 %s, a table of %s has %s", got, c.lines, c.csv)}
+	}
+}
+
+// like compares what is written to it with what a reader has.
+type like struct {
+	r     io.Reader
+	buf   []byte
+	other bool
+}
+
+func (l *like) Write(p []byte) (int, error) {
+	all := len(p)
+	if l.buf == nil {
+		l.buf = make([]byte, 64<<10)
+	}
+	for len(p) > 0 && !l.other {
+		n, err := io.ReadFull(l.r, l.buf[:min(len(l.buf), len(p))])
+		l.other = err != nil || !bytes.Equal(l.buf[:n], p[:n])
+		p = p[n:]
+	}
+	return all, nil
+}
+
+// end reports whether both were the same to their ends.
+func (l *like) end() bool {
+	if l.other {
+		return false
+	}
+	var b [1]byte
+	n, err := io.ReadFull(l.r, b[:])
+	return n == 0 && errors.Is(err, io.EOF)
+}
+
+// check reads large copies: the lines for their digest and columns, then again to make the
+// table, then the table.
+func (c *copyOf) check(ctx context.Context, w *hands) {
+	t := &w.sheet
+	t.begin(false)
+	h := sha256.New()
+	do := func(line []byte) error {
+		var ok bool
+		if w.pairs, ok = readObject(line, w.pairs[:0]); !ok {
+			return errObject
+		}
+		t.line(w.pairs)
+		return t.err
+	}
 	if c.table == "" {
 		do = func([]byte) error { return nil }
 	}
-	if c.why = readLines(ctx, t, c.lines, h, do); c.why != nil && c.why.Code != codeLine {
+	if c.why = readLines(ctx, c.tree, c.lines, h, do); c.why != nil && c.why.Code != codeLine {
 		return
 	}
 	if c.sum = hex.EncodeToString(h.Sum(nil)); c.sum != c.plain {
@@ -130,18 +215,22 @@ func (c *copyOf) check(ctx context.Context, t tree) {
 	if c.why != nil || c.table == "" {
 		return
 	}
-	cols.h = sha256.New()
-	cols.head()
-	if c.wrong = readLines(ctx, t, c.lines, io.Discard, cols.row); c.wrong != nil {
+	h = sha256.New()
+	t.head(h)
+	t.rows = true
+	if c.wrong = readLines(ctx, c.tree, c.lines, io.Discard, func(line []byte) error {
+		w.pairs, _ = readObject(line, w.pairs[:0])
+		if t.line(w.pairs); len(t.body) > 64<<10 {
+			t.flush(h)
+		}
+		return nil
+	}); c.wrong != nil {
 		return
 	}
-	c.csv = hex.EncodeToString(cols.h.Sum(nil))
-	got, why := digestOf(ctx, t, c.table)
-	switch {
-	case why != nil:
-		c.wrong = why
-	case got != c.csv:
-		c.wrong = &Problem{Code: codeDecoded, Detail: fmt.Sprintf("it has the SHA-256 %s, a table of %s has %s", got, c.lines, c.csv)}
+	t.flush(h)
+	c.csv = hex.EncodeToString(h.Sum(nil))
+	if got, why := digestOf(ctx, c.tree, c.table); why != nil || got != c.csv {
+		c.differs(ctx)
 	}
 }
 
@@ -194,201 +283,7 @@ func readLines(ctx context.Context, t tree, name string, sum io.Writer, do func(
 	}
 }
 
-// sheet makes a table from lines as package-format.md says.
-type sheet struct {
-	order []string
-	place map[string]int
-	cells [][]byte
-	out   []byte
-	h     hash.Hash
-}
-
-const maxColumns = 512
-
-// names notes the names of a line.
-func (s *sheet) names(line []byte) error {
-	return walkObject(line, func(name, _ []byte) error {
-		if _, ok := s.place[string(name)]; ok {
-			return nil
-		}
-		if len(s.order) == maxColumns {
-			return fmt.Errorf("more than %d columns", maxColumns)
-		}
-		if s.place == nil {
-			s.place = map[string]int{}
-		}
-		s.place[string(name)] = len(s.order)
-		s.order = append(s.order, string(name))
-		return nil
-	})
-}
-
-func (s *sheet) head() {
-	s.out = append(s.out, "\xef\xbb\xbf"...)
-	for _, n := range s.order {
-		s.out = append(s.text(s.out, []byte(n)), ',')
-	}
-	s.end()
-}
-
-// end closes a row, whose cells all have a comma behind them so far.
-func (s *sheet) end() {
-	if len(s.order) > 0 {
-		s.out = s.out[:len(s.out)-1]
-	}
-	s.out = append(s.out, "\r\n"...)
-	s.h.Write(s.out)
-	s.out = s.out[:0]
-}
-
-func (s *sheet) row(line []byte) error {
-	if s.cells == nil {
-		s.cells = make([][]byte, len(s.order))
-	}
-	clear(s.cells)
-	if err := walkObject(line, func(name, value []byte) error {
-		s.cells[s.place[string(name)]] = value
-		return nil
-	}); err != nil {
-		return err
-	}
-	for _, v := range s.cells {
-		switch {
-		case len(v) == 0 || string(v) == "null":
-		case v[0] == '"':
-			s.out = s.text(s.out, v[1:len(v)-1])
-		default:
-			s.out = quote(s.out, v)
-		}
-		s.out = append(s.out, ',')
-	}
-	s.end()
-	return nil
-}
-
-// text is the cell of a JSON text.
-func (s *sheet) text(out, raw []byte) []byte {
-	if bytes.IndexByte(raw, '\\') >= 0 || !utf8.Valid(raw) {
-		var t string
-		if json.Unmarshal([]byte(`"`+string(raw)+`"`), &t) != nil {
-			return out
-		}
-		raw = []byte(t)
-	}
-	if r, _ := utf8.DecodeRune(raw); len(raw) > 0 && strings.ContainsRune("=+-@\t\r\n'＝＋－＠", r) {
-		raw = append([]byte{'\''}, raw...)
-	}
-	return quote(out, raw)
-}
-
-func quote(out, b []byte) []byte {
-	out = append(out, '"')
-	for _, c := range b {
-		if c == '"' {
-			out = append(out, '"')
-		}
-		out = append(out, c)
-	}
-	return append(out, '"')
-}
-
 var errObject = errors.New("a line is not one JSON object")
-
-// walkObject gives names and values of a JSON object, as they are spelt. That the line is
-// JSON at all was found when the sealed evidence was checked.
-func walkObject(b []byte, each func(name, value []byte) error) error {
-	i := 0
-	space := func() {
-		for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\r') {
-			i++
-		}
-	}
-	take := func(c byte) bool {
-		space()
-		if i < len(b) && b[i] == c {
-			i++
-			return true
-		}
-		return false
-	}
-	if !take('{') {
-		return errObject
-	}
-	for first := true; ; first = false {
-		if take('}') {
-			if space(); i != len(b) {
-				return errObject
-			}
-			return nil
-		}
-		if !first && !take(',') {
-			return errObject
-		}
-		space()
-		n := skipText(b[i:])
-		if n == 0 {
-			return errObject
-		}
-		name := b[i+1 : i+n-1]
-		if i += n; !take(':') {
-			return errObject
-		}
-		space()
-		if n = skipValue(b[i:]); n == 0 {
-			return errObject
-		}
-		if err := each(name, b[i:i+n]); err != nil {
-			return err
-		}
-		i += n
-	}
-}
-
-// skipText returns the length of a text with its quotes, 0 when there is none.
-func skipText(b []byte) int {
-	if len(b) == 0 || b[0] != '"' {
-		return 0
-	}
-	for i := 1; i < len(b); i++ {
-		switch b[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return 0
-}
-
-func skipValue(b []byte) int {
-	depth := 0
-	for i := 0; i < len(b); i++ {
-		switch b[i] {
-		case '"':
-			n := skipText(b[i:])
-			if n == 0 {
-				return 0
-			}
-			if i += n - 1; depth == 0 {
-				return i + 1
-			}
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth == 0 {
-				return i
-			}
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		case ',', ' ', '\t', '\r':
-			if depth == 0 {
-				return i
-			}
-		}
-	}
-	return 0
-}
 
 // unchecked notes a file that nothing was held against.
 func (p *pack) unchecked(file, why string) {
@@ -400,7 +295,7 @@ func (p *pack) unchecked(file, why string) {
 // derived names what was made of the rest and checked against its digest alone.
 func (p *pack) derived(all map[string]string) {
 	part := p.parts[partDerived]
-	for _, name := range []string{"README-en.txt", "README-ja.txt", fileBagInfo, "data/custody/form.html", "data/incident.json", "data/iocs.csv", "data/timeline.jsonl"} {
+	for _, name := range []string{"README-en.txt", "README-ja.txt", fileBagInfo, "data/custody/form.html", "data/incident.json", "data/iocs.csv", "data/iocs.stix.json", "data/timeline.jsonl"} {
 		if all[name] != "" {
 			part.Count++
 			p.unchecked(name, "derived")

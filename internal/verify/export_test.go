@@ -28,8 +28,41 @@ func ReadArtifact(ctx context.Context, b []byte, zstd bool, limit int64) (int64,
 	if zstd {
 		compression = "zstd"
 	}
-	c, err := readArtifact(ctx, bytes.NewReader(b), compression, limit)
+	w := &hands{}
+	defer w.close()
+	c, err := w.read(ctx, bytes.NewReader(b), &entry{name: "artifacts/x.jsonl", compression: compression, plain: content{size: limit}}, nil)
 	return c.size, err
+}
+
+// ReadObject returns names and values, as they are spelt.
+func ReadObject(b []byte) (names, values []string, ok bool) {
+	pairs, ok := readObject(b, nil)
+	for _, p := range pairs {
+		names, values = append(names, string(p.name)), append(values, string(p.value))
+	}
+	return names, values, ok
+}
+
+// StreamLines counts lines as they are read of large artifacts, in pieces of so many bytes.
+func StreamLines(b []byte, piece int) (int64, error) {
+	var res contents
+	l := &lines{res: &res, w: &hands{}}
+	err := l.stream(&chunks{b, piece})
+	return res.records, err
+}
+
+type chunks struct {
+	b []byte
+	n int
+}
+
+func (c *chunks) Read(p []byte) (int, error) {
+	if len(c.b) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p[:min(len(p), c.n)], c.b)
+	c.b = c.b[n:]
+	return n, nil
 }
 
 func Outcomes() []string { return outcomes() }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"hozen/internal/custody"
 	"hozen/internal/verify"
@@ -70,4 +72,50 @@ func FuzzJSON(f *testing.F) {
 			t.Fatalf("%v is not %v: %v", got, want, err)
 		}
 	})
+}
+
+func FuzzObject(f *testing.F) {
+	for _, s := range []string{
+		"{}", "{ }\n", "{\"a\":1,\"b\":\"x\\\"y and more than eight bytes\",\"c\":[{\"d\":null},-0.5e+7]}\n", "{\"a\":01}", "{\"a\":1,}", "{\"a\" : true , \"a\":false}\r\n", "{\"a\":\"\\u00g0\"}",
+		"{\"a\":\"日本語の長い文字列\"}", "{\"a\":\"a\tb\"}", "{\"a\":[1 2]}", "{}{}", "{\"a\":" + strings.Repeat("[", 9999) + strings.Repeat("]", 9999) + "}", "{\"a\":" + strings.Repeat("[", 10000) + strings.Repeat("]", 10000) + "}",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		names, values, ok := verify.ReadObject(b)
+		if want := bytes.HasPrefix(b, []byte("{")) && utf8.Valid(b) && json.Valid(b); ok != want {
+			t.Fatalf("%q: %t, encoding/json says %t", b, ok, want)
+		}
+		if !ok {
+			return
+		}
+		again := "{"
+		for i := range names {
+			if i > 0 {
+				again += ","
+			}
+			again += `"` + names[i] + `":` + values[i]
+		}
+		var got, want any
+		if json.Unmarshal([]byte(again+"}"), &got) != nil || json.Unmarshal(b, &want) != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q became %q", b, again)
+		}
+	})
+}
+
+// Large artifacts are read line by line wherever the pieces of a reading end.
+func TestLinesInPieces(t *testing.T) {
+	long := "{\"a\":\"" + strings.Repeat("x", 600<<10) + "\"}\n"
+	for text, want := range map[string]int64{"": 0, "{}\n": 1, "{}\n{}\n" + long + "{}\n": 4, long + long: 2} {
+		for _, piece := range []int{1000, 262144, 262145, 1 << 20} {
+			if n, err := verify.StreamLines([]byte(text), piece); n != want || err != nil {
+				t.Errorf("%d bytes in pieces of %d: %d lines, %v", len(text), piece, n, err)
+			}
+		}
+	}
+	for text, want := range map[string]string{"{}\nx\n{}\n": "line 2 is not one JSON object", "{}\n{}": "line 2 is cut off", "\n": "line 1 is not one JSON object"} {
+		if _, err := verify.StreamLines([]byte(text), 2); err == nil || err.Error() != want {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
 }

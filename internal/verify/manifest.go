@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -32,6 +33,12 @@ type entry struct {
 	records       int64
 	compression   string
 	plain, stored content
+}
+
+// isLines reports whether what is plain are JSON lines; two other forms are bytes.
+func (e *entry) isLines() bool {
+	n := strings.TrimSuffix(e.name, ".zst")
+	return !strings.HasSuffix(n, ".lime") && !strings.HasSuffix(n, ".raw")
 }
 
 type content struct {

@@ -108,6 +108,8 @@ type pack struct {
 	digests map[string]string       // proven so far, by name
 	parts   map[string]*Part
 	odd     map[string]bool // artifacts whose lines are not in the form, by name
+	planned []planned       // readable copies, in the order of package.json
+	copied  map[string]bool // their names
 	// What the anchors reach. unanchored counts acquisitions that none reached.
 	unanchored int
 	signed     bool  // the checkpoint is by the key that was given
@@ -120,6 +122,8 @@ type sealedFacts struct {
 	report   Report
 	manifest *manifest
 	receipt  *receiptFacts
+	check    *check
+	jobs     []*job
 }
 
 // IsPackage reports whether path is a package: a zip, the first piece of a zip that was cut
@@ -169,7 +173,7 @@ func Package(ctx context.Context, name string, anchor PackageAnchor) (PackageRep
 			return PackageReport{}, err
 		}
 	}
-	p := &pack{anchor: anchor, sealed: map[string]*sealedFacts{}, digests: map[string]string{}, parts: map[string]*Part{}, odd: map[string]bool{}}
+	p := &pack{anchor: anchor, sealed: map[string]*sealedFacts{}, digests: map[string]string{}, parts: map[string]*Part{}, odd: map[string]bool{}, copied: map[string]bool{}}
 	p.report = PackageReport{Parts: []Part{}, Acquisitions: []PackedReport{}, Unchecked: []PackedProblem{}, Problems: []Problem{}}
 	for _, n := range Parts() {
 		p.parts[n] = &Part{Name: n, Outcome: NotChecked}
@@ -290,7 +294,7 @@ func (p *pack) run(ctx context.Context) error {
 		return nil
 	}
 	p.document()
-	for _, step := range []func(context.Context) error{p.acquisitions, p.decoded, func(ctx context.Context) error { return p.hash(ctx, list) }, p.custody} {
+	for _, step := range []func(context.Context) error{p.acquisitions, func(ctx context.Context) error { return p.hash(ctx, list) }, p.custody} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -307,17 +311,28 @@ func (p *pack) acquisitions(ctx context.Context) error {
 		return nil
 	}
 	part.Outcome, receipts.Outcome = Fits, Absent
-	known := map[string]bool{}
+	var all []*sealedFacts
+	var jobs []*job
+	for _, h := range p.doc.hosts {
+		base := "data/hosts/" + h.folder + "/"
+		for _, a := range h.acquisitions {
+			facts := p.acquisition(base + "sealed/" + a.id)
+			p.sealed[base+"sealed/"+a.id] = facts
+			if facts.manifest != nil {
+				p.plan(base, a, facts)
+			}
+			all, jobs = append(all, facts), append(jobs, facts.jobs...)
+		}
+	}
+	if err := work(ctx, jobs); err != nil {
+		return err
+	}
 	for _, h := range p.doc.hosts {
 		for _, a := range h.acquisitions {
 			folder := "data/hosts/" + h.folder + "/sealed/" + a.id
-			known[folder] = true
-			facts, err := p.acquisition(ctx, folder)
-			if err != nil {
-				return err
-			}
+			facts := all[part.Count]
 			part.Count++
-			p.sealed[folder] = facts
+			p.concluded(folder, facts)
 			p.belongs(folder, h, a, facts)
 			if facts.receipt != nil {
 				receipts.Count++
@@ -327,22 +342,29 @@ func (p *pack) acquisitions(ctx context.Context) error {
 			}
 		}
 	}
+	p.decoded()
 	for _, f := range p.tree.files() {
 		parts := strings.Split(f.name, "/")
-		if len(parts) > 5 && parts[1] == "hosts" && parts[3] == "sealed" && !known[strings.Join(parts[:5], "/")] {
+		if len(parts) > 5 && parts[1] == "hosts" && parts[3] == "sealed" && p.sealed[strings.Join(parts[:5], "/")] == nil {
 			p.problem(partAcquisitions, codePackage, f.name, "package.json does not know it")
 		}
 	}
 	return nil
 }
 
-func (p *pack) acquisition(ctx context.Context, folder string) (*sealedFacts, error) {
-	anchor := p.anchor.Anchor
-	c := &check{packed: true, src: below{p.tree, folder + "/"}, anchor: anchor, report: Report{Artifacts: []Artifact{}, Probes: []Probe{}, Problems: []Problem{}}}
-	if err := c.run(ctx); err != nil {
-		return nil, err
-	}
+// acquisition reads what speaks for the artifacts of an acquisition.
+func (p *pack) acquisition(folder string) *sealedFacts {
+	c := &check{packed: true, src: below{p.tree, folder + "/"}, anchor: p.anchor.Anchor, report: Report{Artifacts: []Artifact{}, Probes: []Probe{}, Problems: []Problem{}}}
+	jobs := c.read()
+	return &sealedFacts{check: c, jobs: jobs, manifest: c.manifest, receipt: c.receiptFacts}
+}
+
+// concluded reports an acquisition whose artifacts were checked.
+func (p *pack) concluded(folder string, s *sealedFacts) {
+	c := s.check
+	c.end(s.jobs)
 	c.conclude()
+	s.report = c.report
 	if c.report.Anchor == "" {
 		p.unanchored++
 	}
@@ -364,7 +386,6 @@ func (p *pack) acquisition(ctx context.Context, folder string) (*sealedFacts, er
 			p.digests[folder+"/"+a.Name] = a.Stored
 		}
 	}
-	return &sealedFacts{c.report, c.manifest, c.receiptFacts}, nil
 }
 
 // belongs holds an acquisition against what package.json says of it.

@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/klauspost/compress/flate"
 )
@@ -30,6 +31,13 @@ type archive struct {
 	r     io.ReaderAt
 	named map[string]*zipEntry // below the base folder
 	all   []sized
+	idle  sync.Pool // of *inflater
+}
+
+// inflater unpacks one file after the other.
+type inflater struct {
+	in *bufio.Reader
+	r  io.ReadCloser
 }
 
 // newArchive makes the tree of a zip's files, which all lie in one folder.
@@ -58,10 +66,18 @@ func (a *archive) open(name string) (io.ReadCloser, int64, *Problem) {
 	if e == nil {
 		return nil, 0, &Problem{Code: codeMissing}
 	}
-	in := bufio.NewReaderSize(io.NewSectionReader(a.r, e.data, e.stored), 256<<10)
-	u := &unpacked{e: e, in: in, r: in}
+	f, ok := a.idle.Get().(*inflater)
+	if !ok {
+		f = &inflater{in: bufio.NewReaderSize(nil, 128<<10)}
+		f.r = flate.NewReader(f.in)
+	}
+	f.in.Reset(io.NewSectionReader(a.r, e.data, e.stored))
+	u := &unpacked{of: a, f: f, e: e, in: f.in, r: f.in}
 	if e.method == 8 {
-		u.r = flate.NewReader(in)
+		if err := f.r.(flate.Resetter).Reset(f.in, nil); err != nil {
+			return nil, 0, &Problem{Code: codeZipData, Detail: err.Error()}
+		}
+		u.r = f.r
 	}
 	return u, e.size, nil
 }
@@ -94,6 +110,8 @@ func (a *archive) list(dir string) ([]listed, error) {
 // unpacked reads one file of a zip and holds it against what the zip says of it: size, CRC
 // and that nothing is left over.
 type unpacked struct {
+	of  *archive
+	f   *inflater
 	e   *zipEntry
 	in  *bufio.Reader
 	r   io.Reader
@@ -136,7 +154,14 @@ func (u *unpacked) end() error {
 	return io.EOF
 }
 
-func (u *unpacked) Close() error { return nil }
+// Close gives back what unpacked the file. Nothing may be read afterwards.
+func (u *unpacked) Close() error {
+	if u.f != nil {
+		u.of.idle.Put(u.f)
+		u.f, u.err = nil, fs.ErrClosed
+	}
+	return nil
+}
 
 // below is a folder of a tree.
 type below struct {

@@ -168,6 +168,7 @@ type check struct {
 	// found right.
 	manifest     *manifest
 	receiptFacts *receiptFacts
+	named        *manifest // the manifest, or an empty one
 	// In a package, lines that are not in the form are the endpoint's doing and change
 	// nothing of what was signed and received: they are told, not held against it.
 	packed bool
@@ -219,6 +220,16 @@ func (c *check) problem(code, file, format string, args ...any) {
 }
 
 func (c *check) run(ctx context.Context) error {
+	jobs := c.read()
+	if err := work(ctx, jobs); err != nil {
+		return err
+	}
+	c.end(jobs)
+	return nil
+}
+
+// read checks everything but the artifacts and returns what is to be done with these.
+func (c *check) read() []*job {
 	raw := c.file(fileManifest, maxManifest, false)
 	sig := c.file(fileSignature, maxSmall, false)
 	signerPEM := c.file(fileSigner, maxSmall, false)
@@ -251,16 +262,26 @@ func (c *check) run(ctx context.Context) error {
 	if receipt != nil {
 		c.receipt(m, ca, receipt)
 	}
+	c.named = m
+	var jobs []*job
 	for i := range m.artifacts {
-		if err := ctx.Err(); err != nil {
-			return err
+		jobs = append(jobs, &job{c: c, e: &m.artifacts[i]})
+	}
+	return jobs
+}
+
+// end reports what came of the artifacts, and what else lies there.
+func (c *check) end(jobs []*job) {
+	for _, j := range jobs {
+		c.report.Artifacts = append(c.report.Artifacts, j.got)
+		for _, p := range j.problems {
+			c.problem(p.Code, p.File, "%s", p.Detail)
 		}
-		if err := c.artifact(ctx, &m.artifacts[i]); err != nil {
-			return err
+		if j.odd {
+			c.odd = append(c.odd, j.e.name)
 		}
 	}
-	c.extra(m)
-	return nil
+	c.extra(c.named)
 }
 
 // tell copies what the manifest says into the report.

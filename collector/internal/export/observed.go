@@ -2,7 +2,6 @@ package export
 
 import (
 	"archive/zip"
-	"encoding/json"
 	"io"
 	"net/netip"
 	"slices"
@@ -42,38 +41,59 @@ type observed struct {
 
 func newObserved() *observed { return &observed{rows: map[sighting]*seen{}} }
 
-func (o *observed) line(it *Item, a *Acquisition, line []byte) {
+func (o *observed) line(it *Item, a *Acquisition, members []member) {
+	var remote, proto, event string
+	var port uint16
+	var owners []record.Owner
 	switch artifact.Kind(it.Kind) {
 	case artifact.KindNetConn, artifact.KindSevered:
-		var s struct {
-			Proto      string         `json:"proto"`
-			State      string         `json:"state"`
-			RemoteAddr string         `json:"remote_addr"`
-			RemotePort uint16         `json:"remote_port"`
-			Owners     []record.Owner `json:"owners"`
-		}
-		if json.Unmarshal(line, &s) == nil && s.RemoteAddr != "" {
-			comm := ""
-			if len(s.Owners) > 0 {
-				comm = s.Owners[0].Comm
+		if !into(members, func(name []byte) any {
+			switch string(name) {
+			case "proto":
+				return &proto
+			case "remote_addr":
+				return &remote
+			case "remote_port":
+				return &port
+			case "owners":
+				return &owners
 			}
-			o.address(it, a, s.RemoteAddr, s.Proto, s.RemotePort, comm)
-		}
-	case artifact.KindFlight:
-		if !strings.Contains(string(line), `"connection_`) {
+			return nil
+		}) || remote == "" {
 			return
 		}
-		var f struct {
-			Proto      string `json:"proto"`
-			RemoteAddr string `json:"remote_addr"`
-			RemotePort uint16 `json:"remote_port"`
+		comm := ""
+		if len(owners) > 0 {
+			comm = owners[0].Comm
 		}
-		if json.Unmarshal(line, &f) == nil && f.RemoteAddr != "" {
-			o.address(it, a, f.RemoteAddr, f.Proto, f.RemotePort, "")
+		o.address(it, a, remote, proto, port, comm)
+	case artifact.KindFlight:
+		if into(members, func(name []byte) any {
+			switch string(name) {
+			case "event":
+				return &event
+			case "proto":
+				return &proto
+			case "remote_addr":
+				return &remote
+			case "remote_port":
+				return &port
+			}
+			return nil
+		}) && remote != "" && strings.HasPrefix(event, "connection_") {
+			o.address(it, a, remote, proto, port, "")
 		}
 	case artifact.KindExeHash:
 		var e record.ExeHash
-		if json.Unmarshal(line, &e) == nil && e.SHA256 != "" {
+		if into(members, func(name []byte) any {
+			switch string(name) {
+			case "path":
+				return &e.Path
+			case "sha256":
+				return &e.SHA256
+			}
+			return nil
+		}) && e.SHA256 != "" {
 			o.add(it, a, sighting{"sha256", e.SHA256, a.EndpointID, e.Path, ""})
 		}
 	}
@@ -126,11 +146,11 @@ func (o *observed) add(it *Item, a *Acquisition, s sighting) {
 	}
 }
 
-// iocs writes data/iocs.csv.
+// iocs writes data/iocs.csv and data/iocs.stix.json.
 func (x *writer) iocs() error {
-	names := map[string]string{}
+	x.hostnames = map[string]string{}
 	for _, h := range x.doc.Hosts {
-		names[h.EndpointID] = h.Hostname
+		x.hostnames[h.EndpointID] = h.Hostname
 	}
 	keys := make([]sighting, 0, len(x.ioc.rows))
 	for s := range x.ioc.rows {
@@ -149,7 +169,7 @@ func (x *writer) iocs() error {
 		}
 		for _, s := range keys {
 			r := x.ioc.rows[s]
-			if err := row(w, s.typ, s.value, s.scope, s.detail, names[s.endpointID], s.endpointID, stamp(r.first), stamp(r.last),
+			if err := row(w, s.typ, s.value, s.scope, s.detail, x.hostnames[s.endpointID], s.endpointID, stamp(r.first), stamp(r.last),
 				strconv.FormatInt(r.count, 10), r.evidence, r.acquisition); err != nil {
 				return err
 			}
@@ -159,7 +179,10 @@ func (x *writer) iocs() error {
 		}
 		return nil
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return x.stix(keys)
 }
 
 func cmpAll(all ...int) int {

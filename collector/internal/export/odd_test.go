@@ -110,7 +110,7 @@ func TestTimelineIsBounded(t *testing.T) {
 	if err := x.timeline(); err != nil {
 		t.Fatal(err)
 	}
-	if err := x.bag.zip.Close(); err != nil {
+	if err := x.bag.end(); err != nil {
 		t.Fatal(err)
 	}
 	z, err := zip.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()))

@@ -1,9 +1,7 @@
 package export
 
 import (
-	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -14,123 +12,191 @@ import (
 const (
 	maxColumns = 512
 	maxTable   = 1 << 30 // bytes
-	maxDecoded = 256 << 20
-	maxLine    = 64 << 20
 )
 
 // byteOrderMark lets spreadsheets read UTF-8.
 const byteOrderMark = "\xef\xbb\xbf"
 
-// columnsOf collects the names of the columns of a table while lines pass.
-type columnsOf struct {
-	names [][]byte // as written
+// table makes a table from lines: UTF-8 with a byte order mark, lines ended by CRLF, every
+// cell that has a value in double quotes.
+//
+// Where the lines are few enough to hold their rows, one look at them is enough: a row that
+// was made before a column was found lacks no more than commas at its end. Otherwise a
+// first look finds the columns ([table.line] with rows false), and a second one
+// makes the rows.
+type table struct {
+	rows  bool // make rows
+	names [][]byte
 	known map[string]int
+	guess []int // column of the n-th member of the line before
+	at    []int // member of each column in this line, counted from 1
 	lines int64
 	bytes int64
-	err   error
+	err   error // why there can be no table
+	body  []byte
+	ends  []rowEnd
 }
 
-func (c *columnsOf) line(b []byte) {
-	c.lines++
-	c.bytes += int64(len(b))
-	if c.err != nil {
+// rowEnd is where a row ends in the body, which has no CRLF, and how many columns it has.
+type rowEnd struct {
+	at, columns int32
+}
+
+// maxBody bounds the rows that are held, in bytes.
+const maxBody = 8 * maxHeld
+
+// begin forgets the table before and keeps its room.
+func (t *table) begin(rows bool) {
+	*t = table{rows: rows, names: t.names[:0], guess: t.guess[:0], at: t.at[:0], body: t.body[:0], ends: t.ends[:0]}
+}
+
+// line takes the members of one line. A name that stands twice in it counts the last time,
+// as readers of JSON take it.
+func (t *table) line(members []member, size int) {
+	t.lines++
+	t.bytes += int64(size)
+	if t.err != nil {
 		return
 	}
-	c.err = members(b, func(name, _ []byte) error {
-		if _, ok := c.known[string(name)]; ok {
-			return nil
+	clear(t.at)
+	for i := range members {
+		n := t.column(i, members[i].name)
+		if n < 0 {
+			t.err = fmt.Errorf("more than %d columns", maxColumns)
+			return
 		}
-		if len(c.names) == maxColumns {
-			return fmt.Errorf("more than %d columns", maxColumns)
+		t.at[n] = i + 1
+	}
+	if t.rows {
+		t.row(members)
+	}
+}
+
+// column returns the column of a name that is the i-th of its line, or -1 if there are too
+// many.
+func (t *table) column(i int, name []byte) int {
+	if i < len(t.guess) && bytes.Equal(t.names[t.guess[i]], name) {
+		return t.guess[i]
+	}
+	n, ok := t.known[string(name)]
+	if !ok {
+		if n = len(t.names); n == maxColumns {
+			return -1
 		}
-		if c.known == nil {
-			c.known = map[string]int{}
+		if t.known == nil {
+			t.known = map[string]int{}
 		}
-		c.known[string(name)] = len(c.names)
-		c.names = append(c.names, slices.Clone(name))
-		return nil
-	})
+		t.known[string(name)] = n
+		t.names = append(t.names, slices.Clone(name))
+		t.at = append(t.at, 0)
+	}
+	if i < len(t.guess) {
+		t.guess[i] = n
+	} else if i == len(t.guess) {
+		t.guess = append(t.guess, n)
+	}
+	return n
+}
+
+func (t *table) row(members []member) {
+	for i, n := range t.at {
+		if i > 0 {
+			t.body = append(t.body, ',')
+		}
+		if n == 0 {
+			continue
+		}
+		switch m := &members[n-1]; {
+		case m.value[0] == 'n':
+		case m.plain:
+			t.body = appendPlain(t.body, m.value[1:len(m.value)-1])
+		case m.value[0] == '"':
+			t.body, t.err = appendText(t.body, m.value[1:len(m.value)-1])
+		default:
+			t.body = appendQuoted(t.body, m.value)
+		}
+		if t.err != nil {
+			return
+		}
+	}
+	t.ends = append(t.ends, rowEnd{int32(len(t.body)), int32(len(t.at))})
 }
 
 // fits says why there can be no table, or nil.
-func (c *columnsOf) fits() error {
-	if c.err != nil {
-		return c.err
+func (t *table) fits() error {
+	if t.err != nil {
+		return t.err
 	}
-	if most := 3*c.bytes + c.lines*int64(len(c.names)+2); most > maxTable {
+	if most := 3*t.bytes + t.lines*int64(len(t.names)+2); most > maxTable {
 		return fmt.Errorf("the table could have %d bytes, more than %d", most, int64(maxTable))
 	}
 	return nil
 }
 
-// table writes lines as CSV: UTF-8 with a byte order mark, lines ended by CRLF, every cell
-// that has a value in double quotes.
-type table struct {
-	w     io.Writer
-	cols  *columnsOf
-	cells [][]byte
-	out   []byte
-}
-
-func newTable(w io.Writer, cols *columnsOf) (*table, error) {
-	t := &table{w: w, cols: cols, cells: make([][]byte, len(cols.names)), out: []byte(byteOrderMark)}
-	for i, n := range cols.names {
+// head writes the names of the columns.
+func (t *table) head(w io.Writer) error {
+	out := []byte(byteOrderMark)
+	for i, n := range t.names {
 		if i > 0 {
-			t.out = append(t.out, ',')
+			out = append(out, ',')
 		}
 		var err error
-		if t.out, err = appendText(t.out, n); err != nil {
-			return nil, err
-		}
-	}
-	return t, t.flush()
-}
-
-func (t *table) flush() error {
-	t.out = append(t.out, '\r', '\n')
-	_, err := t.w.Write(t.out)
-	t.out = t.out[:0]
-	return err
-}
-
-// line writes one row. A name that stands twice in a line counts the last time, as
-// readers of JSON take it.
-func (t *table) line(b []byte) error {
-	clear(t.cells)
-	if err := members(b, func(name, value []byte) error {
-		t.cells[t.cols.known[string(name)]] = value
-		return nil
-	}); err != nil {
-		return err
-	}
-	for i, v := range t.cells {
-		if i > 0 {
-			t.out = append(t.out, ',')
-		}
-		var err error
-		switch {
-		case v == nil || v[0] == 'n':
-		case v[0] == '"':
-			t.out, err = appendText(t.out, v[1:len(v)-1])
-		default:
-			t.out = appendQuoted(t.out, v)
-		}
-		if err != nil {
+		if out, err = appendText(out, n); err != nil {
 			return err
 		}
 	}
-	return t.flush()
+	_, err := w.Write(append(out, '\r', '\n'))
+	return err
+}
+
+// flush writes the rows that are held. All columns must be known.
+func (t *table) flush(w io.Writer) error {
+	commas := bytes.Repeat([]byte{','}, len(t.names))
+	out := make([]byte, 0, 64<<10)
+	from := int32(0)
+	for _, r := range t.ends {
+		out = append(out, t.body[from:r.at]...)
+		if missing := len(t.names) - int(r.columns); missing > 0 {
+			if r.columns == 0 { // n columns have n-1 commas
+				missing--
+			}
+			out = append(out, commas[:missing]...)
+		}
+		out = append(out, '\r', '\n')
+		from = r.at
+		if len(out) >= 60<<10 {
+			if _, err := w.Write(out); err != nil {
+				return err
+			}
+			out = out[:0]
+		}
+	}
+	t.body, t.ends = t.body[:0], t.ends[:0]
+	_, err := w.Write(out)
+	return err
 }
 
 // appendText appends a JSON text as a cell. What a spreadsheet would take for a formula,
 // and what begins with the mark itself, gets an apostrophe in front.
 func appendText(out, raw []byte) ([]byte, error) {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return appendPlain(out, raw), nil
+	}
 	var room [128]byte
 	s, err := unquote(room[:0], raw)
 	if err != nil {
 		return out, err
 	}
 	return appendGuarded(out, s), nil
+}
+
+// appendPlain appends what spells itself, and so has no double quote.
+func appendPlain(out, s []byte) []byte {
+	out = append(out, '"')
+	if needsGuard(s) {
+		out = append(out, '\'')
+	}
+	return append(append(out, s...), '"')
 }
 
 func appendGuarded(out, s []byte) []byte {
@@ -147,26 +213,31 @@ func needsGuard(s []byte) bool {
 	switch s[0] {
 	case '=', '+', '-', '@', '\t', '\r', '\n', '\'':
 		return true
-	}
-	for _, wide := range []string{"＝", "＋", "－", "＠"} { // some programs take these too
-		if bytes.HasPrefix(s, []byte(wide)) {
-			return true
+	case 0xef: // some programs take the wide ones too
+		for _, wide := range []string{"＝", "＋", "－", "＠"} {
+			if bytes.HasPrefix(s, []byte(wide)) {
+				return true
+			}
 		}
 	}
 	return false
 }
 
 func appendQuoted(out, s []byte) []byte {
-	out = append(out, '"')
-	for {
-		n := bytes.IndexByte(s, '"')
-		if n < 0 {
-			break
+	n := len(out)
+	out = slices.Grow(out, 2*len(s)+2)
+	out = out[:n+2*len(s)+2]
+	out[n] = '"'
+	n++
+	for _, c := range s { // a byte at a time: objects and lists are full of quotes
+		out[n] = c
+		if n++; c == '"' {
+			out[n] = c
+			n++
 		}
-		out = append(append(out, s[:n+1]...), '"')
-		s = s[n+1:]
 	}
-	return append(append(out, s...), '"')
+	out[n] = '"'
+	return out[:n+1]
 }
 
 // row writes a row of texts of our own tables.
@@ -180,37 +251,4 @@ func row(w io.Writer, cells ...string) error {
 	}
 	_, err := w.Write(append(out, '\r', '\n'))
 	return err
-}
-
-var errLong = fmt.Errorf("a line is longer than %d bytes", maxLine)
-
-// eachLine reads lines that end with LF.
-func eachLine(r io.Reader, do func(line []byte) error) error {
-	br := bufio.NewReaderSize(r, 256<<10)
-	var long []byte
-	for {
-		b, err := br.ReadSlice('\n')
-		if errors.Is(err, bufio.ErrBufferFull) || len(long) > 0 {
-			if long = append(long, b...); len(long) > maxLine {
-				return errLong
-			}
-			if errors.Is(err, bufio.ErrBufferFull) {
-				continue
-			}
-			b = long
-		}
-		if err == io.EOF && len(b) == 0 {
-			return nil
-		}
-		if err != nil && err != io.EOF {
-			return err
-		}
-		if derr := do(b); derr != nil {
-			return derr
-		}
-		long = long[:0]
-		if err == io.EOF {
-			return nil
-		}
-	}
 }

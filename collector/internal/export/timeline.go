@@ -2,13 +2,12 @@ package export
 
 import (
 	"archive/zip"
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"hozen/internal/artifact"
 	"hozen/internal/artifact/record"
@@ -17,31 +16,83 @@ import (
 // event is one line of timeline.jsonl: the three names that Timesketch wants, and what
 // leads back to the evidence.
 type event struct {
-	Message   string `json:"message"`
-	Datetime  string `json:"datetime"`
-	Desc      string `json:"timestamp_desc"`
-	Clock     string `json:"clock"` // whose: collector or endpoint
-	Hostname  string `json:"hostname,omitempty"`
-	Endpoint  string `json:"endpoint_id,omitempty"`
-	Evidence  string `json:"evidence,omitempty"`
-	Ledger    *int64 `json:"ledger_index,omitempty"`
-	Actor     string `json:"actor,omitempty"`
-	PID       int    `json:"pid,omitempty"`
-	Exe       string `json:"exe,omitempty"`
-	User      string `json:"user,omitempty"`
-	RemoteIP  string `json:"remote_ip,omitempty"`
-	RemotePrt uint16 `json:"remote_port,omitempty"`
+	Message   string
+	Datetime  string
+	Desc      string
+	Clock     string // whose: collector or endpoint
+	Hostname  string
+	Endpoint  string
+	Evidence  string
+	Ledger    *int64
+	Actor     string
+	PID       int
+	Exe       string
+	User      string
+	RemoteIP  string
+	RemotePrt uint16
+}
+
+// appendJSON appends e as one line of JSON; members without a value are left out.
+func (e *event) appendJSON(b []byte) []byte {
+	text := func(name, v string, always bool) {
+		if v != "" || always {
+			b = appendString(append(append(append(b, '"'), name...), '"', ':'), v)
+			b = append(b, ',')
+		}
+	}
+	number := func(name string, v int64) {
+		b = strconv.AppendInt(append(append(append(b, '"'), name...), '"', ':'), v, 10)
+		b = append(b, ',')
+	}
+	b = append(b, '{')
+	text("message", e.Message, true)
+	text("datetime", e.Datetime, true)
+	text("timestamp_desc", e.Desc, true)
+	text("clock", e.Clock, true)
+	text("hostname", e.Hostname, false)
+	text("endpoint_id", e.Endpoint, false)
+	text("evidence", e.Evidence, false)
+	if e.Ledger != nil {
+		number("ledger_index", *e.Ledger)
+	}
+	text("actor", e.Actor, false)
+	if e.PID != 0 {
+		number("pid", int64(e.PID))
+	}
+	text("exe", e.Exe, false)
+	text("user", e.User, false)
+	text("remote_ip", e.RemoteIP, false)
+	if e.RemotePrt != 0 {
+		number("remote_port", int64(e.RemotePrt))
+	}
+	b[len(b)-1] = '}'
+	return append(b, '\n')
+}
+
+// appendString appends s as a JSON text in UTF-8.
+func appendString(b []byte, s string) []byte {
+	b = append(b, '"')
+	for i, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
+		case r < ' ' || r == 0x7f || r == 0x2028 || r == 0x2029:
+			b = fmt.Appendf(b, "\\u%04x", r)
+		case r < utf8.RuneSelf:
+			b = append(b, s[i])
+		default:
+			b = utf8.AppendRune(b, r)
+		}
+	}
+	return append(b, '"')
 }
 
 // writeLine writes v as one line of JSON.
 func writeLine(w io.Writer, v any) error {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return err
+	b, err := compact(v)
+	if err == nil {
+		_, err = w.Write(append(b, '\n'))
 	}
-	_, err := w.Write(b.Bytes())
 	return err
 }
 
@@ -54,19 +105,17 @@ type share struct {
 	w    io.Writer
 	left int64
 	more int64
+	room []byte
 }
 
-func (s *share) line(v any) error {
-	var b bytes.Buffer
-	if err := writeLine(&b, v); err != nil {
-		return err
-	}
-	if int64(b.Len()) > s.left {
+func (s *share) line(e *event) error {
+	s.room = e.appendJSON(s.room[:0])
+	if int64(len(s.room)) > s.left {
 		s.left, s.more = 0, s.more+1 // nothing after it either, so that there is no gap
 		return nil
 	}
-	s.left -= int64(b.Len())
-	_, err := s.w.Write(b.Bytes())
+	s.left -= int64(len(s.room))
+	_, err := s.w.Write(s.room)
 	return err
 }
 
@@ -77,7 +126,8 @@ func (s *share) end(e event, at time.Time) (int64, error) {
 	}
 	e.Message = "left out here for want of room: " + strconv.FormatInt(s.more, 10) + " lines; the evidence has them"
 	e.Datetime, e.Desc, e.Clock = stamp(at), "lines left out", "collector"
-	return s.left, writeLine(s.w, e)
+	_, err := s.w.Write(e.appendJSON(nil))
+	return s.left, err
 }
 
 // timeline writes data/timeline.jsonl: the course of the incident, then what the evidence
@@ -88,7 +138,7 @@ func (x *writer) timeline() error {
 		course := &share{w: w, left: x.mostTimeline / 2}
 		for i := range x.p.Timeline {
 			l := &x.p.Timeline[i]
-			if err := course.line(event{Message: message(l), Datetime: stamp(l.At), Desc: "incident: " + l.Kind, Clock: "collector", Actor: l.Actor, Ledger: &l.LedgerIdx}); err != nil {
+			if err := course.line(&event{Message: message(l), Datetime: stamp(l.At), Desc: "incident: " + l.Kind, Clock: "collector", Actor: l.Actor, Ledger: &l.LedgerIdx}); err != nil {
 				return err
 			}
 		}
@@ -141,16 +191,16 @@ func (x *writer) happened(s *share, h *docHost, a *Acquisition, known map[string
 	}{{a.StartedAt, "acquisition started"}, {a.FinishedAt, "acquisition finished"}} {
 		e := base
 		e.Message, e.Datetime, e.Desc = fmt.Sprintf("%s %s %s %s", a.ID, a.Profile, a.Trigger, a.Outcome), stamp(m.at), m.desc
-		if err := s.line(e); err != nil {
+		if err := s.line(&e); err != nil {
 			return err
 		}
 	}
 	for i := range a.Items {
 		it := &a.Items[i]
-		var tell func(e *event, line []byte) bool
+		var tell func(e *event, members []member) bool
 		switch artifact.Kind(it.Kind) {
 		case artifact.KindProcess:
-			tell = func(e *event, line []byte) bool { return processEvent(e, line, known) }
+			tell = func(e *event, members []member) bool { return processEvent(e, members, known) }
 		case artifact.KindFlight:
 			tell = flightEvent
 		case artifact.KindSession:
@@ -158,16 +208,16 @@ func (x *writer) happened(s *share, h *docHost, a *Acquisition, known map[string
 		default:
 			continue
 		}
-		if it.PlainSize > maxDecoded || x.unreadable[a.ID+"/"+it.Name] {
+		if it.PlainSize > maxDecoded {
 			continue
 		}
-		if err := x.each(it, func(line []byte) error {
+		if err := x.each(it, func(members []member) error {
 			e := base
 			e.Evidence = it.Number
-			if !tell(&e, line) {
+			if !tell(&e, members) {
 				return nil
 			}
-			return s.line(e)
+			return s.line(&e)
 		}); err != nil {
 			return err
 		}
@@ -175,20 +225,33 @@ func (x *writer) happened(s *share, h *docHost, a *Acquisition, known map[string
 	return nil
 }
 
-func processEvent(e *event, line []byte, known map[string]bool) bool {
-	var p struct {
-		PID        int       `json:"pid"`
-		PPID       int       `json:"ppid"`
-		StartTicks uint64    `json:"start_ticks"`
-		BootID     string    `json:"boot_id"`
-		Comm       string    `json:"comm"`
-		Exe        string    `json:"exe"`
-		Args       []string  `json:"args"`
-		User       string    `json:"user"`
-		StartedAt  time.Time `json:"started_at_derived"`
-		KernelOnly bool      `json:"kernel_thread"`
-	}
-	if json.Unmarshal(line, &p) != nil || p.StartedAt.IsZero() || p.KernelOnly {
+func processEvent(e *event, members []member, known map[string]bool) bool {
+	var p record.Process
+	if !into(members, func(name []byte) any {
+		switch string(name) {
+		case "pid":
+			return &p.PID
+		case "ppid":
+			return &p.PPID
+		case "start_ticks":
+			return &p.StartTicks
+		case "boot_id":
+			return &p.BootID
+		case "comm":
+			return &p.Comm
+		case "exe":
+			return &p.Exe
+		case "args":
+			return &p.Args
+		case "user":
+			return &p.User
+		case "started_at_derived":
+			return &p.StartedAt
+		case "kernel_thread":
+			return &p.KernelOnly
+		}
+		return nil
+	}) || p.StartedAt.IsZero() || p.KernelOnly {
 		return false
 	}
 	key := fmt.Sprintf("%s %d %d", p.BootID, p.PID, p.StartTicks)
@@ -201,41 +264,77 @@ func processEvent(e *event, line []byte, known map[string]bool) bool {
 	return true
 }
 
-func flightEvent(e *event, line []byte) bool {
+func flightEvent(e *event, members []member) bool {
 	var f struct {
-		Event      string    `json:"event"`
-		At         time.Time `json:"at"`
-		PID        int       `json:"pid"`
-		Comm       string    `json:"comm"`
-		Exe        string    `json:"exe"`
-		Args       []string  `json:"args"`
-		Proto      string    `json:"proto"`
-		RemoteAddr string    `json:"remote_addr"`
-		RemotePort uint16    `json:"remote_port"`
+		event, comm, exe, proto, remote string
+		at                              time.Time
+		pid                             int
+		args                            []string
+		port                            uint16
 	}
-	if json.Unmarshal(line, &f) != nil || f.At.IsZero() {
+	if !into(members, func(name []byte) any {
+		switch string(name) {
+		case "event":
+			return &f.event
+		case "at":
+			return &f.at
+		case "pid":
+			return &f.pid
+		case "comm":
+			return &f.comm
+		case "exe":
+			return &f.exe
+		case "args":
+			return &f.args
+		case "proto":
+			return &f.proto
+		case "remote_addr":
+			return &f.remote
+		case "remote_port":
+			return &f.port
+		}
+		return nil
+	}) || f.at.IsZero() {
 		return false
 	}
-	switch f.Event {
+	switch f.event {
 	case "process_listed", "connection_listed", "snapshot", "heartbeat":
 		return false // states, not events
 	}
-	words := []string{f.Event}
-	if f.PID != 0 {
-		words = append(words, fmt.Sprintf("pid %d", f.PID))
+	words := []string{f.event}
+	if f.pid != 0 {
+		words = append(words, fmt.Sprintf("pid %d", f.pid))
 	}
-	words = append(words, f.Comm, strings.Join(f.Args, " "))
-	if f.RemoteAddr != "" {
-		words = append(words, fmt.Sprintf("%s to %s port %d", f.Proto, f.RemoteAddr, f.RemotePort))
+	words = append(words, f.comm, strings.Join(f.args, " "))
+	if f.remote != "" {
+		words = append(words, fmt.Sprintf("%s to %s port %d", f.proto, f.remote, f.port))
 	}
-	e.Message, e.Datetime, e.Desc = strings.Join(strings.Fields(strings.Join(words, " ")), " "), stamp(f.At), "flight record: "+f.Event
-	e.PID, e.Exe, e.RemoteIP, e.RemotePrt = f.PID, f.Exe, f.RemoteAddr, f.RemotePort
+	e.Message, e.Datetime, e.Desc = strings.Join(strings.Fields(strings.Join(words, " ")), " "), stamp(f.at), "flight record: "+f.event
+	e.PID, e.Exe, e.RemoteIP, e.RemotePrt = f.pid, f.exe, f.remote, f.port
 	return true
 }
 
-func sessionEvent(e *event, line []byte) bool {
+func sessionEvent(e *event, members []member) bool {
 	var s record.Session
-	if json.Unmarshal(line, &s) != nil || s.Since.IsZero() {
+	if !into(members, func(name []byte) any {
+		switch string(name) {
+		case "kind":
+			return &s.Kind
+		case "user":
+			return &s.User
+		case "tty":
+			return &s.TTY
+		case "remote_host":
+			return &s.RemoteHost
+		case "remote_addr":
+			return &s.RemoteAddr
+		case "since":
+			return &s.Since
+		case "source":
+			return &s.Source
+		}
+		return nil
+	}) || s.Since.IsZero() {
 		return false
 	}
 	e.Message, e.Datetime, e.Desc = strings.Join(strings.Fields("session "+s.Kind+" "+s.User+" "+s.TTY+" "+s.RemoteHost), " "), stamp(s.Since), "session since ("+s.Source+")"

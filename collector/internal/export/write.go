@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -18,20 +17,21 @@ import (
 
 // writer is one package being written.
 type writer struct {
-	ctx context.Context
-	p   *Package
-	src Source
-	bag *bag
-	dec *zstd.Decoder
-	ioc *observed
-	doc document
-	// unreadable are the artifacts, as acquisition and name, whose lines cannot be read at all.
-	unreadable   map[string]bool
-	mostTimeline int64 // bytes of timeline.jsonl, at most
+	ctx          context.Context
+	p            *Package
+	src          Source
+	bag          *bag
+	dec          *zstd.Decoder
+	ioc          *observed
+	doc          document
+	mostTimeline int64  // bytes of timeline.jsonl, at most
+	held         []byte // room for one small artifact
+	sheet        table  // room for its table
+	hostnames    map[string]string
 }
 
-// Write writes the package to w. It holds no artifact in memory. Bytes of evidence that are
-// not what the record says end it with an error. Lines that are not what they should be
+// Write writes the package to w. It holds no artifact in memory but small ones, one at a
+// time. Bytes of evidence that are not what the record says end it with an error. Lines that are not what they should be
 // don't: an endpoint writes them, and no endpoint may keep the evidence of others back. Such
 // an artifact goes in sealed, and the reason why there is no readable copy is told.
 func Write(ctx context.Context, w io.Writer, p *Package, src Source) error {
@@ -41,7 +41,8 @@ func Write(ctx context.Context, w io.Writer, p *Package, src Source) error {
 		return fmt.Errorf("write package: %w", err)
 	}
 	defer dec.Close()
-	x := &writer{ctx: ctx, p: p, src: src, bag: newBag(ctx, w, p.Number, p.At), dec: dec, ioc: newObserved(), unreadable: map[string]bool{}, mostTimeline: maxTimeline}
+	x := &writer{ctx: ctx, p: p, src: src, bag: newBag(ctx, w, p.Number, p.At), dec: dec, ioc: newObserved(), mostTimeline: maxTimeline}
+	defer x.bag.giveUp()
 	x.doc = documentOf(p)
 	for _, step := range []func() error{x.custody, x.hosts, x.incident, x.iocs, x.index, x.timeline} {
 		if err := step(); err != nil {
@@ -197,165 +198,6 @@ func (x *writer) hosts() error {
 				return err
 			}
 		}
-	}
-	return nil
-}
-
-// decoded writes the readable copies of the artifacts of an acquisition.
-func (x *writer) decoded(h *docHost, a *docAcquisition) error {
-	items := slices.Clone(a.acq.Items)
-	slices.SortFunc(items, func(a, b Item) int { return strings.Compare(a.Name, b.Name) })
-	last := "" // stem of the copy before; files of one name cannot be written twice
-	for i := range items {
-		it := &items[i]
-		d := docItem{Number: it.Number, Name: it.Name}
-		stem, isLines := strings.CutSuffix(strings.TrimSuffix(path.Base(it.Name), ".zst"), ".jsonl")
-		switch {
-		case !isLines:
-			d.Why = "it is not made of lines of JSON"
-		case it.PlainSize > maxDecoded:
-			d.Why = fmt.Sprintf("it has %d bytes, more than %d", it.PlainSize, int64(maxDecoded))
-		case stem == last:
-			d.Why = "another artifact has the copy of this name"
-		default:
-			folder := "decoded/" + a.ID + "/" + stem
-			c, err := x.table("hosts/"+h.Folder+"/"+folder, a.acq, it)
-			if err != nil {
-				return err
-			}
-			if c.lines {
-				d.Lines, last = folder+".jsonl", stem
-			}
-			if c.table {
-				d.Table = folder + ".csv"
-			}
-			d.Why = c.why
-		}
-		a.Evidence = append(a.Evidence, d)
-	}
-	return nil
-}
-
-// copied says which readable copies of an artifact were written and, where one is missing,
-// why.
-type copied struct {
-	lines, table bool
-	why          string
-}
-
-// table writes the table of an artifact and its lines; table comes first, for files go in
-// the order of their names.
-func (x *writer) table(stem string, a *Acquisition, it *Item) (copied, error) {
-	cols := &columnsOf{}
-	odd, err := x.look(cols, a, it)
-	if err != nil {
-		return copied{}, err
-	}
-	if odd != nil {
-		return copied{why: odd.Error()}, nil
-	}
-	c := copied{lines: true, table: true}
-	if why := cols.fits(); why != nil {
-		c.table, c.why = false, fmt.Sprintf("there is no table: %v", why)
-	} else if _, err := x.bag.data(stem+".csv", zip.Deflate, func(w io.Writer) error {
-		t, err := newTable(w, cols)
-		if err != nil {
-			return err
-		}
-		return x.each(it, t.line)
-	}); err != nil {
-		return copied{}, err
-	}
-	sum, err := x.bag.data(stem+".jsonl", zip.Deflate, func(w io.Writer) error {
-		return x.plain(it, func(r io.Reader) error {
-			_, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, x.bag.block)
-			return err
-		})
-	})
-	if err == nil && sum != it.PlainSHA256 {
-		err = fmt.Errorf("%s: its decompressed bytes are not those that were accepted", it.Number)
-	}
-	return c, err
-}
-
-// look reads an artifact for the first time. odd says what is wrong with its lines, which is
-// the endpoint's doing; err is what is wrong with us.
-func (x *writer) look(cols *columnsOf, a *Acquisition, it *Item) (odd, err error) {
-	var wrong error
-	n := 0
-	err = x.each(it, func(line []byte) error {
-		if n++; wrong == nil {
-			if isObject(line) {
-				cols.line(line)
-			} else {
-				wrong = fmt.Errorf("line %d is not one JSON object", n)
-			}
-		}
-		x.ioc.line(it, a, line)
-		return nil
-	})
-	switch _, ours := errors.AsType[*sourceError](err); {
-	case err == nil:
-		return wrong, nil
-	case ours || x.ctx.Err() != nil:
-		return nil, err
-	}
-	x.unreadable[a.ID+"/"+it.Name] = true
-	if errors.Is(err, errLong) {
-		return errLong, nil
-	}
-	return errors.New("it cannot be decompressed"), nil
-}
-
-// each gives every line of an artifact to do.
-func (x *writer) each(it *Item, do func(line []byte) error) error {
-	return x.plain(it, func(r io.Reader) error { return eachLine(r, do) })
-}
-
-// sourceError is trouble with reading stored bytes, whatever they say.
-type sourceError struct{ err error }
-
-func (e *sourceError) Error() string { return e.err.Error() }
-func (e *sourceError) Unwrap() error { return e.err }
-
-// stored reads stored bytes and remembers what went wrong.
-type stored struct {
-	r   io.Reader
-	err error
-}
-
-func (s *stored) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	if err != nil && err != io.EOF {
-		s.err = err
-	}
-	return n, err
-}
-
-// plain opens what a probe wrote.
-func (x *writer) plain(it *Item, use func(io.Reader) error) error {
-	if err := x.ctx.Err(); err != nil {
-		return err
-	}
-	f, err := x.src.Open(x.ctx, it.StoredSHA256)
-	if err != nil {
-		return fmt.Errorf("%s: %w", it.Number, &sourceError{err})
-	}
-	defer f.Close()
-	s := &stored{r: f}
-	var r io.Reader = s
-	if it.Compression != "none" {
-		err = x.dec.Reset(s)
-		r = x.dec
-	}
-	if err == nil {
-		err = use(io.LimitReader(r, it.PlainSize))
-	}
-	if s.err != nil {
-		err = &sourceError{s.err}
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", it.Number, err)
 	}
 	return nil
 }
