@@ -19,6 +19,7 @@ import (
 	"hozen/agent/internal/probe/keyring"
 	"hozen/agent/internal/probe/kmod"
 	"hozen/agent/internal/probe/login"
+	"hozen/agent/internal/probe/memory"
 	"hozen/agent/internal/probe/namespace"
 	"hozen/agent/internal/probe/netconfig"
 	"hozen/agent/internal/probe/netconn"
@@ -82,11 +83,14 @@ func (p *profiles) plan(name string) (acquire.Plan, error) {
 	if table.Gentle { // there is time, and a process of a busy PC may be slow without being stuck
 		options.Patience = 2 * time.Second
 	}
-	pass := scan.New(options)
+	pass, ram := scan.New(options), memory.New("/")
 	for _, l := range table.Lines {
-		one := p.probe(l.Kind, pass)
+		one := p.probe(l.Kind, pass, ram)
 		if one == nil {
 			return acquire.Plan{}, fmt.Errorf("profile %s: nothing reads %s", name, l.Kind)
+		}
+		if l.Kind == artifact.KindMemory {
+			l.Budget = memory.Budget("/", l.Budget)
 		}
 		line := planned(l.Budget, one)
 		line.Rest = l.Rest
@@ -96,8 +100,8 @@ func (p *profiles) plan(name string) (acquire.Plan, error) {
 }
 
 // probe makes the probe that reads a kind; nil when there is none. Those that read
-// processes share pass.
-func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass) probe.Probe {
+// processes share pass, those that read memory ram.
+func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass, ram *memory.Capture) probe.Probe {
 	switch kind {
 	case artifact.KindProcess:
 		return process.New(pass)
@@ -155,6 +159,14 @@ func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass) probe.Probe {
 		return dnscache.New(dnscache.Config{Pass: pass})
 	case artifact.KindSecurity:
 		return security.New("/", pass)
+	case artifact.KindMemory:
+		return ram.Image()
+	case artifact.KindMemRange:
+		return ram.Ranges()
+	case artifact.KindKernel:
+		return memory.NewKernel("/")
+	case artifact.KindKallsyms, artifact.KindBTF, artifact.KindSystemMap, artifact.KindKconfig:
+		return memory.NewFile("/", kind)
 	case artifact.KindFootprint:
 		return footprint.New()
 	}

@@ -18,6 +18,8 @@ const (
 	Flash = "flash"
 	// Volatile is everything that is lost when the PC is switched off, but for its memory.
 	Volatile = "volatile"
+	// Memory is what is most volatile, and then the PC's memory itself.
+	Memory = "memory"
 )
 
 // Line is one kind of a profile.
@@ -39,7 +41,7 @@ type Profile struct {
 	// that whoever uses the PC is not held up.
 	Gentle bool
 	// Usual and UsualBytes are about what an ordinary PC of some 300 processes takes, and
-	// the size of the stored evidence.
+	// the size of the stored evidence. Of Memory it is a PC with 16 GB of it.
 	Usual      time.Duration
 	UsualBytes int64
 }
@@ -106,6 +108,26 @@ func All() []Profile {
 			{Kind: artifact.KindClock, Budget: 250 * time.Millisecond},
 			// As long as the disk, and after all of it what reading cost.
 			{Kind: artifact.KindExeHash, Budget: 20 * time.Second, Rest: true},
+			{Kind: artifact.KindFootprint, Budget: time.Second},
+		}},
+		{Name: Memory, Gentle: true, Usual: 3 * time.Minute, UsualBytes: 6_000_000_000, Lines: []Line{
+			// What is read in a moment comes before what takes minutes.
+			{Kind: artifact.KindProcess, Budget: 2 * time.Second},
+			{Kind: artifact.KindNetConn, Budget: 2 * time.Second},
+			{Kind: artifact.KindOpenFile, Budget: 1500 * time.Millisecond},
+			{Kind: artifact.KindSession, Budget: 500 * time.Millisecond},
+			{Kind: artifact.KindNetConfig, Budget: 500 * time.Millisecond},
+			{Kind: artifact.KindHostInfo, Budget: 500 * time.Millisecond},
+			{Kind: artifact.KindClock, Budget: 250 * time.Millisecond},
+			// Of the worst PC; the agent gives less to one with less memory.
+			{Kind: artifact.KindMemory, Budget: 59 * time.Minute},
+			{Kind: artifact.KindMemRange, Budget: time.Second},
+			{Kind: artifact.KindKernel, Budget: time.Second},
+			{Kind: artifact.KindKallsyms, Budget: 10 * time.Second},
+			{Kind: artifact.KindBTF, Budget: 5 * time.Second},
+			{Kind: artifact.KindSystemMap, Budget: 5 * time.Second},
+			{Kind: artifact.KindKconfig, Budget: 2 * time.Second},
+			{Kind: artifact.KindExeHash, Budget: 1500 * time.Millisecond},
 			{Kind: artifact.KindFootprint, Budget: time.Second},
 		}},
 	}

@@ -135,8 +135,8 @@ type Order struct {
 	// Reserve is how long before Deadline the last probe has ended, so that sealing has
 	// its time. Default a fifth of the time there is, at least 50 ms, at most 1 s.
 	Reserve time.Duration
-	// Progress is called from the goroutine of Run, before and after each probe and
-	// when the acquisition is sealed. It must return quickly. Optional.
+	// Progress is called from the goroutine of Run, before and after each probe, once a
+	// second during one that takes long, and when the acquisition is sealed. It must return quickly. Optional.
 	Progress func(Progress)
 }
 
@@ -149,7 +149,10 @@ type Progress struct {
 	Outcome       artifact.Outcome // of Kind, once it has ended
 	Done, Total   int              // probes
 	Records       int64            // so far
-	Sealed        bool
+	// Bytes of Expected are what a probe that takes long, such as that of memory, has
+	// written; both are 0 of all others.
+	Bytes, Expected int64
+	Sealed          bool
 }
 
 // Result is a sealed acquisition.
@@ -320,7 +323,11 @@ func (r *Runner) run(ctx context.Context, o Order, stopped func()) (Result, erro
 		if plan.Gentle && !t.hurry && p.Volatility() > probe.Live {
 			mine = background.Mark(ctx)
 		}
-		out, w := r.runProbe(mine, acq, enc, p.Probe, t.next(p))
+		out, w := r.runProbe(mine, acq, enc, p.Probe, t.next(p), func(done, of int64) {
+			progress.Bytes, progress.Expected = done, of
+			tell()
+		})
+		progress.Bytes, progress.Expected = 0, 0
 		t.took(p, time.Duration(out.DurationNS))
 		if acq.ready() && acq.err != nil {
 			return Result{}, acq.err

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -102,11 +100,11 @@ func (r *Runner) recoverEntries(acq *spool.Acquisition, n note) ([]artifact.Entr
 }
 
 func readBack(acq *spool.Acquisition, n note, name string) (artifact.Entry, error) {
-	kind := artifact.Kind(strings.TrimSuffix(path.Base(name), ".jsonl.zst"))
-	i := slices.IndexFunc(n.Planned, func(p planned) bool { return p.Kind == kind })
+	i := slices.IndexFunc(n.Planned, func(p planned) bool { return artifactName(p.Kind) == name })
 	if i < 0 {
 		return artifact.Entry{}, errors.New("no probe of the plan writes such a part")
 	}
+	kind := n.Planned[i].Kind
 	f, err := acq.Read(name)
 	if err != nil {
 		return artifact.Entry{}, err
@@ -132,6 +130,9 @@ func readBack(acq *spool.Acquisition, n note, name string) (artifact.Entry, erro
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return artifact.Entry{}, err
 		}
+	}
+	if kind.Form() != artifact.FormLines {
+		records = 1
 	}
 	return artifact.Entry{
 		Name: name, Kind: kind, Schema: n.Planned[i].Schema, Records: records, Compression: "zstd",

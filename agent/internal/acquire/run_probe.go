@@ -21,14 +21,18 @@ import (
 // maxDetail bounds what a probe can say of its trouble, in bytes.
 const maxDetail = 1 << 10
 
+// tellEvery is the time between two words on how far a long probe has come.
+const tellEvery = time.Second
+
 var (
 	errCutOff = errors.New("did not stop when its time was up and was left behind")
 	errPanic  = errors.New("probe panicked")
 )
 
 // runProbe runs one probe within the time it is allowed. What it wrote still has to be
-// placed; there is no writer when it was not started.
-func (r *Runner) runProbe(ctx context.Context, acq *opening, enc *zstd.Encoder, p probe.Probe, a allowed) (artifact.ProbeOutcome, *writer) {
+// placed; there is no writer when it was not started. far hears from time to time how
+// far one that writes no lines has come.
+func (r *Runner) runProbe(ctx context.Context, acq *opening, enc *zstd.Encoder, p probe.Probe, a allowed, far func(done, of int64)) (artifact.ProbeOutcome, *writer) {
 	out := artifact.ProbeOutcome{Kind: p.Kind(), BudgetNS: int64(a.budget), StartedAt: r.cfg.Clock(), Outcome: artifact.NotStarted}
 	switch {
 	case errors.Is(context.Cause(ctx), errPreempted):
@@ -43,7 +47,7 @@ func (r *Runner) runProbe(ctx context.Context, acq *opening, enc *zstd.Encoder, 
 	}
 	w := newWriter(acq, enc, artifactName(p.Kind()))
 	begun := time.Now()
-	err := r.call(ctx, p, w, a)
+	err := r.call(ctx, p, w, a, far)
 	out.DurationNS = int64(time.Since(begun))
 	records, werr := w.end()
 	out.Records = records
@@ -56,7 +60,7 @@ func (r *Runner) runProbe(ctx context.Context, acq *opening, enc *zstd.Encoder, 
 
 // call runs the probe. It returns at the latest when budget and grace are over; a
 // probe that still runs then can write no more.
-func (r *Runner) call(parent context.Context, p probe.Probe, w *writer, a allowed) error {
+func (r *Runner) call(parent context.Context, p probe.Probe, w *writer, a allowed, far func(done, of int64)) error {
 	ctx, cancel := context.WithTimeout(parent, a.budget)
 	defer cancel()
 	done := make(chan error, 1)
@@ -71,10 +75,21 @@ func (r *Runner) call(parent context.Context, p probe.Probe, w *writer, a allowe
 		done <- p.Acquire(ctx, w)
 	}()
 	defer w.cutOff()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
+	var tick <-chan time.Time
+	if p.Kind().Form() != artifact.FormLines {
+		t := time.NewTicker(tellEvery)
+		defer t.Stop()
+		tick = t.C
+	}
+	for running := true; running; {
+		select {
+		case err := <-done:
+			return err
+		case <-tick:
+			far(w.written.Load(), w.expected.Load())
+		case <-ctx.Done():
+			running = false
+		}
 	}
 	grace := time.NewTimer(a.grace)
 	defer grace.Stop()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -32,7 +33,7 @@ func newEncoder() (*zstd.Encoder, error) {
 
 // artifactName returns the name of the part that holds a kind.
 func artifactName(k artifact.Kind) string {
-	return artifact.ArtifactDir + "/" + string(k) + ".jsonl.zst"
+	return artifact.ArtifactDir + "/" + string(k) + "." + string(k.Form()) + ".zst"
 }
 
 // writer takes the records of one probe: lines → digest → zstd → part. The part is
@@ -51,6 +52,9 @@ type writer struct {
 	part    *spool.Part
 	plain   *digest.Writer
 	err     error // first error of what lies under it
+
+	// Of bytes that are no lines: how many are expected, and are written.
+	expected, written atomic.Int64
 }
 
 func newWriter(acq *opening, enc *zstd.Encoder, name string) *writer {
@@ -75,6 +79,33 @@ func (w *writer) Write(r probe.Record) error {
 	w.records++
 	if len(w.buf) >= batch && w.part != nil {
 		w.flush()
+	}
+	return w.err
+}
+
+// Room implements probe.RawWriter.
+func (w *writer) Room(n int64) error {
+	if err := w.acq.wait(); err != nil {
+		return err
+	}
+	w.expected.Store(n)
+	return w.acq.acq.Room(n)
+}
+
+// WriteRaw implements probe.RawWriter. Bytes that are no lines count as one record.
+func (w *writer) WriteRaw(b []byte) error {
+	_ = w.acq.wait() // create tells the error
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over {
+		return errClosed
+	}
+	if w.err != nil || w.part == nil && !w.create() {
+		return w.err
+	}
+	if _, w.err = w.plain.Write(b); w.err == nil {
+		w.records = 1
+		w.written.Add(int64(len(b)))
 	}
 	return w.err
 }

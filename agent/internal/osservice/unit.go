@@ -60,7 +60,10 @@ func UnitFiles(c Config) map[string]string {
 //	CAP_NET_ADMIN        nf_tables, socket marks, sock_diag with everything, the process connector
 //	CAP_NET_RAW          send raw frames that the rules of an isolation must drop, to show that they do
 //	CAP_AUDIT_CONTROL    ask for the state of the kernel's audit; there is no lesser right for that
-//	CAP_SYSLOG           read the kernel's log (syslog(2)), which tells how the boot before ended
+//	CAP_SYSLOG           read the kernel's log (syslog(2)), which tells how the boot before ended, and the
+//	                     addresses in /proc/kallsyms
+//	CAP_SYS_RAWIO        open /proc/kcore when an image of memory is ordered; what else it allows is
+//	                     denied below (@raw-io) or by the kernel (/dev/mem, strict)
 //
 // The group tty may write to people's terminals: they are told before an incident's PC
 // goes down.
@@ -97,7 +100,7 @@ TimeoutStopSec=60
 RuntimeDirectory=hozen
 RuntimeDirectoryMode=0755
 RuntimeDirectoryPreserve=yes
-CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_SYS_ADMIN CAP_NET_ADMIN CAP_NET_RAW CAP_AUDIT_CONTROL CAP_SYSLOG
+CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_SYS_ADMIN CAP_NET_ADMIN CAP_NET_RAW CAP_AUDIT_CONTROL CAP_SYSLOG CAP_SYS_RAWIO
 RestrictAddressFamilies=AF_PACKET
 SupplementaryGroups=tty
 CPUWeight=500

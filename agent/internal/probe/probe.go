@@ -19,6 +19,7 @@ const (
 	Handles                     // open files: as long as their process
 	Presence                    // sessions, neighbours, addresses: minutes
 	Machine                     // host facts, clocks: as long as the boot
+	Image                       // all of memory: minutes, in which the rest would change
 	Derivable                   // computed from files on disk, such as hashes
 	Closing                     // of the acquisition itself, when all else is read
 )

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,6 +38,7 @@ type part struct {
 	size     int64
 	complete bool
 	gone     bool
+	image    bool          // of memory: as large as the disk has room for, see Acquisition.Room
 	sum      digest.Digest // zero until known
 }
 
@@ -47,6 +49,20 @@ func (e *entry) bytes() int64 {
 	}
 	return n
 }
+
+// counted is what the quota counts: all but images of memory.
+func (e *entry) counted() int64 {
+	n := e.other
+	for _, p := range e.parts {
+		if !p.image {
+			n += p.size
+		}
+	}
+	return n
+}
+
+// isImage tells an image of memory by the name of its part.
+func isImage(name string) bool { return strings.HasSuffix(name, ".lime.zst") }
 
 func (e *entry) info() Info {
 	return Info{AcquisitionID: e.id, Sequence: e.sequence, State: e.state, BegunAt: e.begunAt, Bytes: e.bytes(), Reason: e.reason}
@@ -65,7 +81,8 @@ const headFormat = "hozen-spool/1"
 
 // host is whoever an acquisition is written for: the spool, or a folder of its own.
 type host interface {
-	reserve(n int64) error // room for n more bytes, or ErrFull; called with the mutex held
+	reserve(n int64, image bool) error // room for n more bytes, or ErrFull; called with the mutex held
+	room(n int64) error                // the same for an image to come, see Acquisition.Room
 	changedLocked()
 	step(name string, do func() error) error
 }
@@ -143,7 +160,7 @@ func (a *Acquisition) Create(name string) (*Part, error) {
 	if slices.ContainsFunc(a.e.parts, func(p *part) bool { return p.name == name }) {
 		return nil, fmt.Errorf("create part %s: %w", name, os.ErrExist)
 	}
-	p := &part{name: name, onDisk: name + growing}
+	p := &part{name: name, onDisk: name + growing, image: isImage(name)}
 	var f *os.File
 	err := a.host.step(crashpoint.SpoolPartCreate, func() (err error) {
 		f, err = createFile(a.root, p.onDisk)
@@ -159,6 +176,16 @@ func (a *Acquisition) Create(name string) (*Part, error) {
 	a.open++
 	a.host.changedLocked()
 	return &Part{a: a, p: p, f: f, hash: digest.NewWriter(f)}, nil
+}
+
+// Room reports with an error that wraps ErrNoRoom that there is no room for n bytes of an
+// image of memory. The quota does not count it: somebody ordered it and was told its
+// size. What counts is the disk, of which [imageSpare] is left free besides what always
+// is, so that whoever uses the PC can go on.
+func (a *Acquisition) Room(n int64) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.host.room(n)
 }
 
 // Parts describes the parts so far.
@@ -230,7 +257,7 @@ func (p *Part) Write(b []byte) (int, error) {
 		return 0, os.ErrClosed
 	}
 	p.a.mu.Lock()
-	err := p.a.host.reserve(int64(len(b)))
+	err := p.a.host.reserve(int64(len(b)), p.p.image)
 	p.a.mu.Unlock()
 	if err != nil {
 		return 0, fmt.Errorf("write part %s: %w", p.p.name, err)

@@ -124,47 +124,63 @@ func (s *Spool) candidates() []*entry {
 	return list
 }
 
+// used is what the quota counts.
 func (s *Spool) used() (n int64) {
 	for _, e := range s.entries {
-		n += e.bytes()
+		n += e.counted()
 	}
 	return n
 }
 
-func (s *Spool) droppable() (n int64) {
-	for _, e := range s.candidates() {
-		n += e.bytes()
-	}
-	return n
-}
+// lack is how many bytes must go before more fit: of what the quota counts, and of the
+// disk.
+type lack struct{ quota, disk int64 }
 
-// short returns how many bytes must go before n more fit.
-func (s *Spool) short(n int64) int64 {
-	missing := s.used() + n - s.cfg.MaxBytes
+func (l lack) none() bool { return l.quota <= 0 && l.disk <= 0 }
+
+// less is what is still lacking without an acquisition.
+func (l lack) less(e *entry) lack { return lack{l.quota - e.counted(), l.disk - e.bytes()} }
+
+// imageSpare is what an image of memory leaves free on the disk besides
+// Config.MinFreeBytes.
+const imageSpare = 1 << 30
+
+// short returns what must go before n more bytes fit.
+func (s *Spool) short(n int64, image bool) (l lack) {
+	if !image {
+		l.quota = s.used() + n - s.cfg.MaxBytes
+	}
 	if s.cfg.MinFreeBytes > 0 {
 		// Where free space cannot be known the quota alone has to do.
 		if free, err := s.cfg.Free(s.cfg.Dir); err == nil {
-			missing = max(missing, s.cfg.MinFreeBytes+n-free)
+			l.disk = s.cfg.MinFreeBytes + n - free
 		}
 	}
-	return max(missing, 0)
+	return l
 }
 
-// makeRoom drops what may be dropped until n more bytes fit. When that cannot
-// succeed it drops nothing.
-func (s *Spool) makeRoom(n int64) error {
-	missing := s.short(n)
-	if missing == 0 {
+// afterDropping is what is still lacking when everything is gone that may go.
+func (s *Spool) afterDropping(l lack) lack {
+	for _, e := range s.candidates() {
+		l = l.less(e)
+	}
+	return l
+}
+
+// makeRoom drops what may be dropped until nothing is lacking. When that cannot succeed
+// it drops nothing.
+func (s *Spool) makeRoom(l lack) error {
+	if l.none() {
 		return nil
 	}
-	if missing > s.droppable() {
-		return fmt.Errorf("%d bytes short of %d: %w", missing, s.cfg.MaxBytes, ErrFull)
+	if !s.afterDropping(l).none() {
+		return fmt.Errorf("%d bytes short of %d: %w", max(l.quota, l.disk), s.cfg.MaxBytes, ErrFull)
 	}
 	for _, e := range s.candidates() {
-		if missing <= 0 {
+		if l.none() {
 			break
 		}
-		missing -= e.bytes()
+		l = l.less(e)
 		if err := s.drop(e); err != nil {
 			return err
 		}
@@ -173,7 +189,18 @@ func (s *Spool) makeRoom(n int64) error {
 }
 
 // reserve implements host.
-func (s *Spool) reserve(n int64) error { return s.makeRoom(n) }
+func (s *Spool) reserve(n int64, image bool) error { return s.makeRoom(s.short(n, image)) }
+
+// room implements host. Nothing is dropped yet: writing does that.
+func (s *Spool) room(n int64) error {
+	if s.cfg.MinFreeBytes <= 0 {
+		return nil
+	}
+	if l := s.afterDropping(s.short(n+imageSpare, true)); !l.none() {
+		return fmt.Errorf("%d bytes more would have to be free (%d are needed, %d stay free): %w", l.disk, n, s.cfg.MinFreeBytes+imageSpare, ErrNoRoom)
+	}
+	return nil
+}
 
 // drop takes an acquisition away. The folder loses its name first, so that a crash in
 // the middle never leaves something that looks like an unsealed acquisition.

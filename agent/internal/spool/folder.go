@@ -44,6 +44,16 @@ func (f *Folder) Begin(acquisitionID string, _ []byte) (*Acquisition, error) {
 	return &Acquisition{host: f, mu: &f.mu, e: e, dir: f.Dir, root: root, bare: true}, nil
 }
 
-func (f *Folder) reserve(int64) error                  { return nil }
+func (f *Folder) reserve(int64, bool) error { return nil }
+
+// room implements host: a folder on a stick has no other use for its last bytes.
+func (f *Folder) room(n int64) error {
+	free, err := freeBytes(f.Dir)
+	if err != nil || n <= free { // where it cannot be known, writing will tell
+		return nil
+	}
+	return fmt.Errorf("%d bytes are free, %d are needed: %w", free, n, ErrNoRoom)
+}
+
 func (f *Folder) changedLocked()                       {}
 func (f *Folder) step(_ string, do func() error) error { return do() }

@@ -259,7 +259,7 @@ func (s *Spool) readParts(root *os.Root, e *entry) error {
 			s.cfg.Log.Warn("half-written part dropped", slog.String("acquisition", e.id), slog.String("part", final), slog.Int64("bytes", fi.Size()))
 			continue
 		}
-		e.parts = append(e.parts, &part{name: name, onDisk: name, size: fi.Size(), complete: true})
+		e.parts = append(e.parts, &part{name: name, onDisk: name, size: fi.Size(), complete: true, image: isImage(name)})
 	}
 	return nil
 }

@@ -37,6 +37,7 @@ import (
 var (
 	ErrFull    = errors.New("spool is full of evidence that the collector does not have yet")
 	ErrExists  = errors.New("acquisition is already in the spool")
+	ErrNoRoom  = errors.New("the disk has no room for an image of memory")
 	ErrUnknown = errors.New("acquisition is not in the spool")
 	ErrGone    = errors.New("part was given up")
 	ErrInUse   = errors.New("another process uses the spool")
@@ -46,7 +47,8 @@ var (
 type Config struct {
 	// Dir is made with mode 0700 when absent. No other program may write in it.
 	Dir string
-	// MaxBytes is the most that all acquisitions together may hold. Default 1 GiB.
+	// MaxBytes is the most that all acquisitions together may hold, images of memory apart:
+	// those are bounded by the disk, see [Acquisition.Room]. Default 1 GiB.
 	MaxBytes int64
 	// MinFreeBytes is left free on the volume, so that evidence never fills the PC's
 	// disk. Default 256 MiB; negative switches the check off.
@@ -190,7 +192,7 @@ func (s *Spool) Begin(acquisitionID string, plan []byte) (*Acquisition, error) {
 	if _, err := s.sweep(); err != nil {
 		return nil, fmt.Errorf("begin %s: %w", acquisitionID, err)
 	}
-	if err := s.makeRoom(min(admission, s.cfg.MaxBytes/2)); err != nil {
+	if err := s.makeRoom(s.short(min(admission, s.cfg.MaxBytes/2), false)); err != nil {
 		return nil, fmt.Errorf("begin %s: %w", acquisitionID, err)
 	}
 	if err := s.step(crashpoint.SpoolBeginFolder, func() error { return s.root.Mkdir(acquisitionID, 0o700) }); err != nil {
@@ -290,9 +292,13 @@ func (s *Spool) Status() Status {
 	if err == nil {
 		st.FreeBytes = free // 0 when it cannot be known
 	}
-	// A disk that is full is told also where no free space is asked for.
 	room := min(admission, s.cfg.MaxBytes/2)
-	st.Full = s.short(room) > s.droppable() || err == nil && room-free > s.droppable()
+	// A disk that is full is told also where no free space is asked for.
+	l := s.short(room, false)
+	if err == nil {
+		l.disk = max(l.disk, room-free)
+	}
+	st.Full = !s.afterDropping(l).none()
 	return st
 }
 

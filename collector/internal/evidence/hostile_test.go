@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -419,7 +420,7 @@ func FuzzManifest(f *testing.F) {
 }
 
 func FuzzPartName(f *testing.F) {
-	for _, s := range []string{processPart, "artifacts/x.jsonl", "artifacts/../x.jsonl", "artifacts/con.jsonl.zst"} {
+	for _, s := range []string{processPart, "artifacts/x.jsonl", "artifacts/../x.jsonl", "artifacts/con.jsonl.zst", "artifacts/memory.lime.zst", "artifacts/btf.raw", "artifacts/x.exe", "artifacts/a.b.raw"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -427,11 +428,12 @@ func FuzzPartName(f *testing.F) {
 		if err != nil {
 			return
 		}
-		want := "artifacts/" + string(kind) + ".jsonl"
+		end := ""
 		if compression == "zstd" {
-			want += ".zst"
+			end = ".zst"
 		}
-		if s != want || !filepath.IsLocal(s) || strings.ContainsAny(string(kind), `./\:`+"\x00") {
+		form, ok := strings.CutPrefix(strings.TrimSuffix(s, end), "artifacts/"+string(kind)+".")
+		if !ok || !slices.Contains([]string{"jsonl", "lime", "raw"}, form) || !filepath.IsLocal(s) || strings.ContainsAny(string(kind), `./\:`+"\x00") {
 			t.Errorf("%q was read as %q, %q", s, kind, compression)
 		}
 	})

@@ -19,8 +19,7 @@ const (
 	maxText        = 4 << 10 // bytes of a free text
 	maxName        = 64      // bytes of a profile
 	maxKind        = 32      // bytes of a kind
-	zstdSuffix     = ".jsonl.zst"
-	plainSuffix    = ".jsonl"
+	zstdSuffix     = ".zst"
 	artifactPrefix = artifact.ArtifactDir + "/"
 )
 
@@ -168,19 +167,29 @@ func checkArtifacts(entries []artifact.Entry, planned map[artifact.Kind]bool) er
 	return nil
 }
 
-// ParsePartName reads the name of a part: artifacts/<kind>.jsonl.zst or, not
-// compressed, artifacts/<kind>.jsonl. Nothing else is a name, so a name is safe in
-// a path.
+// ParsePartName reads the name of a part: artifacts/<kind>.<form>.zst or, not compressed,
+// artifacts/<kind>.<form>; the form is one of [artifact.Form]. Nothing else is a name, so
+// a name is safe in a path.
 func ParsePartName(name string) (kind artifact.Kind, compression string, err error) {
 	base, ok := strings.CutPrefix(name, artifactPrefix)
-	stem, compression := strings.TrimSuffix(base, zstdSuffix), "zstd"
-	if stem == base {
-		stem, compression = strings.TrimSuffix(base, plainSuffix), "none"
+	base, packed := strings.CutSuffix(base, zstdSuffix)
+	stem, form, dot := strings.Cut(base, ".")
+	if !ok || !dot || !isKind(stem) || !isForm(artifact.Form(form)) {
+		return "", "", fmt.Errorf("part %.80q is not of the form %s<kind>.jsonl.zst", name, artifactPrefix)
 	}
-	if !ok || stem == base || !isKind(stem) {
-		return "", "", fmt.Errorf("part %.80q is not of the form %s<kind>%s", name, artifactPrefix, zstdSuffix)
+	if compression = "none"; packed {
+		compression = "zstd"
 	}
 	return artifact.Kind(stem), compression, nil
+}
+
+func isForm(f artifact.Form) bool {
+	return f == artifact.FormLines || f == artifact.FormLiME || f == artifact.FormRaw
+}
+
+// hasLines reports whether a part is made of lines, by its name.
+func hasLines(name string) bool {
+	return strings.HasSuffix(strings.TrimSuffix(name, zstdSuffix), "."+string(artifact.FormLines))
 }
 
 // isKind reports whether s is in the form of a kind (evidence-format.md), as verifiers ask of

@@ -25,6 +25,7 @@ func Names() []string {
 		"capture.fast.1000p5000s", "capture.fast.1000p5000s.ms", "capture.limit.agreement",
 		"capture.sockets.1500", "capture.sockets.5000", "capture.size.1000p5000s",
 		"capture.volatile.1000p5000s", "capture.volatile.1000p5000s.ms", "capture.volatile.limit.ms", "capture.volatile.extras.ms",
+		"capture.memory.rss", "capture.memory.rate",
 	}
 }
 

@@ -36,17 +36,19 @@ func run(args []string) error {
 		return inside(func() error { return countSockets(300, 600) })
 	case "5000":
 		return inside(func() error { return busyServer(*quick) })
+	case "memory":
+		return inside(func() error { return imageOfMemory(*quick) })
 	case "":
 	default:
 		return fmt.Errorf("no scene %q", *scene)
 	}
-	for _, name := range []string{"1500", "5000"} {
+	for _, name := range []string{"memory", "1500", "5000"} {
 		args := []string{os.Args[0], "-scene", name}
 		if *quick {
 			args = append(args, "-quick")
 		}
 		if err := isolated(args); err != nil {
-			return fmt.Errorf("scene of %s sockets: %w", name, err)
+			return fmt.Errorf("scene %s: %w", name, err)
 		}
 	}
 	return nil

@@ -104,19 +104,20 @@ func Read(ctx context.Context, item evidence.Item, stored io.Reader, l Limits) (
 }
 
 func unpack(name string, r io.Reader) (io.Reader, func(), error) {
-	switch {
-	case strings.HasSuffix(name, ".zst"):
-		// One goroutine and a bounded window: the collector may be a small machine.
-		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(32<<20), zstd.WithDecoderMaxMemory(64<<20))
-		if err != nil {
-			return nil, nil, err
-		}
-		return d, d.Close, nil
-	case strings.HasSuffix(name, ".jsonl"):
+	plain, packed := strings.CutSuffix(name, ".zst")
+	if !strings.HasSuffix(plain, ".jsonl") {
+		return nil, nil, fmt.Errorf("%w: %.80q", ErrScheme, name)
+	}
+	if !packed {
 		return r, func() {}, nil
 	}
-	return nil, nil, fmt.Errorf("%w: %.80q", ErrScheme, name)
+	// One goroutine and a bounded window: the collector may be a small machine.
+	d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(32<<20), zstd.WithDecoderMaxMemory(64<<20))
+	if err != nil {
+		return nil, nil, err
+	}
+	return d, d.Close, nil
 }
 
 // lines decodes line by line. The error is what ended the reading before the end.

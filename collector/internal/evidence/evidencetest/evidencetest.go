@@ -189,7 +189,7 @@ func (a *Acquisition) Add(t testing.TB, k artifact.Kind, plain []byte, records i
 		t.Fatal(err)
 	}
 	stored := enc.EncodeAll(plain, nil)
-	name := "artifacts/" + string(k) + ".jsonl.zst"
+	name := "artifacts/" + string(k) + "." + string(k.Form()) + ".zst"
 	a.Parts[name] = stored
 	a.Manifest.Artifacts = append(a.Manifest.Artifacts, artifact.Entry{
 		Name: name, Kind: k, Schema: "hozen." + string(k) + "/1", Records: records, Compression: "zstd", Envelope: artifact.Envelope{Scheme: "none"},

@@ -1,0 +1,178 @@
+package acquire_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"hozen/agent/internal/acquire"
+	"hozen/agent/internal/probe"
+	"hozen/agent/internal/spool"
+	"hozen/internal/artifact"
+	"hozen/internal/digest"
+)
+
+const imagePart = "artifacts/memory.lime.zst"
+
+// bytesOf writes pieces that are no lines.
+func bytesOf(pieces ...string) func(context.Context, probe.Writer) error {
+	return func(_ context.Context, w probe.Writer) error {
+		raw := w.(probe.RawWriter)
+		if err := raw.Room(100); err != nil {
+			return err
+		}
+		for _, p := range pieces {
+			if err := raw.WriteRaw([]byte(p)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// stored unpacks a part of the only acquisition in a spool.
+func stored(t *testing.T, s *spool.Spool, name string) []byte {
+	t.Helper()
+	r, err := s.Open(s.List()[0].AcquisitionID)
+	must(t, err)
+	defer r.Close()
+	b := make([]byte, 1<<20)
+	n, err := r.ReadAt(name, b, 0)
+	must(t, err)
+	dec, err := zstd.NewReader(bytes.NewReader(b[:n]))
+	must(t, err)
+	defer dec.Close()
+	plain, err := io.ReadAll(dec)
+	must(t, err)
+	return plain
+}
+
+// TestBytesThatAreNoLines: an image is stored as it is, and counts as one record.
+func TestBytesThatAreNoLines(t *testing.T) {
+	const image = "EMiL\n\n\x00 no line ends here"
+	s := newSpool(t, t.TempDir())
+	res, err := runner(t, s, fake{artifact.KindMemory, probe.Image, bytesOf(image[:3], image[3:])}, fake{artifact.KindClock, probe.Machine, writes("x")}).
+		Run(t.Context(), acquire.Order{Profile: "flash"})
+	must(t, err)
+	m := res.Manifest
+	if p := m.Probes[1]; p.Kind != artifact.KindMemory || p.Outcome != artifact.Complete || p.Records != 1 {
+		t.Errorf("%+v", m.Probes)
+	}
+	e := m.Artifacts[1]
+	if e.Name != imagePart || e.Records != 1 || e.Plain.SHA256 != digest.Of([]byte(image)).String() || e.Plain.Size != int64(len(image)) {
+		t.Errorf("%+v", e)
+	}
+	if got := stored(t, s, imagePart); string(got) != image {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestImageThatWasCutOff: what was written until then is kept, and nothing more comes.
+func TestImageThatWasCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSpool(t, t.TempDir())
+		late := make(chan error, 1)
+		do := func(ctx context.Context, w probe.Writer) error {
+			if err := bytesOf("first")(ctx, w); err != nil {
+				return err
+			}
+			<-ctx.Done()
+			<-time.After(time.Minute)
+			late <- w.(probe.RawWriter).WriteRaw([]byte("second"))
+			return nil
+		}
+		res, err := runner(t, s, fake{artifact.KindMemory, probe.Image, do}).Run(t.Context(), acquire.Order{Profile: "flash"})
+		must(t, err)
+		if p := res.Manifest.Probes[0]; p.Outcome != artifact.TimedOut || p.Records != 1 {
+			t.Errorf("%+v", p)
+		}
+		if err := <-late; err == nil {
+			t.Error("it wrote after its time")
+		}
+		if got := stored(t, s, imagePart); string(got) != "first" {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// TestNoRoomForAnImage: nothing half-filled is left behind.
+func TestNoRoomForAnImage(t *testing.T) {
+	s, err := spool.Open(spool.Config{Dir: t.TempDir(), MinFreeBytes: 1 << 30, Free: func(string) (int64, error) { return 2<<30 + 50, nil }})
+	must(t, err)
+	t.Cleanup(func() { s.Close() })
+	do := func(ctx context.Context, w probe.Writer) error {
+		if err := bytesOf("x")(ctx, w); err != nil {
+			return fmt.Errorf("%w: %w", fs.ErrPermission, err)
+		}
+		return errors.New("there was room")
+	}
+	res, err := runner(t, s, fake{artifact.KindMemory, probe.Image, do}, fake{artifact.KindClock, probe.Machine, writes("x")}).Run(t.Context(), acquire.Order{Profile: "flash"})
+	must(t, err)
+	if p := res.Manifest.Probes[1]; p.Outcome != artifact.Denied || len(res.Manifest.Artifacts) != 1 {
+		t.Errorf("%+v", res.Manifest)
+	}
+}
+
+// TestLongProbesSayHowFarTheyAre: once a second, from the goroutine of Run.
+func TestLongProbesSayHowFarTheyAre(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		do := func(ctx context.Context, w probe.Writer) error {
+			raw := w.(probe.RawWriter)
+			must(t, raw.Room(1000))
+			for range 9 {
+				must(t, raw.WriteRaw(make([]byte, 100)))
+				<-time.After(300 * time.Millisecond)
+			}
+			return nil
+		}
+		var heard []string
+		order := acquire.Order{Profile: "flash", Progress: func(p acquire.Progress) {
+			if p.Kind == artifact.KindMemory && !p.Sealed {
+				heard = append(heard, fmt.Sprint(p.Outcome, p.Bytes, p.Expected))
+			}
+		}}
+		r := planned(t, newSpool(t, t.TempDir()), budgeted(fake{artifact.KindMemory, probe.Image, do}, time.Minute))
+		_, err := r.Run(t.Context(), order)
+		must(t, err)
+		if got, want := fmt.Sprint(heard), "[0 0 400 1000 700 1000 complete0 0]"; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	})
+}
+
+// TestRecoverAnImage: an agent that died behind the image seals it without reading lines.
+func TestRecoverAnImage(t *testing.T) {
+	s := newSpool(t, t.TempDir())
+	a, err := s.Begin("acq_06g3z8v4z8x7h0k2m4n6p8r0t4", []byte(`{"format":"hozen-acquire-note/1","planned":[{"kind":"memory","schema":"hozen.memory/1","budget_ns":1}],"manifest":{"acquisition_id":"acq_06g3z8v4z8x7h0k2m4n6p8r0t4"}}`))
+	must(t, err)
+	p, err := a.Create(imagePart)
+	must(t, err)
+	enc, err := zstd.NewWriter(p)
+	must(t, err)
+	_, err = enc.Write([]byte("EMiL\n\n\n"))
+	must(t, errors.Join(err, enc.Close()))
+	must(t, p.Close())
+	must(t, a.Leave())
+	if n, err := runner(t, s).Recover(t.Context(), s); n != 1 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	r, err := s.Open(s.List()[0].AcquisitionID)
+	must(t, err)
+	defer r.Close()
+	sealed, _, err := r.Seal()
+	must(t, err)
+	var m artifact.Manifest
+	must(t, json.Unmarshal(sealed.Manifest, &m))
+	if e := m.Artifacts[0]; e.Records != 1 || e.Plain.Size != 7 || m.Probes[0].Records != 1 {
+		t.Errorf("%+v", m)
+	}
+}

@@ -1,0 +1,11 @@
+package probe
+
+// RawWriter is what a [Writer] also is for kinds that are not made of lines, see
+// artifact.Form.
+type RawWriter interface {
+	// Room reports why n bytes would not fit where they are kept. It is asked before the
+	// first of many: half of them help nobody, and the PC needs its disk.
+	Room(n int64) error
+	// WriteRaw appends bytes, all of them or none; b may be reused as soon as it returns.
+	WriteRaw(b []byte) error
+}

@@ -1,0 +1,96 @@
+package spool_test
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"hozen/agent/internal/spool"
+	"hozen/internal/id"
+)
+
+const imagePart = "artifacts/memory.lime.zst"
+
+// put writes one part of n bytes into an acquisition.
+func put(t *testing.T, a *spool.Acquisition, name string, n int) error {
+	t.Helper()
+	p, err := a.Create(name)
+	must(t, err)
+	if _, err = p.Write(bytes.Repeat([]byte("x"), n)); err != nil {
+		must(t, p.Discard())
+		return err
+	}
+	must(t, p.Close())
+	return nil
+}
+
+// TestImagesAreBoundedByTheDisk: the quota is for what nobody sees coming. An image of
+// memory is ordered, as large as the PC's memory, and takes no room from other evidence.
+func TestImagesAreBoundedByTheDisk(t *testing.T) {
+	const quota = 16 << 20
+	dir := t.TempDir()
+	s := open(t, spool.Config{Dir: dir, MaxBytes: quota})
+	a, err := s.Begin(id.New(id.Acquisition), []byte("plan"))
+	must(t, err)
+	must(t, a.Room(1<<40)) // the check of the disk is off
+	must(t, put(t, a, imagePart, 2*quota))
+	if err := put(t, a, "artifacts/kallsyms.raw.zst", quota); !errors.Is(err, spool.ErrFull) {
+		t.Errorf("other evidence beyond the quota: %v", err)
+	}
+	must(t, put(t, a, "artifacts/process.jsonl.zst", quota/2))
+	must(t, a.Seal(seal))
+	check := func(s *spool.Spool) {
+		t.Helper()
+		if st := s.Status(); st.UsedBytes > quota || st.Full {
+			t.Errorf("%+v", st)
+		}
+		if list := s.List(); list[0].Bytes < 2*quota {
+			t.Errorf("%+v", list[0])
+		}
+		sealed(t, s, quota/8) // there is room for more
+	}
+	check(s)
+	must(t, s.Close())
+	check(open(t, spool.Config{Dir: dir, MaxBytes: quota})) // and a later agent knows it too
+}
+
+func TestRoomForAnImage(t *testing.T) {
+	const spare, free, stays = 1 << 30, 10 << 30, 256 << 20
+	received := 0
+	s := open(t, spool.Config{Dir: t.TempDir(), MinFreeBytes: stays, Free: func(string) (int64, error) { return free, nil }})
+	room := func(n int64, want error) {
+		t.Helper()
+		a, err := s.Begin(id.New(id.Acquisition), nil)
+		must(t, err)
+		if err := a.Room(n); !errors.Is(err, want) {
+			t.Errorf("room for %d bytes: %v", n, err)
+		}
+		must(t, a.Abort())
+	}
+	most := int64(free - spare - stays)
+	room(most, nil)
+	room(most+1, spool.ErrNoRoom)
+	acq := sealed(t, s, 1<<20)
+	room(most+1, spool.ErrNoRoom) // what the collector does not have stays
+	must(t, s.Receipt(acq, []byte("receipt")))
+	room(most+1<<20, nil)
+	room(most+2<<20, spool.ErrNoRoom)
+	for _, i := range s.List() {
+		if i.State == spool.Received {
+			received++
+		}
+	}
+	if received != 1 {
+		t.Error("asking dropped something")
+	}
+}
+
+func TestRoomInAFolder(t *testing.T) {
+	f := &spool.Folder{Dir: t.TempDir()}
+	a, err := f.Begin(id.New(id.Acquisition), nil)
+	must(t, err)
+	must(t, a.Room(1))
+	if err := a.Room(1 << 60); !errors.Is(err, spool.ErrNoRoom) {
+		t.Errorf("an exbibyte: %v", err)
+	}
+}
