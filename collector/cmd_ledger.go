@@ -20,7 +20,8 @@ import (
 
 // ledgerSubs are the commands about the signed ledger.
 func (c *cli) ledgerSubs() []*cobra.Command {
-	return []*cobra.Command{c.ledgerCheckpointCmd(), c.ledgerProveCmd(), c.ledgerConsistencyCmd(), c.ledgerForkCmd(), c.ledgerExportCmd(), c.ledgerVerifyCmd()}
+	return []*cobra.Command{c.ledgerCheckpointCmd(), c.ledgerProveCmd(), c.ledgerConsistencyCmd(), c.ledgerForkCmd(), c.ledgerExportCmd(), c.ledgerVerifyCmd(),
+		c.ledgerTimestampCmd(), c.ledgerTimestampsCmd(), c.ledgerCosignCmd()}
 }
 
 func (c *cli) ledgerCheckpointCmd() *cobra.Command {

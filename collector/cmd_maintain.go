@@ -34,6 +34,7 @@ func (c *cli) statusCmd() *cobra.Command {
 					c.line(c.sentence("ledger.differs." + d.Kind))
 					c.line(c.sentence("ledger.differs.next", "detail", d.Detail))
 				}
+				c.sayOutside(s.Outside)
 				c.fields([2]string{"collector", s.Name}, [2]string{"version", s.Version}, [2]string{"agents", s.Agents},
 					[2]string{"addresses", strings.Join(s.Addresses, " ")}, [2]string{"console", s.Console}, [2]string{"ca", s.CASHA256})
 			})

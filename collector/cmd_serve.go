@@ -199,6 +199,7 @@ func (s *serving) run(ctx context.Context) error {
 	var cutting sync.WaitGroup
 	cutting.Go(func() { s.acts.RunGroups(groups) })
 	cutting.Go(func() { s.acts.WatchLedger(groups) })
+	cutting.Go(func() { s.acts.WatchOutside(groups) })
 	go func() { failed <- s.agents.Serve(s.onAgents) }()
 	go func() { failed <- s.local.Serve(s.onLocal) }()
 	go func() {

@@ -71,7 +71,7 @@ func openStore(ctx context.Context, dir string, cfg config.Config, log *slog.Log
 		Name: ledgerName(s.ca), Log: log}); err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
-	s.acts, err = act.New(act.Config{Checkpoints: s.checkpoints, DB: s.db, CA: s.ca, Blobs: s.blobs, Hub: s.hub, Addresses: cfg.Addresses, Backup: s.backup, Recovery: &s.recovery, OwnAddr: isOwnAddr, Log: log})
+	s.acts, err = act.New(act.Config{Checkpoints: s.checkpoints, Outside: outside(dir, cfg, s.paths, s.db, s.checkpoints, log), DB: s.db, CA: s.ca, Blobs: s.blobs, Hub: s.hub, Addresses: cfg.Addresses, Backup: s.backup, Recovery: &s.recovery, OwnAddr: isOwnAddr, Log: log})
 	if err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}

@@ -56,6 +56,8 @@ type Config struct {
 	OwnAddr func(netip.Addr) bool
 	// Checkpoints signs the ledger. Optional: without it nothing is signed.
 	Checkpoints *checkpoint.Log
+	// Outside speaks for the ledger beside this collector. Optional.
+	Outside Outside
 	// Lookup finds the addresses of a host name. Optional; default the system's resolver.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	// PasswordCost is what checking a password costs. Optional; default [operator.DefaultCost].
@@ -86,6 +88,7 @@ type Acts struct {
 	hints     *hintCache
 	lost      lost
 	asking    asking
+	outside   Outside
 	garbage   atomic.Bool // is being collected
 	now       func() time.Time
 	log       *slog.Logger
@@ -115,7 +118,7 @@ func New(cfg Config) (*Acts, error) {
 		db: cfg.DB, ca: cfg.CA, hub: cfg.Hub, addresses: cfg.Addresses, recovery: cfg.Recovery, hasher: hasher,
 		evidence: evidence.Reader{DB: cfg.DB, Blobs: cfg.Blobs}, backup: cfg.Backup,
 		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), restraint: newRestraint(), ownAddr: cfg.OwnAddr, lookup: cfg.Lookup, groups: make(chan struct{}, 1), codes: newCodeStock(), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
-		checkpoints: cfg.Checkpoints,
+		checkpoints: cfg.Checkpoints, outside: cfg.Outside,
 	}, nil
 }
 

@@ -70,6 +70,7 @@ func (s *Acts) withCheckpoint(ctx context.Context, a Actor, r export.Record) (ex
 		s.log.WarnContext(ctx, "package without a checkpoint", slog.String("package", r.Number), slog.Any("error", err))
 		return r, nil
 	}
+	s.witnessCheckpoint(ctx, a, r.OrganisationID, signed)
 	err = s.write(ctx, a, mayExport, func(ctx context.Context, d *deed) error {
 		if err := export.KeepCheckpoint(ctx, d.tx, r.ID, signed.Note, signed.Key.Text(signed.Origin)); err != nil {
 			return err

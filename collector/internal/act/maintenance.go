@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 
 	"hozen/collector/internal/checkpoint"
@@ -20,10 +21,18 @@ func (s *Acts) Fsck(ctx context.Context, a Actor, kept []checkpoint.Known, progr
 	if _, err := s.identify(ctx, s.db.Read(), a, mayCheck); err != nil {
 		return fsck.Report{}, err
 	}
+	problems, notes, outside, err := s.auditOutside(ctx)
+	if err != nil {
+		return fsck.Report{}, err
+	}
+	if s.checkpoints != nil {
+		kept = append(slices.Clip(kept), outside...)
+	}
 	r, err := fsck.Run(ctx, fsck.Config{DB: s.db, Blobs: s.evidence.Blobs, CA: s.ca.Certificate(), Verifier: s, Checkpoints: s.checkpoints, Kept: kept}, progress)
 	if err != nil {
 		return fsck.Report{}, err
 	}
+	r.Problems, r.Notes = append(r.Problems, problems...), append(r.Notes, notes...)
 	err = s.write(ctx, a, mayCheck, func(ctx context.Context, d *deed) error {
 		_, err := d.record(ctx, "collector.fsck", d.actor.OrganisationID, map[string]string{"problems": strconv.Itoa(len(r.Problems)),
 			"entries": strconv.FormatInt(r.Entries, 10), "blobs": strconv.Itoa(r.Blobs)})

@@ -49,6 +49,8 @@ type Status struct {
 	CASHA256  string   `json:"ca_sha256"`
 	// Ledger says how ledgers do not go on from what was signed of them before; mostly empty.
 	Ledger []LedgerDifference `json:"ledger,omitempty"`
+	// Outside says how those outside go who speak for the ledger.
+	Outside Outside `json:"outside,omitzero"`
 }
 
 // Server answers at the local socket.

@@ -14,7 +14,12 @@ import (
 func status(ctx context.Context, c *call, _ None) (any, error) {
 	s := c.s.cfg.Collector
 	list, err := c.s.cfg.Acts.LedgerDifferences(ctx)
+	if err != nil {
+		return s, err
+	}
 	s.Ledger = views(list, viewDifference)
+	outside, err := c.s.cfg.Acts.OutsideStatus(ctx)
+	s.Outside = viewOutside(outside)
 	return s, err
 }
 
