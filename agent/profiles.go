@@ -13,6 +13,7 @@ import (
 	"hozen/agent/internal/probe/deletedexe"
 	"hozen/agent/internal/probe/dnscache"
 	"hozen/agent/internal/probe/exehash"
+	"hozen/agent/internal/probe/filecopy"
 	"hozen/agent/internal/probe/filelock"
 	"hozen/agent/internal/probe/footprint"
 	"hozen/agent/internal/probe/hostinfo"
@@ -29,6 +30,7 @@ import (
 	"hozen/agent/internal/probe/process"
 	"hozen/agent/internal/probe/procmap"
 	"hozen/agent/internal/probe/procstate"
+	"hozen/agent/internal/probe/ransom"
 	"hozen/agent/internal/probe/scan"
 	"hozen/agent/internal/probe/security"
 	"hozen/agent/internal/probe/session"
@@ -55,9 +57,12 @@ const memoryLimit = 40e6
 
 // profiles makes plans. It is made once, because digests of programs are worth
 // remembering from one acquisition to the next.
-type profiles struct{ hashes *exehash.Cache }
+type profiles struct {
+	hashes *exehash.Cache
+	scope  filecopy.Scope // what may be copied of people's own
+}
 
-func newProfiles() *profiles { return &profiles{exehash.NewCache(0)} }
+func newProfiles() *profiles { return &profiles{hashes: exehash.NewCache(0)} }
 
 // plan returns a fresh plan; its probes share one reading of the endpoint and serve
 // one acquisition. A probe that the system has no source for says so in its outcome,
@@ -83,9 +88,12 @@ func (p *profiles) plan(name string) (acquire.Plan, error) {
 	if table.Gentle { // there is time, and a process of a busy PC may be slow without being stuck
 		options.Patience = 2 * time.Second
 	}
-	pass, ram := scan.New(options), memory.New("/")
+	pass, ram, look := scan.New(options), memory.New("/"), ransom.NewLook("/")
 	for _, l := range table.Lines {
 		one := p.probe(l.Kind, pass, ram)
+		if one == nil {
+			one = p.ofFiles(l.Kind, pass, look)
+		}
 		if one == nil {
 			return acquire.Plan{}, fmt.Errorf("profile %s: nothing reads %s", name, l.Kind)
 		}

@@ -120,7 +120,7 @@ func newAgent(set settings) (_ *agent, err error) {
 	}
 	a.closers = append(a.closers, a.journal.Close)
 	a.witness = witness.Open(filepath.Join(set.state, "witness"), set.log)
-	a.runner = acquire.NewRunner(acquire.Config{Checkpoint: a.checkpoint, Sink: a.spool, Plan: newProfiles().plan, Identity: a.signer, Log: set.log})
+	a.runner = acquire.NewRunner(acquire.Config{Checkpoint: a.checkpoint, Sink: a.spool, Plan: newProfiles().within(set.config.Triage).plan, Identity: a.signer, Log: set.log})
 	a.bootID = acquire.ThisHost().BootID
 	if a.recording, err = newRecording(set, a.bootID); err != nil {
 		set.log.Error("no flight recorder", slog.Any("error", err))

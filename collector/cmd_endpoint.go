@@ -154,7 +154,7 @@ func (c *cli) acquireCmd() *cobra.Command {
 }
 
 // acquireWhat names every profile (a test holds it against the table).
-const acquireWhat = "what to take: flash (at most 10s), volatile (some seconds, at most 3m) or memory (minutes, at most 1h0m)"
+const acquireWhat = "what to take: flash (at most 10s), volatile (some seconds, at most 3m), ransom (some seconds, at most 1m), triage (about a minute, at most 5m) or memory (minutes, at most 1h0m)"
 
 func (c *cli) order(ctx context.Context, o order) error {
 	cl, err := c.client()

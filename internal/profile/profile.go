@@ -110,6 +110,8 @@ func All() []Profile {
 			{Kind: artifact.KindExeHash, Budget: 20 * time.Second, Rest: true},
 			{Kind: artifact.KindFootprint, Budget: time.Second},
 		}},
+		ransom(),
+		triage(),
 		{Name: Memory, Gentle: true, Usual: 3 * time.Minute, UsualBytes: 6_000_000_000, Lines: []Line{
 			// What is read in a moment comes before what takes minutes.
 			{Kind: artifact.KindProcess, Budget: 2 * time.Second},

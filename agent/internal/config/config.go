@@ -34,6 +34,18 @@ type Config struct {
 	Recorder Recorder `toml:"recorder"`
 	// Shutdown is what the agent does before the PC goes down.
 	Shutdown Shutdown `toml:"shutdown"`
+	// Triage is what of people's own may be read when files are acquired.
+	Triage Triage `toml:"triage"`
+}
+
+// Triage is the organisation's privacy scope. It stands in the evidence, in the lines that say
+// what was looked for.
+type Triage struct {
+	// Private lets private areas be read: the names of files in homes, the histories of browsers,
+	// records of mail, password hashes. Default false.
+	Private bool `toml:"private"`
+	// Histories lets the histories of shells and tools be copied. Default true.
+	Histories bool `toml:"histories"`
 }
 
 // Recorder sets how the flight recorder works.
@@ -110,6 +122,7 @@ func Default() Config {
 		Isolation: Isolation{CheckEvery: Duration{Duration: 5 * time.Second}},
 		Recorder:  Recorder{Enabled: true, Every: Duration{Duration: 10 * time.Second}, MaxBytes: 32 << 20, Window: Duration{Duration: 15 * time.Minute}},
 		Shutdown:  Shutdown{MaxDelay: Duration{Duration: 20 * time.Second}},
+		Triage:    Triage{Histories: true},
 	}
 }
 

@@ -27,6 +27,8 @@ func (c *Config) settings() map[string]any {
 		"recorder.max_bytes":       &c.Recorder.MaxBytes,
 		"recorder.window":          &c.Recorder.Window,
 		"shutdown.max_delay":       &c.Shutdown.MaxDelay,
+		"triage.private":           &c.Triage.Private,
+		"triage.histories":         &c.Triage.Histories,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/probe/facts"
@@ -110,6 +111,9 @@ func read(ctx context.Context, c Config, o *facts.Out) error {
 	o.Miss(err)
 	list := trees()
 	for _, h := range homes {
+		if slices.ContainsFunc(list, func(x walked) bool { return x.path == h }) {
+			continue
+		}
 		list = append(list, walked{h, homeDepth, true})
 		if d, err := t.Dir(h); err == nil {
 			w.own[d.Path] = false

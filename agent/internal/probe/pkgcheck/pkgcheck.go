@@ -25,7 +25,7 @@ const (
 	maxList   = 16 << 20
 	maxLists  = 32768
 	// maxFile is the longest file that is compared.
-	maxFile = 256 << 20
+	maxFile = 1 << 30
 	// maxTold is how many differences have a line each.
 	maxTold = 5000
 )

@@ -57,6 +57,9 @@ func backups(ctx context.Context, root string, o *facts.Out) error {
 	}
 	slices.Sort(points)
 	for _, p := range points {
+		if first, _, _ := strings.Cut(p, "/"); first == "proc" || first == "sys" || first == "dev" || first == "run" {
+			continue
+		}
 		for _, s := range snapshotDirs() {
 			if err := snapshots(ctx, t, tree.Join(p, s[0]), s[1], o); err != nil {
 				return err

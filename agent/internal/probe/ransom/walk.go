@@ -54,22 +54,32 @@ func walk(ctx context.Context, root string, most int64, now time.Time) (*seen, e
 	w := &walker{ctx: ctx, s: s, left: most}
 	list, _, err := top.Names(namesOf)
 	w.miss(err)
-	walked := make(map[string]bool)
+	var paths []string
 	for _, n := range list {
-		if systems(n) {
+		if systems(n) || n == "root" {
 			continue
 		}
 		st, err := top.Stat(n)
 		if errors.Is(err, tree.ErrForeign) || err == nil && !st.IsDir() && !st.IsLink() {
 			continue
 		}
-		w.miss(err)
-		if err == nil {
-			w.one(t, n, walked)
+		if w.miss(err); err == nil {
+			paths = append(paths, n)
 		}
 	}
-	for _, n := range inVar() {
-		w.one(t, n, walked)
+	paths = append(append(paths, inVar()...), "root")
+	walked := make(map[string]bool)
+	for i, p := range paths {
+		// Half of what there is at most: no tree takes the turn of all others.
+		mine, cancel := ctx, context.CancelFunc(func() {})
+		w.left = most
+		if end, ok := ctx.Deadline(); ok && i < len(paths)-1 {
+			mine, cancel = context.WithDeadline(ctx, time.Now().Add(time.Until(end)/2))
+			w.left = most / 2
+		}
+		w.ctx = mine
+		most -= w.one(t, p, walked)
+		cancel()
 	}
 	return s, nil
 }
@@ -86,26 +96,29 @@ func (w *walker) miss(err error) {
 	}
 }
 
-// one looks at a tree, wherever the system's own links lead it.
-func (w *walker) one(t *tree.Tree, path string, walked map[string]bool) {
-	w.tree = count{Type: record.FileStatTree}
+// one looks at a tree, wherever the system's own links lead it, and returns how many
+// entries it has.
+func (w *walker) one(t *tree.Tree, path string, walked map[string]bool) int64 {
+	had := w.left
+	w.tree, w.ended = count{Type: record.FileStatTree}, ""
 	w.tree.Name, w.tree.NameRaw = record.TextOf("/" + path)
 	d, err := t.Dir(path)
 	if err != nil {
 		w.miss(err)
-		return
+		return 0
 	}
 	defer d.Close()
 	if first, _, _ := cut(d.Path); walked[d.Path] || d.Path == "" || d.Path != path && systems(first) && first != "var" {
-		return
+		return 0
 	}
 	walked[d.Path] = true
 	w.folder(d, deep)
+	w.tree.Ended = w.ended
+	w.s.trees = append(w.s.trees, w.tree)
 	if w.ended != "" {
-		w.tree.Ended = w.ended
 		w.miss(fmt.Errorf("/%s: not all of it was looked at (%s)", path, w.ended))
 	}
-	w.s.trees = append(w.s.trees, w.tree)
+	return had - w.left
 }
 
 func cut(path string) (first, rest string, ok bool) {

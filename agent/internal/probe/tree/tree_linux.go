@@ -165,7 +165,7 @@ func (d *Dir) look(fd int, name string, flags int, st *Info) error {
 	if x.Mask&unix.STATX_ATIME != 0 {
 		st.A = at(x.Atime)
 	}
-	if x.Mask&unix.STATX_BTIME != 0 {
+	if x.Mask&unix.STATX_BTIME != 0 && x.Btime.Sec != 0 { // some file systems promise it and have none
 		st.B = at(x.Btime)
 	}
 	return nil
