@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"hozen/internal/bench"
+	"hozen/internal/e2e/rig"
 )
 
 // maxAgent is the most bytes that the agent's file may have.
@@ -17,8 +18,7 @@ const maxAgent = 15e6
 func agentSize(ctx context.Context, e env) error {
 	for _, goos := range []string{"linux", "windows"} {
 		file := filepath.Join(e.dir, "agent-"+goos)
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w -funcalign=16",
-			"-gcflags=google.golang.org/...=-l", "-tags", "grpcnotrace", "-o", file, "./agent")
+		cmd := exec.CommandContext(ctx, "go", append(append([]string{"build"}, rig.AgentFlags()...), "-o", file, "./agent")...)
 		cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH=amd64", "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("build the agent for %s: %w\n%s", goos, err, out)

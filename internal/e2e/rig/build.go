@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // Programs are the files of one build.
@@ -18,21 +19,38 @@ func In(dir string) Programs {
 	return Programs{filepath.Join(dir, "hozen-agent"), filepath.Join(dir, "hozen-collector"), filepath.Join(dir, "hozen-verify")}
 }
 
+// small are the packages that the agent has without inlining: nothing of them is in the
+// way of a capture. The Makefile lists the same.
+const small = "google.golang.org/... golang.org/x/net/... github.com/shirou/... github.com/godbus/... github.com/pelletier/... net net/http/... crypto/tls crypto/x509/..."
+
+// AgentFlags are the flags of `go build` with which the agent is built, with further build
+// tags.
+func AgentFlags(tags ...string) []string {
+	list := flags("grpcnotrace", tags)
+	for _, p := range strings.Fields(small) {
+		list = append(list, "-gcflags="+p+"=-l")
+	}
+	return list
+}
+
+// flags are those of every program.
+func flags(tag string, more []string) []string {
+	return []string{"-trimpath", "-ldflags=-s -w -funcalign=16", "-tags", strings.Join(append([]string{tag}, more...), ",")}
+}
+
 // Build builds the programs of the tree at root into dir as the Makefile does, with
 // further build tags.
 func Build(ctx context.Context, root, dir string, tags ...string) (Programs, error) {
 	p := In(dir)
-	for _, b := range []struct{ out, pkg, tag, gc string }{
-		{p.Agent, "./agent", "grpcnotrace", "google.golang.org/...=-l"},
-		{p.Collector, "./collector", "", ""},
-		{p.Verify, "./internal/cmd/hozen-verify", "", ""},
+	for _, b := range []struct {
+		out, pkg string
+		flags    []string
+	}{
+		{p.Agent, "./agent", AgentFlags(tags...)},
+		{p.Collector, "./collector", flags("", tags)},
+		{p.Verify, "./internal/cmd/hozen-verify", flags("", tags)},
 	} {
-		list := b.tag
-		for _, t := range tags {
-			list += "," + t
-		}
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w -funcalign=16",
-			"-gcflags="+b.gc, "-tags", list, "-o", b.out, b.pkg)
+		cmd := exec.CommandContext(ctx, "go", append(append([]string{"build"}, b.flags...), "-o", b.out, b.pkg)...)
 		cmd.Dir = root
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
