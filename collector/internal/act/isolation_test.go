@@ -178,6 +178,10 @@ func TestReleaseByTwoPersons(t *testing.T) {
 		if err := x.RefuseRelease(t.Context(), other, p.id, "not clean"); err != nil {
 			t.Fatal(err)
 		}
+		lines, err := x.Timeline(t.Context(), x.owner, first.Asked.IncidentID)
+		if last := lines[len(lines)-1]; err != nil || last.Params["command"] != "refuse_release" || last.Text != "not clean" {
+			t.Errorf("the last line of the timeline is %+v, %v", last, err)
+		}
 		if _, err := x.ReleaseWaiting(t.Context(), other, p.id); !errors.Is(err, act.ErrNotFound) {
 			t.Errorf("still waits: %v", err)
 		}

@@ -159,8 +159,13 @@ func (s *Acts) RefuseRelease(ctx context.Context, a Actor, endpointID, reason st
 			return err
 		}
 		d.tell(s, Event{Kind: EventCommand, EndpointID: e.ID, IncidentID: asked.IncidentID})
-		_, err = d.record(ctx, "dispatch.refuse_release", e.ID, map[string]string{"release": asked.ID, "asked_by": asked.AskedBy, "reason": reason})
-		return err
+		facts := map[string]string{"command": "refuse_release", "endpoint": e.ID, "release": asked.ID, "asked_by": asked.AskedBy}
+		idx, err := d.record(ctx, "dispatch.refuse_release", e.ID, with(facts, "reason", reason))
+		if err != nil || asked.IncidentID == "" {
+			return err
+		}
+		return s.line(ctx, d, incident.Incident{ID: asked.IncidentID, OrganisationID: e.OrganisationID}, e.ID,
+			incident.Entry{Kind: incident.EntryCommand, Text: reason, Params: facts, LedgerIdx: idx})
 	})
 }
 
