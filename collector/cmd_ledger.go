@@ -220,6 +220,9 @@ means that something is wrong. It needs no data folder and no network.`,
 					c.line(string(p.Code) + "  " + p.Path + "  " + p.Detail)
 				}
 				c.fields([2]string{"origin", r.Origin}, [2]string{"size", itoa(r.Size)}, [2]string{"root", r.RootSHA256}, [2]string{"key", r.KeySHA256})
+				for _, w := range r.Witnesses {
+					c.say("ledger.cosigned", "witness", w.Name, "size", itoa(r.Size), "at", when(w.At))
+				}
 				switch {
 				case len(r.Problems) > 0:
 					c.say("ledger.verify.problems", "problems", itoa(len(r.Problems)))
@@ -241,5 +244,6 @@ means that something is wrong. It needs no data folder and no network.`,
 		}}
 	cmd.Flags().StringVar(&cfg.Key, "key", "", "the verifier `key`, got by another way than with the folder")
 	cmd.Flags().StringArrayVar(&older, "checkpoint", nil, "an older checkpoint of the same ledger in this `file`; may be repeated")
+	cmd.Flags().StringArrayVar(&cfg.Witnesses, "witness", nil, "the verifier `key` of a witness who must have signed it; may be repeated")
 	return cmd
 }

@@ -102,6 +102,14 @@ func witnessServer(t *testing.T) (setting string) {
 	return w.Text() + " " + s.URL
 }
 
+// strangerKey is the key of a witness who signed nothing.
+func strangerKey(t *testing.T) string {
+	t.Helper()
+	w, err := checkpoint.NewWitness("stranger.example", make([]byte, ed25519.PublicKeySize))
+	must(t, err)
+	return w.Text()
+}
+
 // served changes the settings and serves until the test ends.
 func served(t *testing.T, change func(cfg *config.Config)) (dir string, log *lockedText) {
 	t.Helper()
@@ -181,6 +189,21 @@ func TestOutsideSpeaksForTheLedger(t *testing.T) {
 	must(t, err)
 	if strings.Count(string(b), "\n— ") != 2 {
 		t.Errorf("the note has not both signatures: %s", b)
+	}
+	// The exported ledger has both, and is checked without a collector.
+	folder := filepath.Join(t.TempDir(), "ledger")
+	if code, text, errs = command(t, dir, "ledger", "export", folder); code != exitOK {
+		t.Fatalf("%d %s %s", code, text, errs)
+	}
+	openssl(t, "ts", "-verify", "-in", filepath.Join(folder, "timestamp", "token.tsr"), "-data", filepath.Join(folder, "timestamp", "checkpoint.txt"), "-CAfile", ca)
+	vkey, err := os.ReadFile(filepath.Join(folder, "key.vkey"))
+	must(t, err)
+	key, _, _ := strings.Cut(witness, " ")
+	if code, text, errs = command(t, "", "ledger", "verify", folder, "--key", strings.TrimSpace(string(vkey)), "--witness", key); code != exitOK || !strings.Contains(text, "w.example/1") {
+		t.Errorf("%d %s %s", code, text, errs)
+	}
+	if code, text, _ = command(t, "", "ledger", "verify", folder, "--witness", strangerKey(t)); code != exitProblems || !strings.Contains(text, "stranger.example did not sign it") {
+		t.Errorf("%d %s", code, text)
 	}
 	// Carried back by hand it is taken as well, and changed it is not.
 	if code, text, errs = command(t, dir, "ledger", "cosign", cosigned); code != exitOK {

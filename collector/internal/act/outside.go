@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"hozen/collector/internal/organisation"
 	"hozen/collector/internal/sqldb"
 	"hozen/collector/internal/timestamp"
+	"hozen/internal/custody/logdir"
 )
 
 // exportWait is how long the first writing of a package waits for those outside.
@@ -155,6 +158,9 @@ func (s *Acts) WatchOutside(ctx context.Context) {
 func (s *Acts) witnessCheckpoint(ctx context.Context, a Actor, organisationID string, signed checkpoint.Signed) {
 	ctx, cancel := context.WithTimeout(ctx, exportWait)
 	defer cancel()
+	if known, err := s.identify(ctx, s.db.Read(), a, mayLook); err == nil {
+		a = known // the ledger names who it is
+	}
 	var asking sync.WaitGroup
 	if s.outside.Stamper != nil {
 		asking.Go(func() {
@@ -171,6 +177,33 @@ func (s *Acts) witnessCheckpoint(ctx context.Context, a Actor, organisationID st
 		})
 	}
 	asking.Wait()
+}
+
+// cosignedNote is a signed checkpoint with what witnesses signed of it below.
+func (s *Acts) cosignedNote(ctx context.Context, organisationID, note string) (string, error) {
+	list, err := cosign.Of(ctx, s.db.Read(), organisationID, note)
+	if err != nil {
+		return "", err
+	}
+	return cosign.Join(note, list), nil
+}
+
+// exportStamp writes the time stamp of a checkpoint, if it has one, into the folder of an
+// exported ledger.
+func (s *Acts) exportStamp(ctx context.Context, organisationID, note, dir string) error {
+	t, ok, err := timestamp.Of(ctx, s.db.Read(), organisationID, note)
+	if err != nil || !ok {
+		return err
+	}
+	if err := os.Mkdir(filepath.Join(dir, filepath.Dir(filepath.FromSlash(logdir.StampFile))), 0o700); err != nil {
+		return fmt.Errorf("export time stamp: %w", err)
+	}
+	for name, b := range map[string][]byte{logdir.StampedFile: []byte(t.Note), logdir.StampFile: t.Response, logdir.StampRootsFile: []byte(t.ChainPEM)} {
+		if err := os.WriteFile(filepath.Join(dir, filepath.FromSlash(name)), b, 0o600); err != nil {
+			return fmt.Errorf("export time stamp: %w", err)
+		}
+	}
+	return nil
 }
 
 // auditOutside checks every time stamp and cosignature again, and returns the checkpoints

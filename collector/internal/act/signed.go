@@ -441,5 +441,13 @@ func (s *Acts) LedgerExport(ctx context.Context, a Actor, dir string, progress f
 	if err != nil {
 		return checkpoint.Signed{}, err
 	}
-	return signed, s.checkpoints.Export(ctx, org, signed, dir, func(done, total int) { progress(fsck.StepLedger, done, total) })
+	s.witnessCheckpoint(ctx, a, org, signed)
+	written := signed
+	if written.Note, err = s.cosignedNote(ctx, org, signed.Note); err != nil {
+		return checkpoint.Signed{}, err
+	}
+	if err := s.checkpoints.Export(ctx, org, written, dir, func(done, total int) { progress(fsck.StepLedger, done, total) }); err != nil {
+		return checkpoint.Signed{}, err
+	}
+	return signed, s.exportStamp(ctx, org, signed.Note, dir)
 }

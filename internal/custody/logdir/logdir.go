@@ -25,6 +25,13 @@ const (
 	ReadmeFile     = "README.txt"
 )
 
+// Names of the time stamp of the checkpoint, where there is one.
+const (
+	StampedFile    = "timestamp/checkpoint.txt" // the checkpoint without signatures of witnesses
+	StampFile      = "timestamp/token.tsr"      // RFC 3161 TimeStampResp, DER
+	StampRootsFile = "timestamp/ca.pem"         // certificates above the authority's
+)
+
 // TilePath is the path of a tile of hashes; width is 256 or less.
 func TilePath(level int, n int64, width int) string {
 	p := tlog.Tile{H: Height, L: level, N: n, W: width}.Path() // tile/H/L/N[.p/W]
@@ -61,6 +68,11 @@ const Readme = `証拠管理台帳の写し
   tile/entries/     各記録の SHA-256(ソルト ‖ 本文)。2バイトの長さ（32）が前に付きます
   tile/0/ など      RFC 6962 のハッシュ。葉 = SHA-256(0x00 ‖ 記録)、節 = SHA-256(0x01 ‖ 左 ‖ 右)
   texts/            記録の本文とソルト（JSON Lines）
+  timestamp/        検証点のタイムスタンプ（RFC 3161）。ないこともあります
+
+checkpoint には、連署者の署名（C2SP tlog-cosignature）が続くことがあります。確かめるには --witness に連署者の鍵を渡します。
+タイムスタンプの確認： openssl ts -verify -in timestamp/token.tsr -data timestamp/checkpoint.txt -CAfile 時刻認証局の証明書
+（timestamp/ca.pem は取得したときの証明書です。時刻認証局が公開しているものと見比べてください）
 
 確認の方法： hozen-collector ledger verify このフォルダー --key 別に受け取った鍵
 一件だけを手で確かめる方法： ソルト（16進）をバイトに直し、本文をつなげて SHA-256 を計算すると、
@@ -77,6 +89,11 @@ without the software that made it. The formats are C2SP tlog-tiles, tlog-checkpo
   tile/entries/     SHA-256(salt ‖ text) of each entry, after two bytes of length (32)
   tile/0/ and on    RFC 6962 hashes: leaf = SHA-256(0x00 ‖ record), node = SHA-256(0x01 ‖ left ‖ right)
   texts/            text and salt of each entry (JSON lines)
+  timestamp/        time stamp of the checkpoint (RFC 3161); may be absent
+
+Below the checkpoint may stand signatures of witnesses (C2SP tlog-cosignature): give their keys with --witness.
+To check the time stamp: openssl ts -verify -in timestamp/token.tsr -data timestamp/checkpoint.txt -CAfile CERTIFICATES
+(timestamp/ca.pem has those that were trusted when it came; compare them with what the authority publishes).
 
 To check: hozen-collector ledger verify THIS-FOLDER --key KEY-GOT-BY-ANOTHER-WAY
 To check one entry by hand: the SHA-256 of the salt (its bytes, from hexadecimal) and the text after

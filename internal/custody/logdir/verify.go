@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -28,6 +29,7 @@ const (
 	Moved         Code = "moved"      // a text stands in another's place
 	BadRoot       Code = "root"       // the entries do not have the root that was signed
 	Rewritten     Code = "rewritten"  // the log does not begin with what an older checkpoint shows
+	NotCosigned   Code = "witness"    // a witness that was given did not sign it
 )
 
 // Problem is one thing that is wrong.
@@ -50,6 +52,14 @@ type Report struct {
 	Entries  int64     `json:"entries"` // whose hash was computed from their text
 	Erased   int64     `json:"erased"`  // entries without their text
 	Problems []Problem `json:"problems"`
+	// Witnesses are those of the given ones that signed the checkpoint.
+	Witnesses []Witness `json:"witnesses,omitempty"`
+}
+
+// Witness is one who signed the checkpoint.
+type Witness struct {
+	Name string    `json:"name"`
+	At   time.Time `json:"at"` // by its own clock
 }
 
 // maxProblems bounds what is told of a folder that is wrong everywhere.
@@ -65,6 +75,9 @@ type Config struct {
 	Key string
 	// Older are signed checkpoints of the same log. Optional.
 	Older []string
+	// Witnesses are the verifier keys of witnesses who must have signed the checkpoint
+	// (C2SP tlog-cosignature), got by another way. Optional.
+	Witnesses []string
 }
 
 // Verify checks a folder from its bytes. The error is only about not being able to look.
@@ -101,6 +114,9 @@ func Verify(dir fs.FS, cfg Config) (Report, error) {
 		}
 	}
 	r.Checkpoint, r.Origin, r.Size, r.RootSHA256 = c, c.Origin, c.Size, hex.EncodeToString(c.Root[:])
+	if err := r.witnesses(string(note), cfg.Witnesses); err != nil {
+		return r, fmt.Errorf("verify ledger: %w", err)
+	}
 	older := map[int64][]checkpoint.Checkpoint{}
 	for _, o := range cfg.Older {
 		old, err := checkpoint.Open(o, key)
@@ -116,6 +132,26 @@ func Verify(dir fs.FS, cfg Config) (Report, error) {
 	v := verifier{Report: &r, dir: dir, older: older}
 	v.run()
 	return r, nil
+}
+
+// witnesses looks for the signatures of witnesses. The error is about their keys.
+func (r *Report) witnesses(note string, keys []string) error {
+	for _, text := range keys {
+		w, err := checkpoint.ParseWitness(text)
+		if err != nil {
+			return err
+		}
+		list, err := checkpoint.Cosignatures(note, []checkpoint.Witness{w})
+		switch {
+		case err != nil:
+			r.wrong(NotCosigned, CheckpointFile, "%v", err)
+		case len(list) == 0:
+			r.wrong(NotCosigned, CheckpointFile, "%s did not sign it", w.Name())
+		default:
+			r.Witnesses = append(r.Witnesses, Witness{w.Name(), list[0].At})
+		}
+	}
+	return nil
 }
 
 func (r *Report) wrong(code Code, path, format string, args ...any) {
