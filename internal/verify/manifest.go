@@ -158,8 +158,14 @@ func readEntry(f *fields) entry {
 	oneOf(env, "scheme", env.text("scheme", true), []string{"none"})
 	env.done()
 	e.plain, e.stored = readContent(f.sub("plain")), readContent(f.sub("stored"))
-	if e.plain.size > maxPlain {
-		f.fail("%splain.size is more than %d", f.at, int64(maxPlain))
+	most := int64(maxPlain)
+	if !e.isLines() {
+		if most = maxBytes; e.records != 1 {
+			f.fail("%srecords is %d of what is no lines, and counts as 1", f.at, e.records)
+		}
+	}
+	if e.plain.size > most {
+		f.fail("%splain.size is more than %d", f.at, most)
 	}
 	f.done()
 	return e

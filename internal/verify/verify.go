@@ -154,7 +154,8 @@ const (
 	maxSmall     = 64 << 10
 	maxReceipt   = 512 << 10
 	maxArtifacts = 256
-	maxPlain     = 4 << 30 // of one artifact
+	maxPlain     = 4 << 30  // of one artifact of lines
+	maxBytes     = 16 << 40 // of one artifact of another form, of which nothing is held
 	maxLine      = 64 << 20
 	maxProblems  = 200
 )

@@ -158,6 +158,9 @@ func checkArtifacts(entries []artifact.Entry, planned map[artifact.Kind]bool) er
 		if e.Records < 0 || e.Plain.Size < 0 || e.Stored.Size < 0 {
 			return bad("a count is negative")
 		}
+		if e.Records != 1 && !hasLines(e.Name) {
+			return bad("it is no lines, and counts as one record")
+		}
 		for _, s := range []string{e.Plain.SHA256, e.Stored.SHA256} {
 			if _, err := digest.Parse(s); err != nil {
 				return bad("%v", err)

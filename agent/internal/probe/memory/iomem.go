@@ -3,8 +3,9 @@ package memory
 import (
 	"bytes"
 	"cmp"
-	"slices"
 	"strconv"
+
+	"hozen/agent/internal/sorted"
 )
 
 // span is a part of physical memory, from start up to end, which is not in it.
@@ -35,7 +36,7 @@ func parseIomem(b []byte, page uint64) (ram []span, hidden bool) {
 			ram = append(ram, s)
 		}
 	}
-	slices.SortFunc(ram, func(a, b span) int { return cmp.Compare(a.start, b.start) })
+	sorted.Func(ram, func(a, b span) int { return cmp.Compare(a.start, b.start) })
 	apart := ram[:0]
 	var to uint64
 	for _, s := range ram {
