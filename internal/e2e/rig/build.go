@@ -21,7 +21,7 @@ func In(dir string) Programs {
 
 // small are the packages that the agent has without inlining: nothing of them is in the
 // way of a capture. The Makefile lists the same.
-const small = "google.golang.org/... golang.org/x/net/... github.com/shirou/... github.com/godbus/... github.com/pelletier/... net net/http/... crypto/tls crypto/x509/..."
+const small = "google.golang.org/... golang.org/x/net/... github.com/shirou/... github.com/godbus/... github.com/pelletier/... net net/http/... crypto/tls crypto/x509/... hozen/agent/internal/isolate/... hozen/agent/internal/probe/autostart hozen/agent/internal/probe/bpf hozen/agent/internal/probe/dnscache hozen/agent/internal/probe/facts hozen/agent/internal/probe/hostinfo hozen/agent/internal/probe/keyring hozen/agent/internal/probe/kmod hozen/agent/internal/probe/login hozen/agent/internal/probe/namespace hozen/agent/internal/probe/netconfig hozen/agent/internal/probe/netfilter hozen/agent/internal/probe/security hozen/agent/internal/probe/session hozen/agent/internal/probe/shared hozen/agent/internal/probe/storage hozen/agent/internal/probe/sysctl hozen/agent/internal/probe/usb"
 
 // AgentFlags are the flags of `go build` with which the agent is built, with further build
 // tags.

@@ -87,18 +87,15 @@ func moduleNames(b []byte) (names []string) {
 // leavesOut reports whether the /proc of a text of mountinfo shows processes only to who may
 // trace them.
 func leavesOut(b []byte) (leaves bool) {
-	for line := range procfs.Lines(b) {
+	for len(b) > 0 {
+		var line []byte
+		line, b = procfs.Line(b)
 		m, ok := procfs.ParseMount(line)
 		if !ok || string(m.Point) != "/proc" || string(m.FSType) != "proc" {
 			continue
 		}
-		leaves = false // of several, the last is on top
-		for option := range bytes.SplitSeq(m.SuperOptions, []byte{','}) {
-			switch string(option) {
-			case "hidepid=2", "hidepid=invisible", "hidepid=4", "hidepid=ptraceable":
-				leaves = true
-			}
-		}
+		_, how, hides := bytes.Cut(m.SuperOptions, []byte("hidepid="))
+		leaves = hides && len(how) > 0 && (how[0] == '2' || how[0] == '4' || how[0] == 'i' || how[0] == 'p') // invisible, ptraceable; of several mounts the last is on top
 	}
 	return leaves
 }

@@ -28,7 +28,9 @@ func parseLink(s string) (kind string, inode uint64) {
 
 // mounted adds where namespaces are mounted, from a text of mountinfo.
 func (t *table) mounted(b []byte) {
-	for line := range procfs.Lines(b) {
+	for len(b) > 0 {
+		var line []byte
+		line, b = procfs.Line(b)
 		m, ok := procfs.ParseMount(line)
 		if !ok || string(m.FSType) != "nsfs" {
 			continue
@@ -44,7 +46,9 @@ func (t *table) mounted(b []byte) {
 
 // root tells the root of a mount namespace, from a member's text of mountinfo.
 func root(b []byte, n *record.Namespace) {
-	for line := range procfs.Lines(b) {
+	for len(b) > 0 {
+		var line []byte
+		line, b = procfs.Line(b)
 		m, ok := procfs.ParseMount(line)
 		if !ok {
 			continue
@@ -67,7 +71,9 @@ func root(b []byte, n *record.Namespace) {
 // layers reads the folders of an overlay from its options. A colon within a name has a
 // backslash before it; the kernel writes blanks and backslashes as octal numbers besides.
 func layers(options []byte, n *record.Namespace) {
-	for option := range bytes.SplitSeq(options, []byte{','}) {
+	for len(options) > 0 {
+		var option []byte
+		option, options, _ = bytes.Cut(options, []byte{','})
 		name, value, _ := bytes.Cut(option, []byte{'='})
 		value = procfs.Unescape(value)
 		switch string(name) {

@@ -20,11 +20,11 @@ type entryShape struct {
 	goTo                     byte
 }
 
-func shapeOf(family string) entryShape {
+func shapeOf(family string) *entryShape {
 	if family == "ip6" {
-		return entryShape{addr: 16, names: 64, proto: 128, flags: 131, inv: 132, target: 140, next: 142, counters: 152, head: 168, goTo: 0x04}
+		return &entryShape{addr: 16, names: 64, proto: 128, flags: 131, inv: 132, target: 140, next: 142, counters: 152, head: 168, goTo: 0x04}
 	}
-	return entryShape{addr: 4, names: 16, proto: 80, flags: 82, inv: 83, target: 88, next: 90, counters: 96, head: 112, goTo: 0x02}
+	return &entryShape{addr: 4, names: 16, proto: 80, flags: 82, inv: 83, target: 88, next: 90, counters: 96, head: 112, goTo: 0x02}
 }
 
 const (
@@ -46,9 +46,10 @@ type legacyInfo struct {
 	size             uint32
 }
 
-func parseInfo(b []byte) (i legacyInfo, err error) {
+func parseInfo(b []byte) (*legacyInfo, error) {
+	var i legacyInfo
 	if len(b) < infoSize {
-		return i, errShort
+		return nil, errShort
 	}
 	ne := binary.NativeEndian
 	i.hooks = ne.Uint32(b[tableName:])
@@ -57,11 +58,11 @@ func parseInfo(b []byte) (i legacyInfo, err error) {
 		i.underflow[h] = ne.Uint32(b[tableName+24+4*h:])
 	}
 	i.size = ne.Uint32(b[tableName+48:])
-	return i, nil
+	return &i, nil
 }
 
 // at returns the number of the hook that begins or ends at an offset, or -1.
-func (i legacyInfo) at(list [legacyHook]uint32, offset int) int {
+func (i *legacyInfo) at(list *[legacyHook]uint32, offset int) int {
 	for h := range legacyHook {
 		if i.hooks&(1<<h) != 0 && list[h] == uint32(offset) {
 			return h
@@ -72,61 +73,65 @@ func (i legacyInfo) at(list [legacyHook]uint32, offset int) int {
 
 var errTable = errors.New("entries of a table of iptables not understood")
 
-// parseEntries reads the entries of a table: its chains with their policies, and its
-// rules. With an error what was understood is returned.
-func parseEntries(family, table string, info legacyInfo, b []byte) (list []record.FilterObject, err error) {
+// parseEntries reads the entries of a table and hands on its chains with their policies,
+// and its rules. With an error what was understood was handed on.
+func parseEntries(family, table string, info *legacyInfo, b []byte, emit func(*record.FilterObject) error) error {
 	s := shapeOf(family)
+	hooks := legacyHooks()
 	chains := make(map[int]string) // by the offset of their first rule
-	for h, name := range legacyHooks() {
+	for h, name := range hooks {
 		if info.hooks&(1<<h) != 0 {
 			chains[int(info.entry[h])] = name
 		}
 	}
-	var entries []entry
-	for at := 0; at < len(b); {
-		e, ok := s.entry(b, at)
-		if !ok {
-			err = errTable
-			break
-		}
-		entries = append(entries, e)
-		if at = e.end; e.target == "ERROR" && at < len(b) {
-			chains[at] = text(cString(e.data))
+	var e entry
+	end := 0
+	for end < len(b) && s.entry(&e, b, end) {
+		if end = e.end; e.target == "ERROR" && end < len(b) {
+			chains[end] = text(cString(e.data))
 		}
 	}
 	chain := ""
-	for _, e := range entries {
-		line := record.FilterObject{Family: family, Table: table}
-		if h := info.at(info.entry, e.at); h >= 0 {
-			chain = legacyHooks()[h]
-			line.Type, line.Chain, line.Hook = record.FilterLegacyChain, chain, chain
-			if p, ok := s.entry(b, int(info.underflow[h])); ok { // the last one is the policy
+	for at := 0; at < end; at = e.end {
+		s.entry(&e, b, at)
+		if h := info.at(&info.entry, at); h >= 0 {
+			chain = hooks[h]
+			line := &record.FilterObject{Type: record.FilterLegacyChain, Family: family, Table: table, Chain: chain, Hook: chain}
+			var p entry
+			if s.entry(&p, b, int(info.underflow[h])) { // the last one is the policy
 				line.Policy, line.Packets, line.Bytes = p.verdict(s, chains), p.packets, p.bytes
 			}
-			list = append(list, line)
-			line = record.FilterObject{Family: family, Table: table}
-		}
-		if e.target == "ERROR" {
-			if name, ok := chains[e.end]; ok {
-				chain = name
-				line.Type, line.Chain = record.FilterLegacyChain, chain
-				list = append(list, line)
+			if err := emit(line); err != nil {
+				return err
 			}
-			continue
 		}
-		if info.at(info.underflow, e.at) >= 0 {
+		line := &record.FilterObject{Type: record.FilterLegacyRule, Family: family, Table: table}
+		if e.target == "ERROR" {
+			name, ok := chains[e.end]
+			if !ok { // the end of the table
+				continue
+			}
+			chain = name
+			line.Type, line.Chain = record.FilterLegacyChain, chain
+		} else if info.at(&info.underflow, at) >= 0 {
 			continue
+		} else {
+			line.Chain, line.Packets, line.Bytes, line.Raw = chain, e.packets, e.bytes, e.raw
+			s.rule(line, &e, chains)
 		}
-		line.Type, line.Chain, line.Packets, line.Bytes, line.Raw = record.FilterLegacyRule, chain, e.packets, e.bytes, e.raw
-		s.rule(&line, e, chains)
-		list = append(list, line)
+		if err := emit(line); err != nil {
+			return err
+		}
 	}
-	return list, err
+	if end < len(b) {
+		return errTable
+	}
+	return nil
 }
 
 // entry is one entry of a table. It aliases what it was read from.
 type entry struct {
-	at, end        int
+	end            int
 	raw            []byte
 	matches        []byte
 	target         string
@@ -134,25 +139,26 @@ type entry struct {
 	packets, bytes uint64
 }
 
-func (s entryShape) entry(b []byte, at int) (e entry, ok bool) {
+func (s *entryShape) entry(e *entry, b []byte, at int) bool {
 	if at < 0 || at > len(b)-s.head-extHead {
-		return e, false
+		return false
 	}
 	b = b[at:]
 	ne := binary.NativeEndian
 	target, next := int(ne.Uint16(b[s.target:])), int(ne.Uint16(b[s.next:]))
 	if target < s.head || next < target+extHead || next > len(b) {
-		return e, false
+		return false
 	}
-	return entry{
-		at: at, end: at + next, raw: b[:next], matches: b[s.head:target],
+	*e = entry{
+		end: at + next, raw: b[:next], matches: b[s.head:target],
 		target: text(cString(b[target+2 : target+extHead-1])), data: b[target+extHead : next],
 		packets: ne.Uint64(b[s.counters:]), bytes: ne.Uint64(b[s.counters+8:]),
-	}, true
+	}
+	return true
 }
 
 // verdict says what an entry does with what fits it.
-func (e entry) verdict(s entryShape, chains map[int]string) string {
+func (e *entry) verdict(s *entryShape, chains map[int]string) string {
 	if e.target != "" {
 		return "target " + e.target
 	}
@@ -187,7 +193,7 @@ func (e entry) verdict(s entryShape, chains map[int]string) string {
 }
 
 // rule tells what an entry is for, and what it does.
-func (s entryShape) rule(f *record.FilterObject, e entry, chains map[int]string) {
+func (s *entryShape) rule(f *record.FilterObject, e *entry, chains map[int]string) {
 	b := e.raw
 	inverted := func(bit byte, v string) string {
 		if v != "" && b[s.inv]&bit != 0 {

@@ -25,32 +25,33 @@ const (
 )
 
 // legacy reads a table of iptables that the kernel has already, so that nothing is loaded
-// to answer. It works on the network namespace of the calling thread.
-func legacy(ctx context.Context, family, table string) ([]record.FilterObject, error) {
+// to answer, and hands on its chains and rules. It works on the network namespace of the
+// calling thread.
+func legacy(ctx context.Context, family, table string, emit func(*record.FilterObject) error) error {
 	domain, level := unix.AF_INET, unix.IPPROTO_IP
 	if family == "ip6" {
 		domain, level = unix.AF_INET6, unix.IPPROTO_IPV6
 	}
 	fd, err := unix.Socket(domain, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
+		return os.NewSyscallError("socket", err)
 	}
 	defer unix.Close(fd)
 	for range maxTries {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		b := make([]byte, infoSize)
 		copy(b[:tableName-1], table)
 		if err := getsockopt(fd, level, getInfo, b); err != nil {
-			return nil, err
+			return err
 		}
 		info, err := parseInfo(b)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if info.size > maxTable {
-			return nil, fmt.Errorf("its %d bytes are too many", info.size)
+			return fmt.Errorf("its %d bytes are too many", info.size)
 		}
 		b = make([]byte, entriesHead+int(info.size))
 		copy(b[:tableName-1], table)
@@ -60,11 +61,11 @@ func legacy(ctx context.Context, family, table string) ([]record.FilterObject, e
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		return parseEntries(family, table, info, b[entriesHead:])
+		return parseEntries(family, table, info, b[entriesHead:], emit)
 	}
-	return nil, errChanged
+	return errChanged
 }
 
 func getsockopt(fd, level, name int, b []byte) error {

@@ -9,6 +9,6 @@ import (
 	"hozen/internal/artifact/record"
 )
 
-func legacy(context.Context, string, string) ([]record.FilterObject, error) {
-	return nil, errors.ErrUnsupported
+func legacy(context.Context, string, string, func(*record.FilterObject) error) error {
+	return errors.ErrUnsupported
 }

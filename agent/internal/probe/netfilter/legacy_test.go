@@ -78,14 +78,14 @@ func (r rule) bytes(family string) []byte {
 
 // evilTable is a table "filter" in which somebody lets himself in. Offsets of chains are
 // known only when all of it is written, so it is written twice.
-func evilTable(family, src string) (info legacyInfo, b []byte) {
+func evilTable(family, src string) (info *legacyInfo, b []byte) {
 	comment := make([]byte, 256)
 	copy(comment, "backup job")
 	tcp := ext{"tcp", []byte{0, 0, 255, 255, 22, 0, 22, 0, 0, 0, 0, 0}}
 	chain := int32(0)
 	for range 2 {
 		b = nil
-		info = legacyInfo{hooks: 1<<1 | 1<<2 | 1<<3}
+		info = &legacyInfo{hooks: 1<<1 | 1<<2 | 1<<3}
 		put := func(r rule) (at uint32) {
 			at = uint32(len(b))
 			b = append(b, r.bytes(family)...)
@@ -132,15 +132,23 @@ func isEvil(t *testing.T, list []record.FilterObject, src string) {
 	}
 }
 
+func entriesOf(family string, info *legacyInfo, b []byte) (list []record.FilterObject, err error) {
+	err = parseEntries(family, "filter", info, b, func(f *record.FilterObject) error {
+		list = append(list, *f)
+		return nil
+	})
+	return list, err
+}
+
 func TestParseEntries(t *testing.T) {
 	for family, src := range map[string]string{"ip": "192.0.2.66", "ip6": "2001:db8::66"} {
 		info, b := evilTable(family, src)
-		list, err := parseEntries(family, "filter", info, b)
+		list, err := entriesOf(family, info, b)
 		if err != nil {
 			t.Error(err)
 		}
 		isEvil(t, list, src+map[string]string{"ip": "/32", "ip6": "/128"}[family])
-		if list, err := parseEntries(family, "filter", info, b[:len(b)-100]); err == nil || len(list) < 7 {
+		if list, err := entriesOf(family, info, b[:len(b)-100]); err == nil || len(list) < 7 {
 			t.Errorf("cut short: %d lines, %v", len(list), err)
 		}
 	}
@@ -161,12 +169,12 @@ func FuzzEntries(f *testing.F) {
 		f.Add(family == "ip6", uint32(0), uint32(500), b)
 	}
 	f.Fuzz(func(t *testing.T, six bool, entry, underflow uint32, b []byte) {
-		info := legacyInfo{hooks: 31, entry: [legacyHook]uint32{entry}, underflow: [legacyHook]uint32{underflow}}
+		info := &legacyInfo{hooks: 31, entry: [legacyHook]uint32{entry}, underflow: [legacyHook]uint32{underflow}}
 		family := "ip"
 		if six {
 			family = "ip6"
 		}
-		list, _ := parseEntries(family, "filter", info, b)
+		list, _ := entriesOf(family, info, b)
 		if len(list) > 2*len(b)/extHead+legacyHook {
 			t.Fatalf("%d lines out of %d bytes", len(list), len(b))
 		}

@@ -70,14 +70,12 @@ func rules(ctx context.Context, root string, o *facts.Out) error {
 			if l[0] == "arp" || root != "/" {
 				continue
 			}
-			list, err := legacy(ctx, l[0], f.Table)
+			err := legacy(ctx, l[0], f.Table, func(f *record.FilterObject) error { return o.Write(f) })
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			if err != nil {
 				o.Miss(fmt.Errorf("read table %s of %s: %w", f.Table, l[0], err))
-			}
-			for i := range list {
-				if err := o.Write(&list[i]); err != nil {
-					return err
-				}
 			}
 		}
 	}

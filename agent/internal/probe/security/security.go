@@ -39,33 +39,26 @@ func read(ctx context.Context, root string, pass *scan.Pass, o *facts.Out) error
 	if len(procs) == 0 && err != nil {
 		return err
 	}
-	for _, s := range kernel(r, o) {
-		if err := o.Write(&s); err != nil {
-			return err
-		}
-	}
+	list := kernel(r, o)
 	if root == "/" {
-		s := record.SecurityTool{Name: "audit", Category: "audit", State: record.SecurityUnknown}
-		if err := audit(ctx, &s); err != nil {
-			s.Detail, _ = record.TextOf(err.Error())
+		s := &record.SecurityTool{Name: "audit", Category: "audit", State: record.SecurityUnknown}
+		if err := audit(ctx, s); err != nil {
+			s.Detail = err.Error()
 			o.Miss(fmt.Errorf("ask for the kernel's audit: %w", err))
 		}
-		if err := o.Write(&s); err != nil {
-			return err
-		}
+		list = append(list, s)
 	}
 	u := unitsOf(r, o)
 	for _, t := range tools() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		s := t.seen(r, u, procs)
-		if t.name == "ufw" && s.State != record.SecurityAbsent {
-			if b, _ := r.File("etc/ufw/ufw.conf", 64<<10); len(b) > 0 {
-				s.Mode = "enabled=" + setting(b, "ENABLED")
-			}
+		if t.name == "ufw" && len(s.Units)+len(s.Paths) > 0 {
+			b, _ := r.File("etc/ufw/ufw.conf", maxText)
+			s.Mode = "enabled=" + setting(b, "ENABLED")
 		}
-		if err := o.Write(&s); err != nil {
+		list = append(list, s)
+	}
+	for _, s := range list {
+		if err := o.Write(s); err != nil {
 			return err
 		}
 	}
@@ -73,8 +66,8 @@ func read(ctx context.Context, root string, pass *scan.Pass, o *facts.Out) error
 }
 
 // seen tells what was found of a tool.
-func (t tool) seen(r facts.Root, u units, procs []*record.Process) record.SecurityTool {
-	s := record.SecurityTool{Name: t.name, Category: t.category, State: record.SecurityAbsent}
+func (t *tool) seen(r facts.Root, u units, procs []*record.Process) *record.SecurityTool {
+	s := &record.SecurityTool{Name: t.name, Category: t.category}
 	for _, p := range procs {
 		if t.is(p) && len(s.Processes) < maxProcesses {
 			s.Processes = append(s.Processes, record.ProcRef{PID: p.PID, StartTicks: p.StartTicks})
@@ -94,19 +87,15 @@ func (t tool) seen(r facts.Root, u units, procs []*record.Process) record.Securi
 			s.Paths = append(s.Paths, "/"+path)
 		}
 	}
-	switch {
-	case len(s.Processes) > 0:
-		s.State = record.SecurityRunning
-	case len(s.Units) > 0 && !on:
-		s.State = record.SecurityDisabled
-	case len(s.Units)+len(s.Paths) > 0:
+	switched(s, len(s.Processes) > 0, len(s.Units) > 0)
+	if s.State != record.SecurityRunning && (on || len(s.Units) == 0 && len(s.Paths) > 0) {
 		s.State = record.SecurityInstalled
 	}
 	return s
 }
 
 // is reports whether a process is one of the tool's.
-func (t tool) is(p *record.Process) bool {
+func (t *tool) is(p *record.Process) bool {
 	if p.KernelOnly {
 		return false
 	}
@@ -122,15 +111,24 @@ func (t tool) is(p *record.Process) bool {
 }
 
 // units are the unit files of the system manager and what is known of them.
-type units struct{ files, wanted, masked map[string]bool }
+type units map[string]unit
+
+// unit is a set of what was seen of a unit.
+type unit byte
+
+const (
+	isFile unit = 1 << iota
+	isWanted
+	isMasked
+)
 
 func (u units) state(name string) string {
-	switch {
-	case u.masked[name]:
+	switch is := u[name]; {
+	case is&isMasked != 0:
 		return "masked"
-	case u.wanted[name]:
+	case is&isWanted != 0:
 		return "enabled"
-	case u.files[name]:
+	case is != 0:
 		return "disabled"
 	}
 	return ""
@@ -140,26 +138,26 @@ func (u units) state(name string) string {
 // a link in a folder of /etc: systemctl(1) makes those. One that others want by its
 // maker's choice, which lies in /usr/lib, is enabled too.
 func unitsOf(r facts.Root, o *facts.Out) units {
-	u := units{map[string]bool{}, map[string]bool{}, map[string]bool{}}
+	u := units{}
 	list := func(dir string) []string {
 		names, err := r.List(dir, maxUnits)
 		o.Miss(err)
 		return names
 	}
 	for _, dir := range []string{"etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"} {
-		if dir == "lib/systemd/system" && len(u.files) > 0 {
+		if dir == "lib/systemd/system" && len(u) > 0 {
 			break // a link to the one before, on all but old systems
 		}
 		for _, name := range list(dir) {
 			if strings.HasSuffix(name, ".wants") || strings.HasSuffix(name, ".requires") {
 				for _, w := range list(dir + "/" + name) {
-					u.wanted[w] = true
+					u[w] |= isWanted
 				}
 				continue
 			}
-			u.files[name] = true
+			u[name] |= isFile
 			if target, err := r.Readlink(dir + "/" + name); err == nil && target == "/dev/null" {
-				u.masked[name] = true
+				u[name] |= isMasked
 			}
 		}
 	}

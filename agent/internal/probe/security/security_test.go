@@ -75,7 +75,7 @@ func TestTools(t *testing.T) {
 		{PID: 7, StartTicks: 70, Comm: "freshclam"}, {PID: 8, Comm: "auditd", KernelOnly: true}, {PID: 9, Comm: "anything", Exe: "/opt/microsoft/mdatp/sbin/wd"},
 		{PID: 10, Comm: "x", Exe: "/opt/microsoft/mdatp-not"},
 	}
-	got := map[string]record.SecurityTool{}
+	got := map[string]*record.SecurityTool{}
 	for _, t := range tools() {
 		got[t.name] = t.seen(r, u, procs)
 	}
@@ -127,12 +127,12 @@ func TestKernel(t *testing.T) {
 		"sys/kernel/security/apparmor/profiles": "a (enforce)\nb (b) (complain)\nc (enforce)\n",
 		"sys/kernel/security/lockdown":          "none [integrity] confidentiality\n", "etc/selinux/config": "# x\nSELINUX=disabled\n",
 	})
-	got := map[string]record.SecurityTool{}
+	got := map[string]*record.SecurityTool{}
 	for _, s := range kernel(r, out()) {
 		got[s.Name] = s
 	}
 	for name, want := range map[string][2]string{
-		"lsm": {record.SecurityRunning, "lockdown,capability,yama,apparmor"}, "apparmor": {record.SecurityRunning, "2 enforce, 1 complain"},
+		"lsm": {record.SecurityRunning, "lockdown,capability,yama,apparmor"}, "apparmor": {record.SecurityRunning, "3 profiles, 2 enforce, 1 complain"},
 		"selinux": {record.SecurityDisabled, "configured=disabled"}, "lockdown": {record.SecurityRunning, "integrity"}, "ima": {record.SecurityAbsent, ""},
 	} {
 		if s := got[name]; s.State != want[0] || s.Mode != want[1] {

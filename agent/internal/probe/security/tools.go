@@ -1,5 +1,7 @@
 package security
 
+import "strings"
+
 // tool is what is known of a security tool.
 type tool struct {
 	name, category string
@@ -11,44 +13,57 @@ type tool struct {
 	paths []string
 }
 
-// tools are those that are looked for, by category.
-func tools() []tool {
-	return []tool{
-		{"clamav", "antivirus", []string{"clamd", "freshclam", "clamonacc"}, []string{"clamav-daemon.service", "clamd@scan.service", "clamd.service", "clamav-freshclam.service", "clamav-clamonacc.service"}, []string{"usr/sbin/clamd", "usr/bin/clamscan"}},
-		{"eset", "antivirus", nil, []string{"efs.service", "eea.service", "esets.service"}, []string{"opt/eset/"}},
-		{"kaspersky", "antivirus", []string{"kesl"}, []string{"kesl.service", "kesl-supervisor.service", "klnagent64.service"}, []string{"opt/kaspersky/"}},
-		{"sophos", "antivirus", []string{"savd", "savscand"}, []string{"sophos-spl.service", "sav-protect.service"}, []string{"opt/sophos-spl/", "opt/sophos-av/"}},
-		{"trend-micro", "antivirus", []string{"ds_agent", "ds_am", "tmxbc"}, []string{"ds_agent.service", "tmxbc.service"}, []string{"opt/ds_agent/", "opt/TrendMicro/"}},
-		{"carbon-black", "edr", []string{"cbagentd", "cbdaemon"}, []string{"cbagentd.service", "cbdaemon.service"}, []string{"opt/carbonblack/", "opt/cbsensor/"}},
-		{"cortex-xdr", "edr", []string{"traps_pmd"}, []string{"traps_pmd.service"}, []string{"opt/traps/"}},
-		{"elastic", "edr", []string{"elastic-agent", "elastic-endpoin"}, []string{"elastic-agent.service", "ElasticEndpoint.service"}, []string{"opt/Elastic/"}},
-		{"falcon-sensor", "edr", []string{"falcon-sensor", "falcon-sensor-b"}, []string{"falcon-sensor.service"}, []string{"opt/CrowdStrike/"}},
-		{"mdatp", "edr", []string{"wdavdaemon", "mdatp"}, []string{"mdatp.service"}, []string{"opt/microsoft/mdatp/"}},
-		{"ossec", "edr", []string{"ossec-agentd", "ossec-syscheckd", "ossec-execd"}, []string{"ossec.service", "ossec-hids.service"}, []string{"var/ossec/bin/ossec-agentd"}},
-		{"osquery", "edr", []string{"osqueryd"}, []string{"osqueryd.service"}, []string{"opt/osquery/", "usr/bin/osqueryd"}},
-		{"sentinelone", "edr", []string{"s1-agent", "s1-orchestrator"}, []string{"sentinelone.service"}, []string{"opt/sentinelone/"}},
-		{"velociraptor", "edr", []string{"velociraptor", "velociraptor_cl"}, []string{"velociraptor_client.service", "velociraptor.service"}, []string{"usr/local/bin/velociraptor_client", "etc/velociraptor"}},
-		{"wazuh-agent", "edr", []string{"wazuh-agentd", "wazuh-execd", "wazuh-syscheckd", "wazuh-modulesd", "wazuh-logcollec"}, []string{"wazuh-agent.service"}, []string{"var/ossec/bin/wazuh-agentd"}},
-		{"auditd", "audit", []string{"auditd"}, []string{"auditd.service"}, []string{"usr/sbin/auditd", "sbin/auditd"}},
-		{"falco", "audit", []string{"falco"}, []string{"falco.service", "falco-modern-bpf.service", "falco-kmod.service", "falco-bpf.service"}, []string{"usr/bin/falco"}},
-		{"sysmon", "audit", []string{"sysmon"}, []string{"sysmon.service"}, []string{"opt/sysmon/"}},
-		{"tetragon", "audit", []string{"tetragon"}, []string{"tetragon.service"}, []string{"usr/local/bin/tetragon"}},
-		{"fapolicyd", "access", []string{"fapolicyd"}, []string{"fapolicyd.service"}, []string{"usr/sbin/fapolicyd"}},
-		{"usbguard", "access", []string{"usbguard-daemon"}, []string{"usbguard.service"}, []string{"usr/sbin/usbguard-daemon"}},
-		{"aide", "integrity", []string{"aide"}, []string{"dailyaidecheck.timer", "aidecheck.timer"}, []string{"usr/bin/aide", "usr/sbin/aide"}},
-		{"chkrootkit", "integrity", []string{"chkrootkit"}, []string{"chkrootkit.timer"}, []string{"usr/sbin/chkrootkit"}},
-		{"rkhunter", "integrity", []string{"rkhunter"}, nil, []string{"usr/bin/rkhunter"}},
-		{"samhain", "integrity", []string{"samhain"}, []string{"samhain.service"}, []string{"usr/sbin/samhain"}},
-		{"tripwire", "integrity", []string{"tripwire"}, nil, []string{"usr/sbin/tripwire"}},
-		{"fail2ban", "firewall", []string{"fail2ban-server"}, []string{"fail2ban.service"}, []string{"usr/bin/fail2ban-server"}},
-		{"firewalld", "firewall", []string{"firewalld"}, []string{"firewalld.service"}, []string{"usr/sbin/firewalld"}},
-		{"nftables", "firewall", nil, []string{"nftables.service"}, []string{"usr/sbin/nft"}},
-		{"ufw", "firewall", nil, []string{"ufw.service"}, []string{"usr/sbin/ufw"}},
-		{"snort", "network", []string{"snort"}, []string{"snort.service"}, []string{"usr/sbin/snort"}},
-		{"suricata", "network", []string{"Suricata-Main", "suricata"}, []string{"suricata.service"}, []string{"usr/bin/suricata"}},
-		{"zeek", "network", []string{"zeek"}, []string{"zeek.service"}, []string{"opt/zeek/"}},
-		{"journald", "log", []string{"systemd-journal"}, []string{"systemd-journald.service"}, []string{"usr/lib/systemd/systemd-journald"}},
-		{"rsyslog", "log", []string{"rsyslogd"}, []string{"rsyslog.service"}, []string{"usr/sbin/rsyslogd"}},
-		{"syslog-ng", "log", []string{"syslog-ng"}, []string{"syslog-ng.service"}, []string{"usr/sbin/syslog-ng"}},
+// known are the tools that are looked for, by category: name, category, processes, units
+// and paths. It is a text because that takes a tenth of the room of a table in code.
+const known = `
+clamav|antivirus|clamd,freshclam,clamonacc|clamav-daemon.service,clamd@scan.service,clamd.service,clamav-freshclam.service,clamav-clamonacc.service|usr/sbin/clamd,usr/bin/clamscan
+eset|antivirus||efs.service,eea.service,esets.service|opt/eset/
+kaspersky|antivirus|kesl|kesl.service,kesl-supervisor.service,klnagent64.service|opt/kaspersky/
+sophos|antivirus|savd,savscand|sophos-spl.service,sav-protect.service|opt/sophos-spl/,opt/sophos-av/
+trend-micro|antivirus|ds_agent,ds_am,tmxbc|ds_agent.service,tmxbc.service|opt/ds_agent/,opt/TrendMicro/
+carbon-black|edr|cbagentd,cbdaemon|cbagentd.service,cbdaemon.service|opt/carbonblack/,opt/cbsensor/
+cortex-xdr|edr|traps_pmd|traps_pmd.service|opt/traps/
+elastic|edr|elastic-agent,elastic-endpoin|elastic-agent.service,ElasticEndpoint.service|opt/Elastic/
+falcon-sensor|edr|falcon-sensor,falcon-sensor-b|falcon-sensor.service|opt/CrowdStrike/
+mdatp|edr|wdavdaemon,mdatp|mdatp.service|opt/microsoft/mdatp/
+ossec|edr|ossec-agentd,ossec-syscheckd,ossec-execd|ossec.service,ossec-hids.service|var/ossec/bin/ossec-agentd
+osquery|edr|osqueryd|osqueryd.service|opt/osquery/,usr/bin/osqueryd
+sentinelone|edr|s1-agent,s1-orchestrator|sentinelone.service|opt/sentinelone/
+velociraptor|edr|velociraptor,velociraptor_cl|velociraptor_client.service,velociraptor.service|usr/local/bin/velociraptor_client,etc/velociraptor
+wazuh-agent|edr|wazuh-agentd,wazuh-execd,wazuh-syscheckd,wazuh-modulesd,wazuh-logcollec|wazuh-agent.service|var/ossec/bin/wazuh-agentd
+auditd|audit|auditd|auditd.service|usr/sbin/auditd,sbin/auditd
+falco|audit|falco|falco.service,falco-modern-bpf.service,falco-kmod.service,falco-bpf.service|usr/bin/falco
+sysmon|audit|sysmon|sysmon.service|opt/sysmon/
+tetragon|audit|tetragon|tetragon.service|usr/local/bin/tetragon
+fapolicyd|access|fapolicyd|fapolicyd.service|usr/sbin/fapolicyd
+usbguard|access|usbguard-daemon|usbguard.service|usr/sbin/usbguard-daemon
+aide|integrity|aide|dailyaidecheck.timer,aidecheck.timer|usr/bin/aide,usr/sbin/aide
+chkrootkit|integrity|chkrootkit|chkrootkit.timer|usr/sbin/chkrootkit
+rkhunter|integrity|rkhunter||usr/bin/rkhunter
+samhain|integrity|samhain|samhain.service|usr/sbin/samhain
+tripwire|integrity|tripwire||usr/sbin/tripwire
+fail2ban|firewall|fail2ban-server|fail2ban.service|usr/bin/fail2ban-server
+firewalld|firewall|firewalld|firewalld.service|usr/sbin/firewalld
+nftables|firewall||nftables.service|usr/sbin/nft
+ufw|firewall||ufw.service|usr/sbin/ufw
+snort|network|snort|snort.service|usr/sbin/snort
+suricata|network|Suricata-Main,suricata|suricata.service|usr/bin/suricata
+zeek|network|zeek|zeek.service|opt/zeek/
+journald|log|systemd-journal|systemd-journald.service|usr/lib/systemd/systemd-journald
+rsyslog|log|rsyslogd|rsyslog.service|usr/sbin/rsyslogd
+syslog-ng|log|syslog-ng|syslog-ng.service|usr/sbin/syslog-ng
+`
+
+func tools() (list []tool) {
+	for _, line := range strings.Split(strings.TrimSpace(known), "\n") {
+		f := strings.Split(line, "|")
+		t := tool{name: f[0], category: f[1]}
+		for i, to := range [...]*[]string{&t.processes, &t.units, &t.paths} {
+			if f[2+i] != "" {
+				*to = strings.Split(f[2+i], ",")
+			}
+		}
+		list = append(list, t)
 	}
+	return list
 }
