@@ -124,6 +124,14 @@ func newServing(ctx context.Context, dir string, cfg config.Config, log *slog.Lo
 	} else if n > 0 {
 		log.InfoContext(ctx, "uploads of the last run finished", slog.Int("finished", n))
 	}
+	if n, err := s.acts.AdoptExhibits(ctx); err != nil {
+		log.ErrorContext(ctx, "evidence of an earlier version could not all be made exhibits", slog.Int("made", n), slog.Any("error", err))
+	} else if n > 0 {
+		log.InfoContext(ctx, "evidence of an earlier version was made exhibits", slog.Int("made", n))
+	}
+	if err := s.acts.FinishDisposals(ctx); err != nil {
+		log.ErrorContext(ctx, "disposals of the last run could not all be finished", slog.Any("error", err))
+	}
 	if s.agents, err = agentapi.New(agentapi.Config{
 		Enrolling: s.acts, Presence: s.acts, Orders: s.acts, Alerts: s.acts, Live: s.hub, Uploads: uploads{intake, s.acts}, Ledger: s.acts,
 		CA: s.ca.Certificate(), Certificate: func() (*tls.Certificate, error) { return s.cert.Load(), nil },

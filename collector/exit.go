@@ -111,6 +111,10 @@ func hintOf(code int, err error) string {
 		return "hint.too_late"
 	case errors.Is(err, act.ErrSecondPerson):
 		return "hint.second_person"
+	case errors.Is(err, act.ErrHeld):
+		return "hint.held"
+	case errors.Is(err, act.ErrRetained):
+		return "hint.retained"
 	case errors.Is(err, act.ErrLocked):
 		return "hint.locked"
 	case errors.Is(err, osservice.ErrNeedsRoot), code == exitFailure && errors.Is(err, fs.ErrPermission):

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/enroll"
 	"hozen/collector/internal/evidence"
+	"hozen/collector/internal/exhibit"
 	"hozen/collector/internal/group"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/ledger"
@@ -94,6 +96,9 @@ type Acts struct {
 	log       *slog.Logger
 
 	checkpoints *checkpoint.Log
+	// kept is held for reading by whoever reads the whole store, and for writing while bytes
+	// that were disposed of are removed from it.
+	kept sync.RWMutex
 }
 
 // New returns the acts on what cfg names.
@@ -286,7 +291,7 @@ func (d *deed) tell(s *Acts, e Event) {
 
 // known turns the contexts' words for "not there" and "disk full" into ours.
 func known(err error) error {
-	for _, e := range []error{operator.ErrNotFound, endpoint.ErrNotFound, enroll.ErrNotFound, dispatch.ErrNotFound, incident.ErrNotFound, group.ErrNotFound, evidence.ErrNotFound} {
+	for _, e := range []error{operator.ErrNotFound, endpoint.ErrNotFound, enroll.ErrNotFound, dispatch.ErrNotFound, incident.ErrNotFound, group.ErrNotFound, evidence.ErrNotFound, exhibit.ErrNotFound} {
 		if errors.Is(err, e) {
 			return fmt.Errorf("%w: %w", ErrNotFound, err)
 		}

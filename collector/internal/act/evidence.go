@@ -89,10 +89,16 @@ func (s *Acts) OpenEvidence(ctx context.Context, a Actor, evidenceID string, p P
 	if err != nil {
 		return evidence.Item{}, nil, known(err)
 	}
+	if !it.DisposedAt.IsZero() {
+		return evidence.Item{}, nil, ErrDisposed
+	}
 	err = s.write(ctx, a, mayOpenEvidence, func(ctx context.Context, d *deed) error {
 		_, err := d.record(ctx, "evidence."+string(p), it.ID, map[string]string{"number": it.Number, "name": it.Name,
 			"acquisition": it.AcquisitionID, "stored_sha256": it.StoredSHA256})
-		return err
+		if err != nil {
+			return err
+		}
+		return d.looked(ctx, it, p)
 	})
 	if err != nil {
 		return evidence.Item{}, nil, err
@@ -161,7 +167,8 @@ func (s *Acts) Tie(ctx context.Context, tx *sqldb.Tx, endpointID string, m *arti
 	if err != nil {
 		return evidence.Tied{}, err
 	}
-	return evidence.Tied{OrganisationID: e.OrganisationID, IncidentID: inc.ID, IncidentNumber: inc.Number}, nil
+	no, err := nextExhibit(ctx, tx, inc)
+	return evidence.Tied{OrganisationID: e.OrganisationID, IncidentID: inc.ID, IncidentNumber: inc.Number, ExhibitNo: no}, err
 }
 
 func (s *Acts) tie(ctx context.Context, d *deed, e endpoint.Endpoint, m *artifact.Manifest) (incident.Incident, error) {
@@ -224,6 +231,9 @@ func (s *Acts) OnAccepted(ctx context.Context, tx *sqldb.Tx, a evidence.Acquisit
 		facts["first"], facts["last"] = items[0].Number, items[len(items)-1].Number
 	}
 	s.wentDown(ctx, items, facts)
+	if err := s.exhibitOf(ctx, d, a, inc, e); err != nil {
+		return err
+	}
 	if err := s.line(ctx, d, inc, e.ID, incident.Entry{Kind: incident.EntryEvidence, AgentAt: sane(a.FinishedAt), Params: facts, LedgerIdx: a.LedgerIdx}); err != nil {
 		return err
 	}

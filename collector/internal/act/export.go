@@ -188,8 +188,10 @@ func (s *Acts) WriteExport(ctx context.Context, a Actor, idOrNumber string, w io
 		if r, err = findExport(ctx, d.tx, d.actor.OrganisationID, idOrNumber); err != nil {
 			return err
 		}
-		_, err = d.record(ctx, "export.open", r.ID, map[string]string{"number": r.Number, "recipient": r.Recipient, "sha256": r.SHA256})
-		return err
+		if _, err = d.record(ctx, "export.open", r.ID, map[string]string{"number": r.Number, "recipient": r.Recipient, "sha256": r.SHA256}); err != nil {
+			return err
+		}
+		return s.exported(ctx, d, r)
 	})
 	if err != nil {
 		return r, err

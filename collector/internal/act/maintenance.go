@@ -28,7 +28,9 @@ func (s *Acts) Fsck(ctx context.Context, a Actor, kept []checkpoint.Known, progr
 	if s.checkpoints != nil {
 		kept = append(slices.Clip(kept), outside...)
 	}
+	s.kept.RLock()
 	r, err := fsck.Run(ctx, fsck.Config{DB: s.db, Blobs: s.evidence.Blobs, CA: s.ca.Certificate(), Verifier: s, Checkpoints: s.checkpoints, Kept: kept}, progress)
+	s.kept.RUnlock()
 	if err != nil {
 		return fsck.Report{}, err
 	}
@@ -36,7 +38,10 @@ func (s *Acts) Fsck(ctx context.Context, a Actor, kept []checkpoint.Known, progr
 	err = s.write(ctx, a, mayCheck, func(ctx context.Context, d *deed) error {
 		_, err := d.record(ctx, "collector.fsck", d.actor.OrganisationID, map[string]string{"problems": strconv.Itoa(len(r.Problems)),
 			"entries": strconv.FormatInt(r.Entries, 10), "blobs": strconv.Itoa(r.Blobs)})
-		return err
+		if err != nil {
+			return err
+		}
+		return s.rechecked(ctx, d, r)
 	})
 	if err != nil {
 		// The report matters more than its record, most of all when the ledger is broken.
@@ -58,5 +63,7 @@ func (s *Acts) Backup(ctx context.Context, a Actor, dir string) error {
 	if s.backup == nil {
 		return fmt.Errorf("back up: %w", errors.ErrUnsupported)
 	}
+	s.kept.RLock() // rows are copied before bytes; nothing may go between
+	defer s.kept.RUnlock()
 	return s.backup(ctx, dir)
 }

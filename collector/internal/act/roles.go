@@ -28,6 +28,9 @@ const (
 	maySettle       permission = "settle" // how the organisation isolates
 	mayFork         permission = "fork"   // declare a new line of the ledger
 	mayExportLedger permission = "export_ledger"
+	mayKeepCustody  permission = "keep_custody" // add, describe, verify exhibits; record what is done with them
+	mayHold         permission = "hold"         // legal hold, and releasing it
+	mayDispose      permission = "dispose"      // of evidence; also how long it is kept
 )
 
 // table is role × act, the one place that says who may do what.
@@ -55,6 +58,9 @@ func table() map[permission][]operator.Role {
 		maySettle:       {owner, responsible},
 		mayFork:         {owner},
 		mayExportLedger: {owner, responsible, auditor},
+		mayKeepCustody:  {owner, responsible, handler},
+		mayHold:         {owner, responsible},
+		mayDispose:      {owner, responsible},
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 // abilities are what a page offers to somebody. They only keep buttons away from
 // people whom the acts would refuse; the acts decide.
 type abilities struct {
-	Order, Open, Note, Run, Enrol, Ledger, People bool
+	Order, Open, Note, Run, Enrol, Ledger, People, Hold bool
 }
 
 func abilitiesOf(r operator.Role) abilities {
@@ -21,5 +21,6 @@ func abilitiesOf(r operator.Role) abilities {
 		Note:   staff || is(operator.Vendor),
 		Ledger: staff || is(operator.Auditor),
 		People: is(operator.Owner, operator.Responsible),
+		Hold:   is(operator.Owner, operator.Responsible),
 	}
 }

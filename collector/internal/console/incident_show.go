@@ -18,6 +18,7 @@ type incidentShowView struct {
 	Endpoints    []incidentEndpoint
 	Entries      []entryView
 	Acquisitions []acquisitionView
+	Custody      exhibitCard
 	Note         form
 }
 
@@ -39,6 +40,10 @@ func (s *server) incidentShow(v *visit) error {
 }
 
 func (s *server) showIncident(v *visit, note form, status int) error {
+	return s.showIncidentWith(v, note, form{}, status)
+}
+
+func (s *server) showIncidentWith(v *visit, note, hold form, status int) error {
 	i, err := s.incidents.Incident(v.ctx(), v.actor, v.r.PathValue("id"))
 	if err != nil {
 		return err
@@ -60,6 +65,11 @@ func (s *server) showIncident(v *visit, note form, status int) error {
 	if err != nil {
 		return err
 	}
+	custody, err := s.custody.Custody(v.ctx(), v.actor, i.ID)
+	if err != nil {
+		return err
+	}
+	view.Custody = viewExhibits(custody, view.May, hold)
 	entries, err := s.incidents.Timeline(v.ctx(), v.actor, i.ID)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/enroll"
 	"hozen/collector/internal/evidence"
+	"hozen/collector/internal/exhibit"
 	"hozen/collector/internal/export"
 	"hozen/collector/internal/group"
 	"hozen/collector/internal/incident"
@@ -33,6 +34,7 @@ type ports struct {
 	settings  settings
 	groups    groups
 	exports   exports
+	custody   custody
 }
 
 type people interface {
@@ -135,4 +137,18 @@ type exports interface {
 	Export(ctx context.Context, a act.Actor, idOrNumber string) (export.Record, error)
 	OrderExport(ctx context.Context, a act.Actor, n act.NewExport) (export.Record, error)
 	WriteExport(ctx context.Context, a act.Actor, idOrNumber string, w io.Writer) (export.Record, error)
+}
+
+type custody interface {
+	Custody(ctx context.Context, a act.Actor, incidentID string) (act.Custody, error)
+	AddExhibit(ctx context.Context, a act.Actor, n act.NewExhibit) (exhibit.Item, error)
+	RecordCustody(ctx context.Context, a act.Actor, idOrNumber string, e exhibit.Event) (exhibit.Event, error)
+	VerifyExhibit(ctx context.Context, a act.Actor, idOrNumber, purpose string) (act.Verified, error)
+	describing
+}
+
+type describing interface {
+	DescribeExhibit(ctx context.Context, a act.Actor, idOrNumber string, fields map[exhibit.Field]string) error
+	HoldIncident(ctx context.Context, a act.Actor, incidentID, reason string) error
+	ReleaseHold(ctx context.Context, a act.Actor, incidentID, reason string) error
 }

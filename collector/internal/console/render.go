@@ -21,7 +21,7 @@ import (
 // that is missing, stops the console at start.
 func pageNames() []string {
 	return []string{
-		"about", "connection_table", "dashboard", "endpoint_add", "endpoint_order", "endpoint_preserve", "endpoint_show", "error", "flight_table",
+		"about", "connection_table", "dashboard", "endpoint_add", "endpoint_order", "endpoint_preserve", "endpoint_show", "error", "exhibit_new", "exhibit_show", "flight_table",
 		"group_list", "group_new", "group_preview", "group_show", "incident_close", "incident_export", "incident_list", "incident_new", "incident_show", "isolation_settings", "ledger_list",
 		"operator_list", "password", "process_show", "process_table", "process_tree", "record_table", "release_code", "sign_in",
 	}
@@ -100,7 +100,7 @@ func section(name string) string {
 	switch first {
 	case "dashboard", "endpoint", "group", "isolation", "release":
 		return "endpoints"
-	case "incident", "process", "connection", "record", "flight":
+	case "incident", "exhibit", "process", "connection", "record", "flight":
 		return "incidents"
 	case "ledger", "operator":
 		return first

@@ -51,6 +51,12 @@ func (s *server) routes() http.Handler {
 	add("POST /incidents/{id}/notes", s.private(s.incidentNote))
 	add("GET /incidents/{id}/export", s.private(s.incidentExportForm))
 	add("POST /incidents/{id}/export", s.private(s.incidentExport))
+	add("POST /incidents/{id}/hold", s.private(s.incidentHold))
+	add("GET /incidents/{id}/custody/new", s.private(s.exhibitNewForm))
+	add("POST /incidents/{id}/custody/new", s.private(s.exhibitNew))
+	add("GET /incidents/{id}/custody/{no}", s.private(s.exhibitShow))
+	add("POST /incidents/{id}/custody/{no}/record", s.private(s.exhibitRecord))
+	add("POST /incidents/{id}/custody/{no}/describe", s.private(s.exhibitDescribe))
 	add("GET /incidents/{id}/close", s.private(s.incidentCloseForm))
 	add("POST /incidents/{id}/close", s.private(s.incidentClose))
 
@@ -67,6 +73,7 @@ func (s *server) routes() http.Handler {
 
 	// As long as they take.
 	pages.Handle("GET /evidence/{id}/download", s.private(s.evidenceDownload))
+	pages.Handle("POST /incidents/{id}/custody/{no}/verify", s.private(s.exhibitVerify))
 	pages.Handle("GET /exports/{id}/download", s.private(s.exportDownload))
 	pages.Handle("GET /live", s.private(s.liveStream))
 

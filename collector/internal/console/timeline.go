@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/exhibit"
 	"hozen/collector/internal/incident"
 	"hozen/internal/artifact"
 	"hozen/internal/i18n"
@@ -53,6 +54,8 @@ func entryFacts(p i18n.Printer, e incident.Entry) []string {
 		return bootFacts(p, e.Params)
 	case incident.EntryEvidence:
 		return shutdownFacts(p, e.Params)
+	case incident.EntryCustody:
+		return custodyFacts(p, e)
 	}
 	return nil
 }
@@ -97,7 +100,7 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 			}
 		}
 	}
-	if variant := e.Params["event"]; (e.Kind == incident.EntryIsolationEvent || e.Kind == incident.EntryLedgerDiffers) && p.Has(key+"."+variant) {
+	if variant := e.Params["event"]; (e.Kind == incident.EntryIsolationEvent || e.Kind == incident.EntryLedgerDiffers || e.Kind == incident.EntryCustody) && p.Has(key+"."+variant) {
 		key += "." + variant
 	}
 	if e.Kind == incident.EntryResult {
@@ -114,7 +117,7 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 		key = "timeline.other"
 	}
 	values := make(map[string]string, len(e.Params)+2)
-	for _, name := range []string{"endpoint", "command", "status", "from", "to", "observed", "number", "items", "code", "outcome", "reporter", "then", "verdict"} {
+	for _, name := range []string{"endpoint", "command", "status", "from", "to", "observed", "number", "items", "code", "outcome", "reporter", "then", "verdict", "exhibit", "giver", "taker", "place"} {
 		values[name] = p.Text("unknown")
 	}
 	for name, value := range e.Params {
@@ -166,6 +169,11 @@ func tone(e incident.Entry) (tone, icon string) {
 		return "plain", "shield"
 	case incident.EntryExport:
 		return "order", "down"
+	case incident.EntryCustody:
+		if e.Params["result"] == exhibit.ResultMismatch {
+			return "bad", "cross"
+		}
+		return "person", "box"
 	case incident.EntryBoot:
 		switch bootTone(e.Params["verdict"]) {
 		case "good":

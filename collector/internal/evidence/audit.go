@@ -28,6 +28,7 @@ const (
 	SignatureWrong Fault = "signature_wrong" // the manifest was not signed by that endpoint
 	ReceiptWrong   Fault = "receipt_wrong"   // the receipt is not what the collector signed, or says other things
 	LedgerWrong    Fault = "ledger_wrong"    // the ledger entry of the evidence is not about it
+	DisposalWrong  Fault = "disposal_wrong"  // it is said to be disposed of, and the ledger does not say so
 )
 
 // Finding is one thing that is wrong.
@@ -56,6 +57,7 @@ type Auditor struct {
 // AuditStats counts what was proven again.
 type AuditStats struct {
 	Acquisitions, Items int
+	Disposed            int   // acquisitions whose bytes were disposed of
 	Bytes               int64 // of stored artifacts, each blob once
 }
 
@@ -140,8 +142,12 @@ func (a *Auditor) acquisition(ctx context.Context, acq Acquisition) error {
 		return ierr
 	}
 	a.stats.Items += len(items)
+	disposed, derr := a.disposal(ctx, acq, items)
+	if derr != nil {
+		return derr
+	}
 	for _, it := range items {
-		if d, err := digest.Parse(it.StoredSHA256); err == nil {
+		if d, err := digest.Parse(it.StoredSHA256); err == nil && !disposed {
 			a.used[d] = true
 		}
 	}
@@ -162,6 +168,9 @@ func (a *Auditor) acquisition(ctx context.Context, acq Acquisition) error {
 	a.rows(acq, items, &m, s)
 	if err := a.entries(ctx, acq, items); err != nil {
 		return err
+	}
+	if disposed {
+		return nil // there are no bytes to read
 	}
 	for n, e := range m.Artifacts {
 		subject := acq.ID
@@ -204,7 +213,7 @@ func (a *Auditor) signature(ctx context.Context, acq Acquisition, s Sealed) erro
 // rows holds the rows against what the endpoint signed.
 func (a *Auditor) rows(acq Acquisition, items []Item, m *artifact.Manifest, s Sealed) {
 	want := acquisitionOf(&sealed{Manifest: s.Manifest, m: *m}, Tied{OrganisationID: acq.OrganisationID, IncidentID: acq.IncidentID})
-	want.ReceivedAt, want.LedgerIdx = acq.ReceivedAt, acq.LedgerIdx
+	want.ReceivedAt, want.LedgerIdx, want.DisposedAt = acq.ReceivedAt, acq.LedgerIdx, acq.DisposedAt
 	want.StartedAt, want.FinishedAt = want.StartedAt.UTC(), want.FinishedAt.UTC()
 	if acq != want {
 		a.find(acq, acq.ID, RowEdited, "its row does not say what its manifest says")
@@ -222,7 +231,7 @@ func (a *Auditor) rows(acq Acquisition, items []Item, m *artifact.Manifest, s Se
 		w := Item{
 			ID: it.ID, Number: it.Number, LedgerIdx: it.LedgerIdx, OrganisationID: acq.OrganisationID, AcquisitionID: acq.ID, EndpointID: acq.EndpointID,
 			IncidentID: acq.IncidentID, Name: e.Name, Kind: e.Kind, Schema: e.Schema, Outcome: outcomes[e.Kind], Records: e.Records,
-			PlainSHA256: e.Plain.SHA256, PlainSize: e.Plain.Size, StoredSHA256: e.Stored.SHA256, StoredSize: e.Stored.Size, ReceivedAt: acq.ReceivedAt,
+			PlainSHA256: e.Plain.SHA256, PlainSize: e.Plain.Size, StoredSHA256: e.Stored.SHA256, StoredSize: e.Stored.Size, ReceivedAt: acq.ReceivedAt, DisposedAt: acq.DisposedAt,
 		}
 		if it != w {
 			a.find(acq, it.ID, RowEdited, "the row of %s does not say what the manifest says", e.Name)

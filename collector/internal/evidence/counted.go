@@ -16,9 +16,9 @@ func (r Reader) Counted(ctx context.Context, organisationID, endpointID string, 
 		args = append(args, string(k))
 		places[i] = fmt.Sprintf("$%d", len(args))
 	}
-	a, err := scanAcquisition(r.DB.Read().QueryRowContext(ctx, `SELECT `+acquisitionColumns+` FROM evidence_acquisitions a
+	a, err := scanAcquisition(r.DB.Read().QueryRowContext(ctx, `SELECT `+acquisitionColumns+` FROM evidence_acquisitions
 		WHERE organisation_id = $1 AND endpoint_id = $2
-		AND EXISTS (SELECT 1 FROM evidence_items i WHERE i.acquisition_id = a.id AND i.kind IN (`+strings.Join(places, ", ")+`))
+		AND EXISTS (SELECT 1 FROM evidence_items i WHERE i.acquisition_id = evidence_acquisitions.id AND i.kind IN (`+strings.Join(places, ", ")+`))
 		ORDER BY received_at DESC, id DESC LIMIT 1`, args...))
 	if err != nil {
 		return Acquisition{}, fmt.Errorf("read the newest acquisition with counts: %w", notFound(err))

@@ -28,12 +28,15 @@ type Acquisition struct {
 	Records        int64
 	StoredBytes    int64
 	LedgerIdx      int64 // entry of the acceptance
+	// DisposedAt is when its bytes were disposed of; zero while they are kept. Manifest,
+	// signature, receipt and digests stay.
+	DisposedAt time.Time
 }
 
 // Item is one artifact accepted as evidence.
 type Item struct {
 	ID             string // "evd_…"
-	Number         string // "INC-2026-0007-E03"; empty until tied to an incident
+	Number         string // "INC-2026-0007-E03-07", the seventh of exhibit E03; empty until tied to an incident
 	OrganisationID string
 	AcquisitionID  string
 	EndpointID     string
@@ -49,4 +52,5 @@ type Item struct {
 	StoredSize     int64
 	ReceivedAt     time.Time
 	LedgerIdx      int64
+	DisposedAt     time.Time // as of its acquisition
 }

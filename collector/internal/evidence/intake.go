@@ -38,6 +38,10 @@ type Tied struct {
 	OrganisationID string // of the endpoint; never empty
 	IncidentID     string // may be empty
 	IncidentNumber string // "INC-2026-0007"; empty without an incident
+	// ExhibitNo is the number that the acquisition has among the exhibits of the incident;
+	// its artifacts are numbered within it. At 0 they are numbered on their own, as versions
+	// without exhibits did.
+	ExhibitNo int64
 }
 
 // Refused is a refusal for the record.

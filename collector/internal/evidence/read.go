@@ -36,12 +36,14 @@ type AcquisitionFilter struct {
 const maxRows = 1000
 
 const acquisitionColumns = `id, organisation_id, endpoint_id, incident_id, command_id, alert_id, trigger_kind, profile, outcome,
-	started_at, finished_at, received_at, manifest_sha256, items, records, stored_bytes, ledger_idx`
+	started_at, finished_at, received_at, manifest_sha256, items, records, stored_bytes, ledger_idx,
+	COALESCE((SELECT d.at FROM evidence_disposal d WHERE d.acquisition_id = evidence_acquisitions.id), '')`
 
 func scanAcquisition(row interface{ Scan(...any) error }) (Acquisition, error) {
 	var a Acquisition
 	err := row.Scan(&a.ID, &a.OrganisationID, &a.EndpointID, &a.IncidentID, &a.CommandID, &a.AlertID, &a.Trigger, &a.Profile, &a.Outcome,
-		sqldb.ScanTime(&a.StartedAt), sqldb.ScanTime(&a.FinishedAt), sqldb.ScanTime(&a.ReceivedAt), &a.ManifestSHA256, &a.Items, &a.Records, &a.StoredBytes, &a.LedgerIdx)
+		sqldb.ScanTime(&a.StartedAt), sqldb.ScanTime(&a.FinishedAt), sqldb.ScanTime(&a.ReceivedAt), &a.ManifestSHA256, &a.Items, &a.Records, &a.StoredBytes, &a.LedgerIdx,
+		sqldb.ScanTime(&a.DisposedAt))
 	return a, err
 }
 
@@ -108,12 +110,13 @@ type ItemFilter struct {
 }
 
 const itemColumns = `id, number, organisation_id, acquisition_id, endpoint_id, incident_id, name, kind, schema_name, outcome, records,
-	plain_sha256, plain_size, stored_sha256, stored_size, received_at, ledger_idx`
+	plain_sha256, plain_size, stored_sha256, stored_size, received_at, ledger_idx,
+	COALESCE((SELECT d.at FROM evidence_disposal d WHERE d.acquisition_id = evidence_items.acquisition_id), '')`
 
 func scanItem(row interface{ Scan(...any) error }) (Item, error) {
 	var it Item
 	err := row.Scan(&it.ID, &it.Number, &it.OrganisationID, &it.AcquisitionID, &it.EndpointID, &it.IncidentID, &it.Name, &it.Kind, &it.Schema, &it.Outcome, &it.Records,
-		&it.PlainSHA256, &it.PlainSize, &it.StoredSHA256, &it.StoredSize, sqldb.ScanTime(&it.ReceivedAt), &it.LedgerIdx)
+		&it.PlainSHA256, &it.PlainSize, &it.StoredSHA256, &it.StoredSize, sqldb.ScanTime(&it.ReceivedAt), &it.LedgerIdx, sqldb.ScanTime(&it.DisposedAt))
 	return it, err
 }
 
@@ -160,8 +163,11 @@ func (r Reader) Item(ctx context.Context, organisationID, idOrNumber string) (It
 	return it, nil
 }
 
-// Open opens the stored bytes of an item.
+// Open opens the stored bytes of an item, or fails with an error wrapping [ErrDisposed].
 func (r Reader) Open(ctx context.Context, it Item) (io.ReadSeekCloser, error) {
+	if !it.DisposedAt.IsZero() {
+		return nil, fmt.Errorf("open evidence %s: %w", it.ID, ErrDisposed)
+	}
 	d, err := digest.Parse(it.StoredSHA256)
 	if err != nil {
 		return nil, fmt.Errorf("open evidence %s: %w", it.ID, err)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 
+	"hozen/collector/internal/blob"
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/artifact"
@@ -60,6 +61,15 @@ func (i *Intake) store(ctx context.Context, s *session, in *sealed) (Receipt, er
 		if k, err := accepted(ctx, tx, s.acquisitionID); err != nil || k != nil {
 			// Another endpoint was faster with this identifier.
 			return errors.Join(err, refuse(ForeignEndpoint, "", "the identifier belongs to another endpoint's acquisition"))
+		}
+		// While this transaction is open nothing is removed from the store. Until it began, the
+		// last exhibit that had the same bytes may have been disposed of.
+		for n, d := range in.entries {
+			if _, err := i.cfg.Blobs.Stat(ctx, d); errors.Is(err, blob.ErrNotFound) {
+				return refuse(ArtifactMissing, in.m.Artifacts[n].Name, "it was disposed of while it was taken in; send it again")
+			} else if err != nil {
+				return fmt.Errorf("look for stored evidence: %w", err)
+			}
 		}
 		tied, err := i.cfg.Tie(ctx, tx, s.endpointID, &in.m)
 		if err != nil {
@@ -134,9 +144,23 @@ func itemsOf(list []numbered) []Item {
 	return out
 }
 
-// FormatNumber writes an evidence number: INC-2026-0007-E03.
-func FormatNumber(incidentNumber string, no int64) string {
-	return fmt.Sprintf("%s-E%02d", incidentNumber, no)
+// FormatNumber writes an evidence number: INC-2026-0007-E03-07 for the seventh artifact of
+// exhibit 3, or INC-2026-0007-E07 where there are no exhibits.
+func FormatNumber(incidentNumber string, exhibitNo, no int64) string {
+	if exhibitNo == 0 {
+		return fmt.Sprintf("%s-E%02d", incidentNumber, no)
+	}
+	return fmt.Sprintf("%s-E%02d-%02d", incidentNumber, exhibitNo, no)
+}
+
+// LastPlainNo returns the highest number in an incident of evidence that was numbered on its
+// own, before there were exhibits; no exhibit gets one of those.
+func LastPlainNo(ctx context.Context, q sqldb.Queryer, organisationID, incidentID string) (no int64, err error) {
+	if err := q.QueryRowContext(ctx, `SELECT COALESCE(MAX(item_no), 0) FROM evidence_items WHERE organisation_id = $1 AND incident_id = $2
+		AND number NOT LIKE '%-E%-%'`, organisationID, incidentID).Scan(&no); err != nil {
+		return 0, fmt.Errorf("number evidence: %w", err)
+	}
+	return no, nil
 }
 
 // number gives the artifacts their identifiers, numbers and ledger entries.
@@ -161,7 +185,11 @@ func number(ctx context.Context, tx *sqldb.Tx, a Acquisition, tied Tied, in *sea
 		}}
 		if a.IncidentID != "" {
 			it.no = last + int64(pos) + 1
-			it.Number = FormatNumber(tied.IncidentNumber, it.no)
+			within := it.no
+			if tied.ExhibitNo > 0 {
+				within = int64(pos) + 1
+			}
+			it.Number = FormatNumber(tied.IncidentNumber, tied.ExhibitNo, within)
 		}
 		var err error
 		if it.LedgerIdx, err = ledger.Append(ctx, tx, ledger.Entry{

@@ -11,14 +11,15 @@ import (
 	"hozen/collector/internal/blob"
 	"hozen/collector/internal/checkpoint"
 	"hozen/collector/internal/evidence"
+	"hozen/collector/internal/exhibit"
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/digest"
 )
 
 // Code says what kind of thing is wrong: one of the codes of [ledger.Code] after
-// "ledger_", one of [checkpoint.Code] after "checkpoint_", one of [evidence.Fault], or one of
-// those below.
+// "ledger_", one of [checkpoint.Code] after "checkpoint_", one of [evidence.Fault] or
+// [exhibit.Fault], or one of those below.
 type Code string
 
 // Codes of the blob store.
@@ -51,6 +52,7 @@ type Report struct {
 	Blobs        int
 	Bytes        int64 // read and hashed
 	OrphanBytes  int64
+	Disposed     int // acquisitions whose bytes were disposed of, as the ledger says
 }
 
 // Clean reports whether nothing is wrong.
@@ -111,7 +113,14 @@ func Run(ctx context.Context, cfg Config, progress func(step string, done, total
 		for _, f := range findings {
 			r.Problems = append(r.Problems, Problem{Code(f.Fault), f.OrganisationID, f.Subject, f.Detail})
 		}
-		r.Acquisitions, r.Items, r.Bytes = stats.Acquisitions, stats.Items, stats.Bytes
+		r.Acquisitions, r.Items, r.Disposed, r.Bytes = stats.Acquisitions, stats.Items, stats.Disposed, stats.Bytes
+		custody, err := exhibit.Audit(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, f := range custody {
+			r.Problems = append(r.Problems, Problem{Code(f.Fault), f.OrganisationID, f.Subject, f.Detail})
+		}
 		return r.blobs(ctx, cfg.Blobs, a.Used(), progress)
 	})
 	if err != nil {

@@ -66,6 +66,7 @@ const (
 	EntryBoot           EntryKind = "boot"            // how the boot before the present one ended
 	EntryLedgerDiffers  EntryKind = "ledger_differs"  // the ledger does not go on from what was signed before
 	EntryExport         EntryKind = "export"          // an evidence package was ordered
+	EntryCustody        EntryKind = "custody"         // something was done with an exhibit
 	EntryOlder          EntryKind = "older"           // stands for older entries that are not shown; see [Timeline]
 )
 

@@ -73,6 +73,18 @@ func verbs() map[string]verb {
 		"export.show":  ask(exportShow),
 		"export.write": pour(exportWrite),
 
+		"custody.list":         ask(custodyList),
+		"custody.show":         ask(custodyShow),
+		"custody.add":          ask(custodyAdd),
+		"custody.describe":     ask(custodyDescribe),
+		"custody.record":       ask(custodyRecord),
+		"custody.verify":       ask(custodyVerify),
+		"custody.hold":         ask(custodyHold),
+		"custody.release_hold": ask(custodyReleaseHold),
+		"custody.retention":    ask(custodyRetention),
+		"custody.disposal":     ask(custodyDisposal),
+		"custody.dispose":      ask(custodyDispose),
+
 		"ledger.list":        ask(ledgerList),
 		"ledger.checkpoint":  ask(ledgerCheckpoint),
 		"ledger.prove":       ask(ledgerProve),

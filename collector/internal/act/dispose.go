@@ -1,0 +1,284 @@
+package act
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hozen/collector/internal/blob"
+	"hozen/collector/internal/evidence"
+	"hozen/collector/internal/exhibit"
+	"hozen/collector/internal/incident"
+	"hozen/collector/internal/sqldb"
+	"hozen/internal/digest"
+)
+
+// ErrDisposed is the [ErrConflict] of wanting bytes that were disposed of.
+var ErrDisposed = fmt.Errorf("%w: its bytes were disposed of; digests, signature and receipt are kept", ErrConflict)
+
+// ErrHeld is the [ErrConflict] of disposing of what is held.
+var ErrHeld = fmt.Errorf("%w: the incident is under legal hold; nothing of it is disposed of", ErrConflict)
+
+// ErrRetained is the [ErrConflict] of disposing of what the organisation keeps longer.
+var ErrRetained = fmt.Errorf("%w: the period for which evidence is kept has not ended", ErrConflict)
+
+// HoldIncident puts an incident under legal hold: nothing of it is disposed of until it is
+// released. One that is held already is [ErrConflict].
+func (s *Acts) HoldIncident(ctx context.Context, a Actor, incidentID, reason string) error {
+	return s.hold(ctx, a, incidentID, reason, exhibit.Hold)
+}
+
+// ReleaseHold ends a legal hold. An incident that is not held is [ErrConflict].
+func (s *Acts) ReleaseHold(ctx context.Context, a Actor, incidentID, reason string) error {
+	return s.hold(ctx, a, incidentID, reason, exhibit.ReleaseHold)
+}
+
+func (s *Acts) hold(ctx context.Context, a Actor, incidentID, reason string, t exhibit.EventType) error {
+	reason = strings.TrimSpace(reason)
+	if err := text("reason", reason, exhibit.MaxText, true); err != nil {
+		return err
+	}
+	return s.write(ctx, a, mayHold, func(ctx context.Context, d *deed) error {
+		inc, err := incident.FindBare(ctx, d.tx, d.actor.OrganisationID, incidentID)
+		if err != nil {
+			return err
+		}
+		events, err := exhibit.Events(ctx, d.tx, inc.ID)
+		if err != nil {
+			return err
+		}
+		switch _, held := exhibit.Held(events); {
+		case held && t == exhibit.Hold:
+			return fmt.Errorf("%w: %s is under legal hold already", ErrConflict, inc.Number)
+		case !held && t == exhibit.ReleaseHold:
+			return fmt.Errorf("%w: %s is not under legal hold", ErrConflict, inc.Number)
+		}
+		e, err := d.happened(ctx, exhibit.Item{IncidentID: inc.ID}, exhibit.Event{Type: t, Purpose: reason}, nil)
+		if err != nil {
+			return err
+		}
+		return s.custodyLine(ctx, d, inc, inc.Number, e)
+	})
+}
+
+// maxRetention bounds how long can be asked for: 100 years.
+const maxRetention = 36525
+
+// Retention returns how many days after its closing the evidence of an incident is kept; 0:
+// for ever.
+func (s *Acts) Retention(ctx context.Context, a Actor) (int, error) {
+	return read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) (int, error) {
+		return exhibit.FindRetention(ctx, q, a.OrganisationID)
+	})
+}
+
+// SetRetention sets it. Nothing is disposed of by itself when the days have passed.
+func (s *Acts) SetRetention(ctx context.Context, a Actor, days int) error {
+	if days < 0 || days > maxRetention {
+		return &Invalid{Field: "days", Code: "range", Err: fmt.Errorf("want 0 (for ever) to %d", maxRetention)}
+	}
+	return s.write(ctx, a, mayDispose, func(ctx context.Context, d *deed) error {
+		idx, err := d.record(ctx, exhibit.ActRetention, d.actor.OrganisationID, map[string]string{"days": strconv.Itoa(days)})
+		if err != nil {
+			return err
+		}
+		return exhibit.SetRetention(ctx, d.tx, d.actor.OrganisationID, exhibit.Change{At: d.now, By: d.actor.Name, LedgerIdx: idx}, days)
+	})
+}
+
+// Disposal is what somebody must know before bytes are disposed of.
+type Disposal struct {
+	Exhibit Exhibit
+	Custody Custody // of its incident
+	Files   int
+	Bytes   int64 // stored
+	// Shared counts the files whose bytes other evidence has too; those stay.
+	Shared int
+	// Unfinished means that it was ordered before and some bytes are still there.
+	Unfinished bool
+	items      []evidence.Item
+}
+
+// Fingerprint names what somebody decides by: who confirms it has seen this and nothing else.
+func (g Disposal) Fingerprint() string {
+	f := map[string]string{
+		"exhibit": g.Exhibit.ID, "files": strconv.Itoa(g.Files), "bytes": strconv.FormatInt(g.Bytes, 10),
+		"holder": g.Exhibit.Trail.Holder.String(), "gaps": strconv.Itoa(len(g.Exhibit.Trail.Gaps)),
+		"closed": sqldb.FormatTime(g.Custody.Incident.ClosedAt), "days": strconv.Itoa(g.Custody.Days),
+	}
+	var b []byte
+	for _, k := range slices.Sorted(maps.Keys(f)) {
+		b = fmt.Appendf(b, "%s=%q\n", k, f[k])
+	}
+	return digest.Of(b).String()[:16]
+}
+
+// refusal is why it may not be disposed of now, or nil.
+func (g Disposal) refusal(now time.Time) error {
+	switch {
+	case g.Exhibit.Trail.Disposed && !g.Unfinished:
+		return fmt.Errorf("%w: %s was disposed of already", ErrConflict, g.Exhibit.Number)
+	case g.Custody.Held:
+		return ErrHeld
+	case g.Custody.Days > 0 && (g.Custody.Due.IsZero() || now.Before(g.Custody.Due)):
+		return ErrRetained
+	}
+	return nil
+}
+
+// DisposalOf tells what disposing of an exhibit would mean. With [ErrHeld], [ErrRetained] and
+// [ErrConflict] it may not be disposed of now.
+func (s *Acts) DisposalOf(ctx context.Context, a Actor, idOrNumber string) (Disposal, error) {
+	g, err := read(ctx, s, a, mayDispose, func(q sqldb.Queryer, a Actor) (Disposal, error) {
+		return s.disposal(ctx, q, a.OrganisationID, idOrNumber)
+	})
+	if err != nil {
+		return g, err
+	}
+	return g, g.refusal(s.now())
+}
+
+func (s *Acts) disposal(ctx context.Context, q sqldb.Queryer, organisationID, idOrNumber string) (Disposal, error) {
+	var g Disposal
+	var err error
+	if g.Exhibit, g.Custody, err = s.exhibit(ctx, q, organisationID, idOrNumber); err != nil || g.Exhibit.AcquisitionID == "" {
+		return g, err
+	}
+	if g.items, err = s.evidence.Items(ctx, evidence.ItemFilter{OrganisationID: organisationID, AcquisitionID: g.Exhibit.AcquisitionID}); err != nil {
+		return g, err
+	}
+	_, shared, err := evidence.Removable(ctx, q, g.Exhibit.AcquisitionID)
+	if err != nil {
+		return g, err
+	}
+	stays := map[string]bool{}
+	for _, d := range shared {
+		stays[d.String()] = true
+	}
+	for _, it := range g.items {
+		g.Files, g.Bytes = g.Files+1, g.Bytes+it.StoredSize
+		if stays[it.StoredSHA256] {
+			g.Shared++
+		}
+	}
+	open, err := evidence.UnfinishedDisposals(ctx, q)
+	g.Unfinished = slices.ContainsFunc(open, func(d evidence.Disposal) bool { return d.AcquisitionID == g.Exhibit.AcquisitionID })
+	return g, err
+}
+
+// DisposeExhibit disposes of an exhibit: the bytes that the collector keeps of it are removed
+// for ever. First an entry that names every one of them is committed to the ledger, then they
+// are removed, then an entry confirms it; what is interrupted in between is finished at the
+// next start, or by asking again. confirmed is the [Disposal.Fingerprint] that the person saw.
+// Of a thing that is kept elsewhere, such as a device, only the record is made.
+func (s *Acts) DisposeExhibit(ctx context.Context, a Actor, idOrNumber, reason, confirmed string) (Disposal, error) {
+	reason = strings.TrimSpace(reason)
+	if err := text("reason", reason, exhibit.MaxText, true); err != nil {
+		return Disposal{}, err
+	}
+	var g Disposal
+	err := s.write(ctx, a, mayDispose, func(ctx context.Context, d *deed) error {
+		var err error
+		// In the transaction: nothing changes between the look and the deed.
+		if g, err = s.disposal(ctx, d.tx, d.actor.OrganisationID, idOrNumber); err != nil {
+			return err
+		}
+		if err := g.refusal(d.now); err != nil {
+			return err
+		}
+		switch confirmed {
+		case g.Fingerprint():
+		case "":
+			return &Invalid{Field: "confirmed", Code: "required", Err: errors.New("what goes must be confirmed")}
+		default:
+			return &Invalid{Field: "confirmed", Code: "changed", Err: errors.New("what goes has changed since it was confirmed")}
+		}
+		if g.Unfinished {
+			return nil
+		}
+		return s.dispose(ctx, d, g, reason)
+	})
+	if err != nil || g.Exhibit.AcquisitionID == "" {
+		return g, err
+	}
+	if err := s.FinishDisposals(ctx); err != nil {
+		return g, fmt.Errorf("the disposal of %s is recorded, but not all bytes are gone: %w", g.Exhibit.Number, err)
+	}
+	return g, nil
+}
+
+func (s *Acts) dispose(ctx context.Context, d *deed, g Disposal, reason string) error {
+	e := exhibit.Event{Type: exhibit.Dispose, Purpose: reason}
+	more := map[string]string{}
+	if g.Exhibit.AcquisitionID != "" {
+		e.HashBefore = g.Exhibit.Acquisition.ManifestSHA256
+		more[evidence.DisposalBlobs] = evidence.DisposalList(g.Exhibit.AcquisitionID, g.items)
+	}
+	e, err := d.happened(ctx, g.Exhibit.Item, e, more)
+	if err != nil {
+		return err
+	}
+	if g.Exhibit.AcquisitionID != "" {
+		if err := evidence.Dispose(ctx, d.tx, evidence.Disposal{AcquisitionID: g.Exhibit.AcquisitionID, OrganisationID: d.actor.OrganisationID,
+			At: d.now, LedgerIdx: e.LedgerIdx}); err != nil {
+			return err
+		}
+	}
+	return s.custodyLine(ctx, d, g.Custody.Incident, g.Exhibit.Number, e)
+}
+
+// FinishDisposals removes the bytes of every disposal that was recorded and not finished. It
+// is called at the start, and after each disposal.
+func (s *Acts) FinishDisposals(ctx context.Context) error {
+	open, err := evidence.UnfinishedDisposals(ctx, s.db.Read())
+	if err != nil || len(open) == 0 {
+		return err
+	}
+	store, ok := s.evidence.Blobs.(blob.Remover)
+	if !ok {
+		return fmt.Errorf("remove evidence: %w: this store never forgets", errors.ErrUnsupported)
+	}
+	s.kept.Lock()
+	defer s.kept.Unlock()
+	var errs []error
+	for _, dis := range open {
+		if err := s.remove(ctx, store, dis); err != nil {
+			s.log.ErrorContext(ctx, "evidence that was disposed of is still there", slog.String("acquisition", dis.AcquisitionID), slog.Any("error", err))
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// remove removes the bytes within the transaction that confirms it, so that no evidence with
+// the same bytes is accepted meanwhile. What was removed before a fault stays removed.
+func (s *Acts) remove(ctx context.Context, store blob.Remover, dis evidence.Disposal) error {
+	return s.transact(ctx, func(ctx context.Context, d *deed) error {
+		d.actor = Actor{Kind: BySystem, OrganisationID: dis.OrganisationID}
+		gone, shared, err := evidence.Removable(ctx, d.tx, dis.AcquisitionID)
+		if err != nil {
+			return err
+		}
+		for _, b := range gone {
+			if err := store.Remove(ctx, b); err != nil {
+				return err
+			}
+		}
+		i, err := exhibit.OfAcquisition(ctx, d.tx, dis.AcquisitionID)
+		if err != nil {
+			return err
+		}
+		if dis.FinishedIdx, err = d.record(ctx, evidence.ActDisposed, i.ID, evidence.DisposalFacts(i.Number, dis, gone, shared)); err != nil {
+			return err
+		}
+		dis.FinishedAt = d.now
+		d.tell(s, Event{Kind: EventIncident, EndpointID: i.EndpointID, IncidentID: i.IncidentID})
+		return evidence.FinishDisposal(ctx, d.tx, dis)
+	})
+}
