@@ -33,6 +33,7 @@ type typeface struct {
 	data []byte
 	face gopdf.SubsetFontObj
 	used map[uint]rune // which character each glyph stands for in this document
+	have map[rune]uint // glyphs that were looked up, which takes long; 0: there is none
 }
 
 func newTypeface() (*typeface, error) {
@@ -45,7 +46,7 @@ func newTypeface() (*typeface, error) {
 		return nil, fmt.Errorf("open font: %w", err)
 	}
 	defer d.Close()
-	t := &typeface{used: map[uint]rune{}}
+	t := &typeface{used: map[uint]rune{}, have: map[rune]uint{}}
 	if t.data, err = d.DecodeAll(packed, nil); err != nil {
 		return nil, fmt.Errorf("open font: %w", err)
 	}
@@ -61,8 +62,15 @@ func (t *typeface) glyph(r rune) (uint, bool) {
 		// gopdf writes characters beyond the basic plane so that no reader gets them back.
 		return 0, false
 	}
+	if g, ok := t.have[r]; ok {
+		return g, g != 0
+	}
 	g, err := t.face.CharCodeToGlyphIndex(r)
-	return g, err == nil && g != 0
+	if err != nil {
+		g = 0
+	}
+	t.have[r] = g
+	return g, g != 0
 }
 
 // drawable reports whether a character can be drawn so that it is seen, and is got back
