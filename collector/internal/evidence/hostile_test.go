@@ -76,7 +76,7 @@ func TestHostile(t *testing.T) {
 		{"huge certificate", evidence.TooLarge, func(a *evidencetest.Acquisition) { a.Certificate = make([]byte, 1<<20) }},
 		{"names another key", evidence.BadSignature, manifest(func(m *artifact.Manifest) { m.Signer.KeySHA256 = digest.Of(nil).String() })},
 		{"another endpoint's manifest", evidence.ForeignEndpoint, manifest(func(m *artifact.Manifest) { m.EndpointID = other.ID })},
-		{"no endpoint", evidence.ForeignEndpoint, manifest(func(m *artifact.Manifest) { m.EndpointID = "" })},
+		{"no endpoint", evidence.ForeignEndpoint, manifest(func(m *artifact.Manifest) { m.EndpointID, m.Signer.OneTime = "", true })},
 		{"another acquisition", evidence.Malformed, func(a *evidencetest.Acquisition) {
 			id0 := a.Manifest.AcquisitionID
 			a.Manifest.AcquisitionID = id.New(id.Acquisition)

@@ -40,6 +40,9 @@ func DecodeManifest(b []byte) (artifact.Manifest, error) {
 	if err := checkManifest(&m); err != nil {
 		return artifact.Manifest{}, fmt.Errorf("manifest: %w", err)
 	}
+	if err := agrees(&m); err != nil {
+		return artifact.Manifest{}, fmt.Errorf("manifest: %w", err)
+	}
 	return m, nil
 }
 

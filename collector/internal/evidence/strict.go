@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"unicode/utf8"
 )
 
@@ -14,8 +15,8 @@ const maxDepth = 16
 
 // unmarshalStrict reads signed JSON such that no other reader can understand it
 // otherwise: encoding/json alone takes the last of two equal keys, matches keys in
-// any case and replaces broken UTF-8. Unknown fields are refused too, because what
-// was signed must be understood as a whole.
+// any case and replaces broken UTF-8. Unknown fields are refused too, and null and the
+// absence of what is always there, because what was signed must be understood as a whole.
 func unmarshalStrict(b []byte, v any) error {
 	if !utf8.Valid(b) {
 		return errors.New("not UTF-8")
@@ -28,7 +29,7 @@ func unmarshalStrict(b []byte, v any) error {
 	if err := dec.Decode(v); err != nil {
 		return err
 	}
-	return nil
+	return checkPresent(b, reflect.TypeOf(v))
 }
 
 // checkKeys refuses keys that are not lower-case snake_case or that an object has
