@@ -98,7 +98,7 @@ func (p *profiles) plan(name string) (acquire.Plan, error) {
 			return acquire.Plan{}, fmt.Errorf("profile %s: nothing reads %s", name, l.Kind)
 		}
 		if l.Kind == artifact.KindMemory {
-			l.Budget = memory.Budget("/", l.Budget)
+			l.Budget = memory.Budget(l.Budget)
 		}
 		line := planned(l.Budget, one)
 		line.Rest = l.Rest
@@ -161,12 +161,6 @@ func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass, ram *memory.Captur
 		return bpf.New()
 	case artifact.KindLogin:
 		return login.New("/")
-	case artifact.KindNamespace:
-		return namespace.New(pass)
-	case artifact.KindDNSCache:
-		return dnscache.New(dnscache.Config{Pass: pass})
-	case artifact.KindSecurity:
-		return security.New("/", pass)
 	case artifact.KindMemory:
 		return ram.Image()
 	case artifact.KindMemRange:
@@ -175,6 +169,12 @@ func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass, ram *memory.Captur
 		return memory.NewKernel("/")
 	case artifact.KindKallsyms, artifact.KindBTF, artifact.KindSystemMap, artifact.KindKconfig:
 		return memory.NewFile("/", kind)
+	case artifact.KindNamespace:
+		return namespace.New(pass)
+	case artifact.KindDNSCache:
+		return dnscache.New(dnscache.Config{Pass: pass})
+	case artifact.KindSecurity:
+		return security.New("/", pass)
 	case artifact.KindFootprint:
 		return footprint.New()
 	}

@@ -58,7 +58,7 @@ type Capture struct {
 	mu    sync.Mutex
 	table []record.MemRange
 	holes int
-	err   error // why there is no table
+	err   error // why there is no table, while there is none
 }
 
 // New returns a reading of the system whose files are below root, usually "/".
@@ -79,37 +79,34 @@ func (image) Volatility() probe.Volatility { return probe.Image }
 // Acquire writes the image. Its error is as [probe.Probe] says; pages that could not be
 // read are the [probe.Missing].
 func (i image) Acquire(ctx context.Context, w probe.Writer) error {
-	raw, ok := w.(probe.RawWriter)
-	switch {
-	case runtime.GOOS != "linux":
-		return i.c.fail(errors.ErrUnsupported)
-	case !ok:
-		return i.c.fail(errors.New("read memory: the writer takes lines only"))
-	case ctx.Err() != nil:
-		return i.c.fail(ctx.Err())
+	err := i.c.take(ctx, w)
+	i.c.mu.Lock()
+	defer i.c.mu.Unlock()
+	if i.c.table == nil {
+		i.c.err = err
 	}
-	r, err := facts.Open(i.c.root)
-	if err != nil {
-		return i.c.fail(err)
-	}
-	defer r.Close()
-	k, pieces, err := i.c.begin(r)
-	if err != nil {
-		return i.c.fail(err)
-	}
-	defer k.Close()
-	if err := i.c.room(raw, pieces); err != nil {
-		return i.c.fail(err)
-	}
-	return i.c.read(ctx, k, pieces, raw)
+	return err
 }
 
-// fail notes why there is no image.
-func (c *Capture) fail(err error) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.err = err
-	return err
+func (c *Capture) take(ctx context.Context, w probe.Writer) error {
+	raw, ok := w.(probe.RawWriter)
+	if runtime.GOOS != "linux" || !ok {
+		return errors.ErrUnsupported
+	}
+	r, err := facts.Open(c.root)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	k, pieces, err := c.begin(r)
+	if err != nil {
+		return err
+	}
+	defer k.Close()
+	if err := room(raw, pieces); err != nil {
+		return err
+	}
+	return c.read(ctx, k, pieces, raw)
 }
 
 // begin finds out what is to be read, and from where.
@@ -161,7 +158,7 @@ func lockdown(text string) string {
 
 // room asks whether the image fits, as large as it is when nothing of it can be
 // compressed.
-func (c *Capture) room(w probe.RawWriter, pieces []piece) error {
+func room(w probe.RawWriter, pieces []piece) error {
 	var n int64
 	for _, p := range pieces {
 		if p.offset != absent {
@@ -176,15 +173,15 @@ func (c *Capture) room(w probe.RawWriter, pieces []piece) error {
 
 // read reads all pieces, and lists those too that it did not come to.
 func (c *Capture) read(ctx context.Context, k core, pieces []piece, w probe.RawWriter) error {
-	c.mu.Lock()
-	c.err = nil
-	for _, p := range pieces {
-		r := record.MemRange{Start: p.start, End: p.end - 1, Problem: "it was not come to"}
+	table := make([]record.MemRange, len(pieces))
+	for i, p := range pieces {
+		table[i] = record.MemRange{Start: p.start, End: p.end - 1, Problem: notReached}
 		if p.offset == absent {
-			r.Problem = "/proc/kcore does not show it"
+			table[i].Problem = notShown
 		}
-		c.table = append(c.table, r)
 	}
+	c.mu.Lock()
+	c.table, c.err = table, nil
 	c.mu.Unlock()
 	buf := make([]byte, limeHeader+chunk)
 	var pages int64
@@ -193,12 +190,11 @@ func (c *Capture) read(ctx context.Context, k core, pieces []piece, w probe.RawW
 		if p.offset == absent {
 			pages += int64((p.end - p.start) / c.page)
 			if first == nil {
-				first = fmt.Errorf("/proc/kcore does not show memory from 0x%x", p.start)
+				first = fmt.Errorf("memory from 0x%x: %s", p.start, notShown)
 			}
 			continue
 		}
 		begun := time.Now()
-		c.note(i, func(r *record.MemRange) { r.StartedAt, r.Problem = begun.UTC(), "its reading was broken off" })
 		for at := p.start; at < p.end; {
 			if err := ctx.Err(); err != nil {
 				return fmt.Errorf("memory up to 0x%x was read: %w", at, err)
@@ -210,11 +206,7 @@ func (c *Capture) read(ctx context.Context, k core, pieces []piece, w probe.RawW
 				return err
 			}
 			at += n
-			c.note(i, func(r *record.MemRange) {
-				r.Image += int64(n)
-				r.EndedAt = time.Now().UTC()
-				c.enter(r, holes)
-			})
+			c.enter(&table[i], begun, n, holes)
 			for _, h := range holes {
 				pages += int64((h.End - h.Start + 1) / c.page)
 				if first == nil {
@@ -222,12 +214,6 @@ func (c *Capture) read(ctx context.Context, k core, pieces []piece, w probe.RawW
 				}
 			}
 		}
-		c.note(i, func(r *record.MemRange) {
-			r.Problem = ""
-			if took := time.Since(begun); took > 0 {
-				r.Rate = int64(float64(r.Image) / took.Seconds())
-			}
-		})
 	}
 	if first != nil {
 		return &probe.Missing{Skipped: pages, Err: first}
@@ -235,14 +221,26 @@ func (c *Capture) read(ctx context.Context, k core, pieces []piece, w probe.RawW
 	return nil
 }
 
-func (c *Capture) note(i int, do func(r *record.MemRange)) {
+// What is wrong with a range that is not in the image.
+const (
+	notShown   = "/proc/kcore does not show it"
+	notReached = "it was not come to"
+	brokenOff  = "its reading was broken off"
+)
+
+// enter notes in a line of the table that n more bytes are in the image, with the holes
+// in them.
+func (c *Capture) enter(r *record.MemRange, begun time.Time, n uint64, holes []record.MemHole) {
+	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	do(&c.table[i])
-}
-
-// enter adds holes to a line of the table. Needs c.mu.
-func (c *Capture) enter(r *record.MemRange, holes []record.MemHole) {
+	r.StartedAt, r.EndedAt, r.Problem = begun.UTC(), now.UTC(), brokenOff
+	if r.Image += int64(n); r.Start+uint64(r.Image) > r.End {
+		r.Problem = ""
+	}
+	if took := now.Sub(begun); took > 0 {
+		r.Rate = int64(float64(r.Image) / took.Seconds())
+	}
 	for _, h := range holes {
 		r.Zeroed += int64(h.End - h.Start + 1)
 		if n := len(r.Holes); n > 0 && r.Holes[n-1].End+1 == h.Start && r.Holes[n-1].Why == h.Why {
@@ -292,8 +290,7 @@ func cause(err error) string {
 	if err == nil || errors.Is(err, io.EOF) {
 		return "not shown"
 	}
-	text, _ := record.TextOf(err.Error())
-	return text
+	return err.Error()
 }
 
 // header writes a header of LiME for the memory from first to last.

@@ -16,7 +16,9 @@ type span struct{ start, end uint64 }
 // that all addresses are zero: so the kernel shows them to who may not know them.
 func parseIomem(b []byte, page uint64) (ram []span, hidden bool) {
 	listed := false
-	for line := range bytes.Lines(b) {
+	for len(b) > 0 {
+		var line []byte
+		line, b, _ = bytes.Cut(b, []byte{'\n'})
 		where, name, ok := bytes.Cut(bytes.TrimSpace(line), []byte(" : "))
 		// Memory that was plugged in is named after who gives it: "System RAM (kmem)".
 		if !ok || string(name) != "System RAM" && !bytes.HasPrefix(name, []byte("System RAM (")) {

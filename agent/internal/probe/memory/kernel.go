@@ -180,11 +180,15 @@ func (f file) Acquire(ctx context.Context, w probe.Writer) error {
 // addresses: all are zero to who may not know them. The first few of some kernels are
 // offsets from zero, so one is not enough.
 func nameless(b []byte) bool {
-	lines := bytes.Count(b, []byte{'\n'})
-	for line := range bytes.Lines(b) {
-		if addr, _, ok := bytes.Cut(line, []byte(" ")); ok && len(bytes.Trim(addr, "0")) > 0 {
+	some := false
+	for {
+		line, rest, ok := bytes.Cut(b, []byte{'\n'})
+		if !ok { // the last one may be cut off
+			return some
+		}
+		if addr, _, ok := bytes.Cut(line, []byte{' '}); ok && len(bytes.Trim(addr, "0")) > 0 {
 			return false
 		}
+		b, some = rest, true
 	}
-	return lines > 0
 }
