@@ -31,6 +31,7 @@ type hands struct {
 	held  []byte
 	pairs []pair
 	sheet sheet
+	each  func([]pair) // gets the lines that are objects; optional
 }
 
 // job is the check of one artifact and of its readable copies.
@@ -42,6 +43,7 @@ type job struct {
 	got      Artifact
 	problems []Problem
 	odd      bool // its lines are not in the form, and that is no problem here
+	gone     bool // its bytes were disposed of
 }
 
 func (j *job) problem(code, format string, args ...any) {
@@ -60,6 +62,8 @@ func (j *job) run(ctx context.Context, w *hands) {
 	j.got.OK = len(j.problems) == 0
 	switch {
 	case j.copy == nil || ctx.Err() != nil:
+	case !j.e.isLines():
+		j.copy.check(ctx, w)
 	case !j.got.OK || held == nil || t != nil && !t.rows:
 		j.copy.check(ctx, w)
 	case j.odd:
@@ -250,8 +254,13 @@ func (l *lines) line(b []byte) {
 	l.w.pairs, ok = readObject(b, l.w.pairs[:0])
 	if l.res.records++; !ok {
 		l.wrong(0, "is not one JSON object")
-	} else if l.t != nil {
+		return
+	}
+	if l.t != nil {
 		l.t.line(l.w.pairs)
+	}
+	if l.w.each != nil {
+		l.w.each(l.w.pairs)
 	}
 }
 
@@ -294,6 +303,7 @@ func (l *lines) stream(r io.Reader) error {
 			}
 			end += searched
 			if tooLong = tooLong || end > maxLine; tooLong {
+				l.w.each = nil // what is made of the lines ends here
 				l.res.records++
 				l.wrong(0, fmt.Sprintf("is longer than %d bytes", maxLine))
 			} else {

@@ -135,6 +135,9 @@ func (p *pack) hash(ctx context.Context, want map[string]string) error {
 			continue
 		}
 		p.parts[partBag].Count++
+		if sum := p.originalSums[f.name]; sum != "" && sum != want[f.name] {
+			p.problem(partDecoded, codeDecoded, f.name, "the list says %s, the sealed evidence carries %s", want[f.name], sum)
+		}
 		if got, ok := p.digests[f.name]; !ok {
 			names = append(names, f.name)
 		} else if got != want[f.name] {

@@ -43,10 +43,15 @@ func (p *pack) plan(base string, a docAcquisition, facts *sealedFacts) {
 			continue
 		}
 		delete(jobs, e.name)
-		x := planned{copyOf: &copyOf{tree: p.tree, plain: j.e.plain.sha256}, sealed: base + "sealed/" + a.id + "/" + e.name, whole: e.lines != "" && e.table != ""}
+		x := planned{copyOf: &copyOf{tree: p.tree, plain: j.e.plain.sha256}, sealed: base + "sealed/" + a.id + "/" + e.name, whole: e.lines != "" && e.table != "" || e.bytes != ""}
 		if e.table != "" {
 			x.table = base + e.table
 			p.copied[x.table] = true
+		}
+		if e.bytes != "" {
+			if e.lines = e.bytes; j.e.isLines() || e.table != "" {
+				p.problem(partDecoded, codePackage, fileDocument, "%s has lines, and a copy of another form", e.name)
+			}
 		}
 		if e.lines != "" {
 			x.lines = base + e.lines
@@ -103,8 +108,8 @@ func (p *pack) decoded() {
 		}
 	}
 	for _, f := range p.tree.files() {
-		if parts := strings.Split(f.name, "/"); len(parts) > 4 && parts[1] == "hosts" && parts[3] == "decoded" && !p.copied[f.name] {
-			p.problem(partDecoded, codePackage, f.name, "package.json does not know it")
+		if parts := strings.Split(f.name, "/"); len(parts) > 4 && parts[1] == "hosts" && (parts[3] == "decoded" || parts[3] == "fs") && !p.copied[f.name] {
+			p.problem(partDecoded, codePackage, f.name, "package.json and the index of fs do not know it")
 		}
 	}
 }

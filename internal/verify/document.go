@@ -41,12 +41,12 @@ type docAcquisition struct {
 }
 
 type docEvidence struct {
-	number, name, lines, table, why string
+	number, name, lines, table, bytes, why string
 }
 
 var (
 	hostFolder    = regexp.MustCompile(`^[^/\\]{1,200}$`)
-	decodedFile   = regexp.MustCompile(`^decoded/acq_[0-9a-hjkmnp-tv-z]{26}/[a-z0-9._-]{1,80}\.(jsonl|csv)$`)
+	decodedFile   = regexp.MustCompile(`^decoded/acq_[0-9a-hjkmnp-tv-z]{26}/[a-z0-9._-]{1,80}\.(jsonl|csv|lime|raw)$`)
 	packageNumber = regexp.MustCompile(`^[A-Za-z0-9-]{1,60}$`)
 )
 
@@ -139,8 +139,8 @@ func readHost(h *fields, folders map[string]bool) docHost {
 		}
 		known[acq.id] = true
 		for _, e := range a.list("evidence", maxArtifacts) {
-			x := docEvidence{number: e.text("number", true), name: e.text("name", true), lines: e.text("lines", false), table: e.text("table", false), why: e.text("not_decoded", false)}
-			for _, n := range []string{x.lines, x.table} {
+			x := docEvidence{number: e.text("number", true), name: e.text("name", true), lines: e.text("lines", false), table: e.text("table", false), bytes: e.text("bytes", false), why: e.text("not_decoded", false)}
+			for _, n := range []string{x.lines, x.table, x.bytes} {
 				if n != "" && (!decodedFile.MatchString(n) || !strings.HasPrefix(n, "decoded/"+acq.id+"/")) {
 					e.fail("%s%.80q is no name of a readable copy", e.at, n)
 				}

@@ -109,7 +109,9 @@ type pack struct {
 	parts   map[string]*Part
 	odd     map[string]bool // artifacts whose lines are not in the form, by name
 	planned []planned       // readable copies, in the order of package.json
-	copied  map[string]bool // their names
+	copied  map[string]bool // their names, and those of what else is made of evidence
+	// originalSums are the SHA-256 that files of PCs must have, by name.
+	originalSums map[string]string
 	// What the anchors reach. unanchored counts acquisitions that none reached.
 	unanchored int
 	signed     bool  // the checkpoint is by the key that was given
@@ -173,7 +175,7 @@ func Package(ctx context.Context, name string, anchor PackageAnchor) (PackageRep
 			return PackageReport{}, err
 		}
 	}
-	p := &pack{anchor: anchor, sealed: map[string]*sealedFacts{}, digests: map[string]string{}, parts: map[string]*Part{}, odd: map[string]bool{}, copied: map[string]bool{}}
+	p := &pack{anchor: anchor, sealed: map[string]*sealedFacts{}, digests: map[string]string{}, parts: map[string]*Part{}, odd: map[string]bool{}, copied: map[string]bool{}, originalSums: map[string]string{}}
 	p.report = PackageReport{Parts: []Part{}, Acquisitions: []PackedReport{}, Unchecked: []PackedProblem{}, Problems: []Problem{}}
 	for _, n := range Parts() {
 		p.parts[n] = &Part{Name: n, Outcome: NotChecked}
@@ -341,6 +343,9 @@ func (p *pack) acquisitions(ctx context.Context) error {
 				}
 			}
 		}
+	}
+	if err := p.remade(ctx); err != nil {
+		return err
 	}
 	p.decoded()
 	for _, f := range p.tree.files() {

@@ -20,16 +20,16 @@ import (
 )
 
 // The vectors: testdata/packages/*.zip are valid packages as collectors made them, each with
-// the fingerprint of its CA; they verify for ever. v1.zip has a signed checkpoint,
-// v1-unsigned.zip has none. The newest is written by "go test ./collector/internal/act -run
+// the fingerprint of its CA; they verify for ever. v1.zip and v2.zip have a
+// signed checkpoint, v1-unsigned.zip has none; v2.zip has body files and files of PCs. The newest is written by "go test ./collector/internal/act -run
 // TestPackageIsWhatTheVerifierTakes -update". The tampered ones are made from it here, each
 // by one named change.
 
 func vector(t testing.TB) ([]byte, string) {
 	t.Helper()
-	b, err := os.ReadFile("testdata/packages/v1.zip")
+	b, err := os.ReadFile("testdata/packages/v2.zip")
 	must(t, err)
-	ca, err := os.ReadFile("testdata/packages/v1.ca")
+	ca, err := os.ReadFile("testdata/packages/v2.ca")
 	must(t, err)
 	return b, strings.TrimSpace(string(ca))
 }
@@ -235,6 +235,34 @@ func TestTamperedPackages(t *testing.T) {
 			i := strings.Index(x.files[n], "\r\n\"77")
 			x.files[n] = x.files[n][:i+2]
 		}, "decoded", "process.csv", false},
+		"a line of the body file edited":     {func(x *bag) { x.edit("/bodyfile", "|-rw-r--r--|", "|-rwsr-xr-x|") }, "decoded", "bodyfile", false},
+		"a line of the body file taken away": {func(x *bag) { n := x.one("/bodyfile"); _, x.files[n], _ = strings.Cut(x.files[n], "\n") }, "decoded", "bodyfile", false},
+		"a file of a PC edited":              {func(x *bag) { x.edit("$rootfs$/etc/crontab", "hello", "hullo") }, "decoded", "$rootfs$/etc/crontab", false},
+		"a file of a PC edited, and the index": {func(x *bag) {
+			n := x.one("$rootfs$/etc/crontab")
+			x.files[n] = ""
+			x.edit("fs/index.jsonl", "crontab\",\"size\":5", "crontab\",\"size\":0")
+		}, "decoded", "fs/index.jsonl", false},
+		"a file of a PC called otherwise": {func(x *bag) {
+			n := x.one("$rootfs$/etc/crontab")
+			x.add(strings.Replace(n, "crontab", "shadow", 1), x.files[n])
+			x.drop(n)
+			x.edit("fs/index.jsonl", `$rootfs$/etc/crontab"`, `$rootfs$/etc/shadow"`)
+		}, "decoded", "fs/index.jsonl", false},
+		"a file of a PC taken away": {func(x *bag) {
+			x.drop(x.one("$rootfs$/etc/crontab"))
+			n := x.one("fs/index.jsonl")
+			x.files[n] = regexp.MustCompile(`(?m)^.*/etc/crontab".*\n`).ReplaceAllString(x.files[n], "")
+		}, "decoded", "fs/index.jsonl", false},
+		"a file of a PC that none had": {func(x *bag) { x.add(strings.Replace(x.one("$rootfs$/etc/crontab"), "crontab", "evil", 1), "evil") }, "package", "etc/evil", false},
+		"a file in the index that no evidence carries": {func(x *bag) {
+			n, file := x.one("fs/index.jsonl"), x.one("$rootfs$/etc/crontab")
+			line := regexp.MustCompile(`(?m)^.*/etc/crontab".*\n`).FindString(x.files[n])
+			x.files[n] += strings.Replace(strings.ReplaceAll(line, "etc/crontab", "etc/evil"), `"file":0`, `"file":9`, 1)
+			x.add(strings.Replace(file, "crontab", "evil", 1), x.files[file])
+		}, "decoded", "etc/evil", false},
+		"a file that was said to be whole":       {func(x *bag) { x.edit("fs/index.jsonl", `"whole":false`, `"whole":true`) }, "decoded", "fs/index.jsonl", false},
+		"a file of the system edited":            {func(x *bag) { x.edit("systemmap.raw", "_text", "_test") }, "decoded", "systemmap.raw", false},
 		"a readable copy that nothing speaks of": {func(x *bag) { x.add(strings.Replace(x.one("process.csv"), "process", "processes", 1), "a") }, "package", "processes.csv", false},
 		"a reason instead of a readable copy":    {func(x *bag) { n := x.one("netconn.csv"); x.drop(n) }, "missing", "netconn.csv", false},
 		"an entry of the ledger edited":          {func(x *bag) { x.edit("entries.jsonl", `\"act\":\"evidence.accept\"`, `\"act\":\"evidence.Accept\"`) }, "entry", "entries.jsonl", false},
@@ -254,9 +282,12 @@ func TestTamperedPackages(t *testing.T) {
 			n := x.one("custody/ledger.json")
 			x.files[n] = regexp.MustCompile(`(?s)"proof": \[\s*"[0-9a-f]`).ReplaceAllString(x.files[n], `"proof": ["f`)
 		}, "ledger", "ledger.json", false},
-		"another recipient":            {func(x *bag) { x.edit("package.json", "サンプル県警", "別の県警") }, "ledger", "package.json", false},
-		"another purpose":              {func(x *bag) { x.edit("package.json", "被害届に添付", "社内") }, "ledger", "package.json", false},
-		"a checkpoint of another size": {func(x *bag) { x.edit("checkpoint.txt", "\n2", "\n3") }, "checkpoint", "checkpoint.txt", false},
+		"another recipient": {func(x *bag) { x.edit("package.json", "サンプル県警", "別の県警") }, "ledger", "package.json", false},
+		"another purpose":   {func(x *bag) { x.edit("package.json", "被害届に添付", "社内") }, "ledger", "package.json", false},
+		"a checkpoint of another size": {func(x *bag) {
+			n := x.one("checkpoint.txt")
+			x.files[n] = regexp.MustCompile(`\n([0-9]+)\n`).ReplaceAllString(x.files[n], "\n1$1\n")
+		}, "checkpoint", "checkpoint.txt", false},
 		"a checkpoint with another root": {func(x *bag) {
 			n := x.one("checkpoint.txt")
 			l := strings.Split(x.files[n], "\n")
@@ -325,7 +356,8 @@ func swap(x *bag, suffix string) {
 // swapFolders puts the sealed evidence of one PC where the other's was.
 func swapFolders(x *bag) {
 	for _, s := range []string{"manifest.json", "manifest.json.sig", "signer.pem", "signer-cert.pem", "receipt.json",
-		"artifacts/clock.jsonl.zst", "artifacts/exehash.jsonl.zst", "artifacts/flight.jsonl.zst", "artifacts/netconn.jsonl.zst", "artifacts/process.jsonl.zst"} {
+		"artifacts/clock.jsonl.zst", "artifacts/exehash.jsonl.zst", "artifacts/flight.jsonl.zst", "artifacts/netconn.jsonl.zst", "artifacts/process.jsonl.zst",
+		"artifacts/bodyfile.jsonl.zst", "artifacts/deletedexe.jsonl.zst", "artifacts/startfile.jsonl.zst", "artifacts/systemmap.raw.zst"} {
 		swap(x, s)
 	}
 }

@@ -16,7 +16,7 @@ const (
 	maxZipNames   = 1 << 20
 	maxZipCentral = 256 << 20
 	maxZipName    = 512
-	maxZipDepth   = 12
+	maxZipDepth   = 24
 	maxDeflated   = 1 << 30 // bytes that one deflated file unpacks to
 	maxUnpacked   = 1 << 40 // bytes that all deflated files unpack to
 )

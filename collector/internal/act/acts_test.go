@@ -21,7 +21,7 @@ import (
 // fixture is a collector of one organisation with one owner who has a password.
 type fixture struct {
 	*act.Acts
-	t     *testing.T
+	t     testing.TB
 	db    *sqldb.DB
 	hub   *act.Hub
 	ca    *pki.CA
@@ -38,7 +38,7 @@ func run(t *testing.T, f func(t *testing.T, x *fixture)) {
 	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) { f(t, newFixture(t, db)) })
 }
 
-func newFixture(t *testing.T, db *sqldb.DB) *fixture {
+func newFixture(t testing.TB, db *sqldb.DB) *fixture {
 	t.Helper()
 	x := &fixture{t: t, db: db, hub: act.NewHub(), clock: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
 	var err error
@@ -124,7 +124,7 @@ func (x *fixture) enroll(m act.MintedToken, csr []byte, hostname string) (pc, er
 	return pc{id: r.EndpointID, serial: pki.Serial(cert), csr: csr, cert: r.Certificate}, nil
 }
 
-func newCSR(t *testing.T) []byte {
+func newCSR(t testing.TB) []byte {
 	t.Helper()
 	key, err := pki.NewKey()
 	if err != nil {

@@ -152,20 +152,34 @@ func (c *content) flush() error {
 	return c.bag.send(piece{block: block})
 }
 
+// begin begins a file, which the caller writes and ends before the next one begins.
+func (b *bag) begin(name string, method uint16) (*content, error) {
+	if err := b.send(piece{begins: &zip.FileHeader{Name: b.base + "/" + name, Method: method, Modified: b.at}}); err != nil {
+		return nil, fmt.Errorf("write %s: %w", name, err)
+	}
+	return &content{bag: b, h: sha256.New()}, nil
+}
+
+// end ends the file and returns its SHA-256.
+func (c *content) end() (string, error) {
+	err := c.flush()
+	return hex.EncodeToString(c.h.Sum(nil)), err
+}
+
 // entry writes one file and returns its SHA-256 and size.
 func (b *bag) entry(name string, method uint16, fill func(io.Writer) error) (string, int64, error) {
-	err := b.send(piece{begins: &zip.FileHeader{Name: b.base + "/" + name, Method: method, Modified: b.at}})
-	c := &content{bag: b, h: sha256.New()}
-	if err == nil {
-		err = fill(c)
+	c, err := b.begin(name, method)
+	if err != nil {
+		return "", 0, err
 	}
-	if err == nil {
-		err = c.flush()
+	sum := ""
+	if err = fill(c); err == nil {
+		sum, err = c.end()
 	}
 	if err != nil {
 		return "", 0, fmt.Errorf("write %s: %w", name, err)
 	}
-	return hex.EncodeToString(c.h.Sum(nil)), c.n, nil
+	return sum, c.n, nil
 }
 
 // data writes a file of the payload; name is below data/.
@@ -179,10 +193,15 @@ func (b *bag) data(name string, method uint16, fill func(io.Writer) error) (stri
 	if err != nil {
 		return "", err
 	}
+	b.list(sum, name, n)
+	return sum, nil
+}
+
+// list notes a file of the payload that was written.
+func (b *bag) list(sum, name string, n int64) {
 	fmt.Fprintf(&b.payload, "%s  %s\n", sum, name)
 	b.octets += n
 	b.streams++
-	return sum, nil
 }
 
 // text writes a small file of the payload.

@@ -10,6 +10,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"hozen/internal/artifact"
 )
 
 // Limits of readable copies, in bytes.
@@ -23,20 +25,25 @@ const (
 
 // decoded writes the readable copies of the artifacts of an acquisition.
 func (x *writer) decoded(h *docHost, a *docAcquisition) error {
-	items := slices.Clone(a.acq.Items)
-	slices.SortFunc(items, func(a, b Item) int { return strings.Compare(a.Name, b.Name) })
+	items := byName(a.acq.Items)
 	last := "" // stem of the copy before; files of one name cannot be written twice
 	for i := range items {
 		it := &items[i]
 		d := docItem{Number: it.Number, Name: it.Name}
-		stem, isLines := strings.CutSuffix(strings.TrimSuffix(path.Base(it.Name), ".zst"), ".jsonl")
+		stem, form, _ := strings.Cut(strings.TrimSuffix(path.Base(it.Name), ".zst"), ".")
 		switch {
-		case !isLines:
-			d.Why = "it is not made of lines of JSON"
 		case it.PlainSize > maxDecoded:
 			d.Why = fmt.Sprintf("it has %d bytes, more than %d", it.PlainSize, int64(maxDecoded))
 		case stem == last:
 			d.Why = "another artifact has the copy of this name"
+		case form == string(artifact.FormLiME) || form == string(artifact.FormRaw):
+			file := "decoded/" + a.ID + "/" + stem + "." + form
+			if err := x.bytes("hosts/"+h.Folder+"/"+file, it); err != nil {
+				return err
+			}
+			d.Bytes, last = file, stem
+		case form != string(artifact.FormLines):
+			d.Why = "it is not made of lines of JSON"
 		default:
 			folder := "decoded/" + a.ID + "/" + stem
 			c, err := x.copies("hosts/"+h.Folder+"/"+folder, a.acq, it)
@@ -54,6 +61,27 @@ func (x *writer) decoded(h *docHost, a *docAcquisition) error {
 		a.Evidence = append(a.Evidence, d)
 	}
 	return nil
+}
+
+// byName returns the items in the order of their names.
+func byName(items []Item) []Item {
+	items = slices.Clone(items)
+	slices.SortFunc(items, func(a, b Item) int { return strings.Compare(a.Name, b.Name) })
+	return items
+}
+
+// bytes writes what an artifact unpacks to that has no lines.
+func (x *writer) bytes(name string, it *Item) error {
+	sum, err := x.bag.data(name, zip.Deflate, func(w io.Writer) error {
+		return x.plain(it, func(r io.Reader) error {
+			_, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, x.bag.block)
+			return err
+		})
+	})
+	if err == nil && sum != it.PlainSHA256 {
+		err = fmt.Errorf("%s: its decompressed bytes are not those that were accepted", it.Number)
+	}
+	return err
 }
 
 // copied says which readable copies of an artifact were written and, where one is missing,

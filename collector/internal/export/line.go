@@ -311,6 +311,8 @@ func (m *member) read(place any) bool {
 		*p, ok = m.text()
 	case *int:
 		*p, err = strconv.Atoi(string(m.value))
+	case *int64:
+		*p, err = strconv.ParseInt(string(m.value), 10, 64)
 	case *uint16:
 		var n uint64
 		n, err = strconv.ParseUint(string(m.value), 10, 16)

@@ -28,6 +28,7 @@ type writer struct {
 	held         []byte // room for one small artifact
 	sheet        table  // room for its table
 	hostnames    map[string]string
+	unpacked     int // originals so far
 }
 
 // Write writes the package to w. It holds no artifact in memory but small ones, one at a
@@ -111,6 +112,7 @@ type docItem struct {
 	Name   string `json:"name"`
 	Lines  string `json:"lines,omitempty"` // decoded file, below the host's folder
 	Table  string `json:"table,omitempty"`
+	Bytes  string `json:"bytes,omitempty"`
 	Why    string `json:"not_decoded,omitempty"`
 }
 
@@ -188,10 +190,16 @@ func (x *writer) json(name string, v any) error {
 func (x *writer) hosts() error {
 	for i := range x.doc.Hosts {
 		h := &x.doc.Hosts[i]
+		if err := x.bodyfile(h); err != nil {
+			return err
+		}
 		for j := range h.Acquisitions {
 			if err := x.decoded(h, &h.Acquisitions[j]); err != nil {
 				return err
 			}
+		}
+		if err := x.originals(h); err != nil {
+			return err
 		}
 		for j := range h.Acquisitions {
 			if err := x.sealed(h, &h.Acquisitions[j]); err != nil {
@@ -210,9 +218,7 @@ func (x *writer) sealed(h *docHost, a *docAcquisition) error {
 	}
 	a.probes, a.tool = s.Probes, s.Tool
 	folder := "hosts/" + h.Folder + "/sealed/" + a.ID + "/"
-	items := slices.Clone(a.acq.Items)
-	slices.SortFunc(items, func(a, b Item) int { return strings.Compare(a.Name, b.Name) })
-	for _, it := range items {
+	for _, it := range byName(a.acq.Items) {
 		if !strings.HasPrefix(it.Name, "artifacts/") || path.Clean(it.Name) != it.Name {
 			return fmt.Errorf("%s: %q is no name of an artifact", it.Number, it.Name)
 		}
