@@ -30,6 +30,7 @@ func restored(t *testing.T, from string) (*cli, config.Paths) {
 	b, err := os.ReadFile(filepath.Join(from, backupData, "hozen.db"))
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(c.data, "hozen.db"), b, 0o600))
+	must(t, os.CopyFS(filepath.Join(c.data, "evidence"), os.DirFS(filepath.Join(from, backupData, "blobs"))))
 	return c, p
 }
 

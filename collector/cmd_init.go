@@ -36,6 +36,8 @@ type initialised struct {
 	PasswordFile string   `json:"password_file,omitempty"`
 	// RecoveryKey is for paper: see "recovery key".
 	RecoveryKey string `json:"recovery_key"`
+	// EvidenceKeyFile is what the evidence cannot be read without: see "storage key".
+	EvidenceKeyFile string `json:"evidence_key_file"`
 }
 
 func (c *cli) initCmd() *cobra.Command {
@@ -44,7 +46,8 @@ func (c *cli) initCmd() *cobra.Command {
 		Use: "init", Short: "Make a collector: data folder, keys, database, first operator",
 		Long: `Make a collector in the data folder, which must not hold one: settings
 (` + config.FileName + `), its own CA, the database, and the first operator, the owner, with a
-one-time password that is printed once or written to a file.
+one-time password that is printed once or written to a file. The evidence is kept encrypted;
+its key file is made outside of the data folder, and without it the evidence is lost.
 
 On PostgreSQL the database must exist and be empty.`,
 		Args: argsExactly(0),
@@ -61,6 +64,7 @@ On PostgreSQL the database must exist and be empty.`,
 	f.StringVar(&o.cfg.Listen.Socket, "socket", o.cfg.Listen.Socket, "`path` of the local socket")
 	f.StringVar(&o.cfg.Storage.Database, "database", o.cfg.Storage.Database, "database `URL`")
 	f.StringVar(&o.cfg.Storage.Evidence, "evidence", o.cfg.Storage.Evidence, "`folder` of evidence bytes")
+	f.StringVar(&o.cfg.Storage.KeyFile, "evidence-key", "", "key `file` of the evidence, outside the data folder; made when it is not there (default: /etc/hozen/evidence.key for root's default folder, else beside the data folder)")
 	f.StringVar(&o.passwordFile, "password-file", "", "write the one-time password to this new `file` (mode 0600) instead of printing it")
 	return cmd
 }
@@ -77,6 +81,12 @@ func (c *cli) init(ctx context.Context, o initOptions) error {
 	}
 	dir, err := filepath.Abs(c.data)
 	if err != nil {
+		return fmt.Errorf("make collector: %w", err)
+	}
+	if o.cfg.Storage.KeyFile == "" {
+		o.cfg.Storage.KeyFile = newKeyFile(dir)
+	}
+	if o.cfg.Storage.KeyFile, err = filepath.Abs(o.cfg.Storage.KeyFile); err != nil {
 		return fmt.Errorf("make collector: %w", err)
 	}
 	p := config.PathsOf(dir)
@@ -109,10 +119,14 @@ func (c *cli) init(ctx context.Context, o initOptions) error {
 		return fmt.Errorf("make collector: %w", err)
 	}
 	owner, password, err := a.acts.Found(ctx, o.organisation, o.owner)
+	if err == nil {
+		err = a.recordKeys(ctx)
+	}
 	if err := errors.Join(err, a.Close()); err != nil {
 		return fmt.Errorf("make collector: %w", err)
 	}
-	said := initialised{Data: dir, Addresses: o.cfg.Addresses, CASHA256: ca.Fingerprint(), Owner: owner.Name, Password: password, RecoveryKey: a.recovery.Text()}
+	said := initialised{Data: dir, Addresses: o.cfg.Addresses, CASHA256: ca.Fingerprint(), Owner: owner.Name, Password: password, RecoveryKey: a.recovery.Text(),
+		EvidenceKeyFile: o.cfg.Storage.KeyFile}
 	if o.passwordFile != "" {
 		if err := durable.WriteFile(o.passwordFile, []byte(password+"\n"), 0o600); err != nil {
 			return fmt.Errorf("write one-time password: %w", err)
@@ -133,6 +147,7 @@ func (c *cli) init(ctx context.Context, o initOptions) error {
 			c.say("init.password_file", "file", said.PasswordFile)
 		}
 		c.say("init.recovery", "key", said.RecoveryKey)
+		c.say("init.evidence_key", "file", said.EvidenceKeyFile)
 		c.say("init.next", "data", dir, "name", owner.Name)
 	})
 }

@@ -106,7 +106,8 @@ func (c *cli) backupCmd() *cobra.Command {
 	return &cobra.Command{Use: "backup DIR", Short: "Copy everything, keys included, into a folder",
 		Long: `Copy database, evidence, settings and keys into DIR on the collector's machine; an
 earlier backup there is brought up to date, copying only new evidence. The collector may
-go on working. Whoever has the keys in it can be this collector: keep it safe.
+go on working. Whoever has the keys in it can be this collector: keep it safe. The evidence
+in it stays encrypted; its key file is not copied: keep that elsewhere (storage key).
 On PostgreSQL the database is not included: run pg_dump first.`,
 		Args: argsExactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -120,7 +121,12 @@ On PostgreSQL the database is not included: run pg_dump first.`,
 			if err != nil {
 				return err
 			}
-			return c.print(map[string]string{"dir": dir}, func() { c.say("backup.done", "dir", dir) })
+			return c.print(map[string]string{"dir": dir}, func() {
+				c.say("backup.done", "dir", dir)
+				if data, cfg, err := c.folder(); err == nil { // whoever may not read the settings has no key to keep
+					c.say("backup.without_key", "file", cfg.KeyFilePath(data))
+				}
+			})
 		}}
 }
 

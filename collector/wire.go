@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"hozen/collector/internal/act"
+	"hozen/collector/internal/blob/atrest"
 	"hozen/collector/internal/blob/fsblob"
 	"hozen/collector/internal/checkpoint"
 	"hozen/collector/internal/config"
@@ -35,9 +36,11 @@ type store struct {
 	paths config.Paths
 	db    *sqldb.DB
 	blobs *fsblob.Store
-	ca    *pki.CA
-	hub   *act.Hub
-	acts  *act.Acts
+	// keys are those of the evidence.
+	keys *atrest.Ring
+	ca   *pki.CA
+	hub  *act.Hub
+	acts *act.Acts
 	// checkpoints signs the ledgers.
 	checkpoints *checkpoint.Log
 	// recovery is the key that release codes are made with.
@@ -57,11 +60,14 @@ func openStore(ctx context.Context, dir string, cfg config.Config, log *slog.Log
 	if s.ca, err = loadCA(s.paths); err != nil {
 		return nil, err
 	}
-	if s.blobs, err = fsblob.Open(cfg.EvidencePath(dir)); err != nil {
-		return nil, err
-	}
 	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: cfg.DatabaseURL(dir)}); err != nil {
 		return nil, err
+	}
+	if s.keys, err = evidenceKeys(ctx, dir, cfg, s.ca, s.db); err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
+	if s.blobs, err = openBlobs(dir, cfg, s.keys); err != nil {
+		return nil, errors.Join(err, s.db.Close())
 	}
 	var known bool
 	if s.recovery, known, err = recoveryKey(ctx, s.paths, s.db); err != nil {
@@ -75,10 +81,10 @@ func openStore(ctx context.Context, dir string, cfg config.Config, log *slog.Log
 	if err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
-	if known {
-		return s, nil
+	err = s.recordKeys(ctx)
+	if !known && err == nil {
+		err = s.acts.UseRecoveryKey(ctx, act.Actor{Kind: act.BySystem}, false)
 	}
-	err = s.acts.UseRecoveryKey(ctx, act.Actor{Kind: act.BySystem}, false)
 	if err != nil && !errors.Is(err, organisation.ErrNotFound) { // before init is done
 		return nil, errors.Join(err, s.db.Close())
 	}
@@ -146,7 +152,7 @@ func (s *store) backupData(ctx context.Context, dir string) (checkpoint.Copy, er
 		if err != nil {
 			return nil, err
 		}
-		if _, err := fsck.Backup(ctx, fsck.BackupConfig{DB: s.db, Blobs: s.blobs, Dir: dir, WithoutDB: s.db.Dialect() != sqldb.SQLite}, nil); err != nil {
+		if _, err := fsck.Backup(ctx, fsck.BackupConfig{DB: s.db, Blobs: s.blobs, Keys: s.keys, Dir: dir, WithoutDB: s.db.Dialect() != sqldb.SQLite}, nil); err != nil {
 			return nil, err
 		}
 		now, err := s.checkpoints.Copy()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"os"
 
 	"hozen/internal/digest"
 )
@@ -28,6 +29,7 @@ var (
 type Info struct {
 	Digest digest.Digest
 	Size   int64 // bytes
+	Sealed bool  // it lies there encrypted
 }
 
 // Store keeps blobs. It is safe for concurrent use, by one collector at a time.
@@ -44,6 +46,8 @@ type Store interface {
 	// Adopt stores the file at path under d and takes the file away, and returns when
 	// that is durable. The caller has hashed every byte of it and let go of it; Adopt
 	// does not read it again, but does check its size. On failure the file is still there.
+	// A store with a [Vault] takes the file as that vault wrote it, and a clear one too,
+	// which it encrypts; size and d are of the clear bytes.
 	Adopt(ctx context.Context, d digest.Digest, size int64, path string) error
 	// Open opens the blob for reading; the caller closes it. It fails with
 	// [ErrNotFound]. The bytes are as stored, not checked: who needs proof hashes them.
@@ -53,4 +57,21 @@ type Store interface {
 	// List goes through all blobs in the order of their digests. Something in the store
 	// that is no blob is an error that names it, after which the list goes on.
 	List(ctx context.Context) iter.Seq2[Info, error]
+}
+
+// Vault encrypts what lies on the disk. It is safe for concurrent use. What was changed
+// since, or is of another vault, fails with [ErrCorrupt].
+type Vault interface {
+	// Begin begins a file in w. Close of what it returns ends the file and leaves w open.
+	Begin(w io.Writer) (io.WriteCloser, error)
+	// Resume goes on with a file, ended or not: it hands what is in it, as far as that is
+	// right, to take, which may keep the bytes, cuts off the rest, and returns what takes
+	// more.
+	Resume(f *os.File, take func([]byte)) (io.WriteCloser, error)
+	// Open reads an ended file from its beginning; its end is reached only when every byte
+	// is as it was written.
+	Open(r io.Reader) (io.Reader, error)
+	// Size is how many clear bytes are in a file of n bytes. Of an ended one it is negative
+	// where it cannot be one; of another one it holds unless a crash tore the end.
+	Size(n int64, ended bool) int64
 }

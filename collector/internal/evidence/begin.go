@@ -141,7 +141,7 @@ func (u *Upload) Part(name string, offset int64) error {
 				return err
 			}
 		}
-		w, err := openPart(s.dir, name, offset, s.i.step)
+		w, err := openPart(s.i.vault(), s.dir, name, offset, s.i.step)
 		if err != nil {
 			return fmt.Errorf("begin part: %w", err)
 		}
@@ -223,10 +223,15 @@ func (u *Upload) EndPart(size int64, sha256 []byte) error {
 
 // drop closes an open part and leaves its bytes for another upload.
 func (u *Upload) drop() {
-	if u.part != nil {
-		u.part.leave()
-		u.part = nil
+	if u.part == nil {
+		return
 	}
+	kept := u.part.leave()
+	if p := u.s.parts[u.part.name]; p != nil && p.size > kept {
+		_ = u.s.i.charge(u.s.endpointID, kept-p.size) // giving back does not fail
+		p.size = kept
+	}
+	u.part = nil
 }
 
 // Close ends the upload; what was not sealed can be gone on with later.

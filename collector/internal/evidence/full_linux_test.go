@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hozen/collector/internal/blob/fsblob"
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/evidence/evidencetest"
 	"hozen/collector/internal/sqldb"
@@ -37,9 +36,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	defer db.Close()
 	site := evidencetest.New(t, db)
-	if site.Blobs, err = fsblob.Open(filepath.Join(dir, "blobs")); err != nil {
-		t.Fatal(err)
-	}
+	site.Blobs = evidencetest.OpenBlobs(t, dir)
 	site.Config.Blobs, site.Config.Incoming = site.Blobs, filepath.Join(dir, "incoming")
 	site.Dir = dir
 	in := site.Open(t, nil)

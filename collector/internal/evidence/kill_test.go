@@ -13,7 +13,6 @@ import (
 	"strings"
 	"testing"
 
-	"hozen/collector/internal/blob/fsblob"
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/evidence/evidencetest"
 	"hozen/collector/internal/fsck"
@@ -69,9 +68,7 @@ func siteIn(t *testing.T, dir string) *evidencetest.Site {
 		}
 	})
 	site := evidencetest.New(t, db)
-	if site.Blobs, err = fsblob.Open(filepath.Join(dir, "blobs")); err != nil {
-		t.Fatal(err)
-	}
+	site.Blobs = evidencetest.OpenBlobs(t, dir)
 	site.Dir, site.Config.Blobs, site.Config.Incoming = dir, site.Blobs, filepath.Join(dir, "incoming")
 	site.Config.Verifier = anyone{}
 	return site

@@ -2,13 +2,12 @@ package evidence_test
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +17,7 @@ import (
 	"hozen/collector/internal/sqldb"
 	"hozen/collector/internal/sqldb/sqldbtest"
 	"hozen/internal/artifact"
+	"hozen/internal/digest"
 )
 
 // thinDisk mounts a file system whose disk takes less than it promises, and returns its
@@ -64,9 +64,7 @@ func TestNoReceiptForWhatTheDiskLost(t *testing.T) {
 	}
 	defer db.Close()
 	site := evidencetest.New(t, db)
-	if site.Blobs, err = fsblob.Open(filepath.Join(dir, "blobs")); err != nil {
-		t.Fatal(err)
-	}
+	site.Blobs = evidencetest.OpenBlobs(t, dir)
 	site.Config.Blobs, site.Config.Incoming = site.Blobs, filepath.Join(dir, "incoming")
 	site.Config.DailyShare = 100 // it is sent again and again
 	site.Dir = dir
@@ -100,14 +98,14 @@ func TestNoReceiptForWhatTheDiskLost(t *testing.T) {
 		t.Fatal(blobs, err)
 	}
 	for _, path := range blobs {
-		if got := fromDisk(t, path); got != filepath.Base(path) {
+		if got := fromDisk(t, site.Blobs, path); got+".age" != filepath.Base(path) {
 			t.Errorf("%s holds other bytes on disk, %s", path, got)
 		}
 	}
 }
 
 // fromDisk returns the digest of what the disk has, not of what memory shows.
-func fromDisk(t *testing.T, path string) string {
+func fromDisk(t *testing.T, blobs *fsblob.Store, path string) string {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
@@ -117,10 +115,18 @@ func fromDisk(t *testing.T, path string) string {
 	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
 		t.Fatal(err)
 	}
-	b, err := os.ReadFile(path)
+	name, err := digest.Parse(strings.TrimSuffix(filepath.Base(path), ".age"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	r, err := blobs.Open(t.Context(), name)
+	if err != nil {
+		return err.Error()
+	}
+	defer r.Close()
+	sum, _, err := digest.OfReader(r)
+	if err != nil {
+		return err.Error()
+	}
+	return sum.String()
 }

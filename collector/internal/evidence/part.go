@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 
+	"hozen/collector/internal/blob"
 	"hozen/internal/crashpoint"
 	"hozen/internal/digest"
 	"hozen/internal/durable"
@@ -43,9 +44,11 @@ type partWriter struct {
 	name    string
 	f       *os.File
 	path    string // of the growing file
+	vault   blob.Vault
+	sealed  io.WriteCloser // encrypts into f; nil without a vault
 	sum     hash.Hash
 	size    int64
-	flushed int64
+	flushed int64 // bytes of f
 	inflate *inflater
 	resumed bool // some bytes were on disk before
 	broken  bool // bytes were lost on their way to the disk, and reading shows the cache only
@@ -58,12 +61,13 @@ func partPath(dir, name, state string) string {
 
 // openPart opens a part for writing at offset: 0 begins it anew; otherwise offset
 // must be its size, and what is there is hashed again from the disk.
-func openPart(dir, name string, offset int64, step func(string, func() error) error) (_ *partWriter, err error) {
+func openPart(v blob.Vault, dir, name string, offset int64, step func(string, func() error) error) (_ *partWriter, err error) {
 	_, compression, err := ParsePartName(name)
 	if err != nil {
 		return nil, err
 	}
-	w := &partWriter{name: name, path: partPath(dir, name, growing), sum: sha256.New(), step: step}
+	w := &partWriter{name: name, path: partPath(dir, name, growing), vault: v, sum: sha256.New(), step: step}
+	whole := false
 	flags := os.O_RDWR | os.O_CREATE | os.O_TRUNC
 	if full := partPath(dir, name, ended); offset == 0 {
 		if err := os.Remove(full); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -71,9 +75,11 @@ func openPart(dir, name string, offset int64, step func(string, func() error) er
 		}
 	} else {
 		flags = os.O_RDWR
-		if err := os.Rename(full, w.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err := os.Rename(full, w.path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
+		whole = err == nil
 	}
 	w.f, err = os.OpenFile(w.path, flags, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -89,31 +95,31 @@ func openPart(dir, name string, offset int64, step func(string, func() error) er
 		}
 	}()
 	if offset == 0 {
-		return w, nil
+		return w, w.begin(v, false)
 	}
 	fi, err := w.f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	if fi.Size() != offset {
-		return nil, fmt.Errorf("%w: %s has %d bytes, not %d", ErrOffset, name, fi.Size(), offset)
+	if n := partSize(v, fi.Size(), whole); n != offset {
+		return nil, fmt.Errorf("%w: %s has %d bytes, not %d", ErrOffset, name, n, offset)
 	}
 	w.resumed = true
-	if err := w.readBack(); err != nil {
+	if err := w.begin(v, true); err != nil {
 		return nil, err
 	}
 	if w.size != offset {
 		return nil, fmt.Errorf("%w: %s has %d bytes, not %d", ErrOffset, name, w.size, offset)
 	}
-	w.flushed = w.size
-	return w, nil
+	w.flushed, err = w.f.Seek(0, io.SeekCurrent)
+	return w, err
 }
 
 // readBack hashes what is on disk. Each buffer is handed to the inflater for good.
-func (w *partWriter) readBack() error {
+func (w *partWriter) readBack(r io.Reader) error {
 	for {
 		buf := make([]byte, 256<<10)
-		n, err := w.f.Read(buf)
+		n, err := r.Read(buf)
 		w.take(buf[:n])
 		if err == io.EOF {
 			return nil
@@ -137,38 +143,66 @@ func (w *partWriter) take(b []byte) {
 // holds what was written before, and can be gone on with unless it is broken.
 func (w *partWriter) write(b []byte) error {
 	return w.step(crashpoint.EvidencePartWritten, func() error {
-		n, err := w.f.Write(b)
-		w.take(b[:n])
-		if w.size-w.flushed >= writebackEvery {
-			if berr := durable.WriteBehind(w.f, w.flushed, w.size-w.flushed); berr != nil {
-				w.broken = true
-				err = errors.Join(err, berr)
-			}
-			w.flushed = w.size
+		var to io.Writer = w.f
+		if w.sealed != nil {
+			to = w.sealed
 		}
-		return err
+		n, err := to.Write(b)
+		w.take(b[:n])
+		return errors.Join(err, w.writeback())
 	})
+}
+
+// writeback sends to the disk what gathered.
+func (w *partWriter) writeback() error {
+	if w.sealed == nil && w.size-w.flushed < writebackEvery {
+		return nil
+	}
+	at, err := w.f.Seek(0, io.SeekCurrent)
+	if err != nil || at-w.flushed < writebackEvery {
+		return err
+	}
+	if err = durable.WriteBehind(w.f, w.flushed, at-w.flushed); err != nil {
+		w.broken = true
+	}
+	w.flushed = at
+	return err
 }
 
 // end closes the file and returns what it holds. The file is not marked as ended.
 func (w *partWriter) end() (proof, error) {
+	var err error
+	if w.sealed != nil {
+		err = w.sealed.Close()
+	}
 	p := proof{stored: digest.Digest(w.sum.Sum(nil)), size: w.size}
 	p.plain, p.unread = w.inflate.finish()
 	w.inflate = nil
-	return p, w.f.Close()
+	return p, errors.Join(err, w.f.Close())
 }
 
-// leave closes the file as it is, to be gone on with another time.
-func (w *partWriter) leave() {
+// leave closes the file as it is, to be gone on with another time after the bytes that it
+// returns the number of.
+func (w *partWriter) leave() (kept int64) {
+	kept = w.size
 	if w.inflate != nil {
+		if w.sealed != nil {
+			_ = w.sealed.Close() // writes what waits to be encrypted; as below
+			kept = 0
+			if fi, err := w.f.Stat(); err == nil {
+				kept = partSize(w.vault, fi.Size(), false)
+			}
+		}
 		_, _ = w.inflate.finish() // of a part that is not whole: nothing to learn
 		_ = w.f.Close()           // nothing relies on these bytes before they are hashed again
 		w.inflate = nil
 	}
+	return kept
 }
 
-// reproof learns from the disk what an ended part holds.
-func reproof(dir, name string) (proof, error) {
+// reproof learns from the disk what an ended part holds. One that was changed there holds
+// nothing.
+func reproof(v blob.Vault, dir, name string) (proof, error) {
 	_, compression, err := ParsePartName(name)
 	if err != nil {
 		return proof{}, err
@@ -178,8 +212,18 @@ func reproof(dir, name string) (proof, error) {
 		return proof{}, err
 	}
 	w := &partWriter{name: name, f: f, sum: sha256.New(), inflate: newInflater(compression)}
-	if err := w.readBack(); err != nil {
+	var r io.Reader = f
+	if v != nil {
+		r, err = v.Open(f)
+	}
+	if err == nil {
+		err = w.readBack(r)
+	}
+	if err != nil {
 		w.leave()
+		if errors.Is(err, blob.ErrCorrupt) {
+			return proof{}, nil
+		}
 		return proof{}, err
 	}
 	return w.end()

@@ -171,7 +171,7 @@ func (s *session) complete(ctx context.Context, in *sealed, inBlobs bool) error 
 			err = refuse(ArtifactMissing, e.Name, "it arrived in part: %d bytes of %d", p.size, e.Stored.Size)
 		default:
 			if p.proof == nil {
-				got, rerr := reproof(s.dir, e.Name)
+				got, rerr := reproof(s.i.vault(), s.dir, e.Name)
 				if rerr != nil {
 					return fmt.Errorf("read part again: %w", rerr)
 				}
@@ -300,6 +300,9 @@ func (s *session) accept(ctx context.Context, in *sealed) (Receipt, error) {
 
 func (s *session) keepSeal(in *sealed) error {
 	b, err := json.Marshal(in)
+	if err == nil {
+		b, err = hidden(s.i.vault(), b)
+	}
 	if err != nil {
 		return fmt.Errorf("keep the seal: %w", err)
 	}
@@ -343,6 +346,9 @@ func (s *session) readSeal() (*sealed, error) {
 		return nil, fmt.Errorf("read the seal: %w", ErrOffset)
 	}
 	if err != nil {
+		return nil, fmt.Errorf("read the seal: %w", err)
+	}
+	if b, err = shown(s.i.vault(), b); err != nil {
 		return nil, fmt.Errorf("read the seal: %w", err)
 	}
 	var in sealed

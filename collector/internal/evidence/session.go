@@ -137,7 +137,9 @@ func (s *session) load() error {
 		if err != nil {
 			return fmt.Errorf("read upload: %w", err)
 		}
-		s.parts[name] = &partInfo{size: fi.Size(), ended: full}
+		if size := partSize(s.i.vault(), fi.Size(), full); size >= 0 {
+			s.parts[name] = &partInfo{size: size, ended: full}
+		}
 	}
 	s.loaded = true
 	return nil

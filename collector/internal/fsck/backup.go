@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"hozen/collector/internal/blob"
+	"hozen/collector/internal/blob/atrest"
 	"hozen/collector/internal/blob/fsblob"
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/sqldb"
@@ -23,6 +23,8 @@ const (
 	BackupDB    = "hozen.db"
 	BackupBlobs = "blobs"
 	BackupNote  = "backup.json" // written last: a folder without it is no backup
+	// BackupEvidenceKeys in BackupBlobs holds the data keys, encrypted.
+	BackupEvidenceKeys = "keys"
 )
 
 // Note says what a backup holds, so that it can be held against receipts and later
@@ -36,6 +38,9 @@ type Note struct {
 	Blobs    int        `json:"blobs"`
 	Bytes    int64      `json:"bytes"`
 	Ledgers  []NoteHead `json:"ledgers"`
+	// EvidenceKey names the key file that is needed to read the blobs: the first half of the
+	// SHA-256 of its public key, in 16 digits. Empty: they lie there in the clear.
+	EvidenceKey string `json:"evidence_key,omitempty"`
 }
 
 // NoteHead is the state of one organisation's ledger in a backup.
@@ -51,7 +56,10 @@ const NoteFormat = "hozen-backup/1"
 // BackupConfig says what to copy where.
 type BackupConfig struct {
 	DB    *sqldb.DB
-	Blobs blob.Store
+	Blobs *fsblob.Store
+	// Keys are those of the blobs. They are copied as they lie there, encrypted to the key
+	// file, which no backup holds. Optional: without it nothing is encrypted.
+	Keys *atrest.Ring
 	// Dir is made when it is not there; an earlier backup there is brought up to date,
 	// copying only new blobs. Anything else in it is refused.
 	Dir string
@@ -100,11 +108,18 @@ func backup(ctx context.Context, cfg BackupConfig, progress func(step string, do
 	if err != nil {
 		return Note{}, err
 	}
+	// Keys before what they open.
+	if cfg.Keys != nil {
+		if err := cfg.Keys.CopyKeys(filepath.Join(cfg.Dir, BackupBlobs, BackupEvidenceKeys)); err != nil {
+			return Note{}, err
+		}
+		n.EvidenceKey = cfg.Keys.Wrapping().String()[:16]
+	}
 	for info, err := range cfg.Blobs.List(ctx) {
 		if err != nil {
 			return Note{}, err
 		}
-		if err := copyBlob(ctx, cfg.Blobs, to, info); err != nil {
+		if _, err := cfg.Blobs.CopyTo(ctx, info.Digest, to); err != nil {
 			return Note{}, err
 		}
 		n.Blobs++
@@ -183,21 +198,6 @@ func verifyCopy(ctx context.Context, path string, n *Note) (err error) {
 		}
 		return err
 	})
-}
-
-func copyBlob(ctx context.Context, from blob.Store, to *fsblob.Store, info blob.Info) error {
-	have, err := to.Stat(ctx, info.Digest)
-	if err == nil && have.Size == info.Size {
-		return nil
-	}
-	if err != nil && !errors.Is(err, blob.ErrNotFound) {
-		return err
-	}
-	r, err := from.Open(ctx, info.Digest)
-	if err != nil {
-		return err
-	}
-	return errors.Join(to.Put(ctx, info.Digest, info.Size, r), r.Close())
 }
 
 // ReadNote reads the note of a backup.

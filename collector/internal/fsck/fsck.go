@@ -29,6 +29,9 @@ const (
 	// OrphanBlob means that no row speaks of a blob. That is no problem but a note: an
 	// upload that is arriving, or one that a crash cut off before its rows.
 	OrphanBlob Code = "orphan_blob"
+	// ClearBlob means that blobs lie there in the clear although the store encrypts: they
+	// were stored before it did. That is a note; `storage encrypt` mends it.
+	ClearBlob Code = "clear_blob"
 )
 
 // Problem is one thing that is wrong, by name.
@@ -177,6 +180,10 @@ func (r *Report) signed(ctx context.Context, q sqldb.Queryer, cfg Config, files 
 }
 
 func (r *Report) blobs(ctx context.Context, blobs blob.Store, used map[digest.Digest]bool, progress func(string, int, int)) error {
+	sealing, ok := blobs.(interface{ Vault() blob.Vault })
+	encrypts := ok && sealing.Vault() != nil
+	var clear int
+	var clearBytes int64
 	for info, err := range blobs.List(ctx) {
 		if cerr := ctx.Err(); cerr != nil {
 			return cerr
@@ -186,11 +193,17 @@ func (r *Report) blobs(ctx context.Context, blobs blob.Store, used map[digest.Di
 			continue
 		}
 		r.Blobs++
+		if encrypts && !info.Sealed {
+			clear, clearBytes = clear+1, clearBytes+info.Size
+		}
 		if !used[info.Digest] {
 			r.OrphanBytes += info.Size
 			r.Notes = append(r.Notes, Problem{OrphanBlob, "", info.Digest.String(), fmt.Sprintf("%d bytes that no row speaks of", info.Size)})
 		}
 		progress(StepBlobs, r.Blobs, 0)
+	}
+	if clear > 0 {
+		r.Notes = append(r.Notes, Problem{ClearBlob, "", "blobs", fmt.Sprintf("%d blobs (%d bytes) are not encrypted: run storage encrypt", clear, clearBytes)})
 	}
 	return nil
 }

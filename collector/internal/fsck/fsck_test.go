@@ -156,7 +156,7 @@ func (w tampered) manifest() string { return digest.Of(w.a.Raw).String() }
 
 func (w tampered) blob(t *testing.T, name string, change func([]byte) []byte) {
 	t.Helper()
-	path := filepath.Join(w.site.Dir, "blobs", "sha256", name[:2], name)
+	path := filepath.Join(w.site.Dir, "blobs", "sha256", name[:2], name+".age")
 	b, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)

@@ -28,7 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) (s blob.Store, incoming string)) 
 			if got := read(t, s, d); !bytes.Equal(got, content) {
 				t.Errorf("%d bytes came back as %d", len(content), len(got))
 			}
-			if info, err := s.Stat(t.Context(), d); err != nil || info != (blob.Info{Digest: d, Size: int64(len(content))}) {
+			if info, err := s.Stat(t.Context(), d); err != nil || info.Digest != d || info.Size != int64(len(content)) {
 				t.Errorf("stat: %+v, %v", info, err)
 			}
 		}

@@ -2,6 +2,7 @@ package fsblob
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"hozen/collector/internal/blob"
@@ -13,7 +14,8 @@ var _ blob.Remover = (*Store)(nil)
 
 // Remove implements [blob.Remover].
 func (s *Store) Remove(_ context.Context, d digest.Digest) error {
-	if err := durable.Remove(s.path(d)); err != nil {
+	// Both forms: what is being encrypted lies there twice.
+	if err := errors.Join(durable.Remove(s.path(d, false)), durable.Remove(s.path(d, true))); err != nil {
 		return fmt.Errorf("remove blob %s: %w", d, err)
 	}
 	return nil

@@ -54,10 +54,8 @@ type Site struct {
 func New(t testing.TB, db *sqldb.DB) *Site {
 	t.Helper()
 	s := &Site{DB: db, Dir: t.TempDir(), Incident: id.New(id.Incident), issued: map[string]map[string]bool{}}
+	s.Blobs = OpenBlobs(t, s.Dir)
 	var err error
-	if s.Blobs, err = fsblob.Open(filepath.Join(s.Dir, "blobs")); err != nil {
-		t.Fatal(err)
-	}
 	if s.CA, err = pki.NewCA("test", time.Now()); err != nil {
 		t.Fatal(err)
 	}
