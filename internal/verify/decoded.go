@@ -15,6 +15,7 @@ import (
 type copyOf struct {
 	tree         tree
 	lines, table string // names in the package
+	bytes        bool   // it is no lines
 	plain        string // SHA-256 that the sealed manifest gives
 	checked      bool
 	why          *Problem // of the lines
@@ -49,7 +50,7 @@ func (p *pack) plan(base string, a docAcquisition, facts *sealedFacts) {
 			p.copied[x.table] = true
 		}
 		if e.bytes != "" {
-			if e.lines = e.bytes; j.e.isLines() || e.table != "" {
+			if e.lines, x.bytes = e.bytes, true; j.e.isLines() || e.table != "" {
 				p.problem(partDecoded, codePackage, fileDocument, "%s has lines, and a copy of another form", e.name)
 			}
 		}
@@ -196,6 +197,10 @@ func (l *like) end() bool {
 // check reads large copies: the lines for their digest and columns, then again to make the
 // table, then the table.
 func (c *copyOf) check(ctx context.Context, w *hands) {
+	if c.bytes {
+		c.sum, c.why = digestOf(ctx, c.tree, c.lines)
+		return
+	}
 	t := &w.sheet
 	t.begin(false)
 	h := sha256.New()

@@ -112,7 +112,7 @@ func (s *sender) send(profile string, lines map[artifact.Kind][]string) string {
 	a.Manifest.Outcome = artifact.Partial
 	for _, k := range []artifact.Kind{"bodyfile", artifact.KindClock, artifact.KindDeletedExe, artifact.KindExeHash, artifact.KindFlight, artifact.KindNetConn, artifact.KindProcess, "startfile", artifact.KindSystemMap} {
 		if k.Form() == artifact.FormRaw && len(lines[k]) > 0 {
-			a.Add(t, k, []byte(strings.Join(lines[k], "\n")+"\n"), 1)
+			a.Add(t, k, []byte(strings.Join(lines[k], "\n")), 1) // without an end
 		} else if len(lines[k]) > 0 {
 			a.Add(t, k, []byte(strings.Join(lines[k], "\n")+"\n"), int64(len(lines[k])))
 		}
