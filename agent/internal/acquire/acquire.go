@@ -205,34 +205,36 @@ func NewRunner(cfg Config) *Runner {
 func (r *Runner) Prepare() { <-r.askTool() }
 
 // Run carries out one acquisition and seals it. Others wait for their turn as long as
-// their ctx allows, unless they are urgent. When ctx ends during the capture, what was
+// their ctx allows, unless they are urgent; while all of memory is read, they don't. When ctx ends during the capture, what was
 // acquired so far is sealed with the outcome interrupted, and that is no error. The error
 // wraps [spool.ErrFull] when there is no room to begin.
 func (r *Runner) Run(ctx context.Context, o Order) (Result, error) {
 	if o.AcquisitionID == "" {
 		o.AcquisitionID = id.New(id.Acquisition)
 	}
+	pass := func() {}
 	if !o.Urgent {
 		select {
 		case r.turn <- struct{}{}:
 		case <-ctx.Done():
 			return Result{}, fmt.Errorf("acquire %s: wait for the acquisition before it: %w", o.AcquisitionID, ctx.Err())
 		}
-		defer func() { <-r.turn }()
+		pass = sync.OnceFunc(func() { <-r.turn })
+		defer pass()
 	}
 	if last := r.lastResult(); last.AcquisitionID == o.AcquisitionID {
 		last.Repeated = true
 		return last, nil
 	}
-	ctx, stopped, leave, err := r.lane.enter(ctx, o)
+	ctx, at, err := r.lane.enter(ctx, o)
 	if err != nil {
 		return Result{}, fmt.Errorf("acquire %s: wait for the acquisition before it: %w", o.AcquisitionID, err)
 	}
-	defer leave()
+	defer at.leave()
 	if o.Deadline.IsZero() && o.Limit > 0 {
 		o.Deadline = time.Now().Add(o.Limit)
 	}
-	res, err := r.run(ctx, o, stopped)
+	res, err := r.run(ctx, o, at.stopped, func() { at.aside(); pass() })
 	if errors.Is(err, spool.ErrExists) {
 		return Result{AcquisitionID: o.AcquisitionID, Repeated: true}, nil
 	}
@@ -255,8 +257,9 @@ func (r *Runner) lastResult() Result {
 	return r.last
 }
 
-// run does what the order asks for; stopped is called when the last probe has ended.
-func (r *Runner) run(ctx context.Context, o Order, stopped func()) (Result, error) {
+// run does what the order asks for; stopped is called when the last probe has ended, aside
+// before one that takes minutes.
+func (r *Runner) run(ctx context.Context, o Order, stopped, aside func()) (Result, error) {
 	defer stopped()
 	plan, err := r.cfg.Plan(o.Profile)
 	if err != nil {
@@ -319,6 +322,9 @@ func (r *Runner) run(ctx context.Context, o Order, stopped func()) (Result, erro
 	for _, p := range probes {
 		progress.Kind, progress.Outcome = p.Kind(), ""
 		tell()
+		if p.Volatility() == probe.Image {
+			aside() // the flash capture before an isolation cannot wait so long
+		}
 		mine := ctx
 		if plan.Gentle && !t.hurry && p.Volatility() > probe.Live {
 			mine = background.Mark(ctx)

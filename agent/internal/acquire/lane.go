@@ -3,6 +3,7 @@ package acquire
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,29 +18,38 @@ const (
 
 var errPreempted = errors.New("a more urgent acquisition came")
 
-// lane lets one acquisition at a time read the endpoint, and urgent ones first.
+// lane lets one acquisition at a time read the endpoint, and urgent ones first. One that
+// takes long steps aside, and others read beside it.
 type lane struct {
 	probing chan struct{} // holds one token
 
 	mu      sync.Mutex
-	running context.CancelCauseFunc // of the ordinary acquisition that has the token
-	urgent  int                     // urgent acquisitions that wait or run
-	calm    chan struct{}           // closed when urgent comes down to 0
+	running []*place      // ordinary acquisitions whose probes run
+	urgent  int           // urgent acquisitions that wait or run
+	calm    chan struct{} // closed when urgent comes down to 0
 }
 
 func newLane() lane { return lane{probing: make(chan struct{}, 1)} }
 
-// enter waits for the lane. stopped says that the probes are through and others may
-// begin theirs; leave, that the acquisition is over. Both may be called more than once.
-func (l *lane) enter(ctx context.Context, o Order) (inside context.Context, stopped, leave func(), err error) {
+// place is what an acquisition has of the lane. Each function may be called more than once.
+type place struct {
+	stopped func() // the probes are through, and others may begin theirs
+	aside   func() // others may begin theirs beside what goes on here
+	leave   func() // the acquisition is over
+	cancel  context.CancelCauseFunc
+}
+
+// enter waits for the lane.
+func (l *lane) enter(ctx context.Context, o Order) (inside context.Context, p *place, err error) {
 	if o.Urgent {
-		return l.urgently(ctx)
+		inside, p = l.urgently(ctx)
+		return inside, p, nil
 	}
 	for {
 		select {
 		case l.probing <- struct{}{}:
 		case <-ctx.Done():
-			return nil, nil, nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		}
 		l.mu.Lock()
 		if l.urgent == 0 {
@@ -51,28 +61,31 @@ func (l *lane) enter(ctx context.Context, o Order) (inside context.Context, stop
 		select {
 		case <-calm:
 		case <-ctx.Done():
-			return nil, nil, nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		}
 	}
-	inside, cancel := context.WithCancelCause(ctx)
-	l.running = cancel
+	p = &place{}
+	inside, p.cancel = context.WithCancelCause(ctx)
+	l.running = append(l.running, p)
 	l.mu.Unlock()
-	stopped = sync.OnceFunc(func() {
+	p.aside = sync.OnceFunc(func() { <-l.probing })
+	p.stopped = sync.OnceFunc(func() {
 		l.mu.Lock()
-		l.running = nil
+		l.running = slices.DeleteFunc(l.running, func(o *place) bool { return o == p })
 		l.mu.Unlock()
-		<-l.probing
+		p.aside()
 	})
-	return inside, stopped, func() { stopped(); cancel(nil) }, nil
+	p.leave = func() { p.stopped(); p.cancel(nil) }
+	return inside, p, nil
 }
 
-func (l *lane) urgently(ctx context.Context) (inside context.Context, stopped, leave func(), err error) {
+func (l *lane) urgently(ctx context.Context) (inside context.Context, p *place) {
 	l.mu.Lock()
 	if l.urgent++; l.urgent == 1 {
 		l.calm = make(chan struct{})
 	}
-	if l.running != nil {
-		l.running(errPreempted)
+	for _, p := range l.running {
+		p.cancel(errPreempted)
 	}
 	l.mu.Unlock()
 	mine := false
@@ -84,7 +97,8 @@ func (l *lane) urgently(ctx context.Context) (inside context.Context, stopped, l
 	case <-late.C:
 	case <-ctx.Done(): // it is sealed as interrupted
 	}
-	return ctx, func() {}, sync.OnceFunc(func() {
+	p = &place{stopped: func() {}, aside: func() {}}
+	p.leave = sync.OnceFunc(func() {
 		if mine {
 			<-l.probing
 		}
@@ -93,5 +107,6 @@ func (l *lane) urgently(ctx context.Context) (inside context.Context, stopped, l
 		if l.urgent--; l.urgent == 0 {
 			close(l.calm)
 		}
-	}), nil
+	})
+	return ctx, p
 }

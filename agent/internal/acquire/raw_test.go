@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"hozen/agent/internal/acquire"
+	"hozen/agent/internal/identity"
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/spool"
 	"hozen/internal/artifact"
@@ -174,5 +175,62 @@ func TestRecoverAnImage(t *testing.T) {
 	must(t, json.Unmarshal(sealed.Manifest, &m))
 	if e := m.Artifacts[0]; e.Records != 1 || e.Plain.Size != 7 || m.Probes[0].Records != 1 {
 		t.Errorf("%+v", m)
+	}
+}
+
+// TestOthersRunBesideAnImage: reading memory takes minutes, and neither a flash capture
+// nor one that is urgent waits for it; the latter ends it.
+func TestOthersRunBesideAnImage(t *testing.T) {
+	s := newSpool(t, t.TempDir())
+	begun := make(chan struct{})
+	image := fake{artifact.KindMemory, probe.Image, func(ctx context.Context, w probe.Writer) error {
+		if err := bytesOf("first")(ctx, w); err != nil {
+			return err
+		}
+		close(begun)
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+	flash := fake{artifact.KindProcess, probe.Live, writes("x")}
+	signer, err := identity.NewOneTime()
+	must(t, err)
+	r := acquire.NewRunner(acquire.Config{
+		Sink: s, Tool: func() artifact.Tool { return artifact.Tool{Name: "test"} }, Identity: func() (acquire.Identity, error) { return acquire.Identity{Signer: signer}, nil },
+		Plan: func(profile string) (acquire.Plan, error) {
+			if profile == "memory" {
+				return acquire.Plan{Profile: profile, Probes: []acquire.Planned{budgeted(flash, time.Minute), budgeted(image, time.Hour)}}, nil
+			}
+			return acquire.Plan{Profile: profile, Probes: []acquire.Planned{budgeted(flash, time.Minute)}}, nil
+		},
+	})
+	run := func(o acquire.Order) artifact.Manifest {
+		res, err := r.Run(t.Context(), o)
+		if err != nil {
+			t.Error(err)
+		}
+		return res.Manifest
+	}
+	long := make(chan artifact.Manifest, 1)
+	go func() { long <- run(acquire.Order{Profile: "memory"}) }()
+	<-begun
+	for range 2 {
+		if m := run(acquire.Order{Profile: "flash"}); m.Outcome != artifact.Complete {
+			t.Errorf("beside it: %+v", m)
+		}
+	}
+	select {
+	case m := <-long:
+		t.Fatalf("it ended: %+v", m)
+	default:
+	}
+	if m := run(acquire.Order{Profile: "flash", Urgent: true}); m.Outcome != artifact.Complete {
+		t.Errorf("urgent: %+v", m)
+	}
+	m := <-long
+	if m.Outcome != artifact.Interrupted || len(m.Probes) != 2 || m.Probes[1].Records != 1 || len(m.Artifacts) != 2 {
+		t.Errorf("%+v", m)
+	}
+	if m := run(acquire.Order{Profile: "flash"}); m.Outcome != artifact.Complete {
+		t.Errorf("after it: %+v", m)
 	}
 }
