@@ -120,7 +120,7 @@ func (c *cli) passage(e localapi.CustodyEvent) string {
 	}
 	add(e.Purpose)
 	add(e.Text)
-	return strings.Join(parts, " / ")
+	return strings.Join(parts, " · ")
 }
 
 func (c *cli) gaps(list []localapi.CustodyGap) {

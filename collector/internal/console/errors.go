@@ -31,6 +31,8 @@ func (s *server) fail(v *visit, err error) {
 		s.errorPage(v, http.StatusNotFound, "not_found", "")
 	case errors.Is(err, act.ErrForbidden):
 		s.errorPage(v, http.StatusForbidden, "forbidden", "")
+	case errors.Is(err, act.ErrDisposed):
+		s.errorPage(v, http.StatusGone, "disposed", "")
 	case errors.Is(err, act.ErrConflict):
 		s.errorPage(v, http.StatusConflict, "conflict", "")
 	case errors.Is(err, act.ErrInvalid):

@@ -84,6 +84,9 @@ func (s *server) showExhibit(v *visit, record, describe form, status int) error 
 	if record.Values == nil {
 		record.Values = map[string]string{"type": string(exhibit.HandOver), "at": v.now.In(jst()).Format(localInput),
 			"from": x.Trail.Holder.Person, "from_organisation": x.Trail.Holder.Organisation}
+		if !x.Trail.To.Empty() { // it is on its way: what comes next is its arrival
+			record.Values["type"], record.Values["to"], record.Values["to_organisation"] = string(exhibit.Receive), x.Trail.To.Person, x.Trail.To.Organisation
+		}
 	}
 	view := exhibitShowView{Exhibit: x, Custody: c, May: abilitiesOf(v.operator.Role), Types: recordTypes(), Record: record, Describe: describe}
 	view.Events = slices.Clone(x.Events)
@@ -247,6 +250,7 @@ type exhibitNewView struct {
 	Kinds     []exhibit.Kind
 	Endpoints []endpointView
 	Fields    []exhibitField
+	Rare      []exhibitField // fields that few things need
 	Form      form
 }
 
@@ -264,7 +268,13 @@ func (s *server) showExhibitNew(v *visit, f form, status int) error {
 	}
 	view := exhibitNewView{Custody: c, Kinds: []exhibit.Kind{exhibit.Device, exhibit.Paper, exhibit.Photo, exhibit.Files, exhibit.Log, exhibit.Memory, exhibit.Volatile}, Form: f}
 	for _, name := range exhibit.Fields() {
-		view.Fields = append(view.Fields, exhibitField{Name: name, Long: name == exhibit.Description || name == exhibit.Reason || name == exhibit.AuthorisedBasis})
+		f := exhibitField{Name: name, Long: name == exhibit.Description || name == exhibit.Reason || name == exhibit.AuthorisedBasis}
+		switch name {
+		case exhibit.Description, exhibit.AssetNo, exhibit.Maker, exhibit.Model, exhibit.Serial, exhibit.Owner, exhibit.AcquiredBy, exhibit.Witness, exhibit.Reason:
+			view.Fields = append(view.Fields, f)
+		default:
+			view.Rare = append(view.Rare, f)
+		}
 	}
 	i, err := s.incidents.Incident(v.ctx(), v.actor, c.Incident.ID)
 	if err != nil {

@@ -27,6 +27,7 @@ type office struct {
 	token                           string
 	measured                        *pc      // isolated, with all that can be measured
 	groups                          []string // identifiers of orders to groups
+	device                          string   // address of an exhibit that was registered by hand
 }
 
 func newOffice(t testing.TB, n int) *office {
@@ -82,6 +83,7 @@ func newOffice(t testing.TB, n int) *office {
 	must(t, x.EndpointSeen(ctx, x.odd.ID, st))
 
 	x.goneDown(n)
+	x.handled()
 	done, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: "メール誤送信の疑い", Classification: "leak", Reporter: "営業 鈴木", DiscoveredAt: x.now().Add(-72 * time.Hour)})
 	must(t, err)
 	must(t, x.CloseIncident(ctx, x.owner, done.ID, "宛先の確認により誤送信なしと判断"))
@@ -121,6 +123,7 @@ func (x *office) paths() []string {
 	for _, id := range x.groups {
 		p = append(p, "/groups/"+id)
 	}
+	p = append(p, "/incidents/"+x.incidentID+"/custody/E01", x.device, "/incidents/"+x.incidentID+"/custody/new")
 	p = append(p, "/evidence/"+x.flight, "/evidence/"+x.flight+"?show=all&q=curl&sort=process", "/evidence/"+x.flight+"/records")
 	return p
 }

@@ -168,7 +168,7 @@ func (p Party) String() string {
 	case p.Organisation == "":
 		return p.Person
 	}
-	return p.Person + " (" + p.Organisation + ")"
+	return p.Person + " / " + p.Organisation
 }
 
 // Medium is what evidence was carried on.

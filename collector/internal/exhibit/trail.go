@@ -43,7 +43,7 @@ type Trail struct {
 	// Holder is the custodian now; empty when nobody is known, and after disposal.
 	Holder Party
 	Since  time.Time
-	Place  string // where it was last put or handed over
+	Place  string // where its custodian has it; empty when nobody said
 	// Carrier is who carries it now, when it was shipped and has not arrived; To to whom.
 	Carrier  string
 	To       Party
@@ -121,11 +121,11 @@ func (c *custody) follow(e Event) {
 		c.take(e, e.To)
 	case Ship:
 		c.give(e)
-		c.Holder, c.Since, c.Carrier, c.To, c.parted, c.lost = Party{}, e.At, e.Carrier, e.To, true, false
+		c.Holder, c.Since, c.Place, c.Carrier, c.To, c.parted, c.lost = Party{}, e.At, "", e.Carrier, e.To, true, false
 		c.last = e
 	case Dispose:
 		c.give(e)
-		c.Holder, c.Since, c.Disposed, c.parted, c.Carrier, c.To = Party{}, e.At, true, false, "", Party{}
+		c.Holder, c.Since, c.Place, c.Disposed, c.parted, c.lost, c.Carrier, c.To = Party{}, e.At, "", true, false, false, "", Party{}
 		c.last = e
 	}
 }
@@ -165,10 +165,7 @@ func (c *custody) give(e Event) {
 
 // take makes somebody the custodian.
 func (c *custody) take(e Event, to Party) {
-	c.Holder, c.Since, c.parted, c.lost, c.Carrier, c.To = to, e.At, false, to.Empty(), "", Party{}
-	if e.Place != "" {
-		c.Place = e.Place
-	}
+	c.Holder, c.Since, c.Place, c.parted, c.lost, c.Carrier, c.To = to, e.At, e.Place, false, to.Empty(), "", Party{}
 	c.last = e
 }
 

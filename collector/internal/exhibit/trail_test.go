@@ -97,10 +97,16 @@ func TestFollow(t *testing.T) {
 }
 
 func TestFollowTellsWhereItIs(t *testing.T) {
-	got := exhibit.Follow(told(exhibit.Event{Type: exhibit.Collect, To: own, Place: "3階"}, exhibit.Event{Type: exhibit.Store, Place: "金庫"},
-		exhibit.Event{Type: exhibit.Ship, From: own, To: lab, Carrier: "運送"}))
-	if got.Place != "金庫" || got.Carrier != "運送" || got.To != lab || !got.Since.Equal(at(3)) {
-		t.Errorf("%+v", got)
+	events := told(exhibit.Event{Type: exhibit.Collect, To: own, Place: "3階"}, exhibit.Event{Type: exhibit.Store, Place: "金庫"},
+		exhibit.Event{Type: exhibit.Ship, From: own, To: lab, Carrier: "運送"}, exhibit.Event{Type: exhibit.Receive, To: lab})
+	if got := exhibit.Follow(events[:2]); got.Place != "金庫" || !got.Since.Equal(at(1)) {
+		t.Errorf("in the safe: %+v", got)
+	}
+	if got := exhibit.Follow(events[:3]); got.Place != "" || got.Carrier != "運送" || got.To != lab || !got.Since.Equal(at(3)) {
+		t.Errorf("on its way: %+v", got)
+	}
+	if got := exhibit.Follow(events); got.Place != "" || got.Carrier != "" || !got.To.Empty() { // nobody said where they put it
+		t.Errorf("arrived: %+v", got)
 	}
 }
 
