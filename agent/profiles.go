@@ -17,6 +17,7 @@ import (
 	"hozen/agent/internal/probe/filelock"
 	"hozen/agent/internal/probe/footprint"
 	"hozen/agent/internal/probe/hostinfo"
+	"hozen/agent/internal/probe/kernlog"
 	"hozen/agent/internal/probe/keyring"
 	"hozen/agent/internal/probe/kmod"
 	"hozen/agent/internal/probe/login"
@@ -173,6 +174,8 @@ func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass, ram *memory.Captur
 		return namespace.New(pass)
 	case artifact.KindDNSCache:
 		return dnscache.New(dnscache.Config{Pass: pass})
+	case artifact.KindKernLog:
+		return kernlog.New()
 	case artifact.KindSecurity:
 		return security.New("/", pass)
 	case artifact.KindFootprint:

@@ -48,6 +48,7 @@ const (
 	KindNamespace Kind = "namespace" // namespaces and containers
 	KindDNSCache  Kind = "dnscache"  // what the PC's own resolver remembers
 	KindSecurity  Kind = "security"  // the security tools in place and their state
+	KindKernLog   Kind = "kernlog"   // the kernel's own log
 
 	KindBodyFile   Kind = "bodyfile"   // names and times of what lies in chosen folders
 	KindLogFile    Kind = "logfile"    // copies of logs

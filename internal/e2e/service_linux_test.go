@@ -217,6 +217,7 @@ func TestServiceOnSystemd(t *testing.T) {
 			}
 			p.do("hozen-agent", "service", "start")
 			p.inForce()
+			p.takesVolatile()
 			if out := p.do("hozen-agent", "service", "install", "--lang", "en"); !strings.Contains(out, "Nothing was changed") {
 				t.Errorf("a second install says\n%s", out)
 			}

@@ -100,6 +100,7 @@ func All() []Profile {
 			{Kind: artifact.KindUSB, Budget: 2 * time.Second},
 			{Kind: artifact.KindLogin, Budget: 2 * time.Second},
 			{Kind: artifact.KindKmod, Budget: 2 * time.Second},
+			{Kind: artifact.KindKernLog, Budget: 2 * time.Second},
 			{Kind: artifact.KindSysctl, Budget: time.Second},
 			{Kind: artifact.KindAutostart, Budget: 5 * time.Second},
 			{Kind: artifact.KindSecurity, Budget: 3 * time.Second},

@@ -202,7 +202,7 @@ func (p *pc) send(change func(m *artifact.Manifest), lines map[artifact.Kind][]s
 	for _, k := range []artifact.Kind{artifact.KindProcess, artifact.KindNetConn, artifact.KindOpenFile, artifact.KindExeHash, artifact.KindSession, artifact.KindHostInfo, artifact.KindClock,
 		artifact.KindFlight, artifact.KindShutdown, artifact.KindBoot, artifact.KindPreserve, artifact.KindIsolation, artifact.KindSevered,
 		artifact.KindProcState, artifact.KindProcMap, artifact.KindProcEnv, artifact.KindDeletedExe, artifact.KindFileLock, artifact.KindCrossView, artifact.KindFootprint, artifact.KindLogin, artifact.KindBPF, artifact.KindSysctl, artifact.KindUSB, artifact.KindKeyring, artifact.KindAutostart, artifact.KindShared, artifact.KindNetfilter, artifact.KindConntrack, artifact.KindKmod, artifact.KindStorage,
-		artifact.KindNamespace, artifact.KindDNSCache, artifact.KindSecurity} {
+		artifact.KindNamespace, artifact.KindDNSCache, artifact.KindSecurity, artifact.KindKernLog} {
 		if l := lines[k]; l != nil {
 			a.Add(p.x.t, k, []byte(strings.Join(l, "\n")+"\n"), int64(len(l)))
 		}

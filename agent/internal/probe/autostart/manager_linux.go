@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
 
 	"hozen/agent/internal/msgbus"
 	"hozen/agent/internal/probe/facts"
@@ -85,6 +87,16 @@ func ask(ctx context.Context, c caller, o *facts.Out) error {
 	return nil
 }
 
+// after is the time at which the clock that systemd counts from the boot on shows so many
+// microseconds, as the clocks stand now.
+func after(usec uint64) time.Time {
+	var up unix.Timespec
+	if usec == 0 || usec > 1<<53 || unix.ClockGettime(unix.CLOCK_MONOTONIC, &up) != nil {
+		return time.Time{}
+	}
+	return time.Now().Add(time.Duration(usec)*time.Microsecond - time.Duration(up.Nano())).UTC().Truncate(time.Second)
+}
+
 // timer adds what a timer says of itself.
 func timer(ctx context.Context, c caller, path string, u *record.StartUnit) error {
 	body, err := c.Call(ctx, managerName, dbus.ObjectPath(path), "org.freedesktop.DBus.Properties.GetAll", managerName+".Timer")
@@ -99,6 +111,9 @@ func timer(ctx context.Context, c caller, path string, u *record.StartUnit) erro
 	last, _ := said["LastTriggerUSec"].Value().(uint64)
 	starts, _ := said["Unit"].Value().(string)
 	u.Next, u.Last = at(next), at(last)
+	if mono, _ := said["NextElapseUSecMonotonic"].Value().(uint64); u.Next.IsZero() { // so long after a boot, or after it did last
+		u.Next = after(mono)
+	}
 	u.Starts, _ = record.TextOf(starts)
 	return nil
 }

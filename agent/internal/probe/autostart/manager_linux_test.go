@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -28,6 +29,8 @@ func (manager) Call(_ context.Context, _ string, path dbus.ObjectPath, method st
 		return []any{[][]any{unit("z.timer", "active", "/z"), unit("a.timer", "active", "/a"), unit("b.service", "failed", "/b")}}, nil
 	case method == "org.freedesktop.systemd1.Manager.ListUnitFiles":
 		return []any{[][]any{{"/etc/systemd/system/a.timer", "enabled"}}}, nil
+	case path == "/b":
+		return []any{map[string]dbus.Variant{"NextElapseUSecRealtime": dbus.MakeVariant(uint64(0)), "NextElapseUSecMonotonic": dbus.MakeVariant(uint64(1 << 50))}}, nil
 	case path == "/a":
 		return []any{map[string]dbus.Variant{
 			"NextElapseUSecRealtime": dbus.MakeVariant(uint64(1766400000000000)), "LastTriggerUSec": dbus.MakeVariant(uint64(0)), "Unit": dbus.MakeVariant("a.service"),
@@ -52,6 +55,10 @@ func TestManager(t *testing.T) {
 	}
 	if len(got) != 3 || got[0].Name != "a.timer" || got[0].Next.Unix() != 1766400000 || got[0].Starts != "a.service" || got[0].FileState != "enabled" || !got[0].Last.IsZero() {
 		t.Fatalf("%+v", got)
+	}
+	var late record.StartUnit
+	if err := timer(t.Context(), manager{}, "/b", &late); err != nil || time.Until(late.Next) < 24*time.Hour {
+		t.Errorf("%v, %v", late.Next, err)
 	}
 	if got[1].Active != "failed" || got[2].Name != "z.timer" || got[2].Starts != "" {
 		t.Errorf("%+v", got)
