@@ -23,7 +23,7 @@ func (c *cli) custodyCmd() *cobra.Command {
 		c.custodyListCmd(), c.custodyShowCmd(), c.custodyGapsCmd(), c.custodyAddCmd(), c.custodyDescribeCmd(), c.custodyRecordCmd(), c.custodyVerifyCmd(),
 		c.custodyHoldCmd("hold", "Put an incident under legal hold: nothing of it is disposed of", "custody.hold"),
 		c.custodyHoldCmd("release-hold", "End the legal hold of an incident", "custody.release_hold"),
-		c.custodyRetentionCmd(), c.custodyDisposeCmd())
+		c.custodyRetentionCmd(), c.custodyDisposeCmd(), c.custodyFormCmd())
 }
 
 func (c *cli) custodyListCmd() *cobra.Command {

@@ -166,3 +166,32 @@ func (c *cli) sayOutside(o localapi.Outside) {
 		}
 	}
 }
+
+func (c *cli) custodyFormCmd() *cobra.Command {
+	out := ""
+	cmd := &cobra.Command{Use: "form INCIDENT --out FILE", Short: "Write the custody form of an incident, to be printed and signed",
+		Long: `Write the chain of custody form (証拠取扱い記録) of every exhibit of an incident as a PDF, in
+Japanese and English, one exhibit a page, with empty lines for signatures. That somebody
+took it is in the ledger.`,
+		Args: argsExactly(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if out == "" {
+				return &usageError{errors.New("want --out FILE")}
+			}
+			cl, err := c.client()
+			if err != nil {
+				return err
+			}
+			f, err := os.OpenFile(out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+			if err != nil {
+				return fmt.Errorf("write custody form: %w", err)
+			}
+			err = errors.Join(cl.Pour(cmd.Context(), "custody.form", localapi.Ref{Ref: args[0]}, f), f.Close())
+			if err != nil {
+				return errors.Join(err, os.Remove(out))
+			}
+			return c.print(map[string]string{"file": out}, func() { c.say("custody.form.done", "file", out) })
+		}}
+	cmd.Flags().StringVarP(&out, "out", "o", "", "new `file` for the form")
+	return cmd
+}

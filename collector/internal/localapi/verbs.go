@@ -73,6 +73,7 @@ func verbs() map[string]verb {
 		"export.show":  ask(exportShow),
 		"export.write": pour(exportWrite),
 
+		"custody.form":         pour(custodyForm),
 		"custody.list":         ask(custodyList),
 		"custody.show":         ask(custodyShow),
 		"custody.add":          ask(custodyAdd),

@@ -2,6 +2,7 @@ package localapi
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"hozen/collector/internal/act"
@@ -108,4 +109,9 @@ func viewOutside(s act.OutsideStatus) Outside {
 		out.Witnesses = append(out.Witnesses, WitnessState{w.OrganisationID, w.Witness, w.URL, w.Size, w.At, w.Failing, w.Ahead, w.Since})
 	}
 	return out
+}
+
+// custodyForm is the custody form of an incident, PDF.
+func custodyForm(ctx context.Context, c *call, in Ref, w io.Writer) error {
+	return c.acts.CustodyForm(ctx, c.actor, in.Ref, w)
 }

@@ -78,6 +78,7 @@ type Exhibit struct {
 type Event struct {
 	Sequence int64
 	At       time.Time
+	Clock    string // whose clock At is of, where it is not the collector's
 	Type     string // collect, seal, receive, verify, view, copy, export, hand_over, ship, return, store, dispose, hold, note
 	From, To string // person and organisation
 	Place    string
@@ -86,6 +87,7 @@ type Event struct {
 	Tracking string // carrier and number
 	Purpose  string
 	Result   string
+	Text     string // what else there is to say
 	Before   string // SHA-256
 	After    string // SHA-256
 	Actor    string // who recorded it
@@ -172,7 +174,7 @@ func (x form) cover() {
 	x.pair(field{"証拠管理台帳の件数", "Entries of the custody ledger", size}, field{"タイムスタンプ", "Time stamp", f.Timestamp})
 	x.wide(field{"台帳のルートハッシュ", "Root hash of the ledger", groups(f.LedgerRoot)})
 	x.y += 10
-	x.heading(11, "証拠の一覧", "Exhibits")
+	x.heading(11, "証拠物件の一覧", "Exhibits")
 	widths := []float64{112, 58, 0, 176}
 	widths[2] = inner - widths[0] - widths[1] - widths[3]
 	head := func() {
@@ -181,7 +183,7 @@ func (x form) cover() {
 	head()
 	x.top = head
 	for _, e := range f.Exhibits {
-		x.row(0, x.value(widths[0], e.Number), x.value(widths[1], e.Kind), x.value(widths[2], join("\n", e.Source.Host, e.Description)), x.value(widths[3], groups(e.SHA256)))
+		x.row(0, x.value(widths[0], e.Number), x.value(widths[1], Word(e.Kind)), x.value(widths[2], join("\n", e.Source.Host, e.Description)), x.value(widths[3], groups(e.SHA256)))
 	}
 	x.top = nil
 	x.y += 10
@@ -220,14 +222,14 @@ func (x form) exhibit(e Exhibit) {
 	x.top = func() {
 		x.heading(9, e.Number+"（続き）", "continued")
 	}
-	x.heading(15, "証拠 "+e.Number, "Exhibit · Chain of custody")
+	x.heading(15, "証拠物件 "+e.Number, "Exhibit · Chain of custody")
 	x.y += 2
-	x.pair(field{"インシデント番号", "Case number", x.f.CaseNumber}, field{"元の証拠", "Made of", e.ParentNumber})
-	x.pair(field{"種別", "Kind", e.Kind}, field{"大きさ・ファイル数", "Size, files", person(e.Size, e.Files)})
+	x.pair(field{"インシデント番号", "Case number", x.f.CaseNumber}, field{"元の証拠物件", "Made of", e.ParentNumber})
+	x.pair(field{"種別", "Kind", Word(e.Kind)}, field{"大きさ・ファイル数", "Size, files", person(e.Size, e.Files)})
 	x.wide(field{"内容", "Description", e.Description})
 	s := e.Source
-	x.pair(field{"端末", "Endpoint", s.Host}, field{"資産番号", "Asset number", s.AssetNumber})
-	x.pair(field{"製造者・型式", "Maker, model", person(s.Maker, s.Model)}, field{"製造番号", "Serial number", s.Serial})
+	x.pair(field{"端末", "Endpoint", s.Host}, field{"資産管理番号", "Asset number", s.AssetNumber})
+	x.pair(field{"メーカー・型番", "Maker, model", person(s.Maker, s.Model)}, field{"製造番号", "Serial number", s.Serial})
 	x.pair(field{"システム", "Operating system", s.OS}, field{"PCの利用者・場所", "PC user, location", person(s.User, s.Location)})
 	a := e.Acquisition
 	x.pair(field{"取得方法・プロファイル", "Method, profile", person(a.Method, a.Profile)}, field{"ツール", "Tool", person(a.Tool, a.ToolVersion)})
@@ -236,7 +238,7 @@ func (x form) exhibit(e Exhibit) {
 		x.wide(field{"取得の設定", "Parameters", a.Parameters})
 	}
 	x.pair(field{"取得の開始", "Started (endpoint's clock)", x.at(a.Started)}, field{"取得の終了", "Ended (endpoint's clock)", x.at(a.Ended)})
-	x.pair(field{"取得結果", "Outcome", a.Outcome}, field{"欠け・誤り", "Gaps, errors", a.Errors})
+	x.pair(field{"取得結果", "Outcome", Word(a.Outcome)}, field{"欠け・誤り", "Gaps, errors", a.Errors})
 	x.pair(field{"取得した人", "Acquired by", person(e.AcquiredBy.Name, e.AcquiredBy.Organisation, e.AcquiredBy.Role)},
 		field{"承認した人・根拠", "Authorised by, basis", person(e.Authorised.Name, e.Authorised.Role, e.Authorised.Basis)})
 	x.pair(field{"立会人", "Witness", e.Witness}, field{"取得の理由", "Reason", e.Reason})
@@ -248,7 +250,7 @@ func (x form) exhibit(e Exhibit) {
 	if e.SHA1 != "" || e.MD5 != "" {
 		x.wide(field{"SHA-1・MD5（検索用）", "SHA-1, MD5 (lookup only)", person(e.SHA1, e.MD5)})
 	}
-	x.wide(field{"マニフェストの SHA-256", "SHA-256 of the manifest", groups(e.ManifestSHA256)})
+	x.wide(field{"目録の SHA-256", "SHA-256 of the manifest", groups(e.ManifestSHA256)})
 	x.pair(field{"署名", "Signature", e.Signature}, field{"タイムスタンプ", "Time stamp", e.Timestamp})
 	x.pair(field{"現在の保管者", "Custodian now", e.Custodian}, field{"保管者不明の期間", "Gap in custody", e.Gap})
 	x.y += 8
@@ -269,7 +271,7 @@ func (x form) events(e Exhibit) {
 	if len(e.Events) == 0 {
 		return
 	}
-	x.heading(10, "取扱いの経過", "Record of handling")
+	x.heading(10, "取扱いの記録", "Record of handling")
 	widths := []float64{22, 98, 112, 0, 138}
 	widths[3] = inner - widths[0] - widths[1] - widths[2] - widths[4]
 	head := func() {
@@ -288,8 +290,8 @@ func (x form) events(e Exhibit) {
 		if after == v.Before {
 			after = ""
 		}
-		x.row(0, x.value(widths[0], strconv.FormatInt(v.Sequence, 10)), x.valueOf(widths[1], 7.6, join("\n", x.at(v.At), v.Type)), x.valueOf(widths[2], 7.6, between),
-			x.valueOf(widths[3], 7.6, person(v.Place, v.Medium, named("封印 seal", v.Seal), named("送り状 tracking", v.Tracking), v.Purpose, v.Result)),
+		x.row(0, x.value(widths[0], strconv.FormatInt(v.Sequence, 10)), x.valueOf(widths[1], 7.6, join("\n", x.at(v.At), v.Clock, Word(v.Type))), x.valueOf(widths[2], 7.6, between),
+			x.valueOf(widths[3], 7.6, person(v.Place, v.Medium, named("封印 seal", v.Seal), named("送り状 tracking", v.Tracking), v.Purpose, Word(v.Result), v.Text)),
 			x.valueOf(widths[4], smallSize, join("\n", groups(v.Before), named("→", groups(after)), v.Entry)))
 	}
 	x.top = above

@@ -97,7 +97,7 @@ func TestFormSaysEverything(t *testing.T) {
 		e.Acquisition.Parameters, "2026-11-23 17:49:45 +09:00", "2026-11-23 17:49:55 +09:00", e.Acquisition.Outcome, e.Acquisition.Errors, e.AcquiredBy.Name, e.AcquiredBy.Organisation, e.AcquiredBy.Role,
 		e.Authorised.Name, e.Authorised.Role, e.Authorised.Basis, e.Witness, e.Reason, e.Clock.Zone, e.Clock.Offset, "±" + e.Clock.Uncertainty, e.Clock.NTP, "2026-11-20 17:50:45",
 		e.NetworkState, e.SHA256, e.SHA1, e.MD5, e.ManifestSHA256, e.Signature, e.Timestamp, e.LedgerIndex, e.Custodian, e.Gap,
-		"hand_over", "記録太郎→運送三郎", "東京都千代田区丸の内１－１", "USBSSD3A7K", "封-00731", "1234-5678-9012", "外部専門家による解析", hash(0x33) + "→" + hash(0x44), "担当四郎", "台帳413",
+		"手渡し hand_over", "揮発性情報 volatile", "一部のみ partial", "記録太郎→運送三郎", "東京都千代田区丸の内１－１", "USBSSD3A7K", "封-00731", "1234-5678-9012", "外部専門家による解析", hash(0x33) + "→" + hash(0x44), "担当四郎", "台帳413",
 		"渡した人（署名）", "Received by (signature)"} {
 		if !strings.Contains(got, squeeze(want)) {
 			t.Errorf("the form does not say %q", want)

@@ -1,0 +1,98 @@
+package act_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"hozen/collector/internal/act"
+	"hozen/collector/internal/exhibit"
+	"hozen/collector/internal/pdf"
+)
+
+// printed is what can be copied out of a PDF, without white space.
+func printed(t *testing.T, b []byte) string {
+	t.Helper()
+	tool, err := exec.LookPath("pdftotext")
+	if err != nil {
+		t.Skip("no pdftotext (apt-get install poppler-utils)")
+	}
+	name := filepath.Join(t.TempDir(), "form.pdf")
+	ok(t, os.WriteFile(name, b, 0o600))
+	out, err := exec.CommandContext(t.Context(), tool, "-raw", "-enc", "UTF-8", name, "-").Output()
+	ok(t, err)
+	return unspaced(string(out))
+}
+
+func unspaced(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+func TestCustodyForm(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		o := newOffice(t, x)
+		o.keiri.send("volatile", captured())
+		ok(t, o.DescribeExhibit(t.Context(), o.owner, o.incident+"-E01", map[exhibit.Field]string{exhibit.Witness: "立会 次郎", exhibit.Serial: "S/N 42"}))
+		_, err := o.RecordCustody(t.Context(), o.owner, o.incident+"-E01", exhibit.Event{Type: exhibit.HandOver, At: o.clock, To: exhibit.Party{Person: "警察 花子", Organisation: "県警察本部"},
+			Medium: exhibit.Medium{Type: "USB SSD", SealNo: "封-7"}, Purpose: "捜査のため"})
+		ok(t, err)
+		var b bytes.Buffer
+		ok(t, o.CustodyForm(t.Context(), o.owner, o.incident, &b))
+		got := printed(t, b.Bytes())
+		e := o.exhibit("E01")
+		for _, want := range []string{o.incident, "=身代金の画面", e.Number, "揮発性情報 volatile", "立会 次郎", "S/N 42", "警察 花子 (県警察本部)", "手渡し hand_over", "封-7", "捜査のため", e.Acquisition.ManifestSHA256, "経理PC-01",
+			"取得 collect", "受領 receive", "一致 match", "hostinfo: 権限不足 denied", "現在の保管者"} {
+			if !strings.Contains(got, unspaced(want)) {
+				t.Errorf("the form does not say %q", want)
+			}
+		}
+		if acts := o.acts(e.IncidentID); len(acts) == 0 || acts[len(acts)-1] != "custody.form" {
+			t.Errorf("the ledger does not say that somebody took it: %v", acts)
+		}
+		if err := o.CustodyForm(t.Context(), o.owner, "INC-2026-9999", &b); !errors.Is(err, act.ErrNotFound) {
+			t.Errorf("an incident that is not there: %v", err)
+		}
+	})
+}
+
+// TestPackageFormIsOfTheOrder: the same package has the same form, whatever is recorded later.
+func TestPackageFormIsOfTheOrder(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		o := newOffice(t, x)
+		o.keiri.send("volatile", captured())
+		r := o.order(act.NewExport{})
+		form := func() []byte {
+			t.Helper()
+			f, err := o.PackageForm(t.Context(), r, nil)
+			ok(t, err)
+			var b bytes.Buffer
+			ok(t, pdf.CustodyForm(&b, f))
+			return b.Bytes()
+		}
+		first := form()
+		o.clock = o.clock.Add(time.Hour)
+		o.sales.send("volatile", captured())
+		ok(t, o.DescribeExhibit(t.Context(), o.owner, o.incident+"-E01", map[exhibit.Field]string{exhibit.Witness: "後から"}))
+		if !bytes.Equal(first, form()) {
+			t.Error("the form of a package changed")
+		}
+		if got := printed(t, first); !strings.Contains(got, r.Number) || strings.Contains(got, "E02") {
+			t.Errorf("the form: %s", got)
+		}
+		r = o.order(act.NewExport{Hosts: []string{o.sales.endpoint.ID}})
+		if got := printed(t, form()); strings.Contains(got, unspaced("証拠物件 "+o.incident+"-E01")) || !strings.Contains(got, "E02") {
+			t.Errorf("the form of a scope: %s", got)
+		}
+	})
+}
