@@ -80,7 +80,11 @@ func (s *server) readRecords(v *visit, item evidence.Item) (*records.File, error
 	}
 	f, err := s.records.Get(v.ctx(), item, open)
 	if errors.Is(err, records.ErrScheme) {
-		return nil, &badRequest{status: 501, code: "scheme"}
+		code := "scheme"
+		if item.Kind.Form() != artifact.FormLines {
+			code = "bytes"
+		}
+		return nil, &badRequest{status: 501, code: code}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil, context.DeadlineExceeded
