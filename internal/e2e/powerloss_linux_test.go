@@ -145,14 +145,21 @@ type virtualPC struct {
 	disk  *machine.Disk
 	m     *machine.Virtual
 	one   bool // it has one processor
+	ram   int  // MiB; 0: as much as is usual
 }
 
 func newVirtualPC(t *testing.T, ctx context.Context, recipe machine.Recipe, every time.Duration, more ...func(*machine.Disk)) *virtualPC {
 	t.Helper()
+	return newVirtualPCOf(t, ctx, 0, recipe, every, more...)
+}
+
+// newVirtualPCOf makes one with so many MiB of memory.
+func newVirtualPCOf(t *testing.T, ctx context.Context, ram int, recipe machine.Recipe, every time.Duration, more ...func(*machine.Disk)) *virtualPC {
+	t.Helper()
 	if err := machine.VirtualAvailable(); err != nil {
 		t.Skip(err)
 	}
-	p := &virtualPC{system: &system{Nursery: rig.NewNursery(), dir: shortDir(t)}, one: recipe.Suite == machine.Trixie().Suite}
+	p := &virtualPC{system: &system{Nursery: rig.NewNursery(), dir: shortDir(t)}, one: recipe.Suite == machine.Trixie().Suite, ram: ram}
 	t.Cleanup(func() { must(t, p.Close()) })
 	var err error
 	p.hall, err = machine.NewHall(ctx)
@@ -210,7 +217,7 @@ func newVirtualPC(t *testing.T, ctx context.Context, recipe machine.Recipe, ever
 func (p *virtualPC) start(t *testing.T, ctx context.Context) {
 	t.Helper()
 	p.scene.Forget()
-	m, err := p.hall.BootVirtual(ctx, machine.VirtualConfig{Disk: p.disk, Wire: p.wire, OneProcessor: p.one})
+	m, err := p.hall.BootVirtual(ctx, machine.VirtualConfig{Disk: p.disk, Wire: p.wire, OneProcessor: p.one, Memory: p.ram})
 	must(t, err)
 	p.m = m
 	t.Logf("booted in %s", m.Booted.Round(time.Millisecond))

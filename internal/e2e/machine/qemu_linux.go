@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,6 +28,8 @@ type VirtualConfig struct {
 	// panicked in the code that a netdev hook patches when it comes or goes (a static key):
 	// QEMU 7.2 may play code that another processor has just changed.
 	OneProcessor bool
+	// Memory is how much the guest has, in MiB. Default 768.
+	Memory int
 }
 
 // Virtual is a guest with a kernel and hardware of its own, which this machine's
@@ -111,7 +115,7 @@ func (m *Virtual) hardware(ctx context.Context, cfg VirtualConfig) ([]string, er
 	args := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		// QEMU 7.2 plays cmpxchg16b wrongly at times, and kernels from 6.2 on use it.
-		"-accel", accel, "-cpu", "qemu64,-cx16", "-smp", processors, "-m", "768",
+		"-accel", accel, "-cpu", "qemu64,-cx16", "-smp", processors, "-m", strconv.Itoa(cmp.Or(cfg.Memory, 768)),
 		"-kernel", img.kernel, "-initrd", img.initrd,
 		"-append", "console=ttyS0 quiet panic=-1 net.ifnames=0 systemd.show_status=yes systemd.hostname=pc",
 		"-drive", "file=" + cfg.Disk.overlay() + ",if=virtio,format=qcow2,cache=writethrough",
