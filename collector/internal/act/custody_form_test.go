@@ -51,7 +51,7 @@ func TestCustodyForm(t *testing.T) {
 		ok(t, o.CustodyForm(t.Context(), o.owner, o.incident, &b))
 		got := printed(t, b.Bytes())
 		e := o.exhibit("E01")
-		for _, want := range []string{o.incident, "=身代金の画面", e.Number, "揮発性情報 volatile", "立会 次郎", "S/N 42", "警察 花子 (県警察本部)", "手渡し hand_over", "封-7", "捜査のため", e.Acquisition.ManifestSHA256, "経理PC-01",
+		for _, want := range []string{o.incident, "=身代金の画面", e.Number, "揮発性情報 volatile", "立会 次郎", "S/N 42", "警察 花子", "県警察本部", "手渡し hand_over", "封-7", "捜査のため", e.Acquisition.ManifestSHA256, "経理PC-01",
 			"取得 collect", "受領 receive", "一致 match", "hostinfo: 権限不足 denied", "現在の保管者"} {
 			if !strings.Contains(got, unspaced(want)) {
 				t.Errorf("the form does not say %q", want)
