@@ -27,10 +27,6 @@ func (p *profiles) ofFiles(kind artifact.Kind, pass *scan.Pass, look *ransom.Loo
 		return pkgcheck.New("/")
 	case artifact.KindProcIO:
 		return ransom.NewProcIO(pass)
-	case artifact.KindShare:
-		return ransom.NewShare("/")
-	case artifact.KindBackup:
-		return ransom.NewBackup("/")
 	case artifact.KindFileStat:
 		return look.FileStat()
 	case artifact.KindRansomNote:

@@ -59,8 +59,7 @@ const (
 	KindProcIO     Kind = "procio"     // what processes read and write
 	KindFileStat   Kind = "filestat"   // what changed lately, by extension and folder
 	KindRansomNote Kind = "ransomnote" // copies of what may be demands for ransom
-	KindBackup     Kind = "backup"     // snapshots, and the state of backup programs
-	KindShare      Kind = "share"      // file systems of the network, used and offered
+	KindBackup     Kind = "backup"     // names of snapshots, and of what backup programs keep
 )
 
 // Outcome says how the reading of one family ended. Absence is evidence too, so

@@ -24,7 +24,6 @@ func ransom() Profile {
 		{Kind: artifact.KindSession, Budget: 500 * time.Millisecond},
 		{Kind: artifact.KindNetConfig, Budget: 500 * time.Millisecond},
 		{Kind: artifact.KindStorage, Budget: 2 * time.Second},
-		{Kind: artifact.KindShare, Budget: 2 * time.Second},
 		{Kind: artifact.KindAutostart, Budget: 5 * time.Second},
 		{Kind: artifact.KindHostInfo, Budget: 500 * time.Millisecond},
 		{Kind: artifact.KindClock, Budget: 250 * time.Millisecond},

@@ -9,6 +9,7 @@ const (
 	SchemaStartFile  = "hozen.startfile/1"
 	SchemaUserFile   = "hozen.userfile/1"
 	SchemaRansomNote = "hozen.ransomnote/1"
+	SchemaBackup     = "hozen.backup/1"
 )
 
 // PartRow is the value of the member "part" of the lines that say what was looked for;
@@ -31,7 +32,8 @@ type CopyFile struct {
 	// NoATime says that reading left the time of the last access alone (open(2), O_NOATIME).
 	NoATime bool `json:"noatime,omitempty"`
 	// Unread says why there is no copy: link, not_regular, denied, gone, replaced, silent,
-	// other_file_system, no_room, time, failed. Without it lines with data and an end follow.
+	// other_file_system, no_room, names_only, time, failed. Without it lines with data and an
+	// end follow.
 	Unread string `json:"unread,omitempty"`
 	// Problem is the system's word on it.
 	Problem string `json:"problem,omitempty"`
@@ -104,11 +106,12 @@ type CopyRow struct {
 	Part  string `json:"part"` // PartRow
 	Row   int    `json:"row"`
 	Class string `json:"class"`
-	// Pattern is relative to the root, or to each home where it begins with "~/".
+	// Pattern is relative to the root, to each home where it begins with "~/", or to each
+	// mounted file system where it begins with "@/".
 	Pattern string `json:"pattern"`
 	Max     int64  `json:"max_bytes"` // of a file
 	All     int64  `json:"max_all_bytes"`
-	// Keep is which part of a longer file is kept: "start" or "end".
+	// Keep is which part of a longer file is kept: "start" or "end"; or "names".
 	Keep    string `json:"keep"`
 	Private bool   `json:"private,omitempty"`
 	// State is "done", or why it was not looked for: "excluded" (by the privacy scope) or "time".

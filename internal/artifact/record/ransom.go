@@ -6,8 +6,6 @@ import "time"
 const (
 	SchemaProcIO   = "hozen.procio/1"
 	SchemaFileStat = "hozen.filestat/1"
-	SchemaBackup   = "hozen.backup/1"
-	SchemaShare    = "hozen.share/1"
 )
 
 // ProcIO is what a process read and wrote (proc_pid_io(5)): since it started, and in the
@@ -111,71 +109,4 @@ func (s *FileStat) AppendJSON(b []byte) []byte {
 	b = b64(b, "example_b64", s.ExampleRaw)
 	b = num(b, "unread", s.Unread)
 	return append(str(b, "ended", s.Ended), '}')
-}
-
-// The values of Type of the lines of hozen.backup.
-const (
-	BackupSnapshot = "snapshot" // of a file system or volume
-	BackupPool     = "pool"     // of ZFS
-	BackupProgram  = "program"  // a program's settings or state
-)
-
-// Backup is something from which the PC might be restored, or a trace of it.
-type Backup struct {
-	Type   string `json:"type"`
-	System string `json:"system"` // such as snapper, zfs, lvm, restic
-	Name   string `json:"name"`
-	NameB  []byte `json:"name_b64,omitempty"`
-	Path   string `json:"path,omitempty"` // where it shows
-	PathB  []byte `json:"path_b64,omitempty"`
-	// Modified is of the folder or file at Path, Newest of what lies directly in it.
-	Modified time.Time `json:"modified_at,omitzero"`
-	Newest   time.Time `json:"newest_at,omitzero"`
-}
-
-// AppendJSON appends k as one JSON object.
-func (k *Backup) AppendJSON(b []byte) []byte {
-	b = append(b, '{')
-	b = strAlways(b, "type", k.Type)
-	b = strAlways(b, "system", k.System)
-	b = strAlways(b, "name", k.Name)
-	b = b64(b, "name_b64", k.NameB)
-	b = str(b, "path", k.Path)
-	b = b64(b, "path_b64", k.PathB)
-	b = when(b, "modified_at", k.Modified)
-	return append(when(b, "newest_at", k.Newest), '}')
-}
-
-// The values of Type of the lines of hozen.share.
-const (
-	ShareUsed    = "used"    // a file system of another computer that is mounted here
-	ShareOffered = "offered" // a folder that others may mount
-	ShareClient  = "client"  // another computer that has mounted one
-)
-
-// Share is a file system of the network.
-type Share struct {
-	Type    string   `json:"type"`
-	FSType  string   `json:"fs_type"` // nfs, nfs4, cifs, …
-	Source  string   `json:"source,omitempty"`
-	SourceB []byte   `json:"source_b64,omitempty"`
-	Server  string   `json:"server,omitempty"`  // as Source names it
-	Address string   `json:"address,omitempty"` // of the other computer, as the kernel uses it
-	Path    string   `json:"path,omitempty"`    // here
-	PathB   []byte   `json:"path_b64,omitempty"`
-	Options []string `json:"options,omitempty"`
-}
-
-// AppendJSON appends s as one JSON object.
-func (s *Share) AppendJSON(b []byte) []byte {
-	b = append(b, '{')
-	b = strAlways(b, "type", s.Type)
-	b = strAlways(b, "fs_type", s.FSType)
-	b = str(b, "source", s.Source)
-	b = b64(b, "source_b64", s.SourceB)
-	b = str(b, "server", s.Server)
-	b = str(b, "address", s.Address)
-	b = str(b, "path", s.Path)
-	b = b64(b, "path_b64", s.PathB)
-	return append(strs(b, "options", s.Options), '}')
 }

@@ -3,8 +3,9 @@ package bodyfile
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/probe/facts"
@@ -40,7 +41,7 @@ func New(c Config) probe.Probe {
 	}
 	return facts.New(facts.Config{
 		Kind: artifact.KindBodyFile, Schema: record.SchemaBodyFile, Volatility: probe.Derivable, OS: "linux",
-		Read: func(ctx context.Context, o *facts.Out) error { return read(ctx, c, o) },
+		Read: func(ctx context.Context, o *facts.Out) error { return read(ctx, &c, o) },
 	})
 }
 
@@ -51,35 +52,21 @@ type walked struct {
 	home  bool
 }
 
-// trees are those of the system; homes come after them.
-func trees() []walked {
-	return []walked{
-		{"tmp", 8, false}, {"var/tmp", 8, false}, {"dev/shm", 8, false}, {"run/user", 4, false},
-		{"etc", 8, false}, {"root", 6, false}, {"boot", 4, false},
-		{"usr/bin", 1, false}, {"usr/sbin", 1, false}, {"bin", 1, false}, {"sbin", 1, false},
-		{"usr/lib/systemd", 4, false}, {"usr/lib/security", 2, false}, {"usr/libexec", 4, false}, {"run/systemd", 5, false},
-		{"var/spool/cron", 4, false}, {"var/spool/at", 3, false}, {"var/log", 6, false}, {"var/lib/dpkg/info", 1, false},
-		{"usr/local", 10, false}, {"var/www", 10, false}, {"srv", 8, false}, {"opt", 10, false},
-	}
-}
+// trees are those of the system with how deep they are walked; homes come after them.
+const trees = "tmp 8 var/tmp 8 dev/shm 8 run/user 4 etc 8 root 6 boot 4 usr/bin 1 usr/sbin 1 bin 1 sbin 1 " +
+	"usr/lib/systemd 4 usr/lib/security 2 usr/libexec 4 run/systemd 5 var/spool/cron 4 var/spool/at 3 var/log 6 var/lib/dpkg/info 1 " +
+	"usr/local 10 var/www 10 srv 8 opt 10"
 
 // homeDepth is how deep a home is walked.
 const homeDepth = 6
 
-// closedToAll reports whether a folder in a home, by its name, holds private things alone.
-func closedToAll(name string) bool {
-	switch name {
-	case ".mozilla", "google-chrome", "chromium", "BraveSoftware", "microsoft-edge", "opera", "vivaldi", ".librewolf", "firefox", "epiphany",
-		".thunderbird", "Maildir", ".maildir", "Mail", "mail", "evolution", ".evolution", "geary", "kmail2", ".claws-mail",
-		"Signal", "Slack", "discord", "Element", "TelegramDesktop", ".purple",
-		".gnupg", "keyrings", ".password-store", "kwalletd", "Trash", ".Trash":
-		return true
-	}
-	return false
-}
+// closedToAll are the folders in homes, by name, that hold private things alone.
+const closedToAll = ".mozilla google-chrome chromium BraveSoftware microsoft-edge opera vivaldi .librewolf firefox epiphany " +
+	".thunderbird Maildir .maildir Mail mail evolution .evolution geary kmail2 .claws-mail " +
+	"Signal Slack discord Element TelegramDesktop .purple .gnupg keyrings .password-store kwalletd Trash .Trash"
 
 type walker struct {
-	Config
+	*Config
 	ctx  context.Context
 	t    *tree.Tree
 	o    *facts.Out
@@ -90,18 +77,13 @@ type walker struct {
 	told map[string]bool
 
 	// Of the tree that is being walked:
-	line  record.BodyTree
+	line  *record.BodyTree
+	entry record.BodyEntry
 	home  bool
-	ended error
 	room  int64
 }
 
-var (
-	errMany = errors.New("more than what is told")
-	errTime = errors.New("the time was over")
-)
-
-func read(ctx context.Context, c Config, o *facts.Out) error {
+func read(ctx context.Context, c *Config, o *facts.Out) error {
 	t, err := tree.Open(c.Root)
 	if err != nil {
 		return err
@@ -109,12 +91,17 @@ func read(ctx context.Context, c Config, o *facts.Out) error {
 	w := &walker{Config: c, ctx: ctx, t: t, o: o, left: c.MaxAll, own: make(map[string]bool), told: make(map[string]bool)}
 	homes, err := t.Homes()
 	o.Miss(err)
-	list := trees()
+	var list []*walked
+	fields := strings.Fields(trees)
+	for i := 0; i < len(fields); i += 2 {
+		depth, _ := strconv.Atoi(fields[i+1])
+		list = append(list, &walked{fields[i], depth, false})
+	}
 	for _, h := range homes {
-		if slices.ContainsFunc(list, func(x walked) bool { return x.path == h }) {
+		if slices.ContainsFunc(list, func(x *walked) bool { return x.path == h }) {
 			continue
 		}
-		list = append(list, walked{h, homeDepth, true})
+		list = append(list, &walked{h, homeDepth, true})
 		if d, err := t.Dir(h); err == nil {
 			w.own[d.Path] = false
 			d.Close()
@@ -130,21 +117,20 @@ func read(ctx context.Context, c Config, o *facts.Out) error {
 
 // tree walks one tree. An error is the writer's; what could not be read stands in the last
 // line.
-func (w *walker) tree(x walked) error {
-	w.line = record.BodyTree{Type: record.BodyFileTree, Depth: x.depth, NamesOf: "all"}
+func (w *walker) tree(x *walked) error {
+	w.line = &record.BodyTree{Type: record.BodyFileTree, Depth: x.depth, NamesOf: "all"}
 	w.line.Path, w.line.PathRaw = record.TextOf("/" + x.path)
-	w.home, w.ended, w.room = x.home && !w.Private, nil, min(w.MaxTree, w.left)
+	w.home, w.room = x.home && !w.Private, min(w.MaxTree, w.left)
 	if w.home {
 		w.line.NamesOf = "folders"
 	}
 	d, err := w.t.Dir(x.path)
 	if err != nil {
 		w.miss(err)
-		w.line.Ended = tree.Why(err)
-		if w.line.Ended == "gone" {
+		if w.line.Ended = tree.Why(err); w.line.Ended == "gone" {
 			w.line.Ended = "absent"
 		}
-		return w.o.Write(&w.line)
+		return w.o.Write(w.line)
 	}
 	defer d.Close()
 	if d.Path != x.path {
@@ -154,123 +140,113 @@ func (w *walker) tree(x walked) error {
 		return nil // another path led to it before
 	}
 	w.own[d.Path] = true
-	names, more, err := d.Names(w.MaxNames)
-	w.miss(err)
-	if err != nil {
-		w.line.Ended = tree.Why(err)
-	}
-	e := record.BodyEntry{Type: record.BodyFileEntry, FileTimes: d.Info().Record(d.Path, "")}
+	names := w.names(d, &w.line.Ended)
 	if !w.told[d.Path] {
-		if err := w.tell(&e); err != nil {
+		if err := w.tell(d.Info(), d.Path, "", ""); err != nil {
 			return err
 		}
 	}
 	if err := w.entries(d, names, x.depth); err != nil {
 		return err
 	}
-	switch {
-	case errors.Is(w.ended, errTime):
-		w.line.Ended = "time"
-	case w.ended != nil || more:
-		w.line.Ended = "too_many"
+	if w.line.Ended == tooMany {
+		w.o.Miss(tree.At(d.Path, tree.ErrMany))
 	}
-	if w.line.Ended == "too_many" {
-		w.o.Miss(fmt.Errorf("/%s: %w", d.Path, errMany))
-	}
-	return w.o.Write(&w.line)
+	return w.o.Write(w.line)
 }
+
+const tooMany = "too_many"
 
 func (w *walker) miss(err error) {
-	if err == nil || tree.Why(err) == "gone" {
-		return
+	if err != nil && tree.Why(err) != "gone" {
+		w.line.Unread++
+		w.o.Miss(err)
 	}
-	w.line.Unread++
-	w.o.Miss(err)
 }
 
-func (w *walker) tell(e *record.BodyEntry) error {
+// names lists a folder; why is set where that is not all of it.
+func (w *walker) names(d *tree.Dir, why *string) []string {
+	names, more, err := d.Names(w.MaxNames)
+	if more {
+		*why, err = tooMany, tree.At(d.Path, tree.ErrMany)
+	} else if err != nil {
+		*why = tree.Why(err)
+	}
+	w.miss(err)
+	return names
+}
+
+func (w *walker) tell(st *tree.Info, path, target, closed string) error {
 	w.line.Entries++
 	w.room--
 	w.left--
-	return w.o.Write(e)
+	w.entry.Type, w.entry.Closed = record.BodyFileEntry, closed
+	st.Record(&w.entry.FileTimes, path, target)
+	return w.o.Write(&w.entry)
 }
 
 // entries tells of the names in a folder and of what is below them.
 func (w *walker) entries(d *tree.Dir, names []string, depth int) error {
+	var st tree.Info
 	for _, name := range names {
 		switch {
-		case w.ended != nil:
-			return nil
 		case w.ctx.Err() != nil:
-			w.ended = errTime
-			return nil
+			w.line.Ended = "time"
 		case w.room <= 0:
-			w.ended = errMany
+			w.line.Ended = tooMany
+		}
+		if w.line.Ended == "time" || w.room <= 0 {
 			return nil
 		}
-		st, err := d.Stat(name)
-		if errors.Is(err, tree.ErrForeign) { // its name is known, and no more is asked
-			w.line.LeftOut++
-			continue
-		}
-		if err != nil {
+		err := d.Stat(name, &st)
+		switch {
+		case errors.Is(err, tree.ErrForeign), err == nil && w.home && !st.IsDir():
+			w.line.LeftOut++ // a place whose name stands among the mounts, or a private file
+		case err != nil:
 			w.miss(err)
-			continue
+		case st.IsDir():
+			err = w.folder(d, name, &st, depth)
+		default:
+			target := ""
+			if st.IsLink() {
+				target, _ = d.Readlink(name)
+			}
+			err = w.tell(&st, tree.Join(d.Path, name), target, "")
 		}
-		if err := w.entry(d, name, st, depth); err != nil {
+		if err := w.o.Refusal(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *walker) entry(d *tree.Dir, name string, st tree.Info, depth int) error {
-	if w.home && !st.IsDir() {
-		w.line.LeftOut++
-		return nil
-	}
-	target := ""
-	if st.IsLink() {
-		target, _ = d.Readlink(name)
-	}
-	e := record.BodyEntry{Type: record.BodyFileEntry, FileTimes: st.Record(tree.Join(d.Path, name), target)}
-	if !st.IsDir() {
-		return w.tell(&e)
-	}
-	path := tree.Join(d.Path, name)
+// folder tells of a folder and of what is below it. An error is the writer's.
+func (w *walker) folder(d *tree.Dir, name string, st *tree.Info, depth int) error {
+	path, closed := tree.Join(d.Path, name), ""
 	var sub *tree.Dir
 	var names []string
-	var more bool
-	var err error
 	_, own := w.own[path]
 	switch {
 	case own:
-		e.Closed = "own_tree"
+		closed = "own_tree"
 		w.told[path] = true
-	case !w.Private && (w.home || isHome(path)) && closedToAll(name):
-		e.Closed = "private"
+	case !w.Private && (w.home || strings.HasPrefix(path, "root/")) && tree.OneOf(name, closedToAll):
+		closed = "private"
 	case depth <= 1:
-		e.Closed = "depth"
+		closed = "depth"
 	default:
-		if sub, err = d.Sub(name); err == nil {
-			defer sub.Close()
-			names, more, err = sub.Names(w.MaxNames)
-		}
-		if err != nil {
-			e.Closed = tree.Why(err)
-			if !errors.Is(err, tree.ErrForeign) {
+		var err error
+		if sub, err = d.Sub(name); err != nil {
+			if closed = tree.Why(err); !errors.Is(err, tree.ErrForeign) {
 				w.miss(err)
 			}
-		} else if more {
-			e.Closed = "too_many"
-			w.miss(fmt.Errorf("/%s: %w", path, errMany))
+			break
 		}
+		defer sub.Close()
+		names = w.names(sub, &closed)
 	}
-	if err := w.tell(&e); err != nil || sub == nil {
+	if err := w.tell(st, path, "", closed); err != nil || sub == nil {
 		return err
 	}
 	return w.entries(sub, names, depth-1)
 }
-
-// isHome reports whether a path lies in the home of root, whose own names are told.
-func isHome(path string) bool { return len(path) > 5 && path[:5] == "root/" }

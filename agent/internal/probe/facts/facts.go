@@ -100,6 +100,9 @@ func (o *Out) Miss(err error) {
 // Refused reports whether something was missed and nothing was written.
 func (o *Out) Refused() bool { return o.missed > 0 && o.written == 0 }
 
+// Refusal is the error of the writer, nil as long as there is none.
+func (o *Out) Refusal() error { return o.refused }
+
 // Missed counts n things that could not be read; none is none.
 func (o *Out) Missed(n int64, err error) {
 	if n <= 0 {

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"strings"
@@ -21,8 +20,7 @@ const piece = 192 << 10
 
 // got is what came of a file: how it was opened, a piece of it, or how it ended.
 type got struct {
-	opened  bool
-	info    tree.Info // opened or last: before or after reading
+	opened  *tree.Info
 	noatime bool
 	from    int64
 
@@ -30,6 +28,7 @@ type got struct {
 
 	last      bool
 	cut       bool
+	after     tree.Info
 	stability string
 	err       error
 }
@@ -37,27 +36,13 @@ type got struct {
 // copy writes the lines of one file and returns how many bytes were copied, and whether
 // there is a copy at all. An error is the writer's; what went wrong in reading stands in
 // the lines.
-func (c *copier) copy(ctx context.Context, f *record.CopyFile, m match, r Row, limit int64) (copied int64, ok bool, err error) {
+func (c *copier) copy(ctx context.Context, f *record.CopyFile, m *match, r *Row, limit int64) (copied int64, ok bool, err error) {
 	mine, stop := context.WithCancel(ctx)
 	defer stop()
-	parts := make(chan got)
+	parts := make(chan *got)
 	go c.fetch(mine, m, r, limit, parts)
-	late := time.NewTimer(c.patience)
-	defer late.Stop()
-	wait := func() got {
-		late.Reset(c.patience)
-		select {
-		case p := <-parts:
-			return p
-		case <-late.C:
-			c.patience = max(c.patience/2, minPatience)
-			return got{err: errSilent, last: true, stability: record.StableUnknown}
-		case <-ctx.Done():
-			return got{err: ctx.Err(), last: true, stability: record.StableUnknown}
-		}
-	}
-	p := wait()
-	if !p.opened {
+	p := c.next(ctx, parts)
+	if p.opened == nil {
 		if f.Unread = tree.Why(p.err); errors.Is(p.err, errSilent) {
 			f.Unread = "silent"
 		} else if ctx.Err() != nil {
@@ -67,43 +52,57 @@ func (c *copier) copy(ctx context.Context, f *record.CopyFile, m match, r Row, l
 		c.o.Miss(p.err)
 		return 0, false, c.o.Write(f)
 	}
-	path := "/" + tree.Join(m.dir, m.name)
-	f.FileTimes = p.info.Record(path[1:], "")
-	f.Blocks, f.NoATime, f.From = p.info.Blocks, p.noatime, p.from
+	p.opened.Record(&f.FileTimes, m.path, "")
+	f.Blocks, f.NoATime, f.From = p.opened.Blocks, p.noatime, p.from
 	if err := c.o.Write(f); err != nil {
 		return 0, false, err
 	}
-	end := record.CopyEnd{Part: record.PartEnd, File: f.File}
 	sum := sha256.New()
-	data := record.CopyData{Part: record.PartData, File: f.File}
+	data := &record.CopyData{Part: record.PartData, File: f.File, Offset: f.From}
 	for !p.last {
-		p = wait()
-		if len(p.b) > 0 {
+		if p = c.next(ctx, parts); len(p.b) > 0 {
 			sum.Write(p.b)
-			data.Offset, data.Data = f.From+end.Copied, p.b
-			if err := c.o.Write(&data); err != nil {
-				return end.Copied, false, err
+			data.Data = p.b
+			if err := c.o.Write(data); err != nil {
+				return data.Offset - f.From, false, err
 			}
-			end.Copied += int64(len(p.b))
+			data.Offset += int64(len(p.b))
 		}
 	}
-	end.SHA256 = hex.EncodeToString(sum.Sum(nil))
-	end.Cut, end.Stability = p.cut, p.stability
-	end.SizeAfter, end.AccessedAfter, end.ModifiedAfter, end.ChangedAfter = p.info.Size, p.info.A, p.info.M, p.info.C
+	end := &record.CopyEnd{Part: record.PartEnd, File: f.File, Copied: data.Offset - f.From, SHA256: hex.EncodeToString(sum.Sum(nil)), Cut: p.cut, Stability: p.stability}
+	end.SizeAfter, end.AccessedAfter, end.ModifiedAfter, end.ChangedAfter = p.after.Size, p.after.A.Time(), p.after.M.Time(), p.after.C.Time()
 	if p.err != nil {
 		end.Problem = problem(p.err)
-		c.o.Miss(fmt.Errorf("copy %s: %w", path, p.err))
+		c.o.Miss(p.err)
 	} else if p.cut {
-		c.o.Miss(fmt.Errorf("%s is longer than what is copied", path))
+		c.o.Miss(tree.At(m.path, errLong))
 	}
-	return end.Copied, true, c.o.Write(&end)
+	return end.Copied, true, c.o.Write(end)
+}
+
+var errLong = errors.New("longer than what is copied")
+
+// next waits for what comes of a file.
+func (c *copier) next(ctx context.Context, parts <-chan *got) *got {
+	late := time.NewTimer(c.patience)
+	defer late.Stop()
+	err := errSilent
+	select {
+	case p := <-parts:
+		return p
+	case <-late.C:
+		c.patience = max(c.patience/2, minPatience)
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	return &got{err: err, last: true, stability: record.StableUnknown}
 }
 
 // fetch opens and reads a file, which may never answer, and sends what comes of it until
 // ctx ends. A piece is valid until the next one is taken.
-func (c *copier) fetch(ctx context.Context, m match, r Row, limit int64, parts chan<- got) {
+func (c *copier) fetch(ctx context.Context, m *match, r *Row, limit int64, parts chan<- *got) {
 	defer background.Enter(ctx)()
-	send := func(p got) (more bool) {
+	send := func(p *got) (more bool) {
 		select {
 		case parts <- p:
 			return !p.last
@@ -111,33 +110,26 @@ func (c *copier) fetch(ctx context.Context, m match, r Row, limit int64, parts c
 			return false
 		}
 	}
-	d, err := c.t.Dir(m.dir)
-	if err == nil && d.Path != m.dir {
-		d.Close()
-		err = tree.ErrReplaced
-	}
+	last := &got{last: true}
+	f, err := c.open(m)
 	if err != nil {
-		send(got{err: err, last: true})
+		last.err = err
+		send(last)
 		return
 	}
-	defer d.Close()
-	f, err := d.Open(m.name)
-	if err != nil {
-		send(got{err: err, last: true})
-		return
-	}
+	defer f.Dir.Close()
 	defer f.Close()
 	size := f.Info.Size
-	from := start(size, limit, m.name, r)
+	from := start(size, limit, m.path, r)
 	end := min(size, from+limit)
-	if !send(got{opened: true, info: f.Info, noatime: f.NoATime, from: from}) {
+	if !send(&got{opened: &f.Info, noatime: f.NoATime, from: from}) {
 		return
 	}
 	if c.during != nil {
-		c.during(tree.Join(m.dir, m.name))
+		c.during(m.path)
 	}
+	before := f.Info
 	var bufs [2][]byte // one is written out while the other is filled
-	last := got{last: true, cut: from > 0 || end < size}
 	for i, at := 0, from; at < end; i++ {
 		n := min(piece, end-at)
 		if bufs[i%2] == nil {
@@ -145,24 +137,41 @@ func (c *copier) fetch(ctx context.Context, m match, r Row, limit int64, parts c
 		}
 		k, err := f.ReadAt(bufs[i%2][:n], at)
 		at += int64(k)
-		if k > 0 && !send(got{b: bufs[i%2][:k]}) {
+		if k > 0 && !send(&got{b: bufs[i%2][:k]}) {
 			return
 		}
-		if errors.Is(err, io.EOF) { // it is shorter now
-			break
-		}
 		if err != nil {
-			last.err = err
+			if !errors.Is(err, io.EOF) { // else it is shorter now
+				last.err = err
+			}
 			break
 		}
 	}
-	now, named, err := f.Again()
-	last.info, last.stability = now, stability(f.Info, now, named, err)
+	named, err := f.Again(&last.after)
+	last.cut, last.stability = from > 0 || end < size, stability(&before, &last.after, named, err)
 	send(last)
 }
 
+// open opens the file that was found, and no other.
+func (c *copier) open(m *match) (*tree.File, error) {
+	dir, name := tree.Split(m.path)
+	d, err := c.t.Dir(dir)
+	if err != nil {
+		return nil, err
+	}
+	if d.Path != dir {
+		d.Close()
+		return nil, tree.At(m.path, tree.ErrReplaced)
+	}
+	f, err := d.Open(name)
+	if err != nil {
+		d.Close()
+	}
+	return f, err
+}
+
 // start is where the copy begins.
-func start(size, limit int64, name string, r Row) int64 {
+func start(size, limit int64, name string, r *Row) int64 {
 	if !r.End || size <= limit || packed(name) {
 		return 0
 	}
@@ -175,16 +184,11 @@ func start(size, limit int64, name string, r Row) int64 {
 
 // packed reports whether the end of a file is of no use without its start.
 func packed(name string) bool {
-	for _, end := range []string{".gz", ".xz", ".zst", ".bz2", ".lz4", ".db"} {
-		if strings.HasSuffix(name, end) {
-			return true
-		}
-	}
-	return false
+	return tree.OneOf(name[strings.LastIndexByte(name, '.')+1:], "gz xz zst bz2 lz4 db")
 }
 
 // stability says what a file did between two looks. err is that of its name.
-func stability(before, now tree.Info, named bool, err error) string {
+func stability(before, now *tree.Info, named bool, err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return record.StableRemoved
@@ -194,7 +198,7 @@ func stability(before, now tree.Info, named bool, err error) string {
 		return record.StableReplaced
 	case now.Size > before.Size:
 		return record.StableGrew
-	case now.Size != before.Size, !now.M.Equal(before.M), !now.C.Equal(before.C):
+	case now.Size != before.Size, now.M != before.M, now.C != before.C:
 		return record.StableChanged
 	}
 	return record.StableSame

@@ -1,10 +1,8 @@
 package filecopy
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"hozen/agent/internal/probe"
@@ -36,12 +34,14 @@ var errSilent = errors.New("it does not answer")
 // New returns the probe of a kind of the table; nil when there is none. root is usually
 // "/".
 func New(kind artifact.Kind, root string, scope Scope) probe.Probe {
-	for _, p := range parts() {
-		if p.kind == kind {
-			return p.probe(root, scope, nil)
-		}
+	p := partOf(kind)
+	if p == nil {
+		return nil
 	}
-	return nil
+	return p.probe(root, func(ctx context.Context, c *copier) error {
+		c.scope = scope
+		return c.table(ctx)
+	})
 }
 
 // Found is a kind whose files are found otherwise than by patterns.
@@ -50,19 +50,30 @@ type Found struct {
 	Schema string
 	// Row says what is looked for; its pattern is for people.
 	Row Row
-	// All bounds what is copied, in bytes.
-	All int64
 	// Find returns the paths, relative to the root and without links. What it returns beside an
 	// error is copied.
 	Find func(ctx context.Context) ([]string, error)
 }
 
 // Probe returns the probe that copies what is found below root.
-func (f Found) Probe(root string) probe.Probe {
-	return part{f.Kind, f.Schema, []Row{f.Row}, f.All}.probe(root, Scope{}, f.Find)
+func (f *Found) Probe(root string) probe.Probe {
+	p := &part{f.Kind, f.Schema, []*Row{&f.Row}, f.Row.All}
+	return p.probe(root, func(ctx context.Context, c *copier) error {
+		paths, err := f.Find(ctx)
+		c.o.Miss(err)
+		x := &expander{c: c, ctx: ctx, row: &f.Row, room: maxMatches}
+		for _, path := range paths {
+			dir, name := tree.Split(path)
+			x.base(dir, "", []string{name})
+		}
+		if err := c.row(ctx, 0, x.list, "done"); err != nil {
+			return err
+		}
+		return c.close(ctx)
+	})
 }
 
-func (p part) probe(root string, scope Scope, find func(context.Context) ([]string, error)) probe.Probe {
+func (p *part) probe(root string, read func(ctx context.Context, c *copier) error) probe.Probe {
 	return facts.New(facts.Config{
 		Kind: p.kind, Schema: p.schema, Volatility: probe.Derivable, OS: "linux",
 		Read: func(ctx context.Context, o *facts.Out) error {
@@ -70,18 +81,14 @@ func (p part) probe(root string, scope Scope, find func(context.Context) ([]stri
 			if err != nil {
 				return err
 			}
-			c := copier{part: p, scope: scope, t: t, o: o, left: p.all, patience: maxPatience, seen: make(map[string]bool)}
-			if find == nil {
-				return c.table(ctx)
-			}
-			return c.found(ctx, find)
+			return read(ctx, newCopier(p, t, o))
 		},
 	})
 }
 
 // copier copies the files of one kind.
 type copier struct {
-	part
+	*part
 	scope    Scope
 	t        *tree.Tree
 	o        *facts.Out
@@ -89,67 +96,43 @@ type copier struct {
 	patience time.Duration
 	seen     map[string]bool // paths
 	files    int
-	rows     []record.CopyRow
+	lines    []*record.CopyRow
 	homes    []string
 	asked    bool // for the homes
 	// during is called while a file is read, for tests. Optional.
 	during func(path string)
 }
 
+func newCopier(p *part, t *tree.Tree, o *facts.Out) *copier {
+	return &copier{part: p, t: t, o: o, left: p.all, patience: maxPatience, seen: make(map[string]bool)}
+}
+
 // table copies what the rows of the table match.
 func (c *copier) table(ctx context.Context) error {
-	for i, r := range c.part.rows {
-		line := c.line(i, r)
+	for i, r := range c.rows {
+		state := "done"
+		var list []*match
 		switch {
 		case r.Private && !c.scope.Private, c.kind == artifact.KindHistory && c.scope.NoHistories:
-			line.State = "excluded"
+			state = "excluded"
 		case ctx.Err() != nil:
-			line.State = "time"
+			state = "time"
 		default:
-			if err := c.row(ctx, r, &line, c.match(ctx, r)); err != nil {
-				return err
-			}
+			list = c.match(ctx, r)
 		}
-		c.rows = append(c.rows, line)
-	}
-	return c.close(ctx)
-}
-
-// found copies what find finds.
-func (c *copier) found(ctx context.Context, find func(context.Context) ([]string, error)) error {
-	r := c.part.rows[0]
-	line := c.line(0, r)
-	paths, err := find(ctx)
-	c.o.Miss(err)
-	var list []match
-	for _, p := range paths {
-		if m, err := c.look(p); err == nil {
-			list = append(list, m)
-		} else {
-			c.o.Miss(err)
+		if err := c.row(ctx, i, list, state); err != nil {
+			return err
 		}
 	}
-	if err := c.row(ctx, r, &line, list); err != nil {
-		return err
-	}
-	c.rows = append(c.rows, line)
 	return c.close(ctx)
-}
-
-func (c *copier) line(i int, r Row) record.CopyRow {
-	keep := "start"
-	if r.End {
-		keep = "end"
-	}
-	return record.CopyRow{Part: record.PartRow, Row: i, Class: r.Class, Pattern: r.Pattern, Max: r.Max, All: r.All, Keep: keep, Private: r.Private, State: "done", Why: r.Why}
 }
 
 // close tells of the rows. Where every folder was refused there is nothing to tell but
 // that, which is the outcome.
 func (c *copier) close(ctx context.Context) error {
 	if c.files > 0 || !c.o.Refused() {
-		for i := range c.rows {
-			if err := c.o.Write(&c.rows[i]); err != nil {
+		for _, line := range c.lines {
+			if err := c.o.Write(line); err != nil {
 				return err
 			}
 		}
@@ -159,52 +142,61 @@ func (c *copier) close(ctx context.Context) error {
 
 // row copies files as far as there is room: the newest first, and those of different homes
 // in turns by bytes, so that nobody's many files keep out another's.
-func (c *copier) row(ctx context.Context, r Row, line *record.CopyRow, list []match) error {
-	sorted.StableFunc(list, func(a, b match) int { return b.info.M.Compare(a.info.M) })
+func (c *copier) row(ctx context.Context, i int, list []*match, state string) error {
+	r := c.rows[i]
+	line := &record.CopyRow{Part: record.PartRow, Row: i, Class: r.Class, Pattern: r.Pattern, Max: r.Max, All: r.All, Keep: "start", Private: r.Private, State: state, Why: r.Why}
+	if r.End {
+		line.Keep = "end"
+	} else if r.Names {
+		line.Keep = "names"
+	}
+	c.lines = append(c.lines, line)
+	sorted.StableFunc(list, func(a, b *match) int { return b.info.M.Time().Compare(a.info.M.Time()) })
 	used := make(map[string]int64) // by home
-	for i := range list {
-		m := &list[i]
+	for _, m := range list {
 		used[m.home] += min(m.info.Size, r.Max) + 1
 		m.turn = used[m.home]
 	}
-	sorted.StableFunc(list, func(a, b match) int { return cmp.Compare(a.turn, b.turn) })
-	left := r.All
+	sorted.StableFunc(list, func(a, b *match) int { return int(min(max(a.turn-b.turn, -1), 1)) })
 	for _, m := range list {
-		path := tree.Join(m.dir, m.name)
-		if c.seen[path] {
+		if c.seen[m.path] {
 			continue
 		}
-		c.seen[path] = true
+		c.seen[m.path] = true
 		line.Found++
-		f := record.CopyFile{Part: record.PartFile, File: c.files, Row: line.Row, Class: r.Class, FileTimes: m.info.Record(path, m.target), Blocks: m.info.Blocks}
-		c.files++
-		switch {
-		case m.info.IsLink():
-			f.Unread = "link"
-		case !m.info.IsFile():
-			f.Unread = "not_regular"
-		case ctx.Err() != nil:
-			f.Unread = "time"
-		case min(left, c.left) <= 0:
-			f.Unread = "no_room"
-			c.o.Miss(fmt.Errorf("/%s: no room for it", path))
-		}
-		if f.Unread != "" {
-			if err := c.o.Write(&f); err != nil {
-				return err
-			}
-			continue
-		}
-		n, ok, err := c.copy(ctx, &f, m, r, min(r.Max, left, c.left))
-		if err != nil {
+		if err := c.one(ctx, m, r, line); err != nil {
 			return err
-		}
-		left -= n
-		c.left -= n
-		line.Bytes += n
-		if ok {
-			line.Copied++
 		}
 	}
 	return nil
+}
+
+// one tells of a file and copies it if it is to be.
+func (c *copier) one(ctx context.Context, m *match, r *Row, line *record.CopyRow) error {
+	f := &record.CopyFile{Part: record.PartFile, File: c.files, Row: line.Row, Class: r.Class, Blocks: m.info.Blocks}
+	m.info.Record(&f.FileTimes, m.path, m.target)
+	c.files++
+	limit := min(r.Max, r.All-line.Bytes, c.left)
+	switch {
+	case m.info.IsLink():
+		f.Unread = "link"
+	case r.Names:
+		f.Unread = "names_only"
+	case !m.info.IsFile():
+		f.Unread = "not_regular"
+	case ctx.Err() != nil:
+		f.Unread = "time"
+	case limit <= 0:
+		f.Unread = "no_room"
+		c.o.Miss(tree.At(m.path, tree.ErrMany))
+	default:
+		n, ok, err := c.copy(ctx, f, m, r, limit)
+		line.Bytes += n
+		c.left -= n
+		if ok {
+			line.Copied++
+		}
+		return err
+	}
+	return c.o.Write(f)
 }

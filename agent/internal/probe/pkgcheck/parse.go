@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"hozen/agent/internal/probe/procfs"
+	"hozen/agent/internal/probe/tree"
 )
 
 // listed is a file with the digest that its package gives.
@@ -150,34 +151,11 @@ func parseExclusions(b []byte) (list []exclusion) {
 // to an included file is not asked for here.
 func excluded(list []exclusion, name string) bool {
 	for i := len(list) - 1; i >= 0; i-- {
-		if fits(list[i].pattern, name) {
+		if tree.Match(list[i].pattern, name) {
 			return !list[i].include
 		}
 	}
 	return false
-}
-
-// fits matches as fnmatch(3) does without flags: "*" and "?" stand for slashes too. Sets
-// in brackets fit nothing.
-func fits(pattern, name string) bool {
-	p, n := 0, 0
-	star, from := -1, 0
-	for n < len(name) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, from = p, n
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == name[n] && pattern[p] != '['):
-			p++
-			n++
-		case star >= 0:
-			from++
-			p, n = star+1, from
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
 }
 
 // The phases in which files are compared.
@@ -185,25 +163,21 @@ const (
 	programs = iota
 	loaded   // by programs, and by the kernel
 	configs
-	rest
+	others
 	phases
 )
 
 // phaseOf says when a file of a package is compared.
 func phaseOf(name string) int {
-	for _, dir := range []string{"usr/bin/", "usr/sbin/", "bin/", "sbin/", "usr/local/"} {
-		if strings.HasPrefix(name, dir) {
-			return programs
-		}
-	}
-	for _, dir := range []string{"usr/libexec/", "usr/lib/systemd/", "lib/systemd/"} {
-		if strings.HasPrefix(name, dir) {
-			return loaded
-		}
-	}
+	first, rest, _ := strings.Cut(strings.TrimPrefix(name, "usr/"), "/")
+	second, _, _ := strings.Cut(rest, "/")
 	base := path.Base(name)
-	if strings.HasSuffix(base, ".so") || strings.Contains(base, ".so.") || strings.HasSuffix(base, ".ko") || strings.Contains(base, ".ko.") || strings.HasPrefix(name, "boot/") {
+	switch {
+	case tree.OneOf(first, "bin sbin local"):
+		return programs
+	case first == "libexec", first == "boot", first == "lib" && second == "systemd",
+		tree.Match("*.so", base), tree.Match("*.so.*", base), tree.Match("*.ko", base), tree.Match("*.ko.*", base):
 		return loaded
 	}
-	return rest
+	return others
 }

@@ -30,6 +30,12 @@ const (
 	maxTold = 5000
 )
 
+var (
+	errUnreached = errors.New("the time was over before all files were compared")
+	errOdd       = errors.New("lines of lists were not understood")
+	errUnstable  = errors.New("it changes while it is read")
+)
+
 // New returns the probe of the system whose files are below root, usually "/".
 func New(root string) probe.Probe {
 	return facts.New(facts.Config{
@@ -38,14 +44,15 @@ func New(root string) probe.Probe {
 	})
 }
 
-// other are databases of package managers that are not read.
+// managers are others by their databases, which are not read.
+const managers = "usr/lib/sysimage/rpm rpm var/lib/rpm rpm lib/apk/db apk var/lib/pacman/local pacman"
+
 func other(t *tree.Tree) string {
-	for _, x := range [][2]string{
-		{"usr/lib/sysimage/rpm", "rpm"}, {"var/lib/rpm", "rpm"}, {"lib/apk/db", "apk"}, {"var/lib/pacman/local", "pacman"},
-	} {
-		if d, err := t.Dir(x[0]); err == nil {
+	f := strings.Fields(managers)
+	for i := 0; i < len(f); i += 2 {
+		if d, err := t.Dir(f[i]); err == nil {
 			d.Close()
-			return x[1]
+			return f[i+1]
 		}
 	}
 	return ""
@@ -102,9 +109,9 @@ func read(ctx context.Context, root string, o *facts.Out) error {
 			return err
 		}
 	}
-	o.Missed(c.sum.Unreached, errors.New("the time was over before all files were compared"))
-	o.Missed(c.sum.Untold, fmt.Errorf("more than %d differences", maxTold))
-	o.Missed(c.sum.Odd, errors.New("lines of lists were not understood"))
+	o.Missed(c.sum.Unreached, errUnreached)
+	o.Missed(c.sum.Untold, tree.ErrMany)
+	o.Missed(c.sum.Odd, errOdd)
 	if err := o.Write(&c.sum); err != nil {
 		return err
 	}
@@ -125,7 +132,7 @@ func lists(t *tree.Tree) (names []string, err error) {
 		}
 	}
 	if more {
-		err = errors.Join(err, fmt.Errorf("/%s: more than %d names", infoDir, maxLists*8))
+		err = tree.At(infoDir, tree.ErrMany)
 	}
 	return names, err
 }
@@ -213,13 +220,16 @@ func (c *checker) file(l listed, pkg string, conf bool) error {
 		}
 		c.o.Miss(err)
 	}
-	for state, n := range map[string]*int64{record.PkgChanged: &c.sum.Changed, record.PkgMissing: &c.sum.Missing, record.PkgNotFile: &c.sum.NotFile, record.PkgUnread: &c.sum.Unread} {
-		if f.State == state {
-			*n++
-		}
-	}
-	if f.State == record.PkgChanged {
+	switch f.State {
+	case record.PkgChanged:
+		c.sum.Changed++
 		c.sum.Compared++
+	case record.PkgMissing:
+		c.sum.Missing++
+	case record.PkgNotFile:
+		c.sum.NotFile++
+	default:
+		c.sum.Unread++
 	}
 	if c.told++; c.told > maxTold {
 		c.sum.Untold++
@@ -246,41 +256,48 @@ func (c *checker) compare(f *record.PackageFile, at string) error {
 		}
 		c.enter(d, dir)
 	}
-	st, err := c.dir.Stat(name)
-	if err != nil {
+	var st tree.Info
+	if err := c.dir.Stat(name, &st); err != nil {
 		return err
-	}
-	known := st.Record(at, "")
-	f.FileKind, f.Mode, f.UID, f.GID, f.Size, f.Modified, f.Changed, f.Born = known.FileKind, known.Mode, known.UID, known.GID, known.Size, known.Modified, known.Changed, known.Born
-	if st.IsLink() {
-		target, _ := c.dir.Readlink(name)
-		f.Target, _ = record.TextOf(target)
 	}
 	file, err := c.dir.Open(name)
-	if err != nil {
-		return err
+	if err == nil {
+		defer file.Close()
+		if file.Info.Size > maxFile {
+			f.State, f.Unread, err = record.PkgUnread, "too_long", nil
+			c.o.Miss(tree.At(at, tree.ErrMany))
+		} else {
+			err = c.read(f, file, at)
+		}
 	}
-	defer file.Close()
-	if file.Info.Size > maxFile {
-		f.State, f.Unread = record.PkgUnread, "too_long"
-		c.o.Miss(fmt.Errorf("/%s: longer than %d bytes", at, maxFile))
+	if err == nil && f.State == "" {
 		return nil
 	}
+	var known record.FileTimes
+	target := ""
+	if st.IsLink() {
+		target, _ = c.dir.Readlink(name)
+	}
+	st.Record(&known, at, target)
+	f.FileKind, f.Mode, f.UID, f.GID, f.Size, f.Target = known.FileKind, known.Mode, known.UID, known.GID, known.Size, known.Target
+	f.Modified, f.Changed, f.Born = known.Modified, known.Changed, known.Born
+	return err
+}
+
+// read compares the content of a file, twice where it differs.
+func (c *checker) read(f *record.PackageFile, file *tree.File, at string) error {
 	got, _, err := c.digest(file, false)
 	if err != nil || got == f.ExpectedMD5 {
 		return err
 	}
 	again, sum, err := c.digest(file, true)
-	if err != nil {
+	if err != nil || again == f.ExpectedMD5 {
 		return err
 	}
 	f.State, f.MD5, f.SHA256 = record.PkgChanged, again, sum
-	switch {
-	case again == f.ExpectedMD5:
-		f.State = ""
-	case again != got:
+	if again != got {
 		f.State, f.Unread = record.PkgUnread, "unstable"
-		c.o.Miss(fmt.Errorf("/%s: changes while it is read", at))
+		c.o.Miss(tree.At(at, errUnstable))
 	}
 	return nil
 }

@@ -3,14 +3,16 @@ package ransom
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"path"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/probe/facts"
 	"hozen/agent/internal/probe/filecopy"
+	"hozen/agent/internal/probe/tree"
 	"hozen/agent/internal/sorted"
 	"hozen/internal/artifact"
 	"hozen/internal/artifact/record"
@@ -48,8 +50,8 @@ func (l *Look) FileStat() probe.Probe {
 
 // Notes returns the probe that copies what may be demands.
 func (l *Look) Notes() probe.Probe {
-	return filecopy.Found{
-		Kind: artifact.KindRansomNote, Schema: record.SchemaRansomNote, All: 4 << 20,
+	return (&filecopy.Found{
+		Kind: artifact.KindRansomNote, Schema: record.SchemaRansomNote,
 		Row: filecopy.Row{Class: "note", Pattern: "(by name, or one name with one size in many folders)", Max: maxNote, All: 4 << 20, Why: "what may be demands for ransom"},
 		Find: func(ctx context.Context) ([]string, error) {
 			s, err := l.once(ctx)
@@ -58,7 +60,7 @@ func (l *Look) Notes() probe.Probe {
 			}
 			return s.notePaths(), nil
 		},
-	}.Probe(l.root)
+	}).Probe(l.root)
 }
 
 // once looks, or returns what was seen before.
@@ -72,7 +74,7 @@ func (l *Look) once(ctx context.Context) (*seen, error) {
 	if l.seen == nil {
 		early, cancel := probe.Early(ctx)
 		defer cancel()
-		s, err := walk(early, l.root, l.max, l.now())
+		s, err := walk(early, l.root, l.max, l.now().Unix())
 		if err != nil {
 			return nil, err
 		}
@@ -97,157 +99,158 @@ const (
 // count is what is known of a number of files.
 type count = record.FileStat
 
-// file is what is counted of a file.
+// file is what is counted of a file: how long ago in seconds its content and entry
+// changed, negative in the future.
 type file struct {
-	size     int64
-	mod, chg time.Time
+	st       *tree.Info
+	mod, chg int64
 	doubled  bool
 }
 
 // seen is what a look saw.
 type seen struct {
-	now        time.Time
-	trees      []count
+	now        int64 // seconds since 1970
+	trees      []*count
 	extensions map[string]*count
-	folders    []count // the first maxFolders are those in which most changed
+	folders    []*count // the first maxFolders are those in which most changed
 	hours      [maxHours]count
 	names      map[string]*name
-	errs       []error
 	missed     int64
+	first      error
 }
 
 // name is a file's name that is watched.
 type name struct {
 	count
-	size  int64
 	suits bool // it reads like a demand
 	paths []string
 }
 
+const (
+	hour = 3600
+	day  = 24 * hour
+	week = 7 * day
+)
+
 // add counts a file.
-func add(c *count, f file, now time.Time) {
+func (f *file) add(c *count) {
 	c.Files++
-	c.Bytes += f.size
-	since := func(t time.Time, hour, day, week *int64) {
-		age := now.Sub(t)
-		if age < 0 { // in the future, which is no time that anything happened
-			return
-		}
-		if age <= time.Hour {
-			*hour++
-		}
-		if age <= 24*time.Hour {
-			*day++
-		}
-		if age <= 7*24*time.Hour {
-			*week++
-		}
-		if t.After(c.Newest) {
-			c.Newest = t
-		}
-	}
-	since(f.mod, &c.ModifiedHour, &c.ModifiedDay, &c.ModifiedWeek)
-	since(f.chg, &c.ChangedHour, &c.ChangedDay, &c.ChangedWeek)
+	c.Bytes += f.st.Size
+	since(c, f.mod, &f.st.M, &c.ModifiedHour, &c.ModifiedDay, &c.ModifiedWeek)
+	since(c, f.chg, &f.st.C, &c.ChangedHour, &c.ChangedDay, &c.ChangedWeek)
 	if f.doubled {
 		c.Doubled++
 	}
-	if age := now.Sub(f.chg); age >= 0 && age <= 24*time.Hour && f.chg.Sub(f.mod) > time.Minute {
+	if f.chg >= 0 && f.chg <= day && f.st.C.Sec-f.st.M.Sec > 60 {
 		c.RenamedDay++
 	}
 }
 
-// file counts a file in everything but its tree and folder, and says whether its name has
-// two extensions.
-func (s *seen) file(dir, base string, f file) (doubled bool) {
-	ext := strings.ToLower(path.Ext(base))
-	if len(ext) > maxExtension || ext == strings.ToLower(base) {
+// since counts a time; one in the future is no time that anything happened.
+func since(c *count, age int64, at *tree.Stamp, hours, days, weeks *int64) {
+	if age < 0 {
+		return
+	}
+	if age <= hour {
+		*hours++
+	}
+	if age <= day {
+		*days++
+	}
+	if age <= week {
+		*weeks++
+	}
+	if t := at.Time(); t.After(c.Newest) {
+		c.Newest = t
+	}
+}
+
+// file counts a file in everything but its tree and folder.
+func (s *seen) file(dir, base string, st *tree.Info) *file {
+	f := &file{st: st, mod: s.now - st.M.Sec, chg: s.now - st.C.Sec}
+	lower := strings.ToLower(base)
+	ext := path.Ext(lower)
+	if len(ext) > maxExtension || ext == lower {
 		ext = ""
 	}
-	if ext != "" {
-		f.doubled = document(strings.ToLower(path.Ext(base[:len(base)-len(ext)]))) && !usual(ext)
+	if ext != "" && !tree.OneOf(ext[1:], usual) && !tree.OneOf(ext[1:], documents) {
+		before := path.Ext(lower[:len(lower)-len(ext)])
+		f.doubled = before != "" && tree.OneOf(before[1:], documents)
 	}
 	e := s.extensions[ext]
+	if e == nil && len(s.extensions) >= maxExtensions {
+		ext = "*"
+		e = s.extensions[ext]
+	}
 	if e == nil {
-		if len(s.extensions) >= maxExtensions {
-			ext = "*"
-			e = s.extensions[ext]
-		}
-		if e == nil {
-			e = &count{Type: record.FileStatExtension}
-			e.Name, e.NameRaw = record.TextOf(ext)
-			s.extensions[ext] = e
-		}
+		e = &count{Type: record.FileStatExtension}
+		e.Name, e.NameRaw = record.TextOf(ext)
+		s.extensions[ext] = e
 	}
-	add(e, f, s.now)
-	for _, x := range []struct {
-		at       time.Time
-		modified bool
-	}{{f.mod, true}, {f.chg, false}} {
-		age := s.now.Sub(x.at)
-		if age < 0 || age >= maxHours*time.Hour {
-			continue
-		}
-		h := &s.hours[age/time.Hour]
-		if x.modified {
-			h.ModifiedDay++
-		} else {
-			h.ChangedDay++
-			h.Files++
-			h.Bytes += f.size
-		}
+	f.add(e)
+	if f.mod >= 0 && f.mod < maxHours*hour {
+		s.hours[f.mod/hour].ModifiedHour++
 	}
-	s.note(dir, base, ext, f)
-	return f.doubled
+	if f.chg >= 0 && f.chg < maxHours*hour {
+		h := &s.hours[f.chg/hour]
+		h.ChangedHour++
+		h.Files++
+		h.Bytes += st.Size
+	}
+	if f.chg <= week && st.Size > 0 && st.Size <= maxNote && (ext == "" || tree.OneOf(ext[1:], "txt html htm hta rtf url")) {
+		s.note(dir, base, f)
+	}
+	return f
 }
 
 // note watches names that may be demands: those that read like one, and short texts with
 // one name and one size that came lately in many folders.
-func (s *seen) note(dir, base, ext string, f file) {
-	switch ext {
-	case ".txt", ".html", ".htm", ".hta", ".rtf", ".url", "":
-	default:
-		return
-	}
-	age := s.now.Sub(f.chg)
-	if f.size > maxNote || f.size == 0 || age > 7*24*time.Hour {
-		return
-	}
-	key := fmt.Sprintf("%d/%s", f.size, base)
+func (s *seen) note(dir, base string, f *file) {
+	key := strconv.FormatInt(f.st.Size, 10) + "/" + base
 	n := s.names[key]
 	if n == nil {
 		suits := demanding(base)
-		if !suits && len(s.names) >= maxNames {
+		if len(s.names) >= 2*maxNames || !suits && len(s.names) >= maxNames {
 			return
 		}
-		if len(s.names) >= 2*maxNames {
-			return
-		}
-		n = &name{size: f.size, suits: suits, count: count{Type: record.FileStatName}}
+		n = &name{suits: suits, count: count{Type: record.FileStatName}}
 		n.Name, n.NameRaw = record.TextOf(base)
 		s.names[key] = n
 	}
-	add(&n.count, f, s.now)
+	f.add(&n.count)
 	if len(n.paths) < perName {
-		n.paths = append(n.paths, dir+"/"+base)
+		n.paths = append(n.paths, tree.Join(dir, base))
 	}
 }
 
 // folder keeps the folders in which most changed.
-func (s *seen) folder(c count) {
-	if c.ChangedWeek == 0 && c.ModifiedWeek == 0 {
-		return
+func (s *seen) folder(c *count) {
+	if c.ChangedWeek+c.ModifiedWeek > 0 {
+		s.folders = append(s.folders, c)
 	}
-	s.folders = append(s.folders, c)
 	if len(s.folders) >= 4*maxFolders {
 		s.topFolders()
 	}
 }
 
 func (s *seen) topFolders() {
-	sorted.StableFunc(s.folders, func(a, b count) int {
-		return cmp.Or(cmp.Compare(b.ChangedHour, a.ChangedHour), cmp.Compare(b.ChangedDay, a.ChangedDay), cmp.Compare(b.ChangedWeek, a.ChangedWeek))
-	})
+	by(s.folders, func(c *count) (int64, int64) { return c.ChangedHour, c.ChangedDay + c.ChangedWeek })
 	s.folders = s.folders[:min(len(s.folders), maxFolders)]
+}
+
+// by puts the greatest first, then goes by name.
+func by(list []*count, rank func(c *count) (int64, int64)) {
+	sorted.StableFunc(list, func(a, b *count) int {
+		a1, a2 := rank(a)
+		b1, b2 := rank(b)
+		switch {
+		case a1 > b1, a1 == b1 && a2 > b2:
+			return -1
+		case a1 == b1 && a2 == b2:
+			return strings.Compare(a.Name, b.Name)
+		}
+		return 1
+	})
 }
 
 // notes are the names that may be demands, those in most folders first.
@@ -258,7 +261,7 @@ func (s *seen) notes() (list []*name) {
 		}
 	}
 	sorted.Func(list, func(a, b *name) int {
-		return cmp.Or(cmp.Compare(b.Files, a.Files), cmp.Compare(a.Name, b.Name), cmp.Compare(a.size, b.size))
+		return cmp.Or(int(b.Files-a.Files), strings.Compare(a.Name, b.Name), int(a.Bytes-b.Bytes))
 	})
 	return list[:min(len(list), maxTold)]
 }
@@ -278,27 +281,16 @@ func (s *seen) notePaths() (paths []string) {
 
 // write tells what was seen.
 func (s *seen) write(ctx context.Context, o *facts.Out) error {
-	var all []*count
-	for i := range s.trees {
-		all = append(all, &s.trees[i])
-	}
-	from := len(all)
+	var extensions []*count
 	for _, e := range s.extensions {
-		all = append(all, e)
+		extensions = append(extensions, e)
 	}
-	sorted.Func(all[from:], func(a, b *count) int {
-		return cmp.Or(cmp.Compare(b.ChangedDay, a.ChangedDay), cmp.Compare(b.Files, a.Files), cmp.Compare(a.Name, b.Name))
-	})
+	by(extensions, func(c *count) (int64, int64) { return c.ChangedDay, c.Files })
 	s.topFolders()
-	for i := range s.folders {
-		all = append(all, &s.folders[i])
-	}
+	all := slices.Concat(s.trees, extensions, s.folders)
 	for i := range s.hours {
-		h := &s.hours[i]
-		if h.ModifiedDay+h.ChangedDay > 0 {
-			// The counts of an hour stand where those of the last hour stand elsewhere.
-			h.Type, h.Name = record.FileStatHour, s.now.Add(-time.Duration(i+1)*time.Hour).UTC().Format(time.RFC3339)
-			h.ModifiedHour, h.ChangedHour, h.ModifiedDay, h.ChangedDay = h.ModifiedDay, h.ChangedDay, 0, 0
+		if h := &s.hours[i]; h.ModifiedHour+h.ChangedHour > 0 {
+			h.Type, h.Name = record.FileStatHour, time.Unix(s.now-int64(i+1)*hour, 0).UTC().Format(time.RFC3339)
 			all = append(all, h)
 		}
 	}
@@ -306,10 +298,7 @@ func (s *seen) write(ctx context.Context, o *facts.Out) error {
 		n.Example, n.ExampleRaw = record.TextOf("/" + n.paths[0])
 		all = append(all, &n.count)
 	}
-	for _, err := range s.errs {
-		o.Miss(err)
-	}
-	o.Missed(s.missed, fmt.Errorf("%d folders or files more", s.missed))
+	o.Missed(s.missed, s.first)
 	for _, c := range all {
 		if err := o.Write(c); err != nil {
 			return err
@@ -318,35 +307,27 @@ func (s *seen) write(ctx context.Context, o *facts.Out) error {
 	return ctx.Err()
 }
 
-// document reports whether an extension is that of what people keep.
-func document(ext string) bool {
-	switch ext {
-	case ".doc", ".docx", ".xls", ".xlsx", ".xlsm", ".ppt", ".pptx", ".pdf", ".txt", ".rtf", ".odt", ".ods", ".odp", ".csv", ".jtd", ".xdw",
-		".jpg", ".jpeg", ".png", ".gif", ".tif", ".tiff", ".bmp", ".psd", ".ai", ".dwg", ".dxf", ".jww", ".mp3", ".mp4", ".mov", ".avi", ".wav",
-		".zip", ".7z", ".rar", ".tar", ".gz", ".bak", ".sql", ".mdb", ".accdb", ".db", ".sqlite", ".mdf", ".ldf", ".pst", ".eml", ".msg",
-		".vmdk", ".vdi", ".vhd", ".vhdx", ".qcow2", ".ova", ".iso", ".xml", ".json", ".html", ".php", ".py", ".js", ".java", ".go", ".c", ".cpp":
-		return true
-	}
-	return false
-}
+// documents are extensions of what people keep.
+const documents = "doc docx xls xlsx xlsm ppt pptx pdf txt rtf odt ods odp csv jtd xdw jpg jpeg png gif tif tiff bmp psd ai dwg dxf jww mp3 mp4 mov avi wav " +
+	"zip 7z rar tar gz bak sql mdb accdb db sqlite mdf ldf pst eml msg vmdk vdi vhd vhdx qcow2 ova iso xml json html php py js java go c cpp"
 
-// usual reports whether an extension behind that of a document says nothing.
-func usual(ext string) bool {
-	switch ext {
-	case ".gz", ".xz", ".zst", ".bz2", ".zip", ".7z", ".bak", ".old", ".orig", ".tmp", ".swp", ".part", ".map", ".md5", ".sha1", ".sha256", ".asc", ".sig", ".in", ".lock", ".log", ".license", ".dist", ".example", ".sample", ".template", ".tmpl", ".j2", ".pyc":
-		return true
-	}
-	return document(ext)
-}
+// usual are extensions that say nothing behind that of a document.
+const usual = "gz xz zst bz2 old orig tmp swp part map md5 sha1 sha256 asc sig in lock log license dist example sample template tmpl j2 pyc"
+
+// demands are words of which one is in the name of a demand for ransom.
+const demands = "decrypt ransom restore_my restore_your restore_files how_to_restore how_to_recover recover_files recover_your files_back data_back your_files " +
+	"unlock_files unlock_your _readme_txt readme_for readme_to read_me_now read_me_to read_it instructions_read_me files_encrypted encrypted_files are_encrypted " +
+	"recovery_key help_your help_restore how_to_back !!! lockbit blackcat akira_readme ご連絡ください 暗号化され 復号"
 
 // demanding reports whether a name reads like a demand for ransom.
 func demanding(base string) bool {
-	s := strings.NewReplacer(" ", "_", "-", "_", ".", "_").Replace(strings.ToLower(base))
-	for _, w := range []string{
-		"decrypt", "ransom", "restore_my", "restore_your", "restore_files", "how_to_restore", "how_to_recover", "recover_files", "recover_your", "files_back", "data_back",
-		"your_files", "unlock_files", "unlock_your", "_readme_txt", "readme_for", "readme_to", "read_me_now", "read_me_to", "read_it", "instructions_read_me",
-		"files_encrypted", "encrypted_files", "are_encrypted", "recovery_key", "help_your", "help_restore", "how_to_back", "!!!", "lockbit", "blackcat", "akira_readme", "ご連絡ください", "暗号化され", "復号",
-	} {
+	s := strings.Map(func(r rune) rune {
+		if r == ' ' || r == '-' || r == '.' {
+			return '_'
+		}
+		return r
+	}, strings.ToLower(base))
+	for w := range strings.FieldsSeq(demands) {
 		if strings.Contains(s, w) {
 			return true
 		}

@@ -69,15 +69,9 @@ func acquire(t *testing.T, p probe.Probe) (stats []record.FileStat, all [][]byte
 
 func TestConformance(t *testing.T) {
 	root := scene(t)
-	write(t, root+"/etc/exports", "/srv *(ro)\n")
-	write(t, root+"/proc/self/mountinfo", "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n")
-	write(t, root+"/.snapshots/1", "")
-	write(t, root+"/.snapshots/2", "")
 	for name, c := range map[string]probetest.Config{
 		"filestat": {New: func() probe.Probe { return NewLook(root).FileStat() }, Key: probetest.Join("type", "name")},
 		"notes":    {New: func() probe.Probe { return NewLook(root).Notes() }},
-		"share":    {New: func() probe.Probe { return NewShare(root) }},
-		"backup":   {New: func() probe.Probe { return NewBackup(root) }},
 	} {
 		t.Run(name, func(t *testing.T) { probetest.Run(t, c) })
 	}
@@ -182,36 +176,6 @@ func TestTheFutureIsNoTime(t *testing.T) {
 	stats, _, err := acquire(t, NewLook(root).FileStat())
 	if s := stats[0]; err != nil || s.ModifiedWeek != 0 || s.ChangedHour != 1 || s.Newest.After(time.Now().Add(time.Minute)) {
 		t.Errorf("%+v, %v", s, err)
-	}
-}
-
-func TestBackups(t *testing.T) {
-	root := t.TempDir()
-	write(t, root+"/proc/self/mountinfo", "1 0 8:1 / / rw - btrfs /dev/sda1 rw\n2 1 8:2 / /data rw - zfs tank/data rw\n")
-	write(t, root+"/.snapshots/1/info.xml", "")
-	write(t, root+"/data/.zfs/snapshot/daily/x", "")
-	write(t, root+"/sys/class/block/dm-1/dm/name", "vg-before--update-cow\n")
-	write(t, root+"/sys/class/block/dm-1/dm/uuid", "LVM-abc-cow\n")
-	write(t, root+"/sys/class/block/dm-2/dm/name", "vg-root\n")
-	write(t, root+"/proc/spl/kstat/zfs/tank/io", "")
-	write(t, root+"/etc/passwd", "root:x:0:0::/root:/bin/sh\n")
-	write(t, root+"/root/.cache/restic/x", "")
-	var l probetest.Lines
-	if err := NewBackup(root).Acquire(t.Context(), &l); err != nil {
-		t.Error(err)
-	}
-	got := map[string]bool{}
-	for _, line := range l.All {
-		var b record.Backup
-		must(t, json.Unmarshal(line, &b))
-		got[b.Type+" "+b.System+" "+b.Name+" "+b.Path] = true
-	}
-	for _, want := range []string{
-		"snapshot snapper 1 /.snapshots/1", "snapshot zfs daily /data/.zfs/snapshot/daily", "snapshot lvm vg-before--update ", "pool zfs tank ", "program restic restic /root/.cache/restic",
-	} {
-		if !got[want] {
-			t.Errorf("%s is missing in %v", want, got)
-		}
 	}
 }
 

@@ -3,7 +3,7 @@ package ransom
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strings"
 	"time"
 
 	"hozen/agent/internal/probe/tree"
@@ -11,36 +11,25 @@ import (
 )
 
 const (
-	// names is how many names of one folder are looked at, and deep how deep a tree is.
+	// namesOf is how many names of one folder are looked at, and deep how deep a tree is.
 	namesOf = 200_000
 	deep    = 24
-	maxErrs = 64
+	// systems are folders of the root that hold the system, and nothing that people keep.
+	systems = "bin sbin lib lib32 lib64 libx32 usr etc boot dev proc sys run snap tmp lost+found nix gnu ostree"
+	// inVar are the folders of /var that hold what people keep.
+	inVar = "var/www var/backups var/mail var/spool/mail var/lib/mysql var/lib/postgresql var/lib/libvirt/images var/nfs var/ftp"
 )
 
-// systems reports whether a folder of the root holds the system, and nothing that people keep.
-func systems(name string) bool {
-	switch name {
-	case "bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "boot", "dev", "proc", "sys", "run", "snap", "var", "tmp", "lost+found", "nix", "gnu", "ostree":
-		return true
-	}
-	return false
-}
-
-// inVar are the folders of /var that hold what people keep.
-func inVar() []string {
-	return []string{"var/www", "var/backups", "var/mail", "var/spool/mail", "var/lib/mysql", "var/lib/postgresql", "var/lib/libvirt/images", "var/lib/samba/usershares", "var/nfs", "var/ftp"}
-}
-
 type walker struct {
-	ctx   context.Context
-	s     *seen
-	left  int64
-	tree  count
-	ended string
+	ctx  context.Context // of the tree
+	s    *seen
+	left int64
+	tree *count
+	done map[string]bool // paths of trees
 }
 
-// walk looks at the files that people keep.
-func walk(ctx context.Context, root string, most int64, now time.Time) (*seen, error) {
+// walk looks at the files that people keep: at most so many.
+func walk(ctx context.Context, root string, most, now int64) (*seen, error) {
 	t, err := tree.Open(root)
 	if err != nil {
 		return nil, err
@@ -51,34 +40,30 @@ func walk(ctx context.Context, root string, most int64, now time.Time) (*seen, e
 	}
 	defer top.Close()
 	s := &seen{now: now, extensions: make(map[string]*count), names: make(map[string]*name)}
-	w := &walker{ctx: ctx, s: s, left: most}
+	w := &walker{s: s, tree: new(count), done: make(map[string]bool)}
 	list, _, err := top.Names(namesOf)
 	w.miss(err)
 	var paths []string
+	var st tree.Info
 	for _, n := range list {
-		if systems(n) || n == "root" {
-			continue
-		}
-		st, err := top.Stat(n)
-		if errors.Is(err, tree.ErrForeign) || err == nil && !st.IsDir() && !st.IsLink() {
-			continue
-		}
-		if w.miss(err); err == nil {
+		if !tree.OneOf(n, systems) && n != "root" && n != "var" && top.Stat(n, &st) == nil && (st.IsDir() || st.IsLink()) {
 			paths = append(paths, n)
 		}
 	}
-	paths = append(append(paths, inVar()...), "root")
-	walked := make(map[string]bool)
+	paths = append(append(paths, strings.Fields(inVar)...), "root")
 	for i, p := range paths {
 		// Half of what there is at most: no tree takes the turn of all others.
-		mine, cancel := ctx, context.CancelFunc(func() {})
+		mine, cancel := context.WithCancel(ctx)
 		w.left = most
 		if end, ok := ctx.Deadline(); ok && i < len(paths)-1 {
+			cancel()
 			mine, cancel = context.WithDeadline(ctx, time.Now().Add(time.Until(end)/2))
 			w.left = most / 2
 		}
 		w.ctx = mine
-		most -= w.one(t, p, walked)
+		most -= w.left
+		w.one(t, p)
+		most += w.left
 		cancel()
 	}
 	return s, nil
@@ -89,92 +74,66 @@ func (w *walker) miss(err error) {
 		return
 	}
 	w.tree.Unread++
-	if len(w.s.errs) < maxErrs {
-		w.s.errs = append(w.s.errs, err)
-	} else {
-		w.s.missed++
+	if w.s.missed++; w.s.first == nil {
+		w.s.first = err
 	}
 }
 
-// one looks at a tree, wherever the system's own links lead it, and returns how many
-// entries it has.
-func (w *walker) one(t *tree.Tree, path string, walked map[string]bool) int64 {
-	had := w.left
-	w.tree, w.ended = count{Type: record.FileStatTree}, ""
+// one looks at a tree, wherever the system's own links lead it.
+func (w *walker) one(t *tree.Tree, path string) {
+	w.tree = &count{Type: record.FileStatTree}
 	w.tree.Name, w.tree.NameRaw = record.TextOf("/" + path)
 	d, err := t.Dir(path)
 	if err != nil {
 		w.miss(err)
-		return 0
+		return
 	}
 	defer d.Close()
-	if first, _, _ := cut(d.Path); walked[d.Path] || d.Path == "" || d.Path != path && systems(first) && first != "var" {
-		return 0
+	if first, _, _ := strings.Cut(d.Path, "/"); w.done[d.Path] || d.Path == "" || tree.OneOf(first, systems) {
+		return
 	}
-	walked[d.Path] = true
+	w.done[d.Path] = true
 	w.folder(d, deep)
-	w.tree.Ended = w.ended
 	w.s.trees = append(w.s.trees, w.tree)
-	if w.ended != "" {
-		w.miss(fmt.Errorf("/%s: not all of it was looked at (%s)", path, w.ended))
+	if w.tree.Ended != "" {
+		w.miss(tree.At(path, tree.ErrMany))
 	}
-	return had - w.left
-}
-
-func cut(path string) (first, rest string, ok bool) {
-	for i := range len(path) {
-		if path[i] == '/' {
-			return path[:i], path[i+1:], true
-		}
-	}
-	return path, "", false
 }
 
 // folder looks at a folder and what is below it.
 func (w *walker) folder(d *tree.Dir, depth int) {
 	names, more, err := d.Names(namesOf)
-	w.miss(err)
-	if more {
-		w.miss(fmt.Errorf("/%s: more than %d names", d.Path, namesOf))
+	if depth <= 0 {
+		names, more = nil, true
 	}
-	c := count{Type: record.FileStatFolder}
+	if more {
+		err = tree.At(d.Path, tree.ErrMany)
+	}
+	w.miss(err)
+	c := &count{Type: record.FileStatFolder}
+	var st tree.Info
 	for _, n := range names {
-		switch {
-		case w.ctx.Err() != nil:
-			w.ended = "time"
-		case w.left <= 0:
-			w.ended = "too_many"
+		if w.ctx.Err() != nil {
+			w.tree.Ended = "time"
+		} else if w.left <= 0 {
+			w.tree.Ended = "too_many"
 		}
-		if w.ended != "" {
+		if w.tree.Ended != "" {
 			break
 		}
 		w.left--
-		st, err := d.Stat(n)
-		if err != nil {
-			w.miss(err)
-			continue
+		if err = d.Stat(n, &st); err == nil && st.IsFile() {
+			f := w.s.file(d.Path, n, &st)
+			f.add(c)
+			f.add(w.tree)
+		} else if err == nil && st.IsDir() {
+			var sub *tree.Dir
+			if sub, err = d.Sub(n); err == nil {
+				w.folder(sub, depth-1)
+				sub.Close()
+			}
 		}
-		if st.IsFile() {
-			f := file{size: st.Size, mod: st.M, chg: st.C}
-			f.doubled = w.s.file(d.Path, n, f)
-			add(&c, f, w.s.now)
-			add(&w.tree, f, w.s.now)
-			continue
-		}
-		if !st.IsDir() {
-			continue
-		}
-		if depth <= 1 {
-			w.miss(fmt.Errorf("/%s: deeper than what is looked at", tree.Join(d.Path, n)))
-			continue
-		}
-		sub, err := d.Sub(n)
-		if err != nil {
-			w.miss(err)
-			continue
-		}
-		w.folder(sub, depth-1)
-		sub.Close()
+		w.miss(err)
 	}
 	c.Name, c.NameRaw = record.TextOf("/" + d.Path)
 	w.s.folder(c)

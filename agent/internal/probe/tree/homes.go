@@ -1,11 +1,10 @@
 package tree
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"hozen/agent/internal/probe/procfs"
@@ -31,7 +30,7 @@ func (t *Tree) Read(name string, limit int) ([]byte, error) {
 	defer f.Close()
 	b, err := io.ReadAll(io.NewSectionReader(f, 0, int64(limit)+1))
 	if err == nil && len(b) > limit {
-		return b[:limit], fmt.Errorf("read /%s: longer than %d bytes", name, limit)
+		b, err = b[:limit], At(name, ErrMany)
 	}
 	return b, err
 }
@@ -40,34 +39,35 @@ func (t *Tree) Read(name string, limit int) ([]byte, error) {
 // (passwd(5)) and the folders in /home, whose owners a directory service may know. The
 // error says that not all were found.
 func (t *Tree) Homes() (list []string, err error) {
-	seen := make(map[string]bool)
-	add := func(home string) {
-		if home == "" || seen[home] {
-			return
-		}
-		if seen[home] = true; len(list) < maxHomes {
-			list = append(list, home)
-		} else {
-			err = errors.Join(err, fmt.Errorf("only the first %d homes are looked at", maxHomes))
-		}
-	}
 	b, err := t.Read("etc/passwd", maxPasswd)
 	for line := range procfs.Lines(b) {
-		add(HomeOf(line))
+		if home := HomeOf(line); home != "" {
+			list = append(list, home)
+		}
 	}
 	d, derr := t.Dir("home")
 	if derr == nil {
 		defer d.Close()
 		var names []string
 		names, _, derr = d.Names(maxHomes)
+		var st Info
 		for _, n := range names {
-			if st, err := d.Stat(n); err == nil && st.IsDir() {
-				add(Join("home", n))
+			if d.Stat(n, &st) == nil && st.IsDir() {
+				list = append(list, "home/"+n)
 			}
 		}
 	}
 	if derr != nil && Why(derr) != "gone" {
 		err = errors.Join(err, derr)
+	}
+	seen := make(map[string]bool, len(list))
+	list = slices.DeleteFunc(list, func(home string) bool {
+		again := seen[home]
+		seen[home] = true
+		return again
+	})
+	if len(list) > maxHomes {
+		list, err = list[:maxHomes], errors.Join(err, At("home", ErrMany))
 	}
 	return list, err
 }
@@ -75,15 +75,17 @@ func (t *Tree) Homes() (list []string, err error) {
 // HomeOf finds the home in a line of passwd(5), relative to the root; "" where that is a
 // folder of the system.
 func HomeOf(line []byte) string {
-	fields := bytes.Split(line, []byte(":"))
-	if len(fields) != 7 || bytes.IndexByte(fields[5], 0) >= 0 {
+	fields := strings.Split(string(line), ":")
+	if len(fields) != 7 || strings.Contains(fields[5], "\x00") {
 		return ""
 	}
-	home := path.Clean("/" + string(fields[5]))
-	for _, system := range []string{"/bin", "/sbin", "/usr", "/etc", "/lib", "/dev", "/proc", "/sys", "/run", "/boot", "/nonexistent", "/var/cache", "/var/run", "/var/spool", "/var/mail"} {
-		if home == system || strings.HasPrefix(home, system+"/") {
-			return ""
-		}
+	home := path.Clean("/" + fields[5])[1:]
+	first, rest, _ := strings.Cut(home, "/")
+	if OneOf(first, "bin sbin usr etc lib dev proc sys run boot nonexistent") {
+		return ""
 	}
-	return home[1:] // "" is the root itself
+	if second, _, _ := strings.Cut(rest, "/"); first == "var" && OneOf(second, "cache run spool mail") {
+		return ""
+	}
+	return home // "" is the root itself
 }

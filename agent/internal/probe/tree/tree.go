@@ -3,8 +3,8 @@ package tree
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +24,18 @@ var (
 	// ErrReplaced is a name that leads to another file than a moment before.
 	ErrReplaced = errors.New("replaced while it was opened")
 )
+
+// foreign is ErrForeign with the kind of the file system.
+type foreign string
+
+func (k foreign) Error() string { return "lies on " + string(k) + ", which is not asked" }
+func (k foreign) Unwrap() error { return ErrForeign }
+
+// At is an error with the path, relative to the root, that it is about.
+func At(path string, err error) error { return &fs.PathError{Op: "read", Path: "/" + path, Err: err} }
+
+// ErrMany is more of something than what is told.
+var ErrMany = errors.New("more than what is told")
 
 // Why names a reason in one word for records: link, other_file_system, not_regular,
 // replaced, denied, gone or failed.
@@ -58,13 +70,14 @@ type Tree struct {
 // local reports whether a kind of file system answers by itself and holds files. What is
 // not known here may hang, so it is not.
 func local(kind string) bool {
-	switch kind {
-	case "ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs", "jfs", "reiserfs", "nilfs2", "minix", "ufs",
-		"overlay", "aufs", "unionfs", "tmpfs", "ramfs", "devtmpfs", "rootfs", "squashfs", "erofs", "cramfs", "romfs",
-		"vfat", "msdos", "exfat", "ntfs", "ntfs3", "hfs", "hfsplus", "iso9660", "udf", "ecryptfs", "ubifs", "jffs2":
-		return true
-	}
-	return false
+	return OneOf(kind, "ext2 ext3 ext4 xfs btrfs zfs f2fs bcachefs jfs reiserfs nilfs2 minix ufs overlay aufs unionfs tmpfs ramfs devtmpfs rootfs "+
+		"squashfs erofs cramfs romfs vfat msdos exfat ntfs ntfs3 hfs hfsplus iso9660 udf ecryptfs ubifs jffs2")
+}
+
+// OneOf reports whether a word is in a list with blanks between its words. It takes far
+// less of the program than a switch.
+func OneOf(word, list string) bool {
+	return word != "" && !strings.Contains(word, " ") && strings.Contains(" "+list+" ", " "+word+" ")
 }
 
 // Mounts are the kinds of file systems by mount point, relative to the root, from the text of
@@ -82,7 +95,7 @@ func Mounts(text []byte) map[string]string {
 // enter says whether what is mounted at a path may be looked into.
 func (t *Tree) enter(path string) error {
 	if kind, ok := t.mounts[path]; ok && !local(kind) {
-		return fmt.Errorf("/%s lies on %s: %w", path, kind, ErrForeign)
+		return At(path, foreign(kind))
 	}
 	return nil
 }
@@ -97,107 +110,89 @@ func (t *Tree) Local() (points []string) {
 	return points
 }
 
+// Stamp is a time of a file, as exact as the file system keeps it.
+type Stamp struct {
+	Sec  int64 // since 1970
+	Nsec uint32
+	Kept bool // by the file system
+}
+
+// Time returns the time in UTC, the zero time where none is kept.
+func (s Stamp) Time() time.Time {
+	if !s.Kept {
+		return time.Time{}
+	}
+	return time.Unix(s.Sec, int64(s.Nsec)).UTC()
+}
+
 // Info is what statx(2) says of a file.
 type Info struct {
-	Mode            uint32 // kind and permissions, as in st_mode
-	UID, GID        uint32
-	Size            int64
-	Blocks          uint64 // of 512 bytes
-	Inode           uint64
-	Links           uint32
-	Major, Minor    uint32    // of the device of its file system
-	A, M, C, B      time.Time // B is zero where it is not kept
-	mounted, mounts bool      // is the root of a mount; the kernel says so at all
+	Mode         uint32 // kind and permissions, as in st_mode
+	UID, GID     uint32
+	Links        uint32
+	Size         int64
+	Blocks       uint64 // of 512 bytes
+	Inode        uint64
+	Major, Minor uint32 // of the device of its file system
+	A, M, C, B   Stamp  // access, content, entry, birth
+	strange      bool   // the root of a mount, so that its path must be among the mounts
 }
 
 // The kinds of files in Mode (inode(7)).
 const (
-	kindMask   = 0o170000
-	kindSocket = 0o140000
-	kindLink   = 0o120000
-	kindFile   = 0o100000
-	kindBlock  = 0o060000
-	kindDir    = 0o040000
-	kindChar   = 0o020000
-	kindPipe   = 0o010000
+	kindMask = 0o170000
+	kindLink = 0o120000
+	kindFile = 0o100000
+	kindDir  = 0o040000
 )
 
 // IsDir, IsFile and IsLink say what it is.
-func (i Info) IsDir() bool  { return i.Mode&kindMask == kindDir }
-func (i Info) IsFile() bool { return i.Mode&kindMask == kindFile }
-func (i Info) IsLink() bool { return i.Mode&kindMask == kindLink }
+func (i *Info) IsDir() bool  { return i.Mode&kindMask == kindDir }
+func (i *Info) IsFile() bool { return i.Mode&kindMask == kindFile }
+func (i *Info) IsLink() bool { return i.Mode&kindMask == kindLink }
 
 // Same reports whether both are one file.
-func (i Info) Same(o Info) bool {
+func (i *Info) Same(o *Info) bool {
 	return i.Inode == o.Inode && i.Major == o.Major && i.Minor == o.Minor
 }
 
-// Record describes the file at a path, relative to the root; target is of a link.
-func (i Info) Record(path, target string) record.FileTimes {
-	f := record.FileTimes{
-		FileInfo: record.FileInfo{
-			FileKind: i.kind(), Mode: fmt.Sprintf("%04o", i.Mode&0o7777), UID: int64(i.UID), GID: int64(i.GID), Size: i.Size,
-			Inode: i.Inode, Links: uint64(i.Links), Modified: i.M, Changed: i.C,
-		},
-		ModeText: i.text(), Dev: fmt.Sprintf("%d:%d", i.Major, i.Minor), Accessed: i.A, Born: i.B,
-	}
+// Record fills f with the file at a path, relative to the root; target is of a link.
+func (i *Info) Record(f *record.FileTimes, path, target string) {
 	f.Path, f.PathRaw = record.TextOf("/" + path)
 	f.Target, f.TargetRaw = record.TextOf(target)
-	return f
+	f.FileKind = i.kind()
+	f.Mode = strconv.FormatUint(uint64(i.Mode&0o7777)|0o10000, 8)[1:]
+	f.UID, f.GID, f.Size, f.Inode, f.Links = int64(i.UID), int64(i.GID), i.Size, i.Inode, uint64(i.Links)
+	f.ModeText = i.text()
+	f.Dev = strconv.Itoa(int(i.Major)) + ":" + strconv.Itoa(int(i.Minor))
+	f.Accessed, f.Modified, f.Changed, f.Born = i.A.Time(), i.M.Time(), i.C.Time(), i.B.Time()
 }
 
-func (i Info) kind() string {
-	switch i.Mode & kindMask {
-	case kindFile:
-		return "file"
-	case kindDir:
-		return "dir"
-	case kindLink:
-		return "link"
-	case kindPipe:
-		return "pipe"
-	case kindSocket:
-		return "socket"
-	}
-	return "device"
+// kindWords are the kinds of Mode, seven bytes each.
+const kindWords = "device pipe   device device dir    device device device file   device link   device socket device device device "
+
+func (i *Info) kind() string {
+	at := int(i.Mode&kindMask>>12) * 7
+	return strings.TrimSpace(kindWords[at : at+7])
 }
 
 // text writes kind and permissions as ls(1) does.
-func (i Info) text() string {
+func (i *Info) text() string {
 	b := []byte("?rwxrwxrwx")
-	switch i.Mode & kindMask {
-	case kindFile:
-		b[0] = '-'
-	case kindDir:
-		b[0] = 'd'
-	case kindLink:
-		b[0] = 'l'
-	case kindPipe:
-		b[0] = 'p'
-	case kindSocket:
-		b[0] = 's'
-	case kindBlock:
-		b[0] = 'b'
-	case kindChar:
-		b[0] = 'c'
-	}
+	b[0] = "?pc?d?b?-?l?s???"[i.Mode&kindMask>>12]
 	for n := range 9 {
 		if i.Mode&(1<<(8-n)) == 0 {
 			b[n+1] = '-'
 		}
 	}
-	for _, s := range []struct {
-		bit  uint32
-		at   int
-		with byte
-	}{{0o4000, 3, 's'}, {0o2000, 6, 's'}, {0o1000, 9, 't'}} {
-		if i.Mode&s.bit == 0 {
+	for n := range 3 { // setuid, setgid, sticky
+		if i.Mode&(0o4000>>n) == 0 {
 			continue
 		}
-		if b[s.at] == 'x' {
-			b[s.at] = s.with
+		if at := 3 * (n + 1); b[at] == 'x' {
+			b[at] = "sst"[n]
 		} else {
-			b[s.at] = s.with - 'a' + 'A'
+			b[at] = "SST"[n]
 		}
 	}
 	return string(b)
@@ -218,4 +213,27 @@ func Split(path string) (dir, name string) {
 		return "", path
 	}
 	return path[:i], path[i+1:]
+}
+
+// Match reports whether a name fits a pattern in which "*" stands for any number of bytes
+// and "?" for one, slashes among them, as fnmatch(3) has it without flags.
+func Match(pattern, name string) bool {
+	p, n := 0, 0
+	star, from := -1, 0
+	for n < len(name) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, from = p, n
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == name[n]):
+			p++
+			n++
+		case star >= 0:
+			from++
+			p, n = star+1, from
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
 }

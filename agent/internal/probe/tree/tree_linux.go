@@ -2,13 +2,11 @@ package tree
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -24,19 +22,21 @@ const (
 // Open returns the files below root, usually "/", with the mounts that its own
 // proc/self/mountinfo tells of.
 func Open(root string) (*Tree, error) {
+	t := &Tree{root: root}
 	f, err := os.Open(path.Join(root, "proc/self/mountinfo"))
 	if errors.Is(err, fs.ErrNotExist) && root != "/" {
-		return &Tree{root: root}, nil
+		return t, nil
+	}
+	var b []byte
+	if err == nil {
+		defer f.Close()
+		b, err = io.ReadAll(io.LimitReader(f, maxMountinfo))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read mounts: %w", err)
+		return nil, err
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxMountinfo))
-	if err != nil {
-		return nil, fmt.Errorf("read mounts: %w", err)
-	}
-	return &Tree{root: root, mounts: Mounts(b)}, nil
+	t.mounts = Mounts(b)
+	return t, nil
 }
 
 // Dir is an open folder. Only one goroutine may use it.
@@ -54,69 +54,77 @@ func (d *Dir) Close() { _ = unix.Close(d.fd) }
 // Dir opens the folder at a path relative to the root. Links on the way are followed where
 // root made them, as in /var/run or /home on another disk.
 func (t *Tree) Dir(name string) (*Dir, error) {
-	links := 0
-again:
-	d, err := t.top()
-	if err != nil {
-		return nil, err
-	}
-	rest := path.Join("/", name)[1:]
-	for rest != "" {
-		part, after, _ := strings.Cut(rest, "/")
-		st, err := d.Stat(part)
-		if err == nil && st.IsLink() {
-			var target string
-			if target, err = d.Readlink(part); err == nil && st.UID == 0 && links < maxLinks {
-				links++
-				if !path.IsAbs(target) {
-					target = path.Join("/", d.Path, target)
-				}
-				name = path.Join(target, after)
-				d.Close()
-				goto again
-			}
-			err = errors.Join(err, fmt.Errorf("/%s: %w", Join(d.Path, part), ErrLink))
+	for links := 0; ; links++ {
+		d, on, err := t.descend(path.Join("/", name)[1:])
+		switch {
+		case err != nil:
+			return nil, err
+		case d != nil:
+			return d, nil
+		case links == maxLinks:
+			return nil, At(name, ErrLink)
 		}
+		name = on
+	}
+}
+
+// descend opens a folder, or says where a link on the way leads on.
+func (t *Tree) descend(rest string) (_ *Dir, on string, err error) {
+	d := &Dir{t: t}
+	if d.fd, err = unix.Open(t.root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+		return nil, "", At("", err)
+	}
+	err = d.look(d.fd, "", unix.AT_EMPTY_PATH, &d.info)
+	var st Info
+	for rest != "" && err == nil {
+		part, after, _ := strings.Cut(rest, "/")
 		var next *Dir
+		if err = d.Stat(part, &st); err == nil && st.IsLink() {
+			on, err = d.follow(part, &st)
+			if err == nil {
+				d.Close()
+				return nil, path.Join(on, after), nil
+			}
+		}
 		if err == nil {
 			next, err = d.Sub(part)
 		}
-		d.Close()
-		if err != nil {
-			return nil, err
+		if err == nil {
+			d.Close()
+			d, rest = next, after
 		}
-		d, rest = next, after
 	}
-	return d, nil
+	if err != nil {
+		d.Close()
+		return nil, "", err
+	}
+	return d, "", nil
 }
 
-func (t *Tree) top() (*Dir, error) {
-	fd, err := unix.Open(t.root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: t.root, Err: err}
+// follow says where a link leads that root made.
+func (d *Dir) follow(name string, st *Info) (string, error) {
+	target, err := d.Readlink(name)
+	if err == nil && st.UID != 0 {
+		err = At(Join(d.Path, name), ErrLink)
 	}
-	d := &Dir{t: t, fd: fd}
-	if err := d.look(fd, "", unix.AT_EMPTY_PATH, &d.info); err != nil {
-		d.Close()
-		return nil, err
+	if !path.IsAbs(target) {
+		target = path.Join("/", d.Path, target)
 	}
-	return d, nil
+	return target, err
 }
 
 // Sub opens a folder in this one, which no link may stand for.
 func (d *Dir) Sub(name string) (*Dir, error) {
 	s := &Dir{t: d.t, Path: Join(d.Path, name)}
-	if err := d.t.enter(s.Path); err != nil {
+	err := d.t.enter(s.Path)
+	if err != nil {
 		return nil, err
 	}
-	fd, err := unix.Openat(d.fd, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: "/" + s.Path, Err: err}
+	if s.fd, err = unix.Openat(d.fd, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err != nil {
+		return nil, At(s.Path, err)
 	}
-	s.fd = fd
-	err = s.look(fd, "", unix.AT_EMPTY_PATH, &s.info)
-	if err == nil {
-		err = d.t.known(s.Path, s.info)
+	if err = s.look(s.fd, "", unix.AT_EMPTY_PATH, &s.info); err == nil {
+		err = d.t.known(s.Path, &s.info)
 	}
 	if err != nil {
 		s.Close()
@@ -126,59 +134,50 @@ func (d *Dir) Sub(name string) (*Dir, error) {
 }
 
 // known refuses what was mounted after the mounts were read: nobody knows what it is.
-func (t *Tree) known(path string, st Info) error {
-	if _, ok := t.mounts[path]; st.mounts && st.mounted && !ok && t.mounts != nil {
-		return fmt.Errorf("/%s was mounted meanwhile: %w", path, ErrForeign)
+func (t *Tree) known(path string, st *Info) error {
+	if _, ok := t.mounts[path]; st.strange && !ok && t.mounts != nil {
+		return At(path, ErrForeign)
 	}
 	return nil
 }
 
 // Info says what the folder itself is.
-func (d *Dir) Info() Info { return d.info }
+func (d *Dir) Info() *Info { return &d.info }
 
-// Stat says what a name in the folder stands for, without following it.
-func (d *Dir) Stat(name string) (Info, error) {
+// Stat fills st with what a name in the folder stands for, without following it.
+func (d *Dir) Stat(name string, st *Info) error {
 	if err := d.t.enter(Join(d.Path, name)); err != nil {
-		return Info{}, err
+		return err
 	}
-	var st Info
-	err := d.look(d.fd, name, 0, &st)
-	return st, err
+	return d.look(d.fd, name, 0, st)
 }
 
 func (d *Dir) look(fd int, name string, flags int, st *Info) error {
 	var x unix.Statx_t
-	for {
-		err := unix.Statx(fd, name, lookFlags|flags, lookMask, &x)
-		if err == nil {
-			break
-		}
-		if err != unix.EINTR {
-			return &fs.PathError{Op: "statx", Path: "/" + Join(d.Path, name), Err: err}
-		}
+	err := unix.Statx(fd, name, lookFlags|flags, lookMask, &x)
+	for err == unix.EINTR {
+		err = unix.Statx(fd, name, lookFlags|flags, lookMask, &x)
 	}
-	*st = Info{
-		Mode: uint32(x.Mode), UID: x.Uid, GID: x.Gid, Size: int64(x.Size), Blocks: x.Blocks, Inode: x.Ino, Links: x.Nlink,
-		Major: x.Dev_major, Minor: x.Dev_minor, M: at(x.Mtime), C: at(x.Ctime),
-		mounts: x.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT != 0, mounted: x.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0,
+	if err != nil {
+		return At(Join(d.Path, name), err)
 	}
-	if x.Mask&unix.STATX_ATIME != 0 {
-		st.A = at(x.Atime)
-	}
-	if x.Mask&unix.STATX_BTIME != 0 && x.Btime.Sec != 0 { // some file systems promise it and have none
-		st.B = at(x.Btime)
-	}
+	st.Mode, st.UID, st.GID, st.Links, st.Size, st.Blocks, st.Inode = uint32(x.Mode), x.Uid, x.Gid, x.Nlink, int64(x.Size), x.Blocks, x.Ino
+	st.Major, st.Minor = x.Dev_major, x.Dev_minor
+	st.A = Stamp{x.Atime.Sec, x.Atime.Nsec, x.Mask&unix.STATX_ATIME != 0}
+	st.M = Stamp{x.Mtime.Sec, x.Mtime.Nsec, true}
+	st.C = Stamp{x.Ctime.Sec, x.Ctime.Nsec, true}
+	// Some file systems promise a birth and have none.
+	st.B = Stamp{x.Btime.Sec, x.Btime.Nsec, x.Mask&unix.STATX_BTIME != 0 && x.Btime.Sec != 0}
+	st.strange = x.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
 	return nil
 }
-
-func at(t unix.StatxTimestamp) time.Time { return time.Unix(t.Sec, int64(t.Nsec)).UTC() }
 
 // Readlink says where a link leads.
 func (d *Dir) Readlink(name string) (string, error) {
 	var b [unix.PathMax]byte
 	n, err := unix.Readlinkat(d.fd, name, b[:])
 	if err != nil {
-		return "", &fs.PathError{Op: "readlink", Path: "/" + Join(d.Path, name), Err: err}
+		return "", At(Join(d.Path, name), err)
 	}
 	return string(b[:n]), nil
 }
@@ -186,25 +185,18 @@ func (d *Dir) Readlink(name string) (string, error) {
 // open opens something in the folder for reading and reports whether the time of its last
 // access stays as it is, which is the owner's and an administrator's to ask for.
 func (d *Dir) open(name string, flags int) (fd int, noatime bool, err error) {
-	flags |= unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC | unix.O_NOCTTY
-	for _, noatime = range []bool{true, false} {
-		with := flags
-		if noatime {
-			with |= unix.O_NOATIME
-		}
-		for {
-			if fd, err = unix.Openat(d.fd, name, with, 0); err != unix.EINTR {
-				break
+	flags |= unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC | unix.O_NOCTTY | unix.O_NOATIME
+	for {
+		switch fd, err = unix.Openat(d.fd, name, flags, 0); {
+		case err == unix.EPERM && flags&unix.O_NOATIME != 0:
+			flags &^= unix.O_NOATIME
+		case err != unix.EINTR:
+			if err != nil {
+				err = At(Join(d.Path, name), err)
 			}
-		}
-		if err != unix.EPERM {
-			break
+			return fd, flags&unix.O_NOATIME != 0, err
 		}
 	}
-	if err != nil {
-		return -1, false, &fs.PathError{Op: "open", Path: "/" + Join(d.Path, name), Err: err}
-	}
-	return fd, noatime, nil
 }
 
 // Names lists at most limit names in their order; more says that there are others.
@@ -221,7 +213,7 @@ func (d *Dir) Names(limit int) (names []string, more bool, err error) {
 			continue
 		}
 		if err != nil {
-			return names, false, &fs.PathError{Op: "list", Path: "/" + d.Path, Err: err}
+			return names, false, At(d.Path, err)
 		}
 		if n <= 0 {
 			break
@@ -237,7 +229,8 @@ func (d *Dir) Names(limit int) (names []string, more bool, err error) {
 
 // File is an open plain file.
 type File struct {
-	d    *Dir
+	// Dir is the folder in which it was opened, which must stay open as long.
+	Dir  *Dir
 	fd   int
 	name string
 	// Info is of the file when it was opened; NoATime says that reading leaves the time of
@@ -249,39 +242,41 @@ type File struct {
 // Open opens a plain file in the folder. Nothing else is ever opened: not a pipe, and not a
 // device, where opening does something.
 func (d *Dir) Open(name string) (*File, error) {
-	before, err := d.Stat(name)
-	switch {
-	case err != nil:
-		return nil, err
-	case before.IsLink():
-		return nil, fmt.Errorf("/%s: %w", Join(d.Path, name), ErrLink)
-	case !before.IsFile():
-		return nil, fmt.Errorf("/%s: %w", Join(d.Path, name), ErrNotRegular)
+	f := &File{Dir: d, name: name}
+	err := d.Stat(name, &f.Info)
+	if err == nil {
+		err = f.plain()
 	}
-	if err := d.t.known(Join(d.Path, name), before); err != nil {
-		return nil, err
-	}
-	fd, noatime, err := d.open(name, 0)
 	if err != nil {
-		if errors.Is(err, unix.ELOOP) {
-			err = errors.Join(err, ErrLink)
-		}
 		return nil, err
 	}
-	f := &File{d: d, fd: fd, name: name, NoATime: noatime}
-	err = d.look(fd, "", unix.AT_EMPTY_PATH, &f.Info)
-	switch {
-	case err != nil:
-	case !f.Info.IsFile():
-		err = fmt.Errorf("/%s: %w", Join(d.Path, name), ErrNotRegular)
-	case !f.Info.Same(before):
-		err = fmt.Errorf("/%s: %w", Join(d.Path, name), ErrReplaced)
+	before := f.Info
+	if f.fd, f.NoATime, err = d.open(name, 0); err != nil {
+		return nil, err
+	}
+	if err = d.look(f.fd, "", unix.AT_EMPTY_PATH, &f.Info); err == nil {
+		err = f.plain()
+	}
+	if err == nil && !f.Info.Same(&before) {
+		err = At(Join(d.Path, name), ErrReplaced)
 	}
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
+}
+
+// plain says why a file is not read.
+func (f *File) plain() error {
+	path := Join(f.Dir.Path, f.name)
+	switch {
+	case f.Info.IsLink():
+		return At(path, ErrLink)
+	case !f.Info.IsFile():
+		return At(path, ErrNotRegular)
+	}
+	return f.Dir.t.known(path, &f.Info)
 }
 
 // Close lets go of the file.
@@ -294,7 +289,7 @@ func (f *File) ReadAt(b []byte, off int64) (n int, err error) {
 		switch {
 		case err == unix.EINTR:
 		case err != nil:
-			return n, &fs.PathError{Op: "read", Path: "/" + Join(f.d.Path, f.name), Err: err}
+			return n, At(Join(f.Dir.Path, f.name), err)
 		case k == 0:
 			return n, io.EOF
 		default:
@@ -304,12 +299,13 @@ func (f *File) ReadAt(b []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// Again looks at the file once more: what it is now, and whether its name still leads to
-// it. The error of the name tells whether that is gone.
-func (f *File) Again() (now Info, named bool, err error) {
-	if err := f.d.look(f.fd, "", unix.AT_EMPTY_PATH, &now); err != nil {
-		return now, false, err
+// Again fills now with what the file is now, and says whether its name still leads to it.
+// The error of the name tells whether that is gone.
+func (f *File) Again(now *Info) (named bool, err error) {
+	if err := f.Dir.look(f.fd, "", unix.AT_EMPTY_PATH, now); err != nil {
+		return false, err
 	}
-	st, err := f.d.Stat(f.name)
-	return now, err == nil && st.Same(now), err
+	var st Info
+	err = f.Dir.Stat(f.name, &st)
+	return err == nil && st.Same(now), err
 }

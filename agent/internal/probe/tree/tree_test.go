@@ -1,21 +1,34 @@
 package tree_test
 
 import (
+	"strings"
 	"testing"
 
 	"hozen/agent/internal/probe/tree"
+	"hozen/internal/artifact/record"
 )
 
 func TestModesAsLsShowsThem(t *testing.T) {
 	for mode, want := range map[uint32]string{
+		0:        "?---------",
 		0o100644: "-rw-r--r--", 0o104755: "-rwsr-xr-x", 0o102644: "-rw-r-Sr--", 0o041777: "drwxrwxrwt", 0o041776: "drwxrwxrwT",
 		0o120777: "lrwxrwxrwx", 0o010600: "prw-------", 0o140755: "srwxr-xr-x", 0o060660: "brw-rw----", 0o020666: "crw-rw-rw-",
 	} {
-		if got := (tree.Info{Mode: mode}).Record("x", "").ModeText; got != want {
-			t.Errorf("%o is %s, want %s", mode, got, want)
+		var f record.FileTimes
+		st := tree.Info{Mode: mode}
+		if st.Record(&f, "x", ""); f.ModeText != want {
+			t.Errorf("%o is %s, want %s", mode, f.ModeText, want)
+		}
+		if kind, ok := map[byte]string{'-': "file", 'd': "dir", 'l': "link", 'p': "pipe", 's': "socket"}[want[0]]; ok != (f.FileKind != "device") || ok && f.FileKind != kind {
+			t.Errorf("%s is a %q", want, f.FileKind)
 		}
 	}
-	f := (tree.Info{Mode: 0o104755}).Record("a/\xff", "\xfe")
+	var f record.FileTimes
+	st := tree.Info{Mode: 0o104755, M: tree.Stamp{Kept: true}}
+	st.Record(&f, "a/\xff", "\xfe")
+	if f.Modified.Unix() != 0 || f.Modified.IsZero() || !f.Born.IsZero() {
+		t.Errorf("%v, %v", f.Modified, f.Born)
+	}
 	if f.Mode != "4755" || f.Path != "/a/\ufffd" || string(f.PathRaw) != "/a/\xff" || string(f.TargetRaw) != "\xfe" {
 		t.Errorf("%+v", f)
 	}
@@ -50,6 +63,25 @@ func FuzzMounts(f *testing.F) {
 			if len(p) > len(b) {
 				t.Errorf("%q is longer than all", p)
 			}
+		}
+	})
+}
+
+func TestOneOf(t *testing.T) {
+	for word, want := range map[string]bool{"ext4": true, "ext": false, "": false, "ext4 xfs": false, "xfs": true} {
+		if tree.OneOf(word, "ext4 xfs") != want {
+			t.Errorf("%q: %v", word, !want)
+		}
+	}
+}
+
+// FuzzMatch: a pattern of many stars must not take for ever.
+func FuzzMatch(f *testing.F) {
+	f.Add("/usr/*/doc/?", "/usr/share/doc/x")
+	f.Add(strings.Repeat("*a", 40), strings.Repeat("a", 100)+"b")
+	f.Fuzz(func(t *testing.T, pattern, name string) {
+		if !strings.ContainsAny(pattern, "*?") && tree.Match(pattern, name) != (pattern == name) {
+			t.Errorf("%q, %q", pattern, name)
 		}
 	})
 }
