@@ -27,7 +27,7 @@ func kinds() []line {
 		new(record.StartUnit), new(record.StartFile), new(record.SharedIPC), new(record.TempFile), new(record.Sysctl), new(record.Key), new(record.USBDevice), new(record.BPF), new(record.Login),
 		new(record.Namespace), new(record.Container), new(record.DNSCache), new(record.SecurityTool), new(record.KernelLine),
 		new(record.BodyEntry), new(record.BodyTree), new(record.CopyFile), new(record.CopyEnd), new(record.CopyRow), new(record.PackageFile), new(record.PackageSummary),
-		new(record.ProcIO), new(record.FileStat), new(record.Backup), new(record.Share),
+		new(record.ProcIO), new(record.FileStat),
 	}
 }
 
