@@ -70,12 +70,14 @@ type Shutdown struct {
 
 // Spool bounds what evidence may take of the PC's disk.
 type Spool struct {
-	// MaxBytes is the most that waiting evidence may hold, at least 16 MiB. Default 1 GiB.
+	// MaxBytes is the most that waiting evidence may hold, at least 16 MiB. Default 1 GiB. An
+	// image of memory is not counted: it is taken only where 1 GiB besides MinFreeBytes
+	// stays free.
 	MaxBytes int64 `toml:"max_bytes"`
 	// MinFreeBytes is left free on the volume. Default 256 MiB.
 	MinFreeBytes int64 `toml:"min_free_bytes"`
 	// KeepAfterReceipt is how long evidence stays after the collector confirmed it, such
-	// as "168h". Default 168h.
+	// as "168h"; with an image of memory at most a day. Default 168h.
 	KeepAfterReceipt Duration `toml:"keep_after_receipt"`
 }
 

@@ -100,7 +100,11 @@ func (s *Spool) sweep() (dropped int, err error) {
 // pastTime reports whether an acquisition was settled longer ago than it is kept. A
 // clock that ran backwards makes that later, never sooner.
 func (s *Spool) pastTime(e *entry) bool {
-	return s.cfg.KeepAfterReceipt < 0 || s.cfg.Now().Sub(e.receivedAt) > s.cfg.KeepAfterReceipt
+	keep := s.cfg.KeepAfterReceipt
+	if e.state == Received && e.counted() < e.bytes() {
+		keep = min(keep, keepImage)
+	}
+	return keep < 0 || s.cfg.Now().Sub(e.receivedAt) > keep
 }
 
 // candidates lists what may be dropped, the first to go first. This is the order
@@ -140,6 +144,10 @@ func (l lack) none() bool { return l.quota <= 0 && l.disk <= 0 }
 
 // less is what is still lacking without an acquisition.
 func (l lack) less(e *entry) lack { return lack{l.quota - e.counted(), l.disk - e.bytes()} }
+
+// keepImage is how long an acquisition with an image of memory stays at most once the
+// collector has it: it takes as much of the disk as the PC has memory.
+const keepImage = 24 * time.Hour
 
 // imageSpare is what an image of memory leaves free on the disk besides
 // Config.MinFreeBytes.

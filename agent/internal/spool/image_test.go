@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"testing"
+	"time"
 
 	"hozen/agent/internal/spool"
 	"hozen/internal/id"
@@ -92,5 +93,31 @@ func TestRoomInAFolder(t *testing.T) {
 	must(t, a.Room(1))
 	if err := a.Room(1 << 60); !errors.Is(err, spool.ErrNoRoom) {
 		t.Errorf("an exbibyte: %v", err)
+	}
+}
+
+// TestImagesGoSooner: once the collector has an image, the PC gets its disk back.
+func TestImagesGoSooner(t *testing.T) {
+	now := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
+	s := open(t, spool.Config{Dir: t.TempDir(), Now: func() time.Time { return now }})
+	ids := []string{sealed(t, s, 1000)}
+	for range 2 {
+		a, err := s.Begin(id.New(id.Acquisition), nil)
+		must(t, err)
+		must(t, put(t, a, imagePart, 1000))
+		must(t, a.Seal(seal))
+		ids = append(ids, a.ID())
+	}
+	must(t, s.Receipt(ids[0], []byte("receipt")))
+	must(t, s.Receipt(ids[1], []byte("receipt")))
+	must(t, s.Refused(ids[2], "no"))
+	for want, after := range []time.Duration{23 * time.Hour, 2 * time.Hour} {
+		now = now.Add(after)
+		if n, err := s.Sweep(); err != nil || n != want {
+			t.Errorf("after %s: %d dropped, %v", after, n, err)
+		}
+	}
+	if got := states(s); got != "received refused" {
+		t.Error(got)
 	}
 }

@@ -54,8 +54,8 @@ type Config struct {
 	// disk. Default 256 MiB; negative switches the check off.
 	MinFreeBytes int64
 	// KeepAfterReceipt is how long an acquisition stays after the collector confirmed it,
-	// so that a dead collector disk loses nothing fresh. Default 7 days; negative drops
-	// at once.
+	// so that a dead collector disk loses nothing fresh; one with an image of memory at most
+	// a day. Default 7 days; negative drops at once.
 	KeepAfterReceipt time.Duration
 	// Now is the clock. Optional.
 	Now func() time.Time
