@@ -13,9 +13,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hozen/collector/internal/act"
 	"hozen/collector/internal/localapi"
 	"hozen/internal/digest"
 	"hozen/internal/durable"
+	"hozen/internal/envelope"
 )
 
 const exportLong = `Write the evidence package of an incident: one zip with the sealed evidence, readable
@@ -28,7 +30,11 @@ the same bytes.
 
 With --split the zip is cut into pieces FILE.001, FILE.002 …; put together in this order
 (cat, copy /b, 7-Zip) they are the zip. FILE.sha256 lists their SHA-256 for sha256sum -c, and
-hozen-verify reads the pieces as they are.`
+hozen-verify reads the pieces as they are.
+
+With --recipient the zip is encrypted on its way to the disk, as FILE.age, in the age format:
+whoever has the secret key opens it with "age -d -i KEYFILE FILE.age > FILE". FILE.age.sha256
+lists the SHA-256 of FILE.age and of the zip in it; the ledger keeps both, and the public key.`
 
 // maxSplit bounds the number of pieces; their names have three digits.
 const maxSplit = 999
@@ -36,6 +42,7 @@ const maxSplit = 999
 func (c *cli) incidentExportCmd() *cobra.Command {
 	var in localapi.ExportOrder
 	var out, again, split string
+	var keys []string
 	cmd := &cobra.Command{Use: "export INCIDENT --out FILE --to RECIPIENT --purpose TEXT", Short: "Write the evidence package of an incident", Long: exportLong,
 		Args: cobra.MaximumNArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
 			most, err := pieceSize(split)
@@ -46,9 +53,15 @@ func (c *cli) incidentExportCmd() *cobra.Command {
 			case out == "":
 				return &usageError{errors.New("--out is needed: where to write the package")}
 			case again != "" && (len(args) > 0 || in.Recipient+in.Purpose != "" || len(in.Endpoints)+len(in.Profiles) > 0):
-				return &usageError{errors.New("--again writes an earlier package as it was; it takes --out and --split alone")}
+				return &usageError{errors.New("--again writes an earlier package as it was; it takes --out, --split and --recipient alone")}
 			case again == "" && (len(args) != 1 || in.Recipient == "" || in.Purpose == ""):
 				return &usageError{errors.New("name the incident, --to (who gets the package) and --purpose (why)")}
+			}
+			if _, err := act.ParseRecipients(keys); err != nil {
+				return &hinted{err, "hint.recipient"}
+			}
+			if len(keys) > 0 && !strings.HasSuffix(out, envelope.Suffix) {
+				out += envelope.Suffix
 			}
 			cl, err := c.client()
 			if err != nil {
@@ -59,7 +72,7 @@ func (c *cli) incidentExportCmd() *cobra.Command {
 				err = cl.Call(cmd.Context(), "export.show", localapi.Ref{Ref: again}, &x)
 			} else {
 				// Nothing is ordered that could not be written.
-				if err := absent(out, most); err != nil {
+				if err := absent(out, most, keys); err != nil {
 					return err
 				}
 				in.Incident = args[0]
@@ -68,7 +81,7 @@ func (c *cli) incidentExportCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.writeExport(cmd.Context(), cl, x, out, most)
+			return c.writeExport(cmd.Context(), cl, x, out, most, keys)
 		}}
 	f := cmd.Flags()
 	f.StringVarP(&out, "out", "o", "", "`file` to make; it must not exist")
@@ -76,6 +89,7 @@ func (c *cli) incidentExportCmd() *cobra.Command {
 	f.StringVar(&in.Purpose, "purpose", "", "why it is handed over")
 	f.StringArrayVar(&in.Endpoints, "host", nil, "only about this `endpoint`; may be repeated")
 	f.StringArrayVar(&in.Profiles, "profile", nil, "only acquisitions of this profile; may be repeated")
+	f.StringArrayVar(&keys, "recipient", nil, "encrypt to this age public `key`, age1…; may be repeated")
 	f.StringVar(&split, "split", "", "cut into pieces of at most this `size`, such as 4GB or 650MB")
 	f.StringVar(&again, "again", "", "write this earlier `package` again, such as INC-2026-0007-P01")
 	return cmd
@@ -113,10 +127,12 @@ func pieceSize(s string) (int64, error) {
 }
 
 // absent refuses to write over what is there.
-func absent(out string, most int64) error {
+func absent(out string, most int64, keys []string) error {
 	names := []string{out}
 	if most > 0 {
 		names = []string{out + ".001", out + ".sha256"}
+	} else if len(keys) > 0 {
+		names = []string{out, out + ".sha256"}
 	}
 	for _, n := range names {
 		if _, err := os.Lstat(n); err == nil {
@@ -134,10 +150,13 @@ type exported struct {
 	localapi.Export
 	File   string   `json:"file"`
 	Pieces []string `json:"pieces,omitempty"`
+	// EncryptedSHA256 and EncryptedSize are of the file; the others are of the zip in it.
+	EncryptedSHA256 string `json:"encrypted_sha256,omitempty"`
+	EncryptedSize   int64  `json:"encrypted_size,omitempty"`
 }
 
-func (c *cli) writeExport(ctx context.Context, cl *localapi.Client, x localapi.Export, out string, most int64) (err error) {
-	if err := absent(out, most); err != nil {
+func (c *cli) writeExport(ctx context.Context, cl *localapi.Client, x localapi.Export, out string, most int64, keys []string) (err error) {
+	if err := absent(out, most, keys); err != nil {
 		return err
 	}
 	w := &pieceWriter{name: out, most: most}
@@ -150,26 +169,39 @@ func (c *cli) writeExport(ctx context.Context, cl *localapi.Client, x localapi.E
 	p := &progress{w: whole, out: newLiveLine(c.std.err), say: func(n int64) string {
 		return c.sentence("export.progress", "number", x.Number, "size", size(n))
 	}, quiet: c.json}
-	err = cl.Pour(ctx, "export.write", localapi.Ref{Ref: x.ID}, p)
+	err = cl.Pour(ctx, "export.write", localapi.ExportWrite{Ref: x.ID, RecipientKeys: keys}, p)
 	p.out.clear()
+	if err == nil {
+		err = cl.Call(ctx, "export.show", localapi.Ref{Ref: x.ID}, &x)
+	}
+	sum := whole.Sum().String()
+	if err == nil && len(keys) == 0 && sum != x.SHA256 {
+		err = fmt.Errorf("what was written has the SHA-256 %s, the collector recorded %s", sum, x.SHA256)
+	}
+	if err == nil && len(keys) > 0 {
+		err = w.note(x.SHA256, strings.TrimSuffix(out, envelope.Suffix))
+	}
 	if err == nil {
 		err = w.end()
 	}
 	if err != nil {
 		return fmt.Errorf("write package %s: %w", x.Number, err)
 	}
-	if err := cl.Call(ctx, "export.show", localapi.Ref{Ref: x.ID}, &x); err != nil {
-		return err
+	said := exported{Export: x, File: out, Pieces: w.pieces()}
+	if len(keys) > 0 {
+		said.EncryptedSHA256, said.EncryptedSize = sum, whole.Size()
 	}
-	if sum := whole.Sum().String(); sum != x.SHA256 {
-		return fmt.Errorf("write package %s: what was written has the SHA-256 %s, the collector recorded %s", x.Number, sum, x.SHA256)
-	}
-	return c.print(exported{x, out, w.pieces()}, func() {
+	return c.print(said, func() {
 		c.say("export.done", "number", x.Number, "file", w.first(), "size", size(x.Size), "sha256", x.SHA256)
+		if len(keys) > 0 {
+			c.say("export.encrypted", "sha256", sum, "file", filepath.Base(out), "zip", strings.TrimSuffix(filepath.Base(out), envelope.Suffix))
+		}
 		if n := len(w.pieces()); n > 0 {
 			c.say("export.pieces", "n", itoa(n), "list", out+".sha256")
 		}
-		c.say("export.check", "file", w.first())
+		if len(keys) == 0 {
+			c.say("export.check", "file", w.first())
+		}
 	})
 }
 
@@ -202,6 +234,13 @@ type pieceWriter struct {
 	left int64
 	made []string
 	list strings.Builder // of pieces, as sha256sum writes it
+	last string          // line that ends the list, which is then written for one file too
+}
+
+// note adds what the file holds to the list.
+func (w *pieceWriter) note(sum, name string) error {
+	w.last = fmt.Sprintf("%s  %s\n", sum, filepath.Base(name))
+	return w.finish()
 }
 
 func (w *pieceWriter) Write(b []byte) (int, error) {
@@ -257,13 +296,15 @@ func (w *pieceWriter) finish() error {
 }
 
 func (w *pieceWriter) end() error {
-	if err := w.finish(); err != nil || w.most == 0 {
+	if err := w.finish(); err != nil || w.most == 0 && w.last == "" {
 		return err
 	}
-	if err := durable.CreateFile(w.name+".sha256", []byte(w.list.String()), 0o600); err != nil {
+	if err := durable.CreateFile(w.name+".sha256", []byte(w.list.String()+w.last), 0o600); err != nil {
 		return err
 	}
-	w.made = append(w.made, w.name+".sha256")
+	if w.most > 0 {
+		w.made = append(w.made, w.name+".sha256")
+	}
 	return nil
 }
 

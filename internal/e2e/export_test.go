@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"hozen/internal/envelope/unseal"
 )
 
 // exported is what incident export --json prints.
@@ -69,6 +71,15 @@ func TestPackageLeavesTheHouse(t *testing.T) {
 	}
 	verify(verifyVerified, "--package-sha256", x.SHA256, filepath.Join(clean, "again.zip.001"))
 
+	// The same again, for nobody but its recipient to read.
+	id, err := unseal.New()
+	must(t, err)
+	sealed := export("--again", x.Number, "--out", filepath.Join(clean, "secret.zip"), "--recipient", id.Recipient().String())
+	if sealed.SHA256 != x.SHA256 {
+		t.Errorf("encrypted, it is %s, in the clear %s", sealed.SHA256, x.SHA256)
+	}
+	opensForRecipient(t, clean, file, id)
+
 	// A byte of it.
 	b, err := os.ReadFile(file)
 	must(t, err)
@@ -81,6 +92,25 @@ func TestPackageLeavesTheHouse(t *testing.T) {
 	}
 	stockTools(t, clean, file, x.Number)
 	s.clean(t, ctx)
+}
+
+// opensForRecipient opens secret.zip.age with the age program of the distribution, checks it
+// with sha256sum, and finds the very bytes of file.
+func opensForRecipient(t *testing.T, dir, file string, id unseal.Identity) {
+	t.Helper()
+	if _, err := os.Lstat(filepath.Join(dir, "secret.zip")); err == nil {
+		t.Error("a clear copy was written too")
+	}
+	if _, err := exec.LookPath("age"); err != nil {
+		t.Errorf("needs age: %v", err)
+		return
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "key.txt"), []byte(id.Text()+"\n"), 0o600))
+	cmd := exec.Command("sh", "-c", `set -e; age -d -i key.txt secret.zip.age > secret.zip; sha256sum --strict --quiet -c secret.zip.age.sha256; cmp secret.zip "$1"`, "sh", file)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("the recipient cannot open it: %v\n%s", err, out)
+	}
 }
 
 // stockTools checks a package as its README says, with programs that are not ours.

@@ -143,14 +143,31 @@ func (w *partWriter) take(b []byte) {
 // holds what was written before, and can be gone on with unless it is broken.
 func (w *partWriter) write(b []byte) error {
 	return w.step(crashpoint.EvidencePartWritten, func() error {
-		var to io.Writer = w.f
 		if w.sealed != nil {
-			to = w.sealed
+			return errors.Join(w.seal(b), w.writeback())
 		}
-		n, err := to.Write(b)
+		n, err := w.f.Write(b)
 		w.take(b[:n])
 		return errors.Join(err, w.writeback())
 	})
+}
+
+// seal hashes, decompresses and encrypts b side by side. After an error nothing of the hash
+// is used any more.
+func (w *partWriter) seal(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	w.inflate.feed(b)
+	hashed := make(chan struct{})
+	go func() {
+		defer close(hashed)
+		w.sum.Write(b)
+	}()
+	n, err := w.sealed.Write(b)
+	<-hashed
+	w.size += int64(n)
+	return err
 }
 
 // writeback sends to the disk what gathered.

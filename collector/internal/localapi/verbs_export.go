@@ -63,7 +63,23 @@ func exportShow(ctx context.Context, c *call, in Ref) (any, error) {
 	return viewExport(r), err
 }
 
-func exportWrite(ctx context.Context, c *call, in Ref, w io.Writer) error {
-	_, err := c.acts.WriteExport(ctx, c.actor, in.Ref, w)
+// ExportWrite is the request of export.write.
+type ExportWrite struct {
+	Ref string `json:"ref"`
+	// RecipientKeys are the age public keys that the bytes are encrypted to; none: they are
+	// not encrypted.
+	RecipientKeys []string `json:"recipient_keys,omitempty"`
+}
+
+func exportWrite(ctx context.Context, c *call, in ExportWrite, w io.Writer) error {
+	to, err := act.ParseRecipients(in.RecipientKeys)
+	if err != nil {
+		return err
+	}
+	if len(to) > 0 {
+		_, err = c.acts.WriteExportTo(ctx, c.actor, in.Ref, to, w)
+		return err
+	}
+	_, err = c.acts.WriteExport(ctx, c.actor, in.Ref, w)
 	return err
 }

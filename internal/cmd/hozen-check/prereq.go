@@ -31,6 +31,7 @@ var needs = []need{
 	{"unzip", "unzip", "packages are unpacked by another program than ours"},
 	{"python3", "python3", "JSON and CSV are read by another program than ours"},
 	{"zstd", "zstd", "artifacts are opened by another program than ours"},
+	{"age", "age", "encrypted evidence and packages are opened by another program than ours"},
 	{"dbus-daemon", "dbus", "notices of a shutdown come over a bus of their own"},
 	{"rpm", "rpm", "the agent's packages are looked into by another program than ours"},
 	{"mmdebstrap", "mmdebstrap", "PCs to be switched off are small Debian systems"},

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -272,5 +274,31 @@ func TestCopying(t *testing.T) {
 	}
 	if _, err := to.CopyTo(t.Context(), d, must[*fsblob.Store](t)(fsblob.Open(t.TempDir()))); !errors.Is(err, fsblob.ErrNoKeys) {
 		t.Errorf("copied without proof: %v", err)
+	}
+}
+
+// The age program of the distribution reads a blob from the files alone, as the document says
+// for the day when there is nothing else.
+func TestAgeProgramReadsBlobs(t *testing.T) {
+	if _, err := exec.LookPath("age"); err != nil {
+		t.Skip("age is not installed")
+	}
+	dir := t.TempDir()
+	cfg := atrest.Config{Dir: filepath.Join(dir, "keys"), KeyFile: filepath.Join(dir, "evidence.key"), Collector: "c"}
+	if _, err := atrest.MakeKeyFile(cfg.KeyFile, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	ring, err := atrest.Open(cfg)
+	if !errors.Is(err, atrest.ErrNoKeys) {
+		t.Fatal(err)
+	}
+	must[atrest.Key](t)(ring.Add())
+	s := must[*fsblob.Store](t)(fsblob.OpenSealed(dir, ring))
+	d := put(t, s, strings.Repeat("evidence\n", 20_000))
+	cmd := exec.Command("sh", "-c", `set -e; age -d -i evidence.key keys/0001-*.age > data.key; age -d -i data.key "$1" | sha256sum`, "sh", file(dir, d, ".age"))
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), d.String()) {
+		t.Errorf("%s, %v", out, err)
 	}
 }
