@@ -309,7 +309,7 @@ func TestLimits(t *testing.T) {
 // TestTurns: the many files of one home take no room from those of another.
 func TestTurns(t *testing.T) {
 	root := t.TempDir()
-	for i := range 2000 {
+	for i := range maxMatches + 20 {
 		write(t, fmt.Sprintf("%s/home/a/.config/autostart/%04d", root, i), strings.Repeat("x", 1000))
 	}
 	write(t, root+"/home/b/.config/autostart/evil", "hers")

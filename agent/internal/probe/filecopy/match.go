@@ -28,7 +28,7 @@ type match struct {
 // match finds the files of a row.
 func (c *copier) match(ctx context.Context, r *Row) []*match {
 	x := &expander{c: c, ctx: ctx, row: r, room: maxMatches}
-	for pattern := range strings.FieldsSeq(r.Pattern) {
+	for _, pattern := range strings.Fields(r.Pattern) {
 		rest := strings.Split(pattern, "/")
 		switch rest[0] {
 		case "~":

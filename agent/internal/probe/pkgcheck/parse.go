@@ -110,16 +110,11 @@ type diversion struct{ to, pkg string }
 // whose own is not moved, each on a line.
 func parseDiversions(b []byte) map[string]diversion {
 	all := make(map[string]diversion)
-	var three [3]string
-	n := 0
-	for line := range procfs.Lines(b) {
-		three[n] = string(line)
-		if n++; n == 3 {
-			n = 0
-			from, to := path.Clean("/" + three[0])[1:], path.Clean("/" + three[1])[1:]
-			if from != "" && to != "" {
-				all[from] = diversion{to, three[2]}
-			}
+	lines := strings.Split(string(b), "\n")
+	for i := 0; i+2 < len(lines); i += 3 {
+		from, to := path.Clean("/" + lines[i])[1:], path.Clean("/" + lines[i+1])[1:]
+		if from != "" && to != "" {
+			all[from] = diversion{to, lines[i+2]}
 		}
 	}
 	return all
@@ -133,8 +128,8 @@ type exclusion struct {
 
 // parseExclusions reads the rules in a configuration file of dpkg(1).
 func parseExclusions(b []byte) (list []exclusion) {
-	for line := range procfs.Lines(b) {
-		text := strings.TrimLeft(strings.TrimSpace(string(line)), "-")
+	for _, line := range strings.Split(string(b), "\n") {
+		text := strings.TrimLeft(strings.TrimSpace(line), "-")
 		name, value, ok := strings.Cut(text, "=")
 		if !ok {
 			name, value, ok = strings.Cut(text, " ")

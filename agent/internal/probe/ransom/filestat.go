@@ -327,7 +327,7 @@ func demanding(base string) bool {
 		}
 		return r
 	}, strings.ToLower(base))
-	for w := range strings.FieldsSeq(demands) {
+	for _, w := range strings.Fields(demands) {
 		if strings.Contains(s, w) {
 			return true
 		}

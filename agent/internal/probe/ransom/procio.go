@@ -2,11 +2,12 @@ package ransom
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"hozen/agent/internal/probe"
-	"hozen/agent/internal/probe/procfs"
 	"hozen/agent/internal/probe/scan"
 	"hozen/internal/artifact"
 	"hozen/internal/artifact/record"
@@ -87,18 +88,19 @@ func look(a *scan.At) (record.ProcIO, error) {
 
 // parseIO reads the text of /proc/PID/io.
 func parseIO(io *record.ProcIO, b []byte) {
-	for name, value := range procfs.Fields(b) {
-		n, _ := procfs.Number(value)
-		switch string(name) {
-		case "rchar":
+	words := strings.Fields(string(b))
+	for i := 0; i+1 < len(words); i += 2 {
+		n, _ := strconv.ParseUint(words[i+1], 10, 64)
+		switch words[i] {
+		case "rchar:":
 			io.ReadChars = n
-		case "wchar":
+		case "wchar:":
 			io.WriteChars = n
-		case "read_bytes":
+		case "read_bytes:":
 			io.ReadBytes = n
-		case "write_bytes":
+		case "write_bytes:":
 			io.WriteBytes = n
-		case "cancelled_write_bytes":
+		case "cancelled_write_bytes:":
 			io.Cancelled = n
 		}
 	}

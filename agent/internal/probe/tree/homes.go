@@ -35,7 +35,7 @@ func (t *Tree) Read(name string, limit int) ([]byte, error) {
 	return b, err
 }
 
-// Homes lists the homes of people, each once, relative to the root: those in /etc/passwd
+// Homes lists the homes of people, each once, relative to the root, in their order: those in /etc/passwd
 // (passwd(5)) and the folders in /home, whose owners a directory service may know. The
 // error says that not all were found.
 func (t *Tree) Homes() (list []string, err error) {
@@ -60,12 +60,8 @@ func (t *Tree) Homes() (list []string, err error) {
 	if derr != nil && Why(derr) != "gone" {
 		err = errors.Join(err, derr)
 	}
-	seen := make(map[string]bool, len(list))
-	list = slices.DeleteFunc(list, func(home string) bool {
-		again := seen[home]
-		seen[home] = true
-		return again
-	})
+	slices.Sort(list)
+	list = slices.Compact(list)
 	if len(list) > maxHomes {
 		list, err = list[:maxHomes], errors.Join(err, At("home", ErrMany))
 	}

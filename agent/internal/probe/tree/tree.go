@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -100,14 +101,28 @@ func (t *Tree) enter(path string) error {
 	return nil
 }
 
-// Local lists the mount points of file systems that are walked, relative to the root.
-func (t *Tree) Local() (points []string) {
-	for p, kind := range t.mounts {
-		if local(kind) {
+// Local lists the mount points of file systems that are walked and that can be reached,
+// relative to the root, in their order. The root is always among them.
+func (t *Tree) Local() []string {
+	points := []string{""}
+	for p := range t.mounts {
+		if p != "" && t.reach(p) {
 			points = append(points, p)
 		}
 	}
+	slices.Sort(points)
 	return points
+}
+
+// reach reports whether nothing on the way to a path keeps it from being looked into.
+func (t *Tree) reach(path string) bool {
+	for path != "" {
+		if t.enter(path) != nil {
+			return false
+		}
+		path, _ = Split(path)
+	}
+	return true
 }
 
 // Stamp is a time of a file, as exact as the file system keeps it.
