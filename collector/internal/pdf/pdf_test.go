@@ -240,8 +240,16 @@ func TestWrap(t *testing.T) {
 				if w := face.width(strings.TrimRight(l, " "), textSize); w > width && utf8.RuneCountInString(l) > 1 {
 					t.Errorf("line %q is %v wide, more than %v", l, w, width)
 				}
-				if i > 0 && width > 60 && l != "" && together("", l) && !strings.HasPrefix(s, "ー") {
+				first, _ := utf8.DecodeRuneInString(l)
+				last, _ := utf8.DecodeLastRuneInString(l)
+				if strings.HasPrefix(s, "ー") || width < 60 {
+					continue // there is no other place
+				}
+				if i > 0 && strings.ContainsRune("、。，．）」ーっゃゅょッャュョィェ！？々", first) {
 					t.Errorf("width %v: a line begins with %q", width, l)
+				}
+				if i < len(lines)-1 && strings.ContainsRune("（「『", last) {
+					t.Errorf("width %v: a line ends with %q", width, l)
 				}
 			}
 		}

@@ -228,6 +228,10 @@ func TestAnswersThatAreNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	replayed, err := a.reply(t.Context(), query(t, a, "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	send := func(status int, kind string, b []byte) func(w http.ResponseWriter, _ *http.Request) bool {
 		return func(w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("Content-Type", kind)
@@ -238,7 +242,8 @@ func TestAnswersThatAreNone(t *testing.T) {
 	}
 	const kind = "application/timestamp-reply"
 	for name, answer := range map[string]func(w http.ResponseWriter, r *http.Request) bool{
-		"a replay":    send(200, kind, other),
+		"other data":  send(200, kind, other),
+		"a replay":    send(200, kind, replayed),
 		"nothing":     send(200, kind, nil),
 		"a page":      send(200, "text/html", other),
 		"no bytes":    send(200, kind, []byte("hello")),
