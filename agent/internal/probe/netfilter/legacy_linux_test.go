@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"runtime"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -30,6 +31,16 @@ func TestLegacyScene(t *testing.T) {
 			t.Skip("this kernel has no iptables of the old kind: ", err)
 		}
 	}
+	for _, to := range []string{"127.0.0.1:9", "[::1]:9"} {
+		c, err := h.Dial(t.Context(), "udp", to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Write(make([]byte, 100)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var l probetest.Lines
 	if err := h.Do(func() error { return New("/").Acquire(t.Context(), &l) }); err != nil {
 		t.Error(err)
@@ -42,6 +53,12 @@ func TestLegacyScene(t *testing.T) {
 		}
 		if f.Type == record.FilterLegacyChain || f.Type == record.FilterLegacyRule {
 			got[f.Family] = append(got[f.Family], f)
+		}
+	}
+	for family, bytes := range map[string]uint64{"ip": 128, "ip6": 148} { // with the heads of IP and UDP
+		i := slices.IndexFunc(got[family], func(f record.FilterObject) bool { return slices.Contains(f.Exprs, "drop") })
+		if i < 0 || got[family][i].Packets != 1 || got[family][i].Bytes != bytes {
+			t.Errorf("%s: %d lines, and the rule that dropped a datagram, %d of them, did not count it", family, len(got[family]), i)
 		}
 	}
 	isEvil(t, got["ip"], "192.0.2.66/32")

@@ -60,6 +60,8 @@ func (r rule) bytes(family string) []byte {
 		}
 	}
 	binary.NativeEndian.PutUint16(b[s.proto:], uint16(r.proto))
+	binary.NativeEndian.PutUint64(b[s.counters:], 5) // the kernel begins with none
+	binary.NativeEndian.PutUint64(b[s.counters+8:], 500)
 	b[s.inv] = r.not
 	if r.proto != 0 && family == "ip6" {
 		b[s.flags] |= 0x01 // IP6T_F_PROTO
@@ -146,6 +148,9 @@ func TestParseEntries(t *testing.T) {
 		list, err := entriesOf(family, info, b)
 		if err != nil {
 			t.Error(err)
+		}
+		if f := list[1]; f.Packets != 5 || f.Bytes != 500 {
+			t.Errorf("%+v", f)
 		}
 		isEvil(t, list, src+map[string]string{"ip": "/32", "ip6": "/128"}[family])
 		if list, err := entriesOf(family, info, b[:len(b)-100]); err == nil || len(list) < 7 {
