@@ -15,6 +15,7 @@ import (
 
 	"hozen/agent/internal/acquire"
 	"hozen/agent/internal/identity"
+	"hozen/agent/internal/kit"
 	"hozen/agent/internal/spool"
 	"hozen/internal/artifact"
 	"hozen/internal/digest"
@@ -34,6 +35,8 @@ const (
 type acquireOptions struct {
 	profile, out, lang string
 	json, quiet        bool
+	kit, yes           bool
+	answers            kit.Answers
 }
 
 // runAcquire is "hozen-agent acquire": one acquisition into a folder, on any PC,
@@ -41,13 +44,16 @@ type acquireOptions struct {
 func runAcquire(ctx context.Context, args []string, getenv func(string) string, std stdio) int {
 	p, o, err := parseAcquire(args, getenv)
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(std.out, p.Text("acquire.help"))
+		fmt.Fprint(std.out, p.Text("acquire.help"), p.Text("acquire.help.kit"))
 		return acquireComplete
 	}
 	if err != nil {
 		fmt.Fprintln(std.err, "hozen-agent acquire:", err)
 		fmt.Fprintln(std.err, p.Text("acquire.see_help"))
 		return acquireUsage
+	}
+	if o.kit {
+		return runKit(ctx, p, o, std)
 	}
 	signer, err := identity.NewOneTime()
 	if err != nil {
@@ -99,6 +105,7 @@ func parseAcquire(args []string, getenv func(string) string) (i18n.Printer, acqu
 	set.StringVar(&o.lang, "lang", "", "")
 	set.BoolVar(&o.json, "json", false, "")
 	set.BoolVar(&o.quiet, "quiet", false, "")
+	kitFlags(set, &o)
 	err = set.Parse(args)
 	if l, ok := i18n.Parse(o.lang); ok {
 		p = texts.Printer(l)
@@ -109,6 +116,10 @@ func parseAcquire(args []string, getenv func(string) string) (i18n.Printer, acqu
 	case err != nil:
 	case set.NArg() > 0:
 		err = fmt.Errorf("%q is too much", set.Arg(0))
+	case o.kit:
+		err = checkKitFlags(set, p)
+	case usesKitFlags(set):
+		err = errors.New(p.Text("acquire.kit_only"))
 	case o.out == "":
 		err = errors.New(p.Text("acquire.want_out"))
 	default:
@@ -146,7 +157,8 @@ type summary struct {
 	StoredBytes    int64             `json:"stored_bytes"`
 	ManifestSHA256 string            `json:"manifest_sha256"`
 	ReceiptCode    string            `json:"receipt_code"`
-	Next           string            `json:"next"` // command that verifies it
+	KitReceiptCode string            `json:"kit_receipt_code,omitempty"` // of an acquisition with a kit: what is written on paper
+	Next           string            `json:"next"`                       // command that verifies it
 	Manifest       artifact.Manifest `json:"manifest"`
 }
 

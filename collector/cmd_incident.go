@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -260,18 +261,20 @@ func (c *cli) getAcquisition(cmd *cobra.Command, cl *localapi.Client, acquisitio
 	if err := os.Mkdir(filepath.Join(dir, artifact.ArtifactDir), 0o700); err != nil {
 		return fmt.Errorf("copy out evidence: %w", err)
 	}
-	cert, err := pki.ParseCertificate(s.Certificate)
-	if err != nil {
+	key, certs, name := s.Certificate, pki.CertificatePEM(s.CA), artifact.ReceiptCAFile // of a one-time key
+	if cert, err := pki.ParseCertificate(s.Certificate); err == nil {
+		key, certs, name = cert.RawSubjectPublicKeyInfo, append(pki.CertificatePEM(s.Certificate), certs...), artifact.CertFile
+	} else if _, kerr := x509.ParsePKIXPublicKey(s.Certificate); kerr != nil {
 		return fmt.Errorf("copy out evidence: %w", err)
 	}
-	signer := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: cert.RawSubjectPublicKeyInfo})
+	signer := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: key})
 	receipt, err := custody.EncodeFile(custody.Signed{Payload: s.Receipt, Signature: s.ReceiptSig, Certificate: s.ReceiptCert})
 	if err != nil {
 		return fmt.Errorf("copy out evidence: %w", err)
 	}
 	for file, b := range map[string][]byte{
 		artifact.ManifestFile: s.Manifest, artifact.SignatureFile: s.Signature, artifact.SignerFile: signer,
-		artifact.CertFile: append(pki.CertificatePEM(s.Certificate), pki.CertificatePEM(s.CA)...), artifact.ReceiptFile: receipt,
+		name: certs, artifact.ReceiptFile: receipt,
 	} {
 		if err := durable.CreateFile(filepath.Join(dir, file), b, 0o600); err != nil {
 			return fmt.Errorf("copy out evidence: %w", err)

@@ -118,6 +118,7 @@ func newServing(ctx context.Context, dir string, cfg config.Config, log *slog.Lo
 	if err != nil {
 		return nil, err
 	}
+	s.useKits(ctx, intake)
 	if n, err := intake.Recover(ctx); err != nil {
 		// What can't be finished stays where it is; fsck names it, and the rest must go on.
 		log.ErrorContext(ctx, "uploads of the last run could not all be finished", slog.Int("finished", n), slog.Any("error", err))

@@ -199,6 +199,8 @@ func (c *cli) presence(e localapi.Endpoint) string {
 	switch {
 	case !e.RevokedAt.IsZero():
 		state = "revoked"
+	case e.Origin == "kit":
+		state = "kit"
 	case e.Online:
 		state = "online"
 	case e.LastSeenAt.IsZero():

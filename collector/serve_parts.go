@@ -115,3 +115,18 @@ func (u *upload) Seal(ctx context.Context, manifest, signature, certificate []by
 	u.acts.EvidenceChanged(ctx, u.endpointID, u.acquisitionID)
 	return r, err
 }
+
+// useKits lets USB kits be made and read.
+func (s *serving) useKits(ctx context.Context, intake *evidence.Intake) {
+	s.acts.UseKits(act.Kits{
+		Intake: intake, Name: s.cfg.Name, Dir: s.paths.Incoming, MinFree: s.cfg.Storage.MinFreeMB * 1e6,
+		Certificate: func() ([]byte, crypto.Signer, error) {
+			cert := s.cert.Load()
+			key, err := signerOf(*cert)
+			return cert.Certificate[0], key, err
+		},
+	})
+	if err := s.acts.DropOldSticks(); err != nil {
+		s.log.WarnContext(ctx, "what is left of sticks that were being read", slog.Any("error", err))
+	}
+}

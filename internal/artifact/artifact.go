@@ -25,6 +25,7 @@ const (
 	KindPreserve  Kind = "preserve"  // the decision to take evidence and then switch off
 	KindIsolation Kind = "isolation" // the network isolation as measured
 	KindSevered   Kind = "severed"   // the connections that existed when the network was cut
+	KindKit       Kind = "kit"       // what the person said who acquired with a USB kit
 
 	KindProcState  Kind = "procstate"  // what processes may do, belong to and listen on
 	KindProcMap    Kind = "procmap"    // what is mapped into processes
@@ -114,6 +115,7 @@ const (
 	SignerFile    = "signer.pem"        // the signer's public key, PEM "PUBLIC KEY"
 	CertFile      = "signer-cert.pem"   // the signer's certificate and its issuer, when the agent is enrolled
 	ReceiptFile   = "receipt.json"      // the collector's signed receipt, when there is one
+	ReceiptCAFile = "receipt-ca.pem"    // the CA of the receipt, where no CertFile has it: of a one-time key
 	ArtifactDir   = "artifacts"
 )
 

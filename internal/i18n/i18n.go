@@ -189,6 +189,10 @@ func (p Printer) Has(key string) bool {
 // Text returns the text of key with its placeholders filled from pairs of name and
 // value. A missing text shows as "⟦key⟧" and a missing value as its placeholder, so
 // that a mistake is seen and nothing fails in front of somebody in a hurry.
+//
+// It is not inlined, because each of the hundreds of calls would bring a closure of its own.
+//
+//go:noinline
 func (p Printer) Text(key string, pairs ...string) string {
 	return p.fill(key, func(name string) (string, bool) {
 		for i := 0; i+1 < len(pairs); i += 2 {

@@ -38,6 +38,8 @@ const (
 	Export Prefix = "exp"
 	// Exhibit is a piece of evidence as people hold it and pass it on.
 	Exhibit Prefix = "exh"
+	// Kit is a USB kit.
+	Kit Prefix = "kit"
 )
 
 const bodyLen = 26

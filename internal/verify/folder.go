@@ -120,7 +120,7 @@ func (c *check) file(name string, limit int64, optional bool) []byte {
 
 // extra reports whatever lies in the folder and is not part of the evidence.
 func (c *check) extra(m *manifest) {
-	known := map[string]bool{fileManifest: true, fileSignature: true, fileSigner: true, fileCert: true, fileReceipt: true}
+	known := map[string]bool{fileManifest: true, fileSignature: true, fileSigner: true, fileCert: true, fileReceipt: true, fileReceiptCA: true}
 	for _, a := range m.artifacts {
 		known[a.name] = true
 	}

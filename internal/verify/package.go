@@ -90,7 +90,7 @@ type PackedReport struct {
 // PackedProblem names a file and says why it was not checked beyond its digest.
 type PackedProblem struct {
 	File string `json:"file"`
-	Why  string `json:"why"` // stable: "derived", "not_decoded", "odd_lines", "own_words", "behind_receipts"
+	Why  string `json:"why"` // stable: "derived", "not_decoded", "odd_lines", "own_words", "behind_receipts", "one_time_key"
 	// Count is of the entries of the ledger that "behind_receipts" speaks of.
 	Count int `json:"count,omitempty"`
 }
@@ -370,8 +370,11 @@ func (p *pack) concluded(folder string, s *sealedFacts) {
 	c.end(s.jobs)
 	c.conclude()
 	s.report = c.report
-	if c.report.Anchor == "" {
+	if c.report.Anchor == "" && (c.manifest == nil || !c.viaReceipt(c.manifest)) {
 		p.unanchored++
+	}
+	if c.report.OneTimeKey {
+		p.report.Unchecked = append(p.report.Unchecked, PackedProblem{File: folder + "/" + fileSigner, Why: "one_time_key"})
 	}
 	for _, name := range c.odd {
 		p.odd[folder+"/"+name] = true
@@ -401,7 +404,9 @@ func (p *pack) belongs(folder string, h docHost, a docAcquisition, s *sealedFact
 	switch {
 	case s.report.AcquisitionID != a.id:
 		p.problem(partAcquisitions, codePackage, folder, "it holds the acquisition %s", s.report.AcquisitionID)
-	case s.report.EndpointID != h.endpointID:
+	case s.report.OneTimeKey && s.receipt != nil && s.receipt.endpointID != h.endpointID:
+		p.problem(partReceipts, codePackage, folder, "it was received for the endpoint %s, not for %s", s.receipt.endpointID, h.endpointID)
+	case s.report.EndpointID != h.endpointID && !s.report.OneTimeKey:
 		p.problem(partAcquisitions, codePackage, folder, "it is of the endpoint %s, not of %s", s.report.EndpointID, h.endpointID)
 	case s.report.CASHA256 != "" && s.report.CASHA256 != p.doc.caSHA256:
 		p.problem(partAcquisitions, codePackage, folder, "its certificate is of another CA than the package names")
@@ -445,6 +450,9 @@ func (p *pack) conclude() {
 	}
 	if r.Anchor == "" && len(r.Acquisitions) > 0 && p.unanchored == 0 {
 		r.Anchor = r.Acquisitions[0].Anchor
+		if r.Anchor == "" { // by its receipt
+			r.Anchor = "ca"
+		}
 	}
 	switch {
 	case len(r.Problems) > 0:

@@ -42,7 +42,7 @@ func (c *check) receipt(m *manifest, ca *x509.Certificate, b []byte) {
 		c.problem(codeReceipt, fileReceipt, "%v", err)
 		return
 	}
-	r.Anchored = c.report.Anchor == "ca"
+	r.Anchored = c.report.Anchor == "ca" || c.viaReceipt(m)
 	c.report.Receipt, c.receiptFacts = &r.Receipt, r
 }
 
@@ -76,7 +76,7 @@ func checkReceipt(m *manifest, ca *x509.Certificate, b []byte, manifestSHA256 st
 	switch {
 	case r.acquisitionID != m.acquisitionID:
 		return nil, fmt.Errorf("it is for the acquisition %s", r.acquisitionID)
-	case r.endpointID != m.endpointID:
+	case r.endpointID != m.endpointID && !m.oneTime: // a one-time key speaks for no endpoint
 		return nil, fmt.Errorf("it is for the endpoint %s", r.endpointID)
 	case r.manifestSHA256 != manifestSHA256:
 		return nil, fmt.Errorf("it is for the manifest with the SHA-256 %s", r.manifestSHA256)

@@ -162,13 +162,14 @@ func (c *check) anchors(m *manifest, ca *x509.Certificate) {
 		c.problem(codeAnchor, fileCert, "there is no certificate that a CA could have issued; evidence of a PC that is not enrolled is checked by its receipt code")
 	case a.CASHA256 != "" && a.CASHA256 != r.CASHA256:
 		c.problem(codeAnchor, fileCert, "the CA is %s, not the one that was given", r.CASHA256)
+	case a.CASHA256 != "" && m.oneTime: // the receipt's, see viaReceipt
 	case a.CASHA256 != "":
 		r.Anchor = "ca"
 	case a.KeySHA256 != "" && a.KeySHA256 != r.KeySHA256:
 		c.problem(codeAnchor, fileSigner, "the key is %s, not the one that was given", r.KeySHA256)
 	case a.KeySHA256 != "":
 		r.Anchor = "key"
-	case a.ReceiptCode != r.ReceiptCode:
+	case a.ReceiptCode != r.ReceiptCode && a.ReceiptCode != paperCode(r.ManifestSHA256):
 		c.problem(codeAnchor, fileSigner, "the receipt code is %s, not the one that was given", r.ReceiptCode)
 	default:
 		r.Anchor = "receipt_code"
@@ -196,12 +197,18 @@ func receiptCode(der []byte) string {
 // case and with any spacing, and mix up the characters that Crockford's base32 leaves out.
 func normalCode(s string) (string, error) {
 	s = strings.NewReplacer("-", "", " ", "", "　", "", "O", "0", "I", "1", "L", "1").Replace(strings.ToUpper(s))
-	if len(s) != codeGroups*codePer || strings.Trim(s, strings.ToUpper(crockford)) != "" {
-		return "", fmt.Errorf("receipt code: want %d groups of %d letters and digits", codeGroups, codePer)
+	per := codePer
+	if len(s) == paperGroups*paperPer {
+		per = paperPer
+	} else if len(s) != codeGroups*codePer {
+		return "", fmt.Errorf("receipt code: want %d groups of %d letters and digits, or %d of %d", codeGroups, codePer, paperGroups, paperPer)
+	}
+	if strings.Trim(s, strings.ToUpper(crockford)) != "" {
+		return "", errors.New("receipt code: it has letters and digits only, and no U")
 	}
 	var parts []string
-	for i := range codeGroups {
-		parts = append(parts, s[i*codePer:(i+1)*codePer])
+	for ; s != ""; s = s[per:] {
+		parts = append(parts, s[:per])
 	}
 	return strings.Join(parts, "-"), nil
 }

@@ -259,6 +259,7 @@ func (c *check) read() []*job {
 		c.bindSigner(m)
 	}
 	ca := c.certificate(m, certPEM)
+	ca = c.receiptCA(m, ca, receipt)
 	c.anchors(m, ca)
 	if receipt != nil {
 		c.receipt(m, ca, receipt)

@@ -99,6 +99,7 @@ type Acts struct {
 	// kept is held for reading by whoever reads the whole store, and for writing while bytes
 	// that were disposed of are removed from it.
 	kept sync.RWMutex
+	kits *Kits
 }
 
 // New returns the acts on what cfg names.

@@ -69,6 +69,9 @@ func (s *Acts) give(ctx context.Context, d *deed, endpointID string, c dispatch.
 	if !e.RevokedAt.IsZero() {
 		return none, fmt.Errorf("%w: the endpoint was revoked", ErrConflict)
 	}
+	if e.Origin == endpoint.ByKit {
+		return none, fmt.Errorf("%w: the endpoint has no agent; it is known by a USB kit alone", ErrConflict)
+	}
 	more := map[string]string{}
 	if o.check != nil {
 		if more, err = o.check(ctx, d, e); err != nil {

@@ -132,11 +132,11 @@ func (s *Acts) LedgerEntries(ctx context.Context, a Actor, f LedgerFilter) ([]le
 }
 
 // SignerKey returns the key of a certificate that was issued to the endpoint, now or
-// earlier, for [evidence.Verifier].
+// earlier, or a one-time key of evidence that was imported for it, for [evidence.Verifier].
 func (s *Acts) SignerKey(ctx context.Context, endpointID string, certificate []byte) (*ecdsa.PublicKey, error) {
 	cert, err := x509.ParseCertificate(certificate)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", evidence.ErrNotIssued, err)
+		return kitKey(ctx, s.db.Read(), endpointID, certificate)
 	}
 	c, err := enroll.CertificateBySerial(ctx, s.db.Read(), pki.Serial(cert))
 	if errors.Is(err, enroll.ErrNotFound) || err == nil && (c.EndpointID != endpointID || !bytes.Equal(c.DER, certificate)) {
@@ -172,6 +172,11 @@ func (s *Acts) Tie(ctx context.Context, tx *sqldb.Tx, endpointID string, m *arti
 }
 
 func (s *Acts) tie(ctx context.Context, d *deed, e endpoint.Endpoint, m *artifact.Manifest) (incident.Incident, error) {
+	if m.Signer.OneTime {
+		if inc, named, err := s.tieImport(ctx, d, m.AcquisitionID); named || err != nil {
+			return inc, err
+		}
+	}
 	if m.CommandID != "" {
 		c, err := dispatch.ByID(ctx, d.tx, m.CommandID)
 		switch {
@@ -232,6 +237,9 @@ func (s *Acts) OnAccepted(ctx context.Context, tx *sqldb.Tx, a evidence.Acquisit
 	}
 	s.wentDown(ctx, items, facts)
 	if err := s.exhibitOf(ctx, d, a, inc, e); err != nil {
+		return err
+	}
+	if err := importedBy(ctx, tx, a.ID, facts); err != nil {
 		return err
 	}
 	if err := s.line(ctx, d, inc, e.ID, incident.Entry{Kind: incident.EntryEvidence, AgentAt: sane(a.FinishedAt), Params: facts, LedgerIdx: a.LedgerIdx}); err != nil {

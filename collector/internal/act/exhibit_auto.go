@@ -40,12 +40,19 @@ func (s *Acts) exhibitOf(ctx context.Context, d *deed, a evidence.Acquisition, i
 			fields[exhibit.AcquiredBy], fields[exhibit.Reason] = c.Issuer, c.Reason
 		}
 	}
+	stick, err := stickOf(ctx, d.tx, a.ID, fields)
+	if err != nil {
+		return err
+	}
 	i, err := s.addExhibit(ctx, d, inc, exhibit.Item{Kind: kindOf(a.Profile), AcquisitionID: a.ID, EndpointID: e.ID}, fields)
 	if err != nil {
 		return err
 	}
 	host := exhibitHost(e, own)
-	began := exhibit.Event{Type: exhibit.Collect, At: sane(a.StartedAt), Clock: exhibit.ClockEndpoint, To: host, HashAfter: a.ManifestSHA256}
+	if stick.AcquiredBy != "" { // it left the PC with a person
+		host = exhibit.Party{Person: cutName(stick.AcquiredBy), Organisation: own}
+	}
+	began := exhibit.Event{Type: exhibit.Collect, At: sane(a.StartedAt), Clock: exhibit.ClockEndpoint, To: host, Place: cutName(stick.Place), HashAfter: a.ManifestSHA256}
 	if began.At.IsZero() {
 		began.Clock = exhibit.ClockCollector // it is not known when; d.now is the latest that it can be
 	}

@@ -110,21 +110,24 @@ func hashes(list []tlog.Hash) []string {
 // sealedFiles are the files of an acquisition beside its artifacts, as an agent lays them
 // out (evidence-format.md).
 func sealedFiles(sealed evidence.Sealed, ca []byte) (map[string][]byte, error) {
-	cert, err := pki.ParseCertificate(sealed.Certificate)
-	if err != nil {
-		return nil, err
-	}
 	receipt, err := custody.EncodeFile(custody.Signed{Payload: sealed.Receipt.Payload, Signature: sealed.Receipt.Signature, Certificate: sealed.Receipt.Certificate})
 	if err != nil {
 		return nil, err
 	}
-	return map[string][]byte{
-		artifact.ManifestFile:  sealed.Manifest,
-		artifact.SignatureFile: sealed.Signature,
-		artifact.SignerFile:    pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: cert.RawSubjectPublicKeyInfo}),
-		artifact.CertFile:      append(pki.CertificatePEM(sealed.Certificate), pki.CertificatePEM(ca)...),
-		artifact.ReceiptFile:   receipt,
-	}, nil
+	files := map[string][]byte{artifact.ManifestFile: sealed.Manifest, artifact.SignatureFile: sealed.Signature, artifact.ReceiptFile: receipt}
+	key := sealed.OneTimeKey()
+	if key != nil {
+		files[artifact.ReceiptCAFile] = pki.CertificatePEM(ca)
+	} else {
+		cert, err := pki.ParseCertificate(sealed.Certificate)
+		if err != nil {
+			return nil, err
+		}
+		key = cert.RawSubjectPublicKeyInfo
+		files[artifact.CertFile] = append(pki.CertificatePEM(sealed.Certificate), pki.CertificatePEM(ca)...)
+	}
+	files[artifact.SignerFile] = pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: key})
+	return files, nil
 }
 
 func organisationName(ctx context.Context, q sqldb.Queryer, organisationID string) (string, error) {

@@ -58,6 +58,7 @@ type LeftOut string
 // The reasons. The empty one means that it gets one.
 const (
 	LeftOutRevoked   LeftOut = "revoked"
+	LeftOutNoAgent   LeftOut = "no_agent"  // known by a USB kit alone
 	LeftOutServer    LeftOut = "server"    // not ticked
 	LeftOutOldAgent  LeftOut = "old_agent" // does not know all of the order
 	LeftOutIncapable LeftOut = "incapable" // its system cannot isolate
@@ -163,7 +164,7 @@ func (s *Acts) preview(ctx context.Context, q sqldb.Queryer, a Actor, sel Select
 	enrolled, cut := 0, 0 // cut: those that are isolated already, or about to be
 	rails := map[GuardRail]bool{}
 	for _, e := range all {
-		if e.RevokedAt.IsZero() {
+		if e.RevokedAt.IsZero() && e.Origin != endpoint.ByKit {
 			enrolled++
 		}
 		if !chosen[e.ID] {
@@ -215,6 +216,8 @@ func leftOut(e endpoint.Endpoint, o GroupOrder) LeftOut {
 	switch {
 	case !e.RevokedAt.IsZero():
 		return LeftOutRevoked
+	case e.Origin == endpoint.ByKit:
+		return LeftOutNoAgent
 	case o.Verb != dispatch.Isolate:
 		return ""
 	case e.Purpose == endpoint.Server && !o.Servers:

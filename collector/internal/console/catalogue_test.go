@@ -74,7 +74,7 @@ func TestEveryValueHasAWord(t *testing.T) {
 		want("outcome.", string(o))
 	}
 	for _, k := range []artifact.Kind{artifact.KindProcess, artifact.KindNetConn, artifact.KindOpenFile, artifact.KindExeHash, artifact.KindSession, artifact.KindNetConfig, artifact.KindHostInfo, artifact.KindClock,
-		artifact.KindFlight, artifact.KindShutdown, artifact.KindBoot, artifact.KindPreserve, artifact.KindIsolation, artifact.KindSevered,
+		artifact.KindFlight, artifact.KindShutdown, artifact.KindBoot, artifact.KindPreserve, artifact.KindIsolation, artifact.KindSevered, artifact.KindKit,
 		artifact.KindProcState, artifact.KindProcMap, artifact.KindProcEnv, artifact.KindDeletedExe, artifact.KindFileLock, artifact.KindCrossView, artifact.KindFootprint, artifact.KindMemory, artifact.KindMemRange, artifact.KindKernel, artifact.KindKallsyms, artifact.KindBTF, artifact.KindSystemMap, artifact.KindKconfig, artifact.KindLogin, artifact.KindBPF, artifact.KindSysctl, artifact.KindUSB, artifact.KindKeyring, artifact.KindAutostart, artifact.KindShared, artifact.KindNetfilter, artifact.KindConntrack, artifact.KindKmod, artifact.KindStorage,
 		artifact.KindNamespace, artifact.KindDNSCache, artifact.KindSecurity, artifact.KindKernLog,
 		artifact.KindBodyFile, artifact.KindLogFile, artifact.KindHistory, artifact.KindStartFile, artifact.KindUserFile, artifact.KindPkgCheck, artifact.KindProcIO, artifact.KindFileStat, artifact.KindRansomNote, artifact.KindBackup} {

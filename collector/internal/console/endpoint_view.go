@@ -87,6 +87,8 @@ func viewEndpoint(e endpoint.Endpoint, now time.Time) endpointView {
 	switch {
 	case !e.RevokedAt.IsZero():
 		v.Presence = "revoked"
+	case e.Origin == endpoint.ByKit:
+		v.Presence = "kit"
 	case e.Online:
 		v.Presence = "online"
 	case e.LastSeenAt.IsZero():

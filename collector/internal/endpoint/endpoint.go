@@ -51,7 +51,17 @@ type Endpoint struct {
 	Site           string   // where it stands; empty: nobody said
 	Purpose        Purpose  // what it is
 	Tags           []string // sorted; only where [Tags] was asked
+	Origin         Origin   // how it became known
 }
+
+// Origin is how an endpoint became known.
+type Origin string
+
+// The origins. Enrolled is empty, because all were before there was another.
+const (
+	Enrolled Origin = ""
+	ByKit    Origin = "kit" // by evidence that came with a USB kit; it has no agent that could be ordered
+)
 
 // IsolationStatus is what the agent measured.
 type IsolationStatus struct {

@@ -15,7 +15,7 @@ import (
 const columns = `id, organisation_id, label, hostname, os, arch, platform, agent_version, capability, boot_id, enrolled_at,
 	last_seen_at, clock_offset_ns, revoked_at, spooled, isolation_desired, isolation_observed, isolation_measured_at,
 	isolation_received_at, isolation_way_home, isolation_rules_digest, isolation_dropped, isolation_detail,
-	isolation_command_id, isolation_capable, isolation_more, remote_addr, site, purpose`
+	isolation_command_id, isolation_capable, isolation_more, remote_addr, site, purpose, origin`
 
 func scan(s interface{ Scan(dest ...any) error }) (Endpoint, error) {
 	var e Endpoint
@@ -23,7 +23,7 @@ func scan(s interface{ Scan(dest ...any) error }) (Endpoint, error) {
 	err := s.Scan(&e.ID, &e.OrganisationID, &e.Label, &e.Hostname, &e.OS, &e.Arch, &e.Platform, &e.AgentVersion, &e.Capability, &e.BootID,
 		sqldb.ScanTime(&e.EnrolledAt), sqldb.ScanTime(&e.LastSeenAt), (*int64)(&e.ClockOffset), sqldb.ScanTime(&e.RevokedAt), &e.Spooled,
 		&i.Desired, &i.Observed, sqldb.ScanTime(&i.MeasuredAt), sqldb.ScanTime(&i.ReceivedAt), sqldb.ScanBool(&i.WayHome),
-		&i.RulesDigest, &i.DroppedPackets, &i.Detail, &i.CommandID, sqldb.ScanBool(&i.Capable), scanMeasured{&i.More}, &e.RemoteAddr, &e.Site, &e.Purpose)
+		&i.RulesDigest, &i.DroppedPackets, &i.Detail, &i.CommandID, sqldb.ScanBool(&i.Capable), scanMeasured{&i.More}, &e.RemoteAddr, &e.Site, &e.Purpose, &e.Origin)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Endpoint{}, ErrNotFound
 	}
@@ -33,13 +33,13 @@ func scan(s interface{ Scan(dest ...any) error }) (Endpoint, error) {
 	return e, nil
 }
 
-// Insert adds an endpoint that has just been enrolled.
+// Insert adds an endpoint that has just become known.
 func Insert(ctx context.Context, tx *sqldb.Tx, e Endpoint, remoteAddr string) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO endpoint_endpoint (`+columns+`, spooled_bytes)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', 0, '', 0, $12, $13, '', '', 0, '', 0, '', '', 0, '', $14, '', '', 0)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', 0, '', 0, $12, $13, '', '', 0, '', 0, '', '', 0, '', $14, '', '', $15, 0)`,
 		e.ID, e.OrganisationID, sqldb.CleanText(e.Label), sqldb.CleanText(e.Hostname), sqldb.CleanText(e.OS), sqldb.CleanText(e.Arch),
 		sqldb.CleanText(e.Platform), sqldb.CleanText(e.AgentVersion), int64(e.Capability), sqldb.CleanText(e.BootID),
-		sqldb.FormatTime(e.EnrolledAt), string(Unknown), string(Unknown), remoteAddr)
+		sqldb.FormatTime(e.EnrolledAt), string(Unknown), string(Unknown), remoteAddr, string(e.Origin))
 	if err != nil {
 		return fmt.Errorf("add endpoint: %w", err)
 	}

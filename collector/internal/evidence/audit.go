@@ -185,7 +185,7 @@ func (a *Auditor) acquisition(ctx context.Context, acq Acquisition) error {
 }
 
 func (a *Auditor) signature(ctx context.Context, acq Acquisition, s Sealed) error {
-	cert, err := x509.ParseCertificate(s.Certificate)
+	signer, err := readCredential(s.Certificate)
 	if err != nil {
 		a.find(acq, acq.ID, RowEdited, "the signer's certificate: %v", err)
 		return nil
@@ -200,11 +200,11 @@ func (a *Auditor) signature(ctx context.Context, acq Acquisition, s Sealed) erro
 		if err != nil {
 			return err
 		}
-		if !key.Equal(cert.PublicKey) {
+		if !key.Equal(signer.key) {
 			a.find(acq, acq.ID, SignatureWrong, "the endpoint's key is another one")
 		}
 	}
-	if err := custody.CheckSignature(cert, s.Manifest, s.Signature); err != nil {
+	if err := signer.verify(s.Manifest, s.Signature); err != nil {
 		a.find(acq, acq.ID, SignatureWrong, "the manifest's signature is not by the key of the certificate")
 	}
 	return nil
@@ -215,6 +215,9 @@ func (a *Auditor) rows(acq Acquisition, items []Item, m *artifact.Manifest, s Se
 	want := acquisitionOf(&sealed{Manifest: s.Manifest, m: *m}, Tied{OrganisationID: acq.OrganisationID, IncidentID: acq.IncidentID})
 	want.ReceivedAt, want.LedgerIdx, want.DisposedAt = acq.ReceivedAt, acq.LedgerIdx, acq.DisposedAt
 	want.StartedAt, want.FinishedAt = want.StartedAt.UTC(), want.FinishedAt.UTC()
+	if m.Signer.OneTime {
+		want.EndpointID = acq.EndpointID // its manifest names none; the receipt says it
+	}
 	if acq != want {
 		a.find(acq, acq.ID, RowEdited, "its row does not say what its manifest says")
 	}

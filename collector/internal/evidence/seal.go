@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,7 +24,7 @@ import (
 type sealed struct {
 	Manifest    []byte `json:"manifest"`
 	Signature   []byte `json:"signature"`
-	Certificate []byte `json:"certificate"`
+	Certificate []byte `json:"certificate"` // or the one-time key, see [credential]
 	m           artifact.Manifest
 	entries     []digest.Digest // stored digests, in the order of the manifest
 }
@@ -114,9 +113,9 @@ func (s *session) check(ctx context.Context, in *sealed) error {
 		return refuse(TooLarge, "", "a signature of %d bytes, a certificate of %d", len(in.Signature), len(in.Certificate))
 	}
 	// The signature first: what nobody signed is not worth reading.
-	cert, err := x509.ParseCertificate(in.Certificate)
+	signer, err := readCredential(in.Certificate)
 	if err != nil {
-		return refuse(BadSignature, "", "certificate: %v", err)
+		return refuse(BadSignature, "", "%v", err)
 	}
 	key, err := s.i.cfg.Verifier.SignerKey(ctx, s.endpointID, in.Certificate)
 	if errors.Is(err, ErrNotIssued) {
@@ -133,11 +132,13 @@ func (s *session) check(ctx context.Context, in *sealed) error {
 		return refuse(Malformed, "", "%v", err)
 	}
 	switch {
-	case in.m.EndpointID != s.endpointID:
+	case signer.oneTime != in.m.Signer.OneTime:
+		return refuse(BadSignature, "", "the manifest and what came with it disagree on whether a one-time key signed it")
+	case in.m.EndpointID != s.endpointID && !(signer.oneTime && in.m.EndpointID == ""):
 		return refuse(ForeignEndpoint, "", "the manifest is of endpoint %.60q", in.m.EndpointID)
 	case in.m.AcquisitionID != s.acquisitionID:
 		return refuse(Malformed, "", "the manifest is of acquisition %.60q", in.m.AcquisitionID)
-	case in.m.Signer.KeySHA256 != digest.Of(cert.RawSubjectPublicKeyInfo).String():
+	case in.m.Signer.KeySHA256 != signer.keySHA256:
 		return refuse(BadSignature, "", "the manifest names another key as its signer")
 	}
 	in.entries = nil

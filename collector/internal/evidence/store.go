@@ -76,6 +76,7 @@ func (i *Intake) store(ctx context.Context, s *session, in *sealed) (Receipt, er
 			return fmt.Errorf("tie acquisition to an incident: %w", err)
 		}
 		a := acquisitionOf(in, tied)
+		a.EndpointID = s.endpointID // a manifest that a one-time key signed names none
 		a.ReceivedAt = now
 		items, err := number(ctx, tx, a, tied, in)
 		if err != nil {

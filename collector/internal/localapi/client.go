@@ -97,11 +97,16 @@ func (c *Client) ask(ctx context.Context, verb string, in any) (*http.Response, 
 	if err != nil {
 		return nil, fmt.Errorf("write request: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://collector/v1/"+verb, bytes.NewReader(b))
+	return c.do(ctx, verb, bytes.NewReader(b), func(h http.Header) { h.Set("Content-Type", "application/json") })
+}
+
+// do sends a body and returns an answer that is no error; the caller closes its body.
+func (c *Client) do(ctx context.Context, verb string, body io.Reader, head func(http.Header)) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://collector/v1/"+verb, body)
 	if err != nil {
 		return nil, fmt.Errorf("write request: %w", err)
 	}
-	req.Header.Set("Content-Type", "application/json")
+	head(req.Header)
 	if c.token != "" {
 		req.Header.Set(headerAuthorization, "Bearer "+c.token)
 	}

@@ -156,6 +156,7 @@ type verb struct {
 	stream func(ctx context.Context, c *call, emit func(any) error) (any, error)
 	bytes  func(ctx context.Context, c *call) (io.ReadCloser, error)
 	pour   func(ctx context.Context, c *call, w io.Writer) error
+	take   func(ctx context.Context, c *call, bytes io.Reader) (any, error)
 }
 
 func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
@@ -168,6 +169,11 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	}
 	p, _ := ctx.Value(peerKey{}).(peer)
 	c := &call{s: s, acts: s.cfg.Acts, peer: p, w: w}
+	if v.take != nil {
+		c.token = strings.TrimPrefix(r.Header.Get(headerAuthorization), "Bearer ")
+		s.taking(w, r, name, v, c)
+		return
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
 	if err != nil {
 		s.fail(ctx, w, name, invalid("body", "too_long", "read request: %w", err))

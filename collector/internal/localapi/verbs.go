@@ -85,6 +85,8 @@ func verbs() map[string]verb {
 		"custody.retention":    ask(custodyRetention),
 		"custody.disposal":     ask(custodyDisposal),
 		"custody.dispose":      ask(custodyDispose),
+		"kit.build":            ask(kitBuild),
+		"kit.import":           take(kitImport),
 
 		"ledger.list":        ask(ledgerList),
 		"ledger.checkpoint":  ask(ledgerCheckpoint),

@@ -94,13 +94,14 @@ type Endpoint struct {
 	RevokedAt     time.Time `json:"revoked_at,omitzero"`
 	Spooled       uint32    `json:"spooled"`
 	Isolation     Isolation `json:"isolation"`
+	Origin        string    `json:"origin,omitempty"` // "kit": known by a USB kit alone; else enrolled
 }
 
 func viewEndpoint(e endpoint.Endpoint) Endpoint {
 	i := e.Isolation
 	return Endpoint{e.ID, e.Label, e.Hostname, e.OS, e.Arch, e.Platform, e.AgentVersion, e.BootID, e.Online, e.EnrolledAt, e.LastSeenAt,
 		e.ClockOffset.Milliseconds(), e.RevokedAt, e.Spooled,
-		Isolation{string(i.Desired), string(i.Observed), i.MeasuredAt, i.ReceivedAt, i.WayHome, i.DroppedPackets, i.RulesDigest, i.Detail, i.Capable}}
+		Isolation{string(i.Desired), string(i.Observed), i.MeasuredAt, i.ReceivedAt, i.WayHome, i.DroppedPackets, i.RulesDigest, i.Detail, i.Capable}, string(e.Origin)}
 }
 
 // Command is an order to an endpoint.

@@ -20,7 +20,7 @@ func kinds() []line {
 	return []line{
 		new(record.Process), new(record.Socket), new(record.OpenFiles), new(record.ExeHash),
 		new(record.Session), new(record.NetConfig), new(record.HostInfo), new(record.Clock),
-		new(record.Preserve), new(record.Isolation), new(record.Severed),
+		new(record.Preserve), new(record.Kit), new(record.Isolation), new(record.Severed),
 		new(record.ProcState), new(record.ProcMap), new(record.ProcEnv), new(record.FileLock), new(record.Footprint),
 		new(record.DeletedFile), new(record.DeletedData), new(record.DeletedEnd), new(record.CrossCheck), new(record.CrossFinding),
 		new(record.Storage), new(record.KernelModule), new(record.FilterObject), new(record.Flow),
