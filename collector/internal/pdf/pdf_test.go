@@ -229,9 +229,9 @@ func TestWrap(t *testing.T) {
 	for _, s := range []string{
 		"これは、とても長い文章です。「かぎ括弧」や（丸括弧）、それに句読点。が行頭に来てはいけません、そうでしょう？きゃっきゃっとはしゃいだ。コンピューターのユーザーがウィンドウを閉じた！",
 		"Words are kept whole where a line is long enough, and 全角と半角 mixed text 2026年11月23日 works too.",
-		hash(0xab) + "の値", strings.Repeat("ー", 200), "", "a\nb\n", "  spaces   between  ",
+		"使用率（平均）％と（最大）％、温度（平均）℃と（最大）℃、割合（全体）%と（一部）%", hash(0xab) + "の値", strings.Repeat("ー", 200), "", "a\nb\n", "  spaces   between  ",
 	} {
-		for _, width := range []float64{20, 47, 80, 111, 300} {
+		for width := 20.0; width < 300; width += 7 {
 			lines := face.wrap(s, textSize, width)
 			if got := strings.Join(lines, ""); got != strings.ReplaceAll(s, "\n", "") {
 				t.Errorf("width %v: got %q, want %q", width, got, s)
@@ -245,7 +245,7 @@ func TestWrap(t *testing.T) {
 				if strings.HasPrefix(s, "ー") || width < 60 {
 					continue // there is no other place
 				}
-				if i > 0 && strings.ContainsRune("、。，．）」ーっゃゅょッャュョィェ！？々", first) {
+				if i > 0 && strings.ContainsRune("、。，．）」ーっゃゅょッャュョィェ！？々％℃%", first) {
 					t.Errorf("width %v: a line begins with %q", width, l)
 				}
 				if i < len(lines)-1 && strings.ContainsRune("（「『", last) {
