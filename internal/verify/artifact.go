@@ -53,6 +53,13 @@ func (j *job) problem(code, format string, args ...any) {
 // run checks the artifact against its entry, then the copies against the artifact.
 func (j *job) run(ctx context.Context, w *hands) {
 	j.got = Artifact{Name: j.e.name, Kind: j.e.kind, Stored: j.e.stored.sha256}
+	if j.gone {
+		if f, _, why := j.c.src.open(j.e.name); why == nil {
+			_ = f.Close()
+			j.problem(codeExtra, "it is said to be disposed of")
+		}
+		return
+	}
 	var t *sheet
 	if j.copy != nil && j.copy.table != "" && j.e.plain.size <= maxHeld {
 		t = &w.sheet

@@ -8,16 +8,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
 // copyOf is a readable copy and what it must be.
 type copyOf struct {
 	tree         tree
-	lines, table string // names in the package
-	bytes        bool   // it is no lines
-	plain        string // SHA-256 that the sealed manifest gives
-	checked      bool
+	lines, table string   // names in the package
+	bytes        bool     // it is no lines
+	plain        string   // SHA-256 that the sealed manifest gives
 	why          *Problem // of the lines
 	wrong        *Problem // of the table
 	sum, csv     string   // SHA-256 of the lines and of the table, once they are known
@@ -28,6 +28,7 @@ type planned struct {
 	*copyOf
 	sealed string // name of the artifact
 	whole  bool   // lines and table are there
+	gone   bool   // the artifact was disposed of
 }
 
 // plan lists the readable copies of an acquisition and gives each to the job of its artifact.
@@ -44,7 +45,7 @@ func (p *pack) plan(base string, a docAcquisition, facts *sealedFacts) {
 			continue
 		}
 		delete(jobs, e.name)
-		x := planned{copyOf: &copyOf{tree: p.tree, plain: j.e.plain.sha256}, sealed: base + "sealed/" + a.id + "/" + e.name, whole: e.lines != "" && e.table != "" || e.bytes != ""}
+		x := planned{copyOf: &copyOf{tree: p.tree, plain: j.e.plain.sha256}, sealed: base + "sealed/" + a.id + "/" + e.name, gone: a.gone, whole: e.lines != "" && e.table != "" || e.bytes != ""}
 		if e.table != "" {
 			x.table = base + e.table
 			p.copied[x.table] = true
@@ -83,7 +84,7 @@ func (p *pack) decoded() {
 			if c.table != "" {
 				p.problem(partDecoded, codeDecoded, c.table, "there is no table of lines that are not JSON objects")
 			}
-		case !c.whole:
+		case !c.whole && !c.gone:
 			p.unchecked(c.sealed, "not_decoded")
 		}
 		if c.lines == "" {
@@ -302,13 +303,22 @@ func (p *pack) unchecked(file, why string) {
 	}
 }
 
-// derived names what was made of the rest and checked against its digest alone.
+// derived names what was made of the rest and checked against its digest alone, and what the
+// format does not have.
 func (p *pack) derived(all map[string]string) {
 	part := p.parts[partDerived]
-	for _, name := range []string{"README-en.txt", "README-ja.txt", fileBagInfo, "data/custody/form.html", "data/incident.json", "data/iocs.csv", "data/iocs.stix.json", "data/timeline.jsonl"} {
-		if all[name] != "" {
+	made := []string{"README-en.txt", "README-ja.txt", fileBagInfo, "data/custody/form.html", "data/custody/form.pdf", "data/incident.json", "data/iocs.csv", "data/iocs.stix.json", "data/timeline.jsonl"}
+	known := []string{fileBagit, filePayload, fileTags, fileDocument, fileCustody, fileEntries, fileSigned, fileStamp, fileStampCA, fileCosigned, fileExhibits}
+	for _, f := range p.tree.files() {
+		parts := strings.Split(f.name, "/")
+		switch {
+		case slices.Contains(made, f.name):
 			part.Count++
-			p.unchecked(name, "derived")
+			p.unchecked(f.name, "derived")
+		case all[f.name] == "" || slices.Contains(known, f.name) || p.copied[f.name]:
+		case len(parts) > 4 && parts[1] == "hosts" && (parts[3] == "sealed" || parts[3] == "decoded" || parts[3] == "fs"): // looked at already
+		default:
+			p.unchecked(f.name, "unknown")
 		}
 	}
 }

@@ -26,6 +26,7 @@ type packageDoc struct {
 	ledgerSize           int64
 	ledgerRoot           string
 	checkpoint           bool
+	timestamp, cosigned  bool
 	caSHA256             string
 	hosts                []docHost
 }
@@ -38,6 +39,9 @@ type docHost struct {
 type docAcquisition struct {
 	id       string
 	evidence []docEvidence
+	// gone: its bytes were disposed of, by that entry of the ledger.
+	gone       bool
+	disposedBy int64
 }
 
 type docEvidence struct {
@@ -98,6 +102,7 @@ func readDocument(b []byte) (d *packageDoc, at time.Time, recipient, purpose, to
 	s.done()
 	l := f.sub("ledger")
 	d.ledgerSize, d.ledgerRoot, d.checkpoint = l.number("size", true), l.sha256("root_sha256", true), l.flag("checkpoint")
+	d.timestamp, d.cosigned = l.flag("timestamp"), l.flag("cosigned")
 	if d.ledgerSize < 1 {
 		l.fail("ledger.size is 0, but the order of the package is an entry")
 	}
@@ -138,6 +143,9 @@ func readHost(h *fields, folders map[string]bool) docHost {
 			a.fail("%sid %s stands twice", a.at, acq.id)
 		}
 		known[acq.id] = true
+		if _, acq.gone = a.o["disposed_by"]; acq.gone {
+			acq.disposedBy = a.number("disposed_by", true)
+		}
 		for _, e := range a.list("evidence", maxArtifacts) {
 			x := docEvidence{number: e.text("number", true), name: e.text("name", true), lines: e.text("lines", false), table: e.text("table", false), bytes: e.text("bytes", false), why: e.text("not_decoded", false)}
 			for _, n := range []string{x.lines, x.table, x.bytes} {

@@ -126,7 +126,7 @@ func (c *check) extra(m *manifest) {
 	}
 	for _, dir := range []string{".", dirArtifacts} {
 		list, err := c.src.list(dir)
-		if errors.Is(err, fs.ErrNotExist) && len(m.artifacts) == 0 {
+		if errors.Is(err, fs.ErrNotExist) && (len(m.artifacts) == 0 || c.gone) {
 			continue
 		}
 		if err != nil {

@@ -69,12 +69,15 @@ func (p *pack) custody(ctx context.Context) error {
 	}
 	p.ordered(head, entries)
 	p.accepted(head, entries)
+	p.exhibits(entries)
 	for index := range entries {
 		if index >= p.received {
 			p.behind++
 		}
 	}
 	p.checkpoint(head)
+	p.cosigned()
+	p.stamp()
 	return nil
 }
 
@@ -257,6 +260,9 @@ func (p *pack) accepted(head *ledgerHead, entries map[int64]*ledgerEntry) {
 				if numbers[a.id][m.name] != m.stored.sha256+" "+evidence[m.name] {
 					p.problem(partLedger, codeLedger, folder+"/"+m.name, "no entry of the ledger gives these bytes the number %s", evidence[m.name])
 				}
+			}
+			if a.gone {
+				p.disposed(folder, a, s, evidence, entries)
 			}
 			p.grown(head, e, folder, a.id, s.receipt)
 		}

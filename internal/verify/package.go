@@ -51,12 +51,13 @@ const (
 	partEntries      = "entries"      // entries of the ledger and their proofs
 	partLedger       = "ledger"       // receipts and evidence against the ledger
 	partCheckpoint   = "checkpoint"   // the signed checkpoint
+	partStamp        = "timestamp"    // the time stamp of the checkpoint
 	partDerived      = "derived"      // files that are made of the rest and cannot be held against it
 )
 
 // Parts lists every [Part].Name, in the order in which they are told.
 func Parts() []string {
-	return []string{partZip, partBag, partAcquisitions, partReceipts, partDecoded, partEntries, partLedger, partCheckpoint, partDerived}
+	return []string{partZip, partBag, partAcquisitions, partReceipts, partDecoded, partEntries, partLedger, partCheckpoint, partStamp, partDerived}
 }
 
 // PackageReport is everything that was found about a package.
@@ -90,7 +91,7 @@ type PackedReport struct {
 // PackedProblem names a file and says why it was not checked beyond its digest.
 type PackedProblem struct {
 	File string `json:"file"`
-	Why  string `json:"why"` // stable: "derived", "not_decoded", "odd_lines", "own_words", "behind_receipts", "one_time_key"
+	Why  string `json:"why"` // stable: "derived", "not_decoded", "odd_lines", "own_words", "behind_receipts", "disposed", "stamp_signature", "cosignatures", "unknown", "one_time_key"
 	// Count is of the entries of the ledger that "behind_receipts" speaks of.
 	Count int `json:"count,omitempty"`
 }
@@ -112,6 +113,7 @@ type pack struct {
 	copied  map[string]bool // their names, and those of what else is made of evidence
 	// originalSums are the SHA-256 that files of PCs must have, by name.
 	originalSums map[string]string
+	told         map[int64]bool // entries of the ledger that exhibits.json tells
 	// What the anchors reach. unanchored counts acquisitions that none reached.
 	unanchored int
 	signed     bool  // the checkpoint is by the key that was given
@@ -318,7 +320,7 @@ func (p *pack) acquisitions(ctx context.Context) error {
 	for _, h := range p.doc.hosts {
 		base := "data/hosts/" + h.folder + "/"
 		for _, a := range h.acquisitions {
-			facts := p.acquisition(base + "sealed/" + a.id)
+			facts := p.acquisition(base+"sealed/"+a.id, a.gone)
 			p.sealed[base+"sealed/"+a.id] = facts
 			if facts.manifest != nil {
 				p.plan(base, a, facts)
@@ -358,9 +360,12 @@ func (p *pack) acquisitions(ctx context.Context) error {
 }
 
 // acquisition reads what speaks for the artifacts of an acquisition.
-func (p *pack) acquisition(folder string) *sealedFacts {
-	c := &check{packed: true, src: below{p.tree, folder + "/"}, anchor: p.anchor.Anchor, report: Report{Artifacts: []Artifact{}, Probes: []Probe{}, Problems: []Problem{}}}
+func (p *pack) acquisition(folder string, gone bool) *sealedFacts {
+	c := &check{packed: true, gone: gone, src: below{p.tree, folder + "/"}, anchor: p.anchor.Anchor, report: Report{Artifacts: []Artifact{}, Probes: []Probe{}, Problems: []Problem{}}}
 	jobs := c.read()
+	for _, j := range jobs {
+		j.gone = gone
+	}
 	return &sealedFacts{check: c, jobs: jobs, manifest: c.manifest, receipt: c.receiptFacts}
 }
 

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"crypto/sha256"
+	"encoding/asn1"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"hozen/internal/verify"
 )
@@ -235,6 +237,31 @@ func TestTamperedPackages(t *testing.T) {
 			i := strings.Index(x.files[n], "\r\n\"77")
 			x.files[n] = x.files[n][:i+2]
 		}, "decoded", "process.csv", false},
+		"another kind of exhibit": {func(x *bag) { x.edit("exhibits.json", `"kind": "volatile"`, `"kind": "memory"`) }, "ledger", "exhibits.json", false},
+		"another custodian":       {func(x *bag) { x.edit("exhibits.json", `"hash_after": "`, `"to_person": "x", "hash_after": "`) }, "ledger", "exhibits.json", false},
+		"an event of custody taken away": {func(x *bag) {
+			n := x.one("exhibits.json")
+			x.files[n] = regexp.MustCompile(`(?s)"events": \[\s*\{.*?\n        \},`).ReplaceAllString(x.files[n], `"events": [`)
+		}, "ledger", "exhibits.json", false},
+		"another description of an exhibit": {func(x *bag) { x.edit("exhibits.json", `"host": "`, `"host": "x`) }, "ledger", "exhibits.json", false},
+		"evidence that nobody disposed of": {func(x *bag) {
+			for _, n := range slices.Clone(x.names) {
+				if strings.Contains(n, "/sealed/"+acqOf(x)+"/artifacts/") {
+					x.drop(n)
+				}
+			}
+			x.edit("package.json", `"id": "`+acqOf(x)+`"`, `"id": "`+acqOf(x)+`", "disposed_by": 3`)
+		}, "ledger", "sealed/", false},
+		"a time stamp of another checkpoint": {func(x *bag) { stamped(x, "x"+x.files["data/custody/checkpoint.txt"]) }, "timestamp", "checkpoint.tsr", false},
+		"no time stamp where one is told": {func(x *bag) {
+			stamped(x, x.files["data/custody/checkpoint.txt"])
+			x.drop("data/custody/checkpoint.tsr")
+		}, "missing", "checkpoint.tsr", false},
+		"a time stamp that is not told": {func(x *bag) { x.add("data/custody/checkpoint.tsr", "x") }, "timestamp", "checkpoint.tsr", false},
+		"cosignatures of another checkpoint": {func(x *bag) {
+			x.add("data/custody/cosigned.txt", "another\n"+x.files["data/custody/checkpoint.txt"])
+			x.edit("package.json", `"checkpoint": true`, `"checkpoint": true, "cosigned": true`)
+		}, "checkpoint", "cosigned.txt", false},
 		"a line of the body file edited":     {func(x *bag) { x.edit("/bodyfile", "|-rw-r--r--|", "|-rwsr-xr-x|") }, "decoded", "bodyfile", false},
 		"a line of the body file taken away": {func(x *bag) { n := x.one("/bodyfile"); _, x.files[n], _ = strings.Cut(x.files[n], "\n") }, "decoded", "bodyfile", false},
 		"a file of a PC edited":              {func(x *bag) { x.edit("$rootfs$/etc/crontab", "hello", "hullo") }, "decoded", "$rootfs$/etc/crontab", false},
@@ -335,6 +362,71 @@ func TestTamperedPackages(t *testing.T) {
 				t.Logf("%+v", r.Problems)
 			}
 		})
+	}
+}
+
+// stamped adds a time stamp of some text, as an authority without a key would make it.
+func stamped(x *bag, of string) {
+	type imprint struct {
+		Algorithm struct{ ID asn1.ObjectIdentifier }
+		Hash      []byte
+	}
+	type content struct {
+		Type    asn1.ObjectIdentifier
+		Content asn1.RawValue
+	}
+	explicit := func(v any) asn1.RawValue {
+		b, err := asn1.Marshal(v)
+		must(x.t, err)
+		return asn1.RawValue{Class: asn1.ClassContextSpecific, IsCompound: true, Bytes: b}
+	}
+	sum := sha256.Sum256([]byte(of))
+	im := imprint{Hash: sum[:]}
+	im.Algorithm.ID = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}
+	info, err := asn1.Marshal(struct {
+		Version int
+		Policy  asn1.ObjectIdentifier
+		Imprint imprint
+		Serial  int
+		At      time.Time `asn1:"generalized"`
+	}{1, asn1.ObjectIdentifier{1, 2, 3}, im, 7, time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)})
+	must(x.t, err)
+	der, err := asn1.Marshal(struct {
+		Status struct{ Status int }
+		Token  content
+	}{Token: content{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}, explicit(struct {
+		Version    int
+		Algorithms []asn1.ObjectIdentifier `asn1:"set"`
+		Content    content
+		Signers    []int `asn1:"set"`
+	}{3, nil, content{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 4}, explicit(info)}, nil})}})
+	must(x.t, err)
+	x.add("data/custody/checkpoint.tsr", string(der))
+	x.edit("package.json", `"checkpoint": true`, `"checkpoint": true, "timestamp": true`)
+}
+
+// TestTimeStamp: that a time stamp is of the checkpoint is checked, who signed it is not, and
+// that is told.
+func TestTimeStamp(t *testing.T) {
+	raw, ca := vector(t)
+	x := open(t, raw)
+	stamped(x, x.files["data/custody/checkpoint.txt"])
+	x.add("data/custody/cosigned.txt", x.files["data/custody/checkpoint.txt"]+"— witness AAAA\n")
+	x.edit("package.json", `"checkpoint": true`, `"checkpoint": true, "cosigned": true`)
+	x.add("data/stranger.txt", "x")
+	x.relist()
+	r := checkBytes(t, x.zip(nil), verify.PackageAnchor{Anchor: verify.Anchor{CASHA256: ca}})
+	told := map[string]string{}
+	for _, u := range r.Unchecked {
+		told[u.File] = u.Why
+	}
+	if r.Verdict != verify.Verified || told["data/custody/checkpoint.tsr"] != "stamp_signature" || told["data/custody/cosigned.txt"] != "cosignatures" || told["data/stranger.txt"] != "unknown" {
+		t.Errorf("%s %+v %v", r.Verdict, r.Problems, told)
+	}
+	for _, p := range r.Parts {
+		if p.Name == "timestamp" && (p.Outcome != verify.NotChecked || p.Detail != "2026-11-23T00:00:00Z") {
+			t.Errorf("%+v", p)
+		}
 	}
 }
 

@@ -53,7 +53,7 @@ func Codes() []string {
 		codeSigner, codeCertificate, codeAnchor, codeStored, codePlain, codeSize, codeRecords, codeCompression,
 		codeLine, codeReceipt,
 		codeZip, codeZipTail, codeZipName, codeZipTwice, codeZipCase, codeZipLink, codeZipEncrypted, codeZipMethod, codeZipBomb, codeZipOverlap, codeZipData,
-		codeBag, codeDigest, codePackage, codeDecoded, codeEntry, codeLedger, codeCheckpoint,
+		codeBag, codeDigest, codePackage, codeDecoded, codeEntry, codeLedger, codeCheckpoint, codeStamp,
 	}
 }
 
@@ -98,6 +98,7 @@ const (
 	codeEntry        = "entry"         // an entry of the ledger is not what was hashed, or its proof is wrong
 	codeLedger       = "ledger"        // the ledger contradicts receipts, evidence or itself
 	codeCheckpoint   = "checkpoint"    // the signed checkpoint is not right
+	codeStamp        = "timestamp"     // the time stamp is not of the checkpoint
 )
 
 // Report is everything that was found.
@@ -174,6 +175,7 @@ type check struct {
 	// nothing of what was signed and received: they are told, not held against it.
 	packed bool
 	odd    []string // such artifacts
+	gone   bool     // the artifacts were disposed of
 }
 
 // Folder checks the folder dir. The error is of the caller's making (a folder that
@@ -275,7 +277,9 @@ func (c *check) read() []*job {
 // end reports what came of the artifacts, and what else lies there.
 func (c *check) end(jobs []*job) {
 	for _, j := range jobs {
-		c.report.Artifacts = append(c.report.Artifacts, j.got)
+		if !j.gone {
+			c.report.Artifacts = append(c.report.Artifacts, j.got)
+		}
 		for _, p := range j.problems {
 			c.problem(p.Code, p.File, "%s", p.Detail)
 		}

@@ -245,7 +245,7 @@ func (s *Acts) packageOf(ctx context.Context, r export.Record) (*export.Package,
 		about.add(a.ID, a.CommandID, a.AlertID)
 		indexes = append(indexes, a.LedgerIdx)
 		x := export.Acquisition{ID: a.ID, EndpointID: a.EndpointID, Profile: a.Profile, Trigger: string(a.Trigger), Outcome: string(a.Outcome),
-			StartedAt: a.StartedAt, FinishedAt: a.FinishedAt, ReceivedAt: a.ReceivedAt, LedgerIdx: a.LedgerIdx}
+			StartedAt: a.StartedAt, FinishedAt: a.FinishedAt, ReceivedAt: a.ReceivedAt, LedgerIdx: a.LedgerIdx, ManifestSHA256: a.ManifestSHA256}
 		items, err := s.evidence.Items(ctx, evidence.ItemFilter{OrganisationID: r.OrganisationID, AcquisitionID: a.ID})
 		if err != nil {
 			return nil, err
@@ -284,10 +284,13 @@ func (s *Acts) packageOf(ctx context.Context, r export.Record) (*export.Package,
 		indexes = append(indexes, l.LedgerIdx)
 		p.Timeline = append(p.Timeline, export.Line{At: l.At, AgentAt: l.AgentAt, Kind: string(l.Kind), Actor: l.Actor, Text: l.Text, Params: l.Params, LedgerIdx: l.LedgerIdx})
 	}
+	if err := s.addCustody(ctx, q, p, all, about); err != nil {
+		return nil, err
+	}
 	if err := s.prove(ctx, q, p, about.sorted(), indexes); err != nil {
 		return nil, err
 	}
-	return p, nil
+	return p, s.addOutside(ctx, q, p)
 }
 
 // subjects are the things whose entries go into a package.

@@ -224,7 +224,7 @@ func TestPackageIsWhatTheVerifierTakes(t *testing.T) {
 		if got.Verdict != verify.Verified || got.Number != o.incident+"-P01" || len(got.Acquisitions) != 2 || got.Recipient != r.Recipient {
 			t.Errorf("%+v", got)
 		}
-		want := map[string]verify.Outcome{"derived": verify.NotChecked, "checkpoint": verify.NotChecked} // the CA says nothing of the ledger's key
+		want := map[string]verify.Outcome{"derived": verify.NotChecked, "checkpoint": verify.NotChecked, "timestamp": verify.Absent} // the CA says nothing of the ledger's key
 		for _, p := range got.Parts {
 			if w := want[p.Name]; w == "" && p.Outcome != verify.Fits || w != "" && p.Outcome != w {
 				t.Errorf("part %+v", p)

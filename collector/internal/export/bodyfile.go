@@ -17,7 +17,7 @@ const kindBodyFile = "bodyfile"
 func (h *docHost) ofHost(wanted func(kind string) bool, do func(a *Acquisition, it *Item) error) error {
 	for _, a := range h.Acquisitions {
 		for _, it := range byName(a.acq.Items) {
-			if wanted(it.Kind) {
+			if wanted(it.Kind) && a.DisposedBy == nil {
 				if err := do(a.acq, &it); err != nil {
 					return err
 				}

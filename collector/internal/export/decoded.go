@@ -32,6 +32,8 @@ func (x *writer) decoded(h *docHost, a *docAcquisition) error {
 		d := docItem{Number: it.Number, Name: it.Name}
 		stem, form, _ := strings.Cut(strings.TrimSuffix(path.Base(it.Name), ".zst"), ".")
 		switch {
+		case a.DisposedBy != nil:
+			d.Why = "its bytes were disposed of"
 		case it.PlainSize > maxDecoded:
 			d.Why = fmt.Sprintf("it has %d bytes, more than %d", it.PlainSize, int64(maxDecoded))
 		case stem == last:

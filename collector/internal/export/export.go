@@ -117,7 +117,12 @@ type Acquisition struct {
 	FinishedAt time.Time // endpoint's clock
 	ReceivedAt time.Time // collector's clock
 	LedgerIdx  int64     // of its acceptance
-	Items      []Item    // in the order of the manifest
+	// ManifestSHA256 is of the manifest that was accepted.
+	ManifestSHA256 string
+	Items          []Item // in the order of the manifest
+	// DisposedBy is the entry of the ledger by which its bytes were disposed of; nil: they are
+	// there.
+	DisposedBy *int64
 }
 
 // Item is one piece of evidence.
@@ -185,6 +190,14 @@ type Package struct {
 	Grown        []Grown
 	// CheckpointProof proves that the tree of the checkpoint begins with that of the package.
 	CheckpointProof []string
+	// Stamp is the time stamp of the checkpoint (RFC 3161, TimeStampResp, DER), and StampCA the
+	// certificates above the authority's own, PEM. Cosigned is the checkpoint with the
+	// signatures of witnesses below it. Empty: there is none.
+	Stamp    []byte
+	StampCA  string
+	Cosigned string
+	Exhibits []Exhibit // in the order of their numbers
+	Custody  []Fact    // what was done with all of them
 }
 
 // Source gives what lies in the store of evidence.

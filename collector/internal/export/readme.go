@@ -16,7 +16,7 @@ var texts embed.FS
 type words struct {
 	all, hosts, profiles, leftHosts, leftAcquisitions, nothingLeft  string
 	endpoint, clock, clockUnknown, acquisition, complete, gap, none string
-	noCheckpoint, checkpoint, notDecoded, records                   string
+	noCheckpoint, checkpoint, notDecoded, records, disposed         string
 	outcomes                                                        map[string]string
 }
 
@@ -29,7 +29,7 @@ func wordsOf(lang string) words {
 			acquisition: "  証拠取得 %s", complete: "    取得できなかったもの: なし", gap: "    取得できなかったもの: %s = %s%s", none: "証拠取得はありません。",
 			noCheckpoint: "署名付きの検証点（チェックポイント）は、作成時にはありませんでした。",
 			checkpoint:   "署名付きの検証点（チェックポイント）が data/custody/checkpoint.txt にあります。署名を確かめる鍵（別の経路でも確かめてください）:",
-			notDecoded:   "    読みやすい写しなし: %s（%s）", records: "件",
+			notDecoded:   "    読みやすい写しなし: %s（%s）", records: "件", disposed: "    中身は廃棄されました（台帳の記録 %d）。このパッケージには署名と受領書だけがあります",
 			outcomes: map[string]string{"complete": "完了", "partial": "一部のみ", "empty": "該当なし", "unsupported": "このシステムでは取得不可", "denied": "システムが拒否", "timed_out": "時間切れ", "interrupted": "中断", "failed": "失敗", "not_started": "未着手"},
 		}
 	}
@@ -40,7 +40,7 @@ func wordsOf(lang string) words {
 		acquisition: "  acquisition %s", complete: "    not acquired: nothing", gap: "    not acquired: %s = %s%s", none: "There are no acquisitions.",
 		noCheckpoint: "There was no signed checkpoint when the package was made.",
 		checkpoint:   "A signed checkpoint is in data/custody/checkpoint.txt. The key that checks it (confirm it by another way too):",
-		notDecoded:   "    no readable copy: %s (%s)", records: "records",
+		notDecoded:   "    no readable copy: %s (%s)", records: "records", disposed: "    its bytes were disposed of (entry %d of the ledger); signature and receipt alone are in this package",
 	}
 }
 
@@ -153,6 +153,10 @@ func (x *writer) gaps(w words) string {
 			}
 			if whole {
 				b.WriteString(w.complete + "\n")
+			}
+			if a.DisposedBy != nil {
+				fmt.Fprintf(&b, w.disposed+"\n", *a.DisposedBy)
+				continue
 			}
 			for _, e := range a.Evidence {
 				if e.Why != "" {

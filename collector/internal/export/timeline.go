@@ -208,7 +208,7 @@ func (x *writer) happened(s *share, h *docHost, a *Acquisition, known map[string
 		default:
 			continue
 		}
-		if it.PlainSize > maxDecoded {
+		if it.PlainSize > maxDecoded || a.DisposedBy != nil {
 			continue
 		}
 		if err := x.each(it, func(members []member) error {

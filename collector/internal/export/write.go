@@ -92,6 +92,8 @@ type ledgerAt struct {
 	Size       int64  `json:"size"`
 	Root       string `json:"root_sha256"`
 	Checkpoint bool   `json:"checkpoint"`
+	Timestamp  bool   `json:"timestamp,omitempty"`
+	Cosigned   bool   `json:"cosigned,omitempty"`
 }
 
 type docHost struct {
@@ -100,11 +102,13 @@ type docHost struct {
 }
 
 type docAcquisition struct {
-	ID       string    `json:"id"`
-	Evidence []docItem `json:"evidence"`
-	acq      *Acquisition
-	probes   []Probe
-	tool     string
+	ID string `json:"id"`
+	// DisposedBy is the entry of the ledger by which its bytes were disposed of.
+	DisposedBy *int64    `json:"disposed_by,omitempty"`
+	Evidence   []docItem `json:"evidence"`
+	acq        *Acquisition
+	probes     []Probe
+	tool       string
 }
 
 type docItem struct {
@@ -121,13 +125,13 @@ func documentOf(p *Package) document {
 		Format: Format, ID: p.ID, Number: p.Number, IncidentID: p.IncidentID, Incident: p.Frozen.Incident.Number, Organisation: p.OrganisationID,
 		OrderedAt: stamp(p.At), OrderedBy: who{p.ActorKind, p.ActorID, p.ActorName}, Recipient: p.Recipient, Purpose: p.Purpose,
 		Scope:  scope{listed(p.Hosts), listed(p.Profiles), LeftOut{listed(p.Frozen.LeftOut.Hosts), p.Frozen.LeftOut.Acquisitions}},
-		Ledger: ledgerAt{p.LedgerSize, p.LedgerRoot, p.Checkpoint != ""}, Tool: p.Frozen.Tool, CASHA256: p.Frozen.CASHA256, Hosts: []docHost{},
+		Ledger: ledgerAt{p.LedgerSize, p.LedgerRoot, p.Checkpoint != "", len(p.Stamp) > 0, p.Cosigned != ""}, Tool: p.Frozen.Tool, CASHA256: p.Frozen.CASHA256, Hosts: []docHost{},
 	}
 	for _, h := range p.Frozen.Hosts {
 		dh := docHost{Host: h, Acquisitions: []docAcquisition{}}
 		for i := range p.Acquisitions {
 			if a := &p.Acquisitions[i]; a.EndpointID == h.EndpointID {
-				dh.Acquisitions = append(dh.Acquisitions, docAcquisition{ID: a.ID, Evidence: []docItem{}, acq: a})
+				dh.Acquisitions = append(dh.Acquisitions, docAcquisition{ID: a.ID, DisposedBy: a.DisposedBy, Evidence: []docItem{}, acq: a})
 			}
 		}
 		slices.SortFunc(dh.Acquisitions, func(a, b docAcquisition) int { return strings.Compare(a.ID, b.ID) })
@@ -142,41 +146,6 @@ func listed(s []string) []string {
 		return []string{}
 	}
 	return s
-}
-
-func (x *writer) custody() error {
-	if x.p.Checkpoint != "" {
-		if err := x.bag.text("custody/checkpoint.txt", []byte(x.p.Checkpoint)); err != nil {
-			return err
-		}
-	}
-	if _, err := x.bag.data("custody/entries.jsonl", zip.Deflate, func(w io.Writer) error {
-		for _, e := range x.p.Entries {
-			if err := writeLine(w, e); err != nil {
-				return err
-			}
-		}
-		return nil
-	}); err != nil {
-		return err
-	}
-	if _, err := x.bag.data("custody/form.html", zip.Deflate, x.form); err != nil {
-		return err
-	}
-	grown, key := x.p.Grown, x.p.CheckpointKey
-	if grown == nil {
-		grown = []Grown{}
-	}
-	return x.json("custody/ledger.json", struct {
-		Format          string   `json:"format"`
-		Organisation    string   `json:"organisation_id"`
-		Size            int64    `json:"size"`
-		Root            string   `json:"root_sha256"`
-		Entries         int      `json:"entries"`
-		Receipts        []Grown  `json:"receipts"`
-		CheckpointKey   string   `json:"checkpoint_key,omitempty"`
-		CheckpointProof []string `json:"checkpoint_proof,omitempty"`
-	}{"hozen-custody/1", x.p.OrganisationID, x.p.LedgerSize, x.p.LedgerRoot, len(x.p.Entries), grown, key, x.p.CheckpointProof})
 }
 
 func (x *writer) json(name string, v any) error {
@@ -219,6 +188,9 @@ func (x *writer) sealed(h *docHost, a *docAcquisition) error {
 	a.probes, a.tool = s.Probes, s.Tool
 	folder := "hosts/" + h.Folder + "/sealed/" + a.ID + "/"
 	for _, it := range byName(a.acq.Items) {
+		if a.DisposedBy != nil {
+			break
+		}
 		if !strings.HasPrefix(it.Name, "artifacts/") || path.Clean(it.Name) != it.Name {
 			return fmt.Errorf("%s: %q is no name of an artifact", it.Number, it.Name)
 		}
