@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,8 +16,6 @@ import (
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/pdf"
-	"hozen/collector/internal/sqldb"
-	"hozen/collector/internal/timestamp"
 	"hozen/internal/artifact"
 )
 
@@ -73,47 +70,6 @@ func (s *Acts) CustodyForm(ctx context.Context, a Actor, incidentID string, w io
 		return err
 	}
 	return pdf.CustodyForm(w, f)
-}
-
-// PackageForm is the custody form of a package: what was known of the exhibits in its scope
-// when it was ordered, so that the same package has the same form. stamp is the time stamp
-// that the package carries; nil: none. Without exhibits in scope the form has none, and cannot be written.
-func (s *Acts) PackageForm(ctx context.Context, r export.Record, stamp *timestamp.Token) (pdf.Form, error) {
-	q := s.db.Read()
-	items, err := exhibit.Items(ctx, q, r.IncidentID)
-	if err != nil {
-		return pdf.Form{}, err
-	}
-	events, err := exhibit.Events(ctx, q, r.IncidentID)
-	if err != nil {
-		return pdf.Form{}, err
-	}
-	items, events = exhibit.AsOf(items, events, r.LedgerSize)
-	all, err := s.evidence.AcceptedBefore(ctx, r.OrganisationID, r.IncidentID, r.LedgerSize)
-	if err != nil {
-		return pdf.Form{}, err
-	}
-	items = slices.DeleteFunc(items, func(i exhibit.Item) bool {
-		n := slices.IndexFunc(all, func(a evidence.Acquisition) bool { return a.ID == i.AcquisitionID })
-		switch {
-		case i.AcquisitionID == "": // a thing, which goes with the endpoint that it belongs to
-			return len(r.Hosts) > 0 && !slices.Contains(r.Hosts, i.EndpointID)
-		case n < 0:
-			return true
-		}
-		return !inScope(r, all[n])
-	})
-	f := pdf.Form{Number: r.Number, CaseNumber: r.Frozen.Incident.Number, CaseTitle: r.Frozen.Incident.Title, Organisation: r.Frozen.Organisation,
-		OrderedBy: cmp.Or(r.ActorName, r.ActorKind), Recipient: r.Recipient, Purpose: r.Purpose, At: r.At, LedgerSize: r.LedgerSize, LedgerRoot: r.LedgerRoot}
-	if stamp != nil {
-		f.Timestamp = sqldb.FormatTime(stamp.At) + " " + stamp.Authority
-	}
-	hosts := map[string]export.Host{}
-	for _, h := range r.Frozen.Hosts {
-		hosts[h.EndpointID] = h
-	}
-	f.Exhibits, err = s.formExhibits(ctx, r.OrganisationID, items, events, hosts)
-	return f, err
 }
 
 // formExhibits makes the pages of a form.

@@ -8,12 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/exhibit"
-	"hozen/collector/internal/pdf"
 )
 
 // printed is what can be copied out of a PDF, without white space.
@@ -62,37 +60,6 @@ func TestCustodyForm(t *testing.T) {
 		}
 		if err := o.CustodyForm(t.Context(), o.owner, "INC-2026-9999", &b); !errors.Is(err, act.ErrNotFound) {
 			t.Errorf("an incident that is not there: %v", err)
-		}
-	})
-}
-
-// TestPackageFormIsOfTheOrder: the same package has the same form, whatever is recorded later.
-func TestPackageFormIsOfTheOrder(t *testing.T) {
-	run(t, func(t *testing.T, x *fixture) {
-		o := newOffice(t, x)
-		o.keiri.send("volatile", captured())
-		r := o.order(act.NewExport{})
-		form := func() []byte {
-			t.Helper()
-			f, err := o.PackageForm(t.Context(), r, nil)
-			ok(t, err)
-			var b bytes.Buffer
-			ok(t, pdf.CustodyForm(&b, f))
-			return b.Bytes()
-		}
-		first := form()
-		o.clock = o.clock.Add(time.Hour)
-		o.sales.send("volatile", captured())
-		ok(t, o.DescribeExhibit(t.Context(), o.owner, o.incident+"-E01", map[exhibit.Field]string{exhibit.Witness: "後から"}))
-		if !bytes.Equal(first, form()) {
-			t.Error("the form of a package changed")
-		}
-		if got := printed(t, first); !strings.Contains(got, r.Number) || strings.Contains(got, "E02") {
-			t.Errorf("the form: %s", got)
-		}
-		r = o.order(act.NewExport{Hosts: []string{o.sales.endpoint.ID}})
-		if got := printed(t, form()); strings.Contains(got, unspaced("証拠物件 "+o.incident+"-E01")) || !strings.Contains(got, "E02") {
-			t.Errorf("the form of a scope: %s", got)
 		}
 	})
 }
