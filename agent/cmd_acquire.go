@@ -16,10 +16,12 @@ import (
 	"hozen/agent/internal/acquire"
 	"hozen/agent/internal/identity"
 	"hozen/agent/internal/kit"
+	"hozen/agent/internal/probe/memory"
 	"hozen/agent/internal/spool"
 	"hozen/internal/artifact"
 	"hozen/internal/digest"
 	"hozen/internal/i18n"
+	"hozen/internal/profile"
 )
 
 // The exit codes of acquire, as its --help explains them.
@@ -67,6 +69,9 @@ func runAcquire(ctx context.Context, args []string, getenv func(string) string, 
 		Log:      slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	begun := time.Now()
+	if n, about := memory.Estimate(); o.profile == profile.Memory && n > 0 && !o.quiet {
+		fmt.Fprintln(std.err, p.Text("acquire.memory", "bytes", size(n), "minutes", fmt.Sprint(int(about.Minutes()))))
+	}
 	progress, ended := showProgress(p, o, std)
 	res, err := runner.Run(ctx, acquire.Order{Trigger: artifact.TriggerManual, Profile: o.profile, Progress: progress})
 	ended()

@@ -147,6 +147,9 @@ func TestBudget(t *testing.T) {
 	if got := Budget(most); got < least || got > most {
 		t.Errorf("this PC: %s", got)
 	}
+	if n, about := Estimate(); n < 0 || about < time.Minute || about%time.Minute != 0 {
+		t.Errorf("this PC: %d bytes in %s", n, about)
+	}
 }
 
 func FuzzIomem(f *testing.F) {

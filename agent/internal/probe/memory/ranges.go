@@ -49,6 +49,16 @@ const (
 // slowly, and at most most.
 func Budget(most time.Duration) time.Duration { return budget(installed(), most) }
 
+// usualRate is how fast an ordinary PC is, in bytes per second: what counts is packing.
+const usualRate = 70e6
+
+// Estimate returns how many bytes of memory this PC has, 0 when that is not known, and
+// about how long an image of it takes, in whole minutes.
+func Estimate() (bytes int64, about time.Duration) {
+	n := int64(installed())
+	return n, (time.Duration(n/usualRate)*time.Second + time.Minute).Truncate(time.Minute)
+}
+
 // budget is that of n bytes; 0 when it is not known how many there are.
 func budget(n uint64, most time.Duration) time.Duration {
 	if n == 0 || n/slowRate >= uint64(most/time.Second) {
