@@ -205,15 +205,15 @@ func (w *walker) entries(d *tree.Dir, names []string, depth int) error {
 		case err != nil:
 			w.miss(err)
 		case st.IsDir():
-			err = w.folder(d, name, &st, depth)
+			_ = w.folder(d, name, &st, depth)
 		default:
 			target := ""
 			if st.IsLink() {
 				target, _ = d.Readlink(name)
 			}
-			err = w.tell(&st, tree.Join(d.Path, name), target, "")
+			_ = w.tell(&st, tree.Join(d.Path, name), target, "")
 		}
-		if err := w.o.Refusal(); err != nil {
+		if err := w.o.Refusal(); err != nil { // what telling returned
 			return err
 		}
 	}

@@ -56,8 +56,10 @@ func read(t *testing.T, c bodyfile.Config) (entries map[string]record.BodyEntry,
 	return entries, trees, err
 }
 
-func scene(t *testing.T) string {
-	root := t.TempDir()
+func scene(t *testing.T) string { return sceneIn(t, t.TempDir()) }
+
+func sceneIn(t *testing.T, root string) string {
+	t.Helper()
 	write(t, root+"/etc/passwd")
 	must(t, os.WriteFile(root+"/etc/passwd", []byte("alice:x:1000:1000::/home/alice:/bin/sh\nsvc:x:999:999::/opt/svc:/bin/false\n"), 0o644))
 	write(t, root+"/tmp/caf\xe9")
@@ -118,9 +120,20 @@ func TestPrivateAreas(t *testing.T) {
 	}
 }
 
+// big returns a folder for many files, in memory where there is such a one.
+func big(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "hozen-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // TestTenThousandFiles: what is more than the limits is told, and other trees lose nothing.
 func TestTenThousandFiles(t *testing.T) {
-	root := scene(t)
+	root := sceneIn(t, big(t))
 	for i := range 10_000 {
 		if i%1000 == 0 {
 			must(t, os.Mkdir(fmt.Sprintf("%s/tmp/d%d", root, i/1000), 0o755))

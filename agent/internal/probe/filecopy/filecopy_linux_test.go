@@ -306,9 +306,20 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// big returns a folder for many files, in memory where there is such a one.
+func big(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "hozen-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // TestTurns: the many files of one home take no room from those of another.
 func TestTurns(t *testing.T) {
-	root := t.TempDir()
+	root := big(t)
 	for i := range maxMatches + 20 {
 		write(t, fmt.Sprintf("%s/home/a/.config/autostart/%04d", root, i), strings.Repeat("x", 1000))
 	}

@@ -141,9 +141,20 @@ func TestWhatRansomwareDid(t *testing.T) {
 	}
 }
 
+// big returns a folder for many files, in memory where there is such a one.
+func big(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "hozen-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // TestBounds: what is too much is told, and an extension for each file takes no memory.
 func TestBounds(t *testing.T) {
-	root := t.TempDir()
+	root := big(t)
 	for i := range maxExtensions + 100 {
 		write(t, fmt.Sprintf("%s/srv/d/x.docx.%06x", root, i), "")
 	}
