@@ -26,6 +26,7 @@ type exported struct {
 func TestPackageLeavesTheHouse(t *testing.T) {
 	ctx := within(t, patience)
 	s := newSystem(t, ctx, options{})
+	s.authority(t, ctx)
 	number, err := s.agent.Report(ctx, "画面に身代金の要求が出ました")
 	must(t, err)
 	s.awaitAcquisitions(t, ctx, 1)
@@ -55,7 +56,7 @@ func TestPackageLeavesTheHouse(t *testing.T) {
 		return out
 	}
 	out := verify(verifyVerified, "--ca-fingerprint", s.collector.CASHA256, file)
-	for _, want := range []string{"the evidence is verified", "[NOT CHECKED]  signed checkpoint", "NOT checked", "package.json: its own words", x.Number} {
+	for _, want := range []string{"the evidence is verified", "[NOT CHECKED]  signed checkpoint", "[NOT CHECKED]  time stamp", "NOT checked", "package.json: its own words", x.Number} {
 		if !strings.Contains(out, want) {
 			t.Errorf("hozen-verify does not say %q:\n%s", want, out)
 		}
@@ -128,6 +129,8 @@ unzip -qq p.zip
 cd "$1"
 sha256sum --strict --quiet -c manifest-sha256.txt
 sha256sum --strict --quiet -c tagmanifest-sha256.txt
+openssl ts -verify -in data/custody/checkpoint.tsr -data data/custody/checkpoint.txt -CAfile data/custody/timestamp-ca.pem
+head -c 5 data/custody/form.pdf | grep -q '%PDF-'
 for f in $(find data -name '*.json'); do python3 -m json.tool "$f" > /dev/null; done
 python3 - <<'EOF'
 import csv, glob, json
@@ -158,7 +161,7 @@ done`
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
 	out, err := cmd.CombinedOutput()
-	if err != nil || strings.Count(string(out), "Verified OK") < 1 {
+	if err != nil || strings.Count(string(out), "Verified OK") < 1 || !strings.Contains(string(out), "Verification: OK") {
 		t.Errorf("stock tools: %v\n%s", err, out)
 	}
 }

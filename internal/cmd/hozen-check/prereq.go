@@ -28,6 +28,7 @@ var needs = []need{
 	{"ip", "iproute2", "network namespaces are looked at from outside"},
 	{"nft", "nftables", "rules are read back by another program than ours"},
 	{"openssl", "openssl", "signatures are checked by another program than ours"},
+	{"mactime", "sleuthkit", "body files are read by another program than ours"},
 	{"unzip", "unzip", "packages are unpacked by another program than ours"},
 	{"python3", "python3", "JSON and CSV are read by another program than ours"},
 	{"zstd", "zstd", "artifacts are opened by another program than ours"},
