@@ -139,7 +139,9 @@ func (c *Cosigner) ask(ctx context.Context, organisationID string, signed checkp
 	if err != nil {
 		err = fmt.Errorf("%w %s: %w", ErrWitness, w.Key.Name(), err)
 	}
-	c.outcome(ctx, organisationID, w, err)
+	if !errors.Is(ctx.Err(), context.Canceled) { // that the asker has gone says nothing of the witness
+		c.outcome(ctx, organisationID, w, err)
+	}
 	return err
 }
 

@@ -128,7 +128,9 @@ func (s *Stamper) stamp(ctx context.Context, organisationID string, signed check
 		return t, err
 	}
 	response, facts, err := s.cfg.Authority.ask(ctx, []byte(signed.Note))
-	s.outcome(ctx, organisationID, err)
+	if !errors.Is(ctx.Err(), context.Canceled) { // that the asker has gone says nothing of the authority
+		s.outcome(ctx, organisationID, err)
+	}
 	if err != nil {
 		return Token{}, err
 	}
