@@ -24,7 +24,7 @@ const answered = `{"parameters":{"dump":[{"protocol":"dns","family":2,"ifindex":
 	`{"key":{"class":1,"type":1,"name":"c2.example"},"rrs":[{"rr":{"key":{"class":1,"type":1,"name":"c2.example"},"address":[203,0,113,9]},"raw":"AmMyB2V4YW1wbGUAAAEAAQAAAA4ABMsAcQk="},{"rr":{"key":{"class":1,"type":1,"name":"c2.example"},"address":[203,0,113,10]},"raw":"!"}],"until":5000000},` +
 	`{"key":{"class":1,"type":28,"name":"c2.example"},"rrs":[],"until":5000000},` +
 	`{"key":{"class":1,"type":5,"name":"www.example"},"rrs":[{"rr":{"name":"web.example"},"raw":""}],"until":6000000},` +
-	`{"key":{"class":1,"type":1,"name":"xkq3v.example"},"type":"nxdomain","until":7000000}]},` +
+	`{"key":{"class":1,"type":255,"name":"xkq3v.example"},"type":"NXDOMAIN","until":7000000}]},` +
 	`{"protocol":"mdns","ifindex":2,"ifname":"eth0","cache":[]}]}}`
 
 func TestParse(t *testing.T) {
@@ -37,7 +37,7 @@ func TestParse(t *testing.T) {
 	for _, d := range list {
 		got = append(got, strings.Join([]string{d.Protocol, d.Iface, d.Name, d.Kind, d.State, strings.Join(d.Answers, ",")}, " "))
 	}
-	want := []string{"dns eth0 c2.example A  203.0.113.9,203.0.113.10", "dns eth0 c2.example AAAA nodata ", "dns eth0 www.example CNAME  web.example", "dns eth0 xkq3v.example A nxdomain "}
+	want := []string{"dns eth0 c2.example A  203.0.113.9,203.0.113.10", "dns eth0 c2.example AAAA nodata ", "dns eth0 www.example CNAME  web.example", "dns eth0 xkq3v.example ANY nxdomain "}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}

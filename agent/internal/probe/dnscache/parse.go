@@ -68,7 +68,7 @@ func parse(b []byte, epoch time.Time) (list []record.DNSCache, err error) {
 	}
 	for _, s := range r.Parameters.Dump {
 		for _, i := range s.Cache {
-			d := record.DNSCache{Resolver: "systemd-resolved", IfIndex: s.IfIndex, Class: i.Key.Class, Kind: kind(i.Key.Type), State: i.Type, UntilNS: ns(i.Until)}
+			d := record.DNSCache{Resolver: "systemd-resolved", IfIndex: s.IfIndex, Class: i.Key.Class, Kind: kind(i.Key.Type), State: strings.ToLower(i.Type), UntilNS: ns(i.Until)}
 			d.Protocol, _ = record.TextOf(s.Protocol)
 			d.Iface, _ = record.TextOf(s.IfName)
 			d.Name, d.NameRaw = record.TextOf(i.Key.Name)
@@ -155,6 +155,8 @@ func kind(typ int) string {
 		return "SVCB"
 	case 65:
 		return "HTTPS"
+	case 255: // so is kept that a name has nothing at all
+		return "ANY"
 	}
 	return strconv.Itoa(typ)
 }
