@@ -32,13 +32,7 @@ func (c *copier) match(ctx context.Context, r *Row) []*match {
 		rest := strings.Split(pattern, "/")
 		switch rest[0] {
 		case "~":
-			if !c.asked {
-				var err error
-				c.homes, err = c.t.Homes()
-				c.o.Miss(err)
-				c.asked = true
-			}
-			for _, h := range c.homes {
+			for _, h := range c.reachable() {
 				x.base(h, h, rest[1:])
 			}
 		case "@":
@@ -54,6 +48,24 @@ func (c *copier) match(ctx context.Context, r *Row) []*match {
 		}
 	}
 	return x.list
+}
+
+// reachable lists the homes that can be looked into; those that cannot are missed once.
+func (c *copier) reachable() []string {
+	if c.asked {
+		return c.homes
+	}
+	c.asked = true
+	homes, err := c.t.Homes()
+	c.o.Miss(err)
+	for _, h := range homes {
+		d, err := c.t.Dir(h)
+		if c.o.Miss(err); err == nil {
+			c.homes = append(c.homes, h)
+			d.Close()
+		}
+	}
+	return c.homes
 }
 
 func wild(part string) bool { return strings.ContainsAny(part, "*?") }
