@@ -284,7 +284,7 @@ func (c *checker) endToEnd(ctx context.Context) error {
 }
 
 func (c *checker) soak(ctx context.Context) error {
-	return c.goTest(ctx, plain("HOZEN_SOAK=1"), "-vet=off", "-count=1", "-timeout", "8h", e2ePackage+"/...")
+	return c.goTest(ctx, plain("HOZEN_SOAK=1"), "-vet=off", "-count=1", "-timeout", "8h", e2ePackage+"/...", "./collector/internal/export")
 }
 
 var fuzzName = regexp.MustCompile(`(?m)^Fuzz\w+$`)
