@@ -20,6 +20,7 @@ import (
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/spool"
 	"hozen/internal/artifact"
+	"hozen/internal/envelope"
 	"hozen/internal/i18n"
 	"hozen/internal/id"
 	"hozen/internal/usbkit"
@@ -106,8 +107,15 @@ func acquireKit(ctx context.Context, p i18n.Printer, o acquireOptions, std stdio
 	}
 	acquisition := id.New(id.Acquisition)
 	dir := k.Result(acquisition)
+	folder := &spool.Folder{Dir: dir}
+	if folder.Wrap, err = sealFor(k.Recipients); err != nil {
+		return kitFailed(std.err, p, err)
+	}
+	if folder.Wrap != nil {
+		folder.Suffix = usbkit.Sealed
+	}
 	runner := acquire.NewRunner(acquire.Config{
-		Sink:     &spool.Folder{Dir: dir},
+		Sink:     folder,
 		Plan:     newProfiles().plan,
 		Identity: func() (acquire.Identity, error) { return acquire.Identity{Signer: signer}, nil },
 		Log:      slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -137,6 +145,23 @@ func acquireKit(ctx context.Context, p i18n.Printer, o acquireOptions, std stdio
 		return kitFailed(std.err, p, err)
 	}
 	return s.Exit
+}
+
+// sealFor returns what encrypts to the organisation of a kit, or nil where its results are
+// to lie on the stick in the clear.
+func sealFor(recipients []string) (func(io.Writer) (io.WriteCloser, error), error) {
+	var to []envelope.Recipient
+	for _, s := range recipients {
+		r, err := envelope.ParseRecipient(s)
+		if err != nil {
+			return nil, fmt.Errorf("read the kit's public key: %w", err)
+		}
+		to = append(to, r)
+	}
+	if len(to) == 0 {
+		return nil, nil
+	}
+	return func(w io.Writer) (io.WriteCloser, error) { return envelope.Seal(w, to...) }, nil
 }
 
 // openKit opens the kit beside this program.

@@ -120,6 +120,8 @@ func (u *upload) Seal(ctx context.Context, manifest, signature, certificate []by
 func (s *serving) useKits(ctx context.Context, intake *evidence.Intake) {
 	s.acts.UseKits(act.Kits{
 		Intake: intake, Name: s.cfg.Name, Dir: s.paths.Incoming, MinFree: s.cfg.Storage.MinFreeMB * 1e6,
+		Recipients: func(context.Context, string) ([]string, error) { return s.keys.Recipients() },
+		Open:       func(_ string, sealed io.Reader) (io.Reader, error) { return s.keys.Open(sealed) },
 		Certificate: func() ([]byte, crypto.Signer, error) {
 			cert := s.cert.Load()
 			key, err := signerOf(*cert)

@@ -96,6 +96,10 @@ type Acquisition struct {
 	root *os.Root // of dir
 	bare bool     // a folder of its own, without acquisition.json
 	open int      // parts being written
+
+	// Of a folder of its own, see [Folder].
+	wrap   func(w io.Writer) (io.WriteCloser, error)
+	suffix string
 }
 
 // Seal is what ends an acquisition.
@@ -160,7 +164,7 @@ func (a *Acquisition) Create(name string) (*Part, error) {
 	if slices.ContainsFunc(a.e.parts, func(p *part) bool { return p.name == name }) {
 		return nil, fmt.Errorf("create part %s: %w", name, os.ErrExist)
 	}
-	p := &part{name: name, onDisk: name + growing, image: isImage(name)}
+	p := &part{name: name, onDisk: name + a.suffix + growing, image: isImage(name)}
 	var f *os.File
 	err := a.host.step(crashpoint.SpoolPartCreate, func() (err error) {
 		f, err = createFile(a.root, p.onDisk)
@@ -172,10 +176,19 @@ func (a *Acquisition) Create(name string) (*Part, error) {
 		}
 		return nil, fmt.Errorf("create part %s: %w", name, err)
 	}
+	out := &Part{a: a, p: p, f: f, hash: digest.NewWriter(f)}
+	if a.wrap != nil {
+		if out.wrapped, err = a.wrap(f); err != nil {
+			f.Close()
+			removeIfThere(a.root, p.onDisk)
+			return nil, fmt.Errorf("create part %s: %w", name, err)
+		}
+		out.hash = digest.NewWriter(out.wrapped)
+	}
 	a.e.parts = append(a.e.parts, p)
 	a.open++
 	a.host.changedLocked()
-	return &Part{a: a, p: p, f: f, hash: digest.NewWriter(f)}, nil
+	return out, nil
 }
 
 // Room reports with an error that wraps ErrNoRoom that there is no room for n bytes of an
@@ -248,6 +261,8 @@ type Part struct {
 	f    *os.File
 	hash *digest.Writer
 	done bool
+	// wrapped stands between hash and f where what is written is encrypted; else nil.
+	wrapped io.WriteCloser
 }
 
 // Write appends. The error wraps ErrFull when the spool has no room; what was written
@@ -280,16 +295,20 @@ func (p *Part) Close() error {
 		return os.ErrClosed
 	}
 	p.done = true
-	err := p.a.host.step(crashpoint.SpoolPartSync, p.f.Sync)
+	var err error
+	if p.wrapped != nil {
+		err = p.wrapped.Close()
+	}
+	err = errors.Join(err, p.a.host.step(crashpoint.SpoolPartSync, p.f.Sync))
 	err = errors.Join(err, p.f.Close())
 	if err == nil {
 		err = p.a.host.step(crashpoint.SpoolPartRename, func() error {
 			p.a.mu.Lock()
 			defer p.a.mu.Unlock()
-			if err := durable.Rename(filepath.Join(p.a.dir, p.p.onDisk), filepath.Join(p.a.dir, p.p.name)); err != nil {
+			if err := durable.Rename(filepath.Join(p.a.dir, p.p.onDisk), filepath.Join(p.a.dir, p.p.name+p.a.suffix)); err != nil {
 				return err
 			}
-			p.p.onDisk = p.p.name
+			p.p.onDisk = p.p.name + p.a.suffix
 			return nil
 		})
 	}

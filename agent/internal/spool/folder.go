@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"time"
@@ -17,7 +18,11 @@ var ErrNotEmpty = errors.New("folder is not empty")
 // There is no quota, and what a crash interrupts stays unsealed.
 type Folder struct {
 	Dir string // made with mode 0700 when absent; must be empty
-	mu  sync.Mutex
+	// Wrap encrypts what is written; its Close ends the file. Optional. The parts keep size and
+	// digest of what went in, and get Suffix after their names.
+	Wrap   func(w io.Writer) (io.WriteCloser, error)
+	Suffix string
+	mu     sync.Mutex
 }
 
 // Begin starts the acquisition. The error wraps ErrNotEmpty when something lies there.
@@ -41,7 +46,7 @@ func (f *Folder) Begin(acquisitionID string, _ []byte) (*Acquisition, error) {
 		return nil, fmt.Errorf("begin acquisition in a folder: %w", err)
 	}
 	e := &entry{id: acquisitionID, begunAt: time.Now().UTC()}
-	return &Acquisition{host: f, mu: &f.mu, e: e, dir: f.Dir, root: root, bare: true}, nil
+	return &Acquisition{host: f, mu: &f.mu, e: e, dir: f.Dir, root: root, bare: true, wrap: f.Wrap, suffix: f.Suffix}, nil
 }
 
 func (f *Folder) reserve(int64, bool) error { return nil }

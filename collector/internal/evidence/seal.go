@@ -132,10 +132,10 @@ func (s *session) check(ctx context.Context, in *sealed) error {
 		return refuse(Malformed, "", "%v", err)
 	}
 	switch {
-	case signer.oneTime != in.m.Signer.OneTime:
-		return refuse(BadSignature, "", "the manifest and what came with it disagree on whether a one-time key signed it")
 	case in.m.EndpointID != s.endpointID && !(signer.oneTime && in.m.EndpointID == ""):
 		return refuse(ForeignEndpoint, "", "the manifest is of endpoint %.60q", in.m.EndpointID)
+	case signer.oneTime != in.m.Signer.OneTime:
+		return refuse(BadSignature, "", "the manifest and what came with it disagree on whether a one-time key signed it")
 	case in.m.AcquisitionID != s.acquisitionID:
 		return refuse(Malformed, "", "the manifest is of acquisition %.60q", in.m.AcquisitionID)
 	case in.m.Signer.KeySHA256 != signer.keySHA256:
