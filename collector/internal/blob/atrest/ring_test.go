@@ -347,6 +347,29 @@ func TestReplacing(t *testing.T) {
 	}
 }
 
+// What fails before the new key file is in place leaves the old one good.
+func TestRewrappingFails(t *testing.T) {
+	cfg := config(t)
+	r := made(t, cfg)
+	file := seal(t, r, "evidence")
+	obstacle := cfg.KeyFile + "." + r.Wrapping().String()[:16]
+	if err := os.MkdirAll(filepath.Join(obstacle, "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Rewrap(); err == nil {
+		t.Fatal("the old key file was lost in silence")
+	}
+	if got, err := reads(opened(t, cfg), file); err != nil || got != "evidence" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := os.RemoveAll(obstacle); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := opened(t, cfg).Rewrap(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWithin(t *testing.T) {
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")

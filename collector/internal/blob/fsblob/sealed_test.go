@@ -245,6 +245,31 @@ func TestEncryptingAnOldStore(t *testing.T) {
 	}
 }
 
+// The clear file is not given up for an encrypted one that cannot be read.
+func TestClearFilesStayUntilTheOtherIsRight(t *testing.T) {
+	dir, ring := t.TempDir(), keys(t)
+	s := must[*fsblob.Store](t)(fsblob.OpenSealed(dir, ring))
+	d := put(t, s, "evidence")
+	path := file(dir, d, ".age")
+	b := must[[]byte](t)(os.ReadFile(path))
+	b[len(b)-1] ^= 1
+	if err := errors.Join(os.Remove(path), os.WriteFile(path, b, 0o600), os.WriteFile(file(dir, d, ""), []byte("evidence"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := s.Encrypt(t.Context(), nil); err != nil || len(r.Corrupt) != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if got, err := os.ReadFile(file(dir, d, "")); err != nil || string(got) != "evidence" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := s.Remove(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Stat(t.Context(), d); !errors.Is(err, blob.ErrNotFound) {
+		t.Errorf("removed, and there: %v", err)
+	}
+}
+
 // A copy is what lies there, byte by byte, and an encrypted one takes the place of a clear one.
 func TestCopying(t *testing.T) {
 	dir, backup, ring := t.TempDir(), t.TempDir(), keys(t)
