@@ -192,7 +192,7 @@ func (d *Dir) open(name string, flags int) (fd int, noatime bool, err error) {
 			flags &^= unix.O_NOATIME
 		case err != unix.EINTR:
 			if err != nil {
-				err = At(Join(d.Path, name), err)
+				err = At(path.Join(d.Path, name), err) // without the "." of a folder itself
 			}
 			return fd, flags&unix.O_NOATIME != 0, err
 		}
