@@ -117,9 +117,9 @@ func NewestOpenNumbers(ctx context.Context, q sqldb.Queryer, endpointIDs []strin
 func newestOpenNumbers(ctx context.Context, q sqldb.Queryer, ids []any, in string, numbers map[string]string) error {
 	// The newest of each is picked where the rows are: of a PC that was in many incidents, all
 	// of them would be carried here.
-	rows, err := q.QueryContext(ctx, `SELECT n.id, (SELECT i.number FROM incident_endpoint e JOIN incident_incident i ON i.id = e.incident_id
-		WHERE e.endpoint_id = n.id AND i.closed_at = '' ORDER BY i.opened_at DESC, i.id DESC LIMIT 1)
-		FROM endpoint_endpoint n WHERE n.id IN `+in+``, ids...)
+	rows, err := q.QueryContext(ctx, `SELECT n.endpoint_id, (SELECT i.number FROM incident_endpoint e JOIN incident_incident i ON i.id = e.incident_id
+		WHERE e.endpoint_id = n.endpoint_id AND i.closed_at = '' ORDER BY i.opened_at DESC, i.id DESC LIMIT 1)
+		FROM (SELECT DISTINCT endpoint_id FROM incident_endpoint WHERE endpoint_id IN `+in+`) n`, ids...)
 	if err != nil {
 		return err
 	}
