@@ -537,3 +537,29 @@ func TestEveryTriggerIsKnown(t *testing.T) {
 		}
 	}
 }
+
+// Large artifacts are hashed beside their reading; whatever is wrong with them is told as of
+// small ones.
+func TestLargeArtifact(t *testing.T) {
+	text := bytes.Repeat([]byte("{\"n\":1,\"text\":\"0123456789abcdef\"}\n"), 300_000)
+	packed := compress(t, text)
+	size := int64(len(text))
+	for name, c := range map[string]struct {
+		stored []byte
+		limit  int64
+		size   int64
+		wrong  bool
+	}{
+		"right":           {packed, size, size, false},
+		"cut off":         {packed[:len(packed)/2], size, -1, true},
+		"longer":          {packed, size - 1, -1, true},
+		"shorter":         {packed, size + 1<<20, size, false}, // told by its size
+		"something after": {append(slices.Clone(packed), "evil"...), size, -1, true},
+		"no lines":        {compress(t, text[:len(text)-1]), size - 1, size - 1, true},
+	} {
+		n, err := verify.ReadArtifact(t.Context(), c.stored, true, c.limit)
+		if c.wrong != (err != nil) || c.size >= 0 && n != c.size {
+			t.Errorf("%s: %d bytes, %v", name, n, err)
+		}
+	}
+}
