@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"hozen/collector/internal/act"
+	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/exhibit"
 	"hozen/internal/i18n"
 	"hozen/internal/i18n/i18ntest"
@@ -50,8 +51,9 @@ func TestEveryWordOfCustody(t *testing.T) {
 		keys = append(keys, "exhibit.field."+string(f))
 	}
 	for _, e := range exhibit.EventTypes() {
-		keys = append(keys, "custody.event."+string(e))
+		keys = append(keys, "custody.event."+string(e), "ledger.act."+e.Act())
 	}
+	keys = append(keys, "ledger.act."+exhibit.ActAdd, "ledger.act."+exhibit.ActDescribe, "ledger.act."+exhibit.ActRetention, "ledger.act."+evidence.ActDisposed)
 	for _, e := range append(exhibit.Recordable(), exhibit.Collect, exhibit.Dispose, exhibit.Hold, exhibit.ReleaseHold) {
 		keys = append(keys, "timeline.custody."+string(e))
 	}
