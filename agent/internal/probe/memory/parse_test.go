@@ -127,6 +127,11 @@ func TestPlan(t *testing.T) {
 	if diff := cmp.Diff(want, plan(ram, segments), cmp.AllowUnexported(piece{}, span{})); diff != "" {
 		t.Error(diff)
 	}
+	segments[0], segments[1] = segments[1], segments[0]
+	want = []piece{{span{0x200000, 0x500000}, 0x200000}} // of the longer one, whichever comes first
+	if diff := cmp.Diff(want, plan([]span{{0x200000, 0x500000}}, segments), cmp.AllowUnexported(piece{}, span{})); diff != "" {
+		t.Error(diff)
+	}
 }
 
 func TestLockdown(t *testing.T) {
