@@ -59,6 +59,7 @@ func UnitFiles(c Config) map[string]string {
 //	CAP_SYS_ADMIN        setns(2) into the network namespaces of containers, to list their sockets
 //	CAP_NET_ADMIN        nf_tables, socket marks, sock_diag with everything, the process connector
 //	CAP_NET_RAW          send raw frames that the rules of an isolation must drop, to show that they do
+//	CAP_FOWNER           read files of others without changing the time of their last access (open(2), O_NOATIME)
 //	CAP_AUDIT_CONTROL    ask for the state of the kernel's audit; there is no lesser right for that
 //	CAP_SYSLOG           read the kernel's log (syslog(2)), which tells how the boot before ended, and the
 //	                     addresses in /proc/kallsyms
@@ -100,7 +101,7 @@ TimeoutStopSec=60
 RuntimeDirectory=hozen
 RuntimeDirectoryMode=0755
 RuntimeDirectoryPreserve=yes
-CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_SYS_ADMIN CAP_NET_ADMIN CAP_NET_RAW CAP_AUDIT_CONTROL CAP_SYSLOG CAP_SYS_RAWIO
+CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_SYS_ADMIN CAP_NET_ADMIN CAP_NET_RAW CAP_FOWNER CAP_AUDIT_CONTROL CAP_SYSLOG CAP_SYS_RAWIO
 RestrictAddressFamilies=AF_PACKET
 SupplementaryGroups=tty
 CPUWeight=500
