@@ -32,12 +32,16 @@ type carrier struct {
 
 // carried is a file that an artifact carries.
 type carried struct {
-	path  string
-	raw   []byte
-	size  int64
-	sum   string
-	whole bool
+	number int64 // in the artifact
+	path   string
+	raw    []byte
+	size   int64
+	sum    string
+	whole  bool
 }
+
+// maxFileNumber is up to which number a line names the number of its file.
+const maxFileNumber = 999_999_999
 
 // remade makes body files and originals again from the sealed evidence and holds those of the
 // package against them.
@@ -162,7 +166,9 @@ func (r *record) bytes(name string) (b []byte) {
 	return b
 }
 
-func (r *record) whole(name string) (n int64) {
+func (r *record) whole(name string) int64 { return r.wholeOr(name, 0) }
+
+func (r *record) wholeOr(name string, n int64) int64 {
 	r.take(name, func(v []byte) (ok bool) {
 		var err error
 		n, err = strconv.ParseInt(string(v), 10, 64)
@@ -280,8 +286,8 @@ func (p *pack) originals(ctx context.Context, base string, from []*carrier) erro
 	}
 	p.digests[name] = hex.EncodeToString(h.Sum(nil))
 	for _, c := range from {
-		for i, f := range c.found {
-			x := listed[indexKey(c.acquisition, c.job.e.kind, i)]
+		for _, f := range c.found {
+			x := listed[indexKey(c.acquisition, c.job.e.kind, f.number)]
 			if x == nil {
 				left--
 				continue
@@ -320,11 +326,12 @@ func (f *carried) full() string {
 }
 
 // find lists the files that the lines of an artifact carry: one line begins a file, others
-// have its bytes, one ends it.
+// have its bytes, one ends it. A number that does not rise is not taken: the file gets the one
+// behind that of the line before, whether that line began a file or told why there is none.
 func (c *carrier) find(ctx context.Context, w *hands) {
 	var cur *carried
 	var h hash.Hash
-	partial := false
+	partial, last := false, int64(-1)
 	finish := func(copied int64, sum string, broken bool) {
 		if cur != nil {
 			cur.sum = hex.EncodeToString(h.Sum(nil))
@@ -336,12 +343,15 @@ func (c *carrier) find(ctx context.Context, w *hands) {
 	c.lines(ctx, w, func(pairs []pair) {
 		r := &record{pairs: pairs, ok: true}
 		part, path, data, sum, unread, problem := r.text("part"), r.text("path"), r.text("data_b64"), r.text("sha256"), r.text("unread"), r.text("problem")
-		raw, begin, copied, cut := r.bytes("path_b64"), r.whole("from"), r.whole("copied"), r.flag("cut")
+		raw, begin, copied, cut, number := r.bytes("path_b64"), r.whole("from"), r.whole("copied"), r.flag("cut"), r.wholeOr("file", -1)
 		switch {
 		case !r.ok:
 		case part == "file":
+			if last++; number > last && number <= maxFileNumber {
+				last = number
+			}
 			if finish(-1, "", true); unread == "" {
-				cur, h, partial = &carried{path: path, raw: raw}, sha256.New(), begin != 0
+				cur, h, partial = &carried{number: last, path: path, raw: raw}, sha256.New(), begin != 0
 			}
 		case cur == nil:
 		case part == "data":
@@ -369,10 +379,10 @@ type indexed struct {
 	whole             bool
 }
 
-func (x *indexed) key() string { return indexKey(x.acquisition, x.kind, int(x.file)) }
+func (x *indexed) key() string { return indexKey(x.acquisition, x.kind, x.file) }
 
-func indexKey(acquisition, kind string, file int) string {
-	return acquisition + " " + kind + " " + strconv.Itoa(file)
+func indexKey(acquisition, kind string, file int64) string {
+	return acquisition + " " + kind + " " + strconv.FormatInt(file, 10)
 }
 
 // readIndexed reads a line of the index: a file, or how many found no place.

@@ -285,9 +285,12 @@ func TestTamperedPackages(t *testing.T) {
 		"a file in the index that no evidence carries": {func(x *bag) {
 			n, file := x.one("fs/index.jsonl"), x.one("$rootfs$/etc/crontab")
 			line := regexp.MustCompile(`(?m)^.*/etc/crontab".*\n`).FindString(x.files[n])
-			x.files[n] += strings.Replace(strings.ReplaceAll(line, "etc/crontab", "etc/evil"), `"file":0`, `"file":9`, 1)
+			x.files[n] += strings.Replace(strings.ReplaceAll(line, "etc/crontab", "etc/evil"), `"file":1`, `"file":9`, 1)
 			x.add(strings.Replace(file, "crontab", "evil", 1), x.files[file])
 		}, "decoded", "etc/evil", false},
+		"another number of a file of a PC": {func(x *bag) {
+			x.edit("fs/index.jsonl", `"file":1,"path":"/etc/crontab"`, `"file":0,"path":"/etc/crontab"`)
+		}, "decoded", "etc/crontab", false},
 		"a file that was said to be whole":       {func(x *bag) { x.edit("fs/index.jsonl", `"whole":false`, `"whole":true`) }, "decoded", "fs/index.jsonl", false},
 		"a file of the system edited":            {func(x *bag) { x.edit("systemmap.raw", "_text", "_test") }, "decoded", "systemmap.raw", false},
 		"a readable copy that nothing speaks of": {func(x *bag) { x.add(strings.Replace(x.one("process.csv"), "process", "processes", 1), "a") }, "package", "processes.csv", false},

@@ -149,12 +149,13 @@ func captured() map[artifact.Kind][]string {
 		},
 		"startfile": {
 			`{"part":"row","row":0,"class":"cron","pattern":"etc/crontab","state":"done","found":2,"copied":2,"bytes":10,"why":"w"}`,
-			`{"part":"file","file":0,"row":0,"class":"cron","path":"/etc/crontab"}`, `{"part":"data","file":0,"offset":0,"data_b64":"aGVsbG8="}`,
-			`{"part":"end","file":0,"copied":5,"sha256":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824","stability":"same"}`,
-			`{"part":"file","file":1,"row":0,"class":"cron","path":"/etc/CRONTAB","from":5}`, `{"part":"data","file":1,"offset":5,"data_b64":"aGVsbG8="}`,
+			`{"part":"file","file":0,"row":0,"class":"cron","path":"/etc/secret","unread":"denied"}`,
+			`{"part":"file","file":1,"row":0,"class":"cron","path":"/etc/crontab"}`, `{"part":"data","file":1,"offset":0,"data_b64":"aGVsbG8="}`,
 			`{"part":"end","file":1,"copied":5,"sha256":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824","stability":"same"}`,
-			`{"part":"file","file":2,"row":0,"class":"cron","path":"/etc/secret","unread":"denied"}`,
-			`{"part":"file","file":3,"row":0,"class":"cron","path":"/etc/cron.d/日報"}`, `{"part":"end","file":3,"copied":0,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","stability":"same"}`,
+			`{"part":"file","file":2,"row":0,"class":"cron","path":"/etc/CRONTAB","from":5}`, `{"part":"data","file":2,"offset":5,"data_b64":"aGVsbG8="}`,
+			`{"part":"end","file":2,"copied":5,"sha256":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824","stability":"same"}`,
+			`{"part":"file","file":3,"row":0,"class":"cron","path":"/etc/shadow","unread":"denied"}`,
+			`{"part":"file","file":4,"row":0,"class":"cron","path":"/etc/cron.d/日報"}`, `{"part":"end","file":4,"copied":0,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","stability":"same"}`,
 		},
 		artifact.KindSystemMap: {"ffffffff81000000 T _text"},
 		artifact.KindClock:     {`{"wall":"2026-11-22T00:00:00Z","boot_ns":5}`},
@@ -294,7 +295,8 @@ func (o *office) looksRight(b []byte) {
 		strings.Split(folder, "decoded/")[0] + "fs/$rootfs$/etc/crontab":   {"hello"},
 		strings.Split(folder, "decoded/")[0] + "fs/$rootfs$/etc/cron.d/日報": {""},
 		strings.Split(folder, "decoded/")[0] + "fs/index.jsonl": {`"path":"/tmp/x (1)","name":"fs/$rootfs$/tmp/x (1)","size":5,"sha256":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824","whole":true}`,
-			`"path":"/memfd:evil","name":"fs/$other$/`, `"whole":false}`, `"path":"/etc/CRONTAB","name":"fs/$other$/`},
+			`"path":"/memfd:evil","name":"fs/$other$/`, `"whole":false}`, `"path":"/etc/CRONTAB","name":"fs/$other$/`,
+			`"kind":"startfile","file":1,"path":"/etc/crontab"`, `"kind":"startfile","file":4,"path":"/etc/cron.d/日報"`}, // as the lines number them: the first is no copy
 	} {
 		for _, want := range wants {
 			if !strings.Contains(all[name], want) {

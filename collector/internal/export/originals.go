@@ -21,6 +21,7 @@ const (
 	maxOriginalIndex = 64 << 20
 	maxZipName       = 512 // bytes
 	maxZipDepth      = 24
+	maxFileNumber    = 999_999_999 // that a line gives to a file
 )
 
 // Folders of originals, below the host's. A name that the PC gave is kept below rootfs
@@ -44,7 +45,7 @@ type original struct {
 	Acquisition string `json:"acquisition_id"`
 	Evidence    string `json:"evidence"`
 	Kind        string `json:"kind"`
-	File        int    `json:"file"` // in its artifact, counted from 0
+	File        int64  `json:"file"` // its number in the artifact
 	Path        string `json:"path"`
 	PathRaw     []byte `json:"path_b64,omitempty"`
 	Name        string `json:"name"` // below the host's folder
@@ -78,14 +79,15 @@ type unpacker struct {
 	used   map[string]bool // names in one case of letters; true: a file, false: a folder
 	left   int64           // files that found no place
 
-	of   int // files of this artifact
+	of   int   // files of this artifact
+	last int64 // number of the line before that began a file or said why there is none; -1: there was none
 	cur  *original
 	from int64
 	to   *content // nil: there is no place for it
 }
 
 func (o *unpacker) artifact(a *Acquisition, it *Item) error {
-	o.of = 0
+	o.of, o.last = 0, -1
 	err := o.x.each(it, func(members []member) error { return o.line(a, it, members) })
 	if err != nil {
 		return err
@@ -98,11 +100,14 @@ func (o *unpacker) line(a *Acquisition, it *Item, members []member) error {
 	var part, name, data, sum, unread, problem string
 	var raw []byte
 	var from, copied int64
+	number := int64(-1)
 	var cut bool
 	if !into(members, func(n []byte) any {
 		switch string(n) {
 		case "part":
 			return &part
+		case "file":
+			return &number
 		case "path":
 			return &name
 		case "path_b64":
@@ -128,6 +133,7 @@ func (o *unpacker) line(a *Acquisition, it *Item, members []member) error {
 	}
 	switch {
 	case part == "file":
+		o.count(number)
 		if err := o.finish(-1, "", true); err != nil || unread != "" {
 			return err
 		}
@@ -146,8 +152,17 @@ func (o *unpacker) line(a *Acquisition, it *Item, members []member) error {
 	return nil
 }
 
+// count gives the next number. Lines have numbers that rise; to those that an endpoint wrote in
+// another way the next one is given, so that no two files of an artifact have the same.
+func (o *unpacker) count(number int64) {
+	if number <= o.last || number > maxFileNumber {
+		number = o.last + 1
+	}
+	o.last = number
+}
+
 func (o *unpacker) begin(f *original) error {
-	f.File = o.of
+	f.File = o.last
 	o.of++
 	o.cur = f
 	if o.of > maxOriginalsOf || o.x.unpacked >= maxOriginals || o.index.Len() > maxOriginalIndex {
