@@ -3,7 +3,9 @@ package verify
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"io"
+	"time"
 )
 
 // Doors for fuzz tests.
@@ -115,4 +117,18 @@ func plainMaps(v any) any {
 		}
 	}
 	return v
+}
+
+// ReadStamp reads a time stamp of a checkpoint.
+func ReadStamp(der []byte, checkpoint string) (time.Time, error) {
+	return readStamp(der, sha256.Sum256([]byte(checkpoint)))
+}
+
+// ReadIndexed reads a line of the index of files; more is what it says that was left out.
+func ReadIndexed(line []byte) (name string, size, file, more int64, err error) {
+	x, more, err := readIndexed(line)
+	if x == nil {
+		return "", 0, 0, more, err
+	}
+	return x.name, x.size, x.file, more, err
 }

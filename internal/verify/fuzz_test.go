@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -99,6 +100,54 @@ func FuzzObject(f *testing.F) {
 		var got, want any
 		if json.Unmarshal([]byte(again+"}"), &got) != nil || json.Unmarshal(b, &want) != nil || !reflect.DeepEqual(got, want) {
 			t.Fatalf("%q became %q", b, again)
+		}
+	})
+}
+
+// A time stamp that is taken holds the digest of the checkpoint.
+func FuzzStamp(f *testing.F) {
+	const checkpoint = "a checkpoint"
+	sum := sha256.Sum256([]byte(checkpoint))
+	good := stampOf(f, checkpoint)
+	f.Add(good)
+	f.Add(stampOf(f, "another"))
+	f.Add(good[:len(good)/2])
+	f.Add([]byte("\x30\x84\xff\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, der []byte) {
+		if _, err := verify.ReadStamp(der, checkpoint); err == nil && !bytes.Contains(der, sum[:]) {
+			t.Fatalf("%x is taken for a stamp of it", der)
+		}
+	})
+}
+
+// A line of the index that is taken says the same to everybody who reads JSON, and its name
+// leads nowhere else than to the files of a PC.
+func FuzzIndexed(f *testing.F) {
+	raw, _ := vector(f)
+	x := open(f, raw)
+	for line := range strings.Lines(x.files[x.one("fs/index.jsonl")]) {
+		f.Add([]byte(line))
+	}
+	f.Add([]byte(`{"left_out":3}`))
+	f.Add([]byte(`{"left_out":-3,"name":"x"}`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		name, size, file, more, err := verify.ReadIndexed(line)
+		if err != nil {
+			return
+		}
+		var want struct {
+			Name       string
+			Size, File int64
+			LeftOut    int64 `json:"left_out"`
+		}
+		if err := json.Unmarshal(line, &want); err != nil || name != want.Name || size != want.Size || file != want.File || more != want.LeftOut {
+			t.Fatalf("%q: %q %d %d %d, others read %+v (%v)", line, name, size, file, more, want, err)
+		}
+		if more < 0 || size < 0 || file < 0 || name == "" && want.LeftOut == 0 && !bytes.Contains(line, []byte("left_out")) {
+			t.Fatalf("%q is taken", line)
+		}
+		if name != "" && !strings.HasPrefix(name, "fs/$rootfs$/") && !strings.HasPrefix(name, "fs/$other$/") {
+			t.Fatalf("%q is taken", name)
 		}
 	})
 }

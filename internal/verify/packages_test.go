@@ -368,8 +368,9 @@ func TestTamperedPackages(t *testing.T) {
 	}
 }
 
-// stamped adds a time stamp of some text, as an authority without a key would make it.
-func stamped(x *bag, of string) {
+// stampOf is the answer of an authority that nobody signed.
+func stampOf(t testing.TB, of string) []byte {
+	t.Helper()
 	type imprint struct {
 		Algorithm struct{ ID asn1.ObjectIdentifier }
 		Hash      []byte
@@ -380,7 +381,7 @@ func stamped(x *bag, of string) {
 	}
 	explicit := func(v any) asn1.RawValue {
 		b, err := asn1.Marshal(v)
-		must(x.t, err)
+		must(t, err)
 		return asn1.RawValue{Class: asn1.ClassContextSpecific, IsCompound: true, Bytes: b}
 	}
 	sum := sha256.Sum256([]byte(of))
@@ -393,7 +394,7 @@ func stamped(x *bag, of string) {
 		Serial  int
 		At      time.Time `asn1:"generalized"`
 	}{1, asn1.ObjectIdentifier{1, 2, 3}, im, 7, time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)})
-	must(x.t, err)
+	must(t, err)
 	der, err := asn1.Marshal(struct {
 		Status struct{ Status int }
 		Token  content
@@ -403,8 +404,13 @@ func stamped(x *bag, of string) {
 		Content    content
 		Signers    []int `asn1:"set"`
 	}{3, nil, content{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 4}, explicit(info)}, nil})}})
-	must(x.t, err)
-	x.add("data/custody/checkpoint.tsr", string(der))
+	must(t, err)
+	return der
+}
+
+// stamped adds a time stamp of some text, as an authority without a key would make it.
+func stamped(x *bag, of string) {
+	x.add("data/custody/checkpoint.tsr", string(stampOf(x.t, of)))
 	x.edit("package.json", `"checkpoint": true`, `"checkpoint": true, "timestamp": true`)
 }
 
