@@ -218,7 +218,11 @@ func (s *Acts) transact(ctx context.Context, fn func(ctx context.Context, d *dee
 	var d *deed
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		d = &deed{tx: tx, now: s.now()} // anew at each try
-		return fn(ctx, d)
+		if err := fn(ctx, d); err != nil {
+			return err
+		}
+		d.turn = s.asking.turns.take(d.woken)
+		return nil
 	})
 	if err != nil {
 		return known(err)
@@ -248,6 +252,7 @@ type deed struct {
 	wakes map[string]bool
 	// answers leave for the streams what they would ask when they are woken.
 	answers []func()
+	turn    uint64 // of these
 	// command is what the deed is about and has read already. Optional.
 	command *dispatch.Command
 }

@@ -33,8 +33,8 @@ type left[T any] struct {
 const knownTime = 2 * time.Second
 
 // remember leaves an answer for who asks next about an endpoint, which is what the
-// database says as of the commit before. Any later deed that wakes the endpoint must
-// [asks.forget] it.
+// database says as of the commit before. A deed that is not the last to wake the endpoint
+// leaves none ([turns]), and any later one must [asks.forget] it.
 func (a *asks[T]) remember(endpointID string, answer T) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -64,6 +64,37 @@ type asking struct {
 	outstanding asks[[]dispatch.Command]
 	openNumbers asks[string]
 	reporting   reporting
+	turns       turns
+}
+
+// turns tells which deed was the last to wake an endpoint, in the order of their
+// transactions: what deeds do after their commit comes in any order. The zero value is
+// ready.
+type turns struct {
+	mu   sync.Mutex
+	n    uint64
+	last map[string]uint64 // by endpoint
+}
+
+// take makes a deed the last one for endpoints. It must be called within its transaction.
+func (t *turns) take(endpointIDs []string) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.n++
+	if t.last == nil {
+		t.last = map[string]uint64{}
+	}
+	for _, id := range endpointIDs {
+		t.last[id] = t.n
+	}
+	return t.n
+}
+
+// has reports whether no later deed woke the endpoint.
+func (t *turns) has(turn uint64, endpointID string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.last[endpointID] == turn
 }
 
 // forget drops what was remembered of endpoints.

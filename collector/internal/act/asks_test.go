@@ -86,3 +86,19 @@ func TestAskingForManyHangs(t *testing.T) {
 		}
 	})
 }
+
+// Whose transaction came later is last, whatever comes first afterwards.
+func TestTurns(t *testing.T) {
+	var all turns
+	group := all.take([]string{"a", "b"})
+	release := all.take([]string{"b"})
+	for _, c := range []struct {
+		turn uint64
+		id   string
+		want bool
+	}{{group, "a", true}, {group, "b", false}, {release, "b", true}, {release, "a", false}, {group, "c", false}} {
+		if all.has(c.turn, c.id) != c.want {
+			t.Errorf("%d is the last for %s: %t", c.turn, c.id, !c.want)
+		}
+	}
+}

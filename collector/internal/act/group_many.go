@@ -21,17 +21,20 @@ type many struct {
 
 // answer has the deed leave for each endpoint that gets a command what its stream will
 // ask: a thousand are woken at once, and would read back together what was just written.
-// Who had another order outstanding asks the database.
+// Who had another order outstanding, or got one since, asks the database.
 func (m *many) answer(s *Acts, d *deed, given []dispatch.Command) {
 	d.answers = append(d.answers, func() {
 		for _, c := range given {
-			if m.waiting[c.EndpointID] {
+			if m.waiting[c.EndpointID] || !s.asking.turns.has(d.turn, c.EndpointID) {
 				continue
 			}
 			s.asking.outstanding.remember(c.EndpointID, []dispatch.Command{c})
 			// An incident that is opened with the order is the newest.
 			if m.incident != nil && m.incident.OpenedAt.Equal(d.now) {
 				s.asking.openNumbers.remember(c.EndpointID, m.incident.Number)
+			}
+			if !s.asking.turns.has(d.turn, c.EndpointID) { // it forgot before this remembered
+				s.asking.forget([]string{c.EndpointID})
 			}
 		}
 	})
