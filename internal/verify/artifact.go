@@ -153,7 +153,7 @@ type contents struct {
 // entry says. The stored digest is of all bytes of r whatever the error. Lines go into
 // the table, unless it is nil.
 func (w *hands) read(ctx context.Context, r io.Reader, e *entry, t *sheet) (contents, error) {
-	var sumStored, sumPlain hash.Hash = sha256.New(), sha256.New()
+	sumStored, sumPlain := sha256.New(), sha256.New()
 	many := e.plain.size > manyBytes || e.stored.size > manyBytes
 	if many {
 		a, b := newBeside(), newBeside()

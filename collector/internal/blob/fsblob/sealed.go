@@ -217,7 +217,7 @@ func (s *Store) copyTo(ctx context.Context, d digest.Digest, to *Store) (n int64
 
 // pour copies a file byte by byte and proves what is in it; it returns the size of that.
 func (s *Store) pour(ctx context.Context, d digest.Digest, f *os.File, sealed bool, to io.Writer) (int64, error) {
-	var clear io.Reader = io.TeeReader(contextReader{ctx, f}, to)
+	clear := io.TeeReader(contextReader{ctx, f}, to)
 	if sealed {
 		if s.vault == nil {
 			return 0, ErrNoKeys
