@@ -57,7 +57,7 @@ func (f *CopyFile) AppendJSON(b []byte) []byte {
 // The values of Stability: what a file did while it was read.
 const (
 	StableSame     = "same"     // size, times and name were the same before and after
-	StableGrew     = "grew"     // it got longer; what was copied was there before
+	StableGrew     = "grew"     // it is longer now; what was copied may have changed too
 	StableChanged  = "changed"  // its content or entry changed
 	StableReplaced = "replaced" // its name leads to another file now
 	StableRemoved  = "removed"  // its name is gone

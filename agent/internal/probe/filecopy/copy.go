@@ -80,7 +80,10 @@ func (c *copier) copy(ctx context.Context, f *record.CopyFile, m *match, r *Row,
 	return end.Copied, true, c.o.Write(end)
 }
 
-var errLong = errors.New("longer than what is copied")
+var (
+	errLong    = errors.New("longer than what is copied")
+	errShorter = errors.New("it got shorter while it was read")
+)
 
 // next waits for what comes of a file.
 func (c *copier) next(ctx context.Context, parts <-chan *got) *got {
@@ -141,14 +144,14 @@ func (c *copier) fetch(ctx context.Context, m *match, r *Row, limit int64, parts
 			return
 		}
 		if err != nil {
-			if !errors.Is(err, io.EOF) { // else it is shorter now
-				last.err = err
+			if last.cut, last.err = true, err; errors.Is(err, io.EOF) {
+				last.err = tree.At(m.path, errShorter)
 			}
 			break
 		}
 	}
 	named, err := f.Again(&last.after)
-	last.cut, last.stability = from > 0 || end < size, stability(&before, &last.after, named, err)
+	last.cut, last.stability = last.cut || from > 0 || end < size, stability(&before, &last.after, named, err)
 	send(last)
 }
 

@@ -63,8 +63,7 @@ func (f *Found) Probe(root string) probe.Probe {
 		c.o.Miss(err)
 		x := &expander{c: c, ctx: ctx, row: &f.Row, room: maxMatches}
 		for _, path := range paths {
-			dir, name := tree.Split(path)
-			x.base(dir, "", []string{name})
+			x.named(path)
 		}
 		if err := c.row(ctx, 0, x.list, "done"); err != nil {
 			return err

@@ -192,6 +192,35 @@ func TestScope(t *testing.T) {
 	}
 }
 
+// TestSecrets: where passwords and keys have their place, that is copied only where private
+// files are.
+func TestSecrets(t *testing.T) {
+	root := t.TempDir()
+	secrets := []string{"etc/shadow", "etc/security/opasswd", "etc/grub.d/40_custom", "etc/network/interfaces", "etc/network/interfaces.d/wlan0", "etc/systemd/network/wg0.netdev"}
+	open := []string{"etc/security/limits.conf", "etc/security/limits.d/x.conf", "etc/network/if-up.d/x", "etc/systemd/system/x.service", "etc/systemd/system/x.service.d/o.conf",
+		"etc/systemd/system.conf", "etc/systemd/system-generators/x", "etc/initramfs-tools/hooks/x", "etc/initramfs-tools/scripts/local-top/x"}
+	for _, p := range append([]string{"etc/initramfs-tools/etc/dropbear/dropbear_rsa_host_key"}, append(secrets, open...)...) {
+		write(t, root+"/"+p, "x")
+	}
+	for _, c := range []struct {
+		kind artifact.Kind
+		want []string
+	}{{artifact.KindStartFile, open}, {artifact.KindUserFile, secrets}} {
+		var l probetest.Lines
+		must(t, New(c.kind, root, Scope{Private: c.kind == artifact.KindUserFile}).Acquire(t.Context(), &l))
+		files, _ := gather(t, l.All)
+		for _, p := range c.want {
+			if f := files["/"+p]; f == nil || string(f.bytes) != "x" {
+				t.Errorf("%s: %s is not copied", c.kind, p)
+			}
+			delete(files, "/"+p)
+		}
+		for p := range files {
+			t.Errorf("%s: %s is copied", c.kind, p)
+		}
+	}
+}
+
 func one(class, pattern string) *part {
 	return &part{rows: []*Row{{Class: class, Pattern: pattern, Max: mib, All: 8 * mib, Why: "test"}}}
 }
@@ -248,7 +277,7 @@ func TestStability(t *testing.T) {
 			_, err = f.WriteString(long)
 			must(t, errors.Join(err, f.Close()))
 		}, record.StableGrew, false},
-		"shrank":              {func(p string) { must(t, os.Truncate(p, 300_000)) }, record.StableChanged, false},
+		"shrank":              {func(p string) { must(t, os.Truncate(p, 300_000)) }, record.StableChanged, true},
 		record.StableReplaced: {func(p string) { write(t, p+".new", "another"); must(t, os.Rename(p+".new", p)) }, record.StableReplaced, false},
 		record.StableRemoved:  {func(p string) { must(t, os.Remove(p)) }, record.StableRemoved, false},
 		"touched":             {func(p string) { must(t, os.Chmod(p, 0o600)) }, record.StableChanged, false},
@@ -257,8 +286,11 @@ func TestStability(t *testing.T) {
 		write(t, root+"/etc/x", long)
 		files, _, err := run(t, t.Context(), root, one("x", "etc/x"), Scope{}, func(path string) { c.do(root + "/" + path) })
 		f := files["/etc/x"]
-		if err != nil || f == nil || f.end == nil || f.end.Stability != c.want {
+		if f == nil || f.end == nil || f.end.Stability != c.want || f.end.Cut != c.cut {
 			t.Fatalf("%s: %+v, %v", name, f, err)
+		}
+		if c.cut != errors.Is(err, errShorter) || c.cut != (probe.AsMissing(err) != nil) || c.cut != (f.end.Problem == errShorter.Error()) {
+			t.Errorf("%s: %v, %+v", name, err, f.end)
 		}
 		want := long
 		if name == "shrank" {

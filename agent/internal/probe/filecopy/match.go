@@ -97,6 +97,19 @@ func (x *expander) base(dir, home string, rest []string) {
 	x.used[home] = maxMatches - max(x.room, 0)
 }
 
+// named takes the file at a path. Whoever made the file chose its name, so that no byte of it
+// is a pattern: a file called "**" would else stand for all others.
+func (x *expander) named(path string) {
+	dir, name := tree.Split(path)
+	d, err := x.c.t.Dir(dir)
+	if err != nil {
+		x.c.o.Miss(err)
+		return
+	}
+	defer d.Close()
+	x.one(d, name, []string{""}, 0)
+}
+
 // expand matches the first of rest with what is in a folder. depth is how deep "**" still
 // goes.
 func (x *expander) expand(d *tree.Dir, rest []string, depth int) {
@@ -119,7 +132,8 @@ func (x *expander) expand(d *tree.Dir, rest []string, depth int) {
 	}
 }
 
-// one looks at a name that matches the first of rest.
+// one looks at a name that matches the first of rest, of which only "**" means something
+// here.
 func (x *expander) one(d *tree.Dir, name string, rest []string, depth int) {
 	m := &match{path: tree.Join(d.Path, name), home: x.home}
 	err := d.Stat(name, &m.info)

@@ -109,22 +109,24 @@ ssh   1024 4096  start ~/.ssh/known_hosts* # computers that were connected to
 const starters = `
 preload 512 2048 start etc/ld.so.preload etc/ld.so.conf etc/ld.so.conf.d/* # libraries that are loaded into everything
 cron    512 4096 start etc/crontab etc/anacrontab etc/cron.d/* etc/cron.hourly/* etc/cron.daily/* etc/cron.weekly/* etc/cron.monthly/* var/spool/cron/** var/spool/at/** # what starts by the clock
-systemd 512 6144 start etc/systemd/** run/systemd/system/** run/systemd/transient/** usr/local/lib/systemd/** # units that were made on this PC
+systemd 512 6144 start etc/systemd/*.conf etc/systemd/*.conf.d/* etc/systemd/system*/** etc/systemd/user*/** etc/systemd/nspawn/* run/systemd/system/** run/systemd/transient/** usr/local/lib/systemd/** # units that were made on this PC
 systemd_package 64 4096 start usr/lib/systemd/system/** usr/lib/systemd/user/** usr/lib/systemd/system-generators/* # units that packages bring, the newest first
 init    512 2048 start etc/rc.local etc/inittab etc/init.d/* etc/init/* etc/rc.d/** etc/xinetd.d/* etc/inetd.conf # what starts with the PC
 profile 512 2048 start etc/profile etc/profile.d/* etc/bash.bashrc etc/bashrc etc/environment etc/zsh/* etc/update-motd.d/* # what starts with a shell
 profile 256 4096 start ~/.bashrc ~/.bash_profile ~/.bash_login ~/.bash_logout ~/.profile ~/.zshrc ~/.zshenv ~/.zprofile ~/.zlogin ~/.config/fish/config.fish ~/.pam_environment ~/.config/environment.d/* ~/.xprofile ~/.xinitrc ~/.xsession ~/.xsessionrc # what starts with a person's shell or desktop
 desktop 256 4096 start etc/xdg/autostart/* ~/.config/autostart/* ~/.config/autostart-scripts/* ~/.config/systemd/user/** ~/.local/share/systemd/user/** # what starts with a person's desktop
 ssh     512 4096 start etc/ssh/sshd_config etc/ssh/sshd_config.d/* etc/ssh/ssh_config etc/ssh/ssh_config.d/* etc/ssh/sshrc ~/.ssh/authorized_keys* ~/.ssh/config ~/.ssh/rc ~/.ssh/environment # who may come in, and what starts then
-account 1024 4096 start etc/passwd etc/group etc/sudoers etc/sudoers.d/* etc/doas.conf etc/pam.d/* etc/security/* etc/nsswitch.conf etc/polkit-1/rules.d/* etc/polkit-1/localauthority/** # accounts and what they may do, without passwords
-network 512 2048 start etc/hosts etc/hosts.allow etc/hosts.deny etc/resolv.conf etc/exports etc/samba/smb.conf etc/network/** etc/NetworkManager/dispatcher.d/** etc/dhcp/*.d/* etc/nftables.conf etc/iptables/* # names, shares, filters, and what starts with the network
-hook    512 4096 start etc/udev/rules.d/* run/udev/rules.d/* etc/modules etc/modules-load.d/* etc/modprobe.d/* etc/apt/apt.conf.d/* etc/logrotate.d/* etc/initramfs-tools/** etc/dracut.conf.d/* etc/default/grub etc/grub.d/* etc/dbus-1/system.d/* usr/lib/python3/dist-packages/*.pth usr/local/lib/python3*/dist-packages/*.pth # what starts when something else happens
+account 1024 4096 start etc/passwd etc/group etc/sudoers etc/sudoers.d/* etc/doas.conf etc/pam.d/* etc/security/access.conf etc/security/limits.conf etc/security/limits.d/* etc/security/pam_env.conf etc/security/namespace.conf etc/security/namespace.d/* etc/security/namespace.init etc/security/time.conf etc/security/group.conf etc/security/faillock.conf etc/security/pwquality.conf etc/nsswitch.conf etc/polkit-1/rules.d/* etc/polkit-1/localauthority/** # accounts and what they may do, without passwords
+network 512 2048 start etc/hosts etc/hosts.allow etc/hosts.deny etc/resolv.conf etc/exports etc/samba/smb.conf etc/network/if-*.d/* etc/NetworkManager/dispatcher.d/** etc/dhcp/*.d/* etc/nftables.conf etc/iptables/* # names, shares, filters, and what starts with the network
+hook    512 4096 start etc/udev/rules.d/* run/udev/rules.d/* etc/modules etc/modules-load.d/* etc/modprobe.d/* etc/apt/apt.conf.d/* etc/logrotate.d/* etc/initramfs-tools/*.conf etc/initramfs-tools/conf.d/* etc/initramfs-tools/hooks/* etc/initramfs-tools/scripts/** etc/dracut.conf.d/* etc/default/grub etc/dbus-1/system.d/* usr/lib/python3/dist-packages/*.pth usr/local/lib/python3*/dist-packages/*.pth # what starts when something else happens
 `
 
 const users = `
 browser  65536 65536 !start ~/.mozilla/firefox/*/places.sqlite* ~/snap/firefox/common/.mozilla/firefox/*/places.sqlite* ~/.config/google-chrome/*/History ~/.config/chromium/*/History ~/snap/chromium/common/chromium/*/History ~/.config/microsoft-edge/*/History ~/.config/BraveSoftware/Brave-Browser/*/History # pages and downloads
 recent   4096 16384 !start ~/.local/share/recently-used.xbel ~/.local/share/Trash/info/* ~/.local/share/RecentDocuments/* # files that were opened or thrown away
-password 1024 2048  !start etc/shadow etc/gshadow # when passwords were changed; holds their hashes
+password 1024 2048  !start etc/shadow etc/gshadow etc/security/opasswd # when passwords were changed; holds their hashes
+boot     512  1024  !start etc/grub.d/* # what the menu of the start is made of; may hold a password's hash
+network  512  2048  !start etc/network/interfaces etc/network/interfaces.d/* etc/systemd/network/** # networks, and what starts with them; may hold their keys
 `
 
 const backups = `

@@ -141,6 +141,38 @@ func TestWhatRansomwareDid(t *testing.T) {
 	}
 }
 
+// TestNamesAreNoPatterns: whoever calls files "**" has nothing else copied.
+func TestNamesAreNoPatterns(t *testing.T) {
+	for _, name := range []string{"*", "**", "?", "[a]"} {
+		root := t.TempDir()
+		for i := range everywhere {
+			write(t, fmt.Sprintf("%s/home/a/%d/%s", root, i, name), "note")
+		}
+		write(t, root+"/home/a/0/Documents/salary.xlsx", "secret")
+		write(t, root+"/home/a/0/a", "secret")
+		_, lines, err := acquire(t, NewLook(root).Notes())
+		if err != nil {
+			t.Error(err)
+		}
+		copied := 0
+		for _, l := range lines {
+			var f record.CopyFile
+			must(t, json.Unmarshal(l, &f))
+			var d record.CopyData
+			must(t, json.Unmarshal(l, &d))
+			if f.Part == record.PartFile && filepath.Base(f.Path) != name || d.Part == record.PartData && string(d.Data) != "note" {
+				t.Errorf("%s: %s", name, l)
+			}
+			if d.Part == record.PartData {
+				copied++
+			}
+		}
+		if copied != perName {
+			t.Errorf("%s: %d copies", name, copied)
+		}
+	}
+}
+
 // big returns a folder for many files, in memory where there is such a one.
 func big(t *testing.T) string {
 	t.Helper()
