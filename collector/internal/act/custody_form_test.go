@@ -47,16 +47,20 @@ func TestCustodyForm(t *testing.T) {
 		ok(t, err)
 		var b bytes.Buffer
 		ok(t, o.CustodyForm(t.Context(), o.owner, o.incident, &b))
-		got := printed(t, b.Bytes())
 		e := o.exhibit("E01")
-		for _, want := range []string{o.incident, "=身代金の画面", e.Number, "揮発性情報 volatile", "立会 次郎", "S/N 42", "警察 花子", "県警察本部", "手渡し hand_over", "封-7", "捜査のため", e.Acquisition.ManifestSHA256, "経理PC-01",
-			"取得 collect", "受領 receive", "一致 match", "hostinfo: 権限不足 denied", "現在の保管者"} {
-			if !strings.Contains(got, unspaced(want)) {
-				t.Errorf("the form does not say %q", want)
-			}
-		}
-		if acts := o.acts(e.IncidentID); len(acts) == 0 || acts[len(acts)-1] != "custody.form" {
+		acts := o.acts(e.IncidentID)
+		if len(acts) == 0 || acts[len(acts)-1] != "export.form" {
 			t.Errorf("the ledger does not say that somebody took it: %v", acts)
+		}
+		inPackage := files(t, o.write(o.order(act.NewExport{})))["data/custody/form.pdf"]
+		for name, form := range map[string]string{"now": b.String(), "in a package": inPackage} {
+			got := printed(t, []byte(form))
+			for _, want := range []string{o.incident, "=身代金の画面", e.Number, "揮発性情報 volatile", "立会 次郎", "S/N 42", "警察 花子 / 県警察本部", "手渡し hand_over", "封-7", "捜査のため", e.Acquisition.ManifestSHA256, "経理PC-01",
+				"取得 collect", "受領 receive", "一致 match", "hostinfo: 権限不足 denied", "現在の保管者", "端末の時計 endpoint's clock", "ECDSA P-256"} {
+				if !strings.Contains(got, unspaced(want)) {
+					t.Errorf("the form %s does not say %q", name, want)
+				}
+			}
 		}
 		if err := o.CustodyForm(t.Context(), o.owner, "INC-2026-9999", &b); !errors.Is(err, act.ErrNotFound) {
 			t.Errorf("an incident that is not there: %v", err)

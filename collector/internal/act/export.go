@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/evidence"
@@ -232,34 +233,14 @@ func (s *Acts) WriteExport(ctx context.Context, a Actor, idOrNumber string, w io
 func (s *Acts) packageOf(ctx context.Context, r export.Record) (*export.Package, error) {
 	q := s.db.Read()
 	p := &export.Package{Record: r}
-	all, err := s.evidence.AcceptedBefore(ctx, r.OrganisationID, r.IncidentID, r.LedgerSize)
+	about := subjects{r.IncidentID: true, r.ID: true}
+	all, err := s.addAcquisitions(ctx, p, about)
 	if err != nil {
 		return nil, err
 	}
-	about := subjects{r.IncidentID: true, r.ID: true}
 	var indexes []int64
-	for _, a := range all {
-		if !inScope(r, a) {
-			continue
-		}
-		about.add(a.ID, a.CommandID, a.AlertID)
+	for _, a := range p.Acquisitions {
 		indexes = append(indexes, a.LedgerIdx)
-		x := export.Acquisition{ID: a.ID, EndpointID: a.EndpointID, Profile: a.Profile, Trigger: string(a.Trigger), Outcome: string(a.Outcome),
-			StartedAt: a.StartedAt, FinishedAt: a.FinishedAt, ReceivedAt: a.ReceivedAt, LedgerIdx: a.LedgerIdx, ManifestSHA256: a.ManifestSHA256}
-		items, err := s.evidence.Items(ctx, evidence.ItemFilter{OrganisationID: r.OrganisationID, AcquisitionID: a.ID})
-		if err != nil {
-			return nil, err
-		}
-		for _, it := range items {
-			about.add(it.ID)
-			_, compression, err := evidence.ParsePartName(it.Name)
-			if err != nil {
-				return nil, err
-			}
-			x.Items = append(x.Items, export.Item{Number: it.Number, Name: it.Name, Kind: string(it.Kind), Schema: it.Schema, Outcome: string(it.Outcome), Records: it.Records,
-				Compression: compression, PlainSHA256: it.PlainSHA256, PlainSize: it.PlainSize, StoredSHA256: it.StoredSHA256, StoredSize: it.StoredSize})
-		}
-		p.Acquisitions = append(p.Acquisitions, x)
 	}
 	earlier, err := export.List(ctx, q, r.OrganisationID, r.IncidentID)
 	if err != nil {
@@ -291,6 +272,38 @@ func (s *Acts) packageOf(ctx context.Context, r export.Record) (*export.Package,
 		return nil, err
 	}
 	return p, s.addOutside(ctx, q, p)
+}
+
+// addAcquisitions adds the acquisitions in scope and returns all that were accepted.
+func (s *Acts) addAcquisitions(ctx context.Context, p *export.Package, about subjects) ([]evidence.Acquisition, error) {
+	r := p.Record
+	all, err := s.evidence.AcceptedBefore(ctx, r.OrganisationID, r.IncidentID, r.LedgerSize)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range all {
+		if !inScope(r, a) {
+			continue
+		}
+		about.add(a.ID, a.CommandID, a.AlertID)
+		x := export.Acquisition{ID: a.ID, EndpointID: a.EndpointID, Profile: a.Profile, Trigger: string(a.Trigger), Outcome: string(a.Outcome),
+			StartedAt: a.StartedAt, FinishedAt: a.FinishedAt, ReceivedAt: a.ReceivedAt, LedgerIdx: a.LedgerIdx, ManifestSHA256: a.ManifestSHA256}
+		items, err := s.evidence.Items(ctx, evidence.ItemFilter{OrganisationID: r.OrganisationID, AcquisitionID: a.ID})
+		if err != nil {
+			return nil, err
+		}
+		for _, it := range items {
+			about.add(it.ID)
+			_, compression, err := evidence.ParsePartName(it.Name)
+			if err != nil {
+				return nil, err
+			}
+			x.Items = append(x.Items, export.Item{Number: it.Number, Name: it.Name, Kind: string(it.Kind), Schema: it.Schema, Outcome: string(it.Outcome), Records: it.Records,
+				Compression: compression, PlainSHA256: it.PlainSHA256, PlainSize: it.PlainSize, StoredSHA256: it.StoredSHA256, StoredSize: it.StoredSize})
+		}
+		p.Acquisitions = append(p.Acquisitions, x)
+	}
+	return all, nil
 }
 
 // subjects are the things whose entries go into a package.
@@ -345,7 +358,10 @@ func (x sealedSource) Sealed(ctx context.Context, acquisitionID string) (export.
 	if err != nil {
 		return export.Sealed{}, err
 	}
-	out := export.Sealed{Files: files, Tool: strings.TrimSpace(m.Tool.Name + " " + m.Tool.Version)}
+	out := export.Sealed{Files: files, Tool: strings.TrimSpace(m.Tool.Name + " " + m.Tool.Version), ToolSHA256: m.Tool.SHA256}
+	if !m.StartedAt.Wall.IsZero() && m.StartedAt.BootNS > 0 {
+		out.BootedAt = m.StartedAt.Wall.Add(-time.Duration(m.StartedAt.BootNS))
+	}
 	for _, p := range m.Probes {
 		out.Probes = append(out.Probes, export.Probe{Kind: string(p.Kind), Outcome: string(p.Outcome), Detail: p.Detail, Records: p.Records, Skipped: p.Skipped})
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"hozen/collector/internal/cosign"
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/exhibit"
 	"hozen/collector/internal/export"
+	"hozen/collector/internal/pdf"
 	"hozen/collector/internal/sqldb"
 	"hozen/collector/internal/timestamp"
 )
@@ -35,7 +37,7 @@ func (s *Acts) addCustody(ctx context.Context, q sqldb.Queryer, p *export.Packag
 		about.add(i.ID)
 		own := exhibit.Of(events, i.ID)
 		trail := exhibit.Follow(own)
-		x := export.Exhibit{ID: i.ID, Number: i.Number, Kind: string(i.Kind), Parent: i.Parent, AcquisitionID: i.AcquisitionID, EndpointID: i.EndpointID, Custodian: trail.Holder.String(),
+		x := export.Exhibit{ID: i.ID, Number: i.Number, Kind: string(i.Kind), Parent: i.Parent, AcquisitionID: i.AcquisitionID, EndpointID: i.EndpointID, Custodian: trail.Holder.String(), Keeper: keeper(trail),
 			Fields: map[string]string{}, Gaps: []export.Gap{}, Events: []export.Fact{}, Said: []export.Fact{{Index: i.LedgerIdx, Act: exhibit.ActAdd, Subject: i.ID, Details: i.Details()}}}
 		for _, f := range exhibit.Fields() {
 			if v := i.Get(f); v != "" {
@@ -75,6 +77,17 @@ func (s *Acts) addCustody(ctx context.Context, q sqldb.Queryer, p *export.Packag
 		}
 	}
 	return nil
+}
+
+// keeper is who has an exhibit now, in words.
+func keeper(t exhibit.Trail) string {
+	switch {
+	case t.Disposed:
+		return pdf.Word(string(exhibit.Dispose))
+	case !t.To.Empty():
+		return strings.TrimSpace(t.Carrier + " → " + t.To.String())
+	}
+	return t.Holder.String()
 }
 
 func factOf(e exhibit.Event, number string) export.Fact {

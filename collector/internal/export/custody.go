@@ -2,13 +2,8 @@ package export
 
 import (
 	"archive/zip"
-	"fmt"
 	"io"
-	"strconv"
-	"strings"
 	"time"
-
-	"hozen/collector/internal/pdf"
 )
 
 // Exhibit is a piece of evidence as a thing that people hold and pass on. Everything that is
@@ -22,9 +17,11 @@ type Exhibit struct {
 	EndpointID    string            `json:"endpoint_id,omitempty"`
 	Fields        map[string]string `json:"fields"` // what was said last
 	Custodian     string            `json:"custodian,omitempty"`
-	Gaps          []Gap             `json:"gaps"`
-	Said          []Fact            `json:"said"`   // that it was added, and each change of its description
-	Events        []Fact            `json:"events"` // oldest first
+	// Keeper is who has it now in words, for the form alone: also on its way, or disposed of.
+	Keeper string `json:"-"`
+	Gaps   []Gap  `json:"gaps"`
+	Said   []Fact `json:"said"`   // that it was added, and each change of its description
+	Events []Fact `json:"events"` // oldest first
 }
 
 // Gap is an interval in which custody is not shown.
@@ -80,7 +77,7 @@ func (x *writer) custody() error {
 		return err
 	}
 	if len(p.Exhibits) > 0 {
-		if _, err := x.bag.data("custody/form.pdf", zip.Deflate, func(w io.Writer) error { return pdf.CustodyForm(w, x.paper()) }); err != nil {
+		if _, err := x.bag.data("custody/form.pdf", zip.Deflate, func(w io.Writer) error { return CustodyForm(x.ctx, w, p, x.src) }); err != nil {
 			return err
 		}
 	}
@@ -100,72 +97,4 @@ func (x *writer) custody() error {
 		return nil
 	}
 	return x.bag.text("custody/timestamp-ca.pem", []byte(p.StampCA))
-}
-
-// paper is the form for signatures by hand.
-func (x *writer) paper() pdf.Form {
-	p := x.p
-	f := pdf.Form{Number: p.Number, CaseNumber: p.Frozen.Incident.Number, CaseTitle: p.Frozen.Incident.Title, Organisation: p.Frozen.Organisation, OrderedBy: p.ActorName,
-		Recipient: p.Recipient, Purpose: p.Purpose, At: p.At, Zone: time.FixedZone("JST", 9*60*60), LedgerSize: p.LedgerSize, LedgerRoot: p.LedgerRoot}
-	if f.OrderedBy == "" {
-		f.OrderedBy = p.ActorKind
-	}
-	if len(p.Stamp) > 0 {
-		f.Timestamp = "custody/checkpoint.tsr (RFC 3161)"
-	}
-	hosts, acquisitions := map[string]*docHost{}, map[string]*Acquisition{}
-	for i := range x.doc.Hosts {
-		h := &x.doc.Hosts[i]
-		hosts[h.EndpointID] = h
-		for _, a := range h.Acquisitions {
-			acquisitions[a.ID] = a.acq
-		}
-	}
-	for i := range p.Exhibits {
-		f.Exhibits = append(f.Exhibits, paperOf(&p.Exhibits[i], hosts, acquisitions))
-	}
-	return f
-}
-
-func paperOf(x *Exhibit, hosts map[string]*docHost, acquisitions map[string]*Acquisition) pdf.Exhibit {
-	e := pdf.Exhibit{Number: x.Number, ParentNumber: x.Parent, Kind: x.Kind, Description: x.Fields["description"], Reason: x.Fields["reason"], Witness: x.Fields["witness"], Custodian: x.Custodian}
-	e.Source.Host, e.Source.AssetNumber, e.Source.Maker, e.Source.Model = x.Fields["host"], x.Fields["asset_no"], x.Fields["maker"], x.Fields["model"]
-	e.Source.Serial, e.Source.OS, e.Source.User, e.Source.Location = x.Fields["serial"], x.Fields["os"], x.Fields["user"], x.Fields["location"]
-	e.AcquiredBy.Name, e.AcquiredBy.Organisation, e.AcquiredBy.Role = x.Fields["acquired_by"], x.Fields["acquired_by_organisation"], x.Fields["acquired_by_role"]
-	e.Authorised.Name, e.Authorised.Role, e.Authorised.Basis = x.Fields["authorised_by"], x.Fields["authorised_by_role"], x.Fields["authorised_basis"]
-	for _, g := range x.Gaps {
-		e.Gap = strings.TrimSpace(e.Gap + "\n" + g.Code + ": " + stamp(g.From) + " – " + stamp(g.To))
-	}
-	if a := acquisitions[x.AcquisitionID]; a != nil {
-		e.Acquisition.Profile, e.Acquisition.Started, e.Acquisition.Ended, e.Acquisition.Outcome = a.Profile, a.StartedAt, a.FinishedAt, a.Outcome
-		e.ManifestSHA256, e.LedgerIndex = a.ManifestSHA256, strconv.FormatInt(a.LedgerIdx, 10)
-		var size int64
-		for _, it := range a.Items {
-			size += it.StoredSize
-		}
-		e.Size, e.Files = fmt.Sprintf("%d bytes", size), strconv.Itoa(len(a.Items))
-		if h := hosts[a.EndpointID]; h != nil {
-			e.Acquisition.Tool, e.Acquisition.ToolVersion = "hozen-agent", h.AgentVersion
-			if !h.ClockAt.IsZero() {
-				e.Clock.UTC, e.Clock.Offset = h.ClockAt, seconds(h.ClockOffsetNS)
-			}
-		}
-	}
-	for _, v := range x.Events {
-		d := v.Details
-		at, _ := time.Parse(time.RFC3339Nano, d["at"]) // the ledger has it so; otherwise a dash is printed
-		seq, _ := strconv.ParseInt(d["seq"], 10, 64)
-		e.Events = append(e.Events, pdf.Event{Sequence: seq, At: at, Type: strings.TrimPrefix(v.Act, "custody."), From: party(d, "from"), To: party(d, "to"), Place: d["place"],
-			Medium: strings.TrimSpace(d["medium_type"] + " " + d["medium_serial"]), Seal: d["seal_no"], Tracking: strings.TrimSpace(d["carrier"] + " " + d["tracking_no"]),
-			Purpose: d["purpose"], Result: strings.TrimSpace(d["result"] + " " + d["text"]), Before: d["hash_before"], After: d["hash_after"], Actor: v.Actor, Entry: strconv.FormatInt(v.Index, 10)})
-	}
-	return e
-}
-
-func party(d map[string]string, side string) string {
-	person, organisation := d[side+"_person"], d[side+"_organisation"]
-	if person != "" && organisation != "" {
-		return person + " (" + organisation + ")"
-	}
-	return person + organisation
 }

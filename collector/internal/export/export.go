@@ -151,6 +151,9 @@ type Sealed struct {
 	Files  map[string][]byte // exact bytes by name, such as "manifest.json"
 	Probes []Probe
 	Tool   string // name and version of what acquired
+	// ToolSHA256 is of its program, and BootedAt when the endpoint was started, by its clock. Zero: not known.
+	ToolSHA256 string
+	BootedAt   time.Time
 }
 
 // Line is one line of the incident's timeline.
