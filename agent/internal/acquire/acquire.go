@@ -173,6 +173,9 @@ type Runner struct {
 	cfg  Config
 	turn chan struct{} // holds one token; ordinary acquisitions only
 	lane lane
+	heap heap
+	// image holds one token: memory is read by one acquisition at a time.
+	image chan struct{}
 
 	mu    sync.Mutex
 	last  Result
@@ -197,7 +200,7 @@ func NewRunner(cfg Config) *Runner {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Runner{cfg: cfg, turn: make(chan struct{}, 1), lane: newLane()}
+	return &Runner{cfg: cfg, turn: make(chan struct{}, 1), lane: newLane(), image: make(chan struct{}, 1)}
 }
 
 // Prepare does now what else the first acquisition would have to do at its end: it reads
@@ -272,8 +275,7 @@ func (r *Runner) run(ctx context.Context, o Order, stopped, aside func()) (Resul
 	}
 	probes := inOrder(plan)
 	if plan.Memory > 0 && !o.Urgent {
-		before := debug.SetMemoryLimit(plan.Memory)
-		back := sync.OnceFunc(func() { debug.SetMemoryLimit(before) })
+		back := r.heap.hold(plan.Memory)
 		defer back()
 		defer context.AfterFunc(ctx, back)() // a more urgent one needs its memory now
 		leave := stopped
@@ -319,17 +321,27 @@ func (r *Runner) run(ctx context.Context, o Order, stopped, aside func()) (Resul
 		}
 	}
 	var closing placings
+	images := images{token: r.image}
+	defer images.end()
 	for _, p := range probes {
 		progress.Kind, progress.Outcome = p.Kind(), ""
 		tell()
-		if p.Volatility() == probe.Image {
+		busy := false
+		switch {
+		case p.Volatility() != probe.Image:
+			images.end()
+		case images.begin():
 			aside() // the flash capture before an isolation cannot wait so long
+		default:
+			busy = true
 		}
 		mine := ctx
 		if plan.Gentle && !t.hurry && p.Volatility() > probe.Live {
 			mine = background.Mark(ctx)
 		}
-		out, w := r.runProbe(mine, acq, enc, p.Probe, t.next(p), func(done, of int64) {
+		allowed := t.next(p)
+		allowed.busy = busy
+		out, w := r.runProbe(mine, acq, enc, p.Probe, allowed, func(done, of int64) {
 			progress.Bytes, progress.Expected = done, of
 			tell()
 		})

@@ -45,6 +45,10 @@ func (r *Runner) runProbe(ctx context.Context, acq *opening, enc *zstd.Encoder, 
 		out.BudgetNS, out.Detail = 0, "no time was left before the deadline"
 		return out, nil
 	}
+	if a.busy {
+		out.Detail = "another acquisition reads memory just now; order it again when that is over"
+		return out, nil
+	}
 	w := newWriter(acq, enc, artifactName(p.Kind()))
 	begun := time.Now()
 	err := r.call(ctx, p, w, a, far)

@@ -22,6 +22,7 @@ type allowed struct {
 	budget, grace time.Duration
 	shrunk        bool // by the deadline
 	none          bool
+	busy          bool // another acquisition reads memory
 }
 
 // timing deals out the time of one acquisition.

@@ -199,13 +199,16 @@ func (s *Spool) makeRoom(l lack) error {
 // reserve implements host.
 func (s *Spool) reserve(n int64, image bool) error { return s.makeRoom(s.short(n, image)) }
 
-// room implements host. Nothing is dropped yet: writing does that.
+// room implements host. Nothing is dropped yet: writing does that. An image leaves room on
+// the disk even where other evidence need not.
 func (s *Spool) room(n int64) error {
-	if s.cfg.MinFreeBytes <= 0 {
+	stays := max(s.cfg.MinFreeBytes, 0) + imageSpare
+	free, err := s.cfg.Free(s.cfg.Dir)
+	if err != nil { // where it cannot be known, writing will tell
 		return nil
 	}
-	if l := s.afterDropping(s.short(n+imageSpare, true)); !l.none() {
-		return fmt.Errorf("%d bytes more would have to be free (%d are needed, %d stay free): %w", l.disk, n, s.cfg.MinFreeBytes+imageSpare, ErrNoRoom)
+	if l := s.afterDropping(lack{disk: n + stays - free}); l.disk > 0 {
+		return fmt.Errorf("%d bytes more would have to be free (%d are needed, %d stay free): %w", l.disk, n, stays, ErrNoRoom)
 	}
 	return nil
 }

@@ -33,7 +33,6 @@ func TestImagesAreBoundedByTheDisk(t *testing.T) {
 	s := open(t, spool.Config{Dir: dir, MaxBytes: quota})
 	a, err := s.Begin(id.New(id.Acquisition), []byte("plan"))
 	must(t, err)
-	must(t, a.Room(1<<40)) // the check of the disk is off
 	must(t, put(t, a, imagePart, 2*quota))
 	if err := put(t, a, "artifacts/kallsyms.raw.zst", quota); !errors.Is(err, spool.ErrFull) {
 		t.Errorf("other evidence beyond the quota: %v", err)
@@ -84,6 +83,24 @@ func TestRoomForAnImage(t *testing.T) {
 	if received != 1 {
 		t.Error("asking dropped something")
 	}
+}
+
+// TestImagesLeaveRoomInAnyCase: who switches the check of the disk off for small evidence
+// does not mean that memory may fill it.
+func TestImagesLeaveRoomInAnyCase(t *testing.T) {
+	for _, off := range []int64{-1, -1 << 40} {
+		s := open(t, spool.Config{Dir: t.TempDir(), MinFreeBytes: off, Free: func(string) (int64, error) { return 10 << 30, nil }})
+		a, err := s.Begin(id.New(id.Acquisition), nil)
+		must(t, err)
+		must(t, a.Room(9<<30))
+		if err := a.Room(9<<30 + 1); !errors.Is(err, spool.ErrNoRoom) {
+			t.Errorf("min free %d: %v", off, err)
+		}
+	}
+	s := open(t, spool.Config{Dir: t.TempDir(), Free: func(string) (int64, error) { return 0, errors.ErrUnsupported }})
+	a, err := s.Begin(id.New(id.Acquisition), nil)
+	must(t, err)
+	must(t, a.Room(1<<40)) // where it cannot be known
 }
 
 func TestRoomInAFolder(t *testing.T) {
