@@ -72,6 +72,11 @@ func UnitFiles(c Config) map[string]string {
 // CPUWeight and IOWeight: evidence is wanted most when a PC has the most to do, and is
 // then a matter of milliseconds. While nothing happens they mean nothing.
 //
+// No MemoryHigh: a control group's memory holds the pages of the files that it writes too, so
+// that an image of memory of many GiB would reach any limit, and the isolation, which lives in
+// the same process, would be slowed down with it. What is kept in memory is bounded where
+// it is read.
+//
 // No option that makes a mount namespace is here (PrivateTmp, ProtectProc,
 // PrivateDevices, ProtectHome, ProtectSystem, ReadWritePaths, …): the agent would then
 // acquire evidence of another file system than the PC's. RestrictNamespaces would

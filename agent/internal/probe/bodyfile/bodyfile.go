@@ -75,6 +75,7 @@ type walker struct {
 	own map[string]bool
 	// told are those of them that stand with another tree already.
 	told map[string]bool
+	held tree.Held
 
 	// Of the tree that is being walked:
 	line  *record.BodyTree
@@ -146,7 +147,7 @@ func (w *walker) tree(x *walked) error {
 			return err
 		}
 	}
-	if err := w.entries(d, names, x.depth); err != nil {
+	if err := w.below(d, w.files(d, names), x.depth); err != nil {
 		return err
 	}
 	if w.line.Ended == tooMany {
@@ -185,18 +186,27 @@ func (w *walker) tell(st *tree.Info, path, target, closed string) error {
 	return w.o.Write(&w.entry)
 }
 
-// entries tells of the names in a folder and of what is below them.
-func (w *walker) entries(d *tree.Dir, names []string, depth int) error {
+// over reports whether the tree has used up its time or its room.
+func (w *walker) over() bool {
+	switch {
+	case w.ctx.Err() != nil:
+		w.line.Ended = "time"
+	case w.room <= 0:
+		w.line.Ended = tooMany
+	default:
+		return w.o.Refusal() != nil
+	}
+	return true
+}
+
+// files tells of what is no folder among the names in a folder, and returns the folders, which
+// are to be dropped. All other names are let go of before anybody descends.
+func (w *walker) files(d *tree.Dir, names []string) []string {
+	var subs []string
 	var st tree.Info
 	for _, name := range names {
-		switch {
-		case w.ctx.Err() != nil:
-			w.line.Ended = "time"
-		case w.room <= 0:
-			w.line.Ended = tooMany
-		}
-		if w.line.Ended == "time" || w.room <= 0 {
-			return nil
+		if w.over() {
+			break
 		}
 		err := d.Stat(name, &st)
 		switch {
@@ -205,7 +215,7 @@ func (w *walker) entries(d *tree.Dir, names []string, depth int) error {
 		case err != nil:
 			w.miss(err)
 		case st.IsDir():
-			_ = w.folder(d, name, &st, depth)
+			subs = append(subs, name)
 		default:
 			target := ""
 			if st.IsLink() {
@@ -213,16 +223,42 @@ func (w *walker) entries(d *tree.Dir, names []string, depth int) error {
 			}
 			_ = w.tell(&st, tree.Join(d.Path, name), target, "")
 		}
-		if err := w.o.Refusal(); err != nil { // what telling returned
+	}
+	kept, all := w.held.Keep(subs)
+	if !all {
+		w.line.Ended = tooMany
+		w.miss(tree.At(d.Path, tree.ErrMany))
+	}
+	return kept
+}
+
+// below tells of folders in a folder and of what is below them, and drops their names. An
+// error is the writer's.
+func (w *walker) below(d *tree.Dir, subs []string, depth int) error {
+	defer w.held.Drop(subs)
+	for _, name := range subs {
+		if w.over() {
+			break
+		}
+		if err := w.folder(d, name, depth); err != nil {
 			return err
 		}
 	}
-	return nil
+	return w.o.Refusal()
 }
 
 // folder tells of a folder and of what is below it. An error is the writer's.
-func (w *walker) folder(d *tree.Dir, name string, st *tree.Info, depth int) error {
+func (w *walker) folder(d *tree.Dir, name string, depth int) error {
 	path, closed := tree.Join(d.Path, name), ""
+	var st tree.Info
+	err := d.Stat(name, &st)
+	if err == nil && !st.IsDir() {
+		err = tree.At(path, tree.ErrReplaced)
+	}
+	if err != nil {
+		w.miss(err)
+		return nil
+	}
 	var sub *tree.Dir
 	var names []string
 	_, own := w.own[path]
@@ -235,7 +271,6 @@ func (w *walker) folder(d *tree.Dir, name string, st *tree.Info, depth int) erro
 	case depth <= 1:
 		closed = "depth"
 	default:
-		var err error
 		if sub, err = d.Sub(name); err != nil {
 			if closed = tree.Why(err); !errors.Is(err, tree.ErrForeign) {
 				w.miss(err)
@@ -245,8 +280,8 @@ func (w *walker) folder(d *tree.Dir, name string, st *tree.Info, depth int) erro
 		defer sub.Close()
 		names = w.names(sub, &closed)
 	}
-	if err := w.tell(st, path, "", closed); err != nil || sub == nil {
+	if err := w.tell(&st, path, "", closed); err != nil || sub == nil {
 		return err
 	}
-	return w.entries(sub, names, depth-1)
+	return w.below(sub, w.files(sub, names), depth-1)
 }

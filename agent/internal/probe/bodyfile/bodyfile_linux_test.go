@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -156,6 +157,54 @@ func TestTenThousandFiles(t *testing.T) {
 	_, trees, err = read(t, bodyfile.Config{Root: root, MaxAll: 20})
 	if tr := trees["/opt"]; err == nil || tr.Ended != "too_many" {
 		t.Errorf("%+v, %v", tr, err)
+	}
+}
+
+// nest makes folders one in the other, each with many long names beside it.
+func nest(t *testing.T, root string, levels, names int) {
+	t.Helper()
+	long := strings.Repeat("x", 240)
+	for range levels {
+		must(t, os.MkdirAll(root, 0o755))
+		for i := range names {
+			must(t, os.Symlink("x", fmt.Sprintf("%s/%s%d", root, long, i)))
+		}
+		root += "/0" // before all others
+	}
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// weigher looks at what is held now and then.
+type weigher struct {
+	lines        int
+	before, most uint64
+}
+
+func (w *weigher) Write(probe.Record) error {
+	if w.lines++; w.lines%1900 == 0 {
+		now := heap()
+		w.most = max(w.most, now-min(now, w.before))
+	}
+	return nil
+}
+
+// TestNamesOfOtherLevelsAreNotHeld: of the folders above, no names of files are held.
+func TestNamesOfOtherLevelsAreNotHeld(t *testing.T) {
+	const levels, names = 8, 2200
+	root := big(t)
+	nest(t, root+"/tmp", levels, names)
+	w := &weigher{before: heap()}
+	if err := bodyfile.New(bodyfile.Config{Root: root}).Acquire(t.Context(), w); err != nil {
+		t.Error(err)
+	}
+	if w.lines < levels*names || w.most > 2<<20 {
+		t.Errorf("%d lines, %d bytes are held", w.lines, w.most)
 	}
 }
 

@@ -1,10 +1,12 @@
 package ransom
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/probe/probetest"
 	"hozen/agent/internal/probe/scan"
+	"hozen/agent/internal/probe/tree"
 	"hozen/internal/artifact/record"
 )
 
@@ -207,6 +210,78 @@ func TestBounds(t *testing.T) {
 	look.max = 50
 	if stats, _, err = acquire(t, look.FileStat()); probe.AsMissing(err) == nil || stats[0].Ended != "too_many" {
 		t.Errorf("%+v, %v", stats[0], err)
+	}
+}
+
+// nest makes folders one in the other, each with many long names beside it.
+func nest(t *testing.T, root string, levels, names int) {
+	t.Helper()
+	long := strings.Repeat("x", 240)
+	for range levels {
+		must(t, os.MkdirAll(root, 0o755))
+		for i := range names {
+			must(t, os.Symlink("x", fmt.Sprintf("%s/%s%d", root, long, i)))
+		}
+		root += "/0" // before all others
+	}
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// weigher looks at what is held now and then, when it is asked whether the time is over.
+type weigher struct {
+	context.Context
+	asked        int
+	before, most uint64
+}
+
+func (w *weigher) Err() error {
+	if w.asked++; w.asked%1400 == 0 {
+		now := heap()
+		w.most = max(w.most, now-min(now, w.before))
+	}
+	return nil
+}
+
+func newWalker(ctx context.Context) *walker {
+	s := &seen{now: time.Now().Unix(), extensions: make(map[string]*count), names: make(map[string]*name)}
+	return &walker{ctx: ctx, s: s, left: 1 << 20, done: make(map[string]bool)}
+}
+
+// TestNamesOfOtherLevelsAreNotHeld: of the folders above, no names of files are held.
+func TestNamesOfOtherLevelsAreNotHeld(t *testing.T) {
+	root := big(t)
+	nest(t, root+"/srv", 12, 1500)
+	x, err := tree.Open(root)
+	must(t, err)
+	w := &weigher{Context: t.Context(), before: heap()}
+	walk := newWalker(w)
+	walk.one(x, "srv")
+	if w.asked < 18_000 || w.most > 2<<20 || walk.s.missed > 0 {
+		t.Errorf("%d names, %d bytes are held, %d missed", w.asked, w.most, walk.s.missed)
+	}
+}
+
+// TestTooManyFolders: those that are left out are told, and the tree is walked on.
+func TestTooManyFolders(t *testing.T) {
+	root := t.TempDir()
+	for i := range 40 {
+		write(t, fmt.Sprintf("%s/srv/%02d/x/y/z", root, i), "text")
+	}
+	x, err := tree.Open(root)
+	must(t, err)
+	w := newWalker(t.Context())
+	for range 10 { // as folders above do
+		w.held.Keep(make([]string, 1<<16))
+	}
+	w.one(x, "srv")
+	if c := w.tree; c.Ended != "too_many" || c.Unread != 1 || c.Files != 32 || w.s.missed != 1 {
+		t.Errorf("%+v, %d missed", c, w.s.missed)
 	}
 }
 

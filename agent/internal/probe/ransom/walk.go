@@ -26,6 +26,8 @@ type walker struct {
 	left int64
 	tree *count
 	done map[string]bool // paths of trees
+	held tree.Held
+	cut  bool // folders of the tree were left out, because too many names would be held
 }
 
 // walk looks at the files that people keep: at most so many.
@@ -93,15 +95,50 @@ func (w *walker) one(t *tree.Tree, path string) {
 		return
 	}
 	w.done[d.Path] = true
+	w.cut = false
 	w.folder(d, deep)
 	w.s.trees = append(w.s.trees, w.tree)
 	if w.tree.Ended != "" {
 		w.miss(tree.At(path, tree.ErrMany))
+	} else if w.cut {
+		w.tree.Ended = "too_many"
 	}
 }
 
 // folder looks at a folder and what is below it.
 func (w *walker) folder(d *tree.Dir, depth int) {
+	subs, all := w.held.Keep(w.files(d, depth))
+	if !all {
+		w.cut = true
+		w.miss(tree.At(d.Path, tree.ErrMany))
+	}
+	for _, n := range subs {
+		if w.over() {
+			break
+		}
+		sub, err := d.Sub(n)
+		if err == nil {
+			w.folder(sub, depth-1)
+			sub.Close()
+		}
+		w.miss(err)
+	}
+	w.held.Drop(subs)
+}
+
+// over reports whether the tree has used up its time or its entries.
+func (w *walker) over() bool {
+	if w.ctx.Err() != nil {
+		w.tree.Ended = "time"
+	} else if w.left <= 0 {
+		w.tree.Ended = "too_many"
+	}
+	return w.tree.Ended != ""
+}
+
+// files looks at the files in a folder and returns its folders. All other names are let go of before
+// anybody descends.
+func (w *walker) files(d *tree.Dir, depth int) (subs []string) {
 	names, more, err := d.Names(namesOf)
 	if depth <= 0 {
 		names, more = nil, true
@@ -113,12 +150,7 @@ func (w *walker) folder(d *tree.Dir, depth int) {
 	c := &count{Type: record.FileStatFolder}
 	var st tree.Info
 	for _, n := range names {
-		if w.ctx.Err() != nil {
-			w.tree.Ended = "time"
-		} else if w.left <= 0 {
-			w.tree.Ended = "too_many"
-		}
-		if w.tree.Ended != "" {
+		if w.over() {
 			break
 		}
 		w.left--
@@ -127,14 +159,11 @@ func (w *walker) folder(d *tree.Dir, depth int) {
 			f.add(c)
 			f.add(w.tree)
 		} else if err == nil && st.IsDir() {
-			var sub *tree.Dir
-			if sub, err = d.Sub(n); err == nil {
-				w.folder(sub, depth-1)
-				sub.Close()
-			}
+			subs = append(subs, n)
 		}
 		w.miss(err)
 	}
 	c.Name, c.NameRaw = record.TextOf("/" + d.Path)
 	w.s.folder(c)
+	return subs
 }

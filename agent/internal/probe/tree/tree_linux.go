@@ -15,6 +15,7 @@ import (
 
 const (
 	maxMountinfo = 16 << 20
+	maxNameBytes = 8 << 20
 	lookFlags    = unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT | unix.AT_STATX_DONT_SYNC
 	lookMask     = unix.STATX_BASIC_STATS | unix.STATX_BTIME
 )
@@ -199,7 +200,8 @@ func (d *Dir) open(name string, flags int) (fd int, noatime bool, err error) {
 	}
 }
 
-// Names lists at most limit names in their order; more says that there are others.
+// Names lists at most limit names in their order, of maxNameBytes together; more says that
+// there are others.
 func (d *Dir) Names(limit int) (names []string, more bool, err error) {
 	fd, _, err := d.open(".", unix.O_DIRECTORY)
 	if err != nil {
@@ -207,7 +209,7 @@ func (d *Dir) Names(limit int) (names []string, more bool, err error) {
 	}
 	defer unix.Close(fd)
 	buf := make([]byte, 32<<10)
-	for len(names) <= limit {
+	for size := 0; len(names) <= limit && !more; {
 		n, err := unix.ReadDirent(fd, buf)
 		if err == unix.EINTR {
 			continue
@@ -218,10 +220,13 @@ func (d *Dir) Names(limit int) (names []string, more bool, err error) {
 		if n <= 0 {
 			break
 		}
+		at := len(names)
 		_, _, names = unix.ParseDirent(buf[:n], -1, names)
-	}
-	if more = len(names) > limit; more {
-		names = names[:limit]
+		for ; at < len(names) && !more; at++ {
+			if size += len(names[at]); size > maxNameBytes || at >= limit {
+				names, more = names[:at], true
+			}
+		}
 	}
 	sorted.Func(names, strings.Compare)
 	return names, more, nil

@@ -96,6 +96,31 @@ func TestAccessTimesStay(t *testing.T) {
 	}
 }
 
+// TestNamesTakeBoundedMemory: many long names are cut, and that is said.
+func TestNamesTakeBoundedMemory(t *testing.T) {
+	root, err := os.MkdirTemp("/dev/shm", "hozen-test-")
+	if err != nil {
+		root = t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(root) })
+	long := strings.Repeat("x", 240)
+	for i := range 35_000 {
+		must(t, os.Symlink("x", fmt.Sprintf("%s/%s%d", root, long, i)))
+	}
+	d := dir(t, open(t, root), "")
+	names, more, err := d.Names(200_000)
+	size := 0
+	for _, n := range names {
+		size += len(n)
+	}
+	if err != nil || !more || size > 8<<20 || size < 8<<20-1000 {
+		t.Errorf("%d names of %d bytes, %v, %v", len(names), size, more, err)
+	}
+	if names, more, err = d.Names(100); len(names) != 100 || !more || err != nil {
+		t.Error(len(names), more, err)
+	}
+}
+
 // TestLinksBetweenFolders: the system's are followed, other people's are not, and none for
 // ever.
 func TestLinksBetweenFolders(t *testing.T) {
