@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/probe/facts"
@@ -67,7 +68,7 @@ const closedToAll = ".mozilla google-chrome chromium BraveSoftware microsoft-edg
 
 type walker struct {
 	*Config
-	ctx  context.Context
+	ctx  context.Context // of the tree
 	t    *tree.Tree
 	o    *facts.Out
 	left int64
@@ -96,7 +97,7 @@ func read(ctx context.Context, c *Config, o *facts.Out) error {
 	fields := strings.Fields(trees)
 	for i := 0; i < len(fields); i += 2 {
 		depth, _ := strconv.Atoi(fields[i+1])
-		list = append(list, &walked{fields[i], depth, false})
+		list = append(list, &walked{fields[i], depth, fields[i] == "root"})
 	}
 	for _, h := range homes {
 		if slices.ContainsFunc(list, func(x *walked) bool { return x.path == h }) {
@@ -108,8 +109,21 @@ func read(ctx context.Context, c *Config, o *facts.Out) error {
 			d.Close()
 		}
 	}
-	for _, x := range list {
-		if err := w.tree(x); err != nil {
+	for i, x := range list {
+		// Half of what there is at most: no tree takes the turn of all others.
+		mine, cancel := context.WithCancel(ctx)
+		w.room = w.left
+		if end, ok := ctx.Deadline(); i < len(list)-1 {
+			w.room = (w.left + 1) / 2
+			if ok {
+				cancel()
+				mine, cancel = context.WithDeadline(ctx, time.Now().Add(time.Until(end)/2))
+			}
+		}
+		w.ctx, w.room = mine, min(w.room, w.MaxTree)
+		err := w.tree(x)
+		cancel()
+		if err != nil {
 			return err
 		}
 	}
@@ -121,7 +135,7 @@ func read(ctx context.Context, c *Config, o *facts.Out) error {
 func (w *walker) tree(x *walked) error {
 	w.line = &record.BodyTree{Type: record.BodyFileTree, Depth: x.depth, NamesOf: "all"}
 	w.line.Path, w.line.PathRaw = record.TextOf("/" + x.path)
-	w.home, w.room = x.home && !w.Private, min(w.MaxTree, w.left)
+	w.home = x.home && !w.Private
 	if w.home {
 		w.line.NamesOf = "folders"
 	}
@@ -150,7 +164,7 @@ func (w *walker) tree(x *walked) error {
 	if err := w.below(d, w.files(d, names), x.depth); err != nil {
 		return err
 	}
-	if w.line.Ended == tooMany {
+	if w.line.Ended == tooMany || w.line.Ended == "time" {
 		w.o.Miss(tree.At(d.Path, tree.ErrMany))
 	}
 	return w.o.Write(w.line)
@@ -212,6 +226,8 @@ func (w *walker) files(d *tree.Dir, names []string) []string {
 		switch {
 		case errors.Is(err, tree.ErrForeign), err == nil && w.home && !st.IsDir():
 			w.line.LeftOut++ // a place whose name stands among the mounts, or a private file
+			w.room--
+			w.left--
 		case err != nil:
 			w.miss(err)
 		case st.IsDir():
@@ -266,7 +282,7 @@ func (w *walker) folder(d *tree.Dir, name string, depth int) error {
 	case own:
 		closed = "own_tree"
 		w.told[path] = true
-	case !w.Private && (w.home || strings.HasPrefix(path, "root/")) && tree.OneOf(name, closedToAll):
+	case w.home && tree.OneOf(name, closedToAll):
 		closed = "private"
 	case depth <= 1:
 		closed = "depth"

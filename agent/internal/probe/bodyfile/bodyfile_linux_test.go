@@ -1,6 +1,7 @@
 package bodyfile_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -92,13 +95,13 @@ func TestPrivateAreas(t *testing.T) {
 	}
 	for path, closed := range map[string]string{
 		"/tmp/caf\xe9": "", "/tmp/pipe": "", "/tmp/link": "", "/tmp/loop": "", "/home/alice/Documents": "", "/home/alice/.mozilla": "private", "/root/.gnupg": "private",
-		"/root/tool.sh": "", "/opt/svc": "", "/opt/svc/data": "", "/opt/app/bin/run": "",
+		"/opt/svc": "", "/opt/svc/data": "", "/opt/app/bin/run": "",
 	} {
 		if e, ok := entries[path]; !ok || e.Closed != closed && path != "/opt/svc" {
 			t.Errorf("%q: %v, %+v", path, ok, e)
 		}
 	}
-	for _, path := range []string{"/home/alice/Documents/divorce.odt", "/home/alice/.mozilla/firefox", "/root/.gnupg/private", "/opt/svc/data/file"} {
+	for _, path := range []string{"/home/alice/Documents/divorce.odt", "/home/alice/.mozilla/firefox", "/root/.gnupg/private", "/root/tool.sh", "/opt/svc/data/file"} {
 		if _, ok := entries[path]; ok {
 			t.Errorf("%s is private", path)
 		}
@@ -155,7 +158,15 @@ func TestTenThousandFiles(t *testing.T) {
 		t.Error("another tree lost its room")
 	}
 	_, trees, err = read(t, bodyfile.Config{Root: root, MaxAll: 20})
-	if tr := trees["/opt"]; err == nil || tr.Ended != "too_many" {
+	if tr := trees["/tmp"]; err == nil || tr.Ended != "too_many" || tr.Entries != 10 || trees["/etc"].Entries != 2 {
+		t.Errorf("%+v, %+v, %v", tr, trees["/etc"], err)
+	}
+	// Private files are looked at too, which is what the bounds are for.
+	for i := range 20 {
+		write(t, fmt.Sprintf("%s/home/alice/%d", root, i))
+	}
+	_, trees, err = read(t, bodyfile.Config{Root: root, MaxTree: 15})
+	if tr := trees["/home/alice"]; tr.Ended != "too_many" || tr.Entries+tr.LeftOut != 15 || probe.AsMissing(err) == nil {
 		t.Errorf("%+v, %v", tr, err)
 	}
 }
@@ -206,6 +217,40 @@ func TestNamesOfOtherLevelsAreNotHeld(t *testing.T) {
 	if w.lines < levels*names || w.most > 2<<20 {
 		t.Errorf("%d lines, %d bytes are held", w.lines, w.most)
 	}
+}
+
+// TestTimeOfATree: a tree takes half of the time at most, and that is told.
+func TestTimeOfATree(t *testing.T) {
+	root := big(t)
+	for i := range 60 {
+		write(t, fmt.Sprintf("%s/tmp/%d", root, i))
+	}
+	write(t, root+"/etc/passwd")
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 80*time.Second)
+		defer cancel()
+		w := &slow{trees: make(map[string]record.BodyTree)}
+		err := bodyfile.New(bodyfile.Config{Root: root}).Acquire(ctx, w)
+		if probe.AsMissing(err) == nil || w.trees["/tmp"].Ended != "time" || w.trees["/tmp"].Entries > 42 || w.trees["/etc"].Entries != 2 || w.trees["/etc"].Ended != "" {
+			t.Errorf("%v, %+v", err, w.trees)
+		}
+	})
+}
+
+// slow takes an entry in a second.
+type slow struct{ trees map[string]record.BodyTree }
+
+func (s *slow) Write(r probe.Record) error {
+	var tr record.BodyTree
+	if err := json.Unmarshal(r.AppendJSON(nil), &tr); err != nil {
+		return err
+	}
+	if tr.Type == record.BodyFileTree {
+		s.trees[tr.Path] = tr
+	} else {
+		<-time.After(time.Second)
+	}
+	return nil
 }
 
 // TestOtherFileSystems are named by their tree alone.

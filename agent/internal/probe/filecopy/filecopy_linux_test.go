@@ -369,6 +369,24 @@ func TestTurns(t *testing.T) {
 	}
 }
 
+// TestManyHomes: what many homes hold together is bounded, and those that are left out are
+// counted.
+func TestManyHomes(t *testing.T) {
+	root := big(t)
+	const homes, files = 20, 900
+	for h := range homes {
+		dir := fmt.Sprintf("%s/home/%02d/.x", root, h)
+		must(t, os.MkdirAll(dir, 0o755))
+		for i := range files {
+			must(t, os.Symlink("x", fmt.Sprintf("%s/%d", dir, i)))
+		}
+	}
+	found, rows, err := run(t, t.Context(), root, one("x", "~/.x/*"), Scope{}, nil)
+	if m := probe.AsMissing(err); m == nil || m.Skipped != 2 || len(found) != maxRow || rows[0].Found != maxRow {
+		t.Errorf("%d found, %v", len(found), err)
+	}
+}
+
 // TestTimeOver: what was copied stays, and what was not is named.
 func TestTimeOver(t *testing.T) {
 	root := t.TempDir()

@@ -10,6 +10,8 @@ import (
 const (
 	// maxMatches is how many files of one home, or of the system, a row takes.
 	maxMatches = 1024
+	// maxRow is how many files a row takes from all homes.
+	maxRow = 16384
 	// maxNames is how many names of one folder are matched.
 	maxNames = 16384
 	// below is how deep "**" goes.
@@ -78,7 +80,7 @@ type expander struct {
 	list []*match
 	home string
 	room int            // of this home, or of the system
-	used map[string]int // rooms of homes
+	used map[string]int // by homes
 }
 
 // base matches the rest of a pattern in one folder.
@@ -89,12 +91,13 @@ func (x *expander) base(dir, home string, rest []string) {
 		return
 	}
 	defer d.Close()
-	x.home, x.room = home, maxMatches-x.used[home]
+	before := len(x.list)
+	x.home, x.room = home, min(maxMatches-x.used[home], maxRow-before)
 	x.expand(d, rest, below)
 	if x.used == nil {
 		x.used = make(map[string]int)
 	}
-	x.used[home] = maxMatches - max(x.room, 0)
+	x.used[home] += len(x.list) - before
 }
 
 // named takes the file at a path. Whoever made the file chose its name, so that no byte of it

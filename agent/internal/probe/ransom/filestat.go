@@ -211,6 +211,9 @@ func (s *seen) note(dir, base string, f *file) {
 	if n == nil {
 		suits := demanding(base)
 		if len(s.names) >= 2*maxNames || !suits && len(s.names) >= maxNames {
+			if s.missed++; s.first == nil {
+				s.first = tree.At(tree.Join(dir, base), tree.ErrMany)
+			}
 			return
 		}
 		n = &name{suits: suits, count: count{Type: record.FileStatName}}

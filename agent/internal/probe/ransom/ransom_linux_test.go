@@ -285,6 +285,19 @@ func TestTooManyFolders(t *testing.T) {
 	}
 }
 
+// TestTooManyNames: a name that nobody could watch any more is missed.
+func TestTooManyNames(t *testing.T) {
+	w := newWalker(t.Context())
+	now := tree.Stamp{Sec: w.s.now, Kept: true}
+	for i := range maxNames + 3 {
+		w.s.file("srv", fmt.Sprintf("%d.txt", i), &tree.Info{Mode: unix.S_IFREG, Size: 1, M: now, C: now})
+	}
+	w.s.file("srv", "HOW_TO_DECRYPT.txt", &tree.Info{Mode: unix.S_IFREG, Size: 1, M: now, C: now})
+	if w.s.missed != 3 || w.s.first == nil || len(w.s.notes()) != 1 {
+		t.Errorf("%d missed, %v, %d notes", w.s.missed, w.s.first, len(w.s.notes()))
+	}
+}
+
 // TestTheFutureIsNoTime: whoever sets times ahead hides nothing of what is now.
 func TestTheFutureIsNoTime(t *testing.T) {
 	root := t.TempDir()
