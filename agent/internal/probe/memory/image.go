@@ -52,6 +52,7 @@ type core interface {
 type Capture struct {
 	root string
 	page uint64
+	proc opener
 	// open is replaced in tests.
 	open func(r facts.Root) (core, error)
 
@@ -63,7 +64,8 @@ type Capture struct {
 
 // New returns a reading of the system whose files are below root, usually "/".
 func New(root string) *Capture {
-	return &Capture{root: root, page: uint64(os.Getpagesize()), open: func(r facts.Root) (core, error) { return r.Open("proc/kcore") },
+	proc := openerOf(root)
+	return &Capture{root: root, page: uint64(os.Getpagesize()), proc: proc, open: func(r facts.Root) (core, error) { return proc(r, "kcore") },
 		err: errors.New("no image was begun")}
 }
 
@@ -111,7 +113,7 @@ func (c *Capture) take(ctx context.Context, w probe.Writer) error {
 
 // begin finds out what is to be read, and from where.
 func (c *Capture) begin(r facts.Root) (core, []piece, error) {
-	text, err := r.File("proc/iomem", maxIomem)
+	text, err := c.proc.file(r, "iomem", maxIomem)
 	if err != nil {
 		return nil, nil, denial(r, "read /proc/iomem", err)
 	}
@@ -130,12 +132,19 @@ func (c *Capture) begin(r facts.Root) (core, []piece, error) {
 	if err != nil {
 		return nil, nil, errors.Join(denial(r, "read /proc/kcore", err), k.Close())
 	}
-	return k, plan(ram, segments), nil
+	pieces, err := plan(ram, segments)
+	if err != nil {
+		return nil, nil, errors.Join(err, k.Close())
+	}
+	return k, pieces, nil
 }
 
 // denial explains an error of opening: whatever keeps memory back is a refusal.
 func denial(r facts.Root, what string, err error) error {
+	already, is := errors.AsType[*refused](err)
 	switch {
+	case is:
+		return already
 	case errors.Is(err, fs.ErrNotExist):
 		return &refused{what + ": this kernel does not show its memory (built without it, or hidden from this program)"}
 	case !errors.Is(err, fs.ErrPermission):

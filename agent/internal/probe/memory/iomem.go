@@ -3,6 +3,7 @@ package memory
 import (
 	"bytes"
 	"cmp"
+	"math"
 	"strconv"
 
 	"hozen/agent/internal/sorted"
@@ -64,10 +65,11 @@ func whole(first, last, page uint64) span {
 	return s
 }
 
-// total returns how many bytes the ranges have.
-func total(ram []span) (n int64) {
-	for _, s := range ram {
-		n += int64(s.end - s.start)
+// total returns how many bytes the ranges have, at most what an int64 holds.
+func total(ram []span) int64 {
+	var n uint64
+	for _, s := range ram { // they do not overlap, so this is below 2^64
+		n += s.end - s.start
 	}
-	return n
+	return int64(min(n, math.MaxInt64))
 }

@@ -117,13 +117,27 @@ const (
 	absent = -1
 	// maxPiece is how much has one line, and one time, in the table.
 	maxPiece = 1 << 30
+	// maxPieces and maxRAM are more than any PC has: 64 TiB that are shown, and 4 PiB.
+	maxPieces = 64 << 10
+	maxRAM    = 1 << 52
+	maxAddr   = 1 << 56 // of physical memory, on any processor that Linux knows
 )
 
-// plan says where to read each part of RAM.
-func plan(ram []span, segments []segment) (pieces []piece) {
+// plan says where to read each part of RAM. What /proc/kcore does not show is one piece,
+// however long it is.
+func plan(ram []span, segments []segment) (pieces []piece, err error) {
+	if n := total(ram); n > maxRAM {
+		return nil, fmt.Errorf("/proc/iomem lists %d bytes of System RAM: no PC has so much", n)
+	}
 	for _, s := range ram {
+		if s.end > maxAddr {
+			return nil, fmt.Errorf("/proc/iomem lists System RAM up to 0x%x: no processor reaches it", s.end)
+		}
 		for at := s.start; at < s.end; {
-			p := piece{span{at, min(s.end, at-at%maxPiece+maxPiece)}, absent}
+			if len(pieces) == maxPieces {
+				return nil, fmt.Errorf("/proc/iomem and /proc/kcore list more than %d pieces of memory", maxPieces)
+			}
+			p := piece{span{at, s.end}, absent}
 			var reach uint64
 			for _, g := range segments {
 				switch {
@@ -142,5 +156,5 @@ func plan(ram []span, segments []segment) (pieces []piece) {
 			at = p.end
 		}
 	}
-	return pieces
+	return pieces, nil
 }

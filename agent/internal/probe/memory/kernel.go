@@ -38,7 +38,8 @@ func readKernel(root string, o *facts.Out) error {
 		return err
 	}
 	defer r.Close()
-	banner, err := r.File("proc/version", maxAttr)
+	proc := openerOf(root)
+	banner, err := proc.file(r, "version", maxAttr)
 	if err != nil {
 		return err
 	}
@@ -48,11 +49,11 @@ func readKernel(root string, o *facts.Out) error {
 	if notes, err := r.File("sys/kernel/notes", maxAttr); err == nil {
 		k.BuildID = hex.EncodeToString(note(notes, "GNU", buildIDType))
 	}
-	if text, err := r.File("proc/iomem", maxIomem); err == nil {
+	if text, err := proc.file(r, "iomem", maxIomem); err == nil {
 		ram, _ := parseIomem(text, uint64(os.Getpagesize()))
 		k.SystemRAM = total(ram)
 	}
-	if f, err := r.Open("proc/kcore"); err == nil {
+	if f, err := proc(r, "kcore"); err == nil {
 		_, info, _ := readCore(f) // that memory cannot be read is told by its own probe
 		k.VMCoreInfo, _ = record.TextOf(info)
 		_ = f.Close() // nothing was written
@@ -141,7 +142,7 @@ func (f file) Acquire(ctx context.Context, w probe.Writer) error {
 	if name == "" {
 		return nil
 	}
-	src, err := r.Open(name)
+	src, err := open(f.root, r, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // just removed
 	}
@@ -174,6 +175,21 @@ func (f file) Acquire(ctx context.Context, w probe.Writer) error {
 			return fmt.Errorf("copy a file of the kernel: %w", err)
 		}
 	}
+}
+
+// open opens a file of the kernel without waiting for a pipe.
+func open(root string, r facts.Root, name string) (*os.File, error) {
+	if inProc, ok := strings.CutPrefix(name, "proc/"); ok {
+		return openerOf(root)(r, inProc)
+	}
+	f, err := r.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return nil, err
+	}
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return nil, errors.Join(fmt.Errorf("/%s is not a regular file", name), err, f.Close())
+	}
+	return f, nil
 }
 
 // nameless reports whether the symbols at the beginning of /proc/kallsyms have no

@@ -124,13 +124,51 @@ func TestPlan(t *testing.T) {
 		{span{0x80004000, 0x80006000}, 0x9000},
 		{span{0x80006000, 0x80008000}, absent},
 	}
-	if diff := cmp.Diff(want, plan(ram, segments), cmp.AllowUnexported(piece{}, span{})); diff != "" {
+	if diff := cmp.Diff(want, planned(t, ram, segments), cmp.AllowUnexported(piece{}, span{})); diff != "" {
 		t.Error(diff)
 	}
 	segments[0], segments[1] = segments[1], segments[0]
 	want = []piece{{span{0x200000, 0x500000}, 0x200000}} // of the longer one, whichever comes first
-	if diff := cmp.Diff(want, plan([]span{{0x200000, 0x500000}}, segments), cmp.AllowUnexported(piece{}, span{})); diff != "" {
+	if diff := cmp.Diff(want, planned(t, []span{{0x200000, 0x500000}}, segments), cmp.AllowUnexported(piece{}, span{})); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func planned(t *testing.T, ram []span, segments []segment) []piece {
+	t.Helper()
+	pieces, err := plan(ram, segments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pieces
+}
+
+// TestPlanIsBounded: made-up lists take neither memory nor time, and what is not shown is
+// one piece however long it is.
+func TestPlanIsBounded(t *testing.T) {
+	for name, c := range map[string]struct {
+		ram      []span
+		segments []segment
+		pieces   int // 0: refused
+	}{
+		"all absent":   {[]span{{0, 1 << 50}}, nil, 1},
+		"a big one":    {[]span{{0, 1 << 46}}, []segment{{span{0, 1 << 46}, 0}}, maxPieces},
+		"too many":     {[]span{{0, 1<<46 + page}}, []segment{{span{0, 1 << 50}, 0}}, 0},
+		"too much":     {[]span{{0, 1 << 52}, {1 << 53, 1<<53 + page}}, nil, 0},
+		"all there is": {[]span{{0, math.MaxUint64 &^ (page - 1)}}, nil, 0},
+		"too high":     {[]span{{math.MaxUint64 &^ (1<<30 - 1), math.MaxUint64 &^ (page - 1)}}, []segment{{span{1 << 63, math.MaxUint64}, 0}}, 0},
+	} {
+		pieces, err := plan(c.ram, c.segments)
+		if len(pieces) != c.pieces || (err == nil) != (c.pieces > 0) {
+			t.Errorf("%s: %d pieces, %v", name, len(pieces), err)
+			continue
+		}
+		if w := new(raw); err == nil && (room(w, pieces) != nil || w.asked < chunk) {
+			t.Errorf("%s: asked for %d bytes", name, w.asked)
+		}
+	}
+	if n := total([]span{{0, math.MaxUint64}}); n != math.MaxInt64 {
+		t.Errorf("%d bytes", n)
 	}
 }
 
@@ -193,7 +231,17 @@ func FuzzCore(f *testing.F) {
 			return
 		}
 		at := s.start
-		for _, p := range plan([]span{s}, segments) {
+		pieces, err := plan([]span{s}, segments)
+		if s.end > maxAddr {
+			if err == nil {
+				t.Fatalf("%x is planned for", s)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range pieces {
 			if p.start != at || p.end <= p.start || p.end > s.end {
 				t.Fatalf("%x behind %x", p, at)
 			}
