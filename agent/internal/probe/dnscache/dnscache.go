@@ -9,7 +9,9 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"path"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"hozen/agent/internal/probe"
@@ -49,9 +51,19 @@ func New(c Config) probe.Probe {
 
 // read asks the resolver that answers, and tells of the others why they do not.
 func read(ctx context.Context, c Config, o *facts.Out) error {
-	told := 0
-	list, err := ask(ctx, filepath.Join(c.Root, filepath.FromSlash(socket)))
+	told, namesakes := 0, 0
+	var refused error
+	b, err := ask(ctx, filepath.Join(c.Root, filepath.FromSlash(socket)))
+	if err == nil {
+		p := parser{epoch: bootEpoch(), miss: o.Missed, emit: func(d *record.DNSCache) error {
+			refused = o.Write(d)
+			return refused
+		}}
+		err = p.parse(b)
+	}
 	switch {
+	case refused != nil:
+		return refused
 	case err == nil:
 		told++
 	case ctx.Err() != nil:
@@ -60,11 +72,6 @@ func read(ctx context.Context, c Config, o *facts.Out) error {
 		told++
 		o.Miss(fmt.Errorf("ask systemd-resolved: %w", err))
 	}
-	for i := range list {
-		if err := o.Write(&list[i]); err != nil {
-			return err
-		}
-	}
 	if c.Pass != nil {
 		procs, _ := c.Pass.Processes(ctx) // what is missing of them is told by their own probe
 		for _, p := range procs {
@@ -72,9 +79,16 @@ func read(ctx context.Context, c Config, o *facts.Out) error {
 			if why == "" || p.Comm == resolved && told > 0 {
 				continue
 			}
+			if !genuine(p) {
+				namesakes++
+				continue
+			}
 			told++
 			o.Miss(fmt.Errorf("%s (process %d) %s: %w", p.Comm, p.PID, why, errors.ErrUnsupported))
 		}
+	}
+	if told == 0 && namesakes > 0 {
+		return fmt.Errorf("no resolver that keeps a cache runs here, only %d processes with the name of one: %w", namesakes, errors.ErrUnsupported)
 	}
 	if told == 0 {
 		return fmt.Errorf("no resolver that keeps a cache runs here; the C library keeps none: %w", errors.ErrUnsupported)
@@ -85,8 +99,27 @@ func read(ctx context.Context, c Config, o *facts.Out) error {
 // resolved is what the kernel shows of the name systemd-resolved.
 const resolved = "systemd-resolve"
 
+// genuine reports whether a process with the name of a resolver is one as far as can be
+// told: anybody can take the name, but only root can run as root, or put a program into
+// the system's folders.
+func genuine(p *record.Process) bool {
+	if p.KernelOnly {
+		return false
+	}
+	if p.EUID == 0 {
+		return true
+	}
+	dir, base := path.Split(p.Exe)
+	for _, of := range []string{"/usr/", "/bin/", "/sbin/", "/lib/"} {
+		if strings.HasPrefix(dir, of) && !strings.HasPrefix(dir, "/usr/local/") {
+			return strings.HasPrefix(base, p.Comm)
+		}
+	}
+	return false
+}
+
 // silent says why a resolver, by the name of its process, does not tell its cache; empty
-// when it is none. Whoever is root can take such a name.
+// when it is none.
 func silent(comm string) string {
 	switch comm {
 	case resolved:
@@ -103,7 +136,7 @@ func silent(comm string) string {
 
 // ask sends the question and reads the answer, which ends with a zero byte
 // (varlink.org, "Interface Definition").
-func ask(ctx context.Context, path string) ([]record.DNSCache, error) {
+func ask(ctx context.Context, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var d net.Dialer
@@ -125,5 +158,5 @@ func ask(ctx context.Context, path string) ([]record.DNSCache, error) {
 	case err != nil:
 		return nil, err
 	}
-	return parse(bytes.TrimSuffix(b, []byte{0}), bootEpoch())
+	return bytes.TrimSuffix(b, []byte{0}), nil
 }

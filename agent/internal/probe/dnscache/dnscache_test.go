@@ -2,6 +2,7 @@ package dnscache
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -17,6 +18,7 @@ import (
 
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/probe/probetest"
+	"hozen/internal/artifact/record"
 )
 
 // answered is what systemd-resolved answers (version 254 and later).
@@ -26,6 +28,84 @@ const answered = `{"parameters":{"dump":[{"protocol":"dns","family":2,"ifindex":
 	`{"key":{"class":1,"type":5,"name":"www.example"},"rrs":[{"rr":{"name":"web.example"},"raw":""}],"until":6000000},` +
 	`{"key":{"class":1,"type":255,"name":"xkq3v.example"},"type":"NXDOMAIN","until":7000000}]},` +
 	`{"protocol":"mdns","ifindex":2,"ifname":"eth0","cache":[]}]}}`
+
+// parse reads a whole answer.
+func parse(b []byte, epoch time.Time) (list []record.DNSCache, err error) {
+	var odd error
+	p := parser{epoch: epoch, miss: func(_ int64, err error) { odd = err }, emit: func(d *record.DNSCache) error {
+		list = append(list, *d)
+		return nil
+	}}
+	return list, cmp.Or(p.parse(b), odd)
+}
+
+// TestManyTinyThings: an answer that is small and made of millions of things takes no
+// memory to speak of, and what is left out is told.
+func TestManyTinyThings(t *testing.T) {
+	times := func(s string, size int) string {
+		return strings.TrimSuffix(strings.Repeat(s+",", size/(len(s)+1)), ",")
+	}
+	const size = 2 << 20
+	for name, c := range map[string]struct {
+		text  string
+		lines int
+	}{
+		"names":     {`{"parameters":{"dump":[{"cache":[` + times("{}", size) + `]}]}}`, maxItems},
+		"scopes":    {`{"parameters":{"dump":[` + times(`{"cache":[{}]}`, size) + `]}}`, maxScopes},
+		"answers":   {`{"parameters":{"dump":[{"cache":[{"rrs":[` + times("{}", size) + `]}]}]}}`, 1},
+		"addresses": {`{"parameters":{"dump":[{"cache":[{"rrs":[{"rr":{"address":[` + times("1", size) + `]}}]}]}]}}`, 1},
+	} {
+		lines, missed := 0, int64(0)
+		p := parser{miss: func(n int64, _ error) { missed += n }, emit: func(d *record.DNSCache) error {
+			if lines++; len(d.Answers) > 0 {
+				t.Errorf("%s: %q", name, d.Answers)
+			}
+			return nil
+		}}
+		var before, after runtime.MemStats
+		b := []byte(c.text)
+		runtime.ReadMemStats(&before)
+		err := p.parse(b)
+		runtime.ReadMemStats(&after)
+		if err != nil || lines != c.lines || (missed > 0) != (name != "addresses") {
+			t.Errorf("%s: %d lines, %d missed, %v", name, lines, missed, err)
+		}
+		if n := after.TotalAlloc - before.TotalAlloc; n > 30*size {
+			t.Errorf("%s: %d MB were allocated in all", name, n>>20)
+		}
+	}
+}
+
+func TestAnswer(t *testing.T) {
+	for address, want := range map[string]string{
+		"[203,0,113,9]": "203.0.113.9", "[32,1,13,184,0,0,0,0,0,0,0,0,0,0,0,1]": "2001:db8::1",
+		"[459,0,113,9]": "", "[-1,0,113,9]": "", "[1,2,3]": "name", "": "name", "null": "name", `"x"`: "name",
+	} {
+		if got := answer(json.RawMessage(address), "", "name"); got != want {
+			t.Errorf("%s: %q, want %q", address, got, want)
+		}
+	}
+}
+
+// TestGenuine: a user's own process of such a name is no resolver.
+func TestGenuine(t *testing.T) {
+	for _, c := range []struct {
+		p    record.Process
+		want bool
+	}{
+		{record.Process{Comm: "dnsmasq", EUID: 0}, true},
+		{record.Process{Comm: "dnsmasq", EUID: 109, Exe: "/usr/sbin/dnsmasq"}, true},
+		{record.Process{Comm: resolved, EUID: 990, Exe: "/usr/lib/systemd/systemd-resolved"}, true},
+		{record.Process{Comm: "dnsmasq", EUID: 1000, Exe: "/home/a/dnsmasq"}, false},
+		{record.Process{Comm: "dnsmasq", EUID: 1000, Exe: "/usr/bin/python3"}, false},
+		{record.Process{Comm: "dnsmasq", EUID: 1000}, false},
+		{record.Process{Comm: "named", EUID: 0, KernelOnly: true}, false},
+	} {
+		if got := genuine(&c.p); got != c.want {
+			t.Errorf("%+v: %t", c.p, got)
+		}
+	}
+}
 
 func TestParse(t *testing.T) {
 	epoch := time.Unix(1766400000, 0)
