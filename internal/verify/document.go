@@ -29,6 +29,8 @@ type packageDoc struct {
 	timestamp, cosigned  bool
 	caSHA256             string
 	hosts                []docHost
+	// what the package is limited to; empty: to nothing
+	scopeHosts, scopeProfiles []string
 }
 
 type docHost struct {
@@ -93,8 +95,7 @@ func readDocument(b []byte) (d *packageDoc, at time.Time, recipient, purpose, to
 	}
 	by.done()
 	s := f.sub("scope")
-	s.texts("hosts")
-	s.texts("profiles")
+	d.scopeHosts, d.scopeProfiles = s.texts("hosts"), s.texts("profiles")
 	left := s.sub("left_out")
 	left.texts("hosts")
 	left.number("acquisitions", true)

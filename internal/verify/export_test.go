@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"io"
+	"strconv"
 	"time"
 )
 
@@ -131,4 +133,30 @@ func ReadIndexed(line []byte) (name string, size, file, more int64, err error) {
 		return "", 0, 0, more, err
 	}
 	return x.name, x.size, x.file, more, err
+}
+
+// Vouched returns why the bytes of an acquisition count as disposed of by the entry by, where
+// anchored receipts show the ledger up to a size, and how many acquisitions no anchor reaches.
+func Vouched(by, size int64, signed bool) (why string, unanchored int) {
+	p := &pack{received: size, signed: signed, disposals: []disposal{{by, []string{"x"}}}}
+	p.vouched()
+	return p.report.Unchecked[0].Why, p.unanchored
+}
+
+// Followed returns who holds an exhibit by its events, each the details of an entry and its
+// act, and the gaps as code, hours from and to, and event.
+func Followed(events []map[string]string) (custodian string, gaps []string) {
+	var entries []*ledgerEntry
+	for _, e := range events {
+		entries = append(entries, &ledgerEntry{act: e["act"], details: e})
+	}
+	t := follow(entries)
+	for _, g := range t.gaps {
+		to := "now"
+		if !g.to.IsZero() {
+			to = strconv.Itoa(g.to.Hour())
+		}
+		gaps = append(gaps, fmt.Sprintf("%s %d-%s by %d", g.code, g.from.Hour(), to, g.seq))
+	}
+	return t.holder.String(), gaps
 }

@@ -76,6 +76,7 @@ func (p *pack) custody(ctx context.Context) error {
 		}
 	}
 	p.checkpoint(head)
+	p.vouched()
 	p.cosigned()
 	p.stamp()
 	return nil
@@ -216,7 +217,8 @@ func (p *pack) ordered(head *ledgerHead, entries map[int64]*ledgerEntry) {
 		p.problem(partLedger, codeLedger, fileEntries, "entry %d is not the order of this package", head.size-1)
 		return
 	}
-	for name, want := range map[string]string{"number": p.doc.number, "incident": p.doc.incidentID, "recipient": p.report.Recipient, "purpose": p.report.Purpose} {
+	for name, want := range map[string]string{"number": p.doc.number, "incident": p.doc.incidentID, "recipient": p.report.Recipient, "purpose": p.report.Purpose,
+		"hosts": strings.Join(p.doc.scopeHosts, " "), "profiles": strings.Join(p.doc.scopeProfiles, " ")} {
 		if e.details[name] != want {
 			p.problem(partLedger, codeLedger, fileDocument, "the ledger has another %s: %.200q", name, e.details[name])
 		}

@@ -91,7 +91,7 @@ type PackedReport struct {
 // PackedProblem names a file and says why it was not checked beyond its digest.
 type PackedProblem struct {
 	File string `json:"file"`
-	Why  string `json:"why"` // stable: "derived", "not_decoded", "odd_lines", "own_words", "behind_receipts", "disposed", "stamp_signature", "cosignatures", "unknown", "one_time_key"
+	Why  string `json:"why"` // stable: "derived", "not_decoded", "odd_lines", "own_words", "behind_receipts", "disposed", "disposed_unanchored", "stamp_signature", "cosignatures", "unknown", "one_time_key"
 	// Count is of the entries of the ledger that "behind_receipts" speaks of.
 	Count int `json:"count,omitempty"`
 }
@@ -119,6 +119,7 @@ type pack struct {
 	signed     bool  // the checkpoint is by the key that was given
 	received   int64 // size of the newest tree of the ledger that an anchored receipt names
 	behind     int   // entries that came after it
+	disposals  []disposal
 }
 
 // sealedFacts is what the rest of the package is held against.

@@ -7,6 +7,7 @@ import (
 	"encoding/asn1"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -84,6 +85,23 @@ func (x *bag) edit(suffix, old, with string) {
 	x.files[n] = strings.Replace(x.files[n], old, with, 1)
 }
 
+// things changes the list of exhibits.
+func (x *bag) things(change func([]any) []any) {
+	x.t.Helper()
+	var d map[string]any
+	must(x.t, json.Unmarshal([]byte(x.files["data/custody/exhibits.json"]), &d))
+	d["exhibits"] = change(d["exhibits"].([]any))
+	b, err := json.Marshal(d)
+	must(x.t, err)
+	x.files["data/custody/exhibits.json"] = string(b)
+}
+
+// exhibit changes the first exhibit.
+func (x *bag) exhibit(change func(map[string]any)) {
+	x.t.Helper()
+	x.things(func(list []any) []any { change(list[0].(map[string]any)); return list })
+}
+
 func (x *bag) add(name, content string) {
 	x.names = append(x.names, name)
 	x.files[name] = content
@@ -153,8 +171,12 @@ func TestVectorVerifies(t *testing.T) {
 	for _, name := range all {
 		ca, err := os.ReadFile(strings.TrimSuffix(name, ".zip") + ".ca")
 		must(t, err)
+		want := verify.Verified
+		if strings.HasSuffix(name, "-disposed.zip") {
+			want = verify.Consistent // no receipt reaches the entry of the disposal; see TestDisposedIsAnchored
+		}
 		r, err := verify.Package(t.Context(), name, verify.PackageAnchor{Anchor: verify.Anchor{CASHA256: strings.TrimSpace(string(ca))}})
-		if err != nil || r.Verdict != verify.Verified {
+		if err != nil || r.Verdict != want {
 			t.Errorf("%s: %v, %s %+v", name, err, r.Verdict, r.Problems)
 		}
 	}
@@ -242,6 +264,45 @@ func TestTamperedPackages(t *testing.T) {
 		"an event of custody taken away": {func(x *bag) {
 			n := x.one("exhibits.json")
 			x.files[n] = regexp.MustCompile(`(?s)"events": \[\s*\{.*?\n        \},`).ReplaceAllString(x.files[n], `"events": [`)
+		}, "ledger", "exhibits.json", false},
+		"no file of exhibits": {func(x *bag) { x.drop("data/custody/exhibits.json") }, "missing", "exhibits.json", false},
+		"no exhibits in the file of them": {func(x *bag) {
+			x.files["data/custody/exhibits.json"] = `{"format": "hozen-exhibits/1", "exhibits": [], "events": []}`
+		}, "ledger", "exhibits.json", false},
+		"an exhibit taken away": {func(x *bag) { x.things(func(list []any) []any { return list[1:] }) }, "ledger", "exhibits.json", false},
+		"an exhibit twice":      {func(x *bag) { x.things(func(list []any) []any { return append(list, list[0]) }) }, "ledger", "exhibits.json", false},
+		"exhibits taken away with their entries": {func(x *bag) {
+			x.drop("data/custody/exhibits.json")
+			for strings.Contains(x.files["data/custody/entries.jsonl"], `\"act\":\"custody.`) {
+				dropLine(x, `\"act\":\"custody.`)
+			}
+		}, "ledger", "entries.jsonl", false},
+		"exhibits out of another scope": {func(x *bag) {
+			x.files["data/package.json"] = regexp.MustCompile(`"hosts": \[\]`).ReplaceAllString(x.files["data/package.json"], `"hosts": ["end_00000000000000000000000000"]`)
+		}, "ledger", "package.json", false},
+		"everything held by somebody else": {func(x *bag) {
+			x.files["data/custody/exhibits.json"] = regexp.MustCompile(`"custodian": "[^"]*"`).ReplaceAllString(x.files["data/custody/exhibits.json"], `"custodian": "EVIL"`)
+		}, "ledger", "exhibits.json", false},
+		"a custodian taken away": {func(x *bag) { x.exhibit(func(e map[string]any) { delete(e, "custodian") }) }, "ledger", "exhibits.json", false},
+		"a gap that is none": {func(x *bag) {
+			x.exhibit(func(e map[string]any) {
+				e["gaps"] = []any{map[string]any{"code": "order", "from": "2026-11-22T12:00:00Z", "to": "2026-11-22T12:00:00Z", "seq": 2}}
+			})
+		}, "ledger", "exhibits.json", false},
+		"who got it left out of an event": {func(x *bag) {
+			x.exhibit(func(e map[string]any) {
+				delete(e["events"].([]any)[1].(map[string]any)["details"].(map[string]any), "to_organisation")
+			})
+		}, "ledger", "exhibits.json", false},
+		"a description left out": {func(x *bag) {
+			x.exhibit(func(e map[string]any) {
+				delete(e["said"].([]any)[0].(map[string]any)["details"].(map[string]any), "field_host")
+				delete(e["fields"].(map[string]any), "host")
+			})
+		}, "ledger", "exhibits.json", false},
+		"events in another order": {func(x *bag) { x.exhibit(func(e map[string]any) { slices.Reverse(e["events"].([]any)) }) }, "ledger", "exhibits.json", false},
+		"an event twice": {func(x *bag) {
+			x.exhibit(func(e map[string]any) { l := e["events"].([]any); e["events"] = append(l, l[1]) })
 		}, "ledger", "exhibits.json", false},
 		"another description of an exhibit": {func(x *bag) { x.edit("exhibits.json", `"host": "`, `"host": "x`) }, "ledger", "exhibits.json", false},
 		"evidence that nobody disposed of": {func(x *bag) {
@@ -619,6 +680,40 @@ func TestReachOfAnchors(t *testing.T) {
 				t.Errorf("%d of %d entries are behind", behind, entries)
 			}
 		})
+	}
+}
+
+// TestDisposedIsAnchored: that bytes were disposed of is the ledger's word. Where it came after
+// the newest receipt, the CA does not reach it, and whoever leaves evidence out of a package
+// could have written it.
+func TestDisposedIsAnchored(t *testing.T) {
+	raw, err := os.ReadFile("testdata/packages/v2-disposed.zip")
+	must(t, err)
+	ca, err := os.ReadFile("testdata/packages/v2-disposed.ca")
+	must(t, err)
+	sum := sha256.Sum256(raw)
+	for name, c := range map[string]struct {
+		anchor  verify.PackageAnchor
+		verdict verify.Verdict
+		why     string
+	}{
+		"none":    {verify.PackageAnchor{}, verify.Consistent, "disposed_unanchored"},
+		"CA":      {verify.PackageAnchor{Anchor: verify.Anchor{CASHA256: strings.TrimSpace(string(ca))}}, verify.Consistent, "disposed_unanchored"},
+		"SHA-256": {verify.PackageAnchor{PackageSHA256: hex.EncodeToString(sum[:])}, verify.Verified, "disposed"},
+	} {
+		r := checkBytes(t, raw, c.anchor)
+		n := 0
+		for _, u := range r.Unchecked {
+			if strings.HasPrefix(u.Why, "disposed") {
+				n++
+				if u.Why != c.why {
+					t.Errorf("%s: %+v", name, u)
+				}
+			}
+		}
+		if r.Verdict != c.verdict || n != 2 {
+			t.Errorf("%s: %s, %d told, %+v", name, r.Verdict, n, r.Problems)
+		}
 	}
 }
 

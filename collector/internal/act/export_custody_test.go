@@ -18,6 +18,7 @@ import (
 // same. One that was ordered before cannot be made any more.
 func TestDisposedEvidenceInAPackage(t *testing.T) {
 	x := newFixture(t, sqldbtest.Open(t))
+	signer := x.signing()
 	o := newOffice(t, x)
 	gone := o.keiri.send("flash", map[artifact.Kind][]string{artifact.KindProcess: {`{"pid":1,"comm":"secret"}`}, artifact.KindClock: {`{"wall":"2026-11-22T00:00:00Z","boot_ns":5}`}})
 	stays := o.sales.send("flash", captured())
@@ -28,6 +29,7 @@ func TestDisposedEvidenceInAPackage(t *testing.T) {
 		t.Errorf("%d bytes of form, exhibits: %.300s", len(all["data/custody/form.pdf"]), all["data/custody/exhibits.json"])
 	}
 	number := o.incident + "-E01"
+	ok(t, o.CloseIncident(t.Context(), o.owner, o.incident, "終息"))
 	g, err := o.DisposalOf(t.Context(), o.owner, number)
 	ok(t, err)
 	_, err = o.DisposeExhibit(t.Context(), o.owner, number, "手続きの終了", g.Fingerprint())
@@ -46,17 +48,25 @@ func TestDisposedEvidenceInAPackage(t *testing.T) {
 			t.Errorf("%s is there", name)
 		}
 	}
-	got := o.check(b, verify.PackageAnchor{Anchor: verify.Anchor{CASHA256: x.ca.Fingerprint()}})
-	told := 0
-	for _, u := range got.Unchecked {
-		if u.Why == "disposed" && strings.Contains(u.File, gone) {
-			told++
+	by := verify.PackageAnchor{Anchor: verify.Anchor{CASHA256: x.ca.Fingerprint()}}
+	told := func(b []byte, anchor verify.PackageAnchor, verdict verify.Verdict, why string) {
+		t.Helper()
+		got := o.check(b, anchor)
+		n := 0
+		for _, u := range got.Unchecked {
+			if u.Why == why && strings.Contains(u.File, gone) {
+				n++
+			}
+			if strings.Contains(u.File, stays) && strings.HasPrefix(u.Why, "disposed") {
+				t.Errorf("%+v", u)
+			}
 		}
-		if strings.Contains(u.File, stays) && u.Why == "disposed" {
-			t.Errorf("%+v", u)
+		if got.Verdict != verdict || n != 2 {
+			t.Errorf("%s, %d told: %+v", got.Verdict, n, got.Problems)
 		}
 	}
-	if got.Verdict != verify.Verified || told != 2 {
-		t.Errorf("%s, %d told: %+v", got.Verdict, told, got.Problems)
-	}
+	told(b, by, verify.Consistent, "disposed_unanchored") // no receipt is newer than the disposal
+	signed, _, err := signer.Newest(t.Context(), before.OrganisationID)
+	ok(t, err)
+	told(b, verify.PackageAnchor{Anchor: by.Anchor, CheckpointKey: signed.Key.Text(signed.Origin)}, verify.Verified, "disposed")
 }
