@@ -18,6 +18,7 @@
 // Volatility: Machine.
 //
 // Blind spots: tools that are not in the table; one that is installed elsewhere and does
-// not run. Names of processes are chosen by who starts them. What a unit is loaded as is
+// not run. Names of processes are chosen by who starts them: one that is neither root's nor
+// of a program of the tool does not count as running. What a unit is loaded as is
 // told by package autostart.
 package security

@@ -68,10 +68,16 @@ func read(ctx context.Context, root string, pass *scan.Pass, o *facts.Out) error
 // seen tells what was found of a tool.
 func (t *tool) seen(r facts.Root, u units, procs []*record.Process) *record.SecurityTool {
 	s := &record.SecurityTool{Name: t.name, Category: t.category}
+	running := false
 	for _, p := range procs {
-		if t.is(p) && len(s.Processes) < maxProcesses {
+		is, proven := t.is(p)
+		running = running || proven
+		if is && len(s.Processes) < maxProcesses {
 			s.Processes = append(s.Processes, record.ProcRef{PID: p.PID, StartTicks: p.StartTicks})
 		}
+	}
+	if len(s.Processes) > 0 && !running {
+		s.Detail = "a process of that name only: not root's, and not of a program of this tool"
 	}
 	on := false
 	for _, name := range t.units {
@@ -87,27 +93,28 @@ func (t *tool) seen(r facts.Root, u units, procs []*record.Process) *record.Secu
 			s.Paths = append(s.Paths, "/"+path)
 		}
 	}
-	switched(s, len(s.Processes) > 0, len(s.Units) > 0)
+	switched(s, running, len(s.Units) > 0)
 	if s.State != record.SecurityRunning && (on || len(s.Units) == 0 && len(s.Paths) > 0) {
 		s.State = record.SecurityInstalled
 	}
 	return s
 }
 
-// is reports whether a process is one of the tool's.
-func (t *tool) is(p *record.Process) bool {
+// is reports whether a process is one of the tool's, by its program or its name, and
+// whether that is proven: anybody can take a name, but only root can run as root, or put a
+// program where the tool's are.
+func (t *tool) is(p *record.Process) (is, proven bool) {
 	if p.KernelOnly {
-		return false
-	}
-	if slices.Contains(t.processes, p.Comm) {
-		return true
+		return false, false
 	}
 	for _, path := range t.paths {
 		if strings.HasSuffix(path, "/") && strings.HasPrefix(p.Exe, "/"+path) {
-			return true
+			return true, true
 		}
+		proven = proven || p.Exe == "/"+path
 	}
-	return false
+	is = slices.Contains(t.processes, p.Comm)
+	return is, is && (proven || p.EUID == 0)
 }
 
 // units are the unit files of the system manager and what is known of them.

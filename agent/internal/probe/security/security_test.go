@@ -72,8 +72,10 @@ func TestTools(t *testing.T) {
 	})
 	u := unitsOf(r, out())
 	procs := []*record.Process{
-		{PID: 7, StartTicks: 70, Comm: "freshclam"}, {PID: 8, Comm: "auditd", KernelOnly: true}, {PID: 9, Comm: "anything", Exe: "/opt/microsoft/mdatp/sbin/wd"},
+		{PID: 7, StartTicks: 70, Comm: "freshclam"}, {PID: 8, Comm: "auditd", KernelOnly: true}, {PID: 9, EUID: 1000, Comm: "anything", Exe: "/opt/microsoft/mdatp/sbin/wd"},
 		{PID: 10, Comm: "x", Exe: "/opt/microsoft/mdatp-not"},
+		{PID: 11, EUID: 1000, Comm: "rkhunter", Exe: "/home/a/rkhunter"}, {PID: 12, EUID: 1000, Comm: "falcon-sensor"}, {PID: 13, EUID: 1000, Comm: "wazuh-agentd", Exe: "/tmp/x"},
+		{PID: 14, EUID: 104, Comm: "rsyslogd", Exe: "/usr/sbin/rsyslogd"}, {PID: 15, EUID: 1000, Comm: "x", Exe: "/usr/sbin/usbguard-daemon"},
 	}
 	got := map[string]*record.SecurityTool{}
 	for _, t := range tools() {
@@ -82,6 +84,7 @@ func TestTools(t *testing.T) {
 	for name, want := range map[string]string{
 		"clamav": record.SecurityRunning, "falcon-sensor": record.SecurityInstalled, "auditd": record.SecurityDisabled, "eset": record.SecurityInstalled,
 		"mdatp": record.SecurityRunning, "rkhunter": record.SecurityInstalled, "wazuh-agent": record.SecurityAbsent,
+		"rsyslog": record.SecurityRunning, "usbguard": record.SecurityAbsent,
 	} {
 		if got[name].State != want {
 			t.Errorf("%s: %+v", name, got[name])
@@ -91,6 +94,14 @@ func TestTools(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	if s := got["auditd"]; !slices.Equal(s.Units, []string{"auditd.service masked"}) {
+		t.Errorf("%+v", s)
+	}
+	for name, pid := range map[string]uint32{"rkhunter": 11, "falcon-sensor": 12, "wazuh-agent": 13} { // names that a user took
+		if s := got[name]; len(s.Processes) != 1 || uint32(s.Processes[0].PID) != pid || !strings.Contains(s.Detail, "of that name only") {
+			t.Errorf("%+v", s)
+		}
+	}
+	if s := got["rsyslog"]; s.Detail != "" {
 		t.Errorf("%+v", s)
 	}
 	if s := got["mdatp"]; len(s.Processes) != 1 || s.Processes[0].PID != 9 {

@@ -16,7 +16,7 @@ type tool struct {
 // known are the tools that are looked for, by category: name, category, processes, units
 // and paths. It is a text because that takes a tenth of the room of a table in code.
 const known = `
-clamav|antivirus|clamd,freshclam,clamonacc|clamav-daemon.service,clamd@scan.service,clamd.service,clamav-freshclam.service,clamav-clamonacc.service|usr/sbin/clamd,usr/bin/clamscan
+clamav|antivirus|clamd,freshclam,clamonacc|clamav-daemon.service,clamd@scan.service,clamd.service,clamav-freshclam.service,clamav-clamonacc.service|usr/sbin/clamd,usr/bin/clamscan,usr/bin/freshclam
 eset|antivirus||efs.service,eea.service,esets.service|opt/eset/
 kaspersky|antivirus|kesl|kesl.service,kesl-supervisor.service,klnagent64.service|opt/kaspersky/
 sophos|antivirus|savd,savscand|sophos-spl.service,sav-protect.service|opt/sophos-spl/,opt/sophos-av/
