@@ -89,7 +89,7 @@ func (c *cli) printImported(out localapi.Imported) {
 		if r.CodeCompared {
 			c.say("import.code.fits", "code", r.ReceiptCode)
 		} else {
-			c.say("import.code.open", "code", r.ReceiptCode)
+			c.say("import.code.open")
 		}
 		if s := r.Statement; s != nil {
 			c.fields([2]string{"place", s.Place}, [2]string{"reason", s.Reason}, [2]string{"by", s.By}, [2]string{"witness", s.Witness})

@@ -98,10 +98,10 @@ func ringOf(dir string, cfg config.Config) (*atrest.Ring, error) {
 		return nil, err
 	}
 	ring, err := atrest.Open(at)
-	if errors.Is(err, atrest.ErrNoKeyFile) {
-		return nil, &hinted{fmt.Errorf("%w; %w", err, errNoEvidenceKey), "hint.evidence_key"}
+	if err != nil {
+		return nil, keyHint(err)
 	}
-	return ring, err
+	return ring, nil
 }
 
 func storedIn(ctx context.Context, dir string, cfg config.Config) (stored, error) {
@@ -142,11 +142,8 @@ whoever has it and the data folder or a backup reads the evidence.`,
 				return err
 			}
 			id, err := atrest.LoadKeyFile(cfg.KeyFilePath(dir))
-			if errors.Is(err, atrest.ErrNoKeyFile) {
-				return &hinted{fmt.Errorf("%w; %w", err, errNoEvidenceKey), "hint.evidence_key"}
-			}
 			if err != nil {
-				return err
+				return keyHint(err)
 			}
 			said := struct {
 				Key         string `json:"key"`
@@ -273,7 +270,6 @@ seen a key.`,
 				DataKey     int    `json:"data_key,omitempty"`
 			}{}
 			err := c.offlineStore(cmd.Context(), func(ctx context.Context, s *store) (err error) {
-				from := s.keys.Wrapping().String()[:16]
 				if data {
 					k, err := s.keys.Add()
 					if err != nil {
@@ -281,14 +277,16 @@ seen a key.`,
 					}
 					said.DataKey = k.Number
 					err = s.recordKeys(ctx)
-					said.KeyFile, said.Fingerprint = s.cfg.KeyFilePath(s.dir), from
+					said.KeyFile, said.Fingerprint = s.cfg.KeyFilePath(s.dir), s.keys.Wrapping().String()[:16]
 					return err
 				}
-				if said.Old, err = s.keys.Rewrap(); err != nil {
-					return err
+				if s.rotatedFrom == "" { // else opening the store has ended what was interrupted
+					if said.Old, err = s.keys.Rewrap(); err == nil {
+						_, err = s.endRotation(ctx, c.offline())
+					}
 				}
 				said.KeyFile, said.Fingerprint = s.cfg.KeyFilePath(s.dir), s.keys.Wrapping().String()[:16]
-				return s.acts.StorageRotated(ctx, c.offline(), from, said.Fingerprint)
+				return err
 			})
 			if err != nil {
 				return fmt.Errorf("rotate evidence key: %w", err)
@@ -340,7 +338,7 @@ func (c *cli) replaceEvidenceKeys(ctx context.Context) (lost int, path string, e
 			return err
 		}
 		named, last, err := namedKeys(ctx, db)
-		if err != nil {
+		if err != nil { // also of a broken ledger: it must say which keys were lost
 			return err
 		}
 		at, err := keyPlace(dir, cfg, ca)

@@ -27,7 +27,8 @@ var errNoEvidenceKey = errors.New("without its key file the evidence cannot be r
 // any: with others, what is stored could not be read.
 func evidenceKeys(ctx context.Context, dir string, cfg config.Config, ca *pki.CA, db *sqldb.DB) (*atrest.Ring, error) {
 	named, last, err := namedKeys(ctx, db)
-	if err != nil {
+	broken := errors.Is(err, ledger.ErrBroken) // fsck tells that it is, and needs the keys
+	if err != nil && !broken {
 		return nil, err
 	}
 	at, err := keyPlace(dir, cfg, ca)
@@ -35,7 +36,7 @@ func evidenceKeys(ctx context.Context, dir string, cfg config.Config, ca *pki.CA
 		return nil, err
 	}
 	at.After = last
-	never := len(named) == 0 && !atrest.Any(at.Dir)
+	never := !broken && len(named) == 0 && !atrest.Any(at.Dir)
 	ring, err := atrest.Open(at)
 	if errors.Is(err, atrest.ErrNoKeyFile) && never {
 		if _, err := atrest.MakeKeyFile(at.KeyFile, time.Now()); err != nil {
@@ -47,17 +48,30 @@ func evidenceKeys(ctx context.Context, dir string, cfg config.Config, ca *pki.CA
 		_, err = ring.Add()
 	}
 	switch {
-	case errors.Is(err, atrest.ErrNoKeyFile):
-		return nil, &hinted{fmt.Errorf("%w; %w", err, errNoEvidenceKey), "hint.evidence_key"}
+	case errors.Is(err, atrest.ErrNoKeys) && broken:
+		return nil, &hinted{fmt.Errorf("%w in %q, and the ledger cannot be read that names what was there; none is made", err, at.Dir), "hint.evidence_broken"}
 	case errors.Is(err, atrest.ErrNoKeys):
 		err = nil // the next lines name them
 	case err != nil:
-		return nil, err
+		return nil, keyHint(err)
 	}
 	for _, k := range missing(named, ring) {
 		return nil, &hinted{fmt.Errorf("the ledger names data key %d (%.16s) of the evidence, and it is not in %q: put the folder back from a backup", k.Number, k.Fingerprint, at.Dir), "hint.evidence_lost"}
 	}
 	return ring, err
+}
+
+// keyHint says beside an error about the keys what to do.
+func keyHint(err error) error {
+	switch {
+	case errors.Is(err, atrest.ErrNoKeyFile):
+		return &hinted{fmt.Errorf("%w; %w", err, errNoEvidenceKey), "hint.evidence_key"}
+	case errors.Is(err, atrest.ErrOtherKey), errors.Is(err, atrest.ErrForged):
+		return &hinted{err, "hint.evidence_other"}
+	case errors.Is(err, atrest.ErrKeyFile):
+		return &hinted{err, "hint.evidence_file"}
+	}
+	return err
 }
 
 // missing are those keys that a ring does not have.
@@ -90,8 +104,8 @@ func openBlobs(dir string, cfg config.Config, ring *atrest.Ring) (*fsblob.Store,
 	return fsblob.OpenSealed(cfg.EvidencePath(dir), ring)
 }
 
-// namedKeys are the data keys that the ledger names. A broken ledger names none: fsck tells
-// that it is, and needs the keys.
+// namedKeys are the data keys that the ledger names. A broken ledger, [ledger.ErrBroken], does
+// not tell whether there were any: then none must be made.
 func namedKeys(ctx context.Context, db *sqldb.DB) (keys []act.StorageKey, last int, err error) {
 	o, err := organisation.Default(ctx, db.Read())
 	if errors.Is(err, organisation.ErrNotFound) {
@@ -100,11 +114,21 @@ func namedKeys(ctx context.Context, db *sqldb.DB) (keys []act.StorageKey, last i
 	if err != nil {
 		return nil, 0, err
 	}
-	keys, last, err = act.StorageKeys(ctx, db.Read(), o.ID)
-	if errors.Is(err, ledger.ErrBroken) {
-		return nil, 0, nil
+	return act.StorageKeys(ctx, db.Read(), o.ID)
+}
+
+// endRotation ends a change of the key file that was interrupted after the new one was in its
+// place: it is recorded, and then the former one opens no data key any more. Before that
+// nothing has changed for anybody, and only "storage rotate" goes on with it: a start must not
+// change the key that somebody has on paper.
+func (s *store) endRotation(ctx context.Context, a act.Actor) (from string, err error) {
+	if from = s.keys.Rewrapped(); from == "" {
+		return "", nil
 	}
-	return keys, last, err
+	if err := s.acts.StorageRotated(ctx, a, from, s.keys.Wrapping().String()[:16]); err != nil && !errors.Is(err, ledger.ErrBroken) {
+		return "", err
+	}
+	return from, s.keys.EndRewrap()
 }
 
 // recordKeys names the data keys in the ledger.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 
 	"hozen/collector/internal/act"
@@ -63,7 +64,7 @@ func stampAuthority(dir string, cfg config.Config) (*timestamp.Authority, error)
 		}
 	}
 	if password != "" {
-		b, err := os.ReadFile(password)
+		b, err := readPrivate(password)
 		if err != nil {
 			return nil, err
 		}
@@ -71,6 +72,19 @@ func stampAuthority(dir string, cfg config.Config) (*timestamp.Authority, error)
 		a.Password = string(bytes.TrimSuffix(line, []byte("\r")))
 	}
 	return timestamp.NewAuthority(a)
+}
+
+// readPrivate reads a file that nobody but its owner may read.
+func readPrivate(path string) ([]byte, error) {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	// Windows has no such bits; there the folder's access list holds.
+	if p := fi.Mode().Perm(); p&0o077 != 0 && runtime.GOOS != "windows" {
+		return nil, fmt.Errorf("others can read password_file %q (mode %04o): chmod 600 it, and have the password changed if somebody may have read it", path, p)
+	}
+	return os.ReadFile(path)
 }
 
 func witnessesOf(cfg config.Config) ([]cosign.Witness, error) {

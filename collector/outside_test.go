@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -241,5 +242,31 @@ func TestFaultsOutsideStopNothing(t *testing.T) {
 	}
 	if code, _, _ := command(t, dir, "ledger", "cosign"); code != exitConflict {
 		t.Errorf("%d", code)
+	}
+}
+
+// TestPasswordOfTheAuthorityIsPrivate: neither the file nor the way is open to others.
+func TestPasswordOfTheAuthorityIsPrivate(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files have no such mode on Windows")
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "password")
+	must(t, os.WriteFile(file, []byte("secret\n"), 0o600))
+	cfg := config.Default()
+	cfg.Timestamp = config.Timestamp{URL: "https://tsa.example/", User: "u", PasswordFile: file}
+	if _, err := stampAuthority(dir, cfg); err != nil {
+		t.Errorf("%v", err)
+	}
+	for mode, want := range map[os.FileMode]string{0o640: "chmod 600", 0o604: "chmod 600", 0o620: "chmod 600"} {
+		must(t, os.Chmod(file, mode))
+		if _, err := stampAuthority(dir, cfg); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%04o: %v", mode, err)
+		}
+	}
+	must(t, os.Chmod(file, 0o600))
+	cfg.Timestamp.URL = "http://tsa.example/"
+	if _, err := stampAuthority(dir, cfg); err == nil || !strings.Contains(err.Error(), "https://") {
+		t.Errorf("over http: %v", err)
 	}
 }

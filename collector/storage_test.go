@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,8 @@ import (
 	"hozen/collector/internal/blob/atrest"
 	"hozen/collector/internal/blob/fsblob"
 	"hozen/collector/internal/config"
+	"hozen/collector/internal/ledger"
+	"hozen/collector/internal/sqldb"
 	"hozen/internal/digest"
 	"hozen/internal/i18n"
 )
@@ -86,12 +90,12 @@ func TestEvidenceIsEncrypted(t *testing.T) {
 	}
 	other, err := atrest.MakeKeyFile(path, time.Now())
 	must(t, err)
-	if _, err = fetches(t.Context(), c, cfg, d); !errors.Is(err, atrest.ErrOtherKey) {
+	if _, err = fetches(t.Context(), c, cfg, d); !errors.Is(err, atrest.ErrOtherKey) || hintOf(exitFailure, err) != "hint.evidence_other" {
 		t.Errorf("with another key file: %v", err)
 	}
 	must(t, os.WriteFile(path, key, 0o644))
 	must(t, os.Chmod(path, 0o644))
-	if _, err = fetches(t.Context(), c, cfg, d); !errors.Is(err, atrest.ErrKeyFile) {
+	if _, err = fetches(t.Context(), c, cfg, d); !errors.Is(err, atrest.ErrKeyFile) || hintOf(exitFailure, err) != "hint.evidence_file" {
 		t.Errorf("with a key that others can read: %v", err)
 	}
 	must(t, os.Remove(path))
@@ -176,6 +180,101 @@ func TestKeysOfTheEvidenceAreChanged(t *testing.T) {
 	}
 	if acts["storage.key"] != 2 || acts["storage.rotate"] != 1 || acts["storage.encrypt"] != 1 {
 		t.Errorf("%v", acts)
+	}
+}
+
+// TestHintsAboutKeysAreThere: in both languages, and whichever error it is.
+func TestHintsAboutKeysAreThere(t *testing.T) {
+	for _, l := range i18n.Languages() {
+		c, _, _ := testCLI(t, l)
+		for err, want := range map[error]string{atrest.ErrNoKeyFile: "hint.evidence_key", atrest.ErrOtherKey: "hint.evidence_other", atrest.ErrForged: "hint.evidence_other",
+			atrest.ErrKeyFile: "hint.evidence_file"} {
+			err := keyHint(fmt.Errorf("open: %w", err))
+			if key := hintOf(exitFailure, err); key != want || !strings.Contains(c.sentence(key), "storage restore") {
+				t.Errorf("%s: %v: %s: %s", l, err, key, c.sentence(key))
+			}
+		}
+		if !c.text.Has("hint.evidence_broken") || !strings.Contains(c.sentence("hint.evidence_other"), "evidence_key") {
+			t.Errorf("%s: a hint is missing", l)
+		}
+	}
+}
+
+// TestInterruptedRotationIsEnded: by whatever opens the store next. The ledger tells from which
+// key to which, once, and the former key file opens nothing any more.
+func TestInterruptedRotationIsEnded(t *testing.T) {
+	for name, args := range map[string][]string{"by a start": nil, "by another rotation": {"storage", "rotate"}, "by a new data key": {"storage", "rotate", "--data-key"}} {
+		for _, recorded := range []bool{false, true} {
+			c, cfg, _ := made(t)
+			d := stores(t, c, cfg, "before")
+			s, err := openStore(t.Context(), c.data, cfg, discard())
+			must(t, err)
+			from := s.keys.Wrapping().String()[:16]
+			old, err := s.keys.Rewrap() // and then the power fails
+			must(t, err)
+			to := s.keys.Wrapping().String()[:16]
+			if recorded { // or a moment later
+				must(t, s.acts.StorageRotated(t.Context(), act.Actor{Kind: act.BySystem}, from, to))
+			}
+			must(t, s.Close())
+			if args != nil {
+				out, err := runs(t, c, "", args...)
+				must(t, err)
+				tame(t, out)
+			}
+			if got, err := fetches(t.Context(), c, cfg, d); err != nil || got != "before" {
+				t.Errorf("%s: %q, %v", name, got, err)
+			}
+			s, err = openStore(t.Context(), c.data, cfg, discard())
+			must(t, err)
+			if now := s.keys.Wrapping().String()[:16]; now != to {
+				t.Errorf("%s: the key file was changed once more", name)
+			}
+			entries, err := s.acts.LedgerEntries(t.Context(), act.Actor{Kind: act.BySystem}, act.LedgerFilter{})
+			must(t, err)
+			entries = slices.DeleteFunc(entries, func(e ledger.Recorded) bool { return e.Act != "storage.rotate" })
+			if len(entries) != 1 || entries[0].Details["from"] != from || entries[0].Details["to"] != to {
+				t.Errorf("%s: %+v", name, entries)
+			}
+			must(t, s.Close())
+			other := cfg
+			other.Storage.KeyFile = old
+			if _, err := fetches(t.Context(), c, other, d); !errors.Is(err, atrest.ErrOtherKey) {
+				t.Errorf("%s: the former key file still opens the data keys: %v", name, err)
+			}
+		}
+	}
+}
+
+// TestBrokenLedgerMakesNoKeys: it does not tell whether there were any.
+func TestBrokenLedgerMakesNoKeys(t *testing.T) {
+	c, cfg, p := made(t)
+	d := stores(t, c, cfg, "a secret")
+	db, err := sqldb.Open(t.Context(), sqldb.Config{URL: cfg.DatabaseURL(p.Dir)})
+	must(t, err)
+	must(t, db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE ledger_entries SET entry_json = 'x' WHERE act = 'storage.key'`)
+		return err
+	}))
+	must(t, db.Close())
+	if got, err := fetches(t.Context(), c, cfg, d); err != nil || got != "a secret" { // fsck needs them
+		t.Errorf("with the keys: %q, %v", got, err)
+	}
+	aside := filepath.Join(t.TempDir(), "keys")
+	must(t, os.Rename(cfg.EvidenceKeys(c.data), aside))
+	if _, err := fetches(t.Context(), c, cfg, d); !errors.Is(err, atrest.ErrNoKeys) || hintOf(exitFailure, err) != "hint.evidence_broken" {
+		t.Errorf("without the data keys: %v", err)
+	}
+	key := cfg.KeyFilePath(c.data)
+	must(t, os.Rename(key, key+".aside"))
+	if _, err := fetches(t.Context(), c, cfg, d); !errors.Is(err, atrest.ErrNoKeyFile) {
+		t.Errorf("without both: %v", err)
+	}
+	if _, err := runs(t, c, "", "storage", "replace", "--yes"); !errors.Is(err, ledger.ErrBroken) {
+		t.Errorf("replaced without telling what was lost: %v", err)
+	}
+	if _, err := os.Lstat(key); err == nil || atrest.Any(cfg.EvidenceKeys(c.data)) {
+		t.Error("keys were made")
 	}
 }
 

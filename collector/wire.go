@@ -38,9 +38,12 @@ type store struct {
 	blobs *fsblob.Store
 	// keys are those of the evidence.
 	keys *atrest.Ring
-	ca   *pki.CA
-	hub  *act.Hub
-	acts *act.Acts
+	// rotatedFrom names the former key of a change of the key file that was ended when the
+	// store was opened; empty: there was none.
+	rotatedFrom string
+	ca          *pki.CA
+	hub         *act.Hub
+	acts        *act.Acts
 	// checkpoints signs the ledgers.
 	checkpoints *checkpoint.Log
 	// recovery is the key that release codes are made with.
@@ -82,6 +85,9 @@ func openStore(ctx context.Context, dir string, cfg config.Config, log *slog.Log
 		return nil, errors.Join(err, s.db.Close())
 	}
 	err = s.recordKeys(ctx)
+	if err == nil {
+		s.rotatedFrom, err = s.endRotation(ctx, act.Actor{Kind: act.BySystem})
+	}
 	if !known && err == nil {
 		err = s.acts.UseRecoveryKey(ctx, act.Actor{Kind: act.BySystem}, false)
 	}

@@ -17,6 +17,7 @@ import (
 	"hozen/collector/internal/kit"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/digest"
+	"hozen/internal/envelope"
 	"hozen/internal/id"
 	"hozen/internal/profile"
 	"hozen/internal/usbkit"
@@ -50,6 +51,9 @@ type Kits struct {
 // UseKits gives the acts what they need for USB kits; without it they are unsupported. It is
 // called before anybody acts.
 func (s *Acts) UseKits(k Kits) { s.kits = &k }
+
+// actKitBuild is the entry about a kit that was made.
+const actKitBuild = "kit.build"
 
 var errNoKits = fmt.Errorf("USB kits: %w", errors.ErrUnsupported)
 
@@ -104,12 +108,22 @@ func (s *Acts) BuildKit(ctx context.Context, a Actor, n NewKit) (kit.Made, error
 		if err := kit.InsertKit(ctx, d.tx, made.Kit, made.SHA256); err != nil {
 			return err
 		}
+		// The sticks carry the public keys, the ledger only names them: it is kept for as long as
+		// there is evidence, and lies in every backup beside it.
+		var named []string
+		for _, text := range k.Recipients {
+			r, err := envelope.ParseRecipient(text)
+			if err != nil {
+				return err
+			}
+			named = append(named, r.Fingerprint().String())
+		}
 		with := map[string]string{"kit_sha256": made.SHA256, "profile": k.Profile, "incident": k.IncidentID, "incident_number": k.Incident,
-			"recipients": strings.Join(k.Recipients, " ")}
+			"recipients_sha256": strings.Join(named, " ")}
 		for _, f := range n.Agents {
 			with["sha256_"+f.Name] = f.SHA256
 		}
-		_, err = d.record(ctx, "kit.build", k.KitID, with)
+		_, err = d.record(ctx, actKitBuild, k.KitID, with)
 		return err
 	})
 	return made, err

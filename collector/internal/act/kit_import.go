@@ -17,6 +17,7 @@ import (
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/kit"
+	"hozen/collector/internal/ledger"
 	"hozen/internal/artifact/record"
 	"hozen/internal/digest"
 	"hozen/internal/durable"
@@ -65,7 +66,7 @@ type ImportedResult struct {
 	Match         string // how the endpoint was found
 	Incident      string // number
 	Items         int
-	ReceiptCode   string
+	ReceiptCode   string // only when it was compared
 	CodeCompared  bool
 	Foreign       bool
 	Statement     *record.Kit
@@ -81,7 +82,7 @@ const (
 	problemForeign = "foreign_kit"
 	problemTool    = "tool"
 	problemTaken   = "conflict"
-	problemRefused = "refused"
+	problemBegun   = "begun" // its import was begun into another incident
 )
 
 // ErrReceiptCode means that a code that stands on paper is of nothing on the stick. Nothing
@@ -212,9 +213,10 @@ func (x *importing) look(ctx context.Context, codes map[string]bool, out *Import
 			if f, err = kit.Check(ctx, r); err != nil {
 				return nil, err
 			}
-			res.ReceiptCode, res.Statement = f.ReceiptCode, f.Statement
+			res.Statement = f.Statement
 			if _, asked := codes[f.ReceiptCode]; asked && len(r.Problems) == 0 {
-				codes[f.ReceiptCode], res.CodeCompared = true, true
+				codes[f.ReceiptCode] = true
+				res.compared(f)
 			}
 			if len(r.Problems) == 0 {
 				if err := x.origin(ctx, &f, &res); err != nil {
@@ -253,8 +255,17 @@ func (x *importing) origin(ctx context.Context, f *kit.Found, res *ImportedResul
 		foreign(problemForeign, "it was acquired with the kit "+s.KitID+", which was not made by this collector")
 		return nil
 	}
-	if same && f.Manifest.Tool.SHA256 != "" && !slices.ContainsFunc(x.document.Files, func(k usbkit.File) bool { return k.SHA256 == f.Manifest.Tool.SHA256 }) {
-		foreign(problemTool, "it was acquired by a program with the SHA-256 "+f.Manifest.Tool.SHA256+", which is not in the kit")
+	programs, err := x.programs(ctx, s, same)
+	if err != nil {
+		return err
+	}
+	switch sum := f.Manifest.Tool.SHA256; {
+	case sum == "":
+		foreign(problemTool, "it does not say by which program it was acquired")
+	case len(programs) == 0:
+		foreign(problemTool, "neither the stick nor the ledger tells the programs of its kit")
+	case !slices.Contains(programs, sum):
+		foreign(problemTool, "it was acquired by a program with the SHA-256 "+sum+", which is not in the kit")
 	}
 	if same {
 		made = cmp.Or(made, x.document.IncidentID)
@@ -262,6 +273,39 @@ func (x *importing) origin(ctx context.Context, f *kit.Found, res *ImportedResul
 	f.Manifest.IncidentID = made // what the kit was made for; the manifest only repeats it
 	return nil
 }
+
+// programs are the SHA-256 of the programs of the kit that a statement names: by its document,
+// if that is the one beside it, else by the ledger, so that who spoils the document gains
+// nothing. There are none when neither tells.
+func (x *importing) programs(ctx context.Context, s *record.Kit, same bool) (sums []string, err error) {
+	if same {
+		for _, f := range x.document.Files {
+			if f.Name == usbkit.LinuxAgent || f.Name == usbkit.WindowsAgent {
+				sums = append(sums, f.SHA256)
+			}
+		}
+		return sums, nil
+	}
+	list, err := ledger.Entries(ctx, x.s.db.Read(), ledger.Filter{OrganisationID: x.a.OrganisationID, Subject: s.KitID, Act: actKitBuild})
+	if errors.Is(err, ledger.ErrBroken) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range list {
+		for _, name := range []string{usbkit.LinuxAgent, usbkit.WindowsAgent} {
+			if sum := e.Details["sha256_"+name]; sum != "" && e.Details["kit_sha256"] == s.KitSHA256 {
+				sums = append(sums, sum)
+			}
+		}
+	}
+	return sums, nil
+}
+
+// compared notes that the code on paper is that of this result. Only then is it told: a code
+// that stands on the screen would be copied from there, and nothing would be compared.
+func (r *ImportedResult) compared(f kit.Found) { r.ReceiptCode, r.CodeCompared = f.ReceiptCode, true }
 
 // take takes one acquisition in, if nothing is wrong with it.
 func (x *importing) take(ctx context.Context, f kit.Found, res *ImportedResult) error {
@@ -278,6 +322,9 @@ func (x *importing) take(ctx context.Context, f kit.Found, res *ImportedResult) 
 	i, err := x.place(ctx, f, res)
 	if err != nil {
 		return err
+	}
+	if res.State != "" {
+		return x.refused(ctx, f, res)
 	}
 	err = x.upload(ctx, i.EndpointID, f)
 	if r, ok := errors.AsType[*evidence.Refusal](err); ok {
@@ -303,19 +350,25 @@ func (x *importing) already(ctx context.Context, known evidence.Acquisition, f k
 	}
 	res.State, res.Items = ImportAlready, known.Items
 	i, err := kit.ImportOf(ctx, x.s.db.Read(), f.AcquisitionID)
-	if err == nil && res.CodeCompared && !i.CodeCompared {
-		err = x.s.write(ctx, x.a, mayAcquire, func(ctx context.Context, d *deed) error {
-			if err := kit.CodeFitted(ctx, d.tx, f.AcquisitionID); err != nil {
-				return err
-			}
-			_, err := d.record(ctx, "kit.code", f.AcquisitionID, map[string]string{"receipt_code": f.ReceiptCode})
-			return err
-		})
+	switch {
+	case err == nil && res.CodeCompared && !i.CodeCompared:
+		err = x.s.write(ctx, x.a, mayAcquire, func(ctx context.Context, d *deed) error { return codeFitted(ctx, d, f) })
+	case err == nil && i.CodeCompared:
+		res.compared(f)
 	}
 	if err != nil && !errors.Is(err, kit.ErrNotFound) {
 		return err
 	}
 	return x.name(ctx, known.EndpointID, known.IncidentID, res)
+}
+
+// codeFitted puts on record that a code that was given later is that of the result.
+func codeFitted(ctx context.Context, d *deed, f kit.Found) error {
+	if err := kit.CodeFitted(ctx, d.tx, f.AcquisitionID); err != nil {
+		return err
+	}
+	_, err := d.record(ctx, "kit.code", f.AcquisitionID, map[string]string{"receipt_code": f.ReceiptCode})
+	return err
 }
 
 // name fills in what people call things.
@@ -364,8 +417,7 @@ func (x *importing) place(ctx context.Context, f kit.Found, res *ImportedResult)
 	err = x.s.write(ctx, x.a, mayAcquire, func(ctx context.Context, d *deed) error {
 		i, err = kit.ImportOf(ctx, d.tx, f.AcquisitionID)
 		if err == nil {
-			res.Match = MatchBefore
-			return nil
+			return x.goOn(ctx, d, i, f, res)
 		}
 		if !errors.Is(err, kit.ErrNotFound) {
 			return err
@@ -402,11 +454,44 @@ func (x *importing) place(ctx context.Context, f kit.Found, res *ImportedResult)
 	return i, err
 }
 
+// goOn goes on with an import that was broken off: with the same manifest, into the same
+// incident. A code that is given only now is put on record.
+func (x *importing) goOn(ctx context.Context, d *deed, i kit.Import, f kit.Found, res *ImportedResult) error {
+	wrong := func(code, detail string) {
+		res.State = ImportRefused
+		res.Problems = append(res.Problems, kit.Problem{File: usbkit.ResultsDir + "/" + f.AcquisitionID + "/manifest.json", Code: code, Detail: detail})
+	}
+	if i.KeySHA256 != f.Manifest.Signer.KeySHA256 || i.ReceiptCode != f.ReceiptCode {
+		wrong(problemTaken, "the import of another manifest was begun under this identifier")
+		return nil
+	}
+	if x.o.IncidentID != "" && x.o.IncidentID != i.IncidentID {
+		into := "no incident"
+		if inc, err := incident.FindBare(ctx, d.tx, i.OrganisationID, i.IncidentID); err == nil {
+			into = inc.Number
+		}
+		wrong(problemBegun, into)
+		return nil
+	}
+	res.Match = MatchBefore
+	if i.CodeCompared {
+		res.compared(f)
+		return nil
+	}
+	if res.CodeCompared {
+		return codeFitted(ctx, d, f)
+	}
+	return nil
+}
+
 // importFacts are what the ledger says of an import. What the person stated is in the
 // evidence; here stands what whoever reads the ledger needs to judge it.
 func importFacts(i kit.Import, f kit.Found, match string) map[string]string {
 	with := map[string]string{"kit": i.KitID, "endpoint": i.EndpointID, "endpoint_by": match, "incident": i.IncidentID,
-		"manifest_sha256": digest.Of(f.Raw).String(), "key_sha256": i.KeySHA256, "receipt_code": i.ReceiptCode, "code_compared": strconv.FormatBool(i.CodeCompared)}
+		"manifest_sha256": digest.Of(f.Raw).String(), "key_sha256": i.KeySHA256, "code_compared": strconv.FormatBool(i.CodeCompared)}
+	if i.CodeCompared { // else whoever compares it would find it here
+		with["receipt_code"] = i.ReceiptCode
+	}
 	if i.Foreign {
 		with["foreign_kit"] = "true"
 	}

@@ -19,7 +19,8 @@ const (
 )
 
 // StorageKey is a data key of the evidence as the ledger names it: its public key is not
-// told, so that nobody can prepare for the day when such keys are broken.
+// told there, so that a stolen data folder or backup does not hold what one would begin with
+// on the day when such keys are broken. USB kits do carry the newest one.
 type StorageKey struct {
 	Number      int
 	Fingerprint string // SHA-256 of the public key, hexadecimal
@@ -112,9 +113,20 @@ func (s *Acts) StorageKeysLost(ctx context.Context, a Actor, lost, now []Storage
 	})
 }
 
-// StorageRotated records that the data keys are encrypted to another key file.
+// StorageRotated records that the data keys are encrypted to another key file, once: what was
+// interrupted right after it had been recorded is recorded again.
 func (s *Acts) StorageRotated(ctx context.Context, a Actor, from, to string) error {
-	return s.storage(ctx, a, actStorageRotate, map[string]string{"from": from, "to": to})
+	return s.write(ctx, a, maySettle, func(ctx context.Context, d *deed) error {
+		last, err := ledger.Entries(ctx, d.tx, ledger.Filter{OrganisationID: d.actor.OrganisationID, Act: actStorageRotate, Limit: 1})
+		if err != nil {
+			return err
+		}
+		if len(last) > 0 && last[0].Details["from"] == from && last[0].Details["to"] == to {
+			return nil
+		}
+		_, err = d.record(ctx, actStorageRotate, d.actor.OrganisationID, map[string]string{"from": from, "to": to})
+		return err
+	})
 }
 
 // StorageEncrypted records that blobs were encrypted that lay there in the clear or under an

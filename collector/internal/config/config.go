@@ -57,7 +57,8 @@ type Timestamp struct {
 	CAFile string `toml:"ca_file"`
 	// Policy is the policy to ask for, an object identifier in dots; empty: the authority's.
 	Policy string `toml:"policy"`
-	// User signs in (HTTP Basic) with the first line of PasswordFile; empty: nobody does.
+	// User signs in (HTTP Basic) with the first line of PasswordFile, which nobody but its
+	// owner may read, and over https alone; empty: nobody does.
 	User         string `toml:"user"`
 	PasswordFile string `toml:"password_file"`
 }

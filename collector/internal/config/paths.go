@@ -131,7 +131,8 @@ url = %s
 ca_file = %s
 # Policy to ask for, such as "1.2.392.1"; empty: the authority's own.
 policy = %s
-# Sign-in, where the authority wants one: the password is the first line of that file.
+# Sign-in, where the authority wants one, over https alone: the password is the first line
+# of that file, which nobody but its owner may read (chmod 600).
 user = %s
 password_file = %s
 

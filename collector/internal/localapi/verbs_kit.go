@@ -64,7 +64,7 @@ type ImportedResult struct {
 	Match         string          `json:"endpoint_by,omitempty"`
 	Incident      string          `json:"incident_number,omitempty"`
 	Items         int             `json:"items"`
-	ReceiptCode   string          `json:"receipt_code,omitempty"`
+	ReceiptCode   string          `json:"receipt_code,omitempty"` // only when it was compared
 	CodeCompared  bool            `json:"receipt_code_compared"`
 	Foreign       bool            `json:"foreign_kit,omitempty"`
 	Statement     *record.Kit     `json:"statement,omitempty"`

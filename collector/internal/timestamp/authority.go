@@ -40,7 +40,7 @@ type AuthorityConfig struct {
 	Roots *x509.CertPool
 	// Policy is the policy to ask for. Optional; default whatever the authority gives.
 	Policy asn1.ObjectIdentifier
-	// User and Password sign in (HTTP Basic, RFC 7617). Optional.
+	// User and Password sign in (HTTP Basic, RFC 7617), over https alone. Optional.
 	User, Password string
 	// Timeout bounds one question as a whole. Optional; default 20 seconds.
 	Timeout time.Duration
@@ -56,6 +56,9 @@ type Authority struct {
 func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 	if err := CheckURL(cfg.URL); err != nil {
 		return nil, fmt.Errorf("time stamp authority: %w", err)
+	}
+	if u, err := url.Parse(cfg.URL); cfg.User != "" && (err != nil || u.Scheme != "https") {
+		return nil, errors.New("time stamp authority: a user signs in, and the password would go over http:// for all to read: use the authority's https:// address, or take user and password_file out")
 	}
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 20 * time.Second

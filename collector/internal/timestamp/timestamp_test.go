@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -310,8 +311,16 @@ func TestSignsIn(t *testing.T) {
 		user, password, _ = r.BasicAuth()
 		return false
 	})
-	if _, _, err := timestamp.Ask(t.Context(), a.client(func(c *timestamp.AuthorityConfig) { c.User, c.Password = "u", "p" }), []byte("data")); err != nil || user != "u" || password != "p" {
+	s := httptest.NewTLSServer(a.server.Config.Handler)
+	defer s.Close()
+	c := a.client(func(c *timestamp.AuthorityConfig) { c.URL, c.User, c.Password = s.URL, "u", "p" })
+	timestamp.Trust(c, s.Client())
+	if _, _, err := timestamp.Ask(t.Context(), c, []byte("data")); err != nil || user != "u" || password != "p" {
 		t.Errorf("%q %q, %v", user, password, err)
+	}
+	// A password never goes where others can read it.
+	if _, err := timestamp.NewAuthority(timestamp.AuthorityConfig{URL: a.server.URL, User: "u", Password: "secret"}); err == nil || !strings.Contains(err.Error(), "https://") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("over http: %v", err)
 	}
 }
 

@@ -34,7 +34,7 @@ const (
 type dataKey struct {
 	Key
 	id     unseal.Identity
-	shared bool // more than one key file opens it
+	shared string // the first 16 digits of the name of another key file's key that opens it too
 }
 
 // file is the name under which the key lies.
@@ -117,6 +117,11 @@ func (r *Ring) load(name string) (dataKey, error) {
 	case name != k.file():
 		return dataKey{}, fmt.Errorf("%w: its name must be %s", ErrForged, k.file())
 	}
+	for who := range proofs {
+		if who != r.Wrapping().String()[:16] {
+			k.shared = who
+		}
+	}
 	return k, nil
 }
 
@@ -164,6 +169,5 @@ func parseRecord(text []byte) (k dataKey, collector string, proofs map[string]st
 		return k, "", nil, fmt.Errorf("its time: %w", err)
 	}
 	k.Made, k.Fingerprint = k.Made.UTC(), k.id.Recipient().Fingerprint()
-	k.shared = len(proofs) > 1
 	return k, said["collector"], proofs, nil
 }

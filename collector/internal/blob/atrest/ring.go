@@ -190,13 +190,11 @@ func (r *Ring) Add() (Key, error) {
 
 // Rewrap encrypts all data keys to another key file, which it makes at the path of the old
 // one; the old one is kept under its name with the suffix that is returned. It may be
-// repeated after a crash: at every moment the file at the path opens all data keys.
+// repeated after a crash: at every moment the file at the path opens all data keys. Both key
+// files open them until [Ring.EndRewrap].
 func (r *Ring) Rewrap() (old string, err error) {
 	next := r.cfg.KeyFile + ".new"
 	wrap, err := LoadKeyFile(next) // of a run that was interrupted
-	if errors.Is(err, ErrNoKeyFile) && slices.ContainsFunc(r.keys, func(k dataKey) bool { return k.shared }) {
-		return "", r.storeAll(r.wrap) // it was interrupted after the key file was in place
-	}
 	if errors.Is(err, ErrNoKeyFile) {
 		wrap, err = MakeKeyFile(next, r.cfg.Now())
 	}
@@ -217,16 +215,42 @@ func (r *Ring) Rewrap() (old string, err error) {
 	if err := durable.Rename(next, r.cfg.KeyFile); err != nil {
 		return "", fmt.Errorf("put the new key file in place: %w", err)
 	}
+	former := r.Wrapping().String()[:16]
 	r.wrap = wrap
-	return old, r.storeAll(wrap)
+	for n := range r.keys {
+		r.keys[n].shared = former
+	}
+	return old, nil
 }
+
+// Rewrapped returns the name of the key, its first 16 digits, whose key file was changed for
+// the one in place and that still opens data keys; it is empty when there is none, and when
+// the new key file is not in its place yet.
+func (r *Ring) Rewrapped() (former string) {
+	if _, err := os.Lstat(r.cfg.KeyFile + ".new"); err == nil {
+		return ""
+	}
+	for _, k := range r.keys {
+		if k.shared != "" {
+			return k.shared
+		}
+	}
+	return ""
+}
+
+// EndRewrap encrypts the data keys to the key file in place alone, so that a former one opens
+// none of them any more. It may be repeated after a crash.
+func (r *Ring) EndRewrap() error { return r.storeAll(r.wrap) }
 
 func (r *Ring) storeAll(wraps ...unseal.Identity) error {
 	for n := range r.keys {
 		if err := r.store(r.keys[n], wraps...); err != nil {
 			return fmt.Errorf("store evidence key: %w", err)
 		}
-		r.keys[n].shared = len(wraps) > 1
+		r.keys[n].shared = ""
+		if len(wraps) > 1 {
+			r.keys[n].shared = wraps[1].Recipient().Fingerprint().String()[:16]
+		}
 	}
 	return nil
 }

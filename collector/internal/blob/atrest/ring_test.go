@@ -260,8 +260,16 @@ func TestRewrapping(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if r.Rewrapped() != was.String()[:16] {
+		t.Errorf("the former key is %q", r.Rewrapped())
+	}
+	if err := r.EndRewrap(); err != nil {
+		t.Fatal(err)
+	}
 	after := seal(t, r, "more")
-	r = opened(t, cfg)
+	if r = opened(t, cfg); r.Rewrapped() != "" {
+		t.Errorf("%q still opens data keys", r.Rewrapped())
+	}
 	for text, b := range map[string][]byte{"evidence": file, "more": after} {
 		if got, err := reads(r, b); err != nil || got != text {
 			t.Errorf("%q, %v", got, err)
@@ -300,7 +308,16 @@ func TestRewrappingIsInterrupted(t *testing.T) {
 		if got, err := reads(r, file); err != nil || got != "evidence" {
 			t.Errorf("step %d: %q, %v", step, got, err)
 		}
-		if _, err := r.Rewrap(); err != nil {
+		if got, want := r.Rewrapped(), ""; step > 1 {
+			if want = was.String()[:16]; got != want {
+				t.Errorf("step %d: the former key is %q, want %q", step, got, want)
+			}
+		} else if got != want {
+			t.Errorf("step %d: the former key is %q", step, got)
+		} else if _, err := r.Rewrap(); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.EndRewrap(); err != nil {
 			t.Fatal(err)
 		}
 		r = opened(t, cfg)
@@ -308,7 +325,7 @@ func TestRewrappingIsInterrupted(t *testing.T) {
 			t.Errorf("step %d: %q under %s, %v", step, got, r.Wrapping(), err)
 		}
 		for _, k := range r.keys {
-			if k.shared {
+			if k.shared != "" {
 				t.Errorf("step %d: the old key file still opens a data key", step)
 			}
 		}
