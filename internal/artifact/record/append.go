@@ -47,6 +47,21 @@ func strs(b []byte, name string, v []string) []byte {
 }
 
 // b64 appends bytes in standard base64; no bytes are left out.
+func b64s(b []byte, name string, v [][]byte) []byte {
+	if len(v) == 0 {
+		return b
+	}
+	b = append(key(b, name), '[')
+	for i, s := range v {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '"')
+		b = append(base64.StdEncoding.AppendEncode(b, s), '"')
+	}
+	return append(b, ']')
+}
+
 func b64(b []byte, name string, v []byte) []byte {
 	if len(v) == 0 {
 		return b

@@ -56,6 +56,7 @@ type BodyTree struct {
 	PathRaw []byte `json:"path_b64,omitempty"`
 	// At is where Path leads by links of the system, absent when it is Path.
 	At    string `json:"at,omitempty"`
+	AtRaw []byte `json:"at_b64,omitempty"`
 	Depth int    `json:"depth"` // how deep it was walked at most
 	// NamesOf is "all", or "folders" where the names of files are left out because the tree
 	// is private.
@@ -77,6 +78,7 @@ func (t *BodyTree) AppendJSON(b []byte) []byte {
 	b = strAlways(b, "path", t.Path)
 	b = b64(b, "path_b64", t.PathRaw)
 	b = str(b, "at", t.At)
+	b = b64(b, "at_b64", t.AtRaw)
 	b = numAlways(b, "depth", t.Depth)
 	b = strAlways(b, "names_of", t.NamesOf)
 	b = numAlways(b, "entries", t.Entries)

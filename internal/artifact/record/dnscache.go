@@ -1,9 +1,6 @@
 package record
 
-import (
-	"encoding/base64"
-	"time"
-)
+import "time"
 
 // SchemaDNSCache is what the PC's own resolver remembers.
 const SchemaDNSCache = "hozen.dnscache/1"
@@ -43,16 +40,7 @@ func (d *DNSCache) AppendJSON(b []byte) []byte {
 	b = strAlways(b, "kind", d.Kind)
 	b = str(b, "state", d.State)
 	b = strs(b, "answers", d.Answers)
-	if len(d.Raw) > 0 {
-		b = append(key(b, "raw_b64"), '[')
-		for i, r := range d.Raw {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = quote(b, base64.StdEncoding.EncodeToString(r))
-		}
-		b = append(b, ']')
-	}
+	b = b64s(b, "raw_b64", d.Raw)
 	b = when(b, "until_derived", d.Until)
 	return append(unum(b, "until_boot_ns", d.UntilNS), '}')
 }

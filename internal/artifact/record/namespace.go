@@ -28,21 +28,28 @@ type Namespace struct {
 	// it mounted (ip-netns(8) does so): both keep it without a member.
 	OpenBy []int64  `json:"open_by,omitempty"`
 	Mounts []string `json:"mounts,omitempty"`
+	// MountsRaw is the exact bytes of all of Mounts where one of them is not UTF-8.
+	MountsRaw [][]byte `json:"mounts_b64,omitempty"`
 	// Owner is the user namespace whose rights count in it, Parent the one around it (pid,
 	// user) and OwnerUID who made a user namespace; -1: not known (ioctl_ns(2)).
 	Owner    uint64 `json:"owner,omitempty"`
 	Parent   uint64 `json:"parent,omitempty"`
 	OwnerUID int64  `json:"owner_uid"`
 	// Of a mount namespace that is not the host's: its root, as its first member sees it.
-	MountsSeen int    `json:"mounts_seen,omitempty"` // mounts in it
-	RootFS     string `json:"root_fs,omitempty"`     // such as overlay
-	RootSource string `json:"root_source,omitempty"`
-	RootPath   string `json:"root_path,omitempty"` // which part of that file system is its root
-	RootDev    string `json:"root_dev,omitempty"`  // major:minor
+	MountsSeen    int    `json:"mounts_seen,omitempty"` // mounts in it
+	RootFS        string `json:"root_fs,omitempty"`     // such as overlay
+	RootSource    string `json:"root_source,omitempty"`
+	RootSourceRaw []byte `json:"root_source_b64,omitempty"`
+	RootPath      string `json:"root_path,omitempty"` // which part of that file system is its root
+	RootPathRaw   []byte `json:"root_path_b64,omitempty"`
+	RootDev       string `json:"root_dev,omitempty"` // major:minor
 	// Of an overlay: where its layers lie on the host, the uppermost of the lower ones first.
-	Lower []string `json:"lower,omitempty"`
-	Upper string   `json:"upper,omitempty"`
-	Work  string   `json:"work,omitempty"`
+	Lower    []string `json:"lower,omitempty"`
+	LowerRaw [][]byte `json:"lower_b64,omitempty"` // as MountsRaw
+	Upper    string   `json:"upper,omitempty"`
+	UpperRaw []byte   `json:"upper_b64,omitempty"`
+	Work     string   `json:"work,omitempty"`
+	WorkRaw  []byte   `json:"work_b64,omitempty"`
 	// Problem is what could not be read of it.
 	Problem string `json:"problem,omitempty"`
 }
@@ -60,17 +67,23 @@ func (n *Namespace) AppendJSON(b []byte) []byte {
 	b = flag(b, "pids_cut", n.PIDsCut)
 	b = nums(b, "open_by", n.OpenBy)
 	b = strs(b, "mounts", n.Mounts)
+	b = b64s(b, "mounts_b64", n.MountsRaw)
 	b = unum(b, "owner", n.Owner)
 	b = unum(b, "parent", n.Parent)
 	b = numAlways(b, "owner_uid", n.OwnerUID)
 	b = num(b, "mounts_seen", n.MountsSeen)
 	b = str(b, "root_fs", n.RootFS)
 	b = str(b, "root_source", n.RootSource)
+	b = b64(b, "root_source_b64", n.RootSourceRaw)
 	b = str(b, "root_path", n.RootPath)
+	b = b64(b, "root_path_b64", n.RootPathRaw)
 	b = str(b, "root_dev", n.RootDev)
 	b = strs(b, "lower", n.Lower)
+	b = b64s(b, "lower_b64", n.LowerRaw)
 	b = str(b, "upper", n.Upper)
+	b = b64(b, "upper_b64", n.UpperRaw)
 	b = str(b, "work", n.Work)
+	b = b64(b, "work_b64", n.WorkRaw)
 	return append(str(b, "problem", n.Problem), '}')
 }
 

@@ -149,7 +149,7 @@ func (w *walker) tree(x *walked) error {
 	}
 	defer d.Close()
 	if d.Path != x.path {
-		w.line.At, _ = record.TextOf("/" + d.Path)
+		w.line.At, w.line.AtRaw = record.TextOf("/" + d.Path)
 	}
 	if w.own[d.Path] {
 		return nil // another path led to it before

@@ -253,6 +253,20 @@ func (s *slow) Write(r probe.Record) error {
 	return nil
 }
 
+// TestWhereALinkLeads keeps its bytes.
+func TestWhereALinkLeads(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root: a link of the system belongs to root")
+	}
+	root := t.TempDir()
+	write(t, root+"/srv2/t\xff/x")
+	must(t, os.Symlink("srv2/t\xff", root+"/srv"))
+	_, trees, err := read(t, bodyfile.Config{Root: root})
+	if tr := trees["/srv"]; err != nil || string(tr.AtRaw) != "/srv2/t\xff" || tr.At == "" || tr.Entries != 2 {
+		t.Errorf("%+v, %v", tr, err)
+	}
+}
+
 // TestOtherFileSystems are named by their tree alone.
 func TestOtherFileSystems(t *testing.T) {
 	root := scene(t)

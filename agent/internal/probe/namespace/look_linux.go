@@ -74,8 +74,15 @@ func own(t *table) {
 			t.get(kind, inode).Own = true
 		}
 	}
-	if b, err := text("/proc/self/mountinfo"); err == nil {
-		t.mounted(b)
+	b, problem, err := text("/proc/self/mountinfo")
+	if err != nil {
+		return
+	}
+	t.mounted(b)
+	for _, n := range t.at {
+		if problem != "" && n.Own && n.Kind == "mnt" {
+			n.Problem = problem
+		}
 	}
 }
 
@@ -101,11 +108,12 @@ func look(n *record.Namespace) {
 		if n.Kind != "mnt" {
 			return
 		}
-		b, err := text(base + "/mountinfo")
+		b, problem, err := text(base + "/mountinfo")
 		if err != nil {
 			n.Problem = err.Error()
 			continue
 		}
+		n.Problem = problem
 		root(b, n)
 		return
 	}
@@ -141,11 +149,15 @@ func relations(fd int, n *record.Namespace) {
 	}
 }
 
-func text(name string) ([]byte, error) {
+// text reads a text of mountinfo; problem says that it is longer than what is read.
+func text(name string) (b []byte, problem string, err error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxMountinfo))
+	if b, err = io.ReadAll(io.LimitReader(f, maxMountinfo+1)); err == nil {
+		b, problem = whole(b, maxMountinfo)
+	}
+	return b, problem, err
 }

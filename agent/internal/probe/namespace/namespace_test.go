@@ -1,6 +1,7 @@
 package namespace
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -84,6 +85,35 @@ func TestMounts(t *testing.T) {
 	all.mounted([]byte(containerMounts))
 	if list := all.sorted(); len(list) != 1 || list[0].Inode != 4026532999 || !slices.Equal(list[0].Mounts, []string{"/run/netns/blue"}) {
 		t.Errorf("%+v", list)
+	}
+}
+
+// TestNamesThatAreNoText keep their bytes, and so do those beside them.
+func TestNamesThatAreNoText(t *testing.T) {
+	var n record.Namespace
+	root([]byte("5 4 0:55 /r\xff / rw - overlay s\xff rw,lowerdir=/a:/b\xff:/c,upperdir=/u\xff,workdir=/w\xff\n"), &n)
+	var back record.Namespace
+	if err := json.Unmarshal(n.AppendJSON(nil), &back); err != nil {
+		t.Fatal(err)
+	}
+	if string(back.RootPathRaw) != "/r\xff" || string(back.RootSourceRaw) != "s\xff" || string(back.UpperRaw) != "/u\xff" || string(back.WorkRaw) != "/w\xff" ||
+		string(bytes.Join(back.LowerRaw, []byte(" "))) != "/a /b\xff /c" || len(back.Lower) != 3 {
+		t.Errorf("%+v", back)
+	}
+	all := gather(nil)
+	all.mounted([]byte("1 1 0:4 net:[9] /a rw - nsfs nsfs rw\n2 1 0:4 net:[9] /b\xff rw - nsfs nsfs rw\n"))
+	if list := all.sorted(); string(bytes.Join(list[0].MountsRaw, []byte(" "))) != "/a /b\xff" || len(list[0].Mounts) != 2 {
+		t.Errorf("%+v", list[0])
+	}
+}
+
+// TestCutMounts: a text that is too long ends with a whole line, and that is told.
+func TestCutMounts(t *testing.T) {
+	for limit, want := range map[int]string{3: "", 5: "aaaa\n", 7: "aaaa\n", 9: "aaaa\nbbb\n"} {
+		b, problem := whole([]byte("aaaa\nbbb\n"), limit)
+		if string(b) != want || (problem == "") != (limit == 9) {
+			t.Errorf("%d: %q, %q", limit, b, problem)
+		}
 	}
 }
 

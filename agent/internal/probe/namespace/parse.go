@@ -37,11 +37,32 @@ func (t *table) mounted(b []byte) {
 		}
 		if kind, inode := parseLink(string(m.Root)); kind != "" {
 			n := t.get(kind, inode)
-			if point, _ := record.Text(m.Point); len(n.Mounts) < maxHolds {
-				n.Mounts = append(n.Mounts, point)
+			if len(n.Mounts) < maxHolds {
+				add(&n.Mounts, &n.MountsRaw, m.Point)
 			}
 		}
 	}
+}
+
+// add appends a name to a list, whose bytes are kept from the first one on that is not UTF-8.
+func add(list *[]string, raw *[][]byte, name []byte) {
+	text, exact := record.Text(name)
+	if exact != nil && *raw == nil {
+		for _, before := range *list {
+			*raw = append(*raw, []byte(before))
+		}
+	}
+	if *list = append(*list, text); exact != nil || *raw != nil {
+		*raw = append(*raw, bytes.Clone(name))
+	}
+}
+
+// whole cuts a text that is too long behind its last whole line, and says so.
+func whole(b []byte, limit int) (_ []byte, problem string) {
+	if len(b) <= limit {
+		return b, ""
+	}
+	return b[:bytes.LastIndexByte(b[:limit], '\n')+1], "more mounts than are read"
 }
 
 // root tells the root of a mount namespace, from a member's text of mountinfo.
@@ -58,10 +79,11 @@ func root(b []byte, n *record.Namespace) {
 			continue
 		}
 		n.RootFS, _ = record.Text(m.FSType)
-		n.RootSource, _ = record.Text(m.Source)
-		n.RootPath, _ = record.Text(m.Root)
+		n.RootSource, n.RootSourceRaw = record.Text(m.Source)
+		n.RootPath, n.RootPathRaw = record.Text(m.Root)
 		n.RootDev = fmt.Sprintf("%d:%d", m.Major, m.Minor)
 		n.Lower, n.Upper, n.Work = nil, "", ""
+		n.LowerRaw, n.UpperRaw, n.WorkRaw = nil, nil, nil
 		if string(m.FSType) == "overlay" || string(m.FSType) == "fuse.fuse-overlayfs" {
 			layers(m.SuperOptions, n)
 		}
@@ -82,14 +104,13 @@ func layers(options []byte, n *record.Namespace) {
 				var one []byte
 				one, value = untilColon(value)
 				if len(one) > 0 {
-					text, _ := record.Text(one)
-					n.Lower = append(n.Lower, text)
+					add(&n.Lower, &n.LowerRaw, one)
 				}
 			}
 		case "upperdir":
-			n.Upper, _ = record.Text(value)
+			n.Upper, n.UpperRaw = record.Text(value)
 		case "workdir":
-			n.Work, _ = record.Text(value)
+			n.Work, n.WorkRaw = record.Text(value)
 		}
 	}
 }

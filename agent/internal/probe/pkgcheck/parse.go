@@ -47,15 +47,15 @@ type conffile struct {
 }
 
 // parseStatus calls f for the configuration files of installed packages in the text of
-// /var/lib/dpkg/status (deb-status: paragraphs as in deb822(5)), and returns how many packages
+// /var/lib/dpkg/status (deb-status: paragraphs as in deb822(5)), and returns the packages that
 // are installed.
-func parseStatus(b []byte, f func(conffile)) (installed int64) {
+func parseStatus(b []byte, f func(conffile)) (installed []string) {
 	var pkg string
 	var files []listed
 	var in, here bool // the package is installed; the lines are of its configuration files
 	flush := func() {
 		if in && pkg != "" {
-			installed++
+			installed = append(installed, pkg)
 			for _, l := range files {
 				f(conffile{l, pkg})
 			}

@@ -95,11 +95,12 @@ func read(ctx context.Context, root string, o *facts.Out) error {
 	for phase := range phases {
 		if phase == configs {
 			var werr error
-			c.sum.Packages = parseStatus(status, func(f conffile) {
+			installed := parseStatus(status, func(f conffile) {
 				if werr == nil {
 					werr = c.file(f.listed, f.pkg, true)
 				}
 			})
+			c.sum.Packages, c.sum.Unlisted = int64(len(installed)), unlisted(installed, lists)
 			if werr != nil {
 				return werr
 			}
@@ -137,6 +138,21 @@ func lists(t *tree.Tree) (names []string, err error) {
 	return names, err
 }
 
+// unlisted counts the packages without a list, whose names may have the architecture behind.
+func unlisted(packages, lists []string) (n int64) {
+	listed := make(map[string]bool, len(lists))
+	for _, l := range lists {
+		name, _, _ := strings.Cut(strings.TrimSuffix(l, sums), ":")
+		listed[name] = true
+	}
+	for _, p := range packages {
+		if !listed[p] {
+			n++
+		}
+	}
+	return n
+}
+
 // rules reads where files lie elsewhere and which are not installed.
 func (c *checker) rules() {
 	b, err := c.t.Read("var/lib/dpkg/diversions", maxList)
@@ -164,7 +180,7 @@ func (c *checker) phase(phase int, lists []string) error {
 		if phase == programs { // told once
 			c.o.Miss(err)
 		}
-		pkg, _ := record.TextOf(strings.TrimSuffix(name, sums))
+		pkg := strings.TrimSuffix(name, sums)
 		for line := range procfs.Lines(b) {
 			l, ok := parseSum(line)
 			if !ok {
@@ -191,13 +207,14 @@ func (c *checker) file(l listed, pkg string, conf bool) error {
 		c.sum.Unreached++
 		return nil
 	}
-	f := record.PackageFile{Type: record.PkgFile, Package: pkg, Conffile: conf, ExpectedMD5: l.md5, UID: record.Unknown, GID: record.Unknown}
+	f := record.PackageFile{Type: record.PkgFile, Conffile: conf, ExpectedMD5: l.md5, UID: record.Unknown, GID: record.Unknown}
+	f.Package, f.PackageRaw = record.TextOf(pkg)
 	f.Path, f.PathRaw = record.TextOf("/" + l.path)
 	at := l.path
 	name, _, _ := strings.Cut(pkg, ":") // libc6:amd64
 	if d, ok := c.diversions[l.path]; ok && d.pkg != name && !conf {
 		at = d.to
-		f.At, _ = record.TextOf("/" + at)
+		f.At, f.AtRaw = record.TextOf("/" + at)
 	}
 	switch err := c.compare(&f, at); {
 	case err == nil && f.State == "":
@@ -279,7 +296,7 @@ func (c *checker) compare(f *record.PackageFile, at string) error {
 		target, _ = c.dir.Readlink(name)
 	}
 	st.Record(&known, at, target)
-	f.FileKind, f.Mode, f.UID, f.GID, f.Size, f.Target = known.FileKind, known.Mode, known.UID, known.GID, known.Size, known.Target
+	f.FileKind, f.Mode, f.UID, f.GID, f.Size, f.Target, f.TargetRaw = known.FileKind, known.Mode, known.UID, known.GID, known.Size, known.Target, known.TargetRaw
 	f.Modified, f.Changed, f.Born = known.Modified, known.Changed, known.Born
 	return err
 }

@@ -58,7 +58,7 @@ func scene(t *testing.T) string {
 	write(t, root+"/var/lib/dpkg/diversions", "/usr/bin/diverted\n/usr/bin/diverted.real\nother\n")
 	write(t, root+"/var/lib/dpkg/info/tool:amd64.md5sums", list+"not a line\n")
 	write(t, root+"/etc/tool.conf", "changed by the administrator")
-	write(t, root+"/var/lib/dpkg/status", "Package: tool\nStatus: install ok installed\nConffiles:\n /etc/tool.conf "+digest("as it was")+"\n /etc/none "+digest("x")+"\n")
+	write(t, root+"/var/lib/dpkg/status", "Package: tool\nStatus: install ok installed\nConffiles:\n /etc/tool.conf "+digest("as it was")+"\n /etc/none "+digest("x")+"\n\nPackage: listless\nStatus: install ok installed\n")
 	write(t, root+"/etc/dpkg/dpkg.cfg.d/docker", "path-exclude=/usr/share/doc/*\n")
 	return root
 }
@@ -108,7 +108,29 @@ func TestDifferences(t *testing.T) {
 	}
 	var sum record.PackageSummary
 	must(t, json.Unmarshal(l.All[len(l.All)-1], &sum))
-	if sum.Packages != 1 || sum.Listed != 12 || sum.Compared != 7 || sum.Changed != 2 || sum.Missing != 2 || sum.NotFile != 2 || sum.LeftOut != 1 || sum.Odd != 1 || sum.Unread+sum.Unreached != 0 {
+	if sum.Packages != 2 || sum.Unlisted != 1 || sum.Listed != 12 || sum.Compared != 7 || sum.Changed != 2 || sum.Missing != 2 || sum.NotFile != 2 || sum.LeftOut != 1 || sum.Odd != 1 || sum.Unread+sum.Unreached != 0 {
+		t.Errorf("%+v", sum)
+	}
+}
+
+// TestNamesThatAreNoText keep their bytes.
+func TestNamesThatAreNoText(t *testing.T) {
+	root := t.TempDir()
+	write(t, root+"/var/lib/dpkg/info/t\xff.md5sums", digest("x")+"  usr/bin/x\n"+digest("x")+"  usr/bin/y\n")
+	write(t, root+"/var/lib/dpkg/status", "Package: t\xff\nStatus: install ok installed\n")
+	write(t, root+"/var/lib/dpkg/diversions", "/usr/bin/x\n/usr/bin/x\xfe\nother\n")
+	must(t, os.MkdirAll(root+"/usr/bin", 0o755))
+	must(t, os.Symlink("to\xfd", root+"/usr/bin/y"))
+	var l probetest.Lines
+	must(t, pkgcheck.New(root).Acquire(t.Context(), &l))
+	var x, y record.PackageFile
+	must(t, errors.Join(json.Unmarshal(l.All[0], &x), json.Unmarshal(l.All[1], &y)))
+	if string(x.PackageRaw) != "t\xff" || string(x.AtRaw) != "/usr/bin/x\xfe" || string(y.TargetRaw) != "to\xfd" {
+		t.Errorf("%+v, %+v", x, y)
+	}
+	var sum record.PackageSummary
+	must(t, json.Unmarshal(l.All[2], &sum))
+	if sum.Packages != 1 || sum.Unlisted != 0 {
 		t.Errorf("%+v", sum)
 	}
 }
