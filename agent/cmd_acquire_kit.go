@@ -107,7 +107,12 @@ func acquireKit(ctx context.Context, p i18n.Printer, o acquireOptions, std stdio
 	}
 	acquisition := id.New(id.Acquisition)
 	dir := k.Result(acquisition)
-	folder := &spool.Folder{Dir: dir}
+	results, err := k.Results()
+	if err != nil {
+		return kitFailed(std.err, p, err)
+	}
+	defer results.Close()
+	folder := &spool.Folder{Dir: dir, In: results}
 	if folder.Wrap, err = sealFor(k.Recipients); err != nil {
 		return kitFailed(std.err, p, err)
 	}
@@ -138,7 +143,7 @@ func acquireKit(ctx context.Context, p i18n.Printer, o acquireOptions, std stdio
 		if o.json {
 			err = s.writeJSON(std.out)
 		} else {
-			err = s.printKit(std.out, p)
+			err = s.printKit(std.out, p, k.Sealing(p), folder.Failed())
 		}
 	}
 	if err != nil {
@@ -181,21 +186,20 @@ func kitFailed(w io.Writer, p i18n.Printer, err error) int {
 	return acquireFailed
 }
 
-// printKit prints for the person at the PC what came of it and what to do now.
-func (s summary) printKit(out io.Writer, p i18n.Printer) error {
+// printKit prints for the person at the PC what came of it and what to do now: how it is
+// kept, and what went wrong in writing to the stick, if anything did.
+func (s summary) printKit(out io.Writer, p i18n.Printer, sealing string, failed error) error {
 	m := s.Manifest
 	w := bufio.NewWriter(out)
 	line := func(key string, pairs ...string) { fmt.Fprintln(w, p.Text(key, pairs...)) }
 	fmt.Fprintln(w)
 	line("acquire.done."+string(m.Outcome), "host", printable(m.Host.Hostname), "seconds", fmt.Sprintf("%.1f", s.Seconds))
 	var less []string
-	full := false
 	for _, x := range m.Probes {
 		switch x.Outcome {
 		case artifact.Complete, artifact.Empty, artifact.Unsupported:
 		default:
 			less = append(less, p.Text("kind."+string(x.Kind)))
-			full = full || strings.Contains(x.Detail, "no space left")
 		}
 	}
 	if len(less) > 0 {
@@ -203,11 +207,11 @@ func (s summary) printKit(out io.Writer, p i18n.Printer) error {
 		if unread(m) && os.Geteuid() != 0 {
 			line("acquire.unread")
 		}
-		if full {
+		if x := kit.Explain(failed); x != nil && (x.Code == "full" || errors.Is(failed, spool.ErrNoRoom)) {
 			line("kit.problem.full", "free", "0 kB", "need", size(s.StoredBytes))
 		}
 	}
-	line("kit.saved", "folder", printable(filepath.Join(usbkit.ResultsDir, filepath.Base(s.Folder))), "bytes", size(s.StoredBytes))
+	line("kit.saved", "folder", printable(filepath.Join(usbkit.ResultsDir, filepath.Base(s.Folder))), "bytes", size(s.StoredBytes), "sealing", sealing)
 	line("kit.code", "code", s.KitReceiptCode)
 	line("kit.next")
 	return w.Flush()

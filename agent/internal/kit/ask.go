@@ -84,7 +84,7 @@ func (q *Asking) Ask(ctx context.Context, k Kit, a Answers, said bool) (record.K
 		if err := q.all(ctx, &line, &a); err != nil {
 			return line, err
 		}
-		again, err := q.confirm(ctx, line, a)
+		again, err := q.confirm(ctx, k, line, a)
 		if err != nil {
 			return line, err
 		}
@@ -191,13 +191,14 @@ func (q *Asking) span(ms int64) string {
 }
 
 // confirm shows the answers and asks whether to begin or to answer again.
-func (q *Asking) confirm(ctx context.Context, line record.Kit, a Answers) (again bool, err error) {
+func (q *Asking) confirm(ctx context.Context, k Kit, line record.Kit, a Answers) (again bool, err error) {
 	none := q.Texts.Text("kit.none")
 	reference := none
 	if r := line.Reference; r.Typed != "" {
 		reference = r.Typed + " (" + r.Source + ")"
 	}
-	q.say("kit.confirm", "place", tidy(a.Place), "reason", tidy(a.Reason), "by", tidy(a.By), "witness", cmp.Or(tidy(a.Witness), none), "reference", reference)
+	q.say("kit.confirm", "place", tidy(a.Place), "reason", tidy(a.Reason), "by", tidy(a.By), "witness", cmp.Or(tidy(a.Witness), none), "reference", reference,
+		"sealing", k.Sealing(q.Texts))
 	for {
 		s, err := q.line(ctx)
 		if err != nil {

@@ -5,12 +5,14 @@ package kit
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"hozen/agent/internal/probe"
 	"hozen/internal/artifact"
@@ -56,6 +58,19 @@ func (k Kit) Result(acquisitionID string) string {
 	return filepath.Join(k.Dir, usbkit.ResultsDir, acquisitionID)
 }
 
+// Sealing says in the person's words whether results are encrypted, and with which key: a
+// stick that somebody else prepared shows there.
+func (k Kit) Sealing(t Texts) string {
+	if len(k.Recipients) == 0 {
+		return t.Text("kit.sealing.none")
+	}
+	var keys []string
+	for _, r := range k.Recipients {
+		keys = append(keys, "…"+r[max(0, len(r)-8):])
+	}
+	return t.Text("kit.sealing.for", "organisation", tidy(k.Organisation.Name), "keys", strings.Join(keys, " "))
+}
+
 // least is how many bytes must be free, by profile: what an acquisition of a large server
 // took, several times over.
 func least(profile string) int64 {
@@ -94,7 +109,7 @@ func Explain(err error) *Problem {
 		return nil
 	case isReadOnly(err):
 		p.Code = "read_only"
-	case durable.IsFull(err):
+	case durable.IsFull(err), isTooLarge(err):
 		p.Code = "full"
 	case errors.Is(err, fs.ErrPermission):
 		p.Code = "denied"
@@ -104,27 +119,61 @@ func Explain(err error) *Problem {
 	return p
 }
 
+// Results opens the folder of the results, and makes it if there is none. Nothing that is
+// written through it goes anywhere else: the program runs as root, and the stick was in
+// other hands. The error is a [*Problem].
+func (k Kit) Results() (*os.Root, error) {
+	stick, err := os.OpenRoot(k.Dir)
+	if err != nil {
+		return nil, Explain(err)
+	}
+	defer stick.Close()
+	if err := stick.Mkdir(usbkit.ResultsDir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, Explain(err)
+	}
+	is, err := stick.Lstat(usbkit.ResultsDir)
+	if err == nil && !is.IsDir() {
+		err = fmt.Errorf("%q is a link or a file, and no folder", usbkit.ResultsDir)
+	}
+	if err != nil {
+		return nil, Explain(err)
+	}
+	dir, err := stick.OpenRoot(usbkit.ResultsDir)
+	if err != nil {
+		return nil, Explain(err)
+	}
+	opened, err := dir.Stat(".")
+	if err == nil && !os.SameFile(is, opened) {
+		err = fmt.Errorf("%q was put in place of another", usbkit.ResultsDir)
+	}
+	if err != nil {
+		return nil, Explain(errors.Join(err, dir.Close()))
+	}
+	return dir, nil
+}
+
 // Try proves before anything is asked that the stick takes evidence: it writes a file,
 // reads it, takes it away again, and looks at the room that is left, in bytes (-1: not known).
 // The error is a [*Problem].
 func (k Kit) Try() (free int64, err error) {
-	dir := filepath.Join(k.Dir, usbkit.ResultsDir)
-	if err := durable.MkdirAll(dir, 0o700); err != nil {
-		return -1, Explain(err)
+	dir, err := k.Results()
+	if err != nil {
+		return -1, err
 	}
-	name := filepath.Join(dir, "hozen-test.tmp")
+	defer dir.Close()
+	name := "hozen-test-" + rand.Text() + ".tmp"
 	content := []byte("hozen\n")
-	if err := write(name, content); err != nil {
-		return -1, Explain(errors.Join(err, remove(name)))
+	if err := write(dir, name, content); err != nil {
+		return -1, Explain(errors.Join(err, remove(dir, name)))
 	}
-	b, err := os.ReadFile(name)
-	if err = errors.Join(err, remove(name)); err != nil {
+	b, err := dir.ReadFile(name)
+	if err = errors.Join(err, remove(dir, name)); err != nil {
 		return -1, Explain(err)
 	}
 	if string(b) != string(content) {
 		return -1, &Problem{Code: "other", Err: errors.New("what was written cannot be read back")}
 	}
-	n, err := durable.Free(dir)
+	n, err := durable.Free(filepath.Join(k.Dir, usbkit.ResultsDir))
 	if err != nil {
 		return -1, nil // a file system that does not say
 	}
@@ -135,8 +184,8 @@ func (k Kit) Try() (free int64, err error) {
 	return free, nil
 }
 
-func write(name string, b []byte) error {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+func write(dir *os.Root, name string, b []byte) error {
+	f, err := dir.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -147,8 +196,8 @@ func write(name string, b []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-func remove(name string) error {
-	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+func remove(dir *os.Root, name string) error {
+	if err := dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil

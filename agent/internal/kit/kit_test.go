@@ -70,6 +70,32 @@ func TestTryLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestTryFollowsNoLink: the program runs as root, and somebody else had the stick.
+func TestTryFollowsNoLink(t *testing.T) {
+	k := lay(t)
+	victim := filepath.Join(t.TempDir(), "shadow")
+	must(t, os.WriteFile(victim, []byte("root:hash"), 0o600))
+	results := filepath.Join(k.Dir, usbkit.ResultsDir)
+	must(t, os.Mkdir(results, 0o700))
+	if err := os.Symlink(victim, filepath.Join(results, "hozen-test.tmp")); err != nil {
+		t.Skip("no links here:", err)
+	}
+	if _, err := k.Try(); err != nil && kit.Explain(err).Code != "full" {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(victim); err != nil || string(b) != "root:hash" {
+		t.Errorf("%q, %v", b, err)
+	}
+	for _, target := range []string{t.TempDir(), "elsewhere"} { // out of the stick, and within it
+		must(t, os.RemoveAll(results))
+		must(t, os.MkdirAll(filepath.Join(k.Dir, "elsewhere"), 0o700))
+		must(t, os.Symlink(target, results))
+		if _, err := k.Try(); err == nil || kit.Explain(err).Code != "other" {
+			t.Errorf("results is a link to %s: %v", target, err)
+		}
+	}
+}
+
 func TestTryTellsWhatIsWrong(t *testing.T) {
 	k := lay(t)
 	must(t, os.WriteFile(filepath.Join(k.Dir, usbkit.ResultsDir), []byte("a file in the way"), 0o600))
@@ -83,6 +109,7 @@ func TestTryTellsWhatIsWrong(t *testing.T) {
 	}{
 		{&fs.PathError{Op: "open", Path: "x", Err: fs.ErrPermission}, "denied"},
 		{fs.ErrNotExist, "gone"},
+		{&fs.PathError{Op: "write", Path: "x", Err: tooLarge}, "full"},
 		{errors.Join(errors.New("seal"), &kit.Problem{Code: "full", Need: 1}), "full"},
 		{errors.New("what"), "other"},
 	} {
@@ -177,10 +204,25 @@ func TestDialogue(t *testing.T) {
 	}
 	said := out.String()
 	for _, want := range []string{"<kit.reference.bad>", "<kit.reference.ahead pc 14:05:00 difference <kit.span.minutes h 0 m 2 s 0>>", "<kit.needed>", "<kit.confirm.bad>",
-		"<kit.confirm place 本社 [31m3階 reason ランサム by 田中 witness <kit.none> reference 14:03:00 (<kit.reference_source.usual>)>"} {
+		"<kit.confirm place 本社 [31m3階 reason ランサム by 田中 witness <kit.none> reference 14:03:00 (<kit.reference_source.usual>) sealing <kit.sealing.none>>"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%s is not said:\n%s", want, said)
 		}
+	}
+}
+
+// TestSealing: the person is told who can read the results, with the end of each key.
+func TestSealing(t *testing.T) {
+	k := lay(t)
+	k.Recipients = []string{"age1qqqqqqqq0123abcd", "x"}
+	if got, want := k.Sealing(keys{}), "<kit.sealing.for organisation 組織 keys …0123abcd …x>"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	q, out := asking(strings.NewReader("\n\n"))
+	_, err := q.Ask(t.Context(), k, kit.Answers{Place: "p", Reason: "r", By: "b", Witness: "w"}, false)
+	must(t, err)
+	if !strings.Contains(out.String(), "sealing <kit.sealing.for organisation 組織 keys …0123abcd …x>") {
+		t.Errorf("%s", out)
 	}
 }
 

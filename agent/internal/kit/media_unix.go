@@ -14,3 +14,6 @@ func isReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
 func isGone(err error) bool {
 	return errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO)
 }
+
+// isTooLarge reports whether a file cannot grow: FAT32 has 4 GiB for one.
+func isTooLarge(err error) bool { return errors.Is(err, syscall.EFBIG) }

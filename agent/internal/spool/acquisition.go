@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -85,6 +87,7 @@ type host interface {
 	room(n int64) error                // the same for an image to come, see Acquisition.Room
 	changedLocked()
 	step(name string, do func() error) error
+	behind(f *os.File, offset, n int64) error // see durable.WriteBehind
 }
 
 // Acquisition is being written. It serves one writer; its parts serve one writer each.
@@ -151,7 +154,41 @@ func encodeHead(e *entry, plan []byte) ([]byte, error) {
 
 // write makes a whole file durable; what was there before is there until then.
 func (a *Acquisition) write(name string, b []byte) error {
+	if a.bare {
+		return a.writeInside(name, b)
+	}
 	return durable.WriteFile(filepath.Join(a.dir, name), b, 0o600)
+}
+
+// writeInside does so in a folder of its own, which nothing leads out of.
+func (a *Acquisition) writeInside(name string, b []byte) error {
+	f, err := createFile(a.root, name+growing)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = a.root.Rename(name+growing, name)
+	}
+	if err != nil {
+		return errors.Join(err, removeIfThere(a.root, name+growing))
+	}
+	return a.syncInside(".")
+}
+
+// syncInside makes the names in a folder durable, whatever lies at its path by now.
+func (a *Acquisition) syncInside(dir string) error {
+	if runtime.GOOS == "windows" {
+		return durable.SyncDir(a.dir) // which says how that system does it
+	}
+	d, err := a.root.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // Create begins a part, such as "artifacts/process.jsonl.zst". A name serves once.
@@ -261,12 +298,18 @@ type Part struct {
 	f    *os.File
 	hash *digest.Writer
 	done bool
+	// flushed is how much of an image was handed to the disk, see Write.
+	flushed int64
 	// wrapped stands between hash and f where what is written is encrypted; else nil.
 	wrapped io.WriteCloser
 }
 
+// behindEvery is how much of an image is written between two words to the disk. A flash
+// capture or a shutdown that comes then waits for so much, and not for gigabytes.
+const behindEvery = 16 << 20
+
 // Write appends. The error wraps ErrFull when the spool has no room; what was written
-// before stays valid.
+// before stays valid. An image goes to the disk while it grows.
 func (p *Part) Write(b []byte) (int, error) {
 	if p.done {
 		return 0, os.ErrClosed
@@ -280,9 +323,24 @@ func (p *Part) Write(b []byte) (int, error) {
 	n, err := p.hash.Write(b)
 	p.a.mu.Lock()
 	p.p.size += int64(n)
+	size := p.p.size
 	p.a.host.changedLocked()
 	p.a.mu.Unlock()
+	if err == nil && p.p.image && size-p.flushed >= behindEvery {
+		err = p.a.host.behind(p.f, p.flushed, size-p.flushed)
+		p.flushed = size
+	}
+	p.tell(err)
 	return n, err
+}
+
+// tell lets a folder know what came of writing.
+func (p *Part) tell(err error) {
+	if f, ok := p.a.host.(*Folder); ok && err != nil {
+		f.mu.Lock()
+		f.wrote(err)
+		f.mu.Unlock()
+	}
 }
 
 // Sum returns digest and size of what was written.
@@ -305,7 +363,7 @@ func (p *Part) Close() error {
 		err = p.a.host.step(crashpoint.SpoolPartRename, func() error {
 			p.a.mu.Lock()
 			defer p.a.mu.Unlock()
-			if err := durable.Rename(filepath.Join(p.a.dir, p.p.onDisk), filepath.Join(p.a.dir, p.p.name+p.a.suffix)); err != nil {
+			if err := p.a.rename(p.p.onDisk, p.p.name+p.a.suffix); err != nil {
 				return err
 			}
 			p.p.onDisk = p.p.name + p.a.suffix
@@ -313,10 +371,21 @@ func (p *Part) Close() error {
 		})
 	}
 	p.finish(err == nil)
-	if err != nil {
+	if p.tell(err); err != nil {
 		return fmt.Errorf("close part %s: %w", p.p.name, err)
 	}
 	return nil
+}
+
+// rename gives a file its name durably.
+func (a *Acquisition) rename(from, to string) error {
+	if !a.bare {
+		return durable.Rename(filepath.Join(a.dir, from), filepath.Join(a.dir, to))
+	}
+	if err := a.root.Rename(from, to); err != nil {
+		return err
+	}
+	return a.syncInside(path.Dir(to))
 }
 
 // Discard gives the part up and takes its bytes away.

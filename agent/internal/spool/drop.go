@@ -199,6 +199,9 @@ func (s *Spool) makeRoom(l lack) error {
 // reserve implements host.
 func (s *Spool) reserve(n int64, image bool) error { return s.makeRoom(s.short(n, image)) }
 
+// behind implements host.
+func (s *Spool) behind(f *os.File, offset, n int64) error { return s.cfg.Behind(f, offset, n) }
+
 // room implements host. Nothing is dropped yet: writing does that. An image leaves room on
 // the disk even where other evidence need not.
 func (s *Spool) room(n int64) error {

@@ -3,10 +3,13 @@ package spool_test
 import (
 	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"hozen/agent/internal/spool"
+	"hozen/internal/durable"
 	"hozen/internal/id"
 )
 
@@ -103,11 +106,93 @@ func TestImagesLeaveRoomInAnyCase(t *testing.T) {
 	must(t, a.Room(1<<40)) // where it cannot be known
 }
 
+// TestImagesGoToTheDiskWhileTheyGrow: who comes next does not wait for gigabytes. Small
+// evidence stays in the cache until it is closed.
+func TestImagesGoToTheDiskWhileTheyGrow(t *testing.T) {
+	const piece, pieces = 1 << 20, 100
+	var at, most int64
+	bad := errors.New("disk")
+	var fail error
+	s := open(t, spool.Config{Dir: t.TempDir(), Behind: func(f *os.File, offset, n int64) error {
+		st, err := f.Stat()
+		if err != nil || offset != at || st.Size() != at+n {
+			t.Errorf("%d bytes from %d of %d on, want from %d: %v", n, offset, st.Size(), at, err)
+		}
+		at, most = offset+n, max(most, n)
+		return fail
+	}})
+	a, err := s.Begin(id.New(id.Acquisition), nil)
+	must(t, err)
+	must(t, put(t, a, "artifacts/process.jsonl.zst", 40*piece))
+	if at > 0 {
+		t.Error("small evidence was handed to the disk")
+	}
+	p, err := a.Create(imagePart)
+	must(t, err)
+	b := make([]byte, piece)
+	for i := range pieces {
+		_, err := p.Write(b)
+		must(t, err)
+		if left := int64(i+1)*piece - at; left > 32<<20 {
+			t.Fatalf("%d bytes are only in the cache", left)
+		}
+	}
+	fail = bad
+	for range 64 {
+		if _, err = p.Write(b); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, bad) {
+		t.Errorf("a disk that cannot write: %v", err)
+	}
+	must(t, p.Discard())
+	if most > 32<<20 {
+		t.Errorf("%d bytes at once", most)
+	}
+}
+
+// TestFolderInAFolder: nothing is written through a link that lies there.
+func TestFolderInAFolder(t *testing.T) {
+	stick, victim := t.TempDir(), t.TempDir()
+	in, err := os.OpenRoot(stick)
+	must(t, err)
+	defer in.Close()
+	if err := os.Symlink(victim, filepath.Join(stick, "acq")); err != nil {
+		t.Skip("no links here:", err)
+	}
+	if _, err := (&spool.Folder{Dir: filepath.Join(stick, "acq"), In: in}).Begin(id.New(id.Acquisition), nil); err == nil {
+		t.Error("a link was followed")
+	}
+	f := &spool.Folder{Dir: filepath.Join(stick, "other"), In: in}
+	a, err := f.Begin(id.New(id.Acquisition), nil)
+	must(t, err)
+	must(t, put(t, a, "artifacts/process.jsonl.zst", 10))
+	must(t, os.Rename(f.Dir, f.Dir+".away")) // and a link takes the place while it is written
+	must(t, os.Symlink(victim, f.Dir))
+	must(t, put(t, a, "artifacts/socket.jsonl.zst", 10))
+	must(t, a.Seal(seal))
+	if list, err := os.ReadDir(victim); err != nil || len(list) > 0 {
+		t.Errorf("%v, %v", list, err)
+	}
+	if list, err := os.ReadDir(f.Dir + ".away"); err != nil || len(list) != 5 {
+		t.Errorf("%v, %v", list, err)
+	}
+	if err := f.Failed(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRoomInAFolder(t *testing.T) {
 	f := &spool.Folder{Dir: t.TempDir()}
 	a, err := f.Begin(id.New(id.Acquisition), nil)
 	must(t, err)
 	must(t, a.Room(1))
+	free, err := durable.Free(f.Dir)
+	must(t, err)
+	if err := a.Room(int64(free) - 1<<20); !errors.Is(err, spool.ErrNoRoom) || !errors.Is(f.Failed(), spool.ErrNoRoom) {
+		t.Errorf("the manifest would have no room: %v, %v", err, f.Failed())
+	}
 	if err := a.Room(1 << 60); !errors.Is(err, spool.ErrNoRoom) {
 		t.Errorf("an exbibyte: %v", err)
 	}

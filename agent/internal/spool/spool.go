@@ -66,6 +66,9 @@ type Config struct {
 	Step func(step string) error
 	// Free tells how many bytes are free on the volume of a folder. Optional, for tests.
 	Free func(dir string) (int64, error)
+	// Behind hands what was written of an image to the disk. Default durable.WriteBehind;
+	// for tests.
+	Behind func(f *os.File, offset, n int64) error
 }
 
 const (
@@ -149,6 +152,9 @@ func Open(cfg Config) (*Spool, error) {
 	}
 	if cfg.Free == nil {
 		cfg.Free = freeBytes
+	}
+	if cfg.Behind == nil {
+		cfg.Behind = durable.WriteBehind
 	}
 	if err := durable.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make spool: %w", err)

@@ -236,7 +236,7 @@ func (r *unpacker) file(name string) error {
 	}
 	acq, rest, _ := strings.Cut(inside, "/")
 	if id.Check(id.Acquisition, acq) != nil || rest == "" {
-		if name != usbkit.ResultsDir+"/hozen-test.tmp" {
+		if !strings.HasPrefix(acq, "hozen-test") || !strings.HasSuffix(acq, ".tmp") || rest != "" { // what the agent tries the stick with
 			r.problem(name, CodeExtra, "it belongs to no acquisition")
 		}
 		return nil
