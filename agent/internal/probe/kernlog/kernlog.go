@@ -3,6 +3,7 @@ package kernlog
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -25,9 +26,19 @@ func New() probe.Probe {
 			if err != nil {
 				return err
 			}
+			o.Miss(cut(len(b), maxLog))
 			return parse(ctx, b, began, func(l *record.KernelLine) error { return o.Write(l) })
 		},
 	})
+}
+
+// cut tells that a log which filled so much of size bytes may have had older lines: the
+// kernel leaves out whole ones, of some 1 KiB at most.
+func cut(filled, size int) error {
+	if filled > size-4096 {
+		return fmt.Errorf("the log is longer than %d bytes: its oldest lines are missing", size)
+	}
+	return nil
 }
 
 // parse hands on the lines of a log, "<priority>[seconds.micros] text" each. began is when

@@ -68,3 +68,12 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestCut: a log that does not fit is not called whole.
+func TestCut(t *testing.T) {
+	for filled, want := range map[int]bool{0: false, 256 << 10: false, maxLog - 4096: false, maxLog - 1000: true, maxLog: true} {
+		if err := cut(filled, maxLog); (err != nil) != want {
+			t.Errorf("%d bytes: %v", filled, err)
+		}
+	}
+}
