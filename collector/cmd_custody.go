@@ -37,6 +37,7 @@ func (c *cli) custodyListCmd() *cobra.Command {
 				if list.Held {
 					c.say("custody.held", "at", when(list.Hold.At), "by", list.Hold.By, "reason", list.Hold.Purpose)
 				}
+				c.unfinished(list.Held, list.Unfinished)
 				var rows [][]string
 				for _, x := range list.Exhibits {
 					rows = append(rows, []string{x.Number, c.word("exhibit.kind.", x.Kind), c.custodian(x), when(x.Since), itoa(len(x.Gaps)), x.Fields[string(exhibit.Description)]})
@@ -323,22 +324,36 @@ func (c *cli) custodyHoldCmd(use, short, verb string) *cobra.Command {
 			if reason == "" {
 				return &usageError{errors.New("--reason is needed: it stays in the record")}
 			}
-			if err := c.call(cmd.Context(), verb, localapi.Note{Ref: args[0], Text: reason}, nil); err != nil {
+			var out localapi.CustodyHeld
+			if err := c.call(cmd.Context(), verb, localapi.Note{Ref: args[0], Text: reason}, &out); err != nil {
 				return err
 			}
 			c.done(verb, "ref", args[0])
+			c.unfinished(out.Held, out.Unfinished)
 			return nil
 		}}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; stays in the record")
 	return cmd
 }
 
+// unfinished tells of disposals that were ordered and not finished.
+func (c *cli) unfinished(held bool, exhibits []string) {
+	key := "custody.unfinished"
+	if held {
+		key = "custody.unfinished.held"
+	}
+	if len(exhibits) > 0 {
+		c.note(key, "exhibits", strings.Join(exhibits, " "))
+	}
+}
+
 func (c *cli) custodyRetentionCmd() *cobra.Command {
 	days := -1
 	cmd := &cobra.Command{Use: "retention", Short: "Show or set how long evidence is kept after an incident was closed",
 		Long: `Show or set how many days evidence is kept after its incident was closed. Until then disposing
-of it is refused. Nothing is disposed of by itself. 0, as at first, means for ever: no day comes
-on which it is due, and disposing of it is left to whoever may.`, Args: argsExactly(0),
+of it is refused, as it is while the incident is open. Nothing is disposed of by itself. 0, as at
+first, means that no period is set: once the incident is closed a responsible person may dispose.
+Each disposal records the period and since when it was set.`, Args: argsExactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var in, out localapi.CustodyRetention
 			if cmd.Flags().Changed("days") {
@@ -349,13 +364,13 @@ on which it is due, and disposing of it is left to whoever may.`, Args: argsExac
 			}
 			return c.print(out, func() {
 				if *out.Days == 0 {
-					c.say("custody.for_ever")
+					c.say("custody.no_period")
 				} else {
 					c.say("custody.days", "n", itoa(*out.Days))
 				}
 			})
 		}}
-	cmd.Flags().IntVar(&days, "days", -1, "set it to this many days (0: for ever)")
+	cmd.Flags().IntVar(&days, "days", -1, "set it to this many days (0: no period is set)")
 	return cmd
 }
 
@@ -365,8 +380,8 @@ func (c *cli) custodyDisposeCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "dispose EXHIBIT --reason TEXT", Short: "Remove the bytes of an exhibit for ever; the proof of what they were stays",
 		Long: `Remove the bytes of an exhibit from the collector for ever. Manifest, digests, signature, receipt
 and the custody ledger stay, with an entry that names every file that went, who had it removed
-and why. It shows what goes first; --yes confirms that. Refused under legal hold, and while the
-period for which evidence is kept has not ended. Copies elsewhere (backups, packages, agents)
+and why. It shows what goes first; --yes confirms that. Refused under legal hold, while the
+incident is open, and while the period for which evidence is kept has not ended. Copies elsewhere (backups, packages, agents)
 are not touched. Of a thing that is kept elsewhere only the record is made.
 ` + exhibitHelp, Args: argsExactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -399,9 +414,6 @@ func (c *cli) seenDisposal(ctx context.Context, ref string, yes bool) (localapi.
 	x := g.Exhibit
 	c.note("custody.dispose.what", "number", x.Number, "kind", c.word("exhibit.kind.", x.Kind), "description", orDash(x.Fields[string(exhibit.Description)]),
 		"files", itoa(g.Files), "size", size(g.Bytes), "shared", itoa(g.Shared), "holder", c.custodian(x))
-	if !g.Closed {
-		c.note("custody.dispose.open")
-	}
 	if len(x.Gaps) > 0 {
 		c.note("custody.dispose.gaps", "n", itoa(len(x.Gaps)))
 	}

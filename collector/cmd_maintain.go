@@ -92,7 +92,7 @@ func (c *cli) printCheck(r localapi.Check) error {
 			key = "fsck.problems"
 		}
 		c.say(key, "problems", itoa(len(r.Problems)), "entries", itoa(r.Entries), "acquisitions", itoa(r.Acquisitions),
-			"items", itoa(r.Items), "blobs", itoa(r.Blobs), "bytes", size(r.Bytes))
+			"items", itoa(r.Items), "blobs", itoa(r.Blobs), "bytes", size(r.Bytes), "disposed", itoa(r.Disposed))
 	}); err != nil {
 		return err
 	}

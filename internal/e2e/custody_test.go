@@ -70,6 +70,7 @@ func TestCustodyUntilNothingIsLeft(t *testing.T) {
 		t.Errorf("it is not said what to do:\n%s", errOut)
 	}
 	do(0, "custody", "release-hold", incident, "--reason", "和解")
+	do(0, "incident", "close", incident, "終息")
 	do(2, "custody", "dispose", item, "--yes")
 	if _, errOut := do(2, "custody", "dispose", item, "--reason", "終了"); !strings.Contains(errOut, "--yes") || !strings.Contains(errOut, item) {
 		t.Errorf("what goes is not shown:\n%s", errOut)

@@ -25,16 +25,19 @@ var ErrDisposed = fmt.Errorf("%w: its bytes were disposed of; digests, signature
 // ErrHeld is the [ErrConflict] of disposing of what is held.
 var ErrHeld = fmt.Errorf("%w: the incident is under legal hold; nothing of it is disposed of", ErrConflict)
 
-// ErrRetained is the [ErrConflict] of disposing of what the organisation keeps longer.
+// ErrRetained is the [ErrConflict] of disposing of what is kept longer: of an incident that is
+// open, or whose period has not ended.
 var ErrRetained = fmt.Errorf("%w: the period for which evidence is kept has not ended", ErrConflict)
 
 // HoldIncident puts an incident under legal hold: nothing of it is disposed of until it is
-// released. One that is held already is [ErrConflict].
+// released, and no byte goes of a disposal that was ordered before and is not finished
+// ([Custody.Unfinished]). One that is held already is [ErrConflict].
 func (s *Acts) HoldIncident(ctx context.Context, a Actor, incidentID, reason string) error {
 	return s.hold(ctx, a, incidentID, reason, exhibit.Hold)
 }
 
-// ReleaseHold ends a legal hold. An incident that is not held is [ErrConflict].
+// ReleaseHold ends a legal hold. An incident that is not held is [ErrConflict]. Disposals that
+// it stopped are finished at the next start, or by asking again.
 func (s *Acts) ReleaseHold(ctx context.Context, a Actor, incidentID, reason string) error {
 	return s.hold(ctx, a, incidentID, reason, exhibit.ReleaseHold)
 }
@@ -71,17 +74,18 @@ func (s *Acts) hold(ctx context.Context, a Actor, incidentID, reason string, t e
 const maxRetention = 36525
 
 // Retention returns how many days after its closing the evidence of an incident is kept; 0:
-// for ever.
+// no period is set, so that a person decides once it is closed.
 func (s *Acts) Retention(ctx context.Context, a Actor) (int, error) {
 	return read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) (int, error) {
-		return exhibit.FindRetention(ctx, q, a.OrganisationID)
+		days, _, err := exhibit.FindRetention(ctx, q, a.OrganisationID)
+		return days, err
 	})
 }
 
 // SetRetention sets it. Nothing is disposed of by itself when the days have passed.
 func (s *Acts) SetRetention(ctx context.Context, a Actor, days int) error {
 	if days < 0 || days > maxRetention {
-		return &Invalid{Field: "days", Code: "range", Err: fmt.Errorf("want 0 (for ever) to %d", maxRetention)}
+		return &Invalid{Field: "days", Code: "range", Err: fmt.Errorf("want 0 (no period) to %d", maxRetention)}
 	}
 	return s.write(ctx, a, mayDispose, func(ctx context.Context, d *deed) error {
 		idx, err := d.record(ctx, exhibit.ActRetention, d.actor.OrganisationID, map[string]string{"days": strconv.Itoa(days)})
@@ -110,7 +114,7 @@ func (g Disposal) Fingerprint() string {
 	f := map[string]string{
 		"exhibit": g.Exhibit.ID, "files": strconv.Itoa(g.Files), "bytes": strconv.FormatInt(g.Bytes, 10),
 		"holder": g.Exhibit.Trail.Holder.String(), "gaps": strconv.Itoa(len(g.Exhibit.Trail.Gaps)),
-		"closed": sqldb.FormatTime(g.Custody.Incident.ClosedAt), "days": strconv.Itoa(g.Custody.Days),
+		"closed": sqldb.FormatTime(g.Custody.Incident.ClosedAt), "days": strconv.Itoa(g.Custody.Days), "set": sqldb.FormatTime(g.Custody.DaysSet),
 	}
 	var b []byte
 	for _, k := range slices.Sorted(maps.Keys(f)) {
@@ -126,7 +130,9 @@ func (g Disposal) refusal(now time.Time) error {
 		return fmt.Errorf("%w: %s was disposed of already", ErrConflict, g.Exhibit.Number)
 	case g.Custody.Held:
 		return ErrHeld
-	case g.Custody.Days > 0 && (g.Custody.Due.IsZero() || now.Before(g.Custody.Due)):
+	case g.Custody.Incident.ClosedAt.IsZero():
+		return fmt.Errorf("%w: %s is still open", ErrRetained, g.Custody.Incident.Number)
+	case g.Custody.Days > 0 && now.Before(g.Custody.Due):
 		return ErrRetained
 	}
 	return nil
@@ -153,7 +159,11 @@ func (s *Acts) disposal(ctx context.Context, q sqldb.Queryer, organisationID, id
 	if g.items, err = s.evidence.Items(ctx, evidence.ItemFilter{OrganisationID: organisationID, AcquisitionID: g.Exhibit.AcquisitionID}); err != nil {
 		return g, err
 	}
-	_, shared, err := evidence.Removable(ctx, q, g.Exhibit.AcquisitionID)
+	open, err := evidence.UnfinishedDisposals(ctx, q)
+	if err != nil {
+		return g, err
+	}
+	_, shared, err := removable(ctx, q, g.Exhibit.AcquisitionID, open)
 	if err != nil {
 		return g, err
 	}
@@ -167,15 +177,15 @@ func (s *Acts) disposal(ctx context.Context, q sqldb.Queryer, organisationID, id
 			g.Shared++
 		}
 	}
-	open, err := evidence.UnfinishedDisposals(ctx, q)
-	g.Unfinished = slices.ContainsFunc(open, func(d evidence.Disposal) bool { return d.AcquisitionID == g.Exhibit.AcquisitionID })
-	return g, err
+	g.Unfinished = slices.Contains(g.Custody.Unfinished, g.Exhibit.Number)
+	return g, nil
 }
 
 // DisposeExhibit disposes of an exhibit: the bytes that the collector keeps of it are removed
 // for ever. First an entry that names every one of them is committed to the ledger, then they
 // are removed, then an entry confirms it; what is interrupted in between is finished at the
-// next start, or by asking again. confirmed is the [Disposal.Fingerprint] that the person saw.
+// next start, or by asking again. [ErrHeld] with the disposal recorded means that a legal hold
+// came before the bytes were gone: they stay. confirmed is the [Disposal.Fingerprint] that the person saw.
 // Of a thing that is kept elsewhere, such as a device, only the record is made.
 func (s *Acts) DisposeExhibit(ctx context.Context, a Actor, idOrNumber, reason, confirmed string) (Disposal, error) {
 	reason = strings.TrimSpace(reason)
@@ -207,7 +217,15 @@ func (s *Acts) DisposeExhibit(ctx context.Context, a Actor, idOrNumber, reason, 
 	if err != nil || g.Exhibit.AcquisitionID == "" {
 		return g, err
 	}
-	if err := s.FinishDisposals(ctx); err != nil {
+	err = s.FinishDisposals(ctx)
+	if err == nil {
+		var open []evidence.Disposal
+		open, err = evidence.UnfinishedDisposals(ctx, s.db.Read())
+		if err == nil && slices.ContainsFunc(open, func(d evidence.Disposal) bool { return d.AcquisitionID == g.Exhibit.AcquisitionID }) {
+			err = ErrHeld
+		}
+	}
+	if err != nil {
 		return g, fmt.Errorf("the disposal of %s is recorded, but not all bytes are gone: %w", g.Exhibit.Number, err)
 	}
 	return g, nil
@@ -215,7 +233,11 @@ func (s *Acts) DisposeExhibit(ctx context.Context, a Actor, idOrNumber, reason, 
 
 func (s *Acts) dispose(ctx context.Context, d *deed, g Disposal, reason string) error {
 	e := exhibit.Event{Type: exhibit.Dispose, Purpose: reason}
-	more := map[string]string{}
+	// Whoever sets another period just before can be seen to have done so.
+	more := map[string]string{exhibit.RetentionDays: strconv.Itoa(g.Custody.Days), exhibit.ClosedAt: sqldb.FormatTime(g.Custody.Incident.ClosedAt)}
+	if !g.Custody.DaysSet.IsZero() {
+		more[exhibit.RetentionSetAt] = sqldb.FormatTime(g.Custody.DaysSet)
+	}
 	if g.Exhibit.AcquisitionID != "" {
 		e.HashBefore = g.Exhibit.Acquisition.ManifestSHA256
 		more[evidence.DisposalBlobs] = evidence.DisposalList(g.Exhibit.AcquisitionID, g.items)
@@ -233,8 +255,9 @@ func (s *Acts) dispose(ctx context.Context, d *deed, g Disposal, reason string) 
 	return s.custodyLine(ctx, d, g.Custody.Incident, g.Exhibit.Number, e)
 }
 
-// FinishDisposals removes the bytes of every disposal that was recorded and not finished. It
-// is called at the start, and after each disposal.
+// FinishDisposals removes the bytes of every disposal that was recorded and not finished, but
+// of incidents under legal hold, which is logged. It is called at the start, and after each
+// disposal.
 func (s *Acts) FinishDisposals(ctx context.Context) error {
 	open, err := evidence.UnfinishedDisposals(ctx, s.db.Read())
 	if err != nil || len(open) == 0 {
@@ -256,12 +279,70 @@ func (s *Acts) FinishDisposals(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// underHold reports whether the incident of a disposal is held.
+func underHold(ctx context.Context, q sqldb.Queryer, dis evidence.Disposal) (bool, exhibit.Item, error) {
+	i, err := exhibit.OfAcquisition(ctx, q, dis.AcquisitionID)
+	if err != nil {
+		return false, i, err
+	}
+	events, err := exhibit.Events(ctx, q, i.IncidentID)
+	_, held := exhibit.Held(events)
+	return held, i, err
+}
+
+// removable is [evidence.Removable], but for bytes that a disposal has too which a legal hold
+// stopped: those stay. open are all disposals that are not finished.
+func removable(ctx context.Context, q sqldb.Queryer, acquisitionID string, open []evidence.Disposal) (gone, shared []digest.Digest, err error) {
+	if gone, shared, err = evidence.Removable(ctx, q, acquisitionID); err != nil {
+		return nil, nil, err
+	}
+	for _, dis := range open {
+		if dis.AcquisitionID == acquisitionID || len(gone) == 0 {
+			continue
+		}
+		held, _, err := underHold(ctx, q, dis)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !held {
+			continue
+		}
+		theirs, more, err := evidence.Removable(ctx, q, dis.AcquisitionID)
+		if err != nil {
+			return nil, nil, err
+		}
+		theirs = append(theirs, more...)
+		gone = slices.DeleteFunc(gone, func(d digest.Digest) bool {
+			stays := slices.Contains(theirs, d)
+			if stays {
+				shared = append(shared, d)
+			}
+			return stays
+		})
+	}
+	return gone, shared, nil
+}
+
 // remove removes the bytes within the transaction that confirms it, so that no evidence with
-// the same bytes is accepted meanwhile. What was removed before a fault stays removed.
+// the same bytes is accepted meanwhile, and no hold begins. What was removed before a fault
+// stays removed.
 func (s *Acts) remove(ctx context.Context, store blob.Remover, dis evidence.Disposal) error {
 	return s.transact(ctx, func(ctx context.Context, d *deed) error {
 		d.actor = Actor{Kind: BySystem, OrganisationID: dis.OrganisationID}
-		gone, shared, err := evidence.Removable(ctx, d.tx, dis.AcquisitionID)
+		held, i, err := underHold(ctx, d.tx, dis)
+		if err != nil {
+			return err
+		}
+		if held { // it came after the order
+			s.log.WarnContext(ctx, "a disposal waits for the end of a legal hold; what is left of the bytes stays",
+				slog.String("exhibit", i.Number), slog.String("acquisition", dis.AcquisitionID))
+			return nil
+		}
+		open, err := evidence.UnfinishedDisposals(ctx, d.tx)
+		if err != nil {
+			return err
+		}
+		gone, shared, err := removable(ctx, d.tx, dis.AcquisitionID, open)
 		if err != nil {
 			return err
 		}
@@ -269,10 +350,6 @@ func (s *Acts) remove(ctx context.Context, store blob.Remover, dis evidence.Disp
 			if err := store.Remove(ctx, b); err != nil {
 				return err
 			}
-		}
-		i, err := exhibit.OfAcquisition(ctx, d.tx, dis.AcquisitionID)
-		if err != nil {
-			return err
 		}
 		if dis.FinishedIdx, err = d.record(ctx, evidence.ActDisposed, i.ID, evidence.DisposalFacts(i.Number, dis, gone, shared)); err != nil {
 			return err

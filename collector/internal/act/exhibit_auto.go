@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"hozen/collector/internal/blob"
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/evidence"
@@ -178,36 +179,11 @@ func (s *Acts) VerifyExhibit(ctx context.Context, a Actor, idOrNumber, purpose s
 	if err != nil {
 		return v, err
 	}
-	x, c, err := s.exhibit(ctx, s.db.Read(), a.OrganisationID, idOrNumber)
+	x, e, err := s.readAgain(ctx, a, idOrNumber, &v)
 	if err != nil {
 		return v, known(err)
 	}
-	switch {
-	case x.Acquisition == nil:
-		return v, fmt.Errorf("%w: %s is not kept in the collector; record what somebody verified instead", ErrConflict, x.Number)
-	case !x.Acquisition.DisposedAt.IsZero():
-		return v, fmt.Errorf("%w: the bytes of %s were disposed of", ErrConflict, x.Number)
-	}
-	items, err := s.evidence.Items(ctx, evidence.ItemFilter{OrganisationID: a.OrganisationID, AcquisitionID: x.AcquisitionID})
-	if err != nil {
-		return v, err
-	}
-	e := exhibit.Event{Type: exhibit.Verify, Purpose: strings.TrimSpace(purpose), HashBefore: x.Acquisition.ManifestSHA256, Result: exhibit.ResultMatch}
-	if sealed, err := s.evidence.Sealed(ctx, a.OrganisationID, x.AcquisitionID); err != nil {
-		v.Wrong = append(v.Wrong, x.Number)
-	} else {
-		e.HashAfter = digest.Of(sealed.Manifest).String()
-	}
-	for _, it := range items {
-		n, ok, err := s.sameBytes(ctx, it)
-		if err != nil {
-			return v, err
-		}
-		v.Files, v.Bytes = v.Files+1, v.Bytes+n
-		if !ok {
-			v.Wrong = append(v.Wrong, it.Number)
-		}
-	}
+	e.Purpose = strings.TrimSpace(purpose)
 	if len(v.Wrong) > 0 {
 		e.Result, e.Text = exhibit.ResultMismatch, strings.Join(v.Wrong, " ")
 		if len(e.Text) > exhibit.MaxText {
@@ -215,6 +191,13 @@ func (s *Acts) VerifyExhibit(ctx context.Context, a Actor, idOrNumber, purpose s
 		}
 	}
 	err = s.write(ctx, a, mayKeepCustody, func(ctx context.Context, d *deed) error {
+		now, c, err := s.exhibit(ctx, d.tx, d.actor.OrganisationID, x.ID)
+		if err != nil {
+			return err
+		}
+		if err := verifiable(now); err != nil { // disposed of since
+			return err
+		}
 		if v.Event, err = d.happened(ctx, x.Item, e, nil); err != nil {
 			return err
 		}
@@ -223,16 +206,77 @@ func (s *Acts) VerifyExhibit(ctx context.Context, a Actor, idOrNumber, purpose s
 	return v, err
 }
 
+// verifiable is why the bytes of an exhibit cannot be read again, or nil.
+func verifiable(x Exhibit) error {
+	switch {
+	case x.Acquisition == nil:
+		return fmt.Errorf("%w: %s is not kept in the collector; record what somebody verified instead", ErrConflict, x.Number)
+	case !x.Acquisition.DisposedAt.IsZero():
+		return fmt.Errorf("%s: %w", x.Number, ErrDisposed)
+	}
+	return nil
+}
+
+// readAgain reads the bytes of an exhibit while none are disposed of, and notes in v what
+// differs. An error is about not being able to read; nothing is then said of the bytes.
+func (s *Acts) readAgain(ctx context.Context, a Actor, idOrNumber string, v *Verified) (Exhibit, exhibit.Event, error) {
+	s.kept.RLock()
+	defer s.kept.RUnlock()
+	var e exhibit.Event
+	x, _, err := s.exhibit(ctx, s.db.Read(), a.OrganisationID, idOrNumber)
+	if err == nil {
+		err = verifiable(x)
+	}
+	if err != nil {
+		return x, e, err
+	}
+	items, err := s.evidence.Items(ctx, evidence.ItemFilter{OrganisationID: a.OrganisationID, AcquisitionID: x.AcquisitionID})
+	if err != nil {
+		return x, e, err
+	}
+	e = exhibit.Event{Type: exhibit.Verify, HashBefore: x.Acquisition.ManifestSHA256, Result: exhibit.ResultMatch}
+	switch sealed, err := s.evidence.Sealed(ctx, a.OrganisationID, x.AcquisitionID); {
+	case err == nil:
+		e.HashAfter = digest.Of(sealed.Manifest).String()
+	case otherBytes(err):
+		v.Wrong = append(v.Wrong, x.Number)
+	default:
+		return x, e, err
+	}
+	for _, it := range items {
+		n, ok, err := s.sameBytes(ctx, it)
+		if err != nil {
+			return x, e, err
+		}
+		v.Files, v.Bytes = v.Files+1, v.Bytes+n
+		if !ok {
+			v.Wrong = append(v.Wrong, it.Number)
+		}
+	}
+	return x, e, nil
+}
+
+// otherBytes reports whether an error of reading says that the bytes are others, or not
+// there; any other says nothing of them.
+func otherBytes(err error) bool {
+	return errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrCorrupt)
+}
+
 // sameBytes reads evidence and reports whether it is what was accepted.
 func (s *Acts) sameBytes(ctx context.Context, it evidence.Item) (int64, bool, error) {
 	r, err := s.evidence.Open(ctx, it)
-	if err != nil {
+	if err == nil {
+		w := digest.NewWriter(io.Discard)
+		_, err = io.Copy(w, r)
+		_ = r.Close() // it was only read
+		if err == nil {
+			return w.Size(), w.Sum().String() == it.StoredSHA256 && w.Size() == it.StoredSize, ctx.Err()
+		}
+	}
+	if otherBytes(err) {
 		return 0, false, ctx.Err()
 	}
-	w := digest.NewWriter(io.Discard)
-	_, err = io.Copy(w, r)
-	_ = r.Close() // it was only read
-	return w.Size(), err == nil && w.Sum().String() == it.StoredSHA256 && w.Size() == it.StoredSize, ctx.Err()
+	return 0, false, fmt.Errorf("read %s again: %w", it.Number, err)
 }
 
 // rechecked records in every incident that the check of everything went over its exhibits,

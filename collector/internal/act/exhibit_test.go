@@ -203,6 +203,7 @@ func TestCustodyFromReceiptToProofOfDeletion(t *testing.T) {
 		if err := o.ReleaseHold(ctx, o.owner, o.incident, "again"); !errors.Is(err, act.ErrConflict) {
 			t.Errorf("released twice: %v", err)
 		}
+		ok(t, o.CloseIncident(ctx, o.owner, o.incident, "終息"))
 		g, err := o.DisposalOf(ctx, o.owner, number)
 		ok(t, err)
 		if _, err := o.DisposeExhibit(ctx, o.owner, number, "理由", ""); !errors.Is(err, act.ErrInvalid) {
@@ -283,6 +284,7 @@ func TestSharedBytesStayUntilTheLastGoes(t *testing.T) {
 		own := captured()
 		own[artifact.KindProcess] = own[artifact.KindProcess][:1]
 		o.sales.send("flash", own)
+		ok(t, o.CloseIncident(t.Context(), o.owner, o.incident, "終息"))
 		dispose := func(short string) act.Disposal {
 			t.Helper()
 			g, err := o.DisposalOf(t.Context(), o.owner, o.incident+"-"+short)
@@ -342,6 +344,7 @@ func TestDisposalThatIsInterruptedIsFinished(t *testing.T) {
 			}
 			o.keiri.send("flash", lines)
 			number := o.incident + "-E01"
+			ok(t, o.CloseIncident(t.Context(), o.owner, o.incident, "終息"))
 			g, err := o.DisposalOf(t.Context(), o.owner, number)
 			ok(t, err)
 			acts := func(b blob.Store) *act.Acts {
@@ -394,9 +397,13 @@ func TestRetentionHoldsUntilItsDay(t *testing.T) {
 				t.Errorf("%d days: %v", days, err)
 			}
 		}
-		ok(t, o.SetRetention(ctx, o.owner, 10))
-		if _, err := o.DisposalOf(ctx, o.owner, number); !errors.Is(err, act.ErrRetained) {
-			t.Errorf("of an open incident: %v", err)
+		for _, days := range []int{-1, 0, 10} { // no period ever, none any more, one
+			if days >= 0 {
+				ok(t, o.SetRetention(ctx, o.owner, days))
+			}
+			if _, err := o.DisposalOf(ctx, o.owner, number); !errors.Is(err, act.ErrRetained) {
+				t.Errorf("of an open incident, %d days: %v", days, err)
+			}
 		}
 		ok(t, o.CloseIncident(ctx, o.owner, o.incident, "終息"))
 		closed := x.clock
@@ -412,6 +419,30 @@ func TestRetentionHoldsUntilItsDay(t *testing.T) {
 		ok(t, o.SetRetention(ctx, o.owner, 0))
 		if c := o.custody(); !c.Due.IsZero() || c.Days != 0 {
 			t.Errorf("due %v", c.Due)
+		}
+		// Whoever sets another period just before is seen to have done so.
+		x.clock = closed.Add(time.Hour)
+		ok(t, o.SetRetention(ctx, o.owner, 10))
+		g, err := o.DisposalOf(ctx, o.owner, number)
+		if !errors.Is(err, act.ErrRetained) {
+			t.Errorf("%v", err)
+		}
+		x.clock = x.clock.Add(time.Minute)
+		ok(t, o.SetRetention(ctx, o.owner, 0))
+		if _, err := o.DisposeExhibit(ctx, o.owner, number, "終了", g.Fingerprint()); !errors.Is(err, act.ErrInvalid) {
+			t.Errorf("the period has changed since it was confirmed: %v", err)
+		}
+		g, err = o.DisposalOf(ctx, o.owner, number)
+		ok(t, err)
+		_, err = o.DisposeExhibit(ctx, o.owner, number, "終了", g.Fingerprint())
+		ok(t, err)
+		entries, err := o.LedgerEntries(ctx, o.owner, act.LedgerFilter{Subject: g.Exhibit.ID, Limit: 100})
+		ok(t, err)
+		if d := entries[1].Details; entries[1].Act != evidence.ActDispose || d[exhibit.RetentionDays] != "0" || d[exhibit.RetentionSetAt] != sqldb.FormatTime(x.clock) || d[exhibit.ClosedAt] != sqldb.FormatTime(closed) {
+			t.Errorf("%+v", entries[1])
+		}
+		if codes := o.fsckCodes(); len(codes) != 0 {
+			t.Errorf("%q", codes)
 		}
 	})
 }

@@ -33,10 +33,15 @@ type Custody struct {
 	// Hold is the legal hold that is in force; Held is false without one.
 	Hold exhibit.Event
 	Held bool
-	// Days is how long the organisation keeps evidence after the incident was closed; 0: for
-	// ever. Due is from when on it need not be kept; zero: never, as things are.
-	Days int
-	Due  time.Time
+	// Days is how long the organisation keeps evidence after the incident was closed, and
+	// DaysSet since when it says so; 0: no period is set, and zero: none ever was. Due is from
+	// when on it need not be kept; zero when no such day is known.
+	Days    int
+	DaysSet time.Time
+	Due     time.Time
+	// Unfinished are the numbers of the exhibits whose disposal was ordered and whose bytes
+	// are not all known to be gone. Under a hold they stay as they are.
+	Unfinished []string
 }
 
 // Custody returns the exhibits of an incident with their custody.
@@ -73,11 +78,20 @@ func (s *Acts) custody(ctx context.Context, q sqldb.Queryer, inc incident.Incide
 		c.Items = append(c.Items, x)
 	}
 	c.Hold, c.Held = exhibit.Held(events)
-	if c.Days, err = exhibit.FindRetention(ctx, q, inc.OrganisationID); err != nil {
+	if c.Days, c.DaysSet, err = exhibit.FindRetention(ctx, q, inc.OrganisationID); err != nil {
 		return c, err
 	}
 	if c.Days > 0 && !inc.ClosedAt.IsZero() {
 		c.Due = inc.ClosedAt.AddDate(0, 0, c.Days)
+	}
+	open, err := evidence.UnfinishedDisposals(ctx, q)
+	if err != nil {
+		return c, err
+	}
+	for _, x := range c.Items {
+		if slices.ContainsFunc(open, func(d evidence.Disposal) bool { return d.AcquisitionID == x.AcquisitionID }) {
+			c.Unfinished = append(c.Unfinished, x.Number)
+		}
 	}
 	return c, nil
 }

@@ -189,10 +189,8 @@ func (s *Acts) WriteExport(ctx context.Context, a Actor, idOrNumber string, w io
 		if r, err = findExport(ctx, d.tx, d.actor.OrganisationID, idOrNumber); err != nil {
 			return err
 		}
-		if _, err = d.record(ctx, "export.open", r.ID, map[string]string{"number": r.Number, "recipient": r.Recipient, "sha256": r.SHA256}); err != nil {
-			return err
-		}
-		return s.exported(ctx, d, r)
+		_, err = d.record(ctx, "export.open", r.ID, map[string]string{"number": r.Number, "recipient": r.Recipient, "sha256": r.SHA256})
+		return err
 	})
 	if err != nil {
 		return r, err
@@ -214,6 +212,10 @@ func (s *Acts) WriteExport(ctx context.Context, a Actor, idOrNumber string, w io
 			with["first_sha256"] = r.SHA256
 		}
 		if _, err := d.record(ctx, "export.written", r.ID, with); err != nil {
+			return err
+		}
+		// Now, and not before: of what was refused or broke off nobody has a copy.
+		if err := s.exported(ctx, d, r); err != nil {
 			return err
 		}
 		if r.SHA256 != "" {

@@ -37,10 +37,12 @@ type exhibitShowView struct {
 	May      abilities
 	Fields   []exhibitField
 	Manifest *artifact.Manifest // of an acquisition; nil when it cannot be read
-	Events   []exhibit.Event    // newest first
-	Types    []exhibit.EventType
-	Record   form
-	Describe form
+	// Unfinished means that its disposal was ordered, and not all bytes are known to be gone.
+	Unfinished bool
+	Events     []exhibit.Event // newest first
+	Types      []exhibit.EventType
+	Record     form
+	Describe   form
 }
 
 // exhibitField is one field with what it says now and what it said before.
@@ -88,7 +90,8 @@ func (s *server) showExhibit(v *visit, record, describe form, status int) error 
 			record.Values["type"], record.Values["to"], record.Values["to_organisation"] = string(exhibit.Receive), x.Trail.To.Person, x.Trail.To.Organisation
 		}
 	}
-	view := exhibitShowView{Exhibit: x, Custody: c, May: abilitiesOf(v.operator.Role), Types: recordTypes(), Record: record, Describe: describe}
+	view := exhibitShowView{Exhibit: x, Custody: c, May: abilitiesOf(v.operator.Role), Types: recordTypes(), Record: record, Describe: describe,
+		Unfinished: slices.Contains(c.Unfinished, x.Number)}
 	view.Events = slices.Clone(x.Events)
 	slices.Reverse(view.Events)
 	for _, f := range exhibit.Fields() {
@@ -169,12 +172,19 @@ func (s *server) exhibitDescribe(v *visit) error {
 	if err != nil {
 		return err
 	}
+	was, err := readForm(v, shownFields()...)
+	if err != nil {
+		return err
+	}
+	for name, value := range was.Values { // a page that is shown again is still the old one
+		f.Values[name] = value
+	}
 	if f.ok() {
 		x, c, err := s.exhibitOf(v)
 		if err != nil {
 			return err
 		}
-		err = s.custody.DescribeExhibit(v.ctx(), v.actor, x.ID, fieldValues(f))
+		err = s.custody.DescribeExhibit(v.ctx(), v.actor, x.ID, changedValues(f))
 		if err == nil {
 			return s.done(v, "custody.described", exhibitPath(c.Incident.ID, x.Short()))
 		}
@@ -195,6 +205,30 @@ func exhibitFields() []field {
 		fields = append(fields, w)
 	}
 	return fields
+}
+
+// shownPrefix is before the name of a field in the name of the one that says what it said when
+// the page was made.
+const shownPrefix = "was-"
+
+func shownFields() []field {
+	fields := exhibitFields()
+	for n := range fields {
+		fields[n].name = shownPrefix + fields[n].name
+	}
+	return fields
+}
+
+// changedValues are the fields that a person changed on the page: what somebody else said
+// meanwhile of the others stays.
+func changedValues(f form) map[exhibit.Field]string {
+	m := fieldValues(f)
+	for name, value := range m {
+		if value == f.Values[shownPrefix+string(name)] {
+			delete(m, name)
+		}
+	}
+	return m
 }
 
 func fieldValues(f form) map[exhibit.Field]string {

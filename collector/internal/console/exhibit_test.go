@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/exhibit"
+	"hozen/collector/internal/sqldb"
 	"hozen/internal/i18n"
 	"hozen/internal/i18n/i18ntest"
 )
@@ -53,7 +55,7 @@ func TestEveryWordOfCustody(t *testing.T) {
 	for _, e := range exhibit.EventTypes() {
 		keys = append(keys, "custody.event."+string(e), "ledger.act."+e.Act())
 	}
-	keys = append(keys, "ledger.act."+exhibit.ActAdd, "ledger.act."+exhibit.ActDescribe, "ledger.act."+exhibit.ActRetention, "ledger.act."+evidence.ActDisposed)
+	keys = append(keys, "ledger.act."+exhibit.ActAdd, "ledger.act."+exhibit.ActDescribe, "ledger.act."+exhibit.ActRetention, "ledger.act."+evidence.ActDisposed, "ledger.act.export.form", "ledger.act.custody.form")
 	for _, e := range append(exhibit.Recordable(), exhibit.Collect, exhibit.Dispose, exhibit.Hold, exhibit.ReleaseHold) {
 		keys = append(keys, "timeline.custody."+string(e))
 	}
@@ -98,8 +100,23 @@ func TestCustodyInTheConsole(t *testing.T) {
 			t.Errorf("%s: nothing is said beside the field", field)
 		}
 	}
-	send(page+"/describe", url.Values{"serial": {"X-1"}, "description": {"経理PCの揮発性情報"}}, http.StatusSeeOther)
-	b.get(page).want(t, 200, "X-1", "（取り下げ）") // the witness, whose field was empty
+	// The page was made before a colleague said who owns it, and what the serial number is.
+	old := url.Values{"was-witness": {"総務 高橋"}, "witness": {""}, "was-description": {"経理PCの揮発性情報"}, "description": {"経理PCの揮発性情報"},
+		"was-reason": {""}, "reason": {"1行目\r\n2行目"}, "was-serial": {""}, "serial": {""}, "was-owner": {""}, "owner": {""}}
+	must(t, x.DescribeExhibit(t.Context(), x.owner, x.exhibitNumber(), map[exhibit.Field]string{exhibit.Serial: "X-1"}))
+	b.get(page).want(t, 200, `name="was-serial" value="X-1"`, `name="was-witness" value="総務 高橋"`)
+	send(page+"/describe", old, http.StatusSeeOther)
+	e, _, err := x.Exhibit(t.Context(), x.owner, x.exhibitNumber())
+	must(t, err)
+	if e.Get(exhibit.Serial) != "X-1" || e.Get(exhibit.Owner) != "株式会社サンプル" || e.Get(exhibit.Witness) != "" || e.Get(exhibit.Reason) != "1行目\n2行目" {
+		t.Errorf("%+v", e.Changes)
+	}
+	b.get(page).want(t, 200, "X-1", "（取り下げ）", "マニフェストの SHA-256") // the witness
+	// Shown again with a fault beside it, the page is still the old one.
+	old.Set("model", strings.Repeat("x", exhibit.MaxName+1))
+	if r := send(page+"/describe", old, http.StatusUnprocessableEntity); !strings.Contains(r.body, `name="was-serial" value=""`) {
+		t.Error("the page forgets what it said")
+	}
 	send(page+"/verify", nil, http.StatusSeeOther)
 	send("/incidents/"+x.incidentID+"/custody/new", url.Values{"kind": {"paper"}, "at": {at}}, http.StatusUnprocessableEntity)
 	made := send("/incidents/"+x.incidentID+"/custody/new", url.Values{"kind": {"paper"}, "at": {at}, "description": {"印刷した警告画面"}, "acquired_by": {"鈴木"}}, http.StatusSeeOther)
@@ -123,6 +140,7 @@ func TestCustodyInTheConsole(t *testing.T) {
 	must(t, x.SetRetention(t.Context(), x.owner, 30))
 	b.get(page).want(t, 200, clock(x.now().AddDate(0, 0, 30))[:10])
 	must(t, x.SetRetention(t.Context(), x.owner, 0))
+	b.get(page).want(t, 200, "期限なし（責任者の判断で廃棄可）")
 	g, err := x.DisposalOf(t.Context(), x.owner, x.exhibitNumber())
 	must(t, err)
 	_, err = x.DisposeExhibit(t.Context(), x.owner, g.Exhibit.ID, "保存期間の終了", g.Fingerprint())
@@ -132,6 +150,18 @@ func TestCustodyInTheConsole(t *testing.T) {
 		t.Error("what was disposed of is offered")
 	}
 	b.get("/evidence/"+x.processes).want(t, http.StatusGone, "廃棄")
+	// As if the disk had failed between the order and the removal.
+	reopen := func(ctx context.Context, tx *sqldb.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE evidence_disposal SET finished_at = ''`)
+		return err
+	}
+	must(t, x.db.Tx(t.Context(), reopen))
+	if r := b.get(page).want(t, 200, "内容の消去がまだ終わっていません"); strings.Contains(r.body, "完全に消去しました") {
+		t.Error("it is said to be gone")
+	}
+	must(t, x.HoldIncident(t.Context(), x.owner, x.incidentID, "訴訟"))
+	b.get(page).want(t, 200, "残っている内容は停止中は消去しません")
+	b.get("/incidents/"+x.incidentID).want(t, 200, "残っている内容は停止中は消去しません", x.exhibitNumber())
 	b.get("/evidence/"+x.processes+"/download").want(t, http.StatusGone, "廃棄")
 	if x.log.Len() > 0 {
 		t.Errorf("the console logged:\n%s", x.log)

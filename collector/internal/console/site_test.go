@@ -28,6 +28,7 @@ import (
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/evidence/evidencetest"
 	"hozen/collector/internal/operator"
+	"hozen/collector/internal/sqldb"
 	"hozen/collector/internal/sqldb/sqldbtest"
 	"hozen/internal/artifact"
 	"hozen/internal/artifact/record"
@@ -45,6 +46,7 @@ type site struct {
 	server   *httptest.Server
 	handler  http.Handler
 	hub      *act.Hub
+	db       *sqldb.DB
 	blobs    *fsblob.Store
 	dir      string
 	intake   *evidence.Intake
@@ -64,6 +66,7 @@ func newSite(t testing.TB) *site {
 	t.Helper()
 	x := &site{t: t, hub: act.NewHub(), dir: t.TempDir(), log: &bytes.Buffer{}}
 	db := sqldbtest.Open(t)
+	x.db = db
 	ca, err := pki.NewCA("test", x.now())
 	must(t, err)
 	x.blobs, err = fsblob.Open(filepath.Join(x.dir, "blobs"))

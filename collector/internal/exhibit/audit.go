@@ -103,8 +103,11 @@ func audit(ctx context.Context, q sqldb.Queryer, org string) ([]Finding, error) 
 }
 
 // onlyInLedger are facts that entries have and rows have not: why somebody acted without
-// signing in, and what a disposal removed, which the audit of the evidence reads.
-func onlyInLedger() []string { return []string{"break_glass", "acquisition_blobs"} }
+// signing in, what a disposal removed, which the audit of the evidence reads, and by which
+// period of keeping.
+func onlyInLedger() []string {
+	return []string{"break_glass", "acquisition_blobs", RetentionDays, RetentionSetAt, ClosedAt}
+}
 
 // differing names the facts that differ, not what they say.
 func differing(c claim, e ledger.Recorded) string {

@@ -14,6 +14,13 @@ const (
 	actEvent     = "custody."
 )
 
+// What the ledger's entry of a disposal says beside its event.
+const (
+	RetentionDays  = "retention_days"     // the period that was set then; "0": none
+	RetentionSetAt = "retention_set_at"   // since when; absent when none ever was
+	ClosedAt       = "incident_closed_at" // of its incident
+)
+
 // Act is the name under which an event of the type stands in the ledger.
 func (t EventType) Act() string { return actEvent + string(t) }
 

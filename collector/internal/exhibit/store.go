@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"hozen/collector/internal/sqldb"
 )
@@ -199,16 +200,18 @@ func queryEvents(ctx context.Context, q sqldb.Queryer, cond string, args ...any)
 	return list, nil
 }
 
-// FindRetention returns how long an organisation keeps evidence; nothing set is for ever.
-func FindRetention(ctx context.Context, q sqldb.Queryer, organisationID string) (days int, err error) {
-	err = q.QueryRowContext(ctx, `SELECT days FROM exhibit_retention WHERE organisation_id = $1 ORDER BY ledger_idx DESC LIMIT 1`, organisationID).Scan(&days)
+// FindRetention returns how many days an organisation keeps evidence and since when that is
+// set; 0: no period is set, and zero: none ever was.
+func FindRetention(ctx context.Context, q sqldb.Queryer, organisationID string) (days int, since time.Time, err error) {
+	err = q.QueryRowContext(ctx, `SELECT days, at FROM exhibit_retention WHERE organisation_id = $1 ORDER BY ledger_idx DESC LIMIT 1`, organisationID).
+		Scan(&days, sqldb.ScanTime(&since))
 	if errors.Is(err, sql.ErrNoRows) {
-		return 0, nil
+		return 0, time.Time{}, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("read retention: %w", err)
+		return 0, time.Time{}, fmt.Errorf("read retention: %w", err)
 	}
-	return days, nil
+	return days, since, nil
 }
 
 // SetRetention sets how long an organisation keeps evidence.

@@ -129,13 +129,14 @@ type Custody struct {
 	Incident      string        `json:"incident"`
 	Held          bool          `json:"held"`
 	Hold          *CustodyEvent `json:"hold,omitempty"`
-	RetentionDays int           `json:"retention_days"` // 0: for ever
+	RetentionDays int           `json:"retention_days"` // 0: no period is set
 	DueAt         time.Time     `json:"due_at,omitzero"`
+	Unfinished    []string      `json:"unfinished_disposals,omitempty"` // numbers of exhibits
 	Exhibits      []Exhibit     `json:"exhibits"`
 }
 
 func viewCustody(c act.Custody) Custody {
-	v := Custody{Incident: c.Incident.Number, Held: c.Held, RetentionDays: c.Days, DueAt: c.Due,
+	v := Custody{Incident: c.Incident.Number, Held: c.Held, RetentionDays: c.Days, DueAt: c.Due, Unfinished: c.Unfinished,
 		Exhibits: views(c.Items, func(x act.Exhibit) Exhibit { return viewExhibit(x, false) })}
 	if c.Held {
 		e := viewEvent(c.Hold)
@@ -226,17 +227,34 @@ func custodyVerify(ctx context.Context, c *call, in Note) (any, error) {
 	return CustodyVerified{viewEvent(v.Event), v.Files, v.Bytes, append([]string{}, v.Wrong...)}, err
 }
 
+// CustodyHeld is the answer of custody.hold and custody.release_hold.
+type CustodyHeld struct {
+	Held       bool     `json:"held"`
+	Unfinished []string `json:"unfinished_disposals,omitempty"` // ordered before; numbers of exhibits
+}
+
 func custodyHold(ctx context.Context, c *call, in Note) (any, error) {
-	return None{}, c.acts.HoldIncident(ctx, c.actor, in.Ref, in.Text)
+	if err := c.acts.HoldIncident(ctx, c.actor, in.Ref, in.Text); err != nil {
+		return nil, err
+	}
+	return custodyHeld(ctx, c, in)
 }
 
 func custodyReleaseHold(ctx context.Context, c *call, in Note) (any, error) {
-	return None{}, c.acts.ReleaseHold(ctx, c.actor, in.Ref, in.Text)
+	if err := c.acts.ReleaseHold(ctx, c.actor, in.Ref, in.Text); err != nil {
+		return nil, err
+	}
+	return custodyHeld(ctx, c, in)
+}
+
+func custodyHeld(ctx context.Context, c *call, in Note) (any, error) {
+	list, err := c.acts.Custody(ctx, c.actor, in.Ref)
+	return CustodyHeld{list.Held, list.Unfinished}, err
 }
 
 // CustodyRetention is how many days after its closing the evidence of an incident is kept.
 type CustodyRetention struct {
-	Days *int `json:"days"` // 0: for ever; absent in a request: only show it
+	Days *int `json:"days"` // 0: no period is set; absent in a request: only show it
 }
 
 func custodyRetention(ctx context.Context, c *call, in CustodyRetention) (any, error) {

@@ -280,11 +280,12 @@ type Check struct {
 	Items        int       `json:"items"`
 	Blobs        int       `json:"blobs"`
 	Bytes        int64     `json:"bytes"`
+	Disposed     int       `json:"disposed"` // acquisitions whose bytes were disposed of
 }
 
 // ViewCheck is what fsck found, as JSON.
 func ViewCheck(r fsck.Report) Check {
-	c := Check{r.Clean(), []Problem{}, []Problem{}, r.Entries, r.Acquisitions, r.Items, r.Blobs, r.Bytes}
+	c := Check{r.Clean(), []Problem{}, []Problem{}, r.Entries, r.Acquisitions, r.Items, r.Blobs, r.Bytes, r.Disposed}
 	for _, p := range r.Problems {
 		c.Problems = append(c.Problems, Problem{string(p.Code), p.Subject, p.Detail})
 	}
