@@ -250,7 +250,7 @@ func (x form) exhibit(e Exhibit) {
 	if e.SHA1 != "" || e.MD5 != "" {
 		x.wide(field{"SHA-1・MD5（検索用）", "SHA-1, MD5 (lookup only)", person(e.SHA1, e.MD5)})
 	}
-	x.wide(field{"目録の SHA-256", "SHA-256 of the manifest", groups(e.ManifestSHA256)})
+	x.wide(field{"マニフェストの SHA-256", "SHA-256 of the manifest", groups(e.ManifestSHA256)})
 	x.pair(field{"署名", "Signature", e.Signature}, field{"タイムスタンプ", "Time stamp", e.Timestamp})
 	x.pair(field{"現在の保管者", "Custodian now", e.Custodian}, field{"保管者不明の期間", "Gap in custody", e.Gap})
 	x.y += 8

@@ -97,7 +97,7 @@ func read(ctx context.Context, c *Config, o *facts.Out) error {
 	fields := strings.Fields(trees)
 	for i := 0; i < len(fields); i += 2 {
 		depth, _ := strconv.Atoi(fields[i+1])
-		list = append(list, &walked{fields[i], depth, fields[i] == "root"})
+		list = append(list, &walked{fields[i], depth, false}) // root's home too: no person's, and where intruders leave tools
 	}
 	for _, h := range homes {
 		if slices.ContainsFunc(list, func(x *walked) bool { return x.path == h }) {
@@ -282,7 +282,7 @@ func (w *walker) folder(d *tree.Dir, name string, depth int) error {
 	case own:
 		closed = "own_tree"
 		w.told[path] = true
-	case w.home && tree.OneOf(name, closedToAll):
+	case !w.Private && (w.home || strings.HasPrefix(path, "root/")) && tree.OneOf(name, closedToAll):
 		closed = "private"
 	case depth <= 1:
 		closed = "depth"
