@@ -4,11 +4,13 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/export"
 	"hozen/collector/internal/incident"
+	"hozen/internal/envelope"
 )
 
 type incidentExportView struct {
@@ -16,27 +18,47 @@ type incidentExportView struct {
 	Endpoints []endpointView
 	Profiles  []string
 	Chosen    map[string]bool // endpoints and profiles that are ticked
-	Packages  []export.Record // newest first
+	Packages  []packageView   // newest first
 	Ready     string          // identifier of the package that was just ordered
 	Evidence  int             // acquisitions of the incident
 	Form      form
+	Keys      keysView
+}
+
+// packageView is a package that was ordered, with the public keys of its next download.
+type packageView struct {
+	export.Record
+	Keys keysView
 }
 
 func (s *server) incidentExportForm(v *visit) error {
-	return s.showIncidentExport(v, form{}, nil, http.StatusOK)
+	return s.showIncidentExport(v, v.r.PathValue("id"), form{}, nil, http.StatusOK)
 }
 
-func (s *server) showIncidentExport(v *visit, f form, chosen map[string]bool, status int) error {
+// showIncidentExport shows the form f of a new package, and the packages there are.
+// refused has the forms of downloads that were refused, by package.
+func (s *server) showIncidentExport(v *visit, incidentID string, f form, refused map[string]form, status int) error {
 	if !abilitiesOf(v.operator.Role).Run {
 		return act.ErrForbidden
 	}
-	i, err := s.incidents.Incident(v.ctx(), v.actor, v.r.PathValue("id"))
+	i, err := s.incidents.Incident(v.ctx(), v.actor, incidentID)
 	if err != nil {
 		return err
 	}
-	view := incidentExportView{Incident: i, Chosen: chosen, Form: f, Ready: v.r.URL.Query().Get("ready")}
-	if view.Packages, err = s.exports.Exports(v.ctx(), v.actor, i.ID); err != nil {
+	view := incidentExportView{Incident: i, Chosen: map[string]bool{}, Form: f, Keys: keysView{"keys", f}, Ready: v.r.URL.Query().Get("ready")}
+	for _, id := range slices.Concat(v.r.PostForm["host"], v.r.PostForm["profile"]) {
+		view.Chosen[id] = true
+	}
+	list, err := s.exports.Exports(v.ctx(), v.actor, i.ID)
+	if err != nil {
 		return err
+	}
+	for _, r := range list {
+		g, ok := refused[r.ID]
+		if !ok {
+			g = form{Values: map[string]string{fieldKeys: s.keptKeys(v, r.ID)}}
+		}
+		view.Packages = append(view.Packages, packageView{r, keysView{"keys-" + r.ID, g}})
 	}
 	acquisitions, err := s.evidence.Acquisitions(v.ctx(), v.actor, i.ID)
 	if err != nil {
@@ -69,6 +91,7 @@ func (s *server) incidentExport(v *visit) error {
 	if err != nil {
 		return err
 	}
+	to := f.takeKeys(v)
 	n := act.NewExport{IncidentID: v.r.PathValue("id"), Recipient: f.Values["recipient"], Purpose: f.Values["purpose"], Hosts: v.r.PostForm["host"], Profiles: v.r.PostForm["profile"]}
 	if len(n.Hosts)+len(n.Profiles) > maxTicks {
 		f.Errors["hosts"] = v.text.Text("invalid.range")
@@ -76,20 +99,18 @@ func (s *server) incidentExport(v *visit) error {
 	if f.ok() {
 		r, err := s.exports.OrderExport(v.ctx(), v.actor, n)
 		if err == nil {
+			s.keepKeys(v, r.ID, to)
 			return s.done(v, "export.ordered", "/incidents/"+r.IncidentID+"/export?ready="+url.QueryEscape(r.ID)+"#packages")
 		}
 		if !f.refuse(v, err) {
 			return err
 		}
 	}
-	chosen := map[string]bool{}
-	for _, id := range append(slices.Clone(n.Hosts), n.Profiles...) {
-		chosen[id] = true
-	}
-	return s.showIncidentExport(v, f, chosen, http.StatusUnprocessableEntity)
+	return s.showIncidentExport(v, n.IncidentID, f, nil, http.StatusUnprocessableEntity)
 }
 
-// exportDownload sends a package while it is made.
+// exportDownload sends a package while it is made, encrypted to the public keys that the
+// form names, or without a form to those that were given with the order.
 func (s *server) exportDownload(v *visit) error {
 	r, err := s.exports.Export(v.ctx(), v.actor, v.r.PathValue("id"))
 	if err != nil {
@@ -98,12 +119,35 @@ func (s *server) exportDownload(v *visit) error {
 	if !abilitiesOf(v.operator.Role).Run {
 		return act.ErrForbidden
 	}
+	var to []envelope.Recipient
+	if v.r.Method == http.MethodPost {
+		f, err := readForm(v)
+		if err != nil {
+			return err
+		}
+		if to = f.takeKeys(v); !f.ok() {
+			return s.showIncidentExport(v, r.IncidentID, form{}, map[string]form{r.ID: f}, http.StatusUnprocessableEntity)
+		}
+		s.keepKeys(v, r.ID, to)
+	} else if kept := s.keptKeys(v, r.ID); kept != "" {
+		if to, err = act.ParseRecipients(strings.Split(kept, "\n")); err != nil {
+			return err
+		}
+	}
+	name, kind := r.Number+".zip", "application/zip"
+	if len(to) > 0 {
+		name, kind = name+envelope.Suffix, "application/octet-stream"
+	}
 	if v.r.Method == http.MethodHead {
-		attachment(v.w.Header(), r.Number+".zip", "application/zip")
+		attachment(v.w.Header(), name, kind)
 		return nil
 	}
-	w := &slowWriter{w: v.w, c: http.NewResponseController(v.w), begin: func() { attachment(v.w.Header(), r.Number+".zip", "application/zip") }}
-	_, err = s.exports.WriteExport(v.ctx(), v.actor, r.ID, w)
+	w := &slowWriter{w: v.w, c: http.NewResponseController(v.w), begin: func() { attachment(v.w.Header(), name, kind) }}
+	if len(to) > 0 {
+		_, err = s.exports.WriteExportTo(v.ctx(), v.actor, r.ID, to, w)
+	} else {
+		_, err = s.exports.WriteExport(v.ctx(), v.actor, r.ID, w)
+	}
 	if err != nil && w.begun {
 		// The browser must not take what it has for a whole file; without a length, only a
 		// connection that breaks tells it so.

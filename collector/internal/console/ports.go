@@ -17,6 +17,7 @@ import (
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/organisation"
+	"hozen/internal/envelope"
 )
 
 // ports are the acts as the pages use them, one interface per concern, so that each
@@ -137,6 +138,7 @@ type exports interface {
 	Export(ctx context.Context, a act.Actor, idOrNumber string) (export.Record, error)
 	OrderExport(ctx context.Context, a act.Actor, n act.NewExport) (export.Record, error)
 	WriteExport(ctx context.Context, a act.Actor, idOrNumber string, w io.Writer) (export.Record, error)
+	WriteExportTo(ctx context.Context, a act.Actor, idOrNumber string, to []envelope.Recipient, w io.Writer) (export.Record, error)
 }
 
 type custody interface {

@@ -75,6 +75,7 @@ func (s *server) routes() http.Handler {
 	pages.Handle("GET /evidence/{id}/download", s.private(s.evidenceDownload))
 	pages.Handle("POST /incidents/{id}/custody/{no}/verify", s.private(s.exhibitVerify))
 	pages.Handle("GET /exports/{id}/download", s.private(s.exportDownload))
+	pages.Handle("POST /exports/{id}/download", s.private(s.exportDownload))
 	pages.Handle("GET /live", s.private(s.liveStream))
 
 	all := http.NewServeMux()
