@@ -45,10 +45,15 @@ func (c *codec) Marshal(v any) (mem.BufferSlice, error) {
 	return mem.BufferSlice{mem.NewBuffer(buf, &c.pool)}, nil
 }
 
-// Unmarshal implements [encoding.CodecV2].
+// Unmarshal implements [encoding.CodecV2]. A chunk takes the place of the one that is in v,
+// if there is one: whoever receives again into the same message has done with it.
 func (c *codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if m, ok := v.(*agentv1.UploadRequest); ok {
-		if chunk, ok := onlyChunk(data); ok {
+		var room []byte // of the chunk that m brought before
+		if step, ok := m.GetStep().(*agentv1.UploadRequest_Chunk); ok {
+			room = step.Chunk[:0]
+		}
+		if chunk, ok := onlyChunk(data, room); ok {
 			m.Reset()
 			m.Step = &agentv1.UploadRequest_Chunk{Chunk: chunk}
 			return nil
@@ -57,8 +62,9 @@ func (c *codec) Unmarshal(data mem.BufferSlice, v any) error {
 	return c.CodecV2.Unmarshal(data, v)
 }
 
-// onlyChunk returns a copy of the chunk of a message that consists of nothing else.
-func onlyChunk(data mem.BufferSlice) ([]byte, bool) {
+// onlyChunk returns a copy of the chunk of a message that consists of nothing else, in room
+// if it fits there.
+func onlyChunk(data mem.BufferSlice, room []byte) ([]byte, bool) {
 	var first [maxHead]byte
 	head := first[:data.CopyTo(first[:])]
 	field, kind, tag := protowire.ConsumeTag(head)
@@ -69,7 +75,11 @@ func onlyChunk(data mem.BufferSlice) ([]byte, bool) {
 	if length < 0 || size != uint64(data.Len()-tag-length) {
 		return nil, false
 	}
-	chunk := make([]byte, size)
+	chunk := room[:0]
+	if uint64(cap(room)) < size {
+		chunk = make([]byte, 0, size)
+	}
+	chunk = chunk[:size]
 	r := data.Reader()
 	defer r.Close()
 	if _, err := r.Discard(tag + length); err != nil {

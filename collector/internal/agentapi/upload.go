@@ -70,8 +70,13 @@ var errIdle = errors.New("no step of the upload within " + uploadIdle.String())
 // takeIn runs the steps of one upload.
 func (s *Server) takeIn(ctx context.Context, stream uploadStream, who caller, idle *time.Timer) (err error) {
 	defer s.recovered(ctx, agentv1.AgentService_Upload_FullMethodName, &err)
+	// In turns, so that their chunks are room for others when the intake has done with them.
+	var turns [evidence.Held + 1]agentv1.UploadRequest
+	turn := 0
 	next := func() (*agentv1.UploadRequest, error) {
-		m, err := stream.Recv()
+		turn = (turn + 1) % len(turns)
+		m := &turns[turn]
+		err := stream.RecvMsg(m)
 		if errors.Is(err, io.EOF) {
 			return nil, status.Error(codes.Canceled, "upload ended without seal")
 		}

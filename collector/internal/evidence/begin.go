@@ -151,8 +151,8 @@ func (u *Upload) Part(name string, offset int64) error {
 	})
 }
 
-// Write appends bytes to the part. The intake keeps chunk: the caller must not
-// change it afterwards.
+// Write appends bytes to the part. The intake goes on reading chunk: the caller must not
+// change it until [Held] others were written.
 func (u *Upload) Write(chunk []byte) error {
 	return u.do(u.ctx, func() error {
 		if u.part == nil {

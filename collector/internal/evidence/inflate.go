@@ -36,6 +36,10 @@ const (
 	bombRatio = 400
 )
 
+// Held is how many chunks of a part may be read after they were written: a chunk may be
+// changed when so many others came after it, or when the part is ended or left.
+const Held = 7
+
 // inflater reads the bytes of a part as they arrive and learns what they decompress
 // to, in a goroutine of its own beside hashing and writing.
 type inflater struct {
@@ -47,7 +51,7 @@ type inflater struct {
 }
 
 func newInflater(compression string) *inflater {
-	f := &inflater{chunks: make(chan []byte, 8), done: make(chan struct{})}
+	f := &inflater{chunks: make(chan []byte, Held-1), done: make(chan struct{})}
 	go func() {
 		defer close(f.done)
 		f.err = f.run(compression)
@@ -55,7 +59,8 @@ func newInflater(compression string) *inflater {
 	return f
 }
 
-// feed hands b over; b must not be changed afterwards.
+// feed hands b over. That it returns shows that the chunk [Held] before b is read: one waits
+// in the channel for each but the last of them, and the goroutine takes one after the other.
 func (f *inflater) feed(b []byte) {
 	select {
 	case f.chunks <- b:

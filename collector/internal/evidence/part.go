@@ -139,7 +139,7 @@ func (w *partWriter) take(b []byte) {
 	w.inflate.feed(b)
 }
 
-// write appends b, which must not be changed afterwards. After an error the part
+// write appends b, which must not be changed before [Held] others are written. After an error the part
 // holds what was written before, and can be gone on with unless it is broken.
 func (w *partWriter) write(b []byte) error {
 	return w.step(crashpoint.EvidencePartWritten, func() error {
