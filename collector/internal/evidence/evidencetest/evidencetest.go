@@ -254,14 +254,16 @@ func Send(ctx context.Context, i *evidence.Intake, endpointID string, a *Acquisi
 	return u.Seal(ctx, a.Raw, a.Signature, a.Certificate)
 }
 
-// SendPart uploads one part from an offset on, in small chunks.
+// SendPart uploads one part from an offset on, in small chunks that take each other's room
+// as soon as they may.
 func SendPart(u *evidence.Upload, name string, b []byte, offset int64) error {
 	if err := u.Part(name, offset); err != nil {
 		return err
 	}
 	const chunk = 1000
-	for off := int(offset); off < len(b); off += chunk {
-		if err := u.Write(bytes.Clone(b[off:min(off+chunk, len(b))])); err != nil {
+	var turns [evidence.Held + 1][chunk]byte
+	for off, turn := int(offset), 0; off < len(b); off, turn = off+chunk, (turn+1)%len(turns) {
+		if err := u.Write(turns[turn][:copy(turns[turn][:], b[off:])]); err != nil {
 			return err
 		}
 	}
