@@ -5,9 +5,11 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 
 	"hozen/agent/internal/isolate"
+	"hozen/agent/internal/localapi"
 )
 
 // base is the folder of everything that the agent keeps.
@@ -20,7 +22,12 @@ func base() string {
 
 func defaultConfig() string { return filepath.Join(base(), "agent.toml") }
 func defaultState() string  { return filepath.Join(base(), "agent") }
-func defaultSocket() string { return filepath.Join(base(), "run", "agent.sock") }
+func defaultSocket() string {
+	if runtime.GOOS == "windows" {
+		return localapi.DefaultPipe
+	}
+	return filepath.Join(base(), "run", "agent.sock")
+}
 
 func firewall() isolate.Firewall { return isolate.Unsupported{} }
 

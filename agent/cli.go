@@ -81,7 +81,7 @@ func verbs() []verb {
 	return []verb{
 		{"run", runRun}, {"enroll", runEnroll}, {"acquire", runAcquire}, {"report", runReport},
 		{"status", runStatus}, {"isolation", runIsolation}, {"release", runRelease}, {"preserve", runPreserve}, {"service", runService}, {"version", runVersion},
-		{"boot-isolation", runBootIsolation}, {"shutdown-capture", runShutdownCapture}, {"notice", runNotice},
+		{"boot-isolation", runBootIsolation}, {"shutdown-capture", runShutdownCapture}, {"notice", runNotice}, {"session-helper", runSessionHelper},
 	}
 }
 

@@ -45,7 +45,7 @@ func runRun(ctx context.Context, args []string, getenv func(string) string, std 
 	if asService && root == "" {
 		root = "/"
 	}
-	set := settings{config: cfg, state: c.folder(), socket: c.socketPath(), root: root, log: newLog(std.err, level, asService)}
+	set := settings{config: cfg, state: c.folder(), socket: c.socketPath(), managed: asService, root: root, log: newLog(std.err, level, asService)}
 	if getenv("GOGC") == "" {
 		debug.SetGCPercent(smallHeap)
 	}
@@ -55,7 +55,7 @@ func runRun(ctx context.Context, args []string, getenv func(string) string, std 
 		return c.failed(err)
 	}
 	defer a.close()
-	err = osservice.Run(ctx, osservice.Hooks{Healthy: a.healthy}, func(ctx context.Context, ready func()) error {
+	err = osservice.Run(ctx, a.hooks(asService), func(ctx context.Context, ready func()) error {
 		return a.run(ctx, func() {
 			ready()
 			if !asService {
@@ -73,8 +73,11 @@ func runRun(ctx context.Context, args []string, getenv func(string) string, std 
 }
 
 // newLog writes for people in the foreground. Under a service manager the time is left
-// out: the journal has its own.
+// out: the journal has its own, and so has the log of Windows.
 func newLog(w io.Writer, level slog.Level, asService bool) *slog.Logger {
+	if h := systemLog(level, asService); h != nil {
+		return slog.New(h)
+	}
 	o := &slog.HandlerOptions{Level: level}
 	if asService {
 		o.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {

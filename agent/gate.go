@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"slices"
-	"strconv"
 	"time"
 
 	"hozen/agent/internal/isolate"
@@ -90,16 +89,4 @@ func signIns(ctx context.Context) []record.Session {
 		return slices.DeleteFunc(people, func(s record.Session) bool { return !bySystemd(s) })
 	}
 	return people
-}
-
-// mayGoDown reports whether a local user may have the PC go down: the administrator,
-// and whoever sits at it.
-func (a *agent) mayGoDown(ctx context.Context, uid string) bool {
-	n, err := strconv.ParseUint(uid, 10, 32)
-	if err != nil {
-		return false
-	}
-	return n == 0 || slices.ContainsFunc(signIns(ctx), func(s record.Session) bool {
-		return s.Source == record.SourceLogind && s.UID == int64(n) && s.Seat != "" && s.State == "active" && !s.Remote
-	})
 }

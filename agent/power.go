@@ -32,11 +32,11 @@ const lockNeeded = osservice.DelayNeeded
 type power struct {
 	a    *agent
 	plan *shutdown.Plan
-	bus  *logind.Client
+	bus  powerSystem
 }
 
 func newPower(a *agent) (*power, error) {
-	p := &power{a: a, bus: logind.New(logind.Config{Log: a.set.log})}
+	p := &power{a: a, bus: newPowerSystem(a)}
 	var err error
 	p.plan, err = shutdown.New(shutdown.Config{
 		Dir: powerFolder(a.set.state), BootID: a.bootID,
@@ -49,13 +49,13 @@ func newPower(a *agent) (*power, error) {
 	return p, err
 }
 
-// run listens to the system's login service until ctx ends.
+// run listens to the system until ctx ends.
 func (p *power) run(ctx context.Context) error {
 	p.a.runner.Prepare()
 	var wg sync.WaitGroup
 	wg.Go(func() { p.hear(ctx, &wg) })
 	if err := p.bus.Run(ctx); err != nil && ctx.Err() == nil {
-		p.a.set.log.WarnContext(ctx, "no notice before the PC goes down but by the companion unit", slog.Any("error", err))
+		p.a.set.log.WarnContext(ctx, "the system does not tell that the PC goes down", slog.Any("error", err))
 	}
 	<-ctx.Done()
 	wg.Wait()
@@ -68,7 +68,7 @@ func (p *power) run(ctx context.Context) error {
 	return nil
 }
 
-// hear hands what the login service tells to the plan. Going down is waited for beside
+// hear hands what the system tells to the plan. Going down is waited for beside
 // it, so that taking it back is heard meanwhile.
 func (p *power) hear(ctx context.Context, wg *sync.WaitGroup) {
 	for {
@@ -76,10 +76,7 @@ func (p *power) hear(ctx context.Context, wg *sync.WaitGroup) {
 		case <-ctx.Done():
 			return
 		case e := <-p.bus.Events():
-			n := shutdown.Notice{Received: e.Received, ShutdownNotice: record.ShutdownNotice{
-				Event: string(e.Kind), Source: shutdown.SourceLogind, Type: e.Type, For: e.For, ByUID: e.UID, ByTTY: e.TTY,
-			}}
-			wg.Go(func() { p.plan.Handle(ctx, n) })
+			wg.Go(func() { p.plan.Handle(ctx, noticeOfSystem(e)) })
 		}
 	}
 }
@@ -182,9 +179,6 @@ func askedBy(n record.ShutdownNotice) string {
 	}
 	return strings.Join(words, ", ")
 }
-
-// able reports whether the PC can be told to go down.
-func (p *power) able() bool { return p.bus.State().Logind }
 
 // down has the PC go down; where that fails, the collector is told.
 func (p *power) down(ctx context.Context, then, by string, uid int64, l logind.Locks) error {

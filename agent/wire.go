@@ -38,6 +38,8 @@ import (
 type settings struct {
 	config        config.Config
 	state, socket string
+	// managed says that the service manager started this agent.
+	managed bool
 	// root is the folder with the system's files in which people who sign in are told that
 	// the network is cut; empty: they are not.
 	root string
@@ -121,6 +123,9 @@ func newAgent(set settings) (_ *agent, err error) {
 	a.closers = append(a.closers, a.journal.Close)
 	a.witness = witness.Open(filepath.Join(set.state, "witness"), set.log)
 	a.runner = acquire.NewRunner(acquire.Config{Checkpoint: a.checkpoint, Sink: a.spool, Plan: newProfiles().within(set.config.Triage).plan, Identity: a.signer, Log: set.log})
+	if err := markBoot(); err != nil {
+		set.log.Warn("this start of the system has no name", slog.Any("error", err))
+	}
 	a.bootID = acquire.ThisHost().BootID
 	if a.recording, err = newRecording(set, a.bootID); err != nil {
 		set.log.Error("no flight recorder", slog.Any("error", err))

@@ -25,6 +25,7 @@ const (
 	KindPreserve  Kind = "preserve"  // the decision to take evidence and then switch off
 	KindIsolation Kind = "isolation" // the network isolation as measured
 	KindSevered   Kind = "severed"   // the connections that existed when the network was cut
+	KindSelfTest  Kind = "selftest"  // what the agent found out about itself
 	KindKit       Kind = "kit"       // what the person said who acquired with a USB kit
 
 	KindProcState  Kind = "procstate"  // what processes may do, belong to and listen on

@@ -96,6 +96,9 @@ const (
 	sourceKdump    = "kdump"
 	sourceReset    = "reset_reason"
 	sourceWatchdog = "watchdog"
+	// Of Windows.
+	sourceShutdownTime = "shutdown_time"
+	sourceCrashDump    = "crash_dump"
 
 	witnessAgent    = "agent"       // what the agent itself wrote
 	witnessWtmp     = "wtmp"        // systemd-update-utmp
@@ -103,6 +106,7 @@ const (
 	witnessFS       = "file_system" // whether the root was left unmounted in order
 	witnessKernel   = "kernel"      // what the dying kernel saved
 	witnessPlatform = "platform"    // firmware and hardware
+	witnessWindows  = "windows"     // what Windows writes as it ends
 
 	readOK     = "ok"
 	readAbsent = "absent"
@@ -121,7 +125,7 @@ const (
 
 // Judge reads the sources and decides. The record is valid beside an error, which says
 // which sources were refused or unreadable; it wraps fs.ErrPermission or ctx.Err() where
-// that is the reason. Without any source (not Linux) it is errors.ErrUnsupported.
+// that is the reason. Without any source (neither Linux nor Windows) it is errors.ErrUnsupported.
 func Judge(ctx context.Context, c Config) (*record.Boot, error) {
 	if c.Root == "" {
 		c.Root = "/"

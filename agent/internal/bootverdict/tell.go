@@ -15,7 +15,7 @@ var errAbsent error = &fs.PathError{Op: "read", Path: "-", Err: fs.ErrNotExist}
 // order is the order of sources in the record.
 func order() []string {
 	return []string{sourceBootID, sourceRecorder, sourceShutdown, sourceWtmp, sourceJournal, sourceKernel, sourceFsck,
-		sourcePstore, sourceKdump, sourceReset, sourceWatchdog}
+		sourcePstore, sourceKdump, sourceReset, sourceWatchdog, sourceShutdownTime, sourceCrashDump}
 }
 
 // tellFindings lists the basis in one order, whatever order it was read in.

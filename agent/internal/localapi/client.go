@@ -7,9 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"net"
-	"syscall"
 	"time"
 )
 
@@ -26,9 +23,8 @@ var (
 
 // Do sends a request and calls each with every reply until the last, which it returns.
 func Do(ctx context.Context, path string, r Request, each func(Reply)) (Reply, error) {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "unix", path)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+	c, err := dial(ctx, path)
+	if errors.Is(err, ErrNotRunning) {
 		return Reply{}, fmt.Errorf("%w (nobody answers at %s)", ErrNotRunning, path)
 	}
 	if err != nil {

@@ -4,7 +4,8 @@
 // a network is cut or a PC is switched off.
 //
 // A client sends one line of JSON and gets lines of JSON back, the last of which has
-// "done" set. Who the client is, the kernel says (SO_PEERCRED, unix(7)).
+// "done" set. Who the client is, the kernel says (SO_PEERCRED, unix(7); on Windows
+// ImpersonateNamedPipeClient).
 package localapi
 
 import (
@@ -13,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -37,6 +39,8 @@ const (
 	VerbPreserve = "preserve"
 	// VerbShutdown says that the PC is going down, and is answered when it may; root's alone.
 	VerbShutdown = "shutdown"
+	// VerbSession says that a session ends; for the agent's own helper in it.
+	VerbSession = "session"
 	// VerbIsolation asks how isolated the PC is.
 	VerbIsolation = "isolation"
 	// VerbRelease gives the network back to whoever knows the code.
@@ -64,6 +68,8 @@ type Request struct {
 	Then string `json:"then,omitempty"`
 	// Shown are the codes of the losses that the person was shown before deciding.
 	Shown []string `json:"shown,omitempty"`
+	// Ending says how the session of verb session ends.
+	Ending string `json:"ending,omitempty"`
 	// Code is the release code, as the person typed it. It is nowhere logged.
 	Code string `json:"code,omitempty"`
 }
@@ -169,7 +175,7 @@ func parseRequest(b []byte) (Request, error) {
 		if len(r.Message) > MaxMessage {
 			return Request{}, fmt.Errorf("message has %d bytes, at most %d are allowed", len(r.Message), MaxMessage)
 		}
-	case VerbStatus, VerbWake, VerbGate, VerbShutdown, VerbIsolation, VerbUninstall, VerbRelease:
+	case VerbStatus, VerbWake, VerbGate, VerbShutdown, VerbIsolation, VerbUninstall, VerbRelease, VerbSession:
 		if r.Message != "" || r.WaitSeconds != 0 {
 			return Request{}, fmt.Errorf("%s takes nothing else", r.Verb)
 		}
@@ -187,6 +193,9 @@ func parseRequest(b []byte) (Request, error) {
 	}
 	if r.Verb != VerbPreserve && (r.Then != "" || len(r.Shown) > 0) {
 		return Request{}, fmt.Errorf("%s takes neither then nor shown", r.Verb)
+	}
+	if ends := slices.Contains([]string{EndingDown, EndingLogoff, EndingCancelled}, r.Ending); ends != (r.Verb == VerbSession) || !ends && r.Ending != "" {
+		return Request{}, fmt.Errorf("ending %.40q does not go with %s", r.Ending, r.Verb)
 	}
 	if r.Verb != VerbRelease && r.Code != "" {
 		return Request{}, fmt.Errorf("%s takes no code", r.Verb)

@@ -8,8 +8,11 @@ import (
 
 // Peer is who is at the other end of the socket, as the kernel said when it connected.
 type Peer struct {
-	UID string // "0" for root; empty where the system does not tell
+	// UID is "0" for root, and on Windows for the system and administrators; other accounts
+	// there by their SID, S-1-…. Empty where the system does not tell.
+	UID string
 	PID int    // 0 where the system does not tell
+	SID string // of the account, on Windows
 	// Name is the account, TTY the terminal without "/dev/"; empty where there is none.
 	Name, TTY string
 }
@@ -20,8 +23,11 @@ func (p Peer) String() string {
 		return unknownReporter
 	}
 	words := []string{"uid " + p.UID}
+	if strings.HasPrefix(p.UID, "S-") {
+		words[0] = p.UID
+	}
 	if p.Name != "" {
-		words[0] = fmt.Sprintf("%.64s (uid %s)", p.Name, p.UID)
+		words[0] = fmt.Sprintf("%.64s (%s)", p.Name, words[0])
 	}
 	if p.PID > 0 {
 		words = append(words, "pid "+strconv.Itoa(p.PID))

@@ -41,14 +41,14 @@ func (p Peer) found() Peer {
 	return p
 }
 
-// reporterOf returns the account name of a user, or "uid 1000" when the system has no
+// reporter returns the account name of the peer, or "uid 1000" when the system has no
 // name for it.
-func reporterOf(uid string) string {
-	if uid == unknownUser {
+func (p Peer) reporter() string {
+	if p.UID == unknownUser {
 		return unknownReporter
 	}
-	if who, err := user.LookupId(uid); err == nil {
+	if who, err := user.LookupId(p.UID); err == nil {
 		return who.Username
 	}
-	return "uid " + uid
+	return "uid " + p.UID
 }

@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux && !windows
 
 package localapi
 
@@ -10,4 +10,4 @@ func peerOf(net.Conn) Peer { return Peer{} }
 
 func (p Peer) found() Peer { return p }
 
-func reporterOf(string) string { return unknownReporter }
+func (Peer) reporter() string { return unknownReporter }

@@ -18,7 +18,17 @@ type Power interface {
 	Preserve(ctx context.Context, o PreserveOrder, tell func(Preserve)) error
 	// GoingDown returns when everything is kept that can be kept in time.
 	GoingDown(ctx context.Context) error
+	// SessionEnds hears of the agent's helper in a session how that ends, and returns when
+	// what is alive is kept. An error wrapping [ErrDenied] means that this is no helper.
+	SessionEnds(ctx context.Context, by Peer, ending string) error
 }
+
+// How a session ends.
+const (
+	EndingDown      = "down"      // because the PC goes down
+	EndingLogoff    = "logoff"    // because its user signs out
+	EndingCancelled = "cancelled" // it does not after all
+)
 
 // ErrDenied means that somebody may not have the PC go down.
 var ErrDenied = errors.New("only the administrator and who sits at the PC may switch it off; the evidence can be kept without")
@@ -104,8 +114,8 @@ func checkPreserve(r Request) error {
 }
 
 // power answers the verbs about going down.
-func (s *Server) power(ctx context.Context, c net.Conn, uid string, r Request) {
-	p := s.cfg.Power
+func (s *Server) power(ctx context.Context, c net.Conn, peer Peer, r Request) {
+	uid, p := peer.UID, s.cfg.Power
 	if p == nil {
 		s.say(c, Reply{Done: true, Code: CodeInvalid, Error: "this agent cannot have the PC go down"})
 		return
@@ -130,8 +140,17 @@ func (s *Server) power(ctx context.Context, c net.Conn, uid string, r Request) {
 			return
 		}
 		s.say(c, Reply{Done: true})
+	case VerbSession:
+		switch err := p.SessionEnds(ctx, peer, r.Ending); {
+		case errors.Is(err, ErrDenied):
+			s.say(c, Reply{Done: true, Code: CodeDenied, Error: "only the agent's own helper in a session says that it ends"})
+		case err != nil:
+			s.say(c, Reply{Done: true, Code: CodeInternal, Error: err.Error()})
+		default:
+			s.say(c, Reply{Done: true})
+		}
 	case VerbPreserve:
-		o := PreserveOrder{UID: uid, DecidedBy: reporterOf(uid), Reason: r.Message, Then: r.Then, Shown: r.Shown, WaitSeconds: r.WaitSeconds}
+		o := PreserveOrder{UID: uid, DecidedBy: peer.reporter(), Reason: r.Message, Then: r.Then, Shown: r.Shown, WaitSeconds: r.WaitSeconds}
 		var last Preserve
 		err := p.Preserve(ctx, o, func(step Preserve) {
 			last = step

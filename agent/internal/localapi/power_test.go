@@ -16,6 +16,9 @@ type power struct {
 	fail error
 	asks string
 	down int
+
+	ending string
+	endsBy Peer
 }
 
 func (p *power) Gate(ctx context.Context) Gate {
@@ -34,6 +37,11 @@ func (p *power) Preserve(_ context.Context, o PreserveOrder, tell func(Preserve)
 }
 
 func (p *power) GoingDown(context.Context) error { p.down++; return nil }
+
+func (p *power) SessionEnds(_ context.Context, by Peer, ending string) error {
+	p.ending, p.endsBy = ending, by
+	return p.fail
+}
 
 func TestPreserve(t *testing.T) {
 	p := &power{}
@@ -76,6 +84,18 @@ func TestShutdownIsRootsAlone(t *testing.T) {
 	}
 }
 
+func TestSessionEnds(t *testing.T) {
+	p := &power{}
+	path := serveWith(t, Config{Agent: &agent{}, Power: p})
+	if last, err := Do(t.Context(), path, Request{Verb: VerbSession, Ending: EndingLogoff}, nil); err != nil || !last.Done || p.ending != EndingLogoff || p.endsBy.PID != os.Getpid() {
+		t.Fatalf("%+v %v %q %+v", last, err, p.ending, p.endsBy)
+	}
+	p.fail = fmt.Errorf("x: %w", ErrDenied)
+	if last, err := Do(t.Context(), path, Request{Verb: VerbSession, Ending: EndingDown}, nil); !errors.Is(err, ErrRefused) || last.Code != CodeDenied {
+		t.Fatalf("%+v %v", last, err)
+	}
+}
+
 func TestWithoutPower(t *testing.T) {
 	path := serveWith(t, Config{Agent: &agent{}})
 	if last, err := Do(t.Context(), path, Request{Verb: VerbGate}, nil); last.Code != CodeInvalid {
@@ -92,6 +112,9 @@ func TestPreserveIsReadStrictly(t *testing.T) {
 		"shown too many":  `{"verb":"preserve","then":"nothing","shown":[` + strings.Repeat(`"a",`, 16) + `"a"]}`,
 		"then with other": `{"verb":"status","then":"reboot"}`,
 		"gate with text":  `{"verb":"gate","message":"x"}`,
+		"session alone":   `{"verb":"session"}`,
+		"session unknown": `{"verb":"session","ending":"explode"}`,
+		"ending of other": `{"verb":"status","ending":"down"}`,
 		"shutdown waits":  `{"verb":"shutdown","wait_seconds":3}`,
 	} {
 		if r, err := parseRequest([]byte(line)); err == nil {

@@ -6,14 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
 	"runtime/debug"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -31,7 +27,7 @@ type Agent interface {
 // Config is the manual of the socket.
 type Config struct {
 	// Path of the socket; its folder is made with mode 0755 when absent. A socket that
-	// nobody answers at is replaced.
+	// nobody answers at is replaced. On Windows a named pipe stands for it, see [PipeName].
 	Path  string
 	Agent Agent
 	// Power answers the verbs about going down. Optional.
@@ -59,28 +55,9 @@ func Listen(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o755); err != nil {
-		return nil, fmt.Errorf("make local socket: %w", err)
-	}
-	l, err := net.Listen("unix", cfg.Path)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		if c, derr := net.Dial("unix", cfg.Path); derr == nil {
-			c.Close()
-			return nil, fmt.Errorf("make local socket %s: %w", cfg.Path, ErrInUse)
-		}
-		// It was left by an agent that died.
-		if rerr := os.Remove(cfg.Path); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
-			return nil, fmt.Errorf("make local socket: %w", rerr)
-		}
-		l, err = net.Listen("unix", cfg.Path)
-	}
+	l, err := listen(cfg.Path)
 	if err != nil {
 		return nil, fmt.Errorf("make local socket: %w", err)
-	}
-	// Everyone at this PC may speak to the agent; the kernel says who it is.
-	if err := os.Chmod(cfg.Path, 0o666); err != nil {
-		l.Close()
-		return nil, fmt.Errorf("open local socket to everyone: %w", err)
 	}
 	return &Server{cfg: cfg, l: l, limits: newLimits()}, nil
 }
@@ -159,9 +136,9 @@ func (s *Server) serve(ctx context.Context, c net.Conn, peer Peer) {
 		s.cfg.Agent.Wake()
 		s.say(c, Reply{Done: true})
 	case VerbReport:
-		s.report(ctx, c, reporterOf(uid), r)
-	case VerbGate, VerbPreserve, VerbShutdown:
-		s.power(ctx, c, uid, r)
+		s.report(ctx, c, peer.reporter(), r)
+	case VerbGate, VerbPreserve, VerbShutdown, VerbSession:
+		s.power(ctx, c, peer, r)
 	case VerbIsolation, VerbRelease, VerbUninstall:
 		s.network(ctx, c, peer, r)
 	}

@@ -7,7 +7,20 @@ import (
 	"errors"
 )
 
-func install(_ context.Context, c Config) ([]Change, error)   { return nil, installElsewhere(c) }
+// install installs and then sets what kardianos/service cannot. What the system does not
+// take is told and keeps nothing else from working.
+func install(_ context.Context, c Config) (changes []Change, err error) {
+	if err := installElsewhere(c); err != nil {
+		return nil, err
+	}
+	for _, t := range Mend() {
+		if t.Level != OK {
+			changes = append(changes, Change{NotSet, t.ID + ": " + t.Detail})
+		}
+	}
+	return changes, nil
+}
+
 func uninstall(_ context.Context, _ Config) ([]Change, error) { return nil, uninstallElsewhere() }
 
 // GoingDown reports nothing where there is no systemd.

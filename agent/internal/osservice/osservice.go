@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 
 	"github.com/kardianos/service"
@@ -75,6 +76,7 @@ const (
 	Removed   What = "removed"
 	Packaged  What = "packaged" // left alone: the system's package manager has it
 	Offline   What = "offline"  // written, but no systemd runs here that could be told
+	NotSet    What = "not_set"  // this system does not take the setting; the rest is in force
 )
 
 // State is what the operating system says of the service.
@@ -159,7 +161,7 @@ func uninstallElsewhere() error {
 		return err
 	}
 	if st, _ := state(s); st == Running {
-		if err := s.Stop(); err != nil {
+		if err := stop(s); err != nil {
 			return rights(fmt.Errorf("stop service: %w", err))
 		}
 	}
@@ -181,13 +183,13 @@ func Start() error {
 	return nil
 }
 
-// Stop stops the installed service.
+// Stop stops the installed service and waits until it has.
 func Stop() error {
 	s, err := installed()
 	if err != nil {
 		return err
 	}
-	if err := s.Stop(); err != nil {
+	if err := stop(s); err != nil {
 		return rights(fmt.Errorf("stop service: %w", err))
 	}
 	return nil
@@ -245,4 +247,16 @@ type Hooks struct {
 	// service manager wants to know, and may block. A service that is not healthy is
 	// restarted by its manager. Optional.
 	Healthy func(ctx context.Context) bool
+	// Managed says that the service manager started this, by "run --service". It is not
+	// guessed: what asks for it (svc.IsWindowsService) looks at the parent's session.
+	Managed bool
+	// GoingDown is called when the service manager says that the PC goes down; the service
+	// ends when it returns. In a rehearsal the PC does not. Optional; Windows only, for
+	// systemd has a unit of its own for it.
+	GoingDown func(ctx context.Context, rehearsal bool)
+	// Heard is called with what the system tells; it must return at once. Optional;
+	// Windows only.
+	Heard func(Heard)
+	// Log hears how the service is set up and how long stopping took. Optional.
+	Log *slog.Logger
 }

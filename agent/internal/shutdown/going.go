@@ -45,7 +45,7 @@ func (p *Plan) begin(ctx context.Context, n Notice, reason string, slot **Episod
 	g.state = &Episode{NoticedAt: artifact.Instant{Wall: n.At, BootNS: n.BootNS}, Source: n.Source, Type: n.Type, AcquisitionID: id.New(id.Acquisition)}
 	*slot = g.state
 	p.why = record.Shutdown{Reason: reason, HoldNS: int64(quickHold)}
-	p.work.Go(func() { g.run(ctx, n.Source == SourceLogind) })
+	p.work.Go(func() { g.run(ctx, n.Source == SourceLogind || n.Source == SourceService) })
 	return g
 }
 

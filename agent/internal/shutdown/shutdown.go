@@ -28,6 +28,7 @@ const (
 	Unscheduled = "unscheduled" // it won't
 	Sleep       = "sleep"       // it is suspended or hibernates
 	Resumed     = "resumed"     // it woke up
+	Logoff      = "logoff"      // somebody signs out, and what they ran ends
 )
 
 // The values of Notice.Source.
@@ -35,6 +36,11 @@ const (
 	SourceLogind    = "logind"
 	SourceCompanion = "companion"
 	SourcePreserve  = "preserve"
+	// Of Windows.
+	SourceSession   = "session"   // the agent's helper in a session that ends
+	SourceEventLog  = "event_log" // event 1074 of User32: somebody asked for it
+	SourceService   = "service"   // the service control manager
+	SourceRehearsal = "rehearsal" // an administrator, for a rehearsal: the PC goes on
 )
 
 // The keys of [Config].Tell.
@@ -138,6 +144,7 @@ type Plan struct {
 	last  Last
 	down  *going
 	sleep *going
+	off   *going
 	why   record.Shutdown // of the acquisition that runs now, its notices apart
 	early time.Time       // when the latest early capture was begun
 }
@@ -206,7 +213,7 @@ func (p *Plan) Record() (record.Shutdown, bool) {
 	return s, true
 }
 
-// Handle takes a notice and does what it asks for. For Down and Sleep it returns when the
+// Handle takes a notice and does what it asks for. For Down, Sleep and Logoff it returns when the
 // PC is let go, or when ctx ends, whichever is first; the work itself does not end with
 // ctx. For all others it returns at once.
 func (p *Plan) Handle(ctx context.Context, n Notice) Report {
@@ -265,6 +272,15 @@ func (p *Plan) note(ctx context.Context, n Notice) (g *going, joined bool) {
 		}
 		p.sleep = p.begin(ctx, n, record.ReasonSleep, &p.last.Sleep)
 		return p.sleep, false
+	case Logoff:
+		// Going down ends sessions too, and may have been captured by then.
+		for _, g := range []*going{p.down, p.off} {
+			if g != nil && g.serves(p.cfg.Fresh) {
+				return g, true
+			}
+		}
+		p.off = p.begin(ctx, n, record.ReasonLogoff, &p.last.Logoff)
+		return p.off, false
 	case Cancelled:
 		p.callOff(now)
 	case Resumed:

@@ -35,9 +35,11 @@ type Last struct {
 	Down    *Episode                `json:"down,omitempty"`
 	Sleep   *Episode                `json:"sleep,omitempty"` // the latest
 	Early   *Episode                `json:"early,omitempty"` // the latest capture for a scheduled shutdown
+	// Logoff is the latest capture because somebody signed out.
+	Logoff *Episode `json:"logoff,omitempty"`
 }
 
-// Episode is one going-down or falling asleep, or one early capture.
+// Episode is one going-down, falling asleep or signing out, or one early capture.
 type Episode struct {
 	NoticedAt artifact.Instant `json:"noticed_at"`
 	Source    string           `json:"source"` // of the first notice
@@ -93,7 +95,7 @@ func (l Last) By() *record.ShutdownNotice {
 
 func (l Last) clone() Last {
 	l.Notices = slices.Clone(l.Notices)
-	for _, e := range []**Episode{&l.Down, &l.Sleep, &l.Early} {
+	for _, e := range []**Episode{&l.Down, &l.Sleep, &l.Early, &l.Logoff} {
 		if *e != nil {
 			c := **e
 			*e = &c
@@ -156,7 +158,7 @@ func parseLast(b []byte) (Last, error) {
 			return Last{}, err
 		}
 	}
-	for _, e := range []*Episode{l.Down, l.Sleep, l.Early} {
+	for _, e := range []*Episode{l.Down, l.Sleep, l.Early, l.Logoff} {
 		if e == nil {
 			continue
 		}

@@ -74,7 +74,7 @@ func TestEveryValueHasAWord(t *testing.T) {
 		want("outcome.", string(o))
 	}
 	for _, k := range []artifact.Kind{artifact.KindProcess, artifact.KindNetConn, artifact.KindOpenFile, artifact.KindExeHash, artifact.KindSession, artifact.KindNetConfig, artifact.KindHostInfo, artifact.KindClock,
-		artifact.KindFlight, artifact.KindShutdown, artifact.KindBoot, artifact.KindPreserve, artifact.KindIsolation, artifact.KindSevered, artifact.KindKit,
+		artifact.KindFlight, artifact.KindShutdown, artifact.KindBoot, artifact.KindPreserve, artifact.KindIsolation, artifact.KindSevered, artifact.KindSelfTest, artifact.KindKit,
 		artifact.KindProcState, artifact.KindProcMap, artifact.KindProcEnv, artifact.KindDeletedExe, artifact.KindFileLock, artifact.KindCrossView, artifact.KindFootprint, artifact.KindMemory, artifact.KindMemRange, artifact.KindKernel, artifact.KindKallsyms, artifact.KindBTF, artifact.KindSystemMap, artifact.KindKconfig, artifact.KindLogin, artifact.KindBPF, artifact.KindSysctl, artifact.KindUSB, artifact.KindKeyring, artifact.KindAutostart, artifact.KindShared, artifact.KindNetfilter, artifact.KindConntrack, artifact.KindKmod, artifact.KindStorage,
 		artifact.KindNamespace, artifact.KindDNSCache, artifact.KindSecurity, artifact.KindKernLog,
 		artifact.KindBodyFile, artifact.KindLogFile, artifact.KindHistory, artifact.KindStartFile, artifact.KindUserFile, artifact.KindPkgCheck, artifact.KindProcIO, artifact.KindFileStat, artifact.KindRansomNote, artifact.KindBackup} {
@@ -115,7 +115,7 @@ func TestEveryValueHasAWord(t *testing.T) {
 		record.BootAbrupt, record.BootUnknown, record.BootAgentRestarted, record.BootFirstRun, endpoint.Unreadable)
 	want("boot.reason.", record.BootReasonTwoSources, record.BootReasonOneSource, record.BootReasonNoSource, record.BootReasonDisagreement, record.BootReasonNoBootID)
 	want("boot.leans.", "orderly", "forced", "crash", "power_loss", "abrupt", "abrupt_weak", "none")
-	want("boot.source.", "boot_id", "recorder", "shutdown_record", "wtmp", "journal", "kernel_log", "fsck", "pstore", "kdump", "reset_reason", "watchdog")
+	want("boot.source.", "boot_id", "recorder", "shutdown_record", "wtmp", "journal", "kernel_log", "fsck", "pstore", "kdump", "reset_reason", "watchdog", "shutdown_time", "crash_dump")
 	want("asked.by.", "power_key", "ctrl_alt_del", "signal", "logind", "system_manager", "preserve")
 	want("boot.read.", "ok", "absent", "denied", "unread")
 	want("flight.event.", "process_started", "process_ended", "process_renamed", "process_ids", "process_traced", "process_dumped", "process_listed", "connection_opened",

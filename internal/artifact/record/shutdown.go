@@ -10,6 +10,7 @@ const (
 	ReasonDown      = "down"      // the PC goes down now
 	ReasonScheduled = "scheduled" // the PC goes down at a set time; an early capture
 	ReasonSleep     = "sleep"     // the PC is suspended or hibernates
+	ReasonLogoff    = "logoff"    // somebody signs out
 )
 
 // Shutdown is why an acquisition was run before the PC went down or to sleep, as it
@@ -30,9 +31,10 @@ type Shutdown struct {
 type ShutdownNotice struct {
 	At     time.Time `json:"at"`      // the endpoint's clock
 	BootNS int64     `json:"boot_ns"` // nanoseconds since boot, sleep included; 0 when not known
-	// Event is "down", "cancelled", "scheduled", "unscheduled", "sleep" or "resumed".
+	// Event is "down", "cancelled", "scheduled", "unscheduled", "sleep", "resumed" or "logoff".
 	Event string `json:"event"`
-	// Source is who told: "logind", "companion" or "preserve".
+	// Source is who told: "logind", "companion" or "preserve"; on Windows "session", "event_log",
+	// "service" or "rehearsal".
 	Source string `json:"source"`
 	// Type is how the PC goes down: "poweroff", "reboot", "halt", "kexec", "soft-reboot", …;
 	// empty when nobody said.

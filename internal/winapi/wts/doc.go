@@ -1,0 +1,6 @@
+// Package wts lists the sessions of a Windows PC and starts programs in them as their
+// users. It knows nothing of which programs, or why.
+//
+// Interface: Remote Desktop Services API (WTSEnumerateSessions, WTSQueryUserToken), which
+// is there with and without remote desktops. Starting programs is the system's alone.
+package wts
