@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"syscall"
 
-	"hozen/agent/internal/isolate"
 	"hozen/agent/internal/localapi"
 )
 
@@ -28,8 +27,6 @@ func defaultSocket() string {
 	}
 	return filepath.Join(base(), "run", "agent.sock")
 }
-
-func firewall() isolate.Firewall { return isolate.Unsupported{} }
 
 // marker does nothing where sockets have no marks.
 type marker struct{}
