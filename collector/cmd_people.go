@@ -13,7 +13,7 @@ import (
 
 func (c *cli) operatorCmd() *cobra.Command {
 	return group("operator", "People of the console: add, list, sign in",
-		c.signInCmd(), c.signOutCmd(), c.operatorAddCmd(), c.operatorListCmd(), c.operatorResetCmd(), c.operatorDisableCmd())
+		c.signInCmd(), c.signOutCmd(), c.operatorAddCmd(), c.operatorListCmd(), c.operatorResetCmd(), c.operatorResetFactorCmd(), c.operatorDisableCmd())
 }
 
 func (c *cli) signInCmd() *cobra.Command {
@@ -57,6 +57,14 @@ func (c *cli) signIn(ctx context.Context, name, passwordFile, newPasswordFile st
 			return &hinted{e, "hint.new_password"} // nobody is there to type one
 		}
 		err = cl.Call(ctx, "session.begin", in, &s)
+	}
+	if errors.Is(err, act.ErrNeedsCode) {
+		if in.Code, err = c.secret("", "prompt.code", true); err != nil {
+			return err
+		}
+		if err = cl.Call(ctx, "session.begin", in, &s); errors.Is(err, act.ErrForbidden) && !errors.Is(err, act.ErrLocked) {
+			return &hinted{err, "hint.code"}
+		}
 	}
 	if errors.Is(err, act.ErrForbidden) && !errors.Is(err, act.ErrLocked) && !errors.Is(err, act.ErrMustChangePassword) {
 		return &hinted{err, "hint.password"}
@@ -156,6 +164,25 @@ func (c *cli) operatorResetCmd() *cobra.Command {
 			}
 			return c.printOneTime(out)
 		}}
+}
+
+func (c *cli) operatorResetFactorCmd() *cobra.Command {
+	var in localapi.Ref
+	cmd := &cobra.Command{Use: "reset-factor NAME", Short: "Take a person's second factor away, who lost it",
+		Long: `Take away the second factor of a person who lost the phone and the recovery codes, and
+end all sessions of that person. The reason stays in the ledger. An owner who is the only
+one is helped at the collector's machine, with --break-glass.`,
+		Args: argsExactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			in.Ref = args[0]
+			if err := c.call(cmd.Context(), "operator.reset_factor", in, nil); err != nil {
+				return err
+			}
+			c.done("operator.reset_factor", "ref", args[0])
+			return nil
+		}}
+	cmd.Flags().StringVar(&in.Reason, "reason", "", "why, for the record (required)")
+	return cmd
 }
 
 func (c *cli) operatorDisableCmd() *cobra.Command {

@@ -23,6 +23,7 @@ import (
 	"hozen/collector/internal/config"
 	"hozen/collector/internal/fsck"
 	"hozen/collector/internal/organisation"
+	"hozen/collector/internal/secret"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/durable"
 	"hozen/internal/pki"
@@ -80,7 +81,11 @@ func openStore(ctx context.Context, dir string, cfg config.Config, log *slog.Log
 		Name: ledgerName(s.ca), Log: log}); err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
-	s.acts, err = act.New(act.Config{Checkpoints: s.checkpoints, Outside: outside(dir, cfg, s.paths, s.db, s.checkpoints, log), DB: s.db, CA: s.ca, Blobs: s.blobs, Hub: s.hub, Addresses: cfg.Addresses, Backup: s.backup, Recovery: &s.recovery, OwnAddr: isOwnAddr, Log: log})
+	secrets, err := secret.File(s.paths.SecretsKey)
+	if err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
+	s.acts, err = act.New(act.Config{Secrets: &secrets, Checkpoints: s.checkpoints, Outside: outside(dir, cfg, s.paths, s.db, s.checkpoints, log), DB: s.db, CA: s.ca, Blobs: s.blobs, Hub: s.hub, Addresses: cfg.Addresses, Backup: s.backup, Recovery: &s.recovery, OwnAddr: isOwnAddr, Log: log})
 	if err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
@@ -134,9 +139,9 @@ func (s *store) backup(ctx context.Context, dir string) error {
 		return fmt.Errorf("back up keys: %w", err)
 	}
 	p := s.paths
-	for _, from := range []string{p.Settings, p.CACert, p.CAKey, p.CollectorPEM, p.CollectorKey, p.RecoveryKey, p.LedgerKey} {
+	for _, from := range []string{p.Settings, p.CACert, p.CAKey, p.CollectorPEM, p.CollectorKey, p.RecoveryKey, p.SecretsKey, p.LedgerKey} {
 		b, err := os.ReadFile(from)
-		if from == p.LedgerKey && errors.Is(err, fs.ErrNotExist) {
+		if (from == p.LedgerKey || from == p.SecretsKey) && errors.Is(err, fs.ErrNotExist) {
 			continue // lost; all the rest is needed the more
 		}
 		if err != nil {

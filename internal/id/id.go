@@ -40,6 +40,9 @@ const (
 	Exhibit Prefix = "exh"
 	// Kit is a USB kit.
 	Kit Prefix = "kit"
+	// Notice is a message to people, and Channel is by what they get it.
+	Notice  Prefix = "ntc"
+	Channel Prefix = "chn"
 )
 
 const bodyLen = 26

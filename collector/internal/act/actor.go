@@ -19,6 +19,8 @@ type Actor struct {
 	OrganisationID string
 	Role           operator.Role // of operators
 	BreakGlass     string        // reason given when acting without sign-in at the local socket
+
+	only confined // what somebody from outside may see; nil: everything. Set by identify.
 }
 
 // ActorKind is who acts.
@@ -44,6 +46,14 @@ var (
 // ErrMustChangePassword is the [ErrForbidden] of an operator who still has a
 // one-time password: nothing but [Acts.ChangePassword] is open to them.
 var ErrMustChangePassword = fmt.Errorf("%w: the one-time password must be changed first", ErrForbidden)
+
+// ErrMustSetFactor is the [ErrForbidden] of an operator whose role needs a second factor
+// and who has none: nothing but setting it up is open to them.
+var ErrMustSetFactor = fmt.Errorf("%w: a second factor must be set up first", ErrForbidden)
+
+// ErrNeedsCode is the [ErrForbidden] of a sign-in whose password was right and that goes on
+// with [Acts.ConfirmSignIn].
+var ErrNeedsCode = fmt.Errorf("%w: the second factor is needed", ErrForbidden)
 
 // ErrLocked is the [ErrForbidden] of a sign-in that comes too soon after wrong
 // ones; the password was not looked at.

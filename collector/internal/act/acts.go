@@ -22,8 +22,10 @@ import (
 	"hozen/collector/internal/group"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/ledger"
+	"hozen/collector/internal/notify"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/organisation"
+	"hozen/collector/internal/secret"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/durable"
 	"hozen/internal/releasecode"
@@ -64,6 +66,12 @@ type Config struct {
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	// PasswordCost is what checking a password costs. Optional; default [operator.DefaultCost].
 	PasswordCost operator.Cost
+	// Secrets seals second factors and the secrets of channels. Optional: without it there
+	// are neither.
+	Secrets *secret.Key
+	// Notices says how notices go out: Lookup, Dial and Roots count, the rest is filled in.
+	// Optional.
+	Notices notify.Config
 	// Now is the clock. Optional; default time.Now.
 	Now func() time.Time
 	// Log hears of faults that no caller can be told of. Optional; default discards.
@@ -100,6 +108,9 @@ type Acts struct {
 	// that were disposed of are removed from it.
 	kept sync.RWMutex
 	kits *Kits
+
+	secrets secret.Key
+	sender  *notify.Sender // nil: nobody is told
 }
 
 // New returns the acts on what cfg names.
@@ -120,12 +131,21 @@ func New(cfg Config) (*Acts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make acts: %w", err)
 	}
-	return &Acts{
+	s := &Acts{
 		db: cfg.DB, ca: cfg.CA, hub: cfg.Hub, addresses: cfg.Addresses, recovery: cfg.Recovery, hasher: hasher,
 		evidence: evidence.Reader{DB: cfg.DB, Blobs: cfg.Blobs}, backup: cfg.Backup,
 		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), restraint: newRestraint(), ownAddr: cfg.OwnAddr, lookup: cfg.Lookup, groups: make(chan struct{}, 1), codes: newCodeStock(), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
 		checkpoints: cfg.Checkpoints, outside: cfg.Outside,
-	}, nil
+	}
+	if cfg.Secrets != nil {
+		s.secrets = *cfg.Secrets
+		n := cfg.Notices
+		n.DB, n.Now, n.Log, n.Open, n.Base = cfg.DB, cfg.Now, cfg.Log, s.channelSecret, s.consoleURL
+		if s.sender, err = notify.NewSender(n); err != nil {
+			return nil, fmt.Errorf("make acts: %w", err)
+		}
+	}
+	return s, nil
 }
 
 // Hub returns the live news.
@@ -150,11 +170,15 @@ func (s *Acts) identify(ctx context.Context, q sqldb.Queryer, a Actor, p permiss
 		if o.MustChangePassword {
 			return Actor{}, ErrMustChangePassword
 		}
+		if err := factorSet(ctx, q, o); err != nil {
+			return Actor{}, err
+		}
 		a = actorOf(o)
 		if !permitted(a.Role, p) {
 			return Actor{}, fmt.Errorf("%w: the role %s may not %s", ErrForbidden, a.Role, p)
 		}
-		return a, nil
+		a.only, err = s.confinement(ctx, q, o)
+		return a, err
 	case ByLocal:
 		if a.BreakGlass == "" {
 			return Actor{}, fmt.Errorf("%w: acting without sign-in needs a reason", ErrForbidden)
@@ -195,6 +219,9 @@ func read[T any](ctx context.Context, s *Acts, a Actor, p permission, fn func(q 
 		return none, err
 	}
 	v, err := fn(s.db.Read(), a)
+	if err == nil {
+		v, err = confine(ctx, s, s.db.Read(), a, v)
+	}
 	if err != nil {
 		return none, known(err)
 	}
@@ -209,7 +236,13 @@ func (s *Acts) write(ctx context.Context, a Actor, p permission, fn func(ctx con
 		if d.actor, err = s.identify(ctx, d.tx, a, p); err != nil {
 			return err
 		}
-		return fn(ctx, d)
+		if err := fn(ctx, d); err != nil {
+			return err
+		}
+		if d.actor.only != nil && !d.reached {
+			return ErrNotFound // it never said what it concerns; see confine
+		}
+		return nil
 	})
 }
 
@@ -253,6 +286,11 @@ type deed struct {
 	// answers leave for the streams what they would ask when they are woken.
 	answers []func()
 	turn    uint64 // of these
+	// second is by whose agreement a group is released, which then holds for each member;
+	// nil: each is asked for.
+	second map[string]string
+	// reached means that the deed said which incident it concerns; see [deed.reach].
+	reached bool
 	// command is what the deed is about and has read already. Optional.
 	command *dispatch.Command
 }
@@ -297,7 +335,7 @@ func (d *deed) tell(s *Acts, e Event) {
 
 // known turns the contexts' words for "not there" and "disk full" into ours.
 func known(err error) error {
-	for _, e := range []error{operator.ErrNotFound, endpoint.ErrNotFound, enroll.ErrNotFound, dispatch.ErrNotFound, incident.ErrNotFound, group.ErrNotFound, evidence.ErrNotFound, exhibit.ErrNotFound} {
+	for _, e := range []error{operator.ErrNotFound, endpoint.ErrNotFound, enroll.ErrNotFound, dispatch.ErrNotFound, incident.ErrNotFound, group.ErrNotFound, evidence.ErrNotFound, exhibit.ErrNotFound, notify.ErrNotFound} {
 		if errors.Is(err, e) {
 			return fmt.Errorf("%w: %w", ErrNotFound, err)
 		}

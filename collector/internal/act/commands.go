@@ -259,6 +259,9 @@ func (s *Acts) endLine(ctx context.Context, d *deed, act string, c dispatch.Comm
 		return err
 	}
 	d.tell(s, Event{Kind: EventCommand, EndpointID: c.EndpointID, IncidentID: c.IncidentID})
+	if err := s.announceFailure(ctx, d, c, r); err != nil {
+		return err
+	}
 	return s.resultLine(ctx, d, c, incident.Entry{Kind: incident.EntryResult, AgentAt: r.FinishedAt, Params: facts, LedgerIdx: idx})
 }
 

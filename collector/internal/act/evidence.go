@@ -89,10 +89,16 @@ func (s *Acts) OpenEvidence(ctx context.Context, a Actor, evidenceID string, p P
 	if err != nil {
 		return evidence.Item{}, nil, known(err)
 	}
+	if err := a.within(it.IncidentID); err != nil {
+		return evidence.Item{}, nil, err
+	}
 	if !it.DisposedAt.IsZero() {
 		return evidence.Item{}, nil, ErrDisposed
 	}
 	err = s.write(ctx, a, mayOpenEvidence, func(ctx context.Context, d *deed) error {
+		if err := d.reach(it.IncidentID); err != nil {
+			return err
+		}
 		_, err := d.record(ctx, "evidence."+string(p), it.ID, map[string]string{"number": it.Number, "name": it.Name,
 			"acquisition": it.AcquisitionID, "stored_sha256": it.StoredSHA256})
 		if err != nil {
@@ -120,6 +126,15 @@ func (s *Acts) ManifestOf(ctx context.Context, a Actor, acquisitionID string) (m
 // Sealed is [Acts.ManifestOf] with the signer's certificate and our receipt.
 func (s *Acts) Sealed(ctx context.Context, a Actor, acquisitionID string) (evidence.Sealed, error) {
 	return read(ctx, s, a, mayLook, func(_ sqldb.Queryer, a Actor) (evidence.Sealed, error) {
+		if a.only != nil {
+			acq, err := s.evidence.Acquisition(ctx, a.OrganisationID, acquisitionID)
+			if err == nil {
+				err = a.within(acq.IncidentID)
+			}
+			if err != nil {
+				return evidence.Sealed{}, err
+			}
+		}
 		return s.evidence.Sealed(ctx, a.OrganisationID, acquisitionID)
 	})
 }

@@ -104,7 +104,10 @@ func (s *Acts) Exhibit(ctx context.Context, a Actor, idOrNumber string) (Exhibit
 		x, c, err = s.exhibit(ctx, q, a.OrganisationID, idOrNumber)
 		return c, err
 	})
-	return x, c, err
+	if err != nil {
+		return Exhibit{}, Custody{}, err
+	}
+	return x, c, nil
 }
 
 func (s *Acts) exhibit(ctx context.Context, q sqldb.Queryer, organisationID, idOrNumber string) (Exhibit, Custody, error) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"runtime"
@@ -86,6 +87,8 @@ type GroupPreview struct {
 	Online   int             // of those, how many are there now
 	Share    int             // percent of all endpoints that are enrolled
 	MaxShare int
+	// Two means that the order takes two persons.
+	Two bool
 	// Fingerprint stands for who is in it and what would break; an order names it.
 	Fingerprint string
 
@@ -199,6 +202,20 @@ func (s *Acts) preview(ctx context.Context, q sqldb.Queryer, a Actor, sel Select
 	}
 	if o.Verb == dispatch.Isolate && !o.Isolation.Drill && pv.Cut > 1 && pv.Share > pv.MaxShare {
 		rails[RailShare] = true
+	}
+	now := s.now()
+	if a.Kind == ByOperator && pv.Cut > 0 && needsTwo(settings, o, pv, now) {
+		p := mayIsolate
+		if o.Verb == dispatch.Release {
+			p = mayRelease
+		}
+		pv.Two = true
+		if rails[RailAlone], err = s.alone(ctx, q, a, p, now); err != nil {
+			return GroupPreview{}, err
+		}
+		if !rails[RailAlone] {
+			delete(rails, RailAlone)
+		}
 	}
 	for r := range rails {
 		pv.Rails = append(pv.Rails, r)
@@ -366,6 +383,11 @@ func (s *Acts) OrderGroup(ctx context.Context, a Actor, sel Selection, o GroupOr
 			SelectedBy: string(chosenBy), Isolation: string(said), IsolateFirst: o.IsolateFirst, BreakGlass: o.BreakGlass,
 			Issuer: d.actor.Name, IssuedBy: cmp.Or(d.actor.ID, string(d.actor.Kind)), IssuedAt: d.now,
 		}
+		second, err := s.groupSecond(ctx, d, o, pv, g.ID)
+		if err != nil {
+			return err
+		}
+		d.second = second
 		if g.IncidentID, err = s.groupIncident(ctx, d, o, pv); err != nil {
 			return err
 		}
@@ -373,6 +395,7 @@ func (s *Acts) OrderGroup(ctx context.Context, a Actor, sel Selection, o GroupOr
 			"verb": g.Verb, "selected_by": short(g.SelectedBy), "reason": g.Reason, "members": strconv.Itoa(pv.Cut), "online": strconv.Itoa(pv.Online),
 			"share": strconv.Itoa(pv.Share), "break_glass_reason": g.BreakGlass, "drill": strings.TrimPrefix(strconv.FormatBool(o.Isolation.Drill), "false"),
 		}
+		maps.Copy(facts, second)
 		for _, r := range pv.Rails {
 			facts["rail_"+string(r)] = "passed"
 		}
@@ -393,7 +416,7 @@ func (s *Acts) OrderGroup(ctx context.Context, a Actor, sel Selection, o GroupOr
 		return group.Insert(ctx, d.tx, g, members)
 	})
 	var waits *SecondPerson
-	if errors.As(err, &waits) && waits.Asked.ID == "" {
+	if errors.As(err, &waits) && waits.Group == nil && waits.Asked.ID == "" {
 		return group.Order{}, s.askGroup(ctx, a, sel, o)
 	}
 	if err != nil {
@@ -413,28 +436,6 @@ func short(selectedBy string) string {
 		return selectedBy
 	}
 	return fmt.Sprintf("sha256:%s, %d bytes", digest.Of([]byte(selectedBy)), len(selectedBy))
-}
-
-// askGroup keeps the first person's order to release a group, which the second one
-// gives again.
-func (s *Acts) askGroup(ctx context.Context, a Actor, sel Selection, o GroupOrder) error {
-	pv, err := s.PreviewGroup(ctx, a, sel, o)
-	if err != nil {
-		return err
-	}
-	var waits *SecondPerson
-	for _, m := range pv.Members {
-		if m.LeftOut != "" {
-			continue
-		}
-		if err := s.askRelease(ctx, a, m.Endpoint.ID, o.Order); !errors.As(err, &waits) {
-			return err
-		}
-	}
-	if waits == nil {
-		return ErrConflict
-	}
-	return waits
 }
 
 // groupIncident finds the incident that the orders belong to, or opens one for them all.

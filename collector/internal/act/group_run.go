@@ -214,7 +214,7 @@ func (s *Acts) cutAll(ctx context.Context, d *deed, g group.Order, members []gro
 		}
 		o.check = func(ctx context.Context, d *deed, e endpoint.Endpoint) (map[string]string, error) {
 			if c.Verb == dispatch.Release {
-				second, err := s.agreed(ctx, d, e, c.ID)
+				second, err := s.agreed(ctx, d, e, c.ID, g.BreakGlass)
 				maps.Copy(facts, second)
 				return facts, err
 			}

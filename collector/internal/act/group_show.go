@@ -54,7 +54,10 @@ func (s *Acts) Group(ctx context.Context, a Actor, id string) (g group.Order, me
 		}
 		return g, nil
 	})
-	return g, members, err
+	if err != nil {
+		return group.Order{}, nil, err
+	}
+	return g, members, nil
 }
 
 func commandOrNil(ctx context.Context, q sqldb.Queryer, id string) (*dispatch.Command, error) {

@@ -9,6 +9,7 @@ import (
 
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/notify"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/id"
 )
@@ -115,6 +116,9 @@ func (s *Acts) AddNote(ctx context.Context, a Actor, incidentID, words string) e
 	}
 	return s.write(ctx, a, mayNote, func(ctx context.Context, d *deed) error {
 		inc, err := incident.Find(ctx, d.tx, d.actor.OrganisationID, incidentID)
+		if err == nil {
+			err = d.reach(inc.ID)
+		}
 		if err != nil {
 			return err
 		}
@@ -259,8 +263,12 @@ func (s *Acts) alertIncident(ctx context.Context, d *deed, e endpoint.Endpoint, 
 	if discovered.After(d.now) {
 		discovered = d.now // the PC's clock runs fast
 	}
-	return s.open(ctx, d, NewIncident{Title: titleOf(c.Message, display(e)), Classification: incident.NotYet,
+	inc, err = s.open(ctx, d, NewIncident{Title: titleOf(c.Message, display(e)), Classification: incident.NotYet,
 		Reporter: c.Reporter, DiscoveredAt: discovered, EndpointIDs: []string{e.ID}})
+	if err != nil {
+		return inc, err
+	}
+	return inc, s.announce(ctx, d, notify.Event{Kind: notify.IncidentOpened, Key: "opened " + inc.ID, IncidentNumber: inc.Number, Path: "/incidents/" + inc.ID})
 }
 
 // titleOf makes a title of what a person wrote: its first line, cut to fit.

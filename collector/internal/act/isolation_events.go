@@ -95,7 +95,10 @@ func (s *Acts) eventLine(ctx context.Context, d *deed, e endpoint.Endpoint, ev e
 	}
 	inc, err := incident.NewestOpenBare(ctx, d.tx, e.ID, zeroTime)
 	if errors.Is(err, incident.ErrNotFound) {
-		return true, nil
+		return true, s.announceDrift(ctx, d, e, ev, incident.Incident{})
+	}
+	if err == nil {
+		err = s.announceDrift(ctx, d, e, ev, inc)
 	}
 	if err != nil {
 		return false, err

@@ -12,7 +12,10 @@ import (
 )
 
 // SignIn checks a name and a password. A wrong one and a name that does not exist
-// take the same time and give the same [ErrForbidden]; too many give [ErrLocked].
+// take the same time and give the same [ErrForbidden]; too many give [ErrLocked]. For
+// somebody with a second factor the error is [ErrNeedsCode] and the operator is returned
+// all the same: whoever asks keeps that the password was right, and goes on with
+// [Acts.ConfirmSignIn].
 // remoteAddr is "host", "host:port" or a word such as "local".
 func (s *Acts) SignIn(ctx context.Context, name, password, remoteAddr string) (operator.Operator, error) {
 	if len(name) > operator.MaxName {
@@ -52,6 +55,9 @@ func (s *Acts) SignIn(ctx context.Context, name, password, remoteAddr string) (o
 			return fmt.Errorf("%w: wrong name or password", ErrForbidden)
 		}
 		o = now
+		if !o.FactorSince.IsZero() {
+			return nil
+		}
 		d.actor = actorOf(o)
 		o.LastSignInAt = d.now
 		if err := operator.SignedIn(ctx, d.tx, o.ID, d.now); err != nil {
@@ -62,6 +68,9 @@ func (s *Acts) SignIn(ctx context.Context, name, password, remoteAddr string) (o
 	})
 	if err != nil {
 		return operator.Operator{}, err
+	}
+	if !o.FactorSince.IsZero() {
+		return o, ErrNeedsCode
 	}
 	return o, nil
 }
@@ -113,7 +122,7 @@ func (s *Acts) ChangePassword(ctx context.Context, a Actor, old, new string) err
 	}
 	return s.transact(ctx, func(ctx context.Context, d *deed) error {
 		d.actor = actorOf(o)
-		if err := operator.SetPassword(ctx, d.tx, o.ID, fresh, false); err != nil {
+		if err := operator.SetPassword(ctx, d.tx, o.ID, fresh, false, d.now); err != nil {
 			return err
 		}
 		_, err := d.record(ctx, "operator.change_password", o.ID, nil)
@@ -190,7 +199,7 @@ func (s *Acts) ResetPassword(ctx context.Context, a Actor, operatorID string) (o
 		if !o.DisabledAt.IsZero() {
 			return fmt.Errorf("%w: the operator is disabled", ErrConflict)
 		}
-		if err := operator.SetPassword(ctx, d.tx, o.ID, hash, true); err != nil {
+		if err := operator.SetPassword(ctx, d.tx, o.ID, hash, true, d.now); err != nil {
 			return err
 		}
 		_, err = d.record(ctx, "operator.reset_password", o.ID, map[string]string{"name": o.Name})
@@ -283,6 +292,6 @@ func (s *Acts) LocalSession(ctx context.Context, token string) (operator.Operato
 // EndLocalSession signs out at the local socket.
 func (s *Acts) EndLocalSession(ctx context.Context, token string) error {
 	return s.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		return operator.EndLocalSession(ctx, tx, token)
+		return operator.EndLocalSession(ctx, tx, token, s.now())
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/group"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/organisation"
 	"hozen/collector/internal/sqldb"
@@ -17,13 +18,19 @@ import (
 )
 
 // ErrSecondPerson is what a [*SecondPerson] is.
-var ErrSecondPerson = fmt.Errorf("%w: the release waits for a second person", ErrConflict)
+var ErrSecondPerson = fmt.Errorf("%w: the order waits for a second person", ErrConflict)
 
 // SecondPerson is the answer to an order to release that waits for another person,
 // who gives the same order. It is an [ErrSecondPerson].
-type SecondPerson struct{ Asked dispatch.ReleaseAsked }
+type SecondPerson struct {
+	Asked dispatch.ReleaseAsked
+	Group *group.Asked // of an order to a group; nil otherwise
+}
 
 func (e *SecondPerson) Error() string {
+	if e.Group != nil {
+		return "the order waits for a second person, asked for by " + e.Group.AskedName
+	}
 	return "the release waits for a second person, asked for by " + e.Asked.AskedName
 }
 
@@ -33,7 +40,8 @@ func (e *SecondPerson) Unwrap() error { return ErrSecondPerson }
 // Release orders the network to be given back. Where the organisation wants two persons
 // for that, the first one's order is kept and answered by [*SecondPerson], and the same
 // order of another one within [dispatch.ReleaseWaits] is carried out. Who acts at the
-// collector's own machine with a reason needs no second one; the ledger tells.
+// collector's own machine with a reason needs no second one, and neither does the only
+// person who could; the ledger tells.
 func (s *Acts) Release(ctx context.Context, a Actor, endpointID string, o Order) (dispatch.Command, error) {
 	settings, err := s.isolationSettings(ctx, a, mayRelease)
 	if err != nil {
@@ -53,7 +61,7 @@ func (s *Acts) Release(ctx context.Context, a Actor, endpointID string, o Order)
 			}
 			maps.Copy(facts, more)
 		}
-		second, err := s.agreed(ctx, d, e, c.ID)
+		second, err := s.agreed(ctx, d, e, c.ID, o.Reason)
 		maps.Copy(facts, second)
 		return facts, err
 	}
@@ -66,23 +74,31 @@ func (s *Acts) Release(ctx context.Context, a Actor, endpointID string, o Order)
 }
 
 // agreed finds out whether a release may be ordered now, and by whose agreement.
-func (s *Acts) agreed(ctx context.Context, d *deed, e endpoint.Endpoint, commandID string) (map[string]string, error) {
+func (s *Acts) agreed(ctx context.Context, d *deed, e endpoint.Endpoint, commandID, reason string) (map[string]string, error) {
 	settings, err := organisation.FindIsolation(ctx, d.tx, e.OrganisationID)
 	if err != nil || !settings.NeedsTwo(d.now) || d.actor.Kind != ByOperator {
 		return nil, err
 	}
 	asked, err := dispatch.WaitingRelease(ctx, d.tx, e.ID, d.now)
-	switch {
-	case errors.Is(err, dispatch.ErrNotFound):
-		return nil, &SecondPerson{}
-	case err != nil:
+	switch none := errors.Is(err, dispatch.ErrNotFound); {
+	case d.second != nil && none: // agreed for the whole group
+		return d.second, nil
+	case err != nil && !none:
 		return nil, err
-	case asked.AskedBy == d.actor.ID:
-		return nil, &SecondPerson{Asked: asked}
+	case d.second != nil: // what was asked for this one ends with it
+	case none, asked.AskedBy == d.actor.ID:
+		if only, err := s.alone(ctx, d.tx, d.actor, mayRelease, d.now); err != nil || !only {
+			return nil, errors.Join(err, &SecondPerson{Asked: asked})
+		}
+		return byOneself(reason)
 	}
 	asked.DecidedBy, asked.DecidedName, asked.DecidedAt = d.actor.ID, d.actor.Name, d.now
 	asked.Decision, asked.CommandID = dispatch.ReleaseAgreed, commandID
-	return map[string]string{"asked_by": asked.AskedBy, "asked_name": asked.AskedName, "asked_reason": asked.Reason}, dispatch.DecideRelease(ctx, d.tx, asked)
+	facts := map[string]string{"asked_by": asked.AskedBy, "asked_name": asked.AskedName, "asked_reason": asked.Reason}
+	if d.second != nil {
+		facts = d.second
+	}
+	return facts, dispatch.DecideRelease(ctx, d.tx, asked)
 }
 
 // askRelease keeps what the first person ordered, and answers with [*SecondPerson].
@@ -98,27 +114,42 @@ func (s *Acts) askRelease(ctx context.Context, a Actor, endpointID string, o Ord
 		} else if !errors.Is(err, dispatch.ErrNotFound) {
 			return err
 		}
-		inc, err := s.incidentFor(ctx, d, e, o.IncidentID)
-		if err != nil {
-			return err
-		}
-		asked = dispatch.ReleaseAsked{ID: id.New(id.Release), OrganisationID: e.OrganisationID, EndpointID: e.ID, IncidentID: inc.ID, Reason: o.Reason,
-			AskedBy: d.actor.ID, AskedName: d.actor.Name, AskedAt: d.now}
-		if err := dispatch.InsertRelease(ctx, d.tx, asked); err != nil {
-			return err
-		}
-		facts := map[string]string{"command": "ask_release", "endpoint": e.ID, "release": asked.ID}
-		idx, err := d.record(ctx, "dispatch.ask_release", e.ID, with(facts, "reason", o.Reason))
-		if err != nil {
-			return err
-		}
-		d.tell(s, Event{Kind: EventCommand, EndpointID: e.ID, IncidentID: inc.ID})
-		return s.line(ctx, d, inc, e.ID, incident.Entry{Kind: incident.EntryCommand, Text: o.Reason, Params: facts, LedgerIdx: idx})
+		asked, err = s.asks(ctx, d, e, o)
+		return err
 	})
 	if err != nil {
 		return err
 	}
 	return &SecondPerson{Asked: asked}
+}
+
+// asks stores that somebody asks for the release of an endpoint.
+func (s *Acts) asks(ctx context.Context, d *deed, e endpoint.Endpoint, o Order) (dispatch.ReleaseAsked, error) {
+	inc, err := s.incidentFor(ctx, d, e, o.IncidentID)
+	if err != nil {
+		return dispatch.ReleaseAsked{}, err
+	}
+	asked := dispatch.ReleaseAsked{ID: id.New(id.Release), OrganisationID: e.OrganisationID, EndpointID: e.ID, IncidentID: inc.ID, Reason: o.Reason,
+		AskedBy: d.actor.ID, AskedName: d.actor.Name, AskedAt: d.now}
+	if err := dispatch.InsertRelease(ctx, d.tx, asked); err != nil {
+		return asked, err
+	}
+	facts := map[string]string{"command": "ask_release", "endpoint": e.ID, "release": asked.ID}
+	idx, err := d.record(ctx, "dispatch.ask_release", e.ID, with(facts, "reason", o.Reason))
+	if err != nil {
+		return asked, err
+	}
+	d.tell(s, Event{Kind: EventCommand, EndpointID: e.ID, IncidentID: inc.ID})
+	return asked, s.line(ctx, d, inc, e.ID, incident.Entry{Kind: incident.EntryCommand, Text: o.Reason, Params: facts, LedgerIdx: idx})
+}
+
+// askReleaseIn asks for the release of a member of a group, unless somebody did.
+func (s *Acts) askReleaseIn(ctx context.Context, d *deed, e endpoint.Endpoint, o Order) error {
+	_, err := dispatch.WaitingRelease(ctx, d.tx, e.ID, d.now)
+	if errors.Is(err, dispatch.ErrNotFound) {
+		_, err = s.asks(ctx, d, e, o)
+	}
+	return err
 }
 
 func with(facts map[string]string, key, value string) map[string]string {
@@ -211,13 +242,21 @@ func (s *Acts) ShowReleaseCode(ctx context.Context, a Actor, endpointID, number,
 		facts := map[string]string{"endpoint": e.ID, "command_id": c.ID, "code_number": c.Isolation.Code.Number, "reason": reason}
 		if settings.NeedsTwo(d.now) && d.actor.Kind == ByOperator {
 			asked, err := dispatch.WaitingRelease(ctx, d.tx, e.ID, d.now)
-			if errors.Is(err, dispatch.ErrNotFound) || err == nil && asked.AskedBy == d.actor.ID {
-				return &SecondPerson{Asked: asked}
-			}
-			if err != nil {
+			switch none := errors.Is(err, dispatch.ErrNotFound); {
+			case err != nil && !none:
 				return err
+			case none || asked.AskedBy == d.actor.ID:
+				if only, err := s.alone(ctx, d.tx, d.actor, mayRelease, d.now); err != nil || !only {
+					return errors.Join(err, &SecondPerson{Asked: asked})
+				}
+				by, err := byOneself(reason)
+				if err != nil {
+					return err
+				}
+				maps.Copy(facts, by)
+			default:
+				facts["asked_by"] = asked.AskedBy
 			}
-			facts["asked_by"] = asked.AskedBy
 		}
 		shown = ShownCode{Number: releasecode.FormatNumber(number), Code: releasecode.New(*s.recovery, number).String(), CommandID: c.ID, OrderedAt: c.IssuedAt}
 		idx, err := d.record(ctx, "endpoint.release_code", e.ID, facts)
@@ -269,6 +308,8 @@ func (s *Acts) SetIsolationSettings(ctx context.Context, a Actor, i organisation
 	switch {
 	case i.MaxShare < 0 || i.MaxShare > 100:
 		return &Invalid{Field: "max_share", Code: "range", Err: errors.New("it must be 1 to 100")}
+	case i.TwoShare < 0 || i.TwoShare > 100:
+		return &Invalid{Field: "two_share", Code: "range", Err: errors.New("it must be 0 to 100")}
 	case i.DrillDays < 0 || i.DrillDays > 366:
 		return &Invalid{Field: "drill_days", Code: "range", Err: errors.New("it must be 0 to 366")}
 	case i.DrillHour < 0 || i.DrillHour > 23:
@@ -291,11 +332,19 @@ func (s *Acts) SetIsolationSettings(ctx context.Context, a Actor, i organisation
 		case was.TwoPersons:
 			i.TwoPersonsUntil = d.now.Add(organisation.TwoPersonsLinger)
 		}
+		i.TwoShareWas, i.TwoShareUntil = was.TwoShareWas, was.TwoShareUntil
+		if strict := was.TwoShareNow(d.now); strict != 0 && (i.TwoShare == 0 || i.TwoShare > strict) {
+			if i.TwoShareWas != strict || !d.now.Before(i.TwoShareUntil) {
+				i.TwoShareWas, i.TwoShareUntil = strict, d.now.Add(organisation.TwoPersonsLinger)
+			}
+		} else {
+			i.TwoShareWas, i.TwoShareUntil = 0, time.Time{}
+		}
 		if err := organisation.SetIsolation(ctx, d.tx, d.actor.OrganisationID, i); err != nil {
 			return err
 		}
 		_, err = d.record(ctx, "organisation.isolation", d.actor.OrganisationID, map[string]string{
-			"two_persons": fmt.Sprint(i.TwoPersons), "notice": i.NoticeText, "phone": i.NoticePhone, "lease": i.Lease.String(), "max_share": fmt.Sprint(i.MaxShare),
+			"two_persons": fmt.Sprint(i.TwoPersons), "notice": i.NoticeText, "phone": i.NoticePhone, "lease": i.Lease.String(), "max_share": fmt.Sprint(i.MaxShare), "two_share": fmt.Sprint(i.TwoShare),
 			"drill_days": fmt.Sprint(i.DrillDays), "drill_hour": fmt.Sprint(i.DrillHour),
 		})
 		return err

@@ -31,9 +31,11 @@ const (
 	mayKeepCustody  permission = "keep_custody" // add, describe, verify exhibits; record what is done with them
 	mayHold         permission = "hold"         // legal hold, and releasing it
 	mayDispose      permission = "dispose"      // of evidence; also how long it is kept
+	mayNotify       permission = "notify"       // by which channels people are told
 )
 
-// table is role × act, the one place that says who may do what.
+// table is role × act, the one place that says who may do what. What a vendor may do is
+// held to the incidents that were granted, see confine.
 func table() map[permission][]operator.Role {
 	const (
 		owner, responsible, handler = operator.Owner, operator.Responsible, operator.Handler
@@ -61,6 +63,7 @@ func table() map[permission][]operator.Role {
 		mayKeepCustody:  {owner, responsible, handler},
 		mayHold:         {owner, responsible},
 		mayDispose:      {owner, responsible},
+		mayNotify:       {owner, responsible},
 	}
 }
 

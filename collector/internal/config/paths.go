@@ -18,6 +18,7 @@ type Paths struct {
 	CollectorPEM string // certificate of the listeners and of receipts
 	CollectorKey string
 	RecoveryKey  string // text; whoever has it can release any isolated PC at that PC
+	SecretsKey   string // text; whoever has it and the database has the second factors and the channels' secrets
 	LedgerKey    string // PEM; whoever has it and the database can rewrite the past
 	LedgerNotes  string // folder of the newest signed state of each ledger
 	Incoming     string // uploads that are not sealed yet
@@ -31,6 +32,7 @@ func PathsOf(dir string) Paths {
 		Dir: dir, Settings: at(FileName), CACert: at("pki", "ca.pem"), CAKey: at("pki", "ca-key.pem"),
 		CollectorPEM: at("pki", "collector.pem"), CollectorKey: at("pki", "collector-key.pem"),
 		RecoveryKey: at("pki", "recovery-key.txt"),
+		SecretsKey:  at("pki", "secrets-key.txt"),
 		LedgerKey:   at("pki", "ledger-key.pem"), LedgerNotes: at("pki", "ledger"),
 		Incoming: at("incoming"), Lock: at("serve.lock"),
 	}

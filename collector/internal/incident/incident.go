@@ -67,6 +67,7 @@ const (
 	EntryLedgerDiffers  EntryKind = "ledger_differs"  // the ledger does not go on from what was signed before
 	EntryExport         EntryKind = "export"          // an evidence package was ordered
 	EntryCustody        EntryKind = "custody"         // something was done with an exhibit
+	EntryAccess         EntryKind = "access"          // somebody from outside was let in, or is no more
 	EntryOlder          EntryKind = "older"           // stands for older entries that are not shown; see [Timeline]
 )
 

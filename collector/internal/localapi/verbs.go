@@ -21,6 +21,7 @@ func verbs() map[string]verb {
 		"operator.list":           ask(operatorList),
 		"operator.add":            ask(operatorAdd),
 		"operator.reset_password": ask(operatorReset),
+		"operator.reset_factor":   ask(operatorResetFactor),
 		"operator.disable":        ask(operatorDisable),
 
 		"token.list":   ask(tokenList),

@@ -28,6 +28,7 @@ type SignIn struct {
 	Name        string `json:"name"`
 	Password    string `json:"password"`
 	NewPassword string `json:"new_password,omitempty"` // needed after a one-time password
+	Code        string `json:"code,omitempty"`         // of the second factor, or a recovery code
 }
 
 // Session is the answer of session.begin.
@@ -39,6 +40,9 @@ type Session struct {
 
 func signIn(ctx context.Context, c *call, in SignIn) (any, error) {
 	o, err := c.acts.SignIn(ctx, in.Name, in.Password, c.peer.String())
+	if errors.Is(err, act.ErrNeedsCode) && in.Code != "" {
+		o, err = c.acts.ConfirmSignIn(ctx, o.ID, in.Code, c.peer.String())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +127,15 @@ func operatorReset(ctx context.Context, c *call, in Ref) (any, error) {
 	}
 	once, err := c.acts.ResetPassword(ctx, c.actor, o.ID)
 	return OneTime{viewOperator(o), once}, err
+}
+
+// operatorResetFactor takes a person's second factor away, who lost it.
+func operatorResetFactor(ctx context.Context, c *call, in Ref) (any, error) {
+	o, err := c.operator(ctx, in.Ref)
+	if err != nil {
+		return nil, err
+	}
+	return None{}, c.acts.ResetFactor(ctx, c.actor, o.ID, in.Reason)
 }
 
 func operatorDisable(ctx context.Context, c *call, in Ref) (any, error) {

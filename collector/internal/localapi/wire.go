@@ -51,6 +51,8 @@ func codes() []code {
 	return []code{
 		{"sign_in", ErrSignIn, 401},
 		{"must_change_password", act.ErrMustChangePassword, 403},
+		{"must_set_factor", act.ErrMustSetFactor, 403},
+		{"needs_code", act.ErrNeedsCode, 403},
 		{"locked", act.ErrLocked, 429},
 		{"forbidden", act.ErrForbidden, 403},
 		{"not_found", act.ErrNotFound, 404},

@@ -14,6 +14,9 @@ const (
 	longestWait, longestNameWait    = 15 * time.Minute, time.Minute
 	forgetAfter                     = time.Hour
 	maxStrikes                      = 10_000
+	// A code has six digits, and who guesses one knows the password already: of one person
+	// more than ten are wrong only every ten minutes, 0.05 % of a hit in a day.
+	freeCode, longestCodeWait = 10, 10 * time.Minute
 )
 
 // Limiter slows down those who guess passwords. It lives in memory, because a row
@@ -51,14 +54,36 @@ func limits(name, remoteAddr string) []limit {
 	}
 }
 
+func codeLimits(operatorID, remoteAddr string) []limit {
+	addr := addressKey(remoteAddr)
+	return []limit{
+		{"cp " + addr + " " + operatorID, freePair, longestWait},
+		{"a " + addr, freeAddress, longestWait},
+		{"cn " + operatorID, freeCode, longestCodeWait},
+	}
+}
+
+// BeginCode is [Limiter.Begin] for the code of a second factor, before [Limiter.RightCode].
+func (l *Limiter) BeginCode(operatorID, remoteAddr string) (ok, first bool) {
+	return l.begin(codeLimits(operatorID, remoteAddr))
+}
+
+// RightCode takes back what BeginCode counted.
+func (l *Limiter) RightCode(operatorID, remoteAddr string) {
+	l.right(codeLimits(operatorID, remoteAddr))
+}
+
 // Begin asks whether a password may be tried now and counts it as wrong until
 // Right is called, so that guesses in parallel count too. first is true for the
 // attempt after which the waiting begins.
 func (l *Limiter) Begin(name, remoteAddr string) (ok, first bool) {
+	return l.begin(limits(name, remoteAddr))
+}
+
+func (l *Limiter) begin(all []limit) (ok, first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	all := limits(name, remoteAddr)
 	for _, lim := range all {
 		if s := l.strikes[lim.key]; s != nil && now.Before(s.until) {
 			return false, false
@@ -82,10 +107,12 @@ func (l *Limiter) Begin(name, remoteAddr string) (ok, first bool) {
 }
 
 // Right takes back what Begin counted: the password was right.
-func (l *Limiter) Right(name, remoteAddr string) {
+func (l *Limiter) Right(name, remoteAddr string) { l.right(limits(name, remoteAddr)) }
+
+func (l *Limiter) right(all []limit) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i, lim := range limits(name, remoteAddr) {
+	for i, lim := range all {
 		s := l.strikes[lim.key]
 		switch {
 		case s == nil:

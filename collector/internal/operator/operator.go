@@ -39,6 +39,8 @@ type Operator struct {
 	DisabledAt         time.Time // zero while active
 	CreatedAt          time.Time
 	LastSignInAt       time.Time // zero before the first
+	Address            string    // mail address for notices; empty: none was given
+	FactorSince        time.Time // since when a second factor is asked for; zero: it is not
 }
 
 // Limits of what people type.

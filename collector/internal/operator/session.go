@@ -21,6 +21,15 @@ import (
 // their operator is disabled or gets another password.
 const SessionKey = "operator"
 
+// Further names under which a console session says what [Sessions] shows of it.
+const (
+	SessionID      = "session" // string; stays when the token changes
+	SessionStarted = "started" // int64, Unix seconds
+	SessionSeen    = "seen"    // int64, Unix seconds
+	SessionRemote  = "remote"  // string, the address
+	SessionAgent   = "agent"   // string, what the browser calls itself
+)
+
 // The kinds of sessions; one can't be used as the other.
 const (
 	kindConsole = "console"
@@ -65,7 +74,7 @@ func (s *SessionStore) Delete(token string) error {
 func (s *SessionStore) FindCtx(ctx context.Context, token string) ([]byte, bool, error) {
 	var data string
 	err := s.db.Read().QueryRowContext(ctx, `SELECT data FROM operator_session s
-		WHERE token_sha256 = $1 AND kind = $2 AND expires_at > $3
+		WHERE token_sha256 = $1 AND kind = $2 AND expires_at > $3 AND ended_at = ''
 		AND (operator_id = '' OR EXISTS (SELECT 1 FROM operator_operator o WHERE o.id = s.operator_id AND o.disabled_at = ''))`,
 		hashToken(token), kindConsole, sqldb.FormatTime(s.now())).Scan(&data)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -96,7 +105,7 @@ func (s *SessionStore) CommitCtx(ctx context.Context, token string, b []byte, ex
 // DeleteCtx ends a session; one that does not exist is no error.
 func (s *SessionStore) DeleteCtx(ctx context.Context, token string) error {
 	return s.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		return deleteSession(ctx, tx, token)
+		return deleteSession(ctx, tx, token, s.now())
 	})
 }
 
@@ -112,7 +121,7 @@ func NewLocalSession(ctx context.Context, tx *sqldb.Tx, operatorID string, now t
 // [ErrNotFound] when it has expired or its operator is disabled.
 func LocalSession(ctx context.Context, q sqldb.Queryer, token string, now time.Time) (Operator, error) {
 	var operatorID string
-	err := q.QueryRowContext(ctx, `SELECT operator_id FROM operator_session WHERE token_sha256 = $1 AND kind = $2 AND expires_at > $3`,
+	err := q.QueryRowContext(ctx, `SELECT operator_id FROM operator_session WHERE token_sha256 = $1 AND kind = $2 AND expires_at > $3 AND ended_at = ''`,
 		hashToken(token), kindLocal, sqldb.FormatTime(now)).Scan(&operatorID)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Operator{}, ErrNotFound
@@ -131,8 +140,8 @@ func LocalSession(ctx context.Context, q sqldb.Queryer, token string, now time.T
 }
 
 // EndLocalSession ends a session; one that does not exist is no error.
-func EndLocalSession(ctx context.Context, tx *sqldb.Tx, token string) error {
-	return deleteSession(ctx, tx, token)
+func EndLocalSession(ctx context.Context, tx *sqldb.Tx, token string, now time.Time) error {
+	return deleteSession(ctx, tx, token, now)
 }
 
 type session struct {
@@ -148,7 +157,7 @@ func insertSession(ctx context.Context, tx *sqldb.Tx, s session, now time.Time) 
 		if errors.Is(err, ErrNotFound) || err == nil && !o.DisabledAt.IsZero() {
 			// A request that was under way while its operator was disabled must not
 			// bring the session back to life.
-			return deleteSession(ctx, tx, s.token)
+			return deleteSession(ctx, tx, s.token, now)
 		}
 		if err != nil {
 			return err
@@ -161,7 +170,8 @@ func insertSession(ctx context.Context, tx *sqldb.Tx, s session, now time.Time) 
 	_, err := tx.ExecContext(ctx, `INSERT INTO operator_session (token_sha256, organisation_id, operator_id, kind, data, expires_at)
 		VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (token_sha256) DO UPDATE SET organisation_id = excluded.organisation_id, operator_id = excluded.operator_id,
-			kind = excluded.kind, data = excluded.data, expires_at = excluded.expires_at`,
+			kind = excluded.kind, data = excluded.data, expires_at = excluded.expires_at
+		WHERE operator_session.ended_at = ''`,
 		hashToken(s.token), organisationID, s.operatorID, s.kind, base64.StdEncoding.EncodeToString(s.data), sqldb.FormatTime(s.expiresAt))
 	if err != nil {
 		return fmt.Errorf("store session: %w", err)
@@ -169,18 +179,17 @@ func insertSession(ctx context.Context, tx *sqldb.Tx, s session, now time.Time) 
 	return nil
 }
 
-func deleteSession(ctx context.Context, tx *sqldb.Tx, token string) error {
-	if _, err := tx.ExecContext(ctx, `DELETE FROM operator_session WHERE token_sha256 = $1`, hashToken(token)); err != nil {
-		return fmt.Errorf("end session: %w", err)
-	}
-	return nil
+// deleteSession ends a session. That of a person stays known as ended until it would have
+// expired: a request that was under way must not bring it back to life.
+func deleteSession(ctx context.Context, tx *sqldb.Tx, token string, now time.Time) error {
+	return errors.Join(
+		exec(ctx, tx, "end session", `DELETE FROM operator_session WHERE token_sha256 = $1 AND operator_id = ''`, hashToken(token)),
+		exec(ctx, tx, "end session", `UPDATE operator_session SET ended_at = $1, data = '' WHERE token_sha256 = $2 AND ended_at = ''`, sqldb.FormatTime(now), hashToken(token)))
 }
 
-func endSessions(ctx context.Context, tx *sqldb.Tx, operatorID string) error {
-	if _, err := tx.ExecContext(ctx, `DELETE FROM operator_session WHERE operator_id = $1`, operatorID); err != nil {
-		return fmt.Errorf("end sessions: %w", err)
-	}
-	return nil
+// EndSessions ends all sessions of a person.
+func EndSessions(ctx context.Context, tx *sqldb.Tx, operatorID string, now time.Time) error {
+	return exec(ctx, tx, "end sessions", `UPDATE operator_session SET ended_at = $1, data = '' WHERE operator_id = $2 AND ended_at = ''`, sqldb.FormatTime(now), operatorID)
 }
 
 func hashToken(token string) string {

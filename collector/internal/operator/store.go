@@ -10,14 +10,15 @@ import (
 	"hozen/collector/internal/sqldb"
 )
 
-const columns = `id, organisation_id, name, display_name, role, must_change_password, disabled_at, created_at, last_sign_in_at`
+const columns = `id, organisation_id, name, display_name, role, must_change_password, disabled_at, created_at, last_sign_in_at, address, factor_since`
 
 type scanner interface{ Scan(dest ...any) error }
 
 func scan(s scanner, more ...any) (Operator, error) {
 	var o Operator
 	err := s.Scan(append([]any{&o.ID, &o.OrganisationID, &o.Name, &o.DisplayName, &o.Role, sqldb.ScanBool(&o.MustChangePassword),
-		sqldb.ScanTime(&o.DisabledAt), sqldb.ScanTime(&o.CreatedAt), sqldb.ScanTime(&o.LastSignInAt)}, more...)...)
+		sqldb.ScanTime(&o.DisabledAt), sqldb.ScanTime(&o.CreatedAt), sqldb.ScanTime(&o.LastSignInAt),
+		&o.Address, sqldb.ScanTime(&o.FactorSince)}, more...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Operator{}, ErrNotFound
 	}
@@ -37,9 +38,10 @@ func Insert(ctx context.Context, tx *sqldb.Tx, o Operator, hash string) error {
 	if !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO operator_operator (`+columns+`, password_hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+	_, err = tx.ExecContext(ctx, `INSERT INTO operator_operator (`+columns+`, password_hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
 		o.ID, o.OrganisationID, o.Name, sqldb.CleanText(o.DisplayName), string(o.Role), sqldb.FormatBool(o.MustChangePassword),
-		sqldb.FormatTime(o.DisabledAt), sqldb.FormatTime(o.CreatedAt), sqldb.FormatTime(o.LastSignInAt), hash)
+		sqldb.FormatTime(o.DisabledAt), sqldb.FormatTime(o.CreatedAt), sqldb.FormatTime(o.LastSignInAt), o.Address,
+		sqldb.FormatTime(o.FactorSince), hash)
 	if err != nil {
 		return fmt.Errorf("add operator: %w", err)
 	}
@@ -77,13 +79,13 @@ func List(ctx context.Context, q sqldb.Queryer, organisationID string) ([]Operat
 }
 
 // SetPassword replaces the password hash and ends all sessions of the operator.
-func SetPassword(ctx context.Context, tx *sqldb.Tx, id, hash string, mustChange bool) error {
+func SetPassword(ctx context.Context, tx *sqldb.Tx, id, hash string, mustChange bool, now time.Time) error {
 	_, err := tx.ExecContext(ctx, `UPDATE operator_operator SET password_hash = $1, must_change_password = $2 WHERE id = $3`,
 		hash, sqldb.FormatBool(mustChange), id)
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
-	return endSessions(ctx, tx, id)
+	return EndSessions(ctx, tx, id, now)
 }
 
 // Disable bars an operator from now on and ends all sessions.
@@ -92,7 +94,7 @@ func Disable(ctx context.Context, tx *sqldb.Tx, id string, at time.Time) error {
 	if err != nil {
 		return fmt.Errorf("disable operator: %w", err)
 	}
-	return endSessions(ctx, tx, id)
+	return EndSessions(ctx, tx, id, at)
 }
 
 // SignedIn records a sign-in.

@@ -16,6 +16,12 @@ type Isolation struct {
 	// TwoPersonsUntil is when switching TwoPersons off takes effect; zero: it is not on its
 	// way. Nobody alone can switch it off and release right after.
 	TwoPersonsUntil time.Time `json:"two_persons_until,omitzero"`
+	// TwoShare is above how many percent of the endpoints the isolation of a group takes two
+	// persons, 1 to 100; 0: one is always enough.
+	TwoShare int `json:"two_share,omitempty"`
+	// TwoShareWas is the stricter share that holds until TwoShareUntil, as TwoPersonsUntil does.
+	TwoShareWas   int       `json:"two_share_was,omitempty"`
+	TwoShareUntil time.Time `json:"two_share_until,omitzero"`
 	// NoticeText and NoticePhone are what the person at an isolated PC is told.
 	NoticeText  string `json:"notice_text,omitempty"`
 	NoticePhone string `json:"notice_phone,omitempty"`
@@ -37,6 +43,21 @@ const TwoPersonsLinger = 24 * time.Hour
 // NeedsTwo reports whether a release takes two persons now.
 func (i Isolation) NeedsTwo(now time.Time) bool {
 	return i.TwoPersons || now.Before(i.TwoPersonsUntil)
+}
+
+// TwoShareNow is the share above which the isolation of a group takes two persons now; 0:
+// one is enough.
+func (i Isolation) TwoShareNow(now time.Time) int {
+	if i.TwoShareWas != 0 && now.Before(i.TwoShareUntil) && (i.TwoShare == 0 || i.TwoShareWas < i.TwoShare) {
+		return i.TwoShareWas
+	}
+	return i.TwoShare
+}
+
+// GroupNeedsTwo reports whether isolating that share of the endpoints takes two persons now.
+func (i Isolation) GroupNeedsTwo(share int, now time.Time) bool {
+	most := i.TwoShareNow(now)
+	return most != 0 && share > most
 }
 
 // japan has no daylight saving time and no tzdata that a system could lack.
