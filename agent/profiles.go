@@ -60,10 +60,11 @@ const memoryLimit = 40e6
 // remembering from one acquisition to the next.
 type profiles struct {
 	hashes *exehash.Cache
+	keep   *scan.Keep
 	scope  filecopy.Scope // what may be copied of people's own
 }
 
-func newProfiles() *profiles { return &profiles{hashes: exehash.NewCache(0)} }
+func newProfiles() *profiles { return &profiles{hashes: exehash.NewCache(0), keep: scan.NewKeep()} }
 
 // plan returns a fresh plan; its probes share one reading of the endpoint and serve
 // one acquisition. A probe that the system has no source for says so in its outcome,
@@ -85,7 +86,7 @@ func (p *profiles) plan(name string) (acquire.Plan, error) {
 	if table.Gentle { // flash may take what it needs: it must not wait for the garbage collector
 		plan.Memory = memoryLimit
 	}
-	options := scan.Options{}
+	options := scan.Options{Keep: p.keep}
 	if table.Gentle { // there is time, and a process of a busy PC may be slow without being stuck
 		options.Patience = 2 * time.Second
 	}

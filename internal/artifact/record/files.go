@@ -21,6 +21,12 @@ type FD struct {
 	// is not read.
 	Target    string `json:"target"`
 	TargetRaw []byte `json:"target_b64,omitempty"`
+	// Kind is the type of a handle of Windows, such as File, Key, Mutant or Section, and
+	// Access what it allows, hexadecimal (ACCESS_MASK). FD is then the handle's value.
+	Kind   string `json:"kind,omitempty"`
+	Access string `json:"access,omitempty"`
+	// Silent says that the system did not answer in time for what it refers to.
+	Silent bool `json:"silent,omitempty"`
 }
 
 // AppendJSON appends o as one JSON object.
@@ -39,7 +45,9 @@ func (o *OpenFiles) AppendJSON(b []byte) []byte {
 		b = numAlways(b, "fd", f.FD)
 		b = strAlways(b, "target", f.Target)
 		b = b64(b, "target_b64", f.TargetRaw)
-		b = append(b, '}')
+		b = str(b, "kind", f.Kind)
+		b = str(b, "access", f.Access)
+		b = append(flag(b, "silent", f.Silent), '}')
 	}
 	b = append(b, ']')
 	b = flag(b, "cut", o.Cut)
@@ -66,6 +74,11 @@ type ExeHash struct {
 	Cached    bool      `json:"cached,omitempty"` // hashed in an earlier acquisition; the file's identity and times are unchanged
 	Problem   string    `json:"problem,omitempty"`
 	Processes []ProcRef `json:"processes,omitempty"`
+	// Signature is valid, catalog (valid, by a catalogue of the system), none, invalid or
+	// unknown, as this PC judges it without asking the network; Windows only. SignatureCode
+	// is the system's reason for what is not valid, hexadecimal (WinVerifyTrust).
+	Signature     string `json:"signature,omitempty"`
+	SignatureCode string `json:"signature_code,omitempty"`
 }
 
 // ProcRef names a process (see [Process]).
@@ -92,5 +105,6 @@ func (e *ExeHash) AppendJSON(b []byte) []byte {
 	b = flag(b, "cached", e.Cached)
 	b = str(b, "problem", e.Problem)
 	b = procRefs(b, "processes", e.Processes)
-	return append(b, '}')
+	b = str(b, "signature", e.Signature)
+	return append(str(b, "signature_code", e.SignatureCode), '}')
 }

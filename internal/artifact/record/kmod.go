@@ -19,8 +19,12 @@ type KernelModule struct {
 	Version string   `json:"version,omitempty"`
 	// Source is the digest of the source that the build put into the module.
 	Source string `json:"srcversion,omitempty"`
+	// Path is the file of a driver of Windows, as its kernel names it; in the PC's own 8-bit
+	// characters where they are not UTF-8.
+	Path    string `json:"path,omitempty"`
+	PathRaw []byte `json:"path_b64,omitempty"`
 	// InProc and InSys say whether /proc/modules and /sys/module show it. Both do, unless
-	// it is being loaded or one of them is lied to.
+	// it is being loaded or one of them is lied to. Windows has neither.
 	InProc bool `json:"in_proc"`
 	InSys  bool `json:"in_sys"`
 }
@@ -39,6 +43,8 @@ func (m *KernelModule) AppendJSON(b []byte) []byte {
 	b = strs(b, "why", m.Why)
 	b = str(b, "version", m.Version)
 	b = str(b, "srcversion", m.Source)
+	b = str(b, "path", m.Path)
+	b = b64(b, "path_b64", m.PathRaw)
 	b = flagAlways(b, "in_proc", m.InProc)
 	return append(flagAlways(b, "in_sys", m.InSys), '}')
 }

@@ -12,7 +12,7 @@ type Process struct {
 	PPID       int    `json:"ppid"`
 	PGID       int    `json:"pgid,omitempty"`          // process group
 	SID        int    `json:"sid,omitempty"`           // session, as in setsid(2)
-	StartTicks uint64 `json:"start_ticks"`             // since boot, in 1/100 s (proc_pid_stat(5), field 22)
+	StartTicks uint64 `json:"start_ticks"`             // since boot, in 1/100 s (proc_pid_stat(5), field 22); Windows: µs since 1970
 	BootID     string `json:"boot_id,omitempty"`       // /proc/sys/kernel/random/boot_id
 	Comm       string `json:"comm,omitempty"`          // at most 15 bytes; the process can set it
 	CommRaw    []byte `json:"comm_b64,omitempty"`      //
@@ -27,13 +27,16 @@ type Process struct {
 	KernelOnly bool   `json:"kernel_thread,omitempty"` // a thread of the kernel: no command line, no executable
 
 	// StartedAt is derived: boot time, read from the wall clock during the acquisition,
-	// plus StartTicks. It moves when somebody sets the clock; StartTicks does not.
+	// plus StartTicks. It moves when somebody sets the clock; StartTicks does not. On Windows it
+	// is the kernel's own word, to 100 ns, and nothing is derived.
 	StartedAt time.Time `json:"started_at_derived,omitzero"`
 
 	// Args are the NUL-terminated strings of the command line without trailing empty
-	// ones. The process can overwrite them.
+	// ones. The process can overwrite them. On Windows they are split from
+	// Windows.CommandLine.
 	Args []string `json:"args,omitempty"`
-	// CmdlineRaw are the exact bytes, present only where Args cannot give them back.
+	// CmdlineRaw are the exact bytes, present only where Args (on Windows, where they are
+	// UTF-16, Windows.CommandLine) cannot give them back.
 	CmdlineRaw []byte `json:"cmdline_b64,omitempty"`
 	// CmdlineCut says that the command line was longer than what was read.
 	CmdlineCut bool `json:"cmdline_cut,omitempty"`
@@ -68,6 +71,9 @@ type Process struct {
 	PIDNS  uint64 `json:"ns_pid,omitempty"`
 	MntNS  uint64 `json:"ns_mnt,omitempty"`
 	UserNS uint64 `json:"ns_user,omitempty"`
+
+	// Windows is there for a process of Windows only.
+	Windows WinProcess `json:"windows,omitzero"`
 
 	// Unread names the fields that the system did not let the agent read, such as
 	// "exe" or "cmdline". Absent fields that are not listed are absent in truth.
@@ -129,6 +135,9 @@ func (p *Process) AppendJSON(b []byte) []byte {
 	b = unum(b, "ns_pid", p.PIDNS)
 	b = unum(b, "ns_mnt", p.MntNS)
 	b = unum(b, "ns_user", p.UserNS)
+	if p.Windows != (WinProcess{}) {
+		b = p.Windows.append(key(b, "windows"))
+	}
 	b = strs(b, "unread", p.Unread)
 	return append(b, '}')
 }

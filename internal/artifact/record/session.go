@@ -6,6 +6,10 @@ import "time"
 const (
 	SourceLogind = "logind" // /run/systemd/sessions
 	SourceUtmp   = "utmp"   // /run/utmp, utmp(5)
+
+	SourceTerminal = "wts" // Windows: the service of terminal sessions
+	SourceLSA      = "lsa" // Windows: the local security authority; every sign-in, of services too
+	SourceSMB      = "smb" // Windows: another computer that uses this one's shares
 )
 
 // Session is one sign-in as one source tells it. The same sign-in may stand in two
@@ -34,6 +38,16 @@ type Session struct {
 	LeaderPID  int       `json:"leader_pid,omitempty"`
 	Audit      int64     `json:"audit_session,omitempty"` // the kernel's audit session
 	Since      time.Time `json:"since,omitzero"`
+
+	// Windows only. Type is then how somebody signed in (interactive, network, service, …) and
+	// Service who vouched for it (Kerberos, NTLM, …). ID is the number of the session, of lsa
+	// that of the sign-in as "logon_id" of processes has it.
+	Domain  string `json:"domain,omitempty"`
+	UserSID string `json:"user_sid,omitempty"`
+	// Terminal is the number of the terminal session that a sign-in belongs to.
+	Terminal       string    `json:"terminal,omitempty"`
+	LastInputAt    time.Time `json:"last_input_at,omitzero"`
+	DisconnectedAt time.Time `json:"disconnected_at,omitzero"`
 }
 
 // AppendJSON appends s as one JSON object.
@@ -62,5 +76,10 @@ func (s *Session) AppendJSON(b []byte) []byte {
 	b = num(b, "leader_pid", s.LeaderPID)
 	b = num(b, "audit_session", s.Audit)
 	b = when(b, "since", s.Since)
+	b = str(b, "domain", s.Domain)
+	b = str(b, "user_sid", s.UserSID)
+	b = str(b, "terminal", s.Terminal)
+	b = when(b, "last_input_at", s.LastInputAt)
+	b = when(b, "disconnected_at", s.DisconnectedAt)
 	return append(b, '}')
 }

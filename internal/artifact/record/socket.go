@@ -1,5 +1,7 @@
 package record
 
+import "time"
+
 // The values of Socket.Family and Socket.Proto.
 const (
 	FamilyInet   = "inet"
@@ -18,6 +20,10 @@ const (
 const (
 	SourceSockDiag = "sock_diag" // NETLINK_SOCK_DIAG, sock_diag(7): one consistent dump
 	SourceProcFS   = "procfs"    // /proc/PID/net/*: text that may miss or repeat rows while sockets come and go
+
+	// GetExtendedTcpTable and GetExtendedUdpTable: one consistent table per protocol and family.
+	SourceOwnerModule = "owner_module" // with the time at which a socket was made, and for which service
+	SourceOwnerPID    = "owner_pid"    // without
 )
 
 // Socket is one socket of one network namespace.
@@ -59,6 +65,11 @@ type Socket struct {
 	// connections waiting to be accepted and the most that may wait.
 	RecvQ uint32 `json:"recv_q,omitempty"`
 	SendQ uint32 `json:"send_q,omitempty"`
+
+	// CreatedAt is when the socket was bound or connected, and ServiceTag the number of the
+	// service that did so within its process; Windows only, absent when not known.
+	CreatedAt  time.Time `json:"created_at,omitzero"`
+	ServiceTag uint64    `json:"service_tag,omitempty"`
 }
 
 // Owner is a descriptor of a process that refers to a socket.
@@ -66,7 +77,7 @@ type Owner struct {
 	PID        int    `json:"pid"`
 	StartTicks uint64 `json:"start_ticks"` // with PID, the identity of the process (see [Process])
 	Comm       string `json:"comm,omitempty"`
-	FD         int    `json:"fd"`
+	FD         int    `json:"fd"` // -1 on Windows, which tells the process alone
 }
 
 // AppendJSON appends s as one JSON object.
@@ -109,5 +120,6 @@ func (s *Socket) AppendJSON(b []byte) []byte {
 	b = str(b, "iface", s.Iface)
 	b = unum(b, "recv_q", s.RecvQ)
 	b = unum(b, "send_q", s.SendQ)
-	return append(b, '}')
+	b = when(b, "created_at", s.CreatedAt)
+	return append(unum(b, "service_tag", s.ServiceTag), '}')
 }

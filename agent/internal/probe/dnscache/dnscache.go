@@ -44,8 +44,8 @@ func New(c Config) probe.Probe {
 		c.Root = "/"
 	}
 	return facts.New(facts.Config{
-		Kind: artifact.KindDNSCache, Schema: record.SchemaDNSCache, Volatility: probe.Presence, OS: "linux",
-		Read: func(ctx context.Context, o *facts.Out) error { return read(ctx, c, o) },
+		Kind: artifact.KindDNSCache, Schema: record.SchemaDNSCache, Volatility: probe.Presence, OS: system,
+		Read: func(ctx context.Context, o *facts.Out) error { return here(ctx, c, o) },
 	})
 }
 

@@ -6,7 +6,8 @@
 // hundred show so.
 //
 // Source of truth: Linux: systemd-resolved from version 254 on, by Varlink
-// (io.systemd.Resolve.Monitor.DumpCache). Windows: not yet.
+// (io.systemd.Resolve.Monitor.DumpCache). Windows: DnsGetCacheDataTable, which Microsoft does
+// not document, and DnsQuery that asks the cache alone.
 //
 // Privileges: root.
 //

@@ -13,9 +13,15 @@ const DefaultCacheEntries = 8192
 type Cache struct {
 	mu    sync.Mutex
 	max   int
-	known map[identity]digest.Digest
+	known map[identity]verdict
 	order []identity // oldest first; a ring once it is full
 	next  int
+}
+
+// verdict is what is remembered of a file; who signed it is of Windows only.
+type verdict struct {
+	digest                   digest.Digest
+	signature, signatureCode string
 }
 
 // identity is what must be unchanged for a digest to hold.
@@ -31,17 +37,17 @@ func NewCache(entries int) *Cache {
 	if entries <= 0 {
 		entries = DefaultCacheEntries
 	}
-	return &Cache{max: entries, known: make(map[identity]digest.Digest)}
+	return &Cache{max: entries, known: make(map[identity]verdict)}
 }
 
-func (c *Cache) get(id identity) (digest.Digest, bool) {
+func (c *Cache) get(id identity) (verdict, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	d, ok := c.known[id]
 	return d, ok
 }
 
-func (c *Cache) put(id identity, d digest.Digest) {
+func (c *Cache) put(id identity, v verdict) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, ok := c.known[id]; ok {
@@ -54,5 +60,5 @@ func (c *Cache) put(id identity, d digest.Digest) {
 		c.order[c.next] = id
 		c.next = (c.next + 1) % c.max
 	}
-	c.known[id] = d
+	c.known[id] = v
 }

@@ -7,7 +7,9 @@
 // process. A thread of the kernel has no file and therefore no line.
 //
 // Source of truth: Linux: /proc/PID/exe, opened and read; the process is checked
-// to be the one of the process list. Windows: not yet.
+// to be the one of the process list. Windows: the file that has the name of the program, which
+// cannot be changed while it runs, and what WinVerifyTrust says of its signature without the
+// network; what lies on another computer is not read.
 //
 // Privileges: CAP_SYS_PTRACE for processes of other users; CAP_DAC_READ_SEARCH for
 // executables that only their owner may read.

@@ -111,8 +111,8 @@ func identityOf(st *unix.Stat_t) identity {
 
 // hash fills in the digest of f, or f.err.
 func (h hasher) hash(ctx context.Context, f *file, buf []byte) {
-	if d, ok := h.cache.get(f.id); ok {
-		f.rec.SHA256, f.rec.Cached = d.String(), true
+	if v, ok := h.cache.get(f.id); ok {
+		f.rec.SHA256, f.rec.Cached = v.digest.String(), true
 		return
 	}
 	f.err = errGone
@@ -122,7 +122,7 @@ func (h hasher) hash(ctx context.Context, f *file, buf []byte) {
 		if err == nil {
 			f.rec.SHA256 = d.String()
 			if keep {
-				h.cache.put(f.id, d)
+				h.cache.put(f.id, verdict{digest: d})
 			}
 		}
 		if !errors.Is(err, errGone) {

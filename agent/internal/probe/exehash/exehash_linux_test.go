@@ -202,12 +202,12 @@ func TestCacheIsBounded(t *testing.T) {
 	c := NewCache(3)
 	id := func(i int) identity { return identity{inode: uint64(i)} }
 	for i := range 10 {
-		c.put(id(i), digest.Of([]byte{byte(i)}))
-		c.put(id(i), digest.Of([]byte{byte(i)}))
+		c.put(id(i), verdict{digest: digest.Of([]byte{byte(i)})})
+		c.put(id(i), verdict{digest: digest.Of([]byte{byte(i)})})
 	}
 	for i := range 10 {
-		d, ok := c.get(id(i))
-		if ok != (i >= 7) || ok && d != digest.Of([]byte{byte(i)}) {
+		v, ok := c.get(id(i))
+		if ok != (i >= 7) || ok && v.digest != digest.Of([]byte{byte(i)}) {
 			t.Errorf("entry %d: %t", i, ok)
 		}
 	}

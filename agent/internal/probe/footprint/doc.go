@@ -6,7 +6,8 @@
 // those of an attacker, and how much the capture disturbed.
 //
 // Source of truth: Linux: getrusage(2), /proc/self/{io,status}, getpriority(2),
-// ioprio_get(2). Windows: not yet.
+// ioprio_get(2). Windows: GetProcessTimes,
+// GetProcessIoCounters, GetProcessMemoryInfo.
 //
 // Privileges: none.
 //

@@ -6,8 +6,8 @@
 // whether both of the kernel's lists show it.
 //
 // Source of truth: Linux: /proc/modules (proc_modules(5)), /sys/module,
-// /proc/sys/kernel/tainted (Documentation/admin-guide/tainted-kernels.rst). Windows: not
-// yet.
+// /proc/sys/kernel/tainted (Documentation/admin-guide/tainted-kernels.rst). Windows:
+// NtQuerySystemInformation, class 11.
 //
 // Privileges: none.
 //

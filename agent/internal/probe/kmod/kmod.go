@@ -21,8 +21,8 @@ const (
 // New returns the probe of the system whose files are below root, usually "/".
 func New(root string) probe.Probe {
 	return facts.New(facts.Config{
-		Kind: artifact.KindKmod, Schema: record.SchemaKmod, Volatility: probe.Machine, OS: "linux",
-		Read: func(ctx context.Context, o *facts.Out) error { return read(ctx, root, o) },
+		Kind: artifact.KindKmod, Schema: record.SchemaKmod, Volatility: probe.Machine, OS: system,
+		Read: func(ctx context.Context, o *facts.Out) error { return here(ctx, root, o) },
 	})
 }
 

@@ -6,7 +6,8 @@
 // and who pretends to be the gateway), the resolver's configuration and /etc/hosts, which malware edits to hide update servers.
 //
 // Source of truth: Linux: rtnetlink(7) dumps of the agent's own network namespace;
-// resolv.conf(5) at its usual places, whole, and hosts(5). Windows: not yet.
+// resolv.conf(5) at its usual places, whole, and hosts(5). Windows: GetIpNetTable2,
+// GetIfTable2, GetUnicastIpAddressTable, GetIpForwardTable2, GetAdaptersAddresses, hosts.
 //
 // Privileges: none.
 //

@@ -11,7 +11,9 @@
 // entered on a thread of its own for as long as it takes to make a netlink socket
 // (setns(2)). Where the kernel has no diag for raw or packet sockets, the texts
 // /proc/PID/net/{raw,raw6,packet}; "source" in each record says which. Owners are
-// from the links of /proc/PID/fd. Windows: not yet.
+// from the links of /proc/PID/fd. Windows:
+// GetExtendedTcpTable and GetExtendedUdpTable, which tell the owner, the moment of making and
+// the service (OWNER_MODULE), else the owner alone (OWNER_PID).
 //
 // Privileges: none for the sockets of the own namespace. Other namespaces need
 // CAP_SYS_ADMIN, owners of other users' sockets CAP_SYS_PTRACE; without them the

@@ -5,7 +5,10 @@
 // to: files (deleted ones too), sockets, pipes, devices, memory files. A process that
 // holds a thousand documents open is what encryption for ransom looks like.
 //
-// Source of truth: Linux: the links of /proc/PID/fd (proc_pid_fd(5)). Windows: not yet.
+// Source of truth: Linux: the links of /proc/PID/fd (proc_pid_fd(5)).
+// Windows: the table of all handles (NtQuerySystemInformation, class 64); those of types that
+// have names are duplicated and asked for them (NtQueryObject), files by a thread of their own
+// that is left behind when there is no answer. Handles without a name are not told.
 //
 // Privileges: CAP_SYS_PTRACE for processes of other users; those that refuse are
 // counted and the outcome is partial.

@@ -10,7 +10,11 @@
 //
 // Source of truth: Linux: /proc/PID/{stat,status,cmdline,cgroup,exe,cwd,ns/*}
 // (proc(5)), read directly; names of users and groups from the host's /etc/passwd and
-// /etc/group. Windows: not yet.
+// /etc/group. Windows: the process table in one call (NtQuerySystemInformation, class 5);
+// then of each process, checked by its moment of creation, the command line
+// (NtQueryInformationProcess, class 60; before Windows 8.1 from the process's memory), the
+// path (QueryFullProcessImageName) and the token (user's SID, integrity, elevation). Names of
+// accounts are not looked up: that can ask another computer.
 //
 // Privileges: none for a process of the same user. Of others, exe, cwd and the
 // namespaces need CAP_SYS_PTRACE; without it they are listed in "unread" and the

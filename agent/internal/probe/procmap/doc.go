@@ -9,7 +9,8 @@
 // update leaves libraries deleted.
 //
 // Source of truth: Linux: /proc/PID/maps (proc_pid_maps(5)), at most 8,192 ranges of each
-// process. Windows: not yet.
+// process. Windows: EnumProcessModulesEx, and of VirtualQueryEx what can be executed and is
+// not of a loaded module.
 //
 // Privileges: none for a process of the same user, else CAP_SYS_PTRACE.
 //

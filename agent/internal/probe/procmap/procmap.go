@@ -30,7 +30,7 @@ func (reader) Volatility() probe.Volatility { return probe.Handles }
 
 // Acquire writes a line for every process that has memory.
 func (r reader) Acquire(ctx context.Context, w probe.Writer) error {
-	return r.pass.Walk(ctx, w, "memory maps", read)
+	return walk(ctx, r.pass, w)
 }
 
 func read(a *scan.At, b []byte) ([]byte, error) {

@@ -22,7 +22,16 @@ type Options struct {
 	MaxCmdline int
 	// Root is where /etc/passwd and /etc/group are looked up. Default "/".
 	Root string
+	// Keep is what one pass learns for the next. Optional.
+	Keep *Keep
 }
+
+// Keep is what is worth remembering from one pass to the next; it may be shared by any number
+// of them. Linux has nothing of the kind.
+type Keep struct{ keep }
+
+// NewKeep returns one that remembers nothing yet.
+func NewKeep() *Keep { return &Keep{newKeep()} }
 
 func (o Options) withDefaults() Options {
 	if o.Workers <= 0 {

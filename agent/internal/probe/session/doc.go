@@ -7,7 +7,8 @@
 //
 // Source of truth: Linux: the files of logind, /run/systemd/sessions/* (what
 // sd_login(3) reads), and /run/utmp (utmp(5)), which systems since systemd 257 may no
-// longer have. Windows: not yet.
+// longer have. Windows: WTSEnumerateSessions (terminal sessions), LsaEnumerateLogonSessions
+// (every sign-in, needs an administrator), NetSessionEnum (who uses the shares).
 //
 // Privileges: none.
 //
