@@ -95,6 +95,9 @@ type NewIncident struct {
 	Reporter       string                  // who noticed, at most 256 bytes; empty means the operator
 	DiscoveredAt   time.Time               // zero means now
 	EndpointIDs    []string
+	// Join means that it is a report: it joins an open incident of one of the endpoints that
+	// was opened within [incident.JoinWithin], where there is one, instead of opening another.
+	Join bool
 }
 
 // Purpose is why the bytes of a piece of evidence are opened; it stands in the ledger.

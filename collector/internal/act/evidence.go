@@ -187,6 +187,14 @@ func (s *Acts) Tie(ctx context.Context, tx *sqldb.Tx, endpointID string, m *arti
 }
 
 func (s *Acts) tie(ctx context.Context, d *deed, e endpoint.Endpoint, m *artifact.Manifest) (incident.Incident, error) {
+	inc, err := s.tieAsSaid(ctx, d, e, m)
+	if err != nil {
+		return inc, err
+	}
+	return incident.GoesOn(ctx, d.tx, inc) // what comes after a merge belongs where people look
+}
+
+func (s *Acts) tieAsSaid(ctx context.Context, d *deed, e endpoint.Endpoint, m *artifact.Manifest) (incident.Incident, error) {
 	if m.Signer.OneTime {
 		if inc, named, err := s.tieImport(ctx, d, m.AcquisitionID); named || err != nil {
 			return inc, err

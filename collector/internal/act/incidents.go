@@ -69,6 +69,13 @@ func (s *Acts) OpenIncident(ctx context.Context, a Actor, n NewIncident) (inc in
 				return err
 			}
 		}
+		if n.Join {
+			joined, found, err := s.joinRecent(ctx, d, n)
+			if found || err != nil {
+				inc = joined
+				return err
+			}
+		}
 		inc, err = s.open(ctx, d, n)
 		return err
 	})
@@ -130,33 +137,9 @@ func (s *Acts) AddNote(ctx context.Context, a Actor, incidentID, words string) e
 	})
 }
 
-// CloseIncident closes an incident; closing a closed one is [ErrConflict]. Orders of it
-// to have a PC go down that still wait for their endpoint are withdrawn.
+// CloseIncident is [Acts.CloseIncidentAs] of one that is resolved.
 func (s *Acts) CloseIncident(ctx context.Context, a Actor, incidentID, reason string) error {
-	if err := text("reason", reason, incident.MaxText, false); err != nil {
-		return err
-	}
-	return s.write(ctx, a, mayRunIncident, func(ctx context.Context, d *deed) error {
-		inc, err := incident.Find(ctx, d.tx, d.actor.OrganisationID, incidentID)
-		if err != nil {
-			return err
-		}
-		if !inc.ClosedAt.IsZero() {
-			return fmt.Errorf("%w: %s is closed", ErrConflict, inc.Number)
-		}
-		if err := s.withdrawAll(ctx, d, inc, reason); err != nil {
-			return err
-		}
-		if err := incident.Close(ctx, d.tx, inc.ID, d.now); err != nil {
-			return err
-		}
-		d.attend(inc.EndpointIDs...)
-		idx, err := d.record(ctx, "incident.close", inc.ID, map[string]string{"number": inc.Number, "reason": reason})
-		if err != nil {
-			return err
-		}
-		return s.line(ctx, d, inc, "", incident.Entry{Kind: incident.EntryClosed, Text: reason, LedgerIdx: idx})
-	})
+	return s.CloseIncidentAs(ctx, a, incidentID, incident.Resolved, reason)
 }
 
 // attend has endpoints told, after the commit, whether an incident of theirs is open.

@@ -29,6 +29,7 @@ const (
 	mayFork         permission = "fork"   // declare a new line of the ledger
 	mayExportLedger permission = "export_ledger"
 	mayKeepCustody  permission = "keep_custody" // add, describe, verify exhibits; record what is done with them
+	mayRecord       permission = "record"       // answer the items of the record, note decisions and enquiries
 	mayHold         permission = "hold"         // legal hold, and releasing it
 	mayDispose      permission = "dispose"      // of evidence; also how long it is kept
 	mayNotify       permission = "notify"       // by which channels people are told
@@ -61,6 +62,7 @@ func table() map[permission][]operator.Role {
 		mayFork:         {owner},
 		mayExportLedger: {owner, responsible, auditor},
 		mayKeepCustody:  {owner, responsible, handler},
+		mayRecord:       {owner, responsible, handler},
 		mayHold:         {owner, responsible},
 		mayDispose:      {owner, responsible},
 		mayNotify:       {owner, responsible},

@@ -83,11 +83,12 @@ func TestEveryValueHasAWord(t *testing.T) {
 	for _, p := range profile.All() {
 		want("profile."+p.Name, "", ".hint")
 	}
-	for _, k := range []incident.EntryKind{incident.EntryNote, incident.EntryOpened, incident.EntryJoined, incident.EntryClosed, incident.EntryAlert, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryIsolationEvent, incident.EntryLedgerDiffers, incident.EntryBoot, incident.EntryExport, incident.EntryOlder} {
+	for _, k := range []incident.EntryKind{incident.EntryNote, incident.EntryOpened, incident.EntryJoined, incident.EntryClosed, incident.EntryAlert, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryIsolationEvent, incident.EntryLedgerDiffers, incident.EntryBoot, incident.EntryExport, incident.EntryOlder,
+		incident.EntryAnswer, incident.EntryDecision, incident.EntryEnquiry, incident.EntryReopened, incident.EntryMerged, incident.EntryMergedIn, incident.EntrySplit, incident.EntrySplitFrom} {
 		want("timeline.", string(k))
 	}
 	for _, name := range pageNames() {
-		if !slices.Contains([]string{"error", "endpoint_show", "endpoint_order", "group_new", "group_show", "incident_show", "connection_table", "flight_table", "process_show", "process_table", "process_tree", "record_table"}, name) {
+		if !slices.Contains([]string{"error", "endpoint_show", "endpoint_order", "group_new", "group_show", "incident_answer", "incident_show", "connection_table", "flight_table", "process_show", "process_table", "process_tree", "record_table"}, name) {
 			want("title.", name)
 		}
 	}

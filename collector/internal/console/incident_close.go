@@ -15,6 +15,7 @@ type incidentCloseView struct {
 	Isolated []endpointView // still cut off; closing does not release them
 	// Withdrawn are those whose orders to go down are withdrawn with the closing.
 	Withdrawn []endpointView
+	Codes     []incident.CloseCode
 	Form      form
 }
 
@@ -30,7 +31,7 @@ func (s *server) showIncidentClose(v *visit, f form, status int) error {
 	if err != nil {
 		return err
 	}
-	view := incidentCloseView{Incident: i, Form: f}
+	view := incidentCloseView{Incident: i, Codes: incident.CloseCodes(), Form: f}
 	commands, err := s.orders.Commands(v.ctx(), v.actor, act.CommandFilter{IncidentID: i.ID, Limit: 200})
 	if err != nil {
 		return err
@@ -53,13 +54,17 @@ func (s *server) showIncidentClose(v *visit, f form, status int) error {
 }
 
 func (s *server) incidentClose(v *visit) error {
-	f, err := readForm(v, field{name: "reason", kind: manyLines, max: maxReason})
+	f, err := readForm(v, field{name: "reason", kind: manyLines, max: maxReason}, field{name: "code", max: 32, empty: true})
 	if err != nil {
 		return err
 	}
 	id := v.r.PathValue("id")
 	if f.ok() {
-		err := s.incidents.CloseIncident(v.ctx(), v.actor, id, f.Values["reason"])
+		code := incident.CloseCode(f.Values["code"])
+		if code == "" {
+			code = incident.Resolved
+		}
+		err := s.life.CloseIncidentAs(v.ctx(), v.actor, id, code, f.Values["reason"])
 		if err == nil {
 			return s.done(v, "incident.closed", "/incidents/"+id)
 		}

@@ -48,7 +48,8 @@ func (s *server) incidentNew(v *visit) error {
 		field{name: "title", max: 256},
 		field{name: "classification", max: 32, empty: true},
 		field{name: "reporter", max: 256, empty: true},
-		field{name: "discovered", max: 32})
+		field{name: "discovered", max: 32},
+		field{name: "separate", max: 8, empty: true})
 	if err != nil {
 		return err
 	}
@@ -67,7 +68,7 @@ func (s *server) incidentNew(v *visit) error {
 	if f.ok() {
 		i, err := s.incidents.OpenIncident(v.ctx(), v.actor, act.NewIncident{
 			Title: f.Values["title"], Classification: incident.Classification(f.Values["classification"]),
-			Reporter: f.Values["reporter"], DiscoveredAt: discovered, EndpointIDs: ids,
+			Reporter: f.Values["reporter"], DiscoveredAt: discovered, EndpointIDs: ids, Join: f.Values["separate"] == "",
 		})
 		if err == nil {
 			return s.done(v, "incident.opened", "/incidents/"+i.ID)

@@ -19,6 +19,7 @@ type incidentShowView struct {
 	Entries      []entryView
 	Acquisitions []acquisitionView
 	Custody      exhibitCard
+	Record       recordCard
 	Note         form
 }
 
@@ -70,6 +71,9 @@ func (s *server) showIncidentWith(v *visit, note, hold form, status int) error {
 		return err
 	}
 	view.Custody = viewExhibits(custody, view.May, hold)
+	if view.Record, err = s.recordCard(v, i); err != nil {
+		return err
+	}
 	entries, err := s.incidents.Timeline(v.ctx(), v.actor, i.ID)
 	if err != nil {
 		return err

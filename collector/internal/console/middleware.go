@@ -62,11 +62,11 @@ func timed(next http.Handler) http.Handler {
 	})
 }
 
-// bounded limits what a request may send: a form, or one with a hit list in it.
+// bounded limits what a request may send: a form, or one with a hit list or long answers in it.
 func bounded(next http.Handler) http.Handler {
 	plain, hits := http.MaxBytesHandler(next, maxBody), http.MaxBytesHandler(next, maxHitBody)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/groups/") {
+		if strings.HasPrefix(r.URL.Path, "/groups/") || strings.HasPrefix(r.URL.Path, "/incidents/") {
 			hits.ServeHTTP(w, r)
 			return
 		}

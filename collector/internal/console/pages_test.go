@@ -84,6 +84,7 @@ func newOffice(t testing.TB, n int) *office {
 
 	x.goneDown(n)
 	x.handled()
+	x.written()
 	done, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: "メール誤送信の疑い", Classification: "leak", Reporter: "営業 鈴木", DiscoveredAt: x.now().Add(-72 * time.Hour)})
 	must(t, err)
 	must(t, x.CloseIncident(ctx, x.owner, done.ID, "宛先の確認により誤送信なしと判断"))
@@ -124,6 +125,9 @@ func (x *office) paths() []string {
 		p = append(p, "/groups/"+id)
 	}
 	p = append(p, "/incidents/"+x.incidentID+"/custody/E01", x.device, "/incidents/"+x.incidentID+"/custody/new")
+	for _, page := range []string{"record", "record/type", "record/discovered_at", "record/occurred_at", "record/symptoms", "record/cause", "record/assets", "record/tools", "record/people", "record/known_at", "record/business_operator", "decisions", "enquiries", "enquiries?follows=1", "lifecycle"} {
+		p = append(p, "/incidents/"+x.incidentID+"/"+page)
+	}
 	p = append(p, "/evidence/"+x.flight, "/evidence/"+x.flight+"?show=all&q=curl&sort=process", "/evidence/"+x.flight+"/records")
 	return p
 }

@@ -17,6 +17,7 @@ import (
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/organisation"
+	"hozen/collector/internal/record"
 	"hozen/internal/envelope"
 )
 
@@ -36,6 +37,9 @@ type ports struct {
 	groups    groups
 	exports   exports
 	custody   custody
+	record    recordActs
+	logs      logs
+	life      lifecycle
 }
 
 type people interface {
@@ -91,7 +95,6 @@ type incidents interface {
 type timeline interface {
 	Timeline(ctx context.Context, a act.Actor, incidentID string) ([]incident.Entry, error)
 	AddNote(ctx context.Context, a act.Actor, incidentID, text string) error
-	CloseIncident(ctx context.Context, a act.Actor, incidentID, reason string) error
 }
 
 type evidenceActs interface {
@@ -153,4 +156,26 @@ type describing interface {
 	DescribeExhibit(ctx context.Context, a act.Actor, idOrNumber string, fields map[exhibit.Field]string) error
 	HoldIncident(ctx context.Context, a act.Actor, incidentID, reason string) error
 	ReleaseHold(ctx context.Context, a act.Actor, incidentID, reason string) error
+}
+
+type recordActs interface {
+	Record(ctx context.Context, a act.Actor, incidentID string) (record.Sheet, error)
+	SetAnswer(ctx context.Context, a act.Actor, incidentID string, n act.NewAnswer) (record.Version, error)
+	Suggestions(ctx context.Context, a act.Actor, incidentID string) ([]act.Suggestion, error)
+	AcceptSuggestion(ctx context.Context, a act.Actor, incidentID string, item record.Item, fingerprint string) (record.Version, error)
+	LogSizes(ctx context.Context, a act.Actor, incidentID string) (decisions, enquiries int, err error)
+}
+
+type lifecycle interface {
+	CloseIncidentAs(ctx context.Context, a act.Actor, incidentID string, code incident.CloseCode, reason string) error
+	ReopenIncident(ctx context.Context, a act.Actor, incidentID, reason string) error
+	MergeIncident(ctx context.Context, a act.Actor, incidentID, intoID, reason string) (incident.Incident, error)
+	SplitIncident(ctx context.Context, a act.Actor, incidentID string, endpointIDs []string, title, reason string) (incident.Incident, error)
+}
+
+type logs interface {
+	Decisions(ctx context.Context, a act.Actor, incidentID string) ([]record.Decision, error)
+	RecordDecision(ctx context.Context, a act.Actor, incidentID string, n record.Decision) (record.Decision, error)
+	Enquiries(ctx context.Context, a act.Actor, incidentID string) ([]record.Enquiry, error)
+	RecordEnquiry(ctx context.Context, a act.Actor, incidentID string, n record.Enquiry) (record.Enquiry, error)
 }

@@ -22,7 +22,7 @@ import (
 func pageNames() []string {
 	return []string{
 		"about", "connection_table", "dashboard", "endpoint_add", "endpoint_order", "endpoint_preserve", "endpoint_show", "error", "exhibit_new", "exhibit_show", "flight_table",
-		"group_list", "group_new", "group_preview", "group_show", "incident_close", "incident_export", "incident_list", "incident_new", "incident_show", "isolation_settings", "ledger_list",
+		"group_list", "group_new", "group_preview", "group_show", "incident_answer", "incident_close", "incident_decisions", "incident_enquiries", "incident_export", "incident_lifecycle", "incident_list", "incident_new", "incident_record", "incident_show", "isolation_settings", "ledger_list",
 		"operator_list", "password", "process_show", "process_table", "process_tree", "record_table", "release_code", "sign_in",
 	}
 }

@@ -56,6 +56,10 @@ func entryFacts(p i18n.Printer, e incident.Entry) []string {
 		return shutdownFacts(p, e.Params)
 	case incident.EntryCustody:
 		return custodyFacts(p, e)
+	case incident.EntryAnswer:
+		return answerFacts(p, e)
+	case incident.EntryDecision, incident.EntryEnquiry:
+		return whenFacts(p, e)
 	}
 	return nil
 }
@@ -74,7 +78,7 @@ func words() map[string]string {
 	return map[string]string{
 		"command": "verb.", "verb": "verb.", "status": "command.status.", "outcome": "outcome.",
 		"from": "isolation.state.", "to": "isolation.state.", "observed": "isolation.state.", "desired": "isolation.state.",
-		"code": "refusal.", "kind": "kind.", "trigger": "trigger.", "then": "then.", "verdict": "boot.verdict.", "classification": "classification.",
+		"code": "refusal.", "kind": "kind.", "trigger": "trigger.", "then": "then.", "verdict": "boot.verdict.", "classification": "classification.", "item": "record.item.", "state": "record.state.", "decision_kind": "decision.kind.", "channel": "enquiry.channel.",
 	}
 }
 
@@ -103,6 +107,9 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 	if variant := e.Params["event"]; (e.Kind == incident.EntryIsolationEvent || e.Kind == incident.EntryLedgerDiffers || e.Kind == incident.EntryCustody) && p.Has(key+"."+variant) {
 		key += "." + variant
 	}
+	if variant := e.Params["close_code"]; e.Kind == incident.EntryClosed && p.Has(key+"."+variant) {
+		key += "." + variant
+	}
 	if e.Kind == incident.EntryResult {
 		switch variant := key + "." + e.Params["status"]; {
 		case p.Has(variant + "." + e.Params["then"]):
@@ -117,7 +124,7 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 		key = "timeline.other"
 	}
 	values := make(map[string]string, len(e.Params)+2)
-	for _, name := range []string{"endpoint", "command", "status", "from", "to", "observed", "number", "items", "code", "outcome", "reporter", "then", "verdict", "exhibit", "giver", "taker", "place"} {
+	for _, name := range []string{"endpoint", "command", "status", "from", "to", "observed", "number", "items", "code", "outcome", "reporter", "then", "verdict", "exhibit", "giver", "taker", "place", "item", "state", "version", "decision_kind", "decider", "who", "channel"} {
 		values[name] = p.Text("unknown")
 	}
 	for name, value := range e.Params {
@@ -137,8 +144,12 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 
 func tone(e incident.Entry) (tone, icon string) {
 	switch e.Kind {
-	case incident.EntryNote:
+	case incident.EntryNote, incident.EntryAnswer, incident.EntryEnquiry:
 		return "person", "pen"
+	case incident.EntryDecision:
+		return "order", "flag"
+	case incident.EntryMerged, incident.EntryMergedIn, incident.EntrySplit, incident.EntrySplitFrom:
+		return "plain", "arrow"
 	case incident.EntryAlert:
 		return "alert", "bell"
 	case incident.EntryCommand:

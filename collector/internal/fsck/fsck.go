@@ -13,13 +13,14 @@ import (
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/exhibit"
 	"hozen/collector/internal/ledger"
+	"hozen/collector/internal/record"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/digest"
 )
 
 // Code says what kind of thing is wrong: one of the codes of [ledger.Code] after
-// "ledger_", one of [checkpoint.Code] after "checkpoint_", one of [evidence.Fault] or
-// [exhibit.Fault], or one of those below.
+// "ledger_", one of [checkpoint.Code] after "checkpoint_", one of [evidence.Fault],
+// [exhibit.Fault] or [record.Fault], or one of those below.
 type Code string
 
 // Codes of the blob store.
@@ -122,6 +123,13 @@ func Run(ctx context.Context, cfg Config, progress func(step string, done, total
 			return err
 		}
 		for _, f := range custody {
+			r.Problems = append(r.Problems, Problem{Code(f.Fault), f.OrganisationID, f.Subject, f.Detail})
+		}
+		written, err := record.Audit(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, f := range written {
 			r.Problems = append(r.Problems, Problem{Code(f.Fault), f.OrganisationID, f.Subject, f.Detail})
 		}
 		return r.blobs(ctx, cfg.Blobs, a.Used(), progress)

@@ -45,6 +45,9 @@ type Incident struct {
 	OpenedAt       time.Time
 	ClosedAt       time.Time // zero while open
 	EndpointIDs    []string
+	CloseCode      CloseCode // how it ended; empty while open, and of those closed before there were codes
+	MergedInto     string    // identifier of the incident in which it goes on; empty: of none
+	SplitFrom      string    // identifier of the incident out of which it came; empty: of none
 }
 
 // EntryKind says where a timeline entry comes from.
@@ -68,6 +71,14 @@ const (
 	EntryExport         EntryKind = "export"          // an evidence package was ordered
 	EntryCustody        EntryKind = "custody"         // something was done with an exhibit
 	EntryAccess         EntryKind = "access"          // somebody from outside was let in, or is no more
+	EntryReopened       EntryKind = "reopened"        // the incident was opened again
+	EntryMerged         EntryKind = "merged"          // the incident goes on in another
+	EntryMergedIn       EntryKind = "merged_in"       // another incident goes on in this one
+	EntrySplit          EntryKind = "split"           // endpoints went into another incident
+	EntrySplitFrom      EntryKind = "split_from"      // the incident came out of another
+	EntryAnswer         EntryKind = "answer"          // an item of the record was answered
+	EntryDecision       EntryKind = "decision"        // somebody decided
+	EntryEnquiry        EntryKind = "enquiry"         // somebody asked at the customers' desk
 	EntryOlder          EntryKind = "older"           // stands for older entries that are not shown; see [Timeline]
 )
 

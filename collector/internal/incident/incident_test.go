@@ -93,7 +93,9 @@ func TestNewestOpen(t *testing.T) {
 		if got := newest("end_3", time.Time{}); got != "" {
 			t.Error(got)
 		}
-		if err := db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error { return incident.Close(ctx, tx, all[2].ID, at) }); err != nil {
+		if err := db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+			return incident.Close(ctx, tx, all[2].ID, incident.Resolved, at)
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if got := newest("end_1", time.Time{}); got != all[1].Number {

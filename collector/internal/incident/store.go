@@ -10,12 +10,12 @@ import (
 	"hozen/collector/internal/sqldb"
 )
 
-const columns = `id, organisation_id, number, title, classification, reporter, discovered_at, opened_at, closed_at`
+const columns = `id, organisation_id, number, title, classification, reporter, discovered_at, opened_at, closed_at, close_code, merged_into, split_from`
 
 func scan(s interface{ Scan(dest ...any) error }) (Incident, error) {
 	var i Incident
 	err := s.Scan(&i.ID, &i.OrganisationID, &i.Number, &i.Title, &i.Classification, &i.Reporter,
-		sqldb.ScanTime(&i.DiscoveredAt), sqldb.ScanTime(&i.OpenedAt), sqldb.ScanTime(&i.ClosedAt))
+		sqldb.ScanTime(&i.DiscoveredAt), sqldb.ScanTime(&i.OpenedAt), sqldb.ScanTime(&i.ClosedAt), &i.CloseCode, &i.MergedInto, &i.SplitFrom)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Incident{}, ErrNotFound
 	}
@@ -37,9 +37,9 @@ func Insert(ctx context.Context, tx *sqldb.Tx, i Incident) (Incident, error) {
 		return Incident{}, fmt.Errorf("number incident: %w", err)
 	}
 	i.Number = Number(year, n)
-	_, err = tx.ExecContext(ctx, `INSERT INTO incident_incident (`+columns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+	_, err = tx.ExecContext(ctx, `INSERT INTO incident_incident (`+columns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
 		i.ID, i.OrganisationID, i.Number, sqldb.CleanText(i.Title), string(i.Classification), sqldb.CleanText(i.Reporter),
-		sqldb.FormatTime(i.DiscoveredAt), sqldb.FormatTime(i.OpenedAt), sqldb.FormatTime(i.ClosedAt))
+		sqldb.FormatTime(i.DiscoveredAt), sqldb.FormatTime(i.OpenedAt), sqldb.FormatTime(i.ClosedAt), string(i.CloseCode), i.MergedInto, i.SplitFrom)
 	if err != nil {
 		return Incident{}, fmt.Errorf("open incident: %w", err)
 	}
@@ -194,12 +194,4 @@ func List(ctx context.Context, q sqldb.Queryer, organisationID string) ([]Incide
 		}
 	}
 	return list, pairs.Err()
-}
-
-// Close closes an incident.
-func Close(ctx context.Context, tx *sqldb.Tx, id string, at time.Time) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE incident_incident SET closed_at = $1 WHERE id = $2`, sqldb.FormatTime(at), id); err != nil {
-		return fmt.Errorf("close incident: %w", err)
-	}
-	return nil
 }

@@ -1,0 +1,124 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"hozen/collector/internal/ledger"
+	"hozen/collector/internal/sqldb"
+)
+
+// Fault says what is wrong with the record of an incident.
+type Fault string
+
+// The faults.
+const (
+	RowEdited  Fault = "record_edited"  // a row says other things than the ledger
+	RowMissing Fault = "record_missing" // the ledger knows of a row that is not there
+	RowSurplus Fault = "record_surplus" // the ledger knows nothing of a row
+)
+
+// Finding is one thing that is wrong.
+type Finding struct {
+	OrganisationID string
+	Subject        string // identifier of the incident
+	Fault          Fault
+	Detail         string // English, for experts
+}
+
+// claim is what a row says that an entry of the ledger must say.
+type claim struct {
+	act, subject string
+	details      map[string]string
+}
+
+// Audit holds every row against its entry in the ledger, and every entry against its row. q
+// is one unchanging view. The error is only about not being able to look.
+func Audit(ctx context.Context, q sqldb.Queryer) ([]Finding, error) {
+	heads, err := ledger.Heads(ctx, q)
+	if errors.Is(err, ledger.ErrBroken) {
+		return nil, nil // the ledger's own verification names it
+	}
+	var all []Finding
+	for _, h := range heads {
+		if err == nil {
+			err = audit(ctx, q, h.OrganisationID, &all)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("audit the record: %w", err)
+	}
+	return all, nil
+}
+
+func audit(ctx context.Context, q sqldb.Queryer, org string, found *[]Finding) error {
+	claims, err := claimsOf(ctx, q, org)
+	if err != nil {
+		return err
+	}
+	find := func(subject string, f Fault, format string, args ...any) {
+		*found = append(*found, Finding{org, subject, f, fmt.Sprintf(format, args...)})
+	}
+	for _, act := range []string{ActAnswer, ActDecide, ActEnquire} {
+		for f := (ledger.Filter{OrganisationID: org, Act: act}); ; {
+			page, err := ledger.Entries(ctx, q, f)
+			if errors.Is(err, ledger.ErrBroken) || err == nil && len(page) == 0 {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			for _, e := range page {
+				c, ok := claims[e.Index]
+				delete(claims, e.Index)
+				delete(e.Details, "break_glass") // why somebody acted without signing in
+				switch {
+				case !ok:
+					find(e.Subject, RowMissing, "entry %d of the ledger, %s, has no row", e.Index, act)
+				case c.act != act || c.subject != e.Subject || !maps.Equal(c.details, e.Details):
+					find(e.Subject, RowEdited, "its row does not say what entry %d of the ledger, %s, says", e.Index, act)
+				}
+			}
+			if f.Before = page[len(page)-1].Index; f.Before == 0 {
+				break
+			}
+		}
+	}
+	for idx, c := range claims {
+		find(c.subject, RowSurplus, "its row names entry %d of the ledger, which is none of its kind", idx)
+	}
+	return nil
+}
+
+// claimsOf are what the rows say, by the index of the entry that must say it too.
+func claimsOf(ctx context.Context, q sqldb.Queryer, org string) (map[int64]claim, error) {
+	claims := map[int64]claim{}
+	add := func(idx int64, act, subject string, details map[string]string) {
+		maps.DeleteFunc(details, func(_, v string) bool { return v == "" })
+		claims[idx] = claim{act, subject, details}
+	}
+	versions, err := queryVersions(ctx, q, `organisation_id = $1`, org)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range versions {
+		add(v.LedgerIdx, ActAnswer, v.IncidentID, v.Details())
+	}
+	decisions, err := queryDecisions(ctx, q, `organisation_id = $1`, org)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range decisions {
+		add(d.LedgerIdx, ActDecide, d.IncidentID, d.Details())
+	}
+	enquiries, err := queryEnquiries(ctx, q, `organisation_id = $1`, org)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range enquiries {
+		add(e.LedgerIdx, ActEnquire, e.IncidentID, e.Details())
+	}
+	return claims, nil
+}
