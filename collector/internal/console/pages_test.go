@@ -125,7 +125,7 @@ func (x *office) paths() []string {
 		p = append(p, "/groups/"+id)
 	}
 	p = append(p, "/incidents/"+x.incidentID+"/custody/E01", x.device, "/incidents/"+x.incidentID+"/custody/new")
-	for _, page := range []string{"record", "record/type", "record/discovered_at", "record/occurred_at", "record/symptoms", "record/cause", "record/assets", "record/tools", "record/people", "record/known_at", "record/business_operator", "decisions", "enquiries", "enquiries?follows=1", "lifecycle"} {
+	for _, page := range []string{"record", "record/type", "record/discovered_at", "record/occurred_at", "record/cause", "record/assets", "record/tools", "record/known_at", "record/business_operator", "decisions", "enquiries", "enquiries?follows=1", "lifecycle"} {
 		p = append(p, "/incidents/"+x.incidentID+"/"+page)
 	}
 	p = append(p, "/evidence/"+x.flight, "/evidence/"+x.flight+"?show=all&q=curl&sort=process", "/evidence/"+x.flight+"/records")

@@ -34,9 +34,11 @@ func (x *office) written() {
 	set(act.NewAnswer{Item: record.Assets, State: record.Known, Value: record.Value{Fields: map[record.Field]string{record.Services: "レンタルサーバー"}, Facts: []record.Fact{{Kind: record.FactDevice, EndpointID: x.keiri.ID, Host: evil, Name: "debian 12.11", Detail: "6.1.0, x86_64", Evidence: x.exhibitNumber(), At: x.now()}}}})
 	_, err := x.RecordDecision(ctx, x.owner, x.incidentID, record.Decision{Kind: record.DecideStop, Options: "全社のメールを止める\n経理部だけ止める", Facts: "同じ添付ファイルが3人に届いている\n" + evil, Decision: "経理部だけ止める", Reason: "受注の業務を続けるため", Decider: "社長 " + evil})
 	must(x.t, err)
-	_, err = x.RecordEnquiry(ctx, x.owner, x.incidentID, record.Enquiry{Who: "株式会社取引先 山本 " + evil, Contact: "03-0000-0000", Channel: record.ByPhone, Question: "不審なメールが届いた\n" + evil})
+	_, err = x.RecordEnquiry(ctx, x.owner, x.incidentID, record.Enquiry{Who: "株式会社取引先 山本", Contact: "03-0000-0000", Channel: record.ByPhone, Question: "不審なメールが届いた\n" + evil})
 	must(x.t, err)
 	_, err = x.RecordEnquiry(ctx, x.owner, x.incidentID, record.Enquiry{Follows: 1, Who: "株式会社取引先 山本", Channel: record.ByPhone, Answer: "開かずに削除するようお願いした"})
+	must(x.t, err)
+	_, err = x.RecordEnquiry(ctx, x.owner, x.incidentID, record.Enquiry{Who: evil, Contact: evil, Channel: record.ByLetter, Question: "?", Answer: evil})
 	must(x.t, err)
 }
 
@@ -130,6 +132,12 @@ func TestRecordInTheConsole(t *testing.T) {
 			t.Errorf("%s: nothing is said beside the field", name)
 		}
 	}
+	// In a form words stand as they were written, so that sending them changes none.
+	for _, item := range []string{"/people", "/symptoms"} {
+		if r := b.get(page+item).want(t, 200, "&lt;script&gt;alert(1)"); strings.Contains(r.body, "<script>alert") || strings.Contains(r.body, "<img src=x") {
+			t.Errorf("%s: words became markup", item)
+		}
+	}
 	// Facts are kept or given up as they are; nobody writes others.
 	b.get(page+"/assets").want(t, 200, `name="facts" value="keep" checked`)
 	b.post(page+"/assets", url.Values{"state": {"known"}, "after": {"1"}, "facts": {"keep"}, "devices": {"ルーター"}}).want(t, http.StatusSeeOther)
@@ -182,8 +190,8 @@ func TestDecisionsAndEnquiriesInTheConsole(t *testing.T) {
 	ask := url.Values{"who": {"顧客"}, "channel": {"mail"}, "asked_at": {at}, "question": {"うちの情報は無事か"}}
 	b.post(page+"/enquiries", ask).want(t, http.StatusSeeOther)
 	b.get(page+"/enquiries").want(t, 200, "うちの情報は無事か", "未回答 1件")
-	b.get(page+"/enquiries?follows=3").want(t, 200, `name="follows" value="3"`, `value="mail" selected`)
-	b.post(page+"/enquiries", url.Values{"follows": {"3"}, "who": {"顧客"}, "channel": {"mail"}, "asked_at": {at}, "answer": {"調査中と返信"}}).want(t, http.StatusSeeOther)
+	b.get(page+"/enquiries?follows=4").want(t, 200, `name="follows" value="4"`, `value="mail" selected`)
+	b.post(page+"/enquiries", url.Values{"follows": {"4"}, "who": {"顧客"}, "channel": {"mail"}, "asked_at": {at}, "answer": {"調査中と返信"}}).want(t, http.StatusSeeOther)
 	if r := b.get(page+"/enquiries").want(t, 200, "調査中と返信"); strings.Contains(r.body, "未回答 1件") {
 		t.Error("it is answered")
 	}
