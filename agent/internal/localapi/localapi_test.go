@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -95,12 +94,8 @@ func TestReport(t *testing.T) {
 	if a.messages[0] != "画面に脅迫文\nが出た" {
 		t.Fatalf("%q", a.messages)
 	}
-	if os.Getuid() == 0 && a.reporter != "root" {
+	if a.reporter == "" || a.reporter == unknownReporter {
 		t.Errorf("reporter %q", a.reporter)
-	}
-	fi, err := os.Stat(path)
-	if err != nil || fi.Mode().Perm() != 0o666 {
-		t.Errorf("socket %v %v: not everyone may report", fi.Mode(), err)
 	}
 }
 
@@ -135,27 +130,11 @@ func TestStatusAndErrors(t *testing.T) {
 	}
 }
 
-func TestSocketOfADeadAgentIsReplaced(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "s")
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.SetUnlinkOnClose(false)
-	l.Close()
-	s, err := Listen(Config{Path: path, Agent: &agent{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.l.Close()
-}
-
 func TestHostileRequests(t *testing.T) {
 	a := &agent{}
 	path := serve(t, a)
 	ask := func(raw string) string {
-		c, err := net.Dial("unix", path)
+		c, err := dial(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -50,7 +50,7 @@ func TestReleaseByCode(t *testing.T) {
 	if err != nil || last.Network == nil || last.Network.Observed != "released" || n.code != "１２３45-…" {
 		t.Fatalf("%+v, %v, given %q", last, err, n.code)
 	}
-	if n.by.UID != fmt.Sprint(os.Getuid()) || n.by.PID != os.Getpid() || !strings.Contains(n.by.String(), fmt.Sprintf("uid %d), pid %d", os.Getuid(), os.Getpid())) {
+	if n.by.UID != ownUID(t) || n.by.PID != os.Getpid() || !strings.Contains(n.by.String(), fmt.Sprintf("uid %s), pid %d", ownUID(t), os.Getpid())) {
 		t.Errorf("by %+v, %s", n.by, n.by)
 	}
 	for _, c := range []struct {
@@ -74,7 +74,7 @@ func TestUninstallIsRootsAlone(t *testing.T) {
 	n := &network{}
 	path := serveWith(t, Config{Agent: &agent{}, Network: n})
 	last, err := Do(t.Context(), path, Request{Verb: VerbUninstall}, nil)
-	if os.Getuid() == 0 {
+	if ownUID(t) == rootUser {
 		if err != nil || n.gone != 1 || !last.Release.Told {
 			t.Fatalf("%+v, %v", last, err)
 		}

@@ -52,7 +52,7 @@ func TestPreserve(t *testing.T) {
 	if err != nil || last.Preserve.Step != StepGoingDown || strings.Join(steps, " ") != "sealed going_down" {
 		t.Fatalf("%+v %v %v", last, steps, err)
 	}
-	if p.got.UID != fmt.Sprint(os.Getuid()) || p.got.Reason != "脅迫文" || p.got.Then != ThenPowerOff || p.got.Shown[0] != "memory" || p.got.DecidedBy == "" {
+	if p.got.UID != ownUID(t) || p.got.Reason != "脅迫文" || p.got.Then != ThenPowerOff || p.got.Shown[0] != "memory" || p.got.DecidedBy == "" {
 		t.Fatalf("%+v", p.got)
 	}
 	p.fail = fmt.Errorf("x: %w", ErrDenied)
@@ -66,7 +66,7 @@ func TestGateKnowsWhoAsks(t *testing.T) {
 	p := &power{}
 	path := serveWith(t, Config{Agent: &agent{}, Power: p})
 	last, err := Do(t.Context(), path, Request{Verb: VerbGate}, nil)
-	if err != nil || last.Gate == nil || last.Gate.Processes != 120 || last.Gate.Sessions != -1 || p.asks != fmt.Sprint(os.Getuid()) {
+	if err != nil || last.Gate == nil || last.Gate.Processes != 120 || last.Gate.Sessions != -1 || p.asks != ownUID(t) {
 		t.Fatalf("%+v %v %q", last, err, p.asks)
 	}
 }
@@ -75,7 +75,7 @@ func TestShutdownIsRootsAlone(t *testing.T) {
 	p := &power{}
 	path := serveWith(t, Config{Agent: &agent{}, Power: p})
 	last, err := Do(t.Context(), path, Request{Verb: VerbShutdown}, nil)
-	if os.Getuid() == 0 {
+	if ownUID(t) == rootUser {
 		if err != nil || p.down != 1 {
 			t.Fatalf("%+v %v", last, err)
 		}

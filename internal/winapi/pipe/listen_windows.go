@@ -35,13 +35,18 @@ func Listen(name, sddl string) (*Listener, error) {
 	sa := &windows.SecurityAttributes{SecurityDescriptor: sd}
 	sa.Length = uint32(unsafe.Sizeof(*sa))
 	l := &Listener{name: name, sa: sa, next: windows.InvalidHandle}
+	// Windows itself refuses a second first instance; asking before also finds one where
+	// that flag means nothing (Wine).
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	c, err := Dial(ctx, name)
+	if err == nil {
+		c.Close()
+	}
+	if err == nil || ctx.Err() != nil {
+		return nil, fmt.Errorf("make pipe %s: %w", name, ErrInUse)
+	}
 	if l.next, err = l.instance(windows.FILE_FLAG_FIRST_PIPE_INSTANCE); err != nil {
-		if errors.Is(err, windows.ERROR_ACCESS_DENIED) || errors.Is(err, windows.ERROR_PIPE_BUSY) {
-			if c, derr := Dial(context.Background(), name); derr == nil {
-				c.Close()
-				err = fmt.Errorf("%w: %w", ErrInUse, err)
-			}
-		}
 		return nil, fmt.Errorf("make pipe %s: %w", name, err)
 	}
 	return l, nil
