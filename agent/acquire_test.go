@@ -21,6 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	asService()
 	testscript.Main(m, map[string]func(){"hozen-agent": main})
 }
 

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/windows"
+
+	"hozen/agent/internal/localapi"
+	"hozen/agent/internal/osservice"
+	"hozen/agent/internal/shutdown"
+)
+
+// asService lets the service control manager run this program as the agent.
+func asService() {
+	if len(os.Args) > 1 && slices.ContainsFunc(verbs(), func(v verb) bool { return v.name == os.Args[1] }) {
+		os.Exit(run(context.Background(), os.Args[1:], os.Getenv, stdio{os.Stdin, os.Stdout, os.Stderr}))
+	}
+}
+
+// rig is the agent installed as a service of Wine.
+type rig struct {
+	t     *testing.T
+	state string
+}
+
+func install(t *testing.T) *rig {
+	t.Helper()
+	if windows.NewLazySystemDLL("ntdll.dll").NewProc("wine_get_version").Find() != nil {
+		t.Skip("services are installed under Wine only, never on somebody's PC")
+	}
+	if st, err := osservice.Status(); err != nil || st != osservice.NotInstalled {
+		t.Skipf("there is a service of this name (%s, %v)", st, err)
+	}
+	r := &rig{t, filepath.Join(t.TempDir(), "証拠 state")}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes, err := osservice.Install(t.Context(), osservice.Config{Executable: exe, Paths: osservice.Paths{State: r.state}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range changes {
+		if c.What != osservice.NotSet {
+			t.Errorf("%+v", c)
+		}
+	}
+	t.Cleanup(func() {
+		if _, err := osservice.Uninstall(context.Background(), osservice.Config{}); err != nil {
+			t.Error(err)
+		}
+		if st, err := osservice.Status(); st != osservice.NotInstalled {
+			t.Errorf("after uninstalling: %s, %v", st, err)
+		}
+	})
+	return r
+}
+
+func (r *rig) start() {
+	r.t.Helper()
+	if err := osservice.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.await("the agent answers", func() bool { _, err := r.ask(localapi.Request{Verb: localapi.VerbStatus}); return err == nil })
+}
+
+func (r *rig) ask(req localapi.Request) (localapi.Reply, error) {
+	return localapi.Do(r.t.Context(), filepath.Join(r.state, "agent.sock"), req, nil)
+}
+
+// await looks until something is so; how long that takes is the machine's business.
+func (r *rig) await(what string, is func() bool) {
+	r.t.Helper()
+	limit, look := time.After(40*time.Second), time.NewTicker(30*time.Millisecond)
+	defer look.Stop()
+	for !is() {
+		select {
+		case <-look.C:
+		case <-limit:
+			r.t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func (r *rig) noted() shutdown.Last {
+	l, err := shutdown.ReadLast(powerFolder(r.state))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		r.t.Log(err)
+	}
+	return l
+}
+
+// TestServiceUnderWine: the service starts, answers at its pipe, goes through a rehearsal
+// of a shutdown and starts again, which ends what it noted; then it is stopped.
+func TestServiceUnderWine(t *testing.T) {
+	r := install(t)
+	for _, trait := range osservice.Look() {
+		if trait.ID == osservice.TraitPreshutdown && (trait.Level != osservice.OK || trait.Got != "120000 ms") || trait.ID == osservice.TraitPath && trait.Level != osservice.OK {
+			t.Errorf("%+v", trait)
+		}
+	}
+	r.start()
+	var out strings.Builder
+	if code := run(t.Context(), []string{"status", "--json", "--state", r.state}, os.Getenv, stdio{strings.NewReader(""), &out, io.Discard}); code != exitOK {
+		t.Fatalf("status: exit %d", code)
+	}
+	var st localapi.Status
+	if err := json.Unmarshal([]byte(out.String()), &st); err != nil || st.Format == "" {
+		t.Fatalf("%q: %v", out.String(), err)
+	}
+	went, err := osservice.Rehearse(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := r.noted()
+	e := l.GoingDown()
+	if e == nil || e.Source != shutdown.SourceRehearsal || e.SealedAt.Wall.IsZero() || l.BootID == "" {
+		t.Fatalf("%+v", l)
+	}
+	t.Logf("rehearsal: stopped after %s, %s of it evidence", went.Took, time.Duration(e.AddedDelayNS))
+	r.start()
+	if again := r.noted(); again.BootID != l.BootID || again.GoingDown() != nil {
+		t.Errorf("after the rehearsal the PC counts as going down: %+v", again)
+	}
+	if err := osservice.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSessionUnderWine: the helper that the service starts is told that the session ends,
+// and the evidence is sealed before Wine goes on.
+func TestSessionUnderWine(t *testing.T) {
+	r := install(t)
+	r.start()
+	if _, err := r.ask(localapi.Request{Verb: localapi.VerbSession, Ending: localapi.EndingDown}); !errors.Is(err, localapi.ErrRefused) {
+		t.Errorf("somebody who is no helper: %v", err)
+	}
+	// The helper has no window yet when the service starts, and nothing says when it has.
+	r.await("evidence of a session that ends", func() bool {
+		if out, err := exec.CommandContext(t.Context(), "wineboot", "--end-session").CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		e := r.noted().GoingDown()
+		return e != nil && e.Source == shutdown.SourceSession && !e.SealedAt.Wall.IsZero()
+	})
+	t.Logf("held for %s", time.Duration(r.noted().GoingDown().AddedDelayNS))
+	if err := osservice.Stop(); err != nil {
+		t.Error(err)
+	}
+}
