@@ -20,7 +20,8 @@ import (
 // hangs; reading the rules may take 10 s.
 const askLimit = 15 * time.Second
 
-// runIsolation is "hozen-agent isolation status": how isolated the PC is, for anybody.
+// runIsolation is "hozen-agent isolation status|rescue": how isolated the PC is, for
+// anybody; and its way back, for administrators.
 func runIsolation(ctx context.Context, args []string, getenv func(string) string, std stdio) int {
 	c := newCommand("isolation", getenv, std)
 	var asJSON bool
@@ -29,8 +30,11 @@ func runIsolation(ctx context.Context, args []string, getenv func(string) string
 	if done {
 		return code
 	}
-	if len(words) != 1 || words[0] != "status" {
-		return c.usage(errors.New("want status"))
+	switch {
+	case len(words) == 1 && words[0] == "rescue":
+		return c.rescue(ctx)
+	case len(words) != 1 || words[0] != "status":
+		return c.usage(errors.New("want status or rescue"))
 	}
 	st, err := c.askNetwork(ctx)
 	alone, why := err != nil && !errors.Is(err, localapi.ErrRefused), "isolation.alone"

@@ -114,7 +114,7 @@ func (c *command) releaseItself(ctx context.Context, log *slog.Logger) bool {
 func whoRuns() string {
 	who := "uid " + strconv.Itoa(os.Getuid())
 	if u, err := user.Current(); err == nil {
-		who = u.Username + " (" + who + ")"
+		who = u.Username + " (uid " + u.Uid + ")" // on Windows a SID
 	}
 	return who + ", pid " + strconv.Itoa(os.Getpid())
 }

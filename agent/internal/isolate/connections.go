@@ -56,6 +56,9 @@ type Connection struct {
 	UID    uint32 `json:"uid"`
 	Inode  uint32 `json:"inode,omitempty"`
 	Cookie uint64 `json:"cookie"`
+	// PID is the process that has the socket, where sockets have no inodes; 0 if that is
+	// not told.
+	PID uint32 `json:"pid,omitempty"`
 	// Sent and Received are the bytes that the remote end acknowledged and that arrived
 	// from it; 0 for UDP, which does not count.
 	Sent     uint64 `json:"sent_bytes,omitempty"`

@@ -22,6 +22,7 @@ type Severed struct {
 	UID        int64  `json:"uid"`             // of the maker
 	Inode      uint64 `json:"inode,omitempty"` // as in hozen.netconn/1, by which its process is known
 	Cookie     uint64 `json:"cookie"`          // the kernel's number of the socket
+	PID        uint32 `json:"pid,omitempty"`   // of the process that has it, where sockets have no inodes; then uid is -1
 	// Bytes that the remote end acknowledged and that arrived from it; UDP does not count.
 	BytesAcked    uint64 `json:"bytes_acked,omitempty"`
 	BytesReceived uint64 `json:"bytes_received,omitempty"`
@@ -40,6 +41,7 @@ func (s *Severed) AppendJSON(b []byte) []byte {
 	b = numAlways(b, "uid", s.UID)
 	b = unum(b, "inode", s.Inode)
 	b = unumAlways(b, "cookie", s.Cookie)
+	b = unum(b, "pid", s.PID)
 	b = unum(b, "bytes_acked", s.BytesAcked)
 	b = unum(b, "bytes_received", s.BytesReceived)
 	b = strAlways(b, "outcome", s.Outcome)

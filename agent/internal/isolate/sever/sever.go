@@ -53,6 +53,8 @@ type socket struct {
 	family byte
 	id     [idSize]byte // struct inet_diag_sockid, by which it is destroyed
 	mark   uint32
+	// foreign: of another process than the agent's, where that can be told.
+	foreign bool
 }
 
 // parse reads struct inet_diag_msg and its attributes.
@@ -139,7 +141,7 @@ func (s socket) allowed(p isolate.Policy, own map[netip.Addr]bool) bool {
 	}
 	for _, c := range p.Collectors {
 		if c == to {
-			return p.Mark == 0 || s.mark == p.Mark
+			return (p.Mark == 0 || s.mark == p.Mark) && !s.foreign
 		}
 	}
 	return false
