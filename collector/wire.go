@@ -21,11 +21,14 @@ import (
 	"hozen/collector/internal/blob/fsblob"
 	"hozen/collector/internal/checkpoint"
 	"hozen/collector/internal/config"
+	"hozen/collector/internal/console"
 	"hozen/collector/internal/fsck"
+	"hozen/collector/internal/incident"
 	"hozen/collector/internal/organisation"
 	"hozen/collector/internal/secret"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/durable"
+	"hozen/internal/i18n"
 	"hozen/internal/pki"
 	"hozen/internal/releasecode"
 )
@@ -81,11 +84,15 @@ func openStore(ctx context.Context, dir string, cfg config.Config, log *slog.Log
 		Name: ledgerName(s.ca), Log: log}); err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
+	say, err := sayings()
+	if err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
 	secrets, err := secret.File(s.paths.SecretsKey)
 	if err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
-	s.acts, err = act.New(act.Config{Secrets: &secrets, Checkpoints: s.checkpoints, Outside: outside(dir, cfg, s.paths, s.db, s.checkpoints, log), DB: s.db, CA: s.ca, Blobs: s.blobs, Hub: s.hub, Addresses: cfg.Addresses, Backup: s.backup, Recovery: &s.recovery, OwnAddr: isOwnAddr, Log: log})
+	s.acts, err = act.New(act.Config{Secrets: &secrets, Checkpoints: s.checkpoints, Outside: outside(dir, cfg, s.paths, s.db, s.checkpoints, log), DB: s.db, CA: s.ca, Blobs: s.blobs, Hub: s.hub, Addresses: cfg.Addresses, Backup: s.backup, Recovery: &s.recovery, OwnAddr: isOwnAddr, Say: say, Log: log})
 	if err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
@@ -100,6 +107,17 @@ func openStore(ctx context.Context, dir string, cfg config.Config, log *slog.Log
 		return nil, errors.Join(err, s.db.Close())
 	}
 	return s, nil
+}
+
+// sayings are the words of the console for the timelines that documents print.
+func sayings() (func(l i18n.Language, e incident.Entry, names map[string]string) string, error) {
+	texts, err := console.Texts()
+	if err != nil {
+		return nil, err
+	}
+	return func(l i18n.Language, e incident.Entry, names map[string]string) string {
+		return console.Told(texts.Printer(l), e, names)
+	}, nil
 }
 
 // isOwnAddr reports whether an address is one of this machine.

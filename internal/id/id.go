@@ -43,6 +43,8 @@ const (
 	// Notice is a message to people, and Channel is by what they get it.
 	Notice  Prefix = "ntc"
 	Channel Prefix = "chn"
+	// Report is a document of an incident, whatever version.
+	Report Prefix = "rep"
 )
 
 const bodyLen = 26

@@ -26,9 +26,11 @@ import (
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/organisation"
 	"hozen/collector/internal/record"
+	"hozen/collector/internal/report"
 	"hozen/collector/internal/secret"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/durable"
+	"hozen/internal/i18n"
 	"hozen/internal/releasecode"
 )
 
@@ -65,6 +67,9 @@ type Config struct {
 	Outside Outside
 	// Lookup finds the addresses of a host name. Optional; default the system's resolver.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Say writes an entry of a timeline in words, for documents; names are the endpoints' names by
+	// identifier. Optional: without it documents name the kinds of the entries.
+	Say func(l i18n.Language, e incident.Entry, names map[string]string) string
 	// PasswordCost is what checking a password costs. Optional; default [operator.DefaultCost].
 	PasswordCost operator.Cost
 	// Secrets seals second factors and the secrets of channels. Optional: without it there
@@ -103,6 +108,7 @@ type Acts struct {
 	garbage   atomic.Bool // is being collected
 	now       func() time.Time
 	log       *slog.Logger
+	say       func(l i18n.Language, e incident.Entry, names map[string]string) string
 
 	checkpoints *checkpoint.Log
 	// kept is held for reading by whoever reads the whole store, and for writing while bytes
@@ -128,6 +134,9 @@ func New(cfg Config) (*Acts, error) {
 	if cfg.Lookup == nil {
 		cfg.Lookup = lookup
 	}
+	if cfg.Say == nil {
+		cfg.Say = func(_ i18n.Language, e incident.Entry, _ map[string]string) string { return string(e.Kind) }
+	}
 	hasher, err := operator.NewHasher(cfg.PasswordCost)
 	if err != nil {
 		return nil, fmt.Errorf("make acts: %w", err)
@@ -136,7 +145,7 @@ func New(cfg Config) (*Acts, error) {
 		db: cfg.DB, ca: cfg.CA, hub: cfg.Hub, addresses: cfg.Addresses, recovery: cfg.Recovery, hasher: hasher,
 		evidence: evidence.Reader{DB: cfg.DB, Blobs: cfg.Blobs}, backup: cfg.Backup,
 		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), restraint: newRestraint(), ownAddr: cfg.OwnAddr, lookup: cfg.Lookup, groups: make(chan struct{}, 1), codes: newCodeStock(), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
-		checkpoints: cfg.Checkpoints, outside: cfg.Outside,
+		checkpoints: cfg.Checkpoints, outside: cfg.Outside, say: cfg.Say,
 	}
 	if cfg.Secrets != nil {
 		s.secrets = *cfg.Secrets
@@ -336,7 +345,7 @@ func (d *deed) tell(s *Acts, e Event) {
 
 // known turns the contexts' words for "not there" and "disk full" into ours.
 func known(err error) error {
-	for _, e := range []error{operator.ErrNotFound, endpoint.ErrNotFound, enroll.ErrNotFound, dispatch.ErrNotFound, incident.ErrNotFound, group.ErrNotFound, evidence.ErrNotFound, exhibit.ErrNotFound, notify.ErrNotFound, record.ErrNotFound} {
+	for _, e := range []error{operator.ErrNotFound, endpoint.ErrNotFound, enroll.ErrNotFound, dispatch.ErrNotFound, incident.ErrNotFound, group.ErrNotFound, evidence.ErrNotFound, exhibit.ErrNotFound, notify.ErrNotFound, record.ErrNotFound, report.ErrNotFound} {
 		if errors.Is(err, e) {
 			return fmt.Errorf("%w: %w", ErrNotFound, err)
 		}

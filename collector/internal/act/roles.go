@@ -33,6 +33,7 @@ const (
 	mayHold         permission = "hold"         // legal hold, and releasing it
 	mayDispose      permission = "dispose"      // of evidence; also how long it is kept
 	mayNotify       permission = "notify"       // by which channels people are told
+	mayReport       permission = "report"       // issue documents, and record to whom they were sent
 )
 
 // table is role × act, the one place that says who may do what. What a vendor may do is
@@ -66,6 +67,7 @@ func table() map[permission][]operator.Role {
 		mayHold:         {owner, responsible},
 		mayDispose:      {owner, responsible},
 		mayNotify:       {owner, responsible},
+		mayReport:       {owner, responsible, handler},
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/organisation"
+	"hozen/collector/internal/report"
+	"hozen/internal/i18n"
 )
 
 // TestRolesByActs goes through every role and every act of operators. A letter is a
@@ -67,6 +69,22 @@ func TestRolesByActs(t *testing.T) {
 				return x.SetIsolationSettings(ctx, a, organisation.Isolation{})
 			}},
 			{"AddNote", "orhx", func(ctx context.Context, a act.Actor) error { return x.AddNote(ctx, a, inc.ID, "n") }},
+			{"Reports", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Reports(ctx, a, inc.ID)) }},
+			{"Report", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Report(ctx, a, "rep_none")) }},
+			{"DraftReport", "orhvax", func(ctx context.Context, a act.Actor) error {
+				return only(x.DraftReport(ctx, a, act.NewReport{IncidentID: inc.ID, Kind: report.Owner, Language: i18n.Japanese}))
+			}},
+			{"IssueReport", "orh", func(ctx context.Context, a act.Actor) error {
+				_, _, err := x.IssueReport(ctx, a, act.NewReport{IncidentID: inc.ID, Kind: report.Owner, Language: i18n.Japanese})
+				return err
+			}},
+			{"IssuedFile", "orhvax", func(ctx context.Context, a act.Actor) error {
+				_, _, err := x.IssuedFile(ctx, a, "rep_none", 1, report.FormatPDF)
+				return err
+			}},
+			{"RecordSending", "orh", func(ctx context.Context, a act.Actor) error {
+				return x.RecordSending(ctx, a, "rep_none", act.SentReport{Version: 1, Recipient: "r", Channel: report.ByHand})
+			}},
 			{"OpenIncident", "orh", func(ctx context.Context, a act.Actor) error {
 				return only(x.OpenIncident(ctx, a, act.NewIncident{Title: "t"}))
 			}},

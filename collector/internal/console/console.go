@@ -42,7 +42,7 @@ type Config struct {
 // Limits of the console as a whole.
 const (
 	maxBody       = 64 << 10         // bytes of a form
-	maxHitBody    = 1280 << 10       // bytes of a form with a hit list, as it is escaped
+	maxHitBody    = 1280 << 10       // bytes of a form with a hit list or with the words of a document, as it is escaped
 	pageTime      = 30 * time.Second // to make a page
 	sessionLife   = 12 * time.Hour   // from sign-in
 	sessionIdle   = 2 * time.Hour    // without a page asked for by a person
@@ -91,7 +91,7 @@ func build(cfg Config) (*server, error) {
 	}
 	a := cfg.Acts
 	s := &server{
-		ports: ports{people: a, endpoints: a, enrolment: a, orders: a, incidents: a, evidence: a, ledger: a, live: a.Hub(), isolation: a, settings: a, groups: a, exports: a, custody: a, record: a, logs: a, life: a},
+		ports: ports{people: a, endpoints: a, enrolment: a, orders: a, incidents: a, evidence: a, ledger: a, live: a.Hub(), isolation: a, settings: a, groups: a, exports: a, custody: a, record: a, logs: a, life: a, reports: a},
 		log:   cfg.Log, version: cfg.Version, now: cfg.Now, secure: cfg.Secure,
 		minted: newOnce(), viewed: newRecent(viewRemembers), streams: newStreams(),
 		records: records.NewCache(cacheBytes, records.DefaultLimits(), cfg.Now),

@@ -28,6 +28,7 @@ type office struct {
 	measured                        *pc      // isolated, with all that can be measured
 	groups                          []string // identifiers of orders to groups
 	device                          string   // address of an exhibit that was registered by hand
+	report                          string   // address of an issued document; see documented
 }
 
 func newOffice(t testing.TB, n int) *office {
@@ -124,6 +125,11 @@ func (x *office) paths() []string {
 	for _, id := range x.groups {
 		p = append(p, "/groups/"+id)
 	}
+	if x.report == "" {
+		x.documented()
+	}
+	reports := "/incidents/" + x.incidentID + "/reports"
+	p = append(p, reports, x.report, reports+"/new/owner", reports+"/new/full", reports+"/new/ppc", reports+"/new/calls")
 	p = append(p, "/incidents/"+x.incidentID+"/custody/E01", x.device, "/incidents/"+x.incidentID+"/custody/new")
 	for _, page := range []string{"record", "record/type", "record/discovered_at", "record/occurred_at", "record/cause", "record/assets", "record/tools", "record/known_at", "record/business_operator", "decisions", "enquiries", "enquiries?follows=1", "lifecycle"} {
 		p = append(p, "/incidents/"+x.incidentID+"/"+page)

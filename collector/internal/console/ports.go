@@ -18,6 +18,7 @@ import (
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/organisation"
 	"hozen/collector/internal/record"
+	"hozen/collector/internal/report"
 	"hozen/internal/envelope"
 )
 
@@ -40,6 +41,7 @@ type ports struct {
 	record    recordActs
 	logs      logs
 	life      lifecycle
+	reports   reports
 }
 
 type people interface {
@@ -178,4 +180,18 @@ type logs interface {
 	RecordDecision(ctx context.Context, a act.Actor, incidentID string, n record.Decision) (record.Decision, error)
 	Enquiries(ctx context.Context, a act.Actor, incidentID string) ([]record.Enquiry, error)
 	RecordEnquiry(ctx context.Context, a act.Actor, incidentID string, n record.Enquiry) (record.Enquiry, error)
+}
+
+type reports interface {
+	Reports(ctx context.Context, a act.Actor, incidentID string) ([]report.Report, error)
+	DraftReport(ctx context.Context, a act.Actor, n act.NewReport) (report.Document, error)
+	IssueReport(ctx context.Context, a act.Actor, n act.NewReport) (report.Report, report.Version, error)
+	issued
+}
+
+type issued interface {
+	IssuedDocument(ctx context.Context, a act.Actor, idOrNumber string, version int) (report.Document, report.Report, error)
+	IssuedFile(ctx context.Context, a act.Actor, idOrNumber string, version int, name string) ([]byte, report.Report, error)
+	RecordSending(ctx context.Context, a act.Actor, idOrNumber string, n act.SentReport) error
+	CustodyForm(ctx context.Context, a act.Actor, incidentID string, w io.Writer) error
 }

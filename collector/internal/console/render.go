@@ -23,7 +23,7 @@ func pageNames() []string {
 	return []string{
 		"about", "connection_table", "dashboard", "endpoint_add", "endpoint_order", "endpoint_preserve", "endpoint_show", "error", "exhibit_new", "exhibit_show", "flight_table",
 		"group_list", "group_new", "group_preview", "group_show", "incident_answer", "incident_close", "incident_decisions", "incident_enquiries", "incident_export", "incident_lifecycle", "incident_list", "incident_new", "incident_record", "incident_show", "isolation_settings", "ledger_list",
-		"operator_list", "password", "process_show", "process_table", "process_tree", "record_table", "release_code", "sign_in",
+		"operator_list", "password", "process_show", "process_table", "process_tree", "record_table", "release_code", "report_list", "report_new", "report_show", "sign_in",
 	}
 }
 
@@ -100,7 +100,7 @@ func section(name string) string {
 	switch first {
 	case "dashboard", "endpoint", "group", "isolation", "release":
 		return "endpoints"
-	case "incident", "exhibit", "process", "connection", "record", "flight":
+	case "incident", "exhibit", "report", "process", "connection", "record", "flight":
 		return "incidents"
 	case "ledger", "operator":
 		return first
@@ -166,7 +166,12 @@ func functions(p i18n.Printer, a *assets) template.FuncMap {
 		"permit":  func(p dispatch.Permit) string { return permitTarget(p.Network) },
 		"ports":   permitPorts,
 		"initial": initial,
-		"dict":    dict,
+		"plus":    func(i int) int { return i + 1 },
+		// The last part of a number such as INC-2026-0007-R01.
+		"short_number": func(s string) string { return s[strings.LastIndexByte(s, '-')+1:] },
+		// What is copied stands as it is: the document was made of it, and the page escapes it.
+		"plaintext": func(s string) string { return s },
+		"dict":      dict,
 	}
 }
 

@@ -57,6 +57,13 @@ func (s *server) routes() http.Handler {
 	add("GET /incidents/{id}/custody/{no}", s.private(s.exhibitShow))
 	add("POST /incidents/{id}/custody/{no}/record", s.private(s.exhibitRecord))
 	add("POST /incidents/{id}/custody/{no}/describe", s.private(s.exhibitDescribe))
+	add("GET /incidents/{id}/reports", s.private(s.reportList))
+	add("GET /incidents/{id}/reports/new/{kind}", s.private(s.reportNewForm))
+	add("POST /incidents/{id}/reports/new/{kind}", s.private(s.reportNew))
+	add("POST /incidents/{id}/reports/custody-form", s.private(s.custodyForm))
+	add("GET /incidents/{id}/reports/{no}", s.private(s.reportShow))
+	add("POST /incidents/{id}/reports/{no}/sent/new", s.private(s.reportSent))
+	add("GET /incidents/{id}/reports/{no}/{version}/{format}", s.private(s.reportDownload))
 	add("GET /incidents/{id}/close", s.private(s.incidentCloseForm))
 	add("POST /incidents/{id}/close", s.private(s.incidentClose))
 

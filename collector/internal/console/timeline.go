@@ -104,7 +104,7 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 			}
 		}
 	}
-	if variant := e.Params["event"]; (e.Kind == incident.EntryIsolationEvent || e.Kind == incident.EntryLedgerDiffers || e.Kind == incident.EntryCustody) && p.Has(key+"."+variant) {
+	if variant := e.Params["event"]; (e.Kind == incident.EntryIsolationEvent || e.Kind == incident.EntryLedgerDiffers || e.Kind == incident.EntryCustody || e.Kind == incident.EntryReport) && p.Has(key+"."+variant) {
 		key += "." + variant
 	}
 	if variant := e.Params["close_code"]; e.Kind == incident.EntryClosed && p.Has(key+"."+variant) {
@@ -124,7 +124,7 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 		key = "timeline.other"
 	}
 	values := make(map[string]string, len(e.Params)+2)
-	for _, name := range []string{"endpoint", "command", "status", "from", "to", "observed", "number", "items", "code", "outcome", "reporter", "then", "verdict", "exhibit", "giver", "taker", "place", "item", "state", "version", "decision_kind", "decider", "who", "channel"} {
+	for _, name := range []string{"endpoint", "command", "status", "from", "to", "observed", "number", "items", "code", "outcome", "reporter", "then", "verdict", "exhibit", "giver", "taker", "place", "item", "state", "version", "decision_kind", "decider", "who", "channel", "recipient"} {
 		values[name] = p.Text("unknown")
 	}
 	for name, value := range e.Params {
@@ -180,6 +180,8 @@ func tone(e incident.Entry) (tone, icon string) {
 		return "plain", "shield"
 	case incident.EntryExport:
 		return "order", "down"
+	case incident.EntryReport:
+		return "person", "pen"
 	case incident.EntryCustody:
 		if e.Params["result"] == exhibit.ResultMismatch {
 			return "bad", "cross"

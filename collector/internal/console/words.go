@@ -1,6 +1,7 @@
 package console
 
 import (
+	"strings"
 	"time"
 
 	"hozen/collector/internal/incident"
@@ -17,6 +18,16 @@ func Texts() (i18n.Catalogue, error) { return i18n.Load(sub("translations")) }
 // endpoints' names by identifier. What is hidden in a stranger's words is spelt out.
 func Sentence(p i18n.Printer, e incident.Entry, names map[string]string) string {
 	return sentence(p, e, names)
+}
+
+// Told is an entry of a timeline as documents print it: its sentence, what it leaves out, and
+// what a person wrote.
+func Told(p i18n.Printer, e incident.Entry, names map[string]string) string {
+	lines := append([]string{sentence(p, e, names)}, entryFacts(p, e)...)
+	if e.Text != "" {
+		lines = append(lines, e.Text)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // Facts are translated sentences with what the sentence of an entry leaves out.

@@ -14,13 +14,14 @@ import (
 	"hozen/collector/internal/exhibit"
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/record"
+	"hozen/collector/internal/report"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/digest"
 )
 
 // Code says what kind of thing is wrong: one of the codes of [ledger.Code] after
 // "ledger_", one of [checkpoint.Code] after "checkpoint_", one of [evidence.Fault],
-// [exhibit.Fault] or [record.Fault], or one of those below.
+// [exhibit.Fault], [record.Fault] or [report.Fault], or one of those below.
 type Code string
 
 // Codes of the blob store.
@@ -132,7 +133,18 @@ func Run(ctx context.Context, cfg Config, progress func(step string, done, total
 		for _, f := range written {
 			r.Problems = append(r.Problems, Problem{Code(f.Fault), f.OrganisationID, f.Subject, f.Detail})
 		}
-		return r.blobs(ctx, cfg.Blobs, a.Used(), progress)
+		used := a.Used()
+		documents, kept, err := report.Audit(ctx, q, cfg.Blobs)
+		if err != nil {
+			return err
+		}
+		for _, f := range documents {
+			r.Problems = append(r.Problems, Problem{Code(f.Fault), f.OrganisationID, f.Subject, f.Detail})
+		}
+		for _, d := range kept {
+			used[d] = true
+		}
+		return r.blobs(ctx, cfg.Blobs, used, progress)
 	})
 	if err != nil {
 		return Report{}, fmt.Errorf("check the store: %w", err)

@@ -79,6 +79,7 @@ const (
 	EntryAnswer         EntryKind = "answer"          // an item of the record was answered
 	EntryDecision       EntryKind = "decision"        // somebody decided
 	EntryEnquiry        EntryKind = "enquiry"         // somebody asked at the customers' desk
+	EntryReport         EntryKind = "report"          // a document was issued, or sent to somebody
 	EntryOlder          EntryKind = "older"           // stands for older entries that are not shown; see [Timeline]
 )
 
