@@ -24,7 +24,7 @@ func kinds() []line {
 		new(record.ProcState), new(record.ProcMap), new(record.ProcEnv), new(record.FileLock), new(record.Footprint),
 		new(record.DeletedFile), new(record.DeletedData), new(record.DeletedEnd), new(record.CrossCheck), new(record.CrossFinding),
 		new(record.Storage), new(record.KernelModule), new(record.FilterObject), new(record.Flow),
-		new(record.StartUnit), new(record.StartFile), new(record.SharedIPC), new(record.TempFile), new(record.Sysctl), new(record.Key), new(record.USBDevice), new(record.BPF), new(record.Login),
+		new(record.StartUnit), new(record.StartFile), new(record.StartService), new(record.StartValue), new(record.SharedOffer), new(record.SharedIPC), new(record.TempFile), new(record.Sysctl), new(record.Key), new(record.USBDevice), new(record.BPF), new(record.Login),
 		new(record.Namespace), new(record.Container), new(record.DNSCache), new(record.SecurityTool), new(record.KernelLine),
 		new(record.BodyEntry), new(record.BodyTree), new(record.CopyFile), new(record.CopyEnd), new(record.CopyRow), new(record.PackageFile), new(record.PackageSummary),
 		new(record.ProcIO), new(record.FileStat),

@@ -12,6 +12,10 @@ const (
 	SharedQueue     = "msg"   // a message queue of System V
 	SharedFile      = "file"  // in a folder that everybody may write, or in POSIX shared memory
 	SharedMQueue    = "queue" // a message queue of POSIX
+
+	SharedShare  = "share"      // Windows: a folder or printer that is offered to other computers
+	SharedRemote = "share_file" // Windows: a file that another computer has open
+	SharedPipe   = "pipe"       // Windows: a named pipe
 )
 
 // SharedIPC is an object of System V IPC (sysvipc(7)).
@@ -57,4 +61,37 @@ type TempFile struct {
 func (f *TempFile) AppendJSON(b []byte) []byte {
 	b = strAlways(append(b, '{'), "type", f.Type)
 	return append(f.FileInfo.append(b), '}')
+}
+
+// SharedOffer is a share, a file that is open through one, or a named pipe of Windows.
+type SharedOffer struct {
+	Type    string `json:"type"`
+	Name    string `json:"name"`
+	NameRaw []byte `json:"name_b64,omitempty"`
+	// Path is what a share offers, and the file that is open.
+	Path   string `json:"path,omitempty"`
+	Remark string `json:"remark,omitempty"`
+	// Kind is disk, printer, device or ipc of a share; Hidden one that is not shown to others.
+	Kind   string `json:"kind,omitempty"`
+	Hidden bool   `json:"hidden,omitempty"`
+	User   string `json:"user,omitempty"` // who has the file open
+	// Rights are what the file is open for: 1 read, 2 write, 4 create.
+	Rights uint32 `json:"rights,omitempty"`
+	Locks  uint32 `json:"locks,omitempty"`
+	Uses   uint32 `json:"uses,omitempty"` // of a share, at the moment
+}
+
+// AppendJSON appends s as one JSON object.
+func (s *SharedOffer) AppendJSON(b []byte) []byte {
+	b = strAlways(append(b, '{'), "type", s.Type)
+	b = strAlways(b, "name", s.Name)
+	b = b64(b, "name_b64", s.NameRaw)
+	b = str(b, "path", s.Path)
+	b = str(b, "remark", s.Remark)
+	b = str(b, "kind", s.Kind)
+	b = flag(b, "hidden", s.Hidden)
+	b = str(b, "user", s.User)
+	b = unum(b, "rights", s.Rights)
+	b = unum(b, "locks", s.Locks)
+	return append(unum(b, "uses", s.Uses), '}')
 }

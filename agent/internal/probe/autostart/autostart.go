@@ -51,8 +51,8 @@ func homePlaces() []place {
 // is another folder, no manager is asked.
 func New(root string) probe.Probe {
 	return facts.New(facts.Config{
-		Kind: artifact.KindAutostart, Schema: record.SchemaAutostart, Volatility: probe.Machine, OS: "linux",
-		Read: func(ctx context.Context, o *facts.Out) error { return read(ctx, root, o) },
+		Kind: artifact.KindAutostart, Schema: record.SchemaAutostart, Volatility: probe.Machine, OS: system,
+		Read: func(ctx context.Context, o *facts.Out) error { return here(ctx, root, o) },
 	})
 }
 

@@ -9,7 +9,9 @@
 //
 // Source of truth: Linux: org.freedesktop.systemd1 on D-Bus, or the manager's own socket
 // for root (org.freedesktop.systemd1(5)); the folders of systemd.unit(5), cron(8), at(1),
-// and those in [places]. Windows: not yet.
+// and those in [places]. Windows: the service control manager (EnumServicesStatusEx) with the
+// library of each service, the values of the registry in [startKeys] of the machine and of
+// everyone whose hive is loaded, tasks (System32\Tasks) and start folders.
 //
 // Privileges: none for most; root for the tables and units of other users.
 //

@@ -3,6 +3,7 @@ package exehash
 import (
 	"sync"
 
+	"hozen/internal/artifact/record"
 	"hozen/internal/digest"
 )
 
@@ -29,6 +30,11 @@ type identity struct {
 	dev, inode   uint64
 	size         int64
 	mtime, ctime int64 // nanoseconds since 1970
+}
+
+// tell fills in a record with what is remembered.
+func (v verdict) tell(r *record.ExeHash) {
+	r.SHA256, r.Cached, r.Signature, r.SignatureCode = v.digest.String(), true, v.signature, v.signatureCode
 }
 
 // NewCache returns a cache of at most entries digests; the oldest goes first. Zero

@@ -112,7 +112,7 @@ func identityOf(st *unix.Stat_t) identity {
 // hash fills in the digest of f, or f.err.
 func (h hasher) hash(ctx context.Context, f *file, buf []byte) {
 	if v, ok := h.cache.get(f.id); ok {
-		f.rec.SHA256, f.rec.Cached = v.digest.String(), true
+		v.tell(&f.rec)
 		return
 	}
 	f.err = errGone

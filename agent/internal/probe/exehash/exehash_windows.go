@@ -108,7 +108,7 @@ func (h hasher) hash(ctx context.Context, f *file, buf []byte) {
 		return
 	}
 	if v, ok := h.cache.get(f.id); ok {
-		f.rec.SHA256, f.rec.Cached, f.rec.Signature, f.rec.SignatureCode = v.digest.String(), true, v.signature, v.signatureCode
+		v.tell(&f.rec)
 		return
 	}
 	g, err := winsys.Open(f.rec.Path, true)

@@ -5,7 +5,8 @@
 // What evidence: a line per object of System V IPC, and one per file in /dev/shm,
 // /dev/mqueue, /tmp and /var/tmp with owner, mode and times, three folders deep.
 //
-// Source of truth: Linux: /proc/sysvipc (sysvipc(7)), stat(2). Windows: not yet.
+// Source of truth: Linux: /proc/sysvipc (sysvipc(7)), stat(2). Windows: the names of pipes
+// (FindFirstFile), NetShareEnum and NetFileEnum, which need an administrator.
 //
 // Privileges: none for most; root for folders of other users.
 //
