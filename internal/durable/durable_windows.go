@@ -13,8 +13,20 @@ import (
 // moved with MOVEFILE_WRITE_THROUGH, which returns only after the move is on disk.
 func SyncDir(string) error { return nil }
 
+// replace also replaces a file that is read-only, which MoveFileExW refuses.
 func replace(from, to string) error {
-	return move(from, to, windows.MOVEFILE_REPLACE_EXISTING|windows.MOVEFILE_WRITE_THROUGH)
+	const flags = windows.MOVEFILE_REPLACE_EXISTING | windows.MOVEFILE_WRITE_THROUGH
+	err := move(from, to, flags)
+	if !errors.Is(err, windows.ERROR_ACCESS_DENIED) {
+		return err
+	}
+	if fi, serr := os.Lstat(to); serr != nil || !fi.Mode().IsRegular() || fi.Mode().Perm()&0o200 != 0 {
+		return err
+	}
+	if err := os.Chmod(to, 0o600); err != nil {
+		return err
+	}
+	return move(from, to, flags)
 }
 
 func renameNew(from, to string) error { return move(from, to, windows.MOVEFILE_WRITE_THROUGH) }

@@ -80,7 +80,11 @@ func TestKeyFilesThatAreRefused(t *testing.T) {
 			s := open(t, dir)
 			_, err := s.Key()
 			must(t, err)
-			must(t, spoil(filepath.Join(dir, "agent-key.pem")))
+			path := filepath.Join(dir, "agent-key.pem")
+			must(t, spoil(path))
+			if _, err := os.Lstat(path); name == "a link" && err != nil {
+				t.Skip("no links here: Wine says that it makes them, and makes none")
+			}
 			if _, err := s.Key(); err == nil || !strings.Contains(err.Error(), "agent-key.pem") {
 				t.Errorf("took it, or does not name it: %v", err)
 			}

@@ -90,6 +90,9 @@ func TestTryFollowsNoLink(t *testing.T) {
 		must(t, os.RemoveAll(results))
 		must(t, os.MkdirAll(filepath.Join(k.Dir, "elsewhere"), 0o700))
 		must(t, os.Symlink(target, results))
+		if fi, err := os.Lstat(results); err != nil || fi.Mode()&os.ModeSymlink == 0 {
+			t.Skip("no links here: Wine says that it makes them, and makes none")
+		}
 		if _, err := k.Try(); err == nil || kit.Explain(err).Code != "other" {
 			t.Errorf("results is a link to %s: %v", target, err)
 		}

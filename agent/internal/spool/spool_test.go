@@ -320,7 +320,7 @@ func TestForeignFiles(t *testing.T) {
 		{"file", func(t *testing.T, dir, _ string) { write(t, dir+"/readme.txt", "x") }, "not a folder"},
 		{"folder", func(t *testing.T, dir, _ string) { must(t, os.Mkdir(dir+"/acq_../", 0o700)) }, "not named like"},
 		{"link to a folder", func(t *testing.T, dir, _ string) {
-			must(t, os.Symlink(filepath.Dir(outside), dir+"/"+id.New(id.Acquisition)))
+			link(t, filepath.Dir(outside), dir+"/"+id.New(id.Acquisition))
 		}, "not a folder"},
 		{"empty head", func(t *testing.T, _, acq string) { write(t, acq+"/acquisition.json", "") }, "acquisition.json"},
 		{"other head", func(t *testing.T, _, acq string) {
@@ -334,11 +334,11 @@ func TestForeignFiles(t *testing.T) {
 		{"no manifest", func(t *testing.T, _, acq string) { must(t, os.Remove(acq+"/manifest.json")) }, "manifest.json"},
 		{"manifest is a link", func(t *testing.T, _, acq string) {
 			must(t, os.Remove(acq+"/manifest.json"))
-			must(t, os.Symlink(outside, acq+"/manifest.json"))
+			link(t, outside, acq+"/manifest.json")
 		}, "not a regular file"},
 		{"extra file", func(t *testing.T, _, acq string) { write(t, acq+"/run.sh", "x") }, "run.sh"},
 		{"extra folder", func(t *testing.T, _, acq string) { must(t, os.Mkdir(acq+"/artifacts/sub", 0o700)) }, "not a regular file"},
-		{"part is a link", func(t *testing.T, _, acq string) { must(t, os.Symlink(outside, acq+"/artifacts/x")) }, "not a regular file"},
+		{"part is a link", func(t *testing.T, _, acq string) { link(t, outside, acq+"/artifacts/x") }, "not a regular file"},
 		{"part with a strange name", func(t *testing.T, _, acq string) { write(t, acq+"/artifacts/A B", "x") }, "does not belong"},
 		{"no parts folder", func(t *testing.T, _, acq string) { must(t, os.RemoveAll(acq+"/artifacts")) }, "artifacts"},
 		{"bad refusal", func(t *testing.T, _, acq string) { write(t, acq+"/refused.json", "{") }, "refused.json"},

@@ -45,6 +45,7 @@ func TestWrappedFolder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer a.Abort()
 		p, err := a.Create("artifacts/x.jsonl.zst")
 		if err != nil {
 			t.Fatal(err)
@@ -78,6 +79,7 @@ func TestWrappedFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer a.Abort()
 	if _, err := a.Create("artifacts/x.jsonl.zst"); err == nil {
 		t.Error("it was begun in the clear")
 	}

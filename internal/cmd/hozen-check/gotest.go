@@ -30,7 +30,13 @@ type testOutcomes map[string]string
 
 // goTest runs `go test -json` with args, counts every test and says what failed.
 func (c *checker) goTest(ctx context.Context, env []string, args ...string) error {
-	p := exec.CommandContext(ctx, "go", append([]string{"test", "-json"}, args...)...)
+	return c.tests(ctx, "", env, append([]string{"go", "test", "-json"}, args...)...)
+}
+
+// tests is goTest with a command that prints what `go test -json` does; mark is put behind
+// the names of its packages, for a test may run on more than one system.
+func (c *checker) tests(ctx context.Context, mark string, env []string, args ...string) error {
+	p := exec.CommandContext(ctx, args[0], args[1:]...)
 	p.Env = append(os.Environ(), env...)
 	p.Cancel = func() error { return p.Process.Signal(syscall.SIGTERM) }
 	p.WaitDelay = time.Minute
@@ -42,16 +48,20 @@ func (c *checker) goTest(ctx context.Context, env []string, args ...string) erro
 	if err := p.Start(); err != nil {
 		return fmt.Errorf("start go test: %w", err)
 	}
-	parseErr := c.readTests(out)
-	if err := p.Wait(); err != nil && parseErr == nil {
-		return fmt.Errorf("go test %s: %w", strings.Join(args, " "), err)
+	parseErr := c.readTests(out, mark)
+	err = p.Wait()
+	switch {
+	case err != nil && p.ProcessState.ExitCode() == exitNoWine:
+		return fmt.Errorf("%w: %w", errNoWine, parseErr)
+	case err != nil && parseErr == nil:
+		return fmt.Errorf("%s: %w", strings.Join(args, " "), err)
 	}
 	return parseErr
 }
 
 // readTests reads the JSON lines of a test run. The output of what passed is dropped.
 // Runs may go on beside each other.
-func (c *checker) readTests(r io.Reader) error {
+func (c *checker) readTests(r io.Reader, mark string) error {
 	var broken []string
 	events := 0
 	said := map[string][]string{} // output by package and test
@@ -62,6 +72,9 @@ func (c *checker) readTests(r io.Reader) error {
 		if err := json.Unmarshal(lines.Bytes(), &ev); err != nil {
 			said[" "] = append(said[" "], lines.Text()+"\n") // not of a test: the go command itself
 			continue
+		}
+		if ev.Package != "" {
+			ev.Package += mark
 		}
 		key := ev.Package + " " + ev.Test
 		switch ev.Action {

@@ -19,7 +19,7 @@ const events = `{"Action":"start","Package":"hozen/a"}
 func TestReadTestsCountsAndNames(t *testing.T) {
 	var out bytes.Buffer
 	c := &checker{out: &out}
-	if err := c.readTests(strings.NewReader(events)); err == nil {
+	if err := c.readTests(strings.NewReader(events), ""); err == nil {
 		t.Error("a failed test gave no error")
 	}
 	if c.passed != 1 || c.failed != 1 || c.skipped != 1 {
@@ -36,7 +36,7 @@ func TestReadTestsPackageThatDoesNotBuild(t *testing.T) {
 {"Action":"fail","Package":"hozen/b","Elapsed":0,"FailedBuild":"hozen/b"}
 `
 	c := &checker{out: new(bytes.Buffer)}
-	err := c.readTests(strings.NewReader(in))
+	err := c.readTests(strings.NewReader(in), "")
 	if err == nil || !strings.Contains(err.Error(), "undefined: x") {
 		t.Errorf("error %v does not carry the compiler's words", err)
 	}

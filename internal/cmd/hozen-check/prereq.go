@@ -42,6 +42,9 @@ var needs = []need{
 	{"qemu-system-x86_64", "qemu-system-x86", "a PC with a kernel of its own loses its power"},
 	{"qemu-img", "qemu-utils", "the disk of that PC"},
 	{"mke2fs", "e2fsprogs", "the file system of that PC"},
+	{"wixl", "wixl", "the agent's installer for Windows"},
+	{"msibuild", "msitools", "tables of that installer"},
+	{"osslsigncode", "osslsigncode", "programs and installers for Windows are signed"},
 	{"strace", "strace", "the agent is watched for programs that it starts"},
 }
 

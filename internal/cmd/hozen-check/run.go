@@ -33,10 +33,25 @@ type checker struct {
 	passed, failed, skipped int
 	troubles                []string     // names of failed steps and tests
 	seen                    testOutcomes // every test of this run, for .ci/must-run
+
+	building sync.Mutex // guards what follows
+	built    string     // folder of the programs that are tested as a whole
+}
+
+// note says something that is no failure.
+func (c *checker) note(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fmt.Fprintln(c.out, indent(text))
 }
 
 func (c *checker) runAll(ctx context.Context, steps []step, whole bool) int {
 	begin := time.Now()
+	defer func() {
+		if c.built != "" {
+			_ = os.RemoveAll(c.built) // below the folder for temporary files
+		}
+	}()
 	for len(steps) > 0 {
 		n := 1
 		for steps[0].lane != "" && n < len(steps) && steps[n].lane != "" {

@@ -14,8 +14,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"hozen/internal/e2e/rig"
 )
 
 // Packages that run the whole system; they have a step of their own.
@@ -56,6 +54,9 @@ func (c *checker) plan(mode string) ([]step, bool) {
 		{"nfpm go.mod tidy", func(ctx context.Context) error {
 			return quiet(ctx, "internal/tools/nfpm", nil, "go", "mod", "tidy", "-diff")
 		}, ours},
+		{"winres go.mod tidy", func(ctx context.Context) error {
+			return quiet(ctx, "internal/tools/winres", nil, "go", "mod", "tidy", "-diff")
+		}, ours},
 		{"agent links", agentLinks, ours},
 		{"cross-build", crossBuild, theirs},
 	}
@@ -67,7 +68,10 @@ func (c *checker) plan(mode string) ([]step, bool) {
 		return append(all,
 			step{name: "tests with the race detector", run: c.raceTests},
 			step{name: "tests with crash points", run: c.crashTests},
-			step{name: "end to end", run: c.endToEnd},
+			step{name: "end to end", run: c.endToEnd, lane: ours},
+			step{name: "tests under Wine", run: c.wineTests, lane: theirs},
+			step{name: "end to end under Wine", run: c.wineEndToEnd, lane: theirs},
+			step{name: "PCs that go down", run: c.shutdownEndToEnd},
 			step{name: "must-run", run: c.mustRun},
 		), true
 	case "fuzz":
@@ -256,31 +260,35 @@ func (c *checker) crashTests(ctx context.Context) error {
 
 // Tests of the whole system that use the machine in their own way: those with a guest
 // whose processor is played keep one processor busy for minutes, and do not mind what the
-// other one does; those of a PC that goes down hold it against a time.
+// other one does; those of a PC that goes down hold it against a time; those of Windows
+// programs want Wine.
 const (
 	virtualTests  = "^Test(Isolation)?Virtual"
 	shutdownTests = "^TestShutdown"
+	windowsTests  = "^TestWindows"
 )
 
 // endToEnd runs the real programs. Caching would hide a changed program. What holds a
 // PC's end against a time runs alone, all the rest beside the played processor.
 func (c *checker) endToEnd(ctx context.Context) error {
-	dir, err := os.MkdirTemp("", "hozen-programs-")
+	beside := make(chan error, 1)
+	go func() { beside <- c.programTests(ctx, "-run", virtualTests) }()
+	err := c.programTests(ctx, "-skip", virtualTests+"|"+shutdownTests+"|"+windowsTests)
+	return errors.Join(err, <-beside)
+}
+
+func (c *checker) shutdownEndToEnd(ctx context.Context) error {
+	return c.programTests(ctx, "-run", shutdownTests)
+}
+
+// programTests runs tests of the whole system with programs that are built once.
+func (c *checker) programTests(ctx context.Context, args ...string) error {
+	dir, err := c.programs(ctx)
 	if err != nil {
-		return fmt.Errorf("make folder: %w", err)
-	}
-	defer os.RemoveAll(dir)
-	if _, err := rig.Build(ctx, ".", dir); err != nil {
 		return err
 	}
-	test := func(args ...string) error {
-		args = append([]string{"-vet=off", "-count=1", "-timeout", "40m", e2ePackage + "/..."}, args...)
-		return c.goTest(ctx, plain("HOZEN_E2E_BIN="+dir), args...)
-	}
-	beside := make(chan error, 1)
-	go func() { beside <- test("-run", virtualTests) }()
-	err = test("-skip", virtualTests+"|"+shutdownTests)
-	return errors.Join(err, <-beside, test("-run", shutdownTests))
+	args = append([]string{"-vet=off", "-count=1", "-timeout", "40m", e2ePackage + "/..."}, args...)
+	return c.goTest(ctx, plain("HOZEN_E2E_BIN="+dir), args...)
 }
 
 func (c *checker) soak(ctx context.Context) error {

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -165,7 +166,7 @@ func TestFullInSpiteOfOverwriting(t *testing.T) {
 	full := false
 	d := &faulty{Disk: ring.OSDisk(), fail: func(call string) (int, error) {
 		if full && call == "write" {
-			return 0, syscall.ENOSPC
+			return 0, noSpace()
 		}
 		return 0, nil
 	}}
@@ -386,4 +387,12 @@ func TestWhateverFails(t *testing.T) {
 			rt.Errorf("left behind: %v, %v", files, err)
 		}
 	})
+}
+
+// noSpace is what this system says of a full disk.
+func noSpace() error {
+	if runtime.GOOS == "windows" {
+		return syscall.Errno(112) // ERROR_DISK_FULL
+	}
+	return syscall.ENOSPC
 }

@@ -102,7 +102,11 @@ func TestTornAtEveryByte(t *testing.T) {
 	names, files, ends, last := sample(t)
 	dir := memory(t)
 	size := ends[len(ends)-1] + 600
-	for cut := int64(0); cut <= size; cut++ {
+	step := int64(1)
+	if testing.Short() { // under Wine each opening takes its time
+		step = 97
+	}
+	for cut := int64(0); cut <= size; cut += step {
 		want, whole := upTo(1, 25), int64(1024)
 		for i, end := range ends {
 			if cut >= end || !anyByte(files[1][cut:end]) {
