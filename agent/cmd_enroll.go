@@ -22,12 +22,14 @@ import (
 // runEnroll is "hozen-agent enroll": a token becomes a certificate.
 func runEnroll(ctx context.Context, args []string, getenv func(string) string, std stdio) int {
 	c := newCommand("enroll", getenv, std)
-	var file, text string
-	var again bool
+	var file, text, collector string
+	var again, later bool
 	var limit time.Duration
 	c.set.StringVar(&file, "token-file", "", "")
 	c.set.StringVar(&text, "token", "", "")
+	c.set.StringVar(&collector, "collector", "", "")
 	c.set.BoolVar(&again, "again", false, "")
+	c.set.BoolVar(&later, "later", false, "")
 	c.set.DurationVar(&limit, "timeout", 0, "")
 	words, code, done := c.parse(args, 1)
 	if done {
@@ -55,6 +57,9 @@ func runEnroll(ctx context.Context, args []string, getenv func(string) string, s
 	}
 	old, err := store.Enrolment()
 	switch {
+	case err == nil && later: // an installer that runs again has nothing to do
+		c.say("enroll.already", "endpoint", old.EndpointID)
+		return exitOK
 	case err == nil && !again:
 		fmt.Fprintln(std.err, c.p.Text("enroll.already", "endpoint", old.EndpointID))
 		return exitUsage
@@ -67,6 +72,9 @@ func runEnroll(ctx context.Context, args []string, getenv func(string) string, s
 	token, err := pki.ParseToken(text)
 	if err != nil {
 		return c.usage(err)
+	}
+	if token = preferred(token, collector); later {
+		return c.enrolLater(token)
 	}
 	// The old identity stays until there is a new one.
 	fresh := filepath.Join(c.folder(), "identity.new")

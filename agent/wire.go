@@ -56,6 +56,7 @@ type settings struct {
 //	recorder/   the flight recorder
 //	witness/    what was seen of the collector's ledger
 //	routes      last known addresses of the collector
+//	enroll-later.json  a token that an installer left
 type agent struct {
 	set      settings
 	started  time.Time
@@ -101,6 +102,9 @@ func newAgent(set settings) (_ *agent, err error) {
 		}
 	}()
 	if err := durable.MkdirAll(set.state, 0o700); err != nil {
+		return nil, err
+	}
+	if err := guardState(set.state); err != nil {
 		return nil, err
 	}
 	if a.identity, err = openIdentity(set.state); err != nil {
@@ -270,7 +274,7 @@ func (a *agent) run(ctx context.Context, ready func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
-	for _, part := range []func(context.Context) error{a.uplink.Run, a.local.Run, a.watchIsolation, a.sealLater, a.recording.run, a.power.run, a.lastBoot, a.notices.run} {
+	for _, part := range []func(context.Context) error{a.uplink.Run, a.local.Run, a.watchIsolation, a.sealLater, a.recording.run, a.power.run, a.lastBoot, a.notices.run, a.enrolLater} {
 		wg.Go(func() {
 			if err := part(ctx); err != nil {
 				cancel(err) // none ends by itself but by a fault

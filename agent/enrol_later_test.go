@@ -1,0 +1,47 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"hozen/internal/pki"
+)
+
+func aToken(t *testing.T) pki.Token {
+	t.Helper()
+	secret, err := pki.NewSecret()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pki.Token{Addresses: []string{"127.0.0.1:1"}, CASHA256: "aa" + string(slices.Repeat([]byte("00"), 31)), Secret: secret}
+}
+
+func TestATokenIsLeftAndFound(t *testing.T) {
+	state := t.TempDir()
+	if _, err := leftToken(state); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no token was left: %v", err)
+	}
+	token := preferred(aToken(t), "collector.example.jp:7443")
+	if err := leaveToken(state, token); err != nil {
+		t.Fatal(err)
+	}
+	got, err := leftToken(state)
+	if err != nil || got.Secret != token.Secret || !slices.Equal(got.Addresses, []string{"collector.example.jp:7443", "127.0.0.1:1"}) {
+		t.Errorf("found %+v, %v", got, err)
+	}
+	for _, bad := range []string{"", "{", `{"token":"hzt1.x"}`} {
+		if err := os.WriteFile(filepath.Join(state, laterFile), []byte(bad), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := leftToken(state); err == nil || errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%q gave %v", bad, err)
+		}
+	}
+	if err := leaveToken(state, preferred(aToken(t), "no address")); err == nil {
+		t.Error("an address that is none was taken")
+	}
+}

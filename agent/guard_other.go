@@ -1,0 +1,6 @@
+//go:build !windows
+
+package main
+
+// guardState does nothing where the mode of a folder says who may use it.
+func guardState(string) error { return nil }
