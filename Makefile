@@ -9,6 +9,10 @@ EPOCH   := $(or $(shell git log -1 --format=%ct 2>/dev/null),0)
 # A build between two releases must be newer than the first of them to dpkg and rpm.
 PKGVERSION := $(shell echo '$(VERSION)' | sed -E 's/-([0-9]+)-g/+\1.g/; s/^([0-9.]+)-dirty$$/\1+dirty/; s/-dirty$$/.dirty/')
 PACKAGES   := .build/packages
+WINDOWS    := $(BIN)/windows-amd64
+# Windows compares four numbers.
+WINVERSION := $(shell echo '$(VERSION)' | sed -E 's/^([0-9]+\.[0-9]+\.[0-9]+).*/\1.0/')
+SIGN        = osslsigncode sign -certs '$(CERT)' -key '$(KEY)' -n Hozen -h sha256 $(SIGNFLAGS)
 INFO    := hozen/internal/buildinfo
 # Functions need no 32-byte slots, and what no capture waits for need not be inlined: 590 KB less agent.
 SMALL   := google.golang.org/... golang.org/x/net/... golang.org/x/mod/... golang.org/x/text/... github.com/shirou/... github.com/godbus/... github.com/pelletier/... net net/http/... crypto/tls crypto/x509/... encoding/asn1 encoding/json math/big regexp/... log/slog/... fmt vendor/... hozen/agent/internal/isolate/... hozen/agent/internal/probe/autostart hozen/agent/internal/probe/bodyfile hozen/agent/internal/probe/bpf hozen/agent/internal/probe/dnscache hozen/agent/internal/probe/facts hozen/agent/internal/probe/filecopy hozen/agent/internal/probe/hostinfo hozen/agent/internal/probe/kernlog hozen/agent/internal/probe/keyring hozen/agent/internal/probe/kmod hozen/agent/internal/probe/login hozen/agent/internal/probe/namespace hozen/agent/internal/probe/netconfig hozen/agent/internal/probe/netfilter hozen/agent/internal/probe/pkgcheck hozen/agent/internal/probe/ransom hozen/agent/internal/probe/security hozen/agent/internal/probe/session hozen/agent/internal/probe/shared hozen/agent/internal/probe/storage hozen/agent/internal/probe/sysctl hozen/agent/internal/probe/usb
@@ -20,7 +24,7 @@ TOOLS   := $(BIN)/buf $(BIN)/staticcheck
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check packages bench soak fuzz generate clean
+.PHONY: help build run test check wine packages packages-linux packages-windows sign bench soak fuzz generate clean
 
 help: ## This list
 	@echo 'Hozen (保全): make TARGET [VARIABLE=value]'; echo
@@ -41,12 +45,32 @@ test: $(TOOLS) ## Everything that can be checked here, what it needs installed f
 check: $(TOOLS) ## The static part of `make test`: formats, vet, lints, imports, generated code, cross-builds
 	@$(CHECK) -only '$(ONLY)' static
 
-packages: $(BIN)/nfpm ## The agent's deb and rpm for amd64 and arm64, into .build/packages
-	@rm -rf $(PACKAGES) && mkdir -p $(PACKAGES)
+wine: ## A command with Windows programs at hand, under Wine (ARGS='go test ./agent/internal/spool')
+	@$(GOBUILD) -o $(BIN)/hozen-wine ./internal/cmd/hozen-wine
+	@exec $(BIN)/hozen-wine $(ARGS)
+
+packages: ## The agent's deb, rpm and MSI, and the collector for Windows, into .build/packages
+	@rm -rf $(PACKAGES) && $(MAKE) --no-print-directory packages-linux packages-windows
+
+packages-linux: $(BIN)/nfpm
+	@mkdir -p $(PACKAGES)
 	@set -e; for arch in amd64 arm64; do \
 		GOOS=linux GOARCH=$$arch $(GOAGENT) -o $(BIN)/linux-$$arch/hozen-agent ./agent; \
 		for kind in deb rpm; do HOZEN_ARCH=$$arch HOZEN_VERSION='$(PKGVERSION)' HOZEN_BIN=$(BIN)/linux-$$arch/hozen-agent \
 			SOURCE_DATE_EPOCH=$(EPOCH) nfpm package -f agent/packaging/nfpm.yaml -p $$kind -t $(PACKAGES)/; done; done
+
+packages-windows: $(BIN)/go-winres
+	@mkdir -p $(PACKAGES)
+	@GOOS=windows GOARCH=amd64 $(GOAGENT) -o $(WINDOWS)/hozen-agent.exe ./agent
+	@go-winres patch --no-backup --in agent/packaging/windows/winres.json --product-version '$(PKGVERSION)' --file-version '$(WINVERSION)' $(WINDOWS)/hozen-agent.exe
+	@$(if $(KEY),$(SIGN) -in $(WINDOWS)/hozen-agent.exe -out $(WINDOWS)/signed.exe && mv $(WINDOWS)/signed.exe $(WINDOWS)/hozen-agent.exe)
+	@GOOS=windows GOARCH=amd64 $(GOBUILD) -o $(PACKAGES)/hozen-collector.exe ./collector
+	@$(GOBUILD) -o $(BIN)/hozen-msi ./internal/cmd/hozen-msi && $(BIN)/hozen-msi -agent $(WINDOWS)/hozen-agent.exe -version '$(PKGVERSION)' -out $(PACKAGES)
+
+sign: ## The same, with the agent and its MSI signed (KEY=key.pem CERT=certificate.pem [SIGNFLAGS='-ts URL'])
+	@test -n '$(KEY)' -a -n '$(CERT)' || { echo 'make sign KEY=key.pem CERT=certificate.pem'; exit 2; }
+	@$(MAKE) packages KEY='$(KEY)' CERT='$(CERT)' SIGNFLAGS='$(SIGNFLAGS)'
+	@set -e; for f in $(PACKAGES)/*.msi; do $(SIGN) -in $$f -out $$f.signed && mv $$f.signed $$f; done
 
 bench: build ## Every figure that is promised, against its bar (ONLY=regexp of names, QUICK=1: under 2 minutes)
 	@$(GOBUILD) -o $(BIN)/hozen-bench ./internal/cmd/hozen-bench
@@ -71,5 +95,7 @@ $(BIN)/buf: PKG = github.com/bufbuild/buf/cmd/buf
 $(BIN)/staticcheck: PKG = honnef.co/go/tools/cmd/staticcheck
 $(BIN)/nfpm: internal/tools/nfpm/go.mod
 	@mkdir -p $(BIN) && cd internal/tools/nfpm && GOBIN=$(CURDIR)/$(BIN) $(GO) install github.com/goreleaser/nfpm/v2/cmd/nfpm && touch $(CURDIR)/$@
+$(BIN)/go-winres: internal/tools/winres/go.mod
+	@mkdir -p $(BIN) && cd internal/tools/winres && GOBIN=$(CURDIR)/$(BIN) $(GO) install github.com/tc-hib/go-winres && touch $(CURDIR)/$@
 $(TOOLS): internal/tools/go.mod
 	@mkdir -p $(BIN) && cd internal/tools && GOBIN=$(CURDIR)/$(BIN) $(GO) install $(PKG) && touch $(CURDIR)/$@

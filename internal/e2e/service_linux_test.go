@@ -316,7 +316,7 @@ func TestServiceOnSystemd(t *testing.T) {
 func packages(t *testing.T, version string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	cmd := exec.CommandContext(within(t, 5*time.Minute), "make", "--silent", "packages", "PACKAGES="+dir, "VERSION="+version,
+	cmd := exec.CommandContext(within(t, 5*time.Minute), "make", "--silent", "packages-linux", "PACKAGES="+dir, "VERSION="+version,
 		"COMMIT=test", "BUILT=2026-01-02T03:04:05Z", "EPOCH=1767323045")
 	cmd.Dir = "../.."
 	if out, err := cmd.CombinedOutput(); err != nil {
