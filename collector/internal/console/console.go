@@ -12,6 +12,7 @@ import (
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/console/records"
+	"hozen/collector/internal/finding"
 	"hozen/internal/buildinfo"
 	"hozen/internal/i18n"
 )
@@ -77,6 +78,7 @@ type server struct {
 	viewed   *recent
 	streams  *streams
 	records  *records.Cache
+	rules    []finding.Rule
 }
 
 func build(cfg Config) (*server, error) {
@@ -103,6 +105,9 @@ func build(cfg Config) (*server, error) {
 		}
 	}
 	var err error
+	if s.rules, err = finding.Rules(); err != nil {
+		return nil, err
+	}
 	if s.texts, err = Texts(); err != nil {
 		return nil, err
 	}

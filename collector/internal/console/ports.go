@@ -104,6 +104,11 @@ type evidenceActs interface {
 	Evidence(ctx context.Context, a act.Actor, incidentID string) ([]evidence.Item, error)
 	EvidenceItem(ctx context.Context, a act.Actor, idOrNumber string) (evidence.Item, error)
 	OpenEvidence(ctx context.Context, a act.Actor, evidenceID string, p act.Purpose) (evidence.Item, io.ReadCloser, error)
+	acquired
+}
+
+type acquired interface {
+	AcquisitionItems(ctx context.Context, a act.Actor, acquisitionID string) ([]evidence.Item, error)
 	ManifestOf(ctx context.Context, a act.Actor, acquisitionID string) (manifest, sig []byte, err error)
 }
 

@@ -82,6 +82,7 @@ func (s *server) routes() http.Handler {
 
 	add("GET /evidence/{id}", s.private(s.evidenceShow))
 	add("GET /evidence/{id}/records", s.private(s.evidenceRecords))
+	add("GET /evidence/{id}/findings", s.private(s.findingList))
 	add("GET /evidence/{id}/tree", s.private(s.processTree))
 	add("GET /evidence/{id}/processes/{process}", s.private(s.processShow))
 	add("GET /acquisitions/{id}/manifest.json", s.private(s.manifestDownload))
