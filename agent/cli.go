@@ -80,7 +80,7 @@ type verb struct {
 func verbs() []verb {
 	return []verb{
 		{"run", runRun}, {"enroll", runEnroll}, {"acquire", runAcquire}, {"report", runReport},
-		{"status", runStatus}, {"isolation", runIsolation}, {"release", runRelease}, {"preserve", runPreserve}, {"service", runService}, {"version", runVersion},
+		{"status", runStatus}, {"isolation", runIsolation}, {"release", runRelease}, {"preserve", runPreserve}, {"service", runService}, {"selftest", runSelfTest}, {"version", runVersion},
 		{"boot-isolation", runBootIsolation}, {"shutdown-capture", runShutdownCapture}, {"notice", runNotice}, {"session-helper", runSessionHelper},
 	}
 }

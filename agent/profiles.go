@@ -50,6 +50,9 @@ const profileFlash = profile.Flash
 // comes with the order.
 const profileBoot = "boot"
 
+// profileSelfTest is what a self-test is to be read with; its results come with the order.
+const profileSelfTest = "selftest"
+
 // profileProof is the evidence of a network isolation, which comes with the order alone.
 const profileProof = "proof"
 
@@ -73,8 +76,8 @@ func (p *profiles) plan(name string) (acquire.Plan, error) {
 	switch name {
 	case profileProof:
 		return acquire.Plan{Profile: profileProof}, nil
-	case profileBoot:
-		return acquire.Plan{Profile: profileBoot, Probes: []acquire.Planned{
+	case profileBoot, profileSelfTest:
+		return acquire.Plan{Profile: name, Probes: []acquire.Planned{
 			planned(500*time.Millisecond, hostinfo.New("/")), planned(250*time.Millisecond, clock.New("/")),
 		}}, nil
 	}

@@ -132,7 +132,38 @@ func TestServiceUnderWine(t *testing.T) {
 	if again := r.noted(); again.BootID != l.BootID || again.GoingDown() != nil {
 		t.Errorf("after the rehearsal the PC counts as going down: %+v", again)
 	}
+	r.selfTest()
 	if err := osservice.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// selfTest runs the self-test, whose results must be a sealed acquisition.
+func (r *rig) selfTest() {
+	t := r.t
+	t.Helper()
+	var out, errs strings.Builder
+	code := run(t.Context(), []string{"selftest", "--json", "--state", r.state}, os.Getenv, stdio{strings.NewReader(""), &out, &errs})
+	var got struct {
+		AcquisitionID string `json:"acquisition_id"`
+		Checks        []localapi.Check
+	}
+	if err := json.Unmarshal([]byte(out.String()), &got); err != nil || code != exitOK && code != exitNotInForce {
+		t.Fatalf("exit %d, %v: %s %s", code, err, out.String(), errs.String())
+	}
+	outcomes := map[string]string{}
+	for _, k := range got.Checks {
+		outcomes[k.Check] = k.Outcome
+	}
+	for _, name := range []string{"service_preshutdown", "service_path", "agent", "boot", "rehearsal", "restart"} {
+		if outcomes[name] != checkOK {
+			t.Errorf("%s: %q", name, outcomes[name])
+		}
+	}
+	if outcomes["capture"] == "" || outcomes["drill"] != checkNotAvailable || outcomes["folder"] == "" || outcomes["fast_startup"] == "" {
+		t.Errorf("%v", outcomes)
+	}
+	if _, err := os.Stat(filepath.Join(r.state, "spool", got.AcquisitionID, "artifacts", "selftest.jsonl.zst")); err != nil {
 		t.Error(err)
 	}
 }

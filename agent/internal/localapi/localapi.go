@@ -41,6 +41,8 @@ const (
 	VerbShutdown = "shutdown"
 	// VerbSession says that a session ends; for the agent's own helper in it.
 	VerbSession = "session"
+	// VerbSelfTest keeps the results of a self-test as evidence; root's alone.
+	VerbSelfTest = "selftest"
 	// VerbIsolation asks how isolated the PC is.
 	VerbIsolation = "isolation"
 	// VerbRelease gives the network back to whoever knows the code.
@@ -70,6 +72,8 @@ type Request struct {
 	Shown []string `json:"shown,omitempty"`
 	// Ending says how the session of verb session ends.
 	Ending string `json:"ending,omitempty"`
+	// Checks are the results of verb selftest.
+	Checks []Check `json:"checks,omitempty"`
 	// Code is the release code, as the person typed it. It is nowhere logged.
 	Code string `json:"code,omitempty"`
 }
@@ -175,7 +179,7 @@ func parseRequest(b []byte) (Request, error) {
 		if len(r.Message) > MaxMessage {
 			return Request{}, fmt.Errorf("message has %d bytes, at most %d are allowed", len(r.Message), MaxMessage)
 		}
-	case VerbStatus, VerbWake, VerbGate, VerbShutdown, VerbIsolation, VerbUninstall, VerbRelease, VerbSession:
+	case VerbStatus, VerbWake, VerbGate, VerbShutdown, VerbIsolation, VerbUninstall, VerbRelease, VerbSession, VerbSelfTest:
 		if r.Message != "" || r.WaitSeconds != 0 {
 			return Request{}, fmt.Errorf("%s takes nothing else", r.Verb)
 		}
@@ -196,6 +200,9 @@ func parseRequest(b []byte) (Request, error) {
 	}
 	if ends := slices.Contains([]string{EndingDown, EndingLogoff, EndingCancelled}, r.Ending); ends != (r.Verb == VerbSession) || !ends && r.Ending != "" {
 		return Request{}, fmt.Errorf("ending %.40q does not go with %s", r.Ending, r.Verb)
+	}
+	if err := checkChecks(r); err != nil {
+		return Request{}, err
 	}
 	if r.Verb != VerbRelease && r.Code != "" {
 		return Request{}, fmt.Errorf("%s takes no code", r.Verb)

@@ -20,6 +20,7 @@ type agent struct {
 	arrive   chan struct{} // closed when the collector has the report
 	fail     error
 	woken    int
+	checks   []Check
 }
 
 func (a *agent) Report(_ context.Context, reporter, message string) (string, error) {
@@ -46,6 +47,11 @@ func (a *agent) Status(context.Context) Status {
 }
 
 func (a *agent) Wake() { a.woken++ }
+
+func (a *agent) SelfTest(_ context.Context, checks []Check) (string, error) {
+	a.checks = checks
+	return "acq_t", a.fail
+}
 
 // serve starts a server and returns its socket.
 func serve(t *testing.T, a *agent) string {

@@ -22,6 +22,8 @@ type Agent interface {
 	AwaitReport(ctx context.Context, alertID string) (incidentNumber string, err error)
 	Status(ctx context.Context) Status
 	Wake()
+	// SelfTest seals the results of a self-test and returns their acquisition.
+	SelfTest(ctx context.Context, checks []Check) (acquisitionID string, err error)
 }
 
 // Config is the manual of the socket.
@@ -139,6 +141,8 @@ func (s *Server) serve(ctx context.Context, c net.Conn, peer Peer) {
 		s.report(ctx, c, peer.reporter(), r)
 	case VerbGate, VerbPreserve, VerbShutdown, VerbSession:
 		s.power(ctx, c, peer, r)
+	case VerbSelfTest:
+		s.selfTest(ctx, c, peer, r)
 	case VerbIsolation, VerbRelease, VerbUninstall:
 		s.network(ctx, c, peer, r)
 	}

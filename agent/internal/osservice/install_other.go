@@ -21,7 +21,12 @@ func install(_ context.Context, c Config) (changes []Change, err error) {
 	return changes, nil
 }
 
-func uninstall(_ context.Context, _ Config) ([]Change, error) { return nil, uninstallElsewhere() }
+func uninstall(_ context.Context, _ Config) ([]Change, error) {
+	if err := uninstallElsewhere(); err != nil {
+		return nil, err
+	}
+	return []Change{{Removed, Name}}, nil
+}
 
 // GoingDown reports nothing where there is no systemd.
 func GoingDown(context.Context) (bool, error) { return false, errors.ErrUnsupported }
