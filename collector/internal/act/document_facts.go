@@ -35,7 +35,10 @@ func (s *Acts) documentFacts(ctx context.Context, q sqldb.Queryer, inc incident.
 	if err := s.documentTimeline(ctx, q, inc, l, names, &f); err != nil {
 		return f, err
 	}
-	return f, s.documentEvidence(ctx, q, inc, &f)
+	if err := s.documentEvidence(ctx, q, inc, &f); err != nil {
+		return f, err
+	}
+	return f, s.documentRecord(ctx, q, inc, &f)
 }
 
 // documentEndpoints adds the PCs as they are now, and returns the names of all that the

@@ -12,6 +12,7 @@ import (
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/record"
 	"hozen/collector/internal/report"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/digest"
@@ -149,12 +150,36 @@ func TestDisposedEvidenceIsSaidToBeGone(t *testing.T) {
 		o := newOffice(t, x)
 		ctx := t.Context()
 		o.keiri.send("volatile", captured())
+		for _, n := range []act.NewAnswer{
+			{Item: record.Cause, State: record.Estimated, Value: record.Value{Fields: map[record.Field]string{record.Category: "mail", record.Text: "添付ファイルを開いたこと"}}, Basis: record.Basis{Evidence: []string{o.incident + "-E01"}}},
+			{Item: record.Symptoms, State: record.Known, Value: record.Value{Fields: map[record.Field]string{record.What: "画面が変わった", record.Where: "経理部", record.Impact: "会計が止まった"}}, Basis: record.Basis{Person: "佐藤"}},
+			{Item: record.People, State: record.Unknown},
+			{Item: record.Type, State: record.Known, Value: record.Value{Types: []string{"ransomware", "leak"}}},
+		} {
+			_, err := o.SetAnswer(ctx, o.owner, o.incident, n)
+			ok(t, err)
+		}
+		_, err := o.RecordDecision(ctx, o.owner, o.incident, record.Decision{Kind: record.DecideStop, Options: "止める\n続ける", Facts: "広がっている", Decision: "止める", Reason: "被害を広げない", Decider: "社長", DecidedAt: x.clock})
+		ok(t, err)
 		r, _, err := o.IssueReport(ctx, o.owner, o.newReport(report.Full))
 		ok(t, err)
+		before := o.answers()
+		for n, want := range map[int]string{0: "ランサムウェア感染、情報漏えい", 2: "不明", 5: "画面が変わった\nどこで: 経理部\n影響: 会計が止まった", 7: "メール\n添付ファイルを開いたこと"} {
+			if before[n][2] != want {
+				t.Errorf("item %d: %q, want %q", n+1, before[n][2], want)
+			}
+		}
+		if before[7][3] != "推定" || !strings.Contains(before[7][4], o.incident+"-E01") || !strings.Contains(before[5][4], "佐藤") {
+			t.Errorf("%q", before)
+		}
 		ok(t, o.CloseIncident(ctx, o.owner, o.incident, "済"))
 		o.disposed("E01")
 		_, _, err = o.IssueReport(ctx, o.owner, o.newReport(report.Full))
 		ok(t, err)
+		after := o.answers()
+		if !strings.HasPrefix(after[7][2], "不明") || strings.Contains(after[7][2], "添付") || after[7][3] != "不明" || after[5][2] != before[5][2] {
+			t.Errorf("%q", after)
+		}
 		for version, gone := range map[int]bool{1: false, 2: true} {
 			d, _, err := o.IssuedDocument(ctx, o.owner, r.ID, version)
 			ok(t, err)
@@ -173,6 +198,20 @@ func TestDisposedEvidenceIsSaidToBeGone(t *testing.T) {
 			t.Errorf("%q", codes)
 		}
 	})
+}
+
+// answers are the rows of the ten items in a draft of the full report.
+func (o *office) answers() [][]string {
+	o.t.Helper()
+	d, err := o.DraftReport(o.t.Context(), o.owner, o.newReport(report.Full))
+	ok(o.t, err)
+	for _, b := range d.Blocks {
+		if b.Key == "items" {
+			return b.Table.Rows
+		}
+	}
+	o.t.Fatal("no ten items")
+	return nil
 }
 
 // disposed disposes of what an exhibit holds.

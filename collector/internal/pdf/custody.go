@@ -152,8 +152,11 @@ func (x form) wide(f field) {
 	x.row(0, x.label(labelWidth, f.ja, f.en), x.value(inner-labelWidth, f.value))
 }
 
-func (x form) pair(a, b field) {
-	x.row(0, x.label(labelWidth, a.ja, a.en), x.value(half-labelWidth, a.value), x.label(labelWidth, b.ja, b.en), x.value(half-labelWidth, b.value))
+func (x form) pair(a, b field) { x.pairIn(inner, a, b) }
+
+func (x form) pairIn(width float64, a, b field) {
+	w := width/2 - labelWidth
+	x.row(0, x.label(labelWidth, a.ja, a.en), x.value(w, a.value), x.label(labelWidth, b.ja, b.en), x.value(w, b.value))
 }
 
 func (x form) cover() {
@@ -222,10 +225,18 @@ func (x form) exhibit(e Exhibit) {
 	x.top = func() {
 		x.heading(9, e.Number+"（続き）", "continued")
 	}
+	top := x.y
 	x.heading(15, "証拠物件 "+e.Number, "Exhibit · Chain of custody")
+	said := e.code()
+	for _, l := range x.face.wrap(x.face.visible("QR: "+said), smallSize, inner-codeSide-8) {
+		x.text(marginX, x.y, smallSize, true, l)
+		x.y += leading(smallSize)
+	}
+	x.code(marginX+inner-codeSide, top-8, codeSide, said)
 	x.y += 2
-	x.pair(field{"インシデント番号", "Case number", x.f.CaseNumber}, field{"元の証拠物件", "Made of", e.ParentNumber})
-	x.pair(field{"種別", "Kind", Word(e.Kind)}, field{"大きさ・ファイル数", "Size, files", person(e.Size, e.Files)})
+	x.pairIn(inner-codeSide-4, field{"インシデント番号", "Case number", x.f.CaseNumber}, field{"元の証拠物件", "Made of", e.ParentNumber})
+	x.pairIn(inner-codeSide-4, field{"種別", "Kind", Word(e.Kind)}, field{"大きさ・ファイル数", "Size, files", person(e.Size, e.Files)})
+	x.y = max(x.y, top-8+codeSide)
 	x.wide(field{"内容", "Description", e.Description})
 	s := e.Source
 	x.pair(field{"端末", "Endpoint", s.Host}, field{"資産管理番号", "Asset number", s.AssetNumber})
@@ -257,6 +268,19 @@ func (x form) exhibit(e Exhibit) {
 	x.events(e)
 	x.y += 8
 	x.sign(x.f.Lines)
+}
+
+// codeSide is how wide the code of an exhibit is, with its margin.
+const codeSide = 76.0
+
+// code is what the code of an exhibit says: a word that names the form, its number, and the
+// SHA-256 of its manifest or of itself, where there is one. Capitals make the code smaller.
+func (e Exhibit) code() string {
+	sum := e.ManifestSHA256
+	if sum == "" {
+		sum = e.SHA256
+	}
+	return strings.ToUpper(strings.TrimRight("HOZEN1:"+e.Number+":"+sum, ":"))
 }
 
 func plusMinus(s string) string {

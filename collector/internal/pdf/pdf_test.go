@@ -285,3 +285,35 @@ func TestLicenceIsThere(t *testing.T) {
 		t.Errorf("%.80q, %v", s, err)
 	}
 }
+
+// TestCodeIsRead reads the code of an exhibit back from the page, as a scanner does.
+func TestCodeIsRead(t *testing.T) {
+	draw, err := exec.LookPath("pdftoppm")
+	if err != nil {
+		t.Skip("no pdftoppm (apt-get install poppler-utils)")
+	}
+	scan, err := exec.LookPath("zbarimg")
+	if err != nil {
+		t.Skip("no zbarimg (apt-get install zbar-tools)")
+	}
+	dir := t.TempDir()
+	name := filepath.Join(dir, "form.pdf")
+	f := sample()
+	if err := os.WriteFile(name, made(t, f), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), draw, "-r", "150", "-f", "2", "-l", "2", "-png", "-singlefile", name, filepath.Join(dir, "page")).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	out, err := exec.CommandContext(t.Context(), scan, "--quiet", "--raw", filepath.Join(dir, "page.png")).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "HOZEN1:INC-2026-0007-E03:" + strings.ToUpper(f.Exhibits[0].ManifestSHA256)
+	if got := strings.TrimSpace(string(out)); got != want {
+		t.Errorf("the code says %q, want %q", got, want)
+	}
+	if got := textOf(t, made(t, f)); !strings.Contains(got, want) {
+		t.Error("what the code says does not stand beside it")
+	}
+}

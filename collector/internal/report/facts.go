@@ -65,6 +65,7 @@ func Items() []Key {
 
 // What forms ask beyond the ten items.
 const (
+	KnownAt       Key = "known_at"       // when a department of the business knew
 	Impact        Key = "impact"         // what works and what does not
 	NextUpdate    Key = "next_update"    // when the owner hears again
 	MyNumber      Key = "my_number"      // whether it is about 特定個人情報
@@ -96,8 +97,9 @@ const (
 
 // Answer is the newest version of what is known of one thing.
 type Answer struct {
-	// Value is what people wrote; empty where From and To say it.
+	// Value is what people wrote; empty where From and To, or Parts, say it.
 	Value    string
+	Parts    []Part
 	From, To time.Time // of what is a moment or a period
 	State    State
 	Basis    []Basis
@@ -108,10 +110,22 @@ type Answer struct {
 	LedgerIdx int64
 }
 
+// Part is one thing that an answer says.
+type Part struct {
+	// Name is the name of its field in the record, "types" of classifications, or "fact." and
+	// the kind of what was taken over from evidence.
+	Name string
+	// Text is what people or machines wrote; of classifications and categories a code.
+	Text  string
+	State string    // of a tool: running, installed, disabled, absent, unknown
+	At    time.Time // when it was captured
+}
+
 // Basis is what an answer stands on.
 type Basis struct {
 	Number string // of evidence or of an exhibit; empty of a person
 	Person string
+	Alert  bool // the user of a PC reported it
 	Gone   bool // the evidence was disposed of, or is not there
 }
 
@@ -171,6 +185,8 @@ type Exhibit struct {
 
 // Decision is one that was made, or that waits.
 type Decision struct {
+	// Kind is a code such as stop_business; Question says it in words where there is no kind.
+	Kind                              string
 	Question, Choice, Reason, Decider string
 	Options, Known                    string
 	At                                time.Time // zero: it waits

@@ -27,7 +27,11 @@ func (w *writer) ppc() {
 	w.block("contact", true)
 	w.answer(People)
 	w.block("known_at", true)
-	w.discoveredField()
+	if w.f.Answers[KnownAt].Version > 0 {
+		w.answer(KnownAt)
+	} else {
+		w.discoveredField()
+	}
 	w.hint("ppc.known_at")
 	w.block("occurred_at", true)
 	w.answer(OccurredAt)

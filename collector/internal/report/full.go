@@ -128,7 +128,7 @@ func (w *writer) decisions() {
 		if !d.At.IsZero() {
 			who += "\n" + w.moment(d.At)
 		}
-		t.row(d.Question+"\n→ "+w.orUnknown(choice), w.orUnknown(known), w.orUnknown(d.Reason), who, index(d.LedgerIdx))
+		t.row(w.question(d)+"\n→ "+w.orUnknown(choice), w.orUnknown(known), w.orUnknown(d.Reason), who, index(d.LedgerIdx))
 	}
 }
 

@@ -246,7 +246,7 @@ func (w *writer) decide() {
 			continue
 		}
 		none = false
-		w.line(w.t("owner.decision", "question", d.Question, "by", w.moment(d.By)), w.ledger(d.LedgerIdx))
+		w.line(w.t("owner.decision", "question", w.question(d), "by", w.moment(d.By)), w.ledger(d.LedgerIdx))
 	}
 	for _, d := range w.f.Deadlines {
 		if !d.DoneAt.IsZero() || d.Until.IsZero() {
@@ -262,6 +262,14 @@ func (w *writer) decide() {
 	if none {
 		w.unknown(w.t("owner.decide.none"), w.gap("decisions"))
 	}
+}
+
+// question is what a decision is about, in words.
+func (w *writer) question(d Decision) string {
+	if d.Question != "" {
+		return d.Question
+	}
+	return w.word("decision", d.Kind)
 }
 
 func (w *writer) deadline(d Deadline) Source {

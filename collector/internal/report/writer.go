@@ -115,6 +115,8 @@ func (w *writer) sourcesOf(k Key, a Answer) []Source {
 	for _, b := range a.Basis {
 		if b.Number != "" {
 			out = append(out, w.evidence(b.Number, b.Gone))
+		} else if b.Alert {
+			out = append(out, Source{Kind: FromPerson, Ref: "alert", Text: w.t("source.alert")})
 		} else if b.Person != "" {
 			out = append(out, Source{Kind: FromPerson, Ref: b.Person, Text: w.t("source.person", "name", b.Person)})
 		}
@@ -124,11 +126,48 @@ func (w *writer) sourcesOf(k Key, a Answer) []Source {
 
 // value is what an answer says, without how sure it is; empty when it says nothing.
 func (w *writer) value(k Key, a Answer) string {
+	moment := w.period(a)
 	switch {
 	case a.State == Unknown:
 		return ""
 	case a.Value != "":
 		return a.Value
+	case k == KnownAt || k == DiscoveredAt || k == OccurredAt && moment != "":
+		return moment // how it is known stands in the record
+	}
+	return w.parts(a.Parts)
+}
+
+// parts writes the parts of an answer, each with its name but the one that needs none.
+func (w *writer) parts(list []Part) string {
+	var out, types []string
+	for _, p := range list {
+		text := p.Text
+		switch {
+		case p.Name == "types":
+			types = append(types, w.word("type", p.Text))
+			continue
+		case p.Name == "category":
+			text = w.word("cause", p.Text)
+		case strings.HasPrefix(p.Name, "fact."):
+			if p.State != "" {
+				text += w.t("fact.state", "state", w.word("tool", p.State))
+			}
+			text += w.t("fact.at", "at", w.moment(p.At))
+		case !slices.Contains([]string{"what", "text", "name", "devices"}, p.Name):
+			text = w.t("part", "name", w.word("field", p.Name), "text", p.Text)
+		}
+		out = append(out, text)
+	}
+	if len(types) > 0 {
+		out = append([]string{strings.Join(types, w.t("list.and"))}, out...)
+	}
+	return strings.Join(out, "\n")
+}
+
+// period writes the moment or the interval of an answer; empty when it has none.
+func (w *writer) period(a Answer) string {
+	switch {
 	case !a.From.IsZero() && !a.To.IsZero() && !a.From.Equal(a.To):
 		return w.t("between", "from", w.moment(a.From), "to", w.moment(a.To))
 	case !a.From.IsZero():
