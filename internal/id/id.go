@@ -45,6 +45,10 @@ const (
 	Channel Prefix = "chn"
 	// Report is a document of an incident, whatever version.
 	Report Prefix = "rep"
+	// PlaybookMark is one word about an item of a playbook.
+	PlaybookMark Prefix = "pbm"
+	// Contact is somebody whom an organisation calls.
+	Contact Prefix = "ctc"
 )
 
 const bodyLen = 26

@@ -14,6 +14,7 @@ import (
 
 	"hozen/collector/internal/blob"
 	"hozen/collector/internal/checkpoint"
+	"hozen/collector/internal/contact"
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/enroll"
@@ -65,6 +66,8 @@ type Config struct {
 	Checkpoints *checkpoint.Log
 	// Outside speaks for the ledger beside this collector. Optional.
 	Outside Outside
+	// Notifier carries reminders to people beside the console. Optional.
+	Notifier Notifier
 	// Lookup finds the addresses of a host name. Optional; default the system's resolver.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	// Say writes an entry of a timeline in words, for documents; names are the endpoints' names by
@@ -116,8 +119,10 @@ type Acts struct {
 	kept sync.RWMutex
 	kits *Kits
 
-	secrets secret.Key
-	sender  *notify.Sender // nil: nobody is told
+	secrets  secret.Key
+	sender   *notify.Sender // nil: nobody is told
+	guides   Guides
+	notifier Notifier
 }
 
 // New returns the acts on what cfg names.
@@ -137,6 +142,10 @@ func New(cfg Config) (*Acts, error) {
 	if cfg.Say == nil {
 		cfg.Say = func(_ i18n.Language, e incident.Entry, _ map[string]string) string { return string(e.Kind) }
 	}
+	guides, err := loadGuides()
+	if err != nil {
+		return nil, fmt.Errorf("make acts: %w", err)
+	}
 	hasher, err := operator.NewHasher(cfg.PasswordCost)
 	if err != nil {
 		return nil, fmt.Errorf("make acts: %w", err)
@@ -145,7 +154,7 @@ func New(cfg Config) (*Acts, error) {
 		db: cfg.DB, ca: cfg.CA, hub: cfg.Hub, addresses: cfg.Addresses, recovery: cfg.Recovery, hasher: hasher,
 		evidence: evidence.Reader{DB: cfg.DB, Blobs: cfg.Blobs}, backup: cfg.Backup,
 		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), restraint: newRestraint(), ownAddr: cfg.OwnAddr, lookup: cfg.Lookup, groups: make(chan struct{}, 1), codes: newCodeStock(), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
-		checkpoints: cfg.Checkpoints, outside: cfg.Outside, say: cfg.Say,
+		checkpoints: cfg.Checkpoints, outside: cfg.Outside, say: cfg.Say, guides: guides, notifier: cfg.Notifier,
 	}
 	if cfg.Secrets != nil {
 		s.secrets = *cfg.Secrets
@@ -345,7 +354,7 @@ func (d *deed) tell(s *Acts, e Event) {
 
 // known turns the contexts' words for "not there" and "disk full" into ours.
 func known(err error) error {
-	for _, e := range []error{operator.ErrNotFound, endpoint.ErrNotFound, enroll.ErrNotFound, dispatch.ErrNotFound, incident.ErrNotFound, group.ErrNotFound, evidence.ErrNotFound, exhibit.ErrNotFound, notify.ErrNotFound, record.ErrNotFound, report.ErrNotFound} {
+	for _, e := range []error{operator.ErrNotFound, endpoint.ErrNotFound, enroll.ErrNotFound, dispatch.ErrNotFound, incident.ErrNotFound, group.ErrNotFound, evidence.ErrNotFound, exhibit.ErrNotFound, notify.ErrNotFound, record.ErrNotFound, report.ErrNotFound, contact.ErrNotFound} {
 		if errors.Is(err, e) {
 			return fmt.Errorf("%w: %w", ErrNotFound, err)
 		}

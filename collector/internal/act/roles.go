@@ -34,6 +34,9 @@ const (
 	mayDispose      permission = "dispose"      // of evidence; also how long it is kept
 	mayNotify       permission = "notify"       // by which channels people are told
 	mayReport       permission = "report"       // issue documents, and record to whom they were sent
+	mayMarkPlaybook permission = "mark_playbook"
+	mayMeetDeadline permission = "meet_deadline" // also answer whether something must be reported
+	mayKeepContacts permission = "keep_contacts"
 )
 
 // table is role × act, the one place that says who may do what. What a vendor may do is
@@ -68,6 +71,9 @@ func table() map[permission][]operator.Role {
 		mayDispose:      {owner, responsible},
 		mayNotify:       {owner, responsible},
 		mayReport:       {owner, responsible, handler},
+		mayMarkPlaybook: {owner, responsible, handler},
+		mayMeetDeadline: {owner, responsible, handler},
+		mayKeepContacts: {owner, responsible, handler},
 	}
 }
 

@@ -17,6 +17,8 @@ type dashboardView struct {
 	Isolated  int
 	Unknown   int
 	Active    int // endpoints that are not revoked
+	// Deadlines are those that end first, of the incidents that have some.
+	Deadlines []dashboardDeadline
 	// Ledger is how the ledger differs from what was signed; empty: it does not.
 	Ledger string
 }
@@ -50,6 +52,9 @@ func (s *server) dashboard(v *visit) error {
 		case endpoint.Unknown:
 			view.Unknown++
 		}
+	}
+	if view.Deadlines, err = s.nextDeadlines(v); err != nil {
+		return err
 	}
 	differs, err := s.ledger.LedgerDiffers(v.ctx(), v.actor)
 	if err != nil {

@@ -20,6 +20,8 @@ type incidentShowView struct {
 	Acquisitions []acquisitionView
 	Custody      exhibitCard
 	Record       recordCard
+	Playbook     playbookCard
+	Deadlines    deadlineCard
 	Note         form
 }
 
@@ -72,6 +74,9 @@ func (s *server) showIncidentWith(v *visit, note, hold form, status int) error {
 	}
 	view.Custody = viewExhibits(custody, view.May, hold)
 	if view.Record, err = s.recordCard(v, i); err != nil {
+		return err
+	}
+	if err := s.fillWorkbench(v, i.ID, &view); err != nil {
 		return err
 	}
 	entries, err := s.incidents.Timeline(v.ctx(), v.actor, i.ID)

@@ -27,6 +27,7 @@ type office struct {
 	token                           string
 	measured                        *pc      // isolated, with all that can be measured
 	groups                          []string // identifiers of orders to groups
+	insurer                         string   // identifier of a contact
 	device                          string   // address of an exhibit that was registered by hand
 	report                          string   // address of an issued document; see documented
 }
@@ -86,6 +87,7 @@ func newOffice(t testing.TB, n int) *office {
 	x.goneDown(n)
 	x.handled()
 	x.written()
+	x.planned()
 	done, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: "メール誤送信の疑い", Classification: "leak", Reporter: "営業 鈴木", DiscoveredAt: x.now().Add(-72 * time.Hour)})
 	must(t, err)
 	must(t, x.CloseIncident(ctx, x.owner, done.ID, "宛先の確認により誤送信なしと判断"))
@@ -135,6 +137,7 @@ func (x *office) paths() []string {
 	for _, page := range []string{"record", "record/type", "record/discovered_at", "record/occurred_at", "record/cause", "record/assets", "record/tools", "record/known_at", "record/business_operator", "decisions", "enquiries", "enquiries?follows=1", "lifecycle"} {
 		p = append(p, "/incidents/"+x.incidentID+"/"+page)
 	}
+	p = append(p, "/incidents/"+x.incidentID+"/playbook", "/incidents/"+x.incidentID+"/deadlines", "/contacts", "/contacts?playbook=ransomware&region=tokyo&open=1", "/contacts/new", "/contacts/"+x.insurer)
 	p = append(p, "/evidence/"+x.flight, "/evidence/"+x.flight+"?show=all&q=curl&sort=process", "/evidence/"+x.flight+"/records")
 	return p
 }

@@ -6,6 +6,8 @@ import (
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/checkpoint"
+	"hozen/collector/internal/contact"
+	"hozen/collector/internal/deadline"
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/enroll"
@@ -17,6 +19,7 @@ import (
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/organisation"
+	"hozen/collector/internal/playbook"
 	"hozen/collector/internal/record"
 	"hozen/collector/internal/report"
 	"hozen/internal/envelope"
@@ -42,6 +45,7 @@ type ports struct {
 	logs      logs
 	life      lifecycle
 	reports   reports
+	workbench workbench
 }
 
 type people interface {
@@ -149,6 +153,33 @@ type exports interface {
 	OrderExport(ctx context.Context, a act.Actor, n act.NewExport) (export.Record, error)
 	WriteExport(ctx context.Context, a act.Actor, idOrNumber string, w io.Writer) (export.Record, error)
 	WriteExportTo(ctx context.Context, a act.Actor, idOrNumber string, to []envelope.Recipient, w io.Writer) (export.Record, error)
+}
+
+type workbench interface {
+	Guides() act.Guides
+	playbooks
+	deadlines
+	contacts
+}
+
+type playbooks interface {
+	Workplan(ctx context.Context, a act.Actor, incidentID string) (act.Workplan, error)
+	MarkItem(ctx context.Context, a act.Actor, incidentID, item string, m act.ItemMark) error
+	GateText(gate string) playbook.Text
+}
+
+type deadlines interface {
+	Deadlines(ctx context.Context, a act.Actor, incidentID string) (act.Deadlines, error)
+	NextDeadlines(ctx context.Context, a act.Actor) ([]act.NextDeadline, error)
+	AnswerReportable(ctx context.Context, a act.Actor, incidentID string, answers deadline.Answers, note string) (deadline.Verdict, error)
+	MeetDeadline(ctx context.Context, a act.Actor, incidentID, clock string, m act.DeadlineMet) error
+}
+
+type contacts interface {
+	OwnContacts(ctx context.Context, a act.Actor) ([]contact.Own, error)
+	OwnContact(ctx context.Context, a act.Actor, contactID string) (contact.Own, []contact.Own, error)
+	SaveContact(ctx context.Context, a act.Actor, o contact.Own) (contact.Own, error)
+	RemoveContact(ctx context.Context, a act.Actor, contactID string) error
 }
 
 type custody interface {

@@ -12,6 +12,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"hozen/collector/internal/calendar"
+	"hozen/collector/internal/contact"
+	"hozen/collector/internal/dataset"
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/operator"
 	"hozen/internal/i18n"
@@ -23,6 +26,8 @@ func pageNames() []string {
 	return []string{
 		"about",
 		"connection_table",
+		"contact_edit",
+		"contact_list",
 		"dashboard",
 		"endpoint_add",
 		"endpoint_order",
@@ -39,12 +44,14 @@ func pageNames() []string {
 		"group_show",
 		"incident_answer",
 		"incident_close",
+		"incident_deadlines",
 		"incident_decisions",
 		"incident_enquiries",
 		"incident_export",
 		"incident_lifecycle",
 		"incident_list",
 		"incident_new",
+		"incident_playbook",
 		"incident_record",
 		"incident_show",
 		"isolation_settings",
@@ -138,7 +145,7 @@ func section(name string) string {
 		return "endpoints"
 	case "incident", "exhibit", "report", "process", "connection", "record", "flight":
 		return "incidents"
-	case "ledger", "operator":
+	case "contact", "ledger", "operator":
 		return first
 	}
 	return ""
@@ -208,6 +215,9 @@ func functions(p i18n.Printer, a *assets) template.FuncMap {
 		// What is copied stands as it is: the document was made of it, and the page escapes it.
 		"plaintext": func(s string) string { return s },
 		"dict":      dict,
+		"say":       func(t dataset.Text) string { return t.In(string(p.Language())) },
+		"dial":      contact.Dial,
+		"weekday":   func(d calendar.Date) string { return p.Text("weekday." + strconv.Itoa(int(d.Weekday()))) },
 	}
 }
 

@@ -64,6 +64,12 @@ func (s *server) routes() http.Handler {
 	add("GET /incidents/{id}/reports/{no}", s.private(s.reportShow))
 	add("POST /incidents/{id}/reports/{no}/sent/new", s.private(s.reportSent))
 	add("GET /incidents/{id}/reports/{no}/{version}/{format}", s.private(s.reportDownload))
+
+	add("GET /incidents/{id}/playbook", s.private(s.incidentPlaybook))
+	add("POST /incidents/{id}/playbook/{item}", s.private(s.playbookMark))
+	add("GET /incidents/{id}/deadlines", s.private(s.incidentDeadlines))
+	add("POST /incidents/{id}/deadlines/answers", s.private(s.deadlineAnswer))
+	add("POST /incidents/{id}/deadlines/{clock}/done", s.private(s.deadlineDone))
 	add("GET /incidents/{id}/close", s.private(s.incidentCloseForm))
 	add("POST /incidents/{id}/close", s.private(s.incidentClose))
 
@@ -79,6 +85,13 @@ func (s *server) routes() http.Handler {
 	add("POST /incidents/{id}/decisions", s.private(s.incidentDecide))
 	add("GET /incidents/{id}/enquiries", s.private(s.incidentEnquiriesForm))
 	add("POST /incidents/{id}/enquiries", s.private(s.incidentEnquire))
+
+	add("GET /contacts", s.private(s.contactList))
+	add("GET /contacts/new", s.private(s.contactNewForm))
+	add("POST /contacts/new", s.private(s.contactSave))
+	add("GET /contacts/{id}", s.private(s.contactEditForm))
+	add("POST /contacts/{id}", s.private(s.contactSave))
+	add("POST /contacts/{id}/remove", s.private(s.contactRemove))
 
 	add("GET /evidence/{id}", s.private(s.evidenceShow))
 	add("GET /evidence/{id}/records", s.private(s.evidenceRecords))

@@ -60,6 +60,8 @@ func entryFacts(p i18n.Printer, e incident.Entry) []string {
 		return answerFacts(p, e)
 	case incident.EntryDecision, incident.EntryEnquiry:
 		return whenFacts(p, e)
+	case incident.EntryPlaybook, incident.EntryDeadline:
+		return workbenchFacts(p, e)
 	}
 	return nil
 }
@@ -110,6 +112,9 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 	if variant := e.Params["close_code"]; e.Kind == incident.EntryClosed && p.Has(key+"."+variant) {
 		key += "." + variant
 	}
+	if variant := e.Params["event"]; (e.Kind == incident.EntryPlaybook || e.Kind == incident.EntryDeadline) && p.Has(key+"."+variant) {
+		key += "." + variant
+	}
 	if e.Kind == incident.EntryResult {
 		switch variant := key + "." + e.Params["status"]; {
 		case p.Has(variant + "." + e.Params["then"]):
@@ -124,7 +129,7 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 		key = "timeline.other"
 	}
 	values := make(map[string]string, len(e.Params)+2)
-	for _, name := range []string{"endpoint", "command", "status", "from", "to", "observed", "number", "items", "code", "outcome", "reporter", "then", "verdict", "exhibit", "giver", "taker", "place", "item", "state", "version", "decision_kind", "decider", "who", "channel", "recipient"} {
+	for _, name := range []string{"endpoint", "command", "status", "from", "to", "observed", "number", "items", "code", "outcome", "reporter", "then", "verdict", "exhibit", "giver", "taker", "place", "item", "state", "version", "decision_kind", "decider", "who", "channel", "recipient", "name", "until"} {
 		values[name] = p.Text("unknown")
 	}
 	for name, value := range e.Params {
@@ -137,6 +142,9 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 			value = plain(value, 300)
 		}
 		values[name] = value
+	}
+	if name, ok := e.Params["name_"+string(p.Language())]; ok {
+		values["name"] = plain(name, 300) // of data that may be others by now
 	}
 	values["kind_of_entry"] = string(e.Kind)
 	return p.TextWith(key, values)
@@ -195,6 +203,19 @@ func tone(e incident.Entry) (tone, icon string) {
 			return "alert", "question"
 		}
 		return "bad", "power"
+	case incident.EntryPlaybook:
+		if e.Params["gates"] != "" {
+			return "alert", "warn"
+		}
+		return "person", "check"
+	case incident.EntryDeadline:
+		switch e.Params["event"] {
+		case "done":
+			return "good", "check"
+		case "set", "changed", "answered":
+			return "plain", "wait"
+		}
+		return "alert", "wait"
 	case incident.EntryJoined:
 		return "plain", "pc"
 	case incident.EntryClosed:

@@ -80,6 +80,8 @@ const (
 	EntryDecision       EntryKind = "decision"        // somebody decided
 	EntryEnquiry        EntryKind = "enquiry"         // somebody asked at the customers' desk
 	EntryReport         EntryKind = "report"          // a document was issued, or sent to somebody
+	EntryPlaybook       EntryKind = "playbook"        // something was said of an item of the playbook
+	EntryDeadline       EntryKind = "deadline"        // a deadline was set, changed, met or reminded of
 	EntryOlder          EntryKind = "older"           // stands for older entries that are not shown; see [Timeline]
 )
 

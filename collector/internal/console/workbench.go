@@ -1,0 +1,71 @@
+package console
+
+import (
+	"strings"
+	"time"
+
+	"hozen/collector/internal/incident"
+	"hozen/internal/i18n"
+)
+
+// fillWorkbench puts the next step and the next deadline on the page of an incident.
+func (s *server) fillWorkbench(v *visit, incidentID string, view *incidentShowView) error {
+	p, err := s.workbench.Workplan(v.ctx(), v.actor, incidentID)
+	if err != nil {
+		return err
+	}
+	d, err := s.workbench.Deadlines(v.ctx(), v.actor, incidentID)
+	if err != nil {
+		return err
+	}
+	view.Playbook, view.Deadlines = s.viewPlaybook(v, p), viewDeadlines(d, v.now)
+	return nil
+}
+
+// dashboardDeadline is the deadline of an incident that ends first.
+type dashboardDeadline struct {
+	deadlineView
+	Incident incident.Incident
+}
+
+// maxDeadlines is how many the first page shows.
+const maxDeadlines = 3
+
+func (s *server) nextDeadlines(v *visit) ([]dashboardDeadline, error) {
+	all, err := s.workbench.NextDeadlines(v.ctx(), v.actor)
+	if err != nil {
+		return nil, err
+	}
+	var list []dashboardDeadline
+	for _, n := range all {
+		list = append(list, dashboardDeadline{viewDeadline(n.Deadline, v.now), n.Incident})
+	}
+	return list[:min(len(list), maxDeadlines)], nil
+}
+
+// workbenchFacts are the facts of an entry about the playbook or a deadline that its
+// sentence leaves out.
+func workbenchFacts(p i18n.Printer, e incident.Entry) []string {
+	var out []string
+	language := string(p.Language())
+	for _, line := range strings.Split(e.Params["facts_"+language], "\n") {
+		if line != "" {
+			out = append(out, plain(line, 300))
+		}
+	}
+	for _, line := range strings.Split(e.Params["closed_"+language], "\n") {
+		if line != "" {
+			out = append(out, p.Text("playbook.gate.was_closed", "gate", plain(line, 300)))
+		}
+	}
+	if r := e.Params["gate_reason"]; r != "" {
+		out = append(out, p.Text("playbook.gate.answered", "reason", plain(r, 1000)))
+	}
+	if at, err := time.Parse(time.RFC3339Nano, e.Params["done_at"]); err == nil {
+		out = append(out, p.Text("deadline.done_at", "at", clock(at)))
+	}
+	if r := e.Params["receipt_no"]; r != "" {
+		out = append(out, p.Text("deadline.receipt", "no", plain(r, 120)))
+	}
+	return out
+}
