@@ -32,5 +32,5 @@ func (p *profiles) ofFiles(kind artifact.Kind, pass *scan.Pass, look *ransom.Loo
 	case artifact.KindRansomNote:
 		return look.Notes()
 	}
-	return filecopy.New(kind, "/", p.scope)
+	return copies(kind, p.scope)
 }

@@ -9,6 +9,7 @@ import (
 
 // The libraries of Windows, which are loaded from its own folder only, when first used.
 var (
+	advapi32 = windows.NewLazySystemDLL("advapi32.dll")
 	dnsapi   = windows.NewLazySystemDLL("dnsapi.dll")
 	iphlpapi = windows.NewLazySystemDLL("iphlpapi.dll")
 	kernel32 = windows.NewLazySystemDLL("kernel32.dll")

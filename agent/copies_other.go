@@ -1,0 +1,14 @@
+//go:build !windows
+
+package main
+
+import (
+	"hozen/agent/internal/probe"
+	"hozen/agent/internal/probe/filecopy"
+	"hozen/internal/artifact"
+)
+
+// copies makes the probe that copies the files of a kind; nil when none does.
+func copies(kind artifact.Kind, scope filecopy.Scope) probe.Probe {
+	return filecopy.New(kind, "/", scope)
+}

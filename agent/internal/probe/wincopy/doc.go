@@ -1,0 +1,21 @@
+// Package wincopy is the probes that copy chosen files of Windows byte for byte: event logs,
+// histories, tasks and what else starts something, traces of programs that ran, hives of the
+// registry. It knows nothing of what stands in them.
+//
+// What evidence: for each file its status, its bytes with their SHA-256, and what it did while
+// it was read; for each row of the table what was looked for and what came of it.
+//
+// Source of truth: the files, opened so that others may go on using them. Loaded hives of the
+// registry cannot be opened: the system saves them (RegSaveKeyEx) into a file of the agent's,
+// which is copied and removed.
+//
+// Privileges: an administrator for most, with the privilege of backups.
+//
+// Footprint: files and folders are read. A hive needs its size of the disk for as long as it is
+// copied. What lies in a cloud and would be fetched, and links, are told and not read.
+//
+// Volatility: Derivable.
+//
+// Blind spots: files that their program lets nobody read (SRUM, amcache while they are written)
+// are told as "locked". Private rows are left out unless the privacy scope allows them.
+package wincopy
