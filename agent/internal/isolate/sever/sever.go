@@ -40,13 +40,6 @@ func stateName(n byte) string {
 	return fmt.Sprint(n)
 }
 
-// The states that are asked for. A TIME_WAIT carries no data any more, and what
-// listens or is not connected is no connection.
-const (
-	tcpStates = 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5 | 1<<8 | 1<<9 | 1<<11 | 1<<12
-	udpStates = 1 << 1 // connect(2) was called
-)
-
 // socket is one answer of the kernel.
 type socket struct {
 	isolate.Connection
@@ -179,12 +172,3 @@ const (
 	tcp = "tcp"
 	udp = "udp"
 )
-
-// request is struct inet_diag_req_v2: either a question for all sockets in states, or
-// the one with an id.
-func request(family, protocol byte, states uint32, id [idSize]byte) []byte {
-	const info = 1 << (attrInfo - 1)
-	b := append(make([]byte, 0, 8+idSize), family, protocol, info, 0)
-	b = binary.NativeEndian.AppendUint32(b, states)
-	return append(b, id[:]...)
-}

@@ -2,6 +2,7 @@ package sever
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -34,6 +35,13 @@ func New(c Config) *Kernel { return &Kernel{cfg: c} }
 const (
 	typeByFamily = 20
 	typeDestroy  = 21
+)
+
+// The states that are asked for. A TIME_WAIT carries no data any more, and what
+// listens or is not connected is no connection.
+const (
+	tcpStates = 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5 | 1<<8 | 1<<9 | 1<<11 | 1<<12
+	udpStates = 1 << 1 // connect(2) was called
 )
 
 // questions are asked in this order: TCP first, where an intruder's sessions are.
@@ -193,4 +201,13 @@ func (k *Kernel) dial(ctx context.Context, family int) (c *netlink.Conn, end fun
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	return c, func() { stop(); _ = c.Close() }, nil
+}
+
+// request is struct inet_diag_req_v2: either a question for all sockets in states, or
+// the one with an id.
+func request(family, protocol byte, states uint32, id [idSize]byte) []byte {
+	const info = 1 << (attrInfo - 1)
+	b := append(make([]byte, 0, 8+idSize), family, protocol, info, 0)
+	b = binary.NativeEndian.AppendUint32(b, states)
+	return append(b, id[:]...)
 }

@@ -3,7 +3,6 @@ package wfp
 import (
 	"bytes"
 	"cmp"
-	"encoding/hex"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -137,12 +136,4 @@ func (i installed) within(key GUID, w flow, order *rand.Rand) (d decision, ok bo
 		d = decision{hard: f.flags&filterHard != 0}
 	}
 	return d, true
-}
-
-func mustHex(s string) []byte {
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		panic(err)
-	}
-	return b
 }

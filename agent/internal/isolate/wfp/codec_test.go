@@ -126,6 +126,33 @@ func TestLayoutsAreThoseOfTheHeaders(t *testing.T) {
 	}
 }
 
+// The small structures, byte by byte.
+func TestSmallStructures(t *testing.T) {
+	s := encodeSession("n", 5000).at(0x10000)
+	if len(s) != sizeSession+4 || hex.EncodeToString(s[16:40]) != le(0x10000+sizeSession)+le(0)+"00000000"+"88130000" {
+		t.Errorf("session %x", s)
+	}
+	if b := encodeTemplate(layerConnect4).at(0x10000); len(b) != sizeTemplate || hex.EncodeToString(b[8:60]) != hex.EncodeToString(layerConnect4[:])+"00000000"+"18000000"+strings.Repeat("00", 24)+"ffffffff" {
+		t.Errorf("template %x", b)
+	}
+	if b := encodeSubscription().at(0x10000); len(b) != sizeSubscription || hex.EncodeToString(b[:12]) != le(0)+"03000000" {
+		t.Errorf("subscription %x", b)
+	}
+	b := make([]byte, sizeChange)
+	b[0] = 2
+	copy(b[4:], ProviderKey[:])
+	if c := decodeChange(b); !c.removed || c.key != ProviderKey {
+		t.Errorf("change %+v", c)
+	}
+	list := []byte(strings.Repeat("\x01\x00\x00\x00\x00\x00\x00\x00", 3))
+	if at, err := pointers(block{testBase, list}, testBase, 3); err != nil || len(at) != 3 || at[2] != 1 {
+		t.Errorf("pointers %v, %v", at, err)
+	}
+	if _, err := pointers(block{testBase, list}, testBase, 4); err == nil {
+		t.Error("a pointer that is not there is read")
+	}
+}
+
 // Damaged answers are errors, never a crash.
 func FuzzDecodeFilter(f *testing.F) {
 	r := rand.New(rand.NewPCG(1, 1))

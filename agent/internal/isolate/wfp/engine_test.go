@@ -31,11 +31,10 @@ const testBase = 0x7f12_3400_0000
 // memEngine keeps the rules of BFE in memory: what it is given goes through the bytes that
 // the real one would get.
 type memEngine struct {
-	mu    sync.Mutex
-	have  installed
-	extra []filter // at other layers
-	app   []byte
-	fail  error
+	mu   sync.Mutex
+	have installed
+	app  []byte
+	fail error
 	// steps counts the calls within transactions; at failAt one fails.
 	steps, failAt int
 	subs          []*subscriber
@@ -393,6 +392,27 @@ func TestWithoutAnEngine(t *testing.T) {
 			if !errors.Is(err, why) {
 				t.Errorf("%v, want %v", err, why)
 			}
+		}
+	}
+}
+
+// A process that is not the service is told that it has no way home.
+func TestAStrangerIsToldThatItsWayIsClosed(t *testing.T) {
+	for has, want := range map[bool]int{true: 0, false: 1} {
+		f, p := testFirewall(newEngine()), isolatetest.PolicyA()
+		f.has = func(sid []byte) bool { return has && sidString(sid) == sidString(serviceSID("hozen-agent")) }
+		if err := f.Apply(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		if o, err := f.Observe(t.Context(), &p); err != nil || len(o.Limits) != want || !o.Complete {
+			t.Errorf("%t: %+v, %v", has, o, err)
+		}
+		full := isolatetest.PolicyFull()
+		if err := f.Apply(t.Context(), full); err != nil {
+			t.Fatal(err)
+		}
+		if o, err := f.Observe(t.Context(), &full); err != nil || len(o.Limits) != 0 {
+			t.Errorf("%t, full: %+v, %v", has, o, err)
 		}
 	}
 }

@@ -22,7 +22,25 @@ func New(c Config) *Firewall {
 	if c.App == "" {
 		c.App, _ = os.Executable() // empty is told when it is needed
 	}
-	return newFirewall(c, bfe{})
+	f := newFirewall(c, bfe{})
+	f.has = hasSID
+	return f
+}
+
+// hasSID reports whether the token of this process has a SID that is enabled, as a
+// condition on the user looks for it.
+func hasSID(sid []byte) bool {
+	const enabled = 0x4 // SE_GROUP_ENABLED
+	groups, err := windows.GetCurrentProcessToken().GetTokenGroups()
+	if err != nil {
+		return false
+	}
+	for _, g := range groups.AllGroups() {
+		if g.Attributes&enabled != 0 && g.Sid.String() == sidString(sid) {
+			return true
+		}
+	}
+	return false
 }
 
 // bfe is the base filtering engine of this endpoint, by fwpuclnt.dll. Each call has a

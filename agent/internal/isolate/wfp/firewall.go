@@ -73,11 +73,16 @@ var (
 type Firewall struct {
 	cfg    Config
 	engine engine
+	// has reports whether this process has a SID; nil where nobody can tell.
+	has func(sid []byte) bool
 
 	mu   sync.Mutex
 	mine map[change]time.Time // what this process changed, to tell it from what others do
 	// names are those of the filters of the last plan.
 	names map[GUID]string
+	// stranger: what was applied last opens a way to the collector that this process itself
+	// does not have.
+	stranger bool
 }
 
 var (
@@ -130,6 +135,9 @@ func (f *Firewall) Apply(ctx context.Context, p isolate.Policy) error {
 	if err != nil {
 		return fmt.Errorf("apply isolation: %w", err)
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stranger = f.has != nil && len(p.Clean().Collectors) > 0 && !f.has(serviceSID(f.cfg.Service))
 	return nil
 }
 
@@ -265,6 +273,12 @@ func (f *Firewall) Observe(ctx context.Context, p *isolate.Policy) (isolate.Obse
 	o := compare(want, have)
 	if want != nil {
 		o.Limits = concerns(have, agent)
+		f.mu.Lock()
+		stranger := f.stranger
+		f.mu.Unlock()
+		if stranger {
+			o.Limits = append(o.Limits, fmt.Sprintf("this process is not the service %q, or the service has no SID of its own (SERVICE_SID_TYPE_UNRESTRICTED): its way to the collector is closed", f.cfg.Service))
+		}
 		if f.cfg.Limits != nil {
 			o.Limits = append(o.Limits, f.cfg.Limits(ctx)...)
 		}
