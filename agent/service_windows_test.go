@@ -17,6 +17,8 @@ import (
 
 	"hozen/agent/internal/localapi"
 	"hozen/agent/internal/osservice"
+	"hozen/agent/internal/recorder/entry"
+	"hozen/agent/internal/recorder/ring"
 	"hozen/agent/internal/shutdown"
 )
 
@@ -132,10 +134,46 @@ func TestServiceUnderWine(t *testing.T) {
 	if again := r.noted(); again.BootID != l.BootID || again.GoingDown() != nil {
 		t.Errorf("after the rehearsal the PC counts as going down: %+v", again)
 	}
+	r.recorded(l.BootID)
 	r.selfTest()
 	if err := osservice.Stop(); err != nil {
 		t.Error(err)
 	}
+}
+
+// recorded looks into the flight record: this program is listed in it, and the rehearsal
+// left its mark.
+func (r *rig) recorded(bootID string) {
+	r.t.Helper()
+	if err := osservice.Stop(); err != nil {
+		r.t.Fatal(err)
+	}
+	rg, _, err := ring.Open(ring.Config{Dir: filepath.Join(r.state, "recorder"), BootID: bootID})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	self, marks := false, []string{}
+	for e, err := range rg.Read(r.t.Context(), ring.ReadFrom{BootID: bootID}) {
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for v, err := range entry.Events(e.Payload, e.At.BootNS) {
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			if v.Type == entry.Mark {
+				marks = append(marks, v.Name)
+			}
+			self = self || v.PID == os.Getpid() && len(v.Comm) > 0 && v.StartTicks > 0
+		}
+	}
+	if !self || !slices.Contains(marks, markShutdown) {
+		r.t.Errorf("this program is on record: %t, marks %q", self, marks)
+	}
+	if err := rg.Close(); err != nil {
+		r.t.Error(err)
+	}
+	r.start()
 }
 
 // selfTest runs the self-test, whose results must be a sealed acquisition.

@@ -26,7 +26,7 @@ const mostHeavy = 30
 
 // The texts of gaps.
 const (
-	gapNoEvents  = "the kernel does not tell starts and ends of processes here; /proc is looked at every %v instead, and what lives shorter is not on record: %v"
+	gapNoEvents  = "the kernel does not tell starts and ends of processes here; they are looked at every %v instead, and what lives shorter is not on record: %v"
 	gapNoSockets = "connections are not watched: %v"
 	gapUnwatched = "connections are not watched"
 	gapBroke     = "the source broke: %v"

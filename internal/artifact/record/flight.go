@@ -31,9 +31,12 @@ const (
 // The values of Flight.Source that [Socket] has not.
 const (
 	SourceConnector = "proc_connector" // the kernel's process events, linux/cn_proc.h
-	SourceDestroy   = "sock_destroy"   // the kernel's notice of a socket's end, linux/sock_diag.h
-	SourceRecorder  = "recorder"       // the agent's memory or clocks
-	SourceRing      = "ring"           // the file on disk
+	// On Windows both are tables that are looked at from time to time.
+	SourceProcessTable = "process_table" // NtQuerySystemInformation(SystemProcessInformation)
+	SourceSocketTable  = "socket_table"  // GetExtendedTcpTable, GetExtendedUdpTable
+	SourceDestroy      = "sock_destroy"  // the kernel's notice of a socket's end, linux/sock_diag.h
+	SourceRecorder     = "recorder"      // the agent's memory or clocks
+	SourceRing         = "ring"          // the file on disk
 )
 
 // The values of Flight.How.

@@ -2,6 +2,7 @@ package flight
 
 import (
 	"net/netip"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -143,7 +144,19 @@ func eventName(t entry.Type) string {
 	return record.FlightUnknown
 }
 
-func sourceName(s entry.Source) string {
+func sourceName(s entry.Source) string { return nameOn(runtime.GOOS, s) }
+
+// nameOn names a source as it is on a system: what is looked at from time to time is
+// another thing on Windows.
+func nameOn(goos string, s entry.Source) string {
+	if goos == "windows" {
+		switch s {
+		case entry.SourceProcFS:
+			return record.SourceProcessTable
+		case entry.SourceSockDiag:
+			return record.SourceSocketTable
+		}
+	}
 	switch s {
 	case entry.SourceConnector:
 		return record.SourceConnector

@@ -196,3 +196,15 @@ func TestFields(t *testing.T) {
 		t.Errorf("want (-), got (+):\n%s", diff)
 	}
 }
+
+// TestSourcesOfWindows: no evidence of a PC with Windows speaks of /proc.
+func TestSourcesOfWindows(t *testing.T) {
+	for s := entry.SourceNone; s <= entry.SourceRecorder; s++ {
+		if name := flight.NameOn("windows", s); name == "procfs" || name == "sock_diag" || name == "" && s != entry.SourceNone {
+			t.Errorf("source %d: %q", s, name)
+		}
+		if flight.NameOn("linux", s) == "process_table" {
+			t.Errorf("source %d on Linux", s)
+		}
+	}
+}
