@@ -12,6 +12,7 @@ import (
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/group"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/notify"
 	"hozen/collector/internal/operator"
 	"hozen/internal/artifact"
 	"hozen/internal/artifact/record"
@@ -145,7 +146,7 @@ func isolationWords(want func(prefix string, values ...string)) {
 	for _, s := range []act.ServiceCode{act.ServiceFiles, act.ServiceDomain, act.ServiceDNS, act.ServiceDHCP, act.ServiceVPN, act.ServiceDatabase, act.ServiceMail, act.ServiceWeb, act.ServicePrint, act.ServiceHypervisor, act.ServiceWayIn} {
 		want("service.", string(s))
 	}
-	want("rail.", string(act.RailShare), string(act.RailCollectorHost), string(act.RailOperatorHere))
+	want("rail.", string(act.RailShare), string(act.RailCollectorHost), string(act.RailOperatorHere), string(act.RailAlone))
 	want("rail.short.", string(act.RailCollectorHost), string(act.RailOperatorHere))
 	want("left_out.", string(act.LeftOutRevoked), string(act.LeftOutServer), string(act.LeftOutOldAgent), string(act.LeftOutIncapable), string(act.LeftOutAlready), string(act.LeftOutAway), string(act.LeftOutClosed))
 	for _, d := range []deed{isolateAll, releaseAll, drillAll} {
@@ -158,7 +159,17 @@ func isolationWords(want func(prefix string, values ...string)) {
 	want("score.leaks.", "none", "some", "unknown")
 	want("score.way_home.", "yes", "no", "unknown")
 	want("score.released.", "yes", "no", "other", "waiting", "unknown")
-	want("ledger.act.", "export.order", "export.open", "export.written", "endpoint.clock", "endpoint.isolation_event", "endpoint.release_code", "endpoint.place", "dispatch.ask_release", "dispatch.refuse_release", "organisation.isolation", "group.isolate", "group.release")
+	want("ledger.act.", "export.order", "export.open", "export.written", "endpoint.clock", "endpoint.isolation_event", "endpoint.release_code", "endpoint.place", "dispatch.ask_release", "dispatch.refuse_release", "organisation.isolation", "group.isolate", "group.release", "group.ask", "group.refuse",
+		"operator.factor_begin", "operator.factor_on", "operator.factor_off", "operator.factor_reset", "operator.recovery_used", "operator.recovery_new", "operator.address", "operator.end_sessions",
+		"operator.grant", "operator.end_grant", "organisation.people", "notify.channel", "notify.channel_remove", "notify.test")
+	for _, k := range append(notify.Kinds(), notify.Test) {
+		want("notice.event.", string(k))
+	}
+	for _, k := range notify.ChannelKinds() {
+		want("notice.kind.", string(k))
+		want("notice.lead.", string(k))
+	}
+	want("notice.state.", string(notify.Waiting), string(notify.Sent), string(notify.Failed), string(notify.Dropped))
 	want("timeline.command.", "ask_release", "show_release_code")
 	want("invalid.", "out_of_range", "conflict", "too_many", "too_wide", "unresolved", "old_agent", "nobody")
 }

@@ -195,11 +195,7 @@ func (s *server) showGroupPreview(v *visit, d deed, f form, sel act.Selection, o
 		}
 		return err
 	}
-	settings, err := s.settings.IsolationSettings(v.ctx(), v.actor)
-	if err != nil {
-		return err
-	}
-	view := groupPreviewView{Deed: d, Form: f, Preview: pv, Rails: pv.Rails, Changed: f.Errors["confirmed"] != "", Two: d == releaseAll && settings.NeedsTwo(v.now)}
+	view := groupPreviewView{Deed: d, Form: f, Preview: pv, Rails: pv.Rails, Changed: f.Errors["confirmed"] != "", Two: pv.Two && !slices.Contains(pv.Rails, act.RailAlone)}
 	for _, m := range pv.Members {
 		pm := previewMemberView{viewEndpoint(m.Endpoint, v.now), m.LeftOut, m.Hints, m.Rails}
 		if m.LeftOut != "" {
@@ -239,8 +235,12 @@ func (s *server) groupOrder(v *visit) error {
 		return s.showGroupNew(v, d, f, http.StatusUnprocessableEntity)
 	}
 	g, err := s.groups.OrderGroup(v.ctx(), v.actor, sel, o)
-	if _, waits := errors.AsType[*act.SecondPerson](err); waits {
-		return s.done(v, "release.asked_group", "/groups")
+	if w, waits := errors.AsType[*act.SecondPerson](err); waits {
+		to := "/groups"
+		if w.Group != nil {
+			to += "/asked/" + w.Group.ID
+		}
+		return s.done(v, "group.asked.done", to)
 	}
 	if err != nil {
 		if !f.refuseIsolation(v, err, lines) {

@@ -95,10 +95,19 @@ func (s *server) groupList(v *visit) error {
 	for _, o := range all {
 		views = append(views, viewGroup(o))
 	}
+	may := abilitiesOf(v.operator.Role)
+	var waiting []group.Asked
+	if may.Order {
+		if waiting, err = s.groups.GroupsWaiting(v.ctx(), v.actor); err != nil {
+			return err
+		}
+	}
 	return s.show(v, "group_list", struct {
-		Groups []groupView
-		May    abilities
-	}{views, abilitiesOf(v.operator.Role)})
+		Groups  []groupView
+		Waiting []group.Asked
+		May     abilities
+		Me      string
+	}{views, waiting, may, v.operator.ID})
 }
 
 func (s *server) groupShow(v *visit) error {

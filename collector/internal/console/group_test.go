@@ -187,7 +187,11 @@ func TestGroupReleaseByTwoPersons(t *testing.T) {
 	first, second := x.as("owner", "ja"), x.as("sato", "ja")
 	r := first.post("/groups/new/release", choice).want(t, 200, "2人の承認が必要です")
 	r = first.post("/groups/order/release", r.fields()).want(t, http.StatusSeeOther)
-	first.get(r.header.Get("Location")).want(t, 200, "別の担当者が同じ操作をすると解除されます")
+	asked := r.header.Get("Location")
+	first.get(asked).want(t, 200, "ほかの人が承認すると実行されます", "依頼を取り消す")
+	first.post(asked+"/agree", nil).want(t, http.StatusConflict, "あなたの依頼です")
+	second.get("/groups").want(t, 200, asked, "社長 田中")
+	inertPage(t, asked, second.get(asked).want(t, 200, "承認して実行する（1 台）", "keiri-pc01", "駆除が完了"))
 	second.get("/endpoints/"+p.ID).want(t, 200, "承認を待っています")
 	r = second.post("/groups/new/release", choice).want(t, 200)
 	r = second.post("/groups/order/release", r.fields()).want(t, http.StatusSeeOther)
@@ -195,6 +199,25 @@ func TestGroupReleaseByTwoPersons(t *testing.T) {
 		t.Errorf("to %q", r.header.Get("Location"))
 	}
 	p.newest(dispatch.Release)
+	second.get(asked).want(t, http.StatusConflict)
+}
+
+// TestGroupIsolationByTwoPersons: from the settings to the second person's one click.
+func TestGroupIsolationByTwoPersons(t *testing.T) {
+	x := newSite(t)
+	x.person("sato", "佐藤 花子", operator.Handler)
+	x.crowd(3)
+	first, second := x.as("owner", "ja"), x.as("sato", "ja")
+	first.post("/settings/isolation", url.Values{"lease": {"24"}, "max_share": {"100"}, "two_share": {"50"}, "drill_days": {"0"}, "drill_hour": {"10"}}).want(t, http.StatusSeeOther)
+	r := first.post("/groups/new/isolate", url.Values{"all": {"1"}, "reason": {"ランサムウェア"}}).want(t, 200, "2人の承認が必要です")
+	r = first.post("/groups/order/isolate", r.fields()).want(t, http.StatusSeeOther)
+	asked := r.header.Get("Location")
+	r = second.post(asked+"/agree", nil).want(t, http.StatusSeeOther)
+	if !strings.HasPrefix(r.header.Get("Location"), "/groups/grp_") {
+		t.Errorf("to %q", r.header.Get("Location"))
+	}
+	first.post("/settings/isolation", url.Values{"lease": {"24"}, "max_share": {"100"}, "two_share": {"0"}, "drill_days": {"0"}, "drill_hour": {"10"}}).want(t, http.StatusSeeOther)
+	first.get("/settings/isolation").want(t, 200, "50％ を超えると2人の承認が必要です")
 }
 
 func TestDrillIsScored(t *testing.T) {

@@ -16,6 +16,9 @@ type isolationSettingsView struct {
 	Form form
 	May  bool      // change them
 	Ends time.Time // when switching the second person off takes effect; zero: it is not on its way
+	// ShareEnds is when the stricter share for groups ends, and ShareNow that share.
+	ShareEnds time.Time
+	ShareNow  int
 }
 
 // isolationSettingsForm shows how the organisation isolates.
@@ -25,7 +28,7 @@ func (s *server) isolationSettingsForm(v *visit) error {
 		return err
 	}
 	f := form{Values: map[string]string{"notice": i.NoticeText, "phone": i.NoticePhone, "lease": strconv.Itoa(int(i.Lease / time.Hour)), "max_share": strconv.Itoa(i.MaxShare),
-		"drill_days": strconv.Itoa(i.DrillDays), "drill_hour": strconv.Itoa(i.DrillHour)}}
+		"two_share": strconv.Itoa(i.TwoShare), "drill_days": strconv.Itoa(i.DrillDays), "drill_hour": strconv.Itoa(i.DrillHour)}}
 	if i.TwoPersons {
 		f.Values["two_persons"] = "1"
 	}
@@ -42,6 +45,9 @@ func (s *server) showIsolationSettings(v *visit, f form, status int) error {
 	if i.TwoPersonsUntil.After(v.now) {
 		view.Ends = i.TwoPersonsUntil
 	}
+	if view.ShareNow = i.TwoShareNow(v.now); view.ShareNow != i.TwoShare {
+		view.ShareEnds = i.TwoShareUntil
+	}
 	p := s.page(v, "isolation_settings", v.text.Text("title.isolation_settings"))
 	p.Here = "/settings/isolation"
 	return s.showStatus(v, status, p, view)
@@ -52,7 +58,7 @@ func (s *server) isolationSettings(v *visit) error {
 		field{name: "two_persons", max: 1, empty: true},
 		field{name: "notice", kind: manyLines, max: 1024, empty: true},
 		field{name: "phone", max: 64, empty: true},
-		field{name: "lease", max: 8}, field{name: "max_share", max: 8},
+		field{name: "lease", max: 8}, field{name: "max_share", max: 8}, field{name: "two_share", max: 8},
 		field{name: "drill_days", max: 8}, field{name: "drill_hour", max: 8})
 	if err != nil {
 		return err
@@ -65,7 +71,7 @@ func (s *server) isolationSettings(v *visit) error {
 		return n
 	}
 	i := organisation.Isolation{TwoPersons: f.Values["two_persons"] == "1", NoticeText: f.Values["notice"], NoticePhone: f.Values["phone"],
-		Lease: time.Duration(whole("lease", 1, 366*24)) * time.Hour, MaxShare: whole("max_share", 1, 100),
+		Lease: time.Duration(whole("lease", 1, 366*24)) * time.Hour, MaxShare: whole("max_share", 1, 100), TwoShare: whole("two_share", 0, 100),
 		DrillDays: whole("drill_days", 0, 366), DrillHour: whole("drill_hour", 0, 23)}
 	if !f.ok() {
 		return s.showIsolationSettings(v, f, http.StatusUnprocessableEntity)

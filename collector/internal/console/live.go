@@ -33,7 +33,10 @@ func (s *server) liveStream(v *visit) error {
 		return nil
 	}
 	defer s.streams.leave(v.operator.ID)
-	events, cancel := s.live.Subscribe(v.actor.OrganisationID)
+	events, cancel, err := s.live.Listen(v.ctx(), v.actor)
+	if err != nil {
+		return err
+	}
 	defer cancel()
 
 	h := v.w.Header()

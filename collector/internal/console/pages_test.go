@@ -30,6 +30,9 @@ type office struct {
 	insurer                         string   // identifier of a contact
 	device                          string   // address of an exhibit that was registered by hand
 	report                          string   // address of an issued document; see documented
+	vendor                          act.Actor
+	channel                         string // address of a channel
+	asked                           string // identifier of a group order that waits
 }
 
 func newOffice(t testing.TB, n int) *office {
@@ -92,6 +95,7 @@ func newOffice(t testing.TB, n int) *office {
 	must(t, err)
 	must(t, x.CloseIncident(ctx, x.owner, done.ID, "宛先の確認により誤送信なしと判断"))
 
+	x.peopled()
 	m, err := x.MintToken(ctx, x.owner, act.NewToken{Note: "営業部のノートPC", MaxUses: 3})
 	must(t, err)
 	x.token = m.Token.ID
@@ -138,6 +142,8 @@ func (x *office) paths() []string {
 		p = append(p, "/incidents/"+x.incidentID+"/"+page)
 	}
 	p = append(p, "/incidents/"+x.incidentID+"/playbook", "/incidents/"+x.incidentID+"/deadlines", "/contacts", "/contacts?playbook=ransomware&region=tokyo&open=1", "/contacts/new", "/contacts/"+x.insurer)
+	p = append(p, "/account", "/account/factor", "/settings/people", "/settings/notifications", "/settings/new-notification/mail", "/settings/new-notification/webhook", "/settings/new-notification/chatwork",
+		x.channel, "/operators/"+x.vendor.ID, "/groups/asked/"+x.asked)
 	p = append(p, "/evidence/"+x.flight, "/evidence/"+x.flight+"?show=all&q=curl&sort=process", "/evidence/"+x.flight+"/records")
 	return p
 }

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"io"
+	"time"
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/checkpoint"
@@ -17,6 +18,7 @@ import (
 	"hozen/collector/internal/group"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/ledger"
+	"hozen/collector/internal/notify"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/organisation"
 	"hozen/collector/internal/playbook"
@@ -46,10 +48,16 @@ type ports struct {
 	life      lifecycle
 	reports   reports
 	workbench workbench
+	accounts  accounts
+	factors   factors
+	guests    guests
+	notices   notices
 }
 
 type people interface {
 	SignIn(ctx context.Context, name, password, remoteAddr string) (operator.Operator, error)
+	ConfirmSignIn(ctx context.Context, operatorID, code, remoteAddr string) (operator.Operator, error)
+	MustSetFactor(ctx context.Context, o operator.Operator) (bool, error)
 	ChangePassword(ctx context.Context, a act.Actor, old, new string) error
 	OperatorByID(ctx context.Context, id string) (operator.Operator, error)
 	Operators(ctx context.Context, a act.Actor) ([]operator.Operator, error)
@@ -122,7 +130,49 @@ type ledgerActs interface {
 }
 
 type live interface {
-	Subscribe(organisationID string) (<-chan act.Event, func())
+	Listen(ctx context.Context, a act.Actor) (<-chan act.Event, func(), error)
+}
+
+type accounts interface {
+	OwnAccount(ctx context.Context, a act.Actor) (act.Account, error)
+	SetOwnAddress(ctx context.Context, a act.Actor, address string) error
+	EndOwnSession(ctx context.Context, a act.Actor, sessionID string) error
+	EndOtherSessions(ctx context.Context, a act.Actor, keep string) error
+	Person(ctx context.Context, a act.Actor, operatorID string) (act.Person, error)
+}
+
+type factors interface {
+	BeginFactor(ctx context.Context, a act.Actor) (key, url string, err error)
+	FactorBegun(ctx context.Context, a act.Actor) (key string, err error)
+	ConfirmFactor(ctx context.Context, a act.Actor, code, remoteAddr, keep string) (recovery []string, err error)
+	NewRecoveryCodes(ctx context.Context, a act.Actor, code, remoteAddr string) ([]string, error)
+	RemoveFactor(ctx context.Context, a act.Actor, code, remoteAddr string) error
+}
+
+type guests interface {
+	GrantIncident(ctx context.Context, a act.Actor, operatorID, incidentID string, until time.Time) error
+	EndGrant(ctx context.Context, a act.Actor, operatorID, incidentID string) error
+	peopleRules
+}
+
+type peopleRules interface {
+	EndSessionsOf(ctx context.Context, a act.Actor, operatorID string) error
+	ResetFactor(ctx context.Context, a act.Actor, operatorID, reason string) error
+	PeopleSettings(ctx context.Context, a act.Actor) (organisation.People, error)
+	SetPeopleSettings(ctx context.Context, a act.Actor, p organisation.People) error
+}
+
+type notices interface {
+	Channels(ctx context.Context, a act.Actor) ([]notify.Channel, error)
+	Channel(ctx context.Context, a act.Actor, channelID string) (notify.Channel, error)
+	SaveChannel(ctx context.Context, a act.Actor, n act.NewChannel) (c notify.Channel, key string, err error)
+	sending
+}
+
+type sending interface {
+	Deliveries(ctx context.Context, a act.Actor, n int) ([]notify.Delivery, error)
+	TestChannel(ctx context.Context, a act.Actor, channelID string) error
+	RemoveChannel(ctx context.Context, a act.Actor, channelID string) error
 }
 
 type isolation interface {
@@ -144,7 +194,15 @@ type groups interface {
 	OrderGroup(ctx context.Context, a act.Actor, sel act.Selection, o act.GroupOrder) (group.Order, error)
 	Groups(ctx context.Context, a act.Actor, n int) ([]group.Order, error)
 	Group(ctx context.Context, a act.Actor, id string) (group.Order, []act.GroupMember, error)
+	groupsAsked
+}
+
+type groupsAsked interface {
 	Drill() dispatch.Isolation
+	GroupsWaiting(ctx context.Context, a act.Actor) ([]group.Asked, error)
+	GroupWaiting(ctx context.Context, a act.Actor, askedID string) (act.GroupWaiting, error)
+	AgreeGroup(ctx context.Context, a act.Actor, askedID string) (group.Order, error)
+	RefuseGroup(ctx context.Context, a act.Actor, askedID, reason string) error
 }
 
 type exports interface {

@@ -25,6 +25,7 @@ import (
 func pageNames() []string {
 	return []string{
 		"about",
+		"account",
 		"connection_table",
 		"contact_edit",
 		"contact_list",
@@ -36,8 +37,10 @@ func pageNames() []string {
 		"error",
 		"exhibit_new",
 		"exhibit_show",
+		"factor",
 		"finding_list",
 		"flight_table",
+		"group_asked",
 		"group_list",
 		"group_new",
 		"group_preview",
@@ -56,8 +59,12 @@ func pageNames() []string {
 		"incident_show",
 		"isolation_settings",
 		"ledger_list",
+		"notification_channel",
+		"notifications",
 		"operator_list",
+		"operator_show",
 		"password",
+		"people_settings",
 		"process_show",
 		"process_table",
 		"process_tree",
@@ -67,6 +74,7 @@ func pageNames() []string {
 		"report_new",
 		"report_show",
 		"sign_in",
+		"sign_in_code",
 	}
 }
 
@@ -147,6 +155,8 @@ func section(name string) string {
 		return "incidents"
 	case "contact", "ledger", "operator":
 		return first
+	case "people":
+		return "operator"
 	}
 	return ""
 }

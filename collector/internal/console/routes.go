@@ -10,11 +10,22 @@ func (s *server) routes() http.Handler {
 
 	add("GET /sign-in", s.public(s.signInForm))
 	add("POST /sign-in", s.public(s.signIn))
+	add("GET /sign-in/code", s.public(s.signInCodeForm))
+	add("POST /sign-in/code", s.public(s.signInCode))
 	add("POST /sign-out", s.public(s.signOut))
 	add("POST /language", s.public(s.setLanguage))
 	add("GET /about", s.public(s.about))
 	add("GET /password", s.signedIn(s.passwordForm))
 	add("POST /password", s.signedIn(s.changePassword))
+	add("GET /account", s.own(s.account))
+	add("POST /account/address", s.own(s.accountAddress))
+	add("POST /account/sessions/{id}/end", s.own(s.sessionEnd))
+	add("POST /account/sessions/end", s.own(s.sessionsEnd))
+	add("GET /account/factor", s.own(s.factor))
+	add("POST /account/factor/begin", s.own(s.factorBegin))
+	add("POST /account/factor/confirm", s.own(s.factorConfirm))
+	add("POST /account/factor/recovery", s.own(s.factorRecovery))
+	add("POST /account/factor/remove", s.own(s.factorRemove))
 
 	add("GET /{$}", s.private(s.dashboard))
 	add("GET /endpoints/add", s.private(s.endpointAddForm))
@@ -39,10 +50,23 @@ func (s *server) routes() http.Handler {
 	add("GET /groups/new/{deed}", s.private(s.groupNewForm))
 	add("POST /groups/new/{deed}", s.private(s.groupPreview))
 	add("POST /groups/order/{deed}", s.private(s.groupOrder))
+	add("GET /groups/asked/{id}", s.private(s.groupAsked))
+	add("POST /groups/asked/{id}/agree", s.private(s.groupAgree))
+	add("POST /groups/asked/{id}/refuse", s.private(s.groupRefuse))
 	add("GET /groups/{id}", s.private(s.groupShow))
 
 	add("GET /settings/isolation", s.private(s.isolationSettingsForm))
 	add("POST /settings/isolation", s.private(s.isolationSettings))
+
+	add("GET /settings/people", s.private(s.peopleSettingsForm))
+	add("POST /settings/people", s.private(s.peopleSettings))
+	add("GET /settings/notifications", s.private(s.notifications))
+	add("GET /settings/new-notification/{kind}", s.private(s.channelNewForm))
+	add("POST /settings/new-notification/{kind}", s.private(s.channelSave))
+	add("GET /settings/notifications/{id}", s.private(s.channelForm))
+	add("POST /settings/notifications/{id}", s.private(s.channelSave))
+	add("POST /settings/notifications/{id}/test", s.private(s.channelTest))
+	add("POST /settings/notifications/{id}/remove", s.private(s.channelRemove))
 
 	add("GET /incidents", s.private(s.incidentList))
 	add("GET /incidents/new", s.private(s.incidentNewForm))
@@ -103,6 +127,11 @@ func (s *server) routes() http.Handler {
 
 	add("GET /ledger", s.private(s.ledgerList))
 	add("GET /operators", s.private(s.operatorList))
+	add("GET /operators/{id}", s.private(s.operatorShow))
+	add("POST /operators/{id}/grants", s.private(s.operatorGrant))
+	add("POST /operators/{id}/grants/{incident}/end", s.private(s.operatorGrantEnd))
+	add("POST /operators/{id}/sessions/end", s.private(s.operatorSessionsEnd))
+	add("POST /operators/{id}/factor/reset", s.private(s.operatorFactorReset))
 	add("/", s.public(s.notFound))
 
 	// As long as they take.

@@ -49,6 +49,8 @@ func (s *server) signIn(v *visit) error {
 	}
 	op, err := s.people.SignIn(v.ctx(), f.Values["name"], f.Values["password"], remoteHost(v.r))
 	switch {
+	case errors.Is(err, act.ErrNeedsCode):
+		return s.askCode(v, op, view.Next)
 	case errors.Is(err, act.ErrLocked):
 		v.w.Header().Set("Retry-After", "60")
 		return again(http.StatusTooManyRequests, "sign_in.wait")
@@ -57,15 +59,7 @@ func (s *server) signIn(v *visit) error {
 	case err != nil:
 		return err
 	}
-	if err := s.sessions.RenewToken(v.ctx()); err != nil { // a token from before signing in must not work after
-		return err
-	}
-	s.sessions.Put(v.ctx(), keyOperator, op.ID)
-	s.sessions.Put(v.ctx(), keySeen, v.now.Unix())
-	if op.MustChangePassword {
-		return redirect(v, "/password")
-	}
-	return redirect(v, view.Next)
+	return s.signedInAs(v, op, view.Next)
 }
 
 func (s *server) signOut(v *visit) error {

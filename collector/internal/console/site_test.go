@@ -28,6 +28,7 @@ import (
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/evidence/evidencetest"
 	"hozen/collector/internal/operator"
+	sealing "hozen/collector/internal/secret"
 	"hozen/collector/internal/sqldb"
 	"hozen/collector/internal/sqldb/sqldbtest"
 	"hozen/internal/artifact"
@@ -72,7 +73,9 @@ func newSite(t testing.TB) *site {
 	x.blobs, err = fsblob.Open(filepath.Join(x.dir, "blobs"))
 	must(t, err)
 	recovery := releasecode.NewKey()
-	x.Acts, err = act.New(act.Config{DB: db, CA: ca, Recovery: &recovery, Lookup: lookup, OwnAddr: func(a netip.Addr) bool { return a == collectorAddr }, Hub: x.hub, Blobs: x.blobs, Addresses: []string{"192.0.2.10:7443"},
+	secrets, err := sealing.NewKey(make([]byte, 32))
+	must(t, err)
+	x.Acts, err = act.New(act.Config{Secrets: &secrets, DB: db, CA: ca, Recovery: &recovery, Lookup: lookup, OwnAddr: func(a netip.Addr) bool { return a == collectorAddr }, Hub: x.hub, Blobs: x.blobs, Addresses: []string{"192.0.2.10:7443"},
 		PasswordCost: operator.Cost{MemoryKiB: 64, Iterations: 1}, Now: x.now})
 	must(t, err)
 	key, err := pki.NewKey()

@@ -2,6 +2,7 @@ package console
 
 import (
 	"slices"
+	"time"
 
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/exhibit"
@@ -115,6 +116,9 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 	if variant := e.Params["event"]; (e.Kind == incident.EntryPlaybook || e.Kind == incident.EntryDeadline) && p.Has(key+"."+variant) {
 		key += "." + variant
 	}
+	if variant := e.Params["what"]; e.Kind == incident.EntryAccess && p.Has(key+"."+variant) {
+		key += "." + variant
+	}
 	if e.Kind == incident.EntryResult {
 		switch variant := key + "." + e.Params["status"]; {
 		case p.Has(variant + "." + e.Params["then"]):
@@ -134,6 +138,10 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 	}
 	for name, value := range e.Params {
 		switch prefix, ok := words()[name]; {
+		case name == "until" && e.Kind == incident.EntryAccess:
+			if t, err := time.Parse(time.RFC3339Nano, value); err == nil {
+				value = clock(t)
+			}
 		case name == "endpoint":
 			value = plain(nameOf(names, value), 80)
 		case ok:

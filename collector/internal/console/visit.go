@@ -34,8 +34,8 @@ type handler func(v *visit) error
 // Names of what a session keeps; package operator ends sessions by the first.
 const (
 	keyOperator = operator.SessionKey
-	keySeen     = "seen"  // Unix seconds of the last page that a person asked for
-	keyFlash    = "flash" // key of the text that the next page shows
+	keySeen     = operator.SessionSeen // Unix seconds of the last page that a person asked for
+	keyFlash    = "flash"              // key of the text that the next page shows
 )
 
 // Names of cookies and headers.
@@ -90,8 +90,24 @@ func (s *server) public(h handler) http.Handler {
 	})
 }
 
-// private serves pages for people who are signed in and have a password of their own.
+// private serves pages for people who are signed in, have a password of their own and, where
+// their role needs one, a second factor.
 func (s *server) private(h handler) http.Handler {
+	return s.own(func(v *visit) error {
+		must, err := s.people.MustSetFactor(v.ctx(), v.operator)
+		if err != nil {
+			return err
+		}
+		if must {
+			return redirect(v, "/account/factor")
+		}
+		return h(v)
+	})
+}
+
+// own serves pages on one's own account for people who are signed in and have a password of
+// their own.
+func (s *server) own(h handler) http.Handler {
 	return s.signedIn(func(v *visit) error {
 		if v.operator.MustChangePassword {
 			return redirect(v, "/password")

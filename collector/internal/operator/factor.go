@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -194,4 +195,11 @@ func one(ctx context.Context, tx *sqldb.Tx, what, query string, args ...any) (bo
 		return false, fmt.Errorf("%s: %w", what, err)
 	}
 	return n > 0, nil
+}
+
+// FactorURL is the address that an authenticator app reads from a picture (the key URI
+// format of Google Authenticator), of a key from [NewFactor].
+func FactorURL(issuer, name, key string) string {
+	q := url.Values{"secret": {key}, "issuer": {issuer}, "algorithm": {"SHA1"}, "digits": {"6"}, "period": {"30"}}
+	return "otpauth://totp/" + url.PathEscape(issuer+":"+name) + "?" + q.Encode()
 }
