@@ -383,10 +383,14 @@ func (s *Acts) AcceptSuggestion(ctx context.Context, a Actor, incidentID string,
 
 // LogSizes returns how many decisions and enquiries an incident has.
 func (s *Acts) LogSizes(ctx context.Context, a Actor, incidentID string) (decisions, enquiries int, err error) {
-	type sizes struct{ decisions, enquiries int }
+	type sizes struct {
+		IncidentID           string // for confine
+		decisions, enquiries int
+	}
 	n, err := read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) (n sizes, err error) {
 		inc, err := incident.FindBare(ctx, q, a.OrganisationID, incidentID)
 		if err == nil {
+			n.IncidentID = inc.ID
 			n.decisions, n.enquiries, err = record.Count(ctx, q, inc.ID)
 		}
 		return n, err
