@@ -320,7 +320,12 @@ func TestStandInTellsOfChanges(t *testing.T) {
 	if err := other.Delete(filterObject, filterKey("block all connect4")); err != nil {
 		t.Fatal(err)
 	}
-	e := <-events
+	var e isolate.Event
+	select {
+	case e = <-events:
+	case <-time.After(30 * time.Second):
+		t.Fatal("nothing is told")
+	}
 	if !e.Rules || len(e.What) != 1 || !strings.Contains(e.What[0], "block all connect4") {
 		t.Errorf("%+v", e)
 	}

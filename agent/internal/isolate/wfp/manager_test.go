@@ -135,6 +135,14 @@ func TestRemovedFiltersComeBackAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
+		for waiting := true; waiting; { // what was told of the order itself
+			synctest.Wait()
+			select {
+			case <-events:
+			default:
+				waiting = false
+			}
+		}
 		began := time.Now()
 		r.e.as(func(i *installed) { i.filters = nil })
 		<-events

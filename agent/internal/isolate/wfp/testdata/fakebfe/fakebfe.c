@@ -159,7 +159,10 @@ static DWORD save(const State *s) {
 static void publish(Session *s) {
 	char file[MAX_PATH];
 	path(file, "changes");
-	FILE *f = s->changed ? fopen(file, "ab") : NULL;
+	FILE *f = NULL;
+	for (int i = 0; s->changed && !f && i < 100; i++) {
+		if (!(f = fopen(file, "ab"))) Sleep(5); /* a reader may hold it for a moment */
+	}
 	if (f) {
 		fwrite(s->changes, sizeof *s->changes, s->changed, f);
 		fclose(f);
