@@ -66,8 +66,6 @@ type Config struct {
 	Checkpoints *checkpoint.Log
 	// Outside speaks for the ledger beside this collector. Optional.
 	Outside Outside
-	// Notifier carries reminders to people beside the console. Optional.
-	Notifier Notifier
 	// Lookup finds the addresses of a host name. Optional; default the system's resolver.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	// Say writes an entry of a timeline in words, for documents; names are the endpoints' names by
@@ -119,10 +117,9 @@ type Acts struct {
 	kept sync.RWMutex
 	kits *Kits
 
-	secrets  secret.Key
-	sender   *notify.Sender // nil: nobody is told
-	guides   Guides
-	notifier Notifier
+	secrets secret.Key
+	sender  *notify.Sender // nil: nobody is told
+	guides  Guides
 }
 
 // New returns the acts on what cfg names.
@@ -154,7 +151,7 @@ func New(cfg Config) (*Acts, error) {
 		db: cfg.DB, ca: cfg.CA, hub: cfg.Hub, addresses: cfg.Addresses, recovery: cfg.Recovery, hasher: hasher,
 		evidence: evidence.Reader{DB: cfg.DB, Blobs: cfg.Blobs}, backup: cfg.Backup,
 		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), restraint: newRestraint(), ownAddr: cfg.OwnAddr, lookup: cfg.Lookup, groups: make(chan struct{}, 1), codes: newCodeStock(), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
-		checkpoints: cfg.Checkpoints, outside: cfg.Outside, say: cfg.Say, guides: guides, notifier: cfg.Notifier,
+		checkpoints: cfg.Checkpoints, outside: cfg.Outside, say: cfg.Say, guides: guides,
 	}
 	if cfg.Secrets != nil {
 		s.secrets = *cfg.Secrets

@@ -3,6 +3,7 @@ package act
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -12,24 +13,10 @@ import (
 	"hozen/collector/internal/calendar"
 	"hozen/collector/internal/deadline"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/notify"
 	"hozen/collector/internal/organisation"
 	"hozen/collector/internal/sqldb"
 )
-
-// Notifier carries a reminder to people by ways beside the console. It is told in the
-// transaction in which the reminder is recorded, so that it queues it there and nobody is
-// told twice or never.
-type Notifier interface {
-	RemindDeadline(ctx context.Context, tx *sqldb.Tx, r DeadlineReminder) error
-}
-
-// DeadlineReminder is that a deadline comes near or is over.
-type DeadlineReminder struct {
-	Incident incident.Incident
-	Deadline deadline.Deadline
-	Kind     deadline.ReminderKind
-	At       time.Time
-}
 
 // lookEvery is how often the deadlines are looked at.
 const lookEvery = time.Minute
@@ -240,10 +227,8 @@ func (s *Acts) remind(ctx context.Context, d *deed, inc incident.Incident) error
 		if err := s.line(ctx, d, inc, "", incident.Entry{Kind: incident.EntryDeadline, Params: facts, LedgerIdx: idx}); err != nil {
 			return err
 		}
-		if s.notifier == nil {
-			continue
-		}
-		if err := s.notifier.RemindDeadline(ctx, d.tx, DeadlineReminder{Incident: inc, Deadline: r.deadline, Kind: r.Kind, At: d.now}); err != nil {
+		if err := s.announce(ctx, d, notify.Event{Kind: notify.DeadlineNear, OrganisationID: inc.OrganisationID, Key: fmt.Sprintf("deadline %s %s %d %s", inc.ID, r.Clock.ID, r.version, r.Kind),
+			IncidentNumber: inc.Number, Path: "/incidents/" + inc.ID + "/deadlines", Due: r.deadline.Due, Stage: string(r.Kind), Clock: strings.ReplaceAll(r.Clock.ID, ".", "_")}); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"hozen/collector/internal/contact"
 	"hozen/collector/internal/deadline"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/record"
 	"hozen/collector/internal/sqldb"
 )
 
@@ -53,10 +54,6 @@ func (s *Acts) deadlines(ctx context.Context, q sqldb.Queryer, organisationID st
 	if err != nil {
 		return nil, err
 	}
-	starts, err := s.starts(ctx, q, incidents)
-	if err != nil {
-		return nil, err
-	}
 	list := make([]Deadlines, 0, len(incidents))
 	for _, i := range incidents {
 		d := Deadlines{Incident: i}
@@ -66,28 +63,32 @@ func (s *Acts) deadlines(ctx context.Context, q sqldb.Queryer, organisationID st
 		if n := len(d.Log.Answered); n > 0 {
 			d.Answered = &d.Log.Answered[n-1]
 		}
-		facts := deadline.Facts{DiscoveredAt: starts[i.ID].DiscoveredAt, KnownAt: starts[i.ID].KnownAt, Answered: d.Answered,
-			Contracts: contact.ShortestHours(own), Done: d.Log.Done, Closed: !i.ClosedAt.IsZero()}
+		facts, err := factsOf(ctx, q, i)
+		if err != nil {
+			return nil, err
+		}
+		facts.Answered, facts.Contracts, facts.Done = d.Answered, contact.ShortestHours(own), d.Log.Done
 		d.List = s.guides.Deadlines.Count(facts)
 		list = append(list, d)
 	}
 	return list, nil
 }
 
-// start is from when the deadlines of an incident count.
-type start struct {
-	DiscoveredAt time.Time
-	KnownAt      time.Time // zero: as DiscoveredAt
-}
-
-// starts returns from when the deadlines of incidents count, by incident: the one place
-// that says where these times come from.
-func (s *Acts) starts(_ context.Context, _ sqldb.Queryer, incidents []incident.Incident) (map[string]start, error) {
-	of := make(map[string]start, len(incidents))
-	for _, i := range incidents {
-		of[i.ID] = start{DiscoveredAt: i.DiscoveredAt}
+// factsOf are what the record of an incident says about its deadlines: the one place that
+// says where these times come from.
+func factsOf(ctx context.Context, q sqldb.Queryer, i incident.Incident) (deadline.Facts, error) {
+	versions, err := record.Versions(ctx, q, i.ID)
+	if err != nil {
+		return deadline.Facts{}, err
 	}
-	return of, nil
+	sheet := record.NewSheet(i.ID, record.Opening{DiscoveredAt: i.DiscoveredAt}, versions)
+	// A discovery that is answered as unknown leaves what the report that opened it said: a
+	// period does not stop because nobody knows any more when it began.
+	f := deadline.Facts{DiscoveredAt: i.DiscoveredAt, KnownAt: sheet.KnownAt().At, Client: sheet.Client(), Closed: !i.ClosedAt.IsZero()}
+	if at := sheet.DiscoveredAt().At; !at.IsZero() {
+		f.DiscoveredAt = at
+	}
+	return f, nil
 }
 
 // NextDeadline is one deadline of one incident.
@@ -139,7 +140,7 @@ func (s *Acts) withDeadlines(all []incident.Incident) []incident.Incident {
 	since := s.now().Add(-afterClosing)
 	var some []incident.Incident
 	for _, i := range all {
-		if i.ClosedAt.IsZero() || i.ClosedAt.After(since) {
+		if i.ClosedAt.IsZero() || i.ClosedAt.After(since) && i.MergedInto == "" {
 			some = append(some, i)
 		}
 	}

@@ -2,7 +2,6 @@ package act_test
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -13,8 +12,11 @@ import (
 	"hozen/collector/internal/contact"
 	"hozen/collector/internal/deadline"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/notify"
 	"hozen/collector/internal/operator"
+	"hozen/collector/internal/record"
 	"hozen/collector/internal/sqldb"
+	"hozen/internal/id"
 )
 
 func reportable(purpose string) deadline.Answers {
@@ -124,7 +126,12 @@ func TestAnotherTimeOfDiscoveryMakesAVersion(t *testing.T) {
 		inc, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: "t", DiscoveredAt: japan("2026-11-22 20:00")})
 		ok(t, err)
 		ok(t, x.LookAtDeadlines(ctx))
-		x.discovered(inc.ID, japan("2026-11-20 09:00"))
+		answer := func(i record.Item, s record.State, at time.Time) {
+			t.Helper()
+			_, err := x.SetAnswer(ctx, x.owner, inc.ID, act.NewAnswer{Item: i, After: act.AnyVersion, State: s, Value: record.Value{At: at}, Reason: "聞き直した"})
+			ok(t, err)
+		}
+		answer(record.DiscoveredAt, record.Known, japan("2026-11-20 09:00"))
 		p, log := x.deadlineOf(inc.ID, "ppc.preliminary")
 		if v, _ := log.Newest("ppc.preliminary"); p.LastDay().String() != "2026-11-24" || v.Same(p) {
 			t.Errorf("until %s, the version says %s", p.LastDay(), v.Due)
@@ -143,6 +150,26 @@ func TestAnotherTimeOfDiscoveryMakesAVersion(t *testing.T) {
 		if got := x.told(inc.ID); !strings.HasPrefix(strings.Join(got, ", "), "set, changed") {
 			t.Errorf("%v", got)
 		}
+		answer(record.KnownAt, record.Estimated, japan("2026-11-21 09:00"))
+		if p, _ := x.deadlineOf(inc.ID, "ppc.preliminary"); p.LastDay().String() != "2026-11-25" {
+			t.Errorf("known on the 21st: until %s", p.LastDay())
+		}
+		if o, _ := x.deadlineOf(inc.ID, "owner_update"); !o.Start.Equal(japan("2026-11-20 09:00")) {
+			t.Errorf("the owner's clock goes from %s", o.Start)
+		}
+		answer(record.KnownAt, record.Unknown, time.Time{})
+		answer(record.DiscoveredAt, record.Unknown, time.Time{})
+		if p, _ := x.deadlineOf(inc.ID, "ppc.preliminary"); p.LastDay().String() != "2026-11-24" || p.State != deadline.Provisional {
+			t.Errorf("nobody knows any more: %s until %s", p.State, p.LastDay())
+		}
+		if c, _ := x.deadlineOf(inc.ID, "client"); c.State != deadline.Off {
+			t.Errorf("client: %s", c.State)
+		}
+		_, err = x.SetAnswer(ctx, x.owner, inc.ID, act.NewAnswer{Item: record.BusinessOperator, After: act.AnyVersion, State: record.Known, Value: record.Value{Fields: map[record.Field]string{record.Client: "株式会社委託元"}}})
+		ok(t, err)
+		if c, _ := x.deadlineOf(inc.ID, "client"); c.State != deadline.Running {
+			t.Errorf("the record names a client: %s", c.State)
+		}
 		x.ledgerStands()
 	})
 }
@@ -156,42 +183,32 @@ func (x *fixture) discovered(incidentID string, at time.Time) {
 	}))
 }
 
-// notified is a notifier that keeps what it was told, if the transaction did.
-type notified struct {
-	told []string
-	fail error
-}
-
-func (n *notified) RemindDeadline(_ context.Context, _ *sqldb.Tx, r act.DeadlineReminder) error {
-	if n.fail != nil {
-		return n.fail
-	}
-	n.told = append(n.told, string(r.Kind)+" "+r.Deadline.Clock.ID)
-	return nil
-}
-
 func TestRemindersComeOnce(t *testing.T) {
 	run(t, func(t *testing.T, x *fixture) {
 		ctx := t.Context()
-		n := &notified{}
 		restart := func() { // as a collector that is started again
 			var err error
-			x.Acts, err = act.New(act.Config{DB: x.db, CA: x.ca, Hub: x.hub, Blobs: x.blobs, Notifier: n, PasswordCost: operator.Cost{MemoryKiB: 64, Iterations: 1}, Now: func() time.Time { return x.clock }})
+			x.Acts, err = act.New(act.Config{DB: x.db, CA: x.ca, Hub: x.hub, Blobs: x.blobs, PasswordCost: operator.Cost{MemoryKiB: 64, Iterations: 1}, Now: func() time.Time { return x.clock }})
 			ok(t, err)
 		}
-		restart()
 		x.clock = japan("2026-11-22 00:00")
 		inc, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: "t"})
 		ok(t, err)
 		look := func(at, want string) {
 			t.Helper()
 			x.clock = japan(at)
-			n.told = nil
+			before := x.told(inc.ID)
 			for range 2 {
 				ok(t, x.LookAtDeadlines(ctx))
 				restart()
 			}
-			if got := strings.Join(n.told, ", "); got != want {
+			var new []string
+			for _, e := range x.told(inc.ID)[len(before):] {
+				if r, is := strings.CutPrefix(e, "reminder."); is {
+					new = append(new, strings.Replace(r, ".provisional", "", 1))
+				}
+			}
+			if got := strings.Join(new, ", "); got != want {
 				t.Errorf("%s: told %q, want %q", at, got, want)
 			}
 		}
@@ -203,12 +220,6 @@ func TestRemindersComeOnce(t *testing.T) {
 		look("2026-11-22 08:00", "overdue owner_update")
 		look("2026-11-24 11:59", "")
 		look("2026-11-24 12:00", "half ppc.preliminary")
-		n.fail = errors.New("queue full")
-		x.clock = japan("2026-11-26 00:00")
-		if err := x.LookAtDeadlines(ctx); err == nil {
-			t.Error("a reminder that could not be queued is forgotten")
-		}
-		n.fail = nil
 		look("2026-11-26 00:01", "day ppc.preliminary")
 		// Nobody looks for weeks: of each, the last one.
 		look("2026-12-30 00:00", "overdue ppc.preliminary, overdue ppc.final")
@@ -220,12 +231,43 @@ func TestRemindersComeOnce(t *testing.T) {
 		}
 		ok(t, x.CloseIncident(ctx, x.owner, inc.ID, "誤報"))
 		x.discovered(inc.ID, japan("2026-12-29 00:00"))
-		before := len(x.acts(""))
+		entries := len(x.acts(""))
 		look("2027-02-20 00:00", "")
-		if n := len(x.acts("")); n != before {
-			t.Errorf("%v", x.acts("")[before:])
+		if n := len(x.acts("")); n != entries {
+			t.Errorf("%v", x.acts("")[entries:])
 		}
 		x.ledgerStands()
+	})
+}
+
+func TestRemindersGoOutByTheChannels(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		ctx := t.Context()
+		x.clock = japan("2026-11-22 00:00")
+		inc, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: "秘密の題"})
+		ok(t, err)
+		ok(t, x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+			return notify.SaveChannel(ctx, tx, notify.Channel{ID: id.New(id.Channel), OrganisationID: inc.OrganisationID, Kind: notify.Webhook, Name: "w", Language: "ja", Enabled: true, Kinds: []notify.Kind{notify.DeadlineNear}})
+		}))
+		ok(t, x.LookAtDeadlines(ctx))
+		x.clock = japan("2026-11-24 12:00")
+		for range 3 {
+			ok(t, x.LookAtDeadlines(ctx))
+		}
+		list, err := notify.Newest(ctx, x.db.Read(), inc.OrganisationID, 10)
+		ok(t, err)
+		var said []string
+		for _, n := range list {
+			e := n.Event
+			said = append(said, e.Clock+" "+e.Stage)
+			if e.IncidentNumber != inc.Number || e.Path != "/incidents/"+inc.ID+"/deadlines" || e.Due.IsZero() {
+				t.Errorf("%+v", e)
+			}
+		}
+		slices.Sort(said)
+		if got := strings.Join(said, ", "); got != "owner_update overdue, ppc_preliminary half" {
+			t.Errorf("%q", got)
+		}
 	})
 }
 

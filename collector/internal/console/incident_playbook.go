@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"hozen/collector/internal/act"
+	"hozen/collector/internal/contact"
+	"hozen/collector/internal/deadline"
 	"hozen/collector/internal/playbook"
 )
 
@@ -27,6 +29,8 @@ type taskView struct {
 	Words      playbook.Text
 	Gates      []playbook.Text // what the closed ones wait for
 	Notes      []playbook.Footnote
+	Clocks     []deadline.Clock
+	Desks      []contact.Desk
 	PageTitle  playbook.Text
 	Form       form
 }
@@ -55,6 +59,16 @@ func (s *server) viewTask(p act.Workplan, t playbook.Task, may bool, f form) tas
 	}
 	for _, g := range t.Closed {
 		v.Gates = append(v.Gates, s.workbench.GateText(g))
+	}
+	for _, id := range t.Clocks {
+		if c, ok := s.workbench.Guides().Deadlines.Clock(id); ok {
+			v.Clocks = append(v.Clocks, c)
+		}
+	}
+	for _, id := range t.Contacts {
+		if d, ok := s.workbench.Guides().Contacts.Desk(id); ok {
+			v.Desks = append(v.Desks, d)
+		}
 	}
 	for _, n := range t.Footnotes {
 		v.Notes = append(v.Notes, book.Footnote(n))
@@ -110,8 +124,10 @@ func actLink(p act.Workplan, name string) string {
 		return "/groups/new/isolate?incident=" + i.ID
 	case "export":
 		return "/incidents/" + i.ID + "/export"
-	case "record":
-		return "/incidents/" + i.ID + "#timeline"
+	case "record", "decisions", "enquiries":
+		return "/incidents/" + i.ID + "/" + name
+	case "documents":
+		return "/incidents/" + i.ID + "/reports"
 	case "exhibit":
 		return "/incidents/" + i.ID + "/custody/new"
 	case "contacts", "call_sheet":

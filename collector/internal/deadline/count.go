@@ -17,6 +17,7 @@ type Facts struct {
 	Contracts map[string]int
 	// Done are what was done, in the order in which it was recorded.
 	Done   []Done
+	Client bool // the record names a client whose work it was
 	Closed bool // the incident is closed
 }
 
@@ -126,7 +127,7 @@ func (b *Book) count(c Clock, f Facts) Deadline {
 	case c.When == Reportable && f.Answered == nil:
 		d.State = Provisional
 	case c.When == Reportable && !f.Answered.Verdict.Outcome.Starts,
-		c.When == ForClient && (f.Answered == nil || !f.Answered.Verdict.Starts(ForClient)):
+		c.When == ForClient && !f.Client && (f.Answered == nil || !f.Answered.Verdict.Starts(ForClient)):
 		d.State = Off
 	}
 	switch {

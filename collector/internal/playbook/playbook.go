@@ -76,7 +76,7 @@ func Whos() []string { return []string{ByOwner, ByResponsible, ByHandler, ByUser
 // Acts returns the names of what the product offers beside an item; the console knows
 // where each is done.
 func Acts() []string {
-	return []string{"isolate", "isolate_group", "release", "acquire", "power_off", "export", "record", "exhibit", "contacts", "call_sheet", "deadlines"}
+	return []string{"isolate", "isolate_group", "release", "acquire", "power_off", "export", "record", "decisions", "enquiries", "documents", "exhibit", "contacts", "call_sheet", "deadlines"}
 }
 
 // RecordItems returns the keys of the ten items of the record, in the guide's order.
