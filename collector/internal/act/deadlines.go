@@ -98,7 +98,7 @@ type NextDeadline struct {
 }
 
 // NextDeadlines returns, for every incident of the actor's organisation with a deadline
-// that runs, the one that ends first, the soonest first.
+// that runs, the one that comes next, the soonest first.
 func (s *Acts) NextDeadlines(ctx context.Context, a Actor) ([]NextDeadline, error) {
 	return read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) ([]NextDeadline, error) {
 		all, err := incident.List(ctx, q, a.OrganisationID)
@@ -120,11 +120,13 @@ func (s *Acts) NextDeadlines(ctx context.Context, a Actor) ([]NextDeadline, erro
 	})
 }
 
-// Next returns the deadline that ends first of those that run.
+// Next returns the deadline that ends first of those that run. What somebody is bound to
+// comes before what the product proposes.
 func (d Deadlines) Next() (deadline.Deadline, bool) {
 	var next deadline.Deadline
 	for _, x := range d.List {
-		if x.Ticking() && (next.Due.IsZero() || x.Due.Before(next.Due)) {
+		bound, was := x.Clock.Kind != deadline.ByProduct, next.Clock.Kind != deadline.ByProduct
+		if x.Ticking() && (!next.Dated() || bound && !was || bound == was && x.Due.Before(next.Due)) {
 			next = x
 		}
 	}

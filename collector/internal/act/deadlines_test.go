@@ -299,7 +299,7 @@ func TestContractsSetDeadlines(t *testing.T) {
 		}
 		next, err := x.NextDeadlines(ctx, x.owner)
 		ok(t, err)
-		if len(next) != 1 || next[0].Incident.ID != inc.ID || next[0].Deadline.Clock.ID != "owner_update" {
+		if len(next) != 1 || next[0].Incident.ID != inc.ID || next[0].Deadline.Clock.ID != "client" {
 			t.Errorf("%+v", next)
 		}
 		answers["sensitive"] = "maybe"

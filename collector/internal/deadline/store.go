@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"hozen/collector/internal/calendar"
@@ -37,6 +38,14 @@ const (
 	StartChanged    = "start"
 	CountingChanged = "counting"
 )
+
+// LastDay is the last day that the version leaves; zero for one that counts hours.
+func (v Version) LastDay() calendar.Date {
+	if !strings.HasPrefix(v.Counted, "days:") {
+		return calendar.Date{}
+	}
+	return calendar.DateOf(v.Due.Add(-1))
+}
 
 // Same reports whether a deadline still is what the version says.
 func (v Version) Same(d Deadline) bool {
