@@ -102,11 +102,6 @@ func run(ctx context.Context, args []string) int {
 	if err != nil {
 		return failed(err)
 	}
-	if _, err := os.Stat(filepath.Join(module, "agent")); err == nil { // else it is another module's folder
-		if err := s.AddEngine(ctx, module); err != nil {
-			fmt.Fprintln(os.Stderr, "hozen-wine:", err) // the tests that need it say so again
-		}
-	}
 	code, err := inside(ctx, s, flags.Args())
 	if err := errors.Join(err, s.Close()); err != nil {
 		return failed(err)

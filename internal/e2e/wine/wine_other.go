@@ -32,8 +32,3 @@ func (*Session) Path(string) string { return "" }
 
 // Close does nothing.
 func (*Session) Close() error { return nil }
-
-// AddEngine reports that there is no session.
-func (*Session) AddEngine(context.Context, string) error {
-	return fmt.Errorf("%w: %w", ErrUnavailable, errors.ErrUnsupported)
-}
