@@ -51,6 +51,7 @@ wine: ## A command with Windows programs at hand, under Wine (ARGS='go test ./ag
 
 packages: ## The agent's deb, rpm and MSI, and the collector for Windows, into .build/packages
 	@rm -rf $(PACKAGES) && $(MAKE) --no-print-directory packages-linux packages-windows
+	@GOOS=windows GOARCH=amd64 $(GOBUILD) -o $(PACKAGES)/hozen-collector.exe ./collector
 
 packages-linux: $(BIN)/nfpm
 	@mkdir -p $(PACKAGES)
@@ -64,7 +65,6 @@ packages-windows: $(BIN)/go-winres
 	@GOOS=windows GOARCH=amd64 $(GOAGENT) -o $(WINDOWS)/hozen-agent.exe ./agent
 	@go-winres patch --no-backup --in agent/packaging/windows/winres.json --product-version '$(PKGVERSION)' --file-version '$(WINVERSION)' $(WINDOWS)/hozen-agent.exe
 	@$(if $(KEY),$(SIGN) -in $(WINDOWS)/hozen-agent.exe -out $(WINDOWS)/signed.exe && mv $(WINDOWS)/signed.exe $(WINDOWS)/hozen-agent.exe)
-	@GOOS=windows GOARCH=amd64 $(GOBUILD) -o $(PACKAGES)/hozen-collector.exe ./collector
 	@$(GOBUILD) -o $(BIN)/hozen-msi ./internal/cmd/hozen-msi && $(BIN)/hozen-msi -agent $(WINDOWS)/hozen-agent.exe -version '$(PKGVERSION)' -out $(PACKAGES)
 
 sign: ## The same, with the agent and its MSI signed (KEY=key.pem CERT=certificate.pem [SIGNFLAGS='-ts URL'])

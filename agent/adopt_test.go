@@ -14,6 +14,7 @@ import (
 // TestCaptureWithoutTheAgent: when the agent is dead as the PC goes down, the companion
 // captures, and the next agent takes it over.
 func TestCaptureWithoutTheAgent(t *testing.T) {
+	linuxOnly(t, "a unit of systemd captures when the agent cannot")
 	state, log := t.TempDir(), newLog(t.Output(), 0, false)
 	if err := captureAlone(t.Context(), state, log); err != nil {
 		t.Fatal(err)

@@ -5,9 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -65,6 +68,12 @@ func TestEveryVerbExplainsItself(t *testing.T) {
 
 func TestMistakesInTheCommandLine(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "none")
+	_, err := os.Stat(empty)
+	gone, ok := errors.AsType[*fs.PathError](err)
+	if !ok {
+		t.Fatalf("%s: %v", empty, err)
+	}
+	missing := gone.Err.Error() // in the system's own words
 	bad := filepath.Join(t.TempDir(), "agent.toml")
 	if err := os.WriteFile(bad, []byte("log_level = \"info\"\nspool_size = 3\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -91,9 +100,9 @@ func TestMistakesInTheCommandLine(t *testing.T) {
 		"damaged token":        {"hzt1.xxxx\n", []string{"enroll", "--state", t.TempDir()}, exitUsage, "damaged"},
 		"no token at all":      {"", []string{"enroll", "--state", t.TempDir(), "AKIA0000"}, exitUsage, "does not begin with"},
 		"two tokens":           {"", []string{"enroll", "--state", t.TempDir(), "--token", "a", "b"}, exitUsage, "one token"},
-		"missing token file":   {"", []string{"enroll", "--state", t.TempDir(), "--token-file", empty}, exitFailed, "no such file"},
+		"missing token file":   {"", []string{"enroll", "--state", t.TempDir(), "--token-file", empty}, exitFailed, missing},
 		"unknown setting":      {"", []string{"run", "--state", t.TempDir(), "--config", bad}, exitUsage, bad + ":2:1: unknown key \"spool_size\""},
-		"missing settings":     {"", []string{"run", "--state", t.TempDir(), "--config", empty}, exitUsage, "no such file"},
+		"missing settings":     {"", []string{"run", "--state", t.TempDir(), "--config", empty}, exitUsage, missing},
 		"service without verb": {"", []string{"service"}, exitUsage, "install"},
 		"off and on":           {"", []string{"preserve", "--poweroff", "--reboot", "--socket", empty}, exitUsage, "not both"},
 		"off without reason":   {"", []string{"preserve", "--poweroff", "--socket", empty}, exitUsage, "--reason"},
@@ -113,6 +122,23 @@ func TestMistakesInTheCommandLine(t *testing.T) {
 	if code, _, errOut := do(t, tok, "enroll", "--state", t.TempDir()); code != exitUnreachable || !strings.Contains(errOut, "not reached") || strings.Contains(errOut, "0123456789abcdef") {
 		t.Errorf("exit %d\n%s", code, errOut)
 	}
+}
+
+// linuxOnly skips a test of what only Linux has.
+func linuxOnly(t *testing.T, why string) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip(why)
+	}
+}
+
+// ownUID is what the agent calls the account that runs these tests: on Windows root's, as
+// that of every administrator.
+func ownUID() string {
+	if runtime.GOOS == "windows" {
+		return "0"
+	}
+	return strconv.Itoa(os.Getuid())
 }
 
 // shortDir returns a folder whose name leaves room for a socket's.

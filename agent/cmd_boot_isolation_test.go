@@ -26,6 +26,7 @@ func (l *lid) Shut(context.Context) error {
 // TestBootThatCannotIsolate: where isolation was ordered and the rules cannot be put in
 // force, everything is cut; where nothing is known of an order, nothing is done.
 func TestBootThatCannotIsolate(t *testing.T) {
+	linuxOnly(t, "a unit of systemd runs this verb")
 	boot := func(state string, l *lid) int {
 		c := newCommand("boot-isolation", os.Getenv, stdio{nil, t.Output(), t.Output()})
 		c.state = state

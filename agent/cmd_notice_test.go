@@ -14,6 +14,7 @@ import (
 
 // TestNoticeOnDesktop: each text once for each sign-in, and its end.
 func TestNoticeOnDesktop(t *testing.T) {
+	linuxOnly(t, "the desktop is told over D-Bus")
 	root, _ := noticeRoot(t)
 	own := t.TempDir()
 	var shown []desktop.Notice

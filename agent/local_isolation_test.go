@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -117,7 +116,7 @@ func TestReleaseByCodeAtThePC(t *testing.T) {
 	if code, _, errOut := do(t, wrong, "release", "--code", "--socket", socket); code != exitNotAccepted || !strings.Contains(errOut, "not the code of this PC") {
 		t.Errorf("a wrong code: exit %d, %s", code, errOut)
 	}
-	if e := kept(t, a, journal.EventCodeRefused); !strings.Contains(e.By, fmt.Sprintf("uid %d), pid %d", os.Getuid(), os.Getpid())) || e.CommandID != "cmd_1" {
+	if e := kept(t, a, journal.EventCodeRefused); !strings.Contains(e.By, fmt.Sprintf("uid %s), pid %d", ownUID(), os.Getpid())) || e.CommandID != "cmd_1" {
 		t.Errorf("%+v", e)
 	}
 	if st := a.isolate.Status(t.Context()); st.Observed != isolate.Isolated {
@@ -150,7 +149,7 @@ func TestTooManyCodes(t *testing.T) {
 	n := localNetwork{a} // without the pace of the socket
 	for range 5 {
 		wrong := releasecode.New(releasecode.NewKey(), "1").String()
-		if _, err := n.ReleaseByCode(t.Context(), wrong, localapi.Peer{UID: strconv.Itoa(os.Getuid())}); err == nil {
+		if _, err := n.ReleaseByCode(t.Context(), wrong, localapi.Peer{UID: ownUID()}); err == nil {
 			t.Fatal("released")
 		}
 	}

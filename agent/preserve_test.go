@@ -51,6 +51,7 @@ func TestNobodyFillsTheSpoolFromTheSeat(t *testing.T) {
 
 // TestThePCThatStayedOn: the collector learns of it, also after the order's result.
 func TestThePCThatStayedOn(t *testing.T) {
+	linuxOnly(t, "logind is asked to switch off")
 	a := idle(t) // its power is not started: nobody can be asked to switch this machine off
 	a.goDown(t.Context(), journal.Command{ID: "cmd_x", Then: journal.ThenPowerOff, Issuer: "operator"}, journal.Result{Status: journal.Done})
 	list := a.journal.Alerts()

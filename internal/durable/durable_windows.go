@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/windows"
 )
@@ -40,11 +41,23 @@ func move(from, to string, flags uint32) error {
 	if err != nil {
 		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
 	}
-	if err := windows.MoveFileEx(f, t, flags); err != nil {
-		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	for until := time.Now().Add(patience); ; time.Sleep(lookAgain) {
+		err := windows.MoveFileEx(f, t, flags)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, windows.ERROR_SHARING_VIOLATION) || time.Now().After(until) {
+			return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+		}
 	}
-	return nil
 }
+
+// Who looks at every new file, as virus scanners and search do, holds it for a moment, in
+// which it cannot be renamed.
+const (
+	patience  = 2 * time.Second
+	lookAgain = 5 * time.Millisecond
+)
 
 // Free returns how many bytes this process's user may still store on the volume
 // that holds path (GetDiskFreeSpaceExW, lpFreeBytesAvailableToCaller).

@@ -42,6 +42,7 @@ var needs = []need{
 	{"qemu-system-x86_64", "qemu-system-x86", "a PC with a kernel of its own loses its power"},
 	{"qemu-img", "qemu-utils", "the disk of that PC"},
 	{"mke2fs", "e2fsprogs", "the file system of that PC"},
+	{"x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64-win32", "what stands in for Windows's filtering platform is C"},
 	{"wixl", "wixl", "the agent's installer for Windows"},
 	{"msibuild", "msitools", "tables of that installer"},
 	{"osslsigncode", "osslsigncode", "programs and installers for Windows are signed"},

@@ -23,7 +23,6 @@ const onWindows = "@windows"
 // notUnderWine are packages whose tests cannot run there, with the reason.
 func notUnderWine() map[string]string {
 	return map[string]string{
-		"hozen/agent":                       "its tests speak with a running agent at a socket of Unix, which Wine has not",
 		"hozen/collector/internal/localapi": "the socket of Unix that it is for is not in Wine",
 	}
 }
@@ -35,7 +34,7 @@ func (c *checker) wineTests(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "hozen-wine-program-")
+	dir, err := os.MkdirTemp("", "hozen-program-")
 	if err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}

@@ -24,7 +24,9 @@ const usage = `usage: hozen-wine COMMAND [ARGUMENT...]
 Runs COMMAND with GOOS=windows, and with two programs first on its PATH: wine, which
 runs a Windows program, and go_windows_amd64_exec, through which "go test" and "go run"
 do. Programs under the current module and below $HOZEN_WINE_DIR are seen inside, on
-drive Z; what is written to drive C and the registry is gone at the end. For example:
+drive Z; what is written to drive C and the registry is gone at the end. Windows's
+filtering platform, which Wine lacks, is stood in for where a compiler is installed
+(gcc-mingw-w64-x86-64-win32). For example:
 
   hozen-wine go test ./agent/internal/spool
   hozen-wine wine cmd /c ver
@@ -98,7 +100,12 @@ func run(ctx context.Context, args []string) int {
 	if err != nil {
 		return failed(err)
 	}
-	s, err := wine.Start(ctx, wine.Config{Folders: []string{module}})
+	libraries, clean, err := standIns(ctx, module)
+	if err != nil {
+		return failed(err)
+	}
+	defer clean()
+	s, err := wine.Start(ctx, wine.Config{Folders: []string{module}, Libraries: libraries})
 	if err != nil {
 		return failed(err)
 	}
@@ -115,6 +122,28 @@ func failed(err error) int {
 		return exitUnavailable
 	}
 	return exitFailed
+}
+
+// standIns makes the library that stands in for Windows's filtering platform, where this
+// module has its source and this machine a compiler; clean removes it.
+func standIns(ctx context.Context, module string) (libraries []string, clean func(), err error) {
+	if _, err := os.Stat(filepath.Join(module, wine.FilterEngine)); err != nil {
+		return nil, func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "hozen-library-")
+	if err != nil {
+		return nil, nil, fmt.Errorf("make folder: %w", err)
+	}
+	clean = func() { _ = os.RemoveAll(dir) } // below the folder for temporary files
+	path, err := wine.StandIn(ctx, module, dir)
+	switch {
+	case errors.Is(err, wine.ErrNoCompiler):
+		return nil, clean, nil
+	case err != nil:
+		clean()
+		return nil, nil, err
+	}
+	return []string{path}, clean, nil
 }
 
 // inside runs a command of this machine with the session at hand and returns its exit code.

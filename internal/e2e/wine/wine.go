@@ -5,7 +5,9 @@ package wine
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // ErrUnavailable says that this machine cannot have Wine; the text around it says why, in
@@ -16,17 +18,32 @@ var ErrUnavailable = errors.New("no Wine here")
 type Config struct {
 	// Folders are seen by Windows programs at the same path as here, on drive Z.
 	Folders []string
+	// Libraries are files of this machine that stand in for libraries of Windows of the same
+	// name, such as one of [StandIn]; see [StoodInFor]. Optional.
+	Libraries []string
 	// Log is a file that gets what Wine's own programs print. Optional.
 	Log string
 }
 
+// StoodInFor lists the libraries that may be stood in for.
+func StoodInFor() []string { return []string{"fwpuclnt"} }
+
 // prefix is the folder of the tree in which Wine keeps its drive C and registry.
 const prefix = "/wine"
 
-// Environ is what every program of a session has in its environment. Wine's diagnostics
-// are off; its questions about .NET and a browser engine are answered with no.
-func Environ() []string {
+// plain is the environment of Wine's own programs. Its diagnostics are off; its questions
+// about .NET and a browser engine are answered with no.
+func plain() []string {
 	return []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "WINEPREFIX=" + prefix, "WINEDEBUG=-all", "WINEDLLOVERRIDES=mscoree,mshtml=", "XDG_RUNTIME_DIR=/tmp"}
+}
+
+// Environ is what every program of a session has in its environment.
+func Environ() []string {
+	stood := "WINEDLLOVERRIDES=mscoree,mshtml="
+	for _, name := range StoodInFor() {
+		stood += ";" + name + "=n,b"
+	}
+	return append(slices.DeleteFunc(plain(), func(kv string) bool { return strings.HasPrefix(kv, "WINEDLLOVERRIDES=") }), stood)
 }
 
 // Entry returns the program of this machine, with its arguments, that runs a program of

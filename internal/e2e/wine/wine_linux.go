@@ -33,7 +33,7 @@ wineserver --wait' </dev/null >/dev/null`
 
 // recipe is Debian 13 with its Wine 10: Wine 8 of Debian 12 runs no program of Go 1.26.
 func recipe() machine.Recipe {
-	return machine.Recipe{Suite: "trixie", Packages: []string{"wine", "wine64"}, Setup: setupBegin + strings.Join(Environ(), " ") + setupEnd}
+	return machine.Recipe{Suite: "trixie", Packages: []string{"wine", "wine64"}, Setup: setupBegin + strings.Join(plain(), " ") + setupEnd}
 }
 
 // available returns the reason why there can be no Wine here, in one line.
@@ -123,10 +123,31 @@ func Start(ctx context.Context, cfg Config) (_ *Session, err error) {
 		_, err := os.Stat(filepath.Join(s.dir, "upper", "up"))
 		return err == nil, err
 	}, s.proc)
-	if err == nil {
-		s.init, err = child(s.proc.PID())
+	if err != nil {
+		return s, err
 	}
-	return s, err
+	if s.init, err = child(s.proc.PID()); err != nil {
+		return s, err
+	}
+	return s, s.standIn(cfg.Libraries)
+}
+
+// standIn puts libraries in the place of Wine's.
+func (s *Session) standIn(libraries []string) error {
+	for _, from := range libraries {
+		b, err := os.ReadFile(from)
+		if err != nil {
+			return fmt.Errorf("read library: %w", err)
+		}
+		to := s.Path(DriveC("windows/system32/" + filepath.Base(from)))
+		if err := os.Remove(to); err != nil { // it may be a link into the tree
+			return fmt.Errorf("replace library: %w", err)
+		}
+		if err := os.WriteFile(to, b, 0o755); err != nil {
+			return fmt.Errorf("replace library: %w", err)
+		}
+	}
+	return nil
 }
 
 // child returns the only child of a process.
@@ -187,6 +208,9 @@ func sweep() error {
 	var errs []error
 	for _, dir := range dirs {
 		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), folder), "-")
+		if _, err := strconv.Atoi(pid); err != nil {
+			continue // not ours
+		}
 		if _, err := os.Stat("/proc/" + pid); errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, os.RemoveAll(dir))
 		}

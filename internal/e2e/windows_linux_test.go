@@ -1,0 +1,239 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"hozen/internal/artifact"
+	"hozen/internal/artifact/record"
+	"hozen/internal/e2e/rig"
+	"hozen/internal/e2e/wine"
+)
+
+// windowsPC is a session of Wine beside a collector of this machine.
+type windowsPC struct {
+	*system
+	t    *testing.T
+	ctx  context.Context
+	wine *wine.Session
+	msi  string
+}
+
+func newWindowsPC(t *testing.T, ctx context.Context) *windowsPC {
+	t.Helper()
+	need(t, "wixl")
+	need(t, "msibuild")
+	dir := shortDir(t)
+	library, err := wine.StandIn(ctx, "../..", dir)
+	if errors.Is(err, wine.ErrNoCompiler) {
+		t.Skip(err)
+	}
+	must(t, err)
+	w, err := wine.Start(ctx, wine.Config{Libraries: []string{library}})
+	if errors.Is(err, wine.ErrUnavailable) {
+		t.Skip(err)
+	}
+	must(t, err)
+	t.Cleanup(func() {
+		if err := w.Close(); err != nil {
+			t.Errorf("end Wine: %v", err)
+		}
+	})
+	s := &system{Nursery: rig.NewNursery(), dir: dir}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("end the programs: %v", err)
+		}
+	})
+	s.collector, err = s.Init(ctx, rig.CollectorConfig{Program: programs(t).Collector, Dir: filepath.Join(dir, "collector"), Log: filepath.Join(dir, "collector.log")})
+	must(t, err)
+	must(t, s.collector.Serve(ctx))
+	cmd := exec.CommandContext(ctx, "make", "--silent", "packages-windows", "PACKAGES="+w.Dir(), "VERSION=0.9.1", "COMMIT=test", "BUILT=2026-01-02T03:04:05Z")
+	cmd.Dir = "../.."
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("make packages-windows: %v\n%s", err, out)
+	}
+	return &windowsPC{s, t, ctx, w, packageFile(t, w.Dir(), "hozen-agent_0.9.1_ja.msi")}
+}
+
+// try runs a Windows program to its end. What it says goes into a file: a service that it
+// starts would keep a pipe open.
+func (p *windowsPC) try(args ...string) (string, int) {
+	p.t.Helper()
+	out, err := os.CreateTemp(p.dir, "said-")
+	must(p.t, err)
+	must(p.t, out.Close())
+	spec := p.wine.Spec(p.wine.Dir(), args...)
+	spec.Log = out.Name()
+	proc, err := p.Start(spec)
+	must(p.t, err)
+	select {
+	case <-proc.Done():
+	case <-p.ctx.Done():
+		p.t.Fatalf("%s does not end\n%s", strings.Join(args, " "), p.logs())
+	}
+	b, err := os.ReadFile(out.Name())
+	must(p.t, err)
+	return string(b), proc.ExitCode()
+}
+
+func (p *windowsPC) do(args ...string) string {
+	p.t.Helper()
+	out, code := p.try(args...)
+	if code != 0 {
+		p.t.Fatalf("%s: exit code %d\n%s\n%s", strings.Join(args, " "), code, out, p.logs())
+	}
+	return out
+}
+
+// installer runs Windows Installer without a word to anybody.
+func (p *windowsPC) installer(verb string, properties ...string) string {
+	p.t.Helper()
+	log := filepath.Join(p.wine.Dir(), "msi.log")
+	p.do(append([]string{"msiexec", verb, p.msi, "/qn", "/l*v", log}, properties...)...)
+	b, err := os.ReadFile(log)
+	must(p.t, err)
+	return string(b)
+}
+
+// logs is what the agent wrote, for a test that failed.
+func (p *windowsPC) logs() string {
+	found, _ := filepath.Glob(p.file("ProgramData/Hozen/*/*.log")) // the pattern is well formed
+	var all strings.Builder
+	for _, f := range found {
+		b, _ := os.ReadFile(f)
+		all.WriteString(f + "\n" + string(b[max(0, len(b)-3000):]))
+	}
+	return all.String()
+}
+
+// file returns where a file of drive C lies on this machine.
+func (p *windowsPC) file(path string) string { return p.wine.Path(wine.DriveC(path)) }
+
+func (p *windowsPC) isThere(path string) bool {
+	_, err := os.Stat(p.file(path))
+	return err == nil
+}
+
+// scene starts a program with one connection and returns its process and the ends of it.
+func (p *windowsPC) scene() (pid int, local, remote string) {
+	p.t.Helper()
+	exe := filepath.Join(p.wine.Dir(), "marked-scene.exe")
+	cmd := exec.CommandContext(p.ctx, "go", "build", "-o", exe, "testdata/scene/main.go")
+	cmd.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		p.t.Fatalf("build the scene: %v\n%s", err, out)
+	}
+	l, err := net.Listen("tcp", rig.Loopback(0))
+	must(p.t, err)
+	p.t.Cleanup(func() { l.Close() })
+	conns := make(chan net.Conn, 1)
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			conns <- c
+		}
+	}()
+	spec := p.wine.Spec(p.wine.Dir(), exe, l.Addr().String())
+	spec.Log = filepath.Join(p.dir, "scene.log")
+	proc, err := p.Start(spec)
+	must(p.t, err)
+	var said string
+	must(p.t, rig.Until(p.ctx, "the scene", func() (bool, error) {
+		f, err := os.Open(spec.Log)
+		if err != nil {
+			return false, err
+		}
+		defer f.Close()
+		lines := bufio.NewScanner(f)
+		lines.Scan()
+		said = lines.Text()
+		return len(strings.Fields(said)) == 3, nil
+	}, proc))
+	select {
+	case c := <-conns:
+		p.t.Cleanup(func() { c.Close() })
+	case <-p.ctx.Done():
+		p.t.Fatal("the scene's connection did not arrive")
+	}
+	f := strings.Fields(said)
+	pid, err = strconv.Atoi(f[0])
+	must(p.t, err)
+	return pid, f[1], f[2]
+}
+
+// TestWindowsFromInstallerToUninstall is a Windows PC's whole life with a collector of this
+// machine: the installer brings the service with a token, the agent enrols over mutual TLS,
+// takes evidence that shows a program and its connection as they are, and uninstalling
+// leaves no service, program or setting.
+func TestWindowsFromInstallerToUninstall(t *testing.T) {
+	ctx := within(t, 3*patience)
+	p := newWindowsPC(t, ctx)
+	token, err := p.collector.Token(ctx, 1)
+	must(t, err)
+	log := p.installer("/i", "ENROLLTOKEN="+token)
+	if strings.Contains(log, token) {
+		t.Error("the token stands in the installer's log")
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(p.logs())
+		}
+	})
+	p.awaitConnected(t, ctx)
+	p.id = p.endpoint(t, ctx).ID
+	if out := p.do("sc", "query", "hozen-agent"); !strings.Contains(out, "RUNNING") {
+		t.Errorf("the service:\n%s", out)
+	}
+
+	pid, local, remote := p.scene()
+	cmd := p.order(t, ctx, "acquire", map[string]any{"profile": "flash"})
+	if cmd.Status != "done" || cmd.AcquisitionID == "" {
+		t.Fatalf("acquire ended as %s: %s", cmd.Status, cmd.Detail)
+	}
+	dir := p.verified(t, ctx, cmd.AcquisitionID)
+	seen := false
+	for _, r := range records[record.Process](t, dir, artifact.KindProcess) {
+		seen = seen || r.PID == pid && strings.Contains(r.Exe, "marked-scene.exe")
+	}
+	if !seen {
+		t.Errorf("the evidence does not show process %d", pid)
+	}
+	p.showsFlow(t, dir, pid, local, remote)
+
+	p.installer("/x")
+	if out, code := p.try("sc", "query", "hozen-agent"); code == 0 {
+		t.Errorf("the service is still there:\n%s", out)
+	}
+	if p.isThere("Program Files/Hozen/hozen-agent.exe") {
+		t.Error("the program is still there")
+	}
+	if out, code := p.try("reg", "query", `HKLM\System\CurrentControlSet\Services\EventLog\Application\hozen-agent`); code == 0 {
+		t.Errorf("the source of events is still there:\n%s", out)
+	}
+	p.clean(t, ctx)
+}
+
+// showsFlow fails the test unless the evidence shows the connection with its process and
+// both ends.
+func (p *windowsPC) showsFlow(t *testing.T, dir string, pid int, local, remote string) {
+	t.Helper()
+	var near []record.Socket
+	for _, r := range records[record.Socket](t, dir, artifact.KindNetConn) {
+		if join(r.LocalAddr, r.LocalPort) == local && join(r.RemoteAddr, r.RemotePort) == remote {
+			near = append(near, r)
+		}
+	}
+	if len(near) != 1 || len(near[0].Owners) != 1 || near[0].Owners[0].PID != pid {
+		t.Errorf("the flow of process %d from %s to %s is shown as %+v", pid, local, remote, near)
+	}
+}
+
+func join(addr string, port uint16) string { return net.JoinHostPort(addr, strconv.Itoa(int(port))) }
