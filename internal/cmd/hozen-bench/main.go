@@ -62,7 +62,8 @@ func groups() []group {
 	return []group{
 		{names: capture.Names(), run: func(ctx context.Context, e env) error { return capture.Run(ctx, e.quick, e.note, e.print) }},
 		{names: []string{"command.stall", "command.stall.max.ms"}, run: commandStall},
-		{names: []string{"agent.size.linux-amd64", "agent.size.windows-amd64"}, run: agentSize, beside: true},
+		{names: []string{"agent.size.linux-amd64"}, run: agentSize, beside: true},
+		{names: []string{"windows.agent.size", "windows.msi.size"}, run: windowsSize},
 		{names: []string{"command.ack", "command.ack.ms", "command.ack.bare.ms", "command.ack.act.ms"}, run: commandAck},
 		{names: []string{"custody.ledger.append"}, run: ledgerAppend},
 		{names: []string{"evidence.export", "evidence.verify", "evidence.export.text", "evidence.verify.text"}, run: evidencePackage},
