@@ -27,6 +27,7 @@ import (
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/evidence/evidencetest"
+	"hozen/collector/internal/incident"
 	"hozen/collector/internal/operator"
 	sealing "hozen/collector/internal/secret"
 	"hozen/collector/internal/sqldb"
@@ -35,6 +36,7 @@ import (
 	"hozen/internal/artifact/record"
 	"hozen/internal/buildinfo"
 	"hozen/internal/digest"
+	"hozen/internal/i18n"
 	"hozen/internal/id"
 	"hozen/internal/pki"
 	"hozen/internal/releasecode"
@@ -75,7 +77,11 @@ func newSite(t testing.TB) *site {
 	recovery := releasecode.NewKey()
 	secrets, err := sealing.NewKey(make([]byte, 32))
 	must(t, err)
-	x.Acts, err = act.New(act.Config{Secrets: &secrets, DB: db, CA: ca, Recovery: &recovery, Lookup: lookup, OwnAddr: func(a netip.Addr) bool { return a == collectorAddr }, Hub: x.hub, Blobs: x.blobs, Addresses: []string{"192.0.2.10:7443"},
+	texts, err := Texts()
+	must(t, err)
+	x.Acts, err = act.New(act.Config{Secrets: &secrets, DB: db, Say: func(l i18n.Language, e incident.Entry, names map[string]string) string {
+		return Told(texts.Printer(l), e, names)
+	}, CA: ca, Recovery: &recovery, Lookup: lookup, OwnAddr: func(a netip.Addr) bool { return a == collectorAddr }, Hub: x.hub, Blobs: x.blobs, Addresses: []string{"192.0.2.10:7443"},
 		PasswordCost: operator.Cost{MemoryKiB: 64, Iterations: 1}, Now: x.now})
 	must(t, err)
 	key, err := pki.NewKey()
