@@ -38,7 +38,10 @@ func (s *Acts) documentFacts(ctx context.Context, q sqldb.Queryer, inc incident.
 	if err := s.documentEvidence(ctx, q, inc, &f); err != nil {
 		return f, err
 	}
-	return f, s.documentRecord(ctx, q, inc, &f)
+	if err := s.documentRecord(ctx, q, inc, &f); err != nil {
+		return f, err
+	}
+	return f, s.documentGuides(ctx, q, inc, l, &f)
 }
 
 // documentEndpoints adds the PCs as they are now, and returns the names of all that the

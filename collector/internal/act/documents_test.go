@@ -261,3 +261,22 @@ func TestFsckProvesReports(t *testing.T) {
 		}
 	})
 }
+
+// TestDocumentsTellDeadlinesAndContacts: what the guides count and whom they name is printed.
+func TestDocumentsTellDeadlinesAndContacts(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		o := newOffice(t, x)
+		d, err := o.DraftReport(t.Context(), o.owner, o.newReport(report.Owner))
+		ok(t, err)
+		words := strings.Join(d.Words(), "\n")
+		if !strings.Contains(words, "期限 ") || !strings.Contains(words, "該当するかは未確認") {
+			t.Errorf("no deadline: %s", words)
+		}
+		calls, err := o.DraftReport(t.Context(), o.owner, o.newReport(report.Calls))
+		ok(t, err)
+		i := slices.IndexFunc(calls.Blocks, func(b report.Block) bool { return b.Table != nil })
+		if i < 0 || len(calls.Blocks[i].Table.Rows) < 8 {
+			t.Errorf("whom to call: %+v", calls.Blocks)
+		}
+	})
+}

@@ -19,6 +19,7 @@ type Facts struct {
 	Exhibits  []Exhibit
 	Decisions []Decision
 	Deadlines []Deadline
+	Next      *Deadline // when people hear again; nil: not known
 	Contacts  []Contact
 }
 
@@ -200,10 +201,13 @@ type Deadline struct {
 	From, Until       time.Time // Until is the earliest reading; zero: not known
 	DoneAt            time.Time // zero: not done
 	DoneNote          string    // such as a receipt number
+	// Provisional says that nobody answered yet whether it applies: it counts all the same.
+	Provisional bool
 }
 
 // Contact is somebody to call.
 type Contact struct {
+	Kind                           string // such as police
 	Name, Role, Phone, Hours, Note string
 	// CheckedAt is when somebody looked whether it still holds; zero: never. Stale says that
 	// this is too long ago.

@@ -235,5 +235,5 @@ func (w *writer) police() {
 	w.block("receipt", true)
 	w.line(w.t("police.receipt"), w.wording())
 	w.block("contacts", false)
-	w.contactTable(func(c Contact) bool { return strings.Contains(c.Role, "police") || strings.Contains(c.Name, "警察") })
+	w.contactTable(func(c Contact) bool { return c.Kind == "police" })
 }

@@ -151,7 +151,7 @@ func (w *writer) deadlines() {
 		if !d.DoneAt.IsZero() {
 			done = strings.TrimSpace(w.moment(d.DoneAt) + "\n" + d.DoneNote)
 		}
-		t.row(d.Name, w.moment(d.From), w.moment(d.Until), strings.TrimSpace(w.orUnknown(d.Rule)+"\n"+d.Basis), done)
+		t.row(w.deadlineName(d), w.moment(d.From), w.moment(d.Until), strings.TrimSpace(w.orUnknown(d.Rule)+"\n"+d.Basis), done)
 	}
 }
 

@@ -27,7 +27,7 @@ func (w *writer) partners() {
 	w.block("ask", true)
 	w.line(w.t("letter.partners.ask"), w.wording())
 	w.block("next", true)
-	w.answer(NextUpdate)
+	w.next()
 	w.desk()
 }
 

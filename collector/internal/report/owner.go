@@ -19,6 +19,15 @@ func (w *writer) owner() {
 	w.block("decide", true)
 	w.decide()
 	w.block("next", true)
+	w.next()
+}
+
+// next says when people hear again.
+func (w *writer) next() {
+	if d := w.f.Next; w.value(NextUpdate, w.f.Answers[NextUpdate]) == "" && d != nil && d.Until.After(w.f.At) {
+		w.line(w.t("owner.next", "until", w.moment(d.Until)), w.deadline(*d))
+		return
+	}
 	w.answer(NextUpdate)
 }
 
@@ -257,7 +266,7 @@ func (w *writer) decide() {
 		if d.Until.Before(w.f.At) {
 			key = "owner.deadline.over"
 		}
-		w.line(w.t(key, "name", d.Name, "until", w.moment(d.Until)), w.deadline(d))
+		w.line(w.t(key, "name", w.deadlineName(d), "until", w.moment(d.Until)), w.deadline(d))
 	}
 	if none {
 		w.unknown(w.t("owner.decide.none"), w.gap("decisions"))
@@ -270,6 +279,14 @@ func (w *writer) question(d Decision) string {
 		return d.Question
 	}
 	return w.word("decision", d.Kind)
+}
+
+// deadlineName is the name of a deadline, with a word where nobody knows yet whether it applies.
+func (w *writer) deadlineName(d Deadline) string {
+	if d.Provisional {
+		return w.t("deadline.provisional", "name", d.Name)
+	}
+	return d.Name
 }
 
 func (w *writer) deadline(d Deadline) Source {

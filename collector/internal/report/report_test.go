@@ -57,7 +57,7 @@ func facts() report.Facts {
 			{Question: "取引先に知らせるか", By: at("2026-11-24 12:00"), LedgerIdx: 405}},
 		Deadlines: []report.Deadline{{Name: "個人情報保護委員会への速報", Rule: "発覚日を1日目として3日から5日", Basis: "個人情報保護法 第26条、規則 第8条", From: at("2026-11-23 17:50"), Until: at("2026-11-25 23:59")},
 			{Name: "社長への連絡", Rule: "30分ごと", Basis: "当社の取り決め", From: at("2026-11-23 17:50"), Until: at("2026-11-23 18:20")}},
-		Contacts: []report.Contact{{Name: "県警察本部 サイバー犯罪相談", Role: "police", Phone: "03-0000-1111", Hours: "平日 9:00–17:00", CheckedAt: at("2026-10-01 00:00")}, {Name: "手引きの窓口", Phone: "03-0000-2222", Unchecked: true}},
+		Contacts: []report.Contact{{Name: "県警察本部 サイバー犯罪相談", Kind: "police", Phone: "03-0000-1111", Hours: "平日 9:00–17:00", CheckedAt: at("2026-10-01 00:00")}, {Name: "手引きの窓口", Phone: "03-0000-2222", Unchecked: true}},
 	}
 	for i, l := range []report.Line{
 		{Actor: "担当 四郎", Text: "インシデントを開きました。"},
