@@ -38,15 +38,17 @@ type selfTest struct {
 	c         *command
 	checks    []localapi.Check
 	rehearsal bool
+	isolate   bool
 }
 
 // runSelfTest is "hozen-agent selftest": it looks at what the promises on this PC rest on,
 // rehearses what can be rehearsed, prints a table, and has the agent keep it as evidence.
 func runSelfTest(ctx context.Context, args []string, getenv func(string) string, std stdio) int {
 	c := newCommand("selftest", getenv, std)
-	var asJSON, noRehearsal bool
+	var asJSON, noRehearsal, isolate bool
 	c.set.BoolVar(&asJSON, "json", false, "")
 	c.set.BoolVar(&noRehearsal, "no-rehearsal", false, "")
+	c.set.BoolVar(&isolate, "isolate", false, "")
 	if _, code, done := c.parse(args, 0); done {
 		return code
 	}
@@ -55,7 +57,7 @@ func runSelfTest(ctx context.Context, args []string, getenv func(string) string,
 	}
 	ctx, cancel := context.WithTimeout(ctx, selfTestLimit)
 	defer cancel()
-	t := &selfTest{c: c, rehearsal: !noRehearsal}
+	t := &selfTest{c: c, rehearsal: !noRehearsal, isolate: isolate}
 	t.system(ctx)
 	running := t.agent(ctx)
 	if running {
@@ -64,8 +66,7 @@ func runSelfTest(ctx context.Context, args []string, getenv func(string) string,
 		t.add(localapi.Check{Check: "capture", Outcome: checkUnknown, Detail: "the agent does not answer"})
 	}
 	t.goDown(ctx)
-	t.add(localapi.Check{Check: "drill", Outcome: checkNotAvailable,
-		Detail: "a cut for a minute is ordered from the collector, which keeps the record of it: hozen-collector group drill"})
+	t.drill(ctx)
 	kept, err := t.keep(ctx)
 	if asJSON {
 		if err := t.json(kept); err != nil {
@@ -218,6 +219,58 @@ func (t *selfTest) comeBack(ctx context.Context) {
 		k.Outcome, k.Detail = checkBad, err.Error()
 	}
 	t.add(k)
+}
+
+// drill has the network cut for a minute and waits until it is back.
+func (t *selfTest) drill(ctx context.Context) {
+	if !t.isolate {
+		t.add(localapi.Check{Check: "drill", Outcome: checkNotAvailable, Detail: "it cuts the network for a minute, so it has to be asked for: --isolate"})
+		return
+	}
+	k := localapi.Check{Check: "drill", Outcome: checkOK, Want: "isolated, then released by itself"}
+	begun := time.Now()
+	r, err := localapi.Do(ctx, t.c.socketPath(), localapi.Request{Verb: localapi.VerbDrill}, nil)
+	k.TookNS = int64(time.Since(begun)) // until it was in force, the trials included
+	switch n := r.Network; {
+	case err != nil:
+		k.Outcome, k.Detail = checkBad, err.Error()
+	case n == nil || n.Observed != "isolated" || !n.Drill:
+		k.Outcome, k.Detail = checkBad, "it did not come into force"
+	case n.WayHome == nil || !n.WayHome.OK:
+		k.Outcome, k.Detail = checkWarn, "a new connection to the collector could not be made through the rules"
+	}
+	if r.Network != nil {
+		k.Got = r.Network.Observed
+	}
+	if err == nil {
+		k.Got += ", " + t.back(ctx, &k)
+	}
+	t.add(k)
+}
+
+// comesBackAfter is how long a drill may take to end beyond its time.
+const comesBackAfter = 30 * time.Second
+
+// back waits until the network is as it was, and says how it is.
+func (t *selfTest) back(ctx context.Context, k *localapi.Check) (observed string) {
+	ctx, cancel := context.WithTimeout(ctx, drillTime+comesBackAfter)
+	defer cancel()
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	observed = checkUnknown
+	for {
+		if r, err := localapi.Do(ctx, t.c.socketPath(), localapi.Request{Verb: localapi.VerbIsolation}, nil); err == nil && r.Network != nil {
+			if observed = r.Network.Observed; observed == "released" {
+				return observed
+			}
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			k.Outcome, k.Detail = checkBad, "the network did not come back by itself; release it: hozen-agent release, or from the collector"
+			return observed
+		}
+	}
 }
 
 // keep has the agent sign the results and returns their acquisition.

@@ -43,6 +43,8 @@ const (
 	VerbSession = "session"
 	// VerbSelfTest keeps the results of a self-test as evidence; root's alone.
 	VerbSelfTest = "selftest"
+	// VerbDrill cuts the network for a minute, to see whether that works; root's alone.
+	VerbDrill = "drill"
 	// VerbIsolation asks how isolated the PC is.
 	VerbIsolation = "isolation"
 	// VerbRelease gives the network back to whoever knows the code.
@@ -179,7 +181,7 @@ func parseRequest(b []byte) (Request, error) {
 		if len(r.Message) > MaxMessage {
 			return Request{}, fmt.Errorf("message has %d bytes, at most %d are allowed", len(r.Message), MaxMessage)
 		}
-	case VerbStatus, VerbWake, VerbGate, VerbShutdown, VerbIsolation, VerbUninstall, VerbRelease, VerbSession, VerbSelfTest:
+	case VerbStatus, VerbWake, VerbGate, VerbShutdown, VerbIsolation, VerbUninstall, VerbRelease, VerbSession, VerbSelfTest, VerbDrill:
 		if r.Message != "" || r.WaitSeconds != 0 {
 			return Request{}, fmt.Errorf("%s takes nothing else", r.Verb)
 		}

@@ -20,6 +20,9 @@ type Network interface {
 	// ReleaseForUninstall gives the network back because the agent goes away, and tries to
 	// tell the collector for some seconds; told says whether it has it.
 	ReleaseForUninstall(ctx context.Context, by Peer) (st NetworkStatus, told bool, err error)
+	// Drill cuts the network for a minute and returns how it is then; it comes back by
+	// itself. An error means that nothing was cut, or that it is not in force.
+	Drill(ctx context.Context, by Peer) (NetworkStatus, error)
 }
 
 // ReleaseError says why nothing was released.
@@ -191,6 +194,18 @@ func (s *Server) network(ctx context.Context, c net.Conn, by Peer, r Request) {
 		defer leave()
 		st, err := n.ReleaseByCode(ctx, r.Code, by.found())
 		s.released(ctx, c, st, Release{}, err)
+	case VerbDrill:
+		if by.UID != rootUser {
+			s.say(c, Reply{Done: true, Code: CodeDenied, Error: "only root may have the network cut"})
+			return
+		}
+		st, err := n.Drill(ctx, by.found())
+		r := Reply{Done: true, Network: &st}
+		if err != nil {
+			s.cfg.Log.WarnContext(ctx, "drill did not go as ordered", slog.Any("error", err))
+			r.Code, r.Error = CodeInternal, err.Error()
+		}
+		s.say(c, r)
 	case VerbUninstall:
 		if by.UID != rootUser {
 			s.say(c, Reply{Done: true, Code: CodeDenied, Error: "only root may release the PC in order to uninstall"})

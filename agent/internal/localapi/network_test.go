@@ -29,6 +29,11 @@ func (n *network) ReleaseByCode(_ context.Context, code string, by Peer) (Networ
 	return NetworkStatus{Observed: "released"}, n.fail
 }
 
+func (n *network) Drill(_ context.Context, by Peer) (NetworkStatus, error) {
+	n.by = by
+	return n.Network(context.Background()), n.fail
+}
+
 func (n *network) ReleaseForUninstall(_ context.Context, by Peer) (NetworkStatus, bool, error) {
 	n.gone++
 	n.by = by
@@ -160,4 +165,23 @@ func FuzzTTY(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestDrillIsRootsAlone(t *testing.T) {
+	n := &network{}
+	path := serveWith(t, Config{Agent: &agent{}, Network: n})
+	last, err := Do(t.Context(), path, Request{Verb: VerbDrill}, nil)
+	if ownUID(t) != rootUser {
+		if last.Code != CodeDenied || n.by.UID != "" {
+			t.Fatalf("%+v %v", last, err)
+		}
+		return
+	}
+	if err != nil || last.Network == nil || last.Network.Observed != "isolated" {
+		t.Fatalf("%+v %v", last, err)
+	}
+	n.fail = errors.New("isolated in earnest")
+	if last, err = Do(t.Context(), path, Request{Verb: VerbDrill}, nil); !errors.Is(err, ErrRefused) || last.Network == nil {
+		t.Fatalf("%+v %v", last, err)
+	}
 }

@@ -143,7 +143,7 @@ func (s *Server) serve(ctx context.Context, c net.Conn, peer Peer) {
 		s.power(ctx, c, peer, r)
 	case VerbSelfTest:
 		s.selfTest(ctx, c, peer, r)
-	case VerbIsolation, VerbRelease, VerbUninstall:
+	case VerbIsolation, VerbRelease, VerbUninstall, VerbDrill:
 		s.network(ctx, c, peer, r)
 	}
 }
