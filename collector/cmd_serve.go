@@ -119,6 +119,9 @@ func newServing(ctx context.Context, dir string, cfg config.Config, log *slog.Lo
 		return nil, err
 	}
 	s.useKits(ctx, intake)
+	if err := s.useUploads(ctx); err != nil {
+		return nil, err
+	}
 	if n, err := intake.Recover(ctx); err != nil {
 		// What can't be finished stays where it is; fsck names it, and the rest must go on.
 		log.ErrorContext(ctx, "uploads of the last run could not all be finished", slog.Int("finished", n), slog.Any("error", err))

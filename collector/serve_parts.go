@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"strconv"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -16,6 +17,7 @@ import (
 	"hozen/collector/internal/agentapi"
 	"hozen/collector/internal/config"
 	"hozen/collector/internal/evidence"
+	"hozen/collector/internal/transfer"
 	"hozen/internal/durable"
 )
 
@@ -114,6 +116,19 @@ func (u *upload) Seal(ctx context.Context, manifest, signature, certificate []by
 	r, err := u.Upload.Seal(ctx, manifest, signature, certificate)
 	u.acts.EvidenceChanged(ctx, u.endpointID, u.acquisitionID)
 	return r, err
+}
+
+// useUploads lets people send files as evidence.
+func (s *serving) useUploads(ctx context.Context) error {
+	f, err := transfer.Open(transfer.Config{Dir: filepath.Join(s.paths.Incoming, "uploads"), Vault: s.blobs.Vault(), MinFree: s.cfg.Storage.MinFreeMB * 1e6})
+	if err != nil {
+		return err
+	}
+	s.acts.UseUploads(f)
+	if err := s.acts.DropOldUploads(ctx); err != nil {
+		s.log.WarnContext(ctx, "what is left of files that were being sent", slog.Any("error", err))
+	}
+	return nil
 }
 
 // useKits lets USB kits be made and read.

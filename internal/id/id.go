@@ -38,6 +38,8 @@ const (
 	Export Prefix = "exp"
 	// Exhibit is a piece of evidence as people hold it and pass it on.
 	Exhibit Prefix = "exh"
+	// Upload is a file that a person sends as evidence.
+	Upload Prefix = "upl"
 	// Kit is a USB kit.
 	Kit Prefix = "kit"
 	// Notice is a message to people, and Channel is by what they get it.

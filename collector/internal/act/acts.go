@@ -30,6 +30,7 @@ import (
 	"hozen/collector/internal/report"
 	"hozen/collector/internal/secret"
 	"hozen/collector/internal/sqldb"
+	"hozen/collector/internal/transfer"
 	"hozen/internal/durable"
 	"hozen/internal/i18n"
 	"hozen/internal/releasecode"
@@ -116,6 +117,8 @@ type Acts struct {
 	// that were disposed of are removed from it.
 	kept sync.RWMutex
 	kits *Kits
+	// arrivals keeps the files that people send while they arrive; nil: unsupported.
+	arrivals *transfer.Folder
 
 	secrets secret.Key
 	sender  *notify.Sender // nil: nobody is told

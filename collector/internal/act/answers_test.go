@@ -149,7 +149,7 @@ func TestAnswersThatAreRefused(t *testing.T) {
 		}
 		for _, role := range []operator.Role{operator.Viewer, operator.Auditor, operator.Vendor} {
 			p := x.person("p"+string(role), role)
-			if _, err := x.Record(ctx, p, inc.ID); err != nil {
+			if _, err := x.Record(ctx, p, inc.ID); err != nil && role != operator.Vendor { // who was let into no incident
 				t.Errorf("%s may not look: %v", role, err)
 			}
 			_, err := x.SetAnswer(ctx, p, inc.ID, said(record.Cause, record.Text, "x"))

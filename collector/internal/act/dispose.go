@@ -15,6 +15,7 @@ import (
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/exhibit"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/record"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/digest"
 )
@@ -153,8 +154,19 @@ func (s *Acts) DisposalOf(ctx context.Context, a Actor, idOrNumber string) (Disp
 func (s *Acts) disposal(ctx context.Context, q sqldb.Queryer, organisationID, idOrNumber string) (Disposal, error) {
 	var g Disposal
 	var err error
-	if g.Exhibit, g.Custody, err = s.exhibit(ctx, q, organisationID, idOrNumber); err != nil || g.Exhibit.AcquisitionID == "" {
+	if g.Exhibit, g.Custody, err = s.exhibit(ctx, q, organisationID, idOrNumber); err != nil {
 		return g, err
+	}
+	if u := g.Exhibit.Upload; u != nil {
+		_, shared, err := uploadGone(ctx, q, *u)
+		g.Files, g.Bytes, g.Unfinished = 1, u.Size, slices.Contains(g.Custody.Unfinished, g.Exhibit.Number)
+		if shared {
+			g.Shared = 1
+		}
+		return g, err
+	}
+	if g.Exhibit.AcquisitionID == "" {
+		return g, nil
 	}
 	if g.items, err = s.evidence.Items(ctx, evidence.ItemFilter{OrganisationID: organisationID, AcquisitionID: g.Exhibit.AcquisitionID}); err != nil {
 		return g, err
@@ -214,11 +226,16 @@ func (s *Acts) DisposeExhibit(ctx context.Context, a Actor, idOrNumber, reason, 
 		}
 		return s.dispose(ctx, d, g, reason)
 	})
-	if err != nil || g.Exhibit.AcquisitionID == "" {
+	if err != nil || g.Exhibit.AcquisitionID == "" && g.Exhibit.Upload == nil {
 		return g, err
 	}
 	err = s.FinishDisposals(ctx)
-	if err == nil {
+	if err == nil && g.Exhibit.Upload != nil {
+		var u record.Upload
+		if u, err = record.FindUpload(ctx, s.db.Read(), g.Exhibit.OrganisationID, g.Exhibit.Upload.ID); err == nil && u.RemovedAt.IsZero() {
+			err = ErrHeld
+		}
+	} else if err == nil {
 		var open []evidence.Disposal
 		open, err = evidence.UnfinishedDisposals(ctx, s.db.Read())
 		if err == nil && slices.ContainsFunc(open, func(d evidence.Disposal) bool { return d.AcquisitionID == g.Exhibit.AcquisitionID }) {
@@ -242,9 +259,17 @@ func (s *Acts) dispose(ctx context.Context, d *deed, g Disposal, reason string) 
 		e.HashBefore = g.Exhibit.Acquisition.ManifestSHA256
 		more[evidence.DisposalBlobs] = evidence.DisposalList(g.Exhibit.AcquisitionID, g.items)
 	}
+	if g.Exhibit.Upload != nil {
+		e.HashBefore = g.Exhibit.Upload.SHA256
+	}
 	e, err := d.happened(ctx, g.Exhibit.Item, e, more)
 	if err != nil {
 		return err
+	}
+	if u := g.Exhibit.Upload; u != nil {
+		if err := record.DisposeUpload(ctx, d.tx, u.ID, d.now); err != nil {
+			return err
+		}
 	}
 	if g.Exhibit.AcquisitionID != "" {
 		if err := evidence.Dispose(ctx, d.tx, evidence.Disposal{AcquisitionID: g.Exhibit.AcquisitionID, OrganisationID: d.actor.OrganisationID,
@@ -260,8 +285,16 @@ func (s *Acts) dispose(ctx context.Context, d *deed, g Disposal, reason string) 
 // disposal.
 func (s *Acts) FinishDisposals(ctx context.Context) error {
 	open, err := evidence.UnfinishedDisposals(ctx, s.db.Read())
-	if err != nil || len(open) == 0 {
+	if err != nil {
 		return err
+	}
+	uploads, err := record.KeptUploads(ctx, s.db.Read())
+	if err != nil {
+		return err
+	}
+	uploads = slices.DeleteFunc(uploads, func(u record.Upload) bool { return u.DisposedAt.IsZero() })
+	if len(open)+len(uploads) == 0 {
+		return nil
 	}
 	store, ok := s.evidence.Blobs.(blob.Remover)
 	if !ok {
@@ -273,6 +306,12 @@ func (s *Acts) FinishDisposals(ctx context.Context) error {
 	for _, dis := range open {
 		if err := s.remove(ctx, store, dis); err != nil {
 			s.log.ErrorContext(ctx, "evidence that was disposed of is still there", slog.String("acquisition", dis.AcquisitionID), slog.Any("error", err))
+			errs = append(errs, err)
+		}
+	}
+	for _, u := range uploads {
+		if err := s.removeUpload(ctx, store, u); err != nil {
+			s.log.ErrorContext(ctx, "a file that was disposed of is still there", slog.String("exhibit", u.Exhibit), slog.Any("error", err))
 			errs = append(errs, err)
 		}
 	}
@@ -294,6 +333,9 @@ func underHold(ctx context.Context, q sqldb.Queryer, dis evidence.Disposal) (boo
 // stopped: those stay. open are all disposals that are not finished.
 func removable(ctx context.Context, q sqldb.Queryer, acquisitionID string, open []evidence.Disposal) (gone, shared []digest.Digest, err error) {
 	if gone, shared, err = evidence.Removable(ctx, q, acquisitionID); err != nil {
+		return nil, nil, err
+	}
+	if gone, shared, err = exceptUploads(ctx, q, gone, shared); err != nil {
 		return nil, nil, err
 	}
 	for _, dis := range open {

@@ -209,6 +209,10 @@ func (s *Acts) VerifyExhibit(ctx context.Context, a Actor, idOrNumber, purpose s
 // verifiable is why the bytes of an exhibit cannot be read again, or nil.
 func verifiable(x Exhibit) error {
 	switch {
+	case x.Upload != nil && !x.Upload.DisposedAt.IsZero():
+		return fmt.Errorf("%s: %w", x.Number, ErrDisposed)
+	case x.Upload != nil:
+		return nil
 	case x.Acquisition == nil:
 		return fmt.Errorf("%w: %s is not kept in the collector; record what somebody verified instead", ErrConflict, x.Number)
 	case !x.Acquisition.DisposedAt.IsZero():
@@ -228,6 +232,16 @@ func (s *Acts) readAgain(ctx context.Context, a Actor, idOrNumber string, v *Ver
 		err = verifiable(x)
 	}
 	if err != nil {
+		return x, e, err
+	}
+	if x.Upload != nil {
+		e = exhibit.Event{Type: exhibit.Verify, HashBefore: x.Upload.SHA256, Result: exhibit.ResultMatch}
+		n, ok, err := s.sameUpload(ctx, *x.Upload)
+		if v.Files, v.Bytes = 1, n; err == nil && ok {
+			e.HashAfter = x.Upload.SHA256
+		} else if err == nil {
+			v.Wrong = append(v.Wrong, x.Number)
+		}
 		return x, e, err
 	}
 	items, err := s.evidence.Items(ctx, evidence.ItemFilter{OrganisationID: a.OrganisationID, AcquisitionID: x.AcquisitionID})

@@ -12,6 +12,7 @@ import (
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/exhibit"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/record"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/digest"
 	"hozen/internal/id"
@@ -24,6 +25,8 @@ type Exhibit struct {
 	Trail  exhibit.Trail
 	// Acquisition is what the exhibit holds in the collector; nil of what is kept elsewhere.
 	Acquisition *evidence.Acquisition
+	// Upload is the file that a person sent; nil of what is none.
+	Upload *record.Upload
 }
 
 // Custody is the custody of everything of one incident.
@@ -69,8 +72,15 @@ func (s *Acts) custody(ctx context.Context, q sqldb.Queryer, inc incident.Incide
 	if err != nil {
 		return c, err
 	}
+	uploads, err := record.Uploads(ctx, q, inc.ID)
+	if err != nil {
+		return c, err
+	}
 	for _, i := range items {
 		x := Exhibit{Item: i, Events: exhibit.Of(events, i.ID)}
+		if n := slices.IndexFunc(uploads, func(u record.Upload) bool { return u.ExhibitID == i.ID }); n >= 0 {
+			x.Upload = &uploads[n]
+		}
 		x.Trail = exhibit.Follow(x.Events)
 		if n := slices.IndexFunc(acquisitions, func(a evidence.Acquisition) bool { return a.ID == i.AcquisitionID }); n >= 0 {
 			x.Acquisition = &acquisitions[n]
@@ -89,7 +99,8 @@ func (s *Acts) custody(ctx context.Context, q sqldb.Queryer, inc incident.Incide
 		return c, err
 	}
 	for _, x := range c.Items {
-		if slices.ContainsFunc(open, func(d evidence.Disposal) bool { return d.AcquisitionID == x.AcquisitionID }) {
+		removing := x.Upload != nil && !x.Upload.DisposedAt.IsZero() && x.Upload.RemovedAt.IsZero()
+		if removing || slices.ContainsFunc(open, func(d evidence.Disposal) bool { return d.AcquisitionID == x.AcquisitionID }) {
 			c.Unfinished = append(c.Unfinished, x.Number)
 		}
 	}
@@ -321,6 +332,9 @@ func (s *Acts) RecordCustody(ctx context.Context, a Actor, idOrNumber string, e 
 		case exhibit.Verify:
 			if e.HashBefore == "" && x.Acquisition != nil {
 				e.HashBefore = x.Acquisition.ManifestSHA256
+			}
+			if e.HashBefore == "" && x.Upload != nil {
+				e.HashBefore = x.Upload.SHA256
 			}
 			if e.Result = exhibit.ResultMismatch; e.HashBefore == e.HashAfter {
 				e.Result = exhibit.ResultMatch

@@ -66,6 +66,13 @@ func timed(next http.Handler) http.Handler {
 func bounded(next http.Handler) http.Handler {
 	plain, hits := http.MaxBytesHandler(next, maxBody), http.MaxBytesHandler(next, maxHitBody)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Files that people send have bounds of their own, which are looked at after the right.
+		file := r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/incidents/") && strings.HasSuffix(r.URL.Path, "/upload") ||
+			r.Method == http.MethodPut && strings.HasPrefix(r.URL.Path, "/uploads/")
+		if file {
+			next.ServeHTTP(w, r)
+			return
+		}
 		if strings.HasPrefix(r.URL.Path, "/groups/") || strings.HasPrefix(r.URL.Path, "/incidents/") {
 			hits.ServeHTTP(w, r)
 			return

@@ -28,6 +28,7 @@ type office struct {
 	measured                        *pc      // isolated, with all that can be measured
 	groups                          []string // identifiers of orders to groups
 	insurer                         string   // identifier of a contact
+	sent                            string   // address of an exhibit that a person sent
 	device                          string   // address of an exhibit that was registered by hand
 	report                          string   // address of an issued document; see documented
 	vendor                          act.Actor
@@ -138,12 +139,13 @@ func (x *office) paths() []string {
 	reports := "/incidents/" + x.incidentID + "/reports"
 	p = append(p, reports, x.report, reports+"/new/owner", reports+"/new/full", reports+"/new/ppc", reports+"/new/calls")
 	p = append(p, "/incidents/"+x.incidentID+"/custody/E01", x.device, "/incidents/"+x.incidentID+"/custody/new")
-	for _, page := range []string{"record", "record/type", "record/discovered_at", "record/occurred_at", "record/cause", "record/assets", "record/tools", "record/known_at", "record/business_operator", "decisions", "enquiries", "enquiries?follows=1", "lifecycle"} {
+	for _, page := range []string{"record", "record/type", "record/discovered_at", "record/occurred_at", "record/cause", "record/assets", "record/tools", "record/known_at", "record/business_operator", "decisions", "enquiries", "enquiries?follows=1", "upload?source=cloud_log", "lifecycle"} {
 		p = append(p, "/incidents/"+x.incidentID+"/"+page)
 	}
 	p = append(p, "/incidents/"+x.incidentID+"/playbook", "/incidents/"+x.incidentID+"/deadlines", "/contacts", "/contacts?playbook=ransomware&region=tokyo&open=1", "/contacts/new", "/contacts/"+x.insurer)
 	p = append(p, "/account", "/account/factor", "/settings/people", "/settings/notifications", "/settings/new-notification/mail", "/settings/new-notification/webhook", "/settings/new-notification/chatwork",
 		x.channel, "/operators/"+x.vendor.ID, "/groups/asked/"+x.asked)
+	p = append(p, x.sent)
 	p = append(p, "/evidence/"+x.flight, "/evidence/"+x.flight+"?show=all&q=curl&sort=process", "/evidence/"+x.flight+"/records")
 	return p
 }

@@ -46,6 +46,7 @@ type ports struct {
 	record    recordActs
 	logs      logs
 	life      lifecycle
+	uploads   uploads
 	reports   reports
 	workbench workbench
 	accounts  accounts
@@ -267,6 +268,20 @@ type lifecycle interface {
 	ReopenIncident(ctx context.Context, a act.Actor, incidentID, reason string) error
 	MergeIncident(ctx context.Context, a act.Actor, incidentID, intoID, reason string) (incident.Incident, error)
 	SplitIncident(ctx context.Context, a act.Actor, incidentID string, endpointIDs []string, title, reason string) (incident.Incident, error)
+}
+
+type uploads interface {
+	Uploads(ctx context.Context, a act.Actor, incidentID string) ([]record.Upload, error)
+	OpenUpload(ctx context.Context, a act.Actor, uploadID string) (record.Upload, io.ReadCloser, error)
+	sending
+}
+
+type sending interface {
+	BeginUpload(ctx context.Context, a act.Actor, n act.NewUpload) (record.Upload, error)
+	UploadState(ctx context.Context, a act.Actor, uploadID string) (record.Upload, int64, error)
+	AppendUpload(ctx context.Context, a act.Actor, uploadID string, offset int64, piece io.Reader) (int64, error)
+	FinishUpload(ctx context.Context, a act.Actor, uploadID string) (record.Upload, error)
+	DropUpload(ctx context.Context, a act.Actor, uploadID string) error
 }
 
 type logs interface {

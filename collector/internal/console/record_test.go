@@ -40,6 +40,15 @@ func (x *office) written() {
 	must(x.t, err)
 	_, err = x.RecordEnquiry(ctx, x.owner, x.incidentID, record.Enquiry{Who: evil, Contact: evil, Channel: record.ByLetter, Question: "?", Answer: evil})
 	must(x.t, err)
+	u, err := x.BeginUpload(ctx, x.owner, act.NewUpload{IncidentID: x.incidentID, Size: -1, File: record.File{Source: record.UTM, Name: "utm_𠮷.log", Device: "本社UTM", Person: "佐藤 花子", ClockKnown: true, ClockOffset: -90 * time.Second, ClockNote: "時報と比較 " + evil}})
+	must(x.t, err)
+	_, err = x.AppendUpload(ctx, x.owner, u.ID, 0, strings.NewReader("UTMのログ"))
+	must(x.t, err)
+	u, err = x.FinishUpload(ctx, x.owner, u.ID)
+	must(x.t, err)
+	x.sent = "/incidents/" + x.incidentID + "/custody/" + u.Exhibit[strings.LastIndex(u.Exhibit, "-")+1:]
+	_, err = x.BeginUpload(ctx, x.owner, act.NewUpload{IncidentID: x.incidentID, Size: 5 << 30, File: record.File{Source: record.DiskImage, Name: "disk.img", Person: "佐藤 花子"}})
+	must(x.t, err)
 }
 
 func TestEveryWordOfTheRecord(t *testing.T) {
@@ -73,11 +82,14 @@ func TestEveryWordOfTheRecord(t *testing.T) {
 	for _, c := range record.Channels() {
 		want("enquiry.channel.", string(c))
 	}
+	for _, s := range record.Sources() {
+		want("upload.source.", string(s))
+	}
 	for _, c := range append(incident.CloseCodes(), incident.Merged) {
 		want("incident.close_code.", string(c))
 	}
-	want("ledger.act.", record.ActAnswer, record.ActDecide, record.ActEnquire, "incident.reopen", "incident.merge", "incident.split")
-	want("", "record.answered", "record.changed", "record.decided", "record.enquired", "lifecycle.reopened", "lifecycle.merged", "lifecycle.split")
+	want("ledger.act.", record.ActAnswer, record.ActDecide, record.ActEnquire, "incident.reopen", "incident.merge", "incident.split", record.ActBegin, record.ActUpload, record.ActForget)
+	want("", "record.answered", "record.changed", "record.decided", "record.enquired", "lifecycle.reopened", "lifecycle.merged", "lifecycle.split", "upload.received", "upload.dropped", "error.upload_pieces.title", "error.upload_pieces.next")
 }
 
 func TestRecordInTheConsole(t *testing.T) {

@@ -57,6 +57,7 @@ func pageNames() []string {
 		"incident_playbook",
 		"incident_record",
 		"incident_show",
+		"incident_upload",
 		"isolation_settings",
 		"ledger_list",
 		"notification_channel",

@@ -101,6 +101,10 @@ func (s *server) routes() http.Handler {
 	add("GET /incidents/{id}/record/{item}", s.private(s.incidentAnswerForm))
 	add("POST /incidents/{id}/record/{item}", s.private(s.incidentAnswer))
 	add("POST /incidents/{id}/record/{item}/accept", s.private(s.answerAccept))
+	add("GET /incidents/{id}/upload", s.private(s.incidentUploadForm))
+	add("POST /incidents/{id}/upload/begin", s.private(s.uploadBegin))
+	add("GET /uploads/{id}", s.private(s.uploadState))
+	add("POST /uploads/{id}/drop", s.private(s.uploadDrop))
 	add("GET /incidents/{id}/lifecycle", s.private(s.incidentLifecycleForm))
 	add("POST /incidents/{id}/reopen", s.private(s.incidentReopen))
 	add("POST /incidents/{id}/merge", s.private(s.incidentMerge))
@@ -135,6 +139,10 @@ func (s *server) routes() http.Handler {
 	add("/", s.public(s.notFound))
 
 	// As long as they take.
+	pages.Handle("POST /incidents/{id}/upload", s.private(s.incidentUpload))
+	pages.Handle("PUT /uploads/{id}", s.private(s.uploadAppend))
+	pages.Handle("POST /uploads/{id}/finish", s.private(s.uploadFinish))
+	pages.Handle("GET /uploads/{id}/download", s.private(s.uploadDownload))
 	pages.Handle("GET /evidence/{id}/download", s.private(s.evidenceDownload))
 	pages.Handle("POST /incidents/{id}/custody/{no}/verify", s.private(s.exhibitVerify))
 	pages.Handle("GET /exports/{id}/download", s.private(s.exportDownload))

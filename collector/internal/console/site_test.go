@@ -32,6 +32,7 @@ import (
 	sealing "hozen/collector/internal/secret"
 	"hozen/collector/internal/sqldb"
 	"hozen/collector/internal/sqldb/sqldbtest"
+	"hozen/collector/internal/transfer"
 	"hozen/internal/artifact"
 	"hozen/internal/artifact/record"
 	"hozen/internal/buildinfo"
@@ -84,6 +85,9 @@ func newSite(t testing.TB) *site {
 	}, CA: ca, Recovery: &recovery, Lookup: lookup, OwnAddr: func(a netip.Addr) bool { return a == collectorAddr }, Hub: x.hub, Blobs: x.blobs, Addresses: []string{"192.0.2.10:7443"},
 		PasswordCost: operator.Cost{MemoryKiB: 64, Iterations: 1}, Now: x.now})
 	must(t, err)
+	arriving, err := transfer.Open(transfer.Config{Dir: filepath.Join(x.dir, "uploads")})
+	must(t, err)
+	x.UseUploads(arriving)
 	key, err := pki.NewKey()
 	must(t, err)
 	der, _, err := ca.IssueCollector([]string{"collector.test"}, nil, key.Public(), x.now())

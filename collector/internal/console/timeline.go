@@ -81,7 +81,7 @@ func words() map[string]string {
 	return map[string]string{
 		"command": "verb.", "verb": "verb.", "status": "command.status.", "outcome": "outcome.",
 		"from": "isolation.state.", "to": "isolation.state.", "observed": "isolation.state.", "desired": "isolation.state.",
-		"code": "refusal.", "kind": "kind.", "trigger": "trigger.", "then": "then.", "verdict": "boot.verdict.", "classification": "classification.", "item": "record.item.", "state": "record.state.", "decision_kind": "decision.kind.", "channel": "enquiry.channel.",
+		"code": "refusal.", "kind": "kind.", "trigger": "trigger.", "then": "then.", "verdict": "boot.verdict.", "classification": "classification.", "item": "record.item.", "state": "record.state.", "decision_kind": "decision.kind.", "source": "upload.source.", "channel": "enquiry.channel.",
 	}
 }
 
@@ -133,7 +133,7 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 		key = "timeline.other"
 	}
 	values := make(map[string]string, len(e.Params)+2)
-	for _, name := range []string{"endpoint", "command", "status", "from", "to", "observed", "number", "items", "code", "outcome", "reporter", "then", "verdict", "exhibit", "giver", "taker", "place", "item", "state", "version", "decision_kind", "decider", "who", "channel", "recipient", "name", "until"} {
+	for _, name := range []string{"endpoint", "command", "status", "from", "to", "observed", "number", "items", "code", "outcome", "reporter", "then", "verdict", "exhibit", "giver", "taker", "place", "item", "state", "version", "decision_kind", "decider", "who", "channel", "source", "recipient", "name", "until"} {
 		values[name] = p.Text("unknown")
 	}
 	for name, value := range e.Params {
@@ -164,6 +164,8 @@ func tone(e incident.Entry) (tone, icon string) {
 		return "person", "pen"
 	case incident.EntryDecision:
 		return "order", "flag"
+	case incident.EntryUpload:
+		return "good", "box"
 	case incident.EntryMerged, incident.EntryMergedIn, incident.EntrySplit, incident.EntrySplitFrom:
 		return "plain", "arrow"
 	case incident.EntryAlert:

@@ -113,6 +113,18 @@ func Removable(ctx context.Context, q sqldb.Queryer, acquisitionID string) (gone
 	return gone, shared, nil
 }
 
+// HasBytes reports whether evidence that is kept, or a manifest, has these bytes. Evidence of
+// which the disposal is not finished is kept.
+func HasBytes(ctx context.Context, q sqldb.Queryer, sha256 string) (bool, error) {
+	var one int
+	if err := q.QueryRowContext(ctx, `SELECT CASE WHEN EXISTS (SELECT 1 FROM evidence_items i WHERE i.stored_sha256 = $1
+			AND i.acquisition_id NOT IN (SELECT acquisition_id FROM evidence_disposal WHERE finished_at <> ''))
+		OR EXISTS (SELECT 1 FROM evidence_acquisitions a WHERE a.manifest_sha256 = $1) THEN 1 ELSE 0 END`, sha256).Scan(&one); err != nil {
+		return false, fmt.Errorf("look for the same bytes: %w", err)
+	}
+	return one == 1, nil
+}
+
 // FinishDisposal notes that the bytes are gone.
 func FinishDisposal(ctx context.Context, tx *sqldb.Tx, d Disposal) error {
 	if _, err := tx.ExecContext(ctx, `UPDATE evidence_disposal SET finished_at = $1, finished_idx = $2 WHERE acquisition_id = $3 AND finished_at = ''`,

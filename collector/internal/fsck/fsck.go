@@ -6,6 +6,7 @@ package fsck
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 
 	"hozen/collector/internal/blob"
@@ -34,6 +35,10 @@ const (
 	// ClearBlob means that blobs lie there in the clear although the store encrypts: they
 	// were stored before it did. That is a note; `storage encrypt` mends it.
 	ClearBlob Code = "clear_blob"
+	// UploadMissing means that the bytes of a file that a person sent are not there.
+	UploadMissing Code = "upload_missing"
+	// UploadCorrupt means that they are others.
+	UploadCorrupt Code = "upload_corrupt"
 )
 
 // Problem is one thing that is wrong, by name.
@@ -144,6 +149,9 @@ func Run(ctx context.Context, cfg Config, progress func(step string, done, total
 		for _, d := range kept {
 			used[d] = true
 		}
+		if err := r.uploads(ctx, q, cfg.Blobs, used); err != nil {
+			return err
+		}
 		return r.blobs(ctx, cfg.Blobs, used, progress)
 	})
 	if err != nil {
@@ -194,6 +202,48 @@ func (r *Report) signed(ctx context.Context, q sqldb.Queryer, cfg Config, files 
 			r.Notes = append(r.Notes, p)
 		} else {
 			r.Problems = append(r.Problems, p)
+		}
+	}
+	return nil
+}
+
+// uploads reads the files again that people sent, and marks their bytes as used.
+func (r *Report) uploads(ctx context.Context, q sqldb.Queryer, blobs blob.Store, used map[digest.Digest]bool) error {
+	list, err := record.KeptUploads(ctx, q)
+	if err != nil {
+		return err
+	}
+	for _, u := range list {
+		find := func(c Code, err error) {
+			r.Problems = append(r.Problems, Problem{c, u.OrganisationID, u.ExhibitID, fmt.Sprintf("%s: %v", u.Exhibit, err)})
+		}
+		d, err := digest.Parse(u.SHA256)
+		if err != nil {
+			find(UploadCorrupt, err)
+			continue
+		}
+		used[d] = true
+		if !u.DisposedAt.IsZero() {
+			continue // its bytes go as soon as they may
+		}
+		f, err := blobs.Open(ctx, d)
+		if errors.Is(err, blob.ErrNotFound) {
+			find(UploadMissing, err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		got, n, err := digest.OfReader(f)
+		_ = f.Close() // it was only read
+		r.Bytes += n
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			find(UploadCorrupt, err)
+		case got != d || n != u.Size:
+			find(UploadCorrupt, blob.ErrCorrupt)
 		}
 	}
 	return nil

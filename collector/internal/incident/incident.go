@@ -82,6 +82,7 @@ const (
 	EntryReport         EntryKind = "report"          // a document was issued, or sent to somebody
 	EntryPlaybook       EntryKind = "playbook"        // something was said of an item of the playbook
 	EntryDeadline       EntryKind = "deadline"        // a deadline was set, changed, met or reminded of
+	EntryUpload         EntryKind = "upload"          // a person sent a file as evidence
 	EntryOlder          EntryKind = "older"           // stands for older entries that are not shown; see [Timeline]
 )
 

@@ -61,7 +61,7 @@ func audit(ctx context.Context, q sqldb.Queryer, org string, found *[]Finding) e
 	find := func(subject string, f Fault, format string, args ...any) {
 		*found = append(*found, Finding{org, subject, f, fmt.Sprintf(format, args...)})
 	}
-	for _, act := range []string{ActAnswer, ActDecide, ActEnquire} {
+	for _, act := range []string{ActAnswer, ActDecide, ActEnquire, ActUpload} {
 		for f := (ledger.Filter{OrganisationID: org, Act: act}); ; {
 			page, err := ledger.Entries(ctx, q, f)
 			if errors.Is(err, ledger.ErrBroken) || err == nil && len(page) == 0 {
@@ -119,6 +119,13 @@ func claimsOf(ctx context.Context, q sqldb.Queryer, org string) (map[int64]claim
 	}
 	for _, e := range enquiries {
 		add(e.LedgerIdx, ActEnquire, e.IncidentID, e.Details())
+	}
+	uploads, err := queryUploads(ctx, q, `organisation_id = $1 AND received_at <> ''`, org)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range uploads {
+		add(u.LedgerIdx, ActUpload, u.ID, u.Details())
 	}
 	return claims, nil
 }

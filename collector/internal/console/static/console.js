@@ -2,6 +2,7 @@
 // types, commands can be copied. Everything works without.
 import { live } from "./live.js";
 import { search } from "./table.js";
+import { upload } from "./upload.js";
 
 for (const button of document.querySelectorAll("button[data-copy]")) {
   const source = document.getElementById(button.dataset.copy);
@@ -25,6 +26,8 @@ if (me) {
   document.addEventListener("click", (e) => { if (!me.contains(e.target)) me.open = false; });
   document.addEventListener("keydown", (e) => { if (e.key === "Escape") me.open = false; });
 }
+
+upload();
 
 // One press is one order, however often the button is hit.
 for (const form of document.querySelectorAll("form[method=post]")) {
