@@ -273,10 +273,10 @@ type lifecycle interface {
 type uploads interface {
 	Uploads(ctx context.Context, a act.Actor, incidentID string) ([]record.Upload, error)
 	OpenUpload(ctx context.Context, a act.Actor, uploadID string) (record.Upload, io.ReadCloser, error)
-	sending
+	arriving
 }
 
-type sending interface {
+type arriving interface {
 	BeginUpload(ctx context.Context, a act.Actor, n act.NewUpload) (record.Upload, error)
 	UploadState(ctx context.Context, a act.Actor, uploadID string) (record.Upload, int64, error)
 	AppendUpload(ctx context.Context, a act.Actor, uploadID string, offset int64, piece io.Reader) (int64, error)
