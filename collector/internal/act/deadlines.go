@@ -95,6 +95,7 @@ func factsOf(ctx context.Context, q sqldb.Queryer, i incident.Incident) (deadlin
 type NextDeadline struct {
 	Incident incident.Incident
 	Deadline deadline.Deadline
+	Behind   int // deadlines of the incident whose time is over
 }
 
 // NextDeadlines returns, for every incident of the actor's organisation with a deadline
@@ -112,12 +113,22 @@ func (s *Acts) NextDeadlines(ctx context.Context, a Actor) ([]NextDeadline, erro
 		var next []NextDeadline
 		for _, d := range list {
 			if first, ok := d.Next(); ok {
-				next = append(next, NextDeadline{Incident: d.Incident, Deadline: first})
+				next = append(next, NextDeadline{Incident: d.Incident, Deadline: first, Behind: d.Behind(s.now())})
 			}
 		}
 		slices.SortStableFunc(next, func(x, y NextDeadline) int { return x.Deadline.Due.Compare(y.Deadline.Due) })
 		return next, nil
 	})
+}
+
+// Behind counts the deadlines whose time is over.
+func (d Deadlines) Behind(now time.Time) (n int) {
+	for _, x := range d.List {
+		if x.Overdue(now) {
+			n++
+		}
+	}
+	return n
 }
 
 // Next returns the deadline that ends first of those that run. What somebody is bound to

@@ -58,11 +58,7 @@ func viewDeadlines(d act.Deadlines, now time.Time) deadlineCard {
 		v := viewDeadline(next, now)
 		c.Next = &v
 	}
-	for _, x := range d.List {
-		if x.Overdue(now) {
-			c.Late++
-		}
-	}
+	c.Late = d.Behind(now)
 	return c
 }
 

@@ -26,6 +26,7 @@ func (s *server) fillWorkbench(v *visit, incidentID string, view *incidentShowVi
 type dashboardDeadline struct {
 	deadlineView
 	Incident incident.Incident
+	Behind   int // deadlines of the incident whose time is over
 }
 
 // maxDeadlines is how many the first page shows.
@@ -38,7 +39,7 @@ func (s *server) nextDeadlines(v *visit) ([]dashboardDeadline, error) {
 	}
 	var list []dashboardDeadline
 	for _, n := range all {
-		list = append(list, dashboardDeadline{viewDeadline(n.Deadline, v.now), n.Incident})
+		list = append(list, dashboardDeadline{viewDeadline(n.Deadline, v.now), n.Incident, n.Behind})
 	}
 	return list[:min(len(list), maxDeadlines)], nil
 }

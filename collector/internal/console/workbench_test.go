@@ -225,7 +225,7 @@ func TestDeadlinesInTheConsole(t *testing.T) {
 	v.post(page+"/answers", url.Values{}).want(t, http.StatusForbidden)
 	x.advance(5 * time.Hour)
 	b = x.as("owner", "ja")
-	b.get("/").want(t, 200, "超過")
+	b.get("/").want(t, 200, "超過 1件")
 	b.get("/incidents/"+x.incidentID).want(t, 200, "超過 1件")
 	if x.log.Len() > 0 {
 		t.Errorf("the console logged:\n%s", x.log)
