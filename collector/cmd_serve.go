@@ -88,6 +88,7 @@ type serving struct {
 	consoleURL          string
 	endPages            context.CancelFunc
 	lowOnDisk           bool
+	backups             *backupClock
 }
 
 // newServing opens the listeners first, so that the addresses in tokens are those
@@ -114,6 +115,8 @@ func newServing(ctx context.Context, dir string, cfg config.Config, log *slog.Lo
 		return nil, err
 	}
 	s.cert.Store(&cert)
+	s.backups = newBackupClock(dir, cfg.Backup, s.acts, log, time.Now)
+	s.store.care = s.care
 	intake, err := s.intake(cert)
 	if err != nil {
 		return nil, err
@@ -215,6 +218,7 @@ func (s *serving) run(ctx context.Context) error {
 	cutting.Go(func() { s.acts.WatchNotices(groups) })
 	cutting.Go(func() { s.acts.SendNotices(groups) })
 	cutting.Go(func() { s.acts.WatchDeadlines(groups) })
+	cutting.Go(func() { s.backups.run(groups) })
 	go func() { failed <- s.agents.Serve(s.onAgents) }()
 	go func() { failed <- s.local.Serve(s.onLocal) }()
 	go func() {

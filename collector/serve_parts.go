@@ -75,7 +75,7 @@ func (s *serving) checkDisk(ctx context.Context) {
 		s.log.WarnContext(ctx, "look at free disk space", slog.Any("error", err))
 		return
 	}
-	tight := free < 10*uint64(s.cfg.Storage.MinFreeMB)*1e6
+	tight := free < s.tightBelow()
 	if tight != s.lowOnDisk {
 		s.lowOnDisk = tight
 		if tight {

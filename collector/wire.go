@@ -27,6 +27,7 @@ import (
 	"hozen/collector/internal/organisation"
 	"hozen/collector/internal/secret"
 	"hozen/collector/internal/sqldb"
+	"hozen/collector/internal/watch"
 	"hozen/internal/durable"
 	"hozen/internal/i18n"
 	"hozen/internal/pki"
@@ -52,6 +53,8 @@ type store struct {
 	checkpoints *checkpoint.Log
 	// recovery is the key that release codes are made with.
 	recovery releasecode.Key
+	// care says how the collector is; set while it serves.
+	care func() watch.Collector
 }
 
 // ledgerName begins the names of this collector's logs. It stays as long as the CA does,
@@ -92,7 +95,7 @@ func openStore(ctx context.Context, dir string, cfg config.Config, log *slog.Log
 	if err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
-	s.acts, err = act.New(act.Config{Secrets: &secrets, Checkpoints: s.checkpoints, Outside: outside(dir, cfg, s.paths, s.db, s.checkpoints, log), DB: s.db, CA: s.ca, Blobs: s.blobs, Hub: s.hub, Addresses: cfg.Addresses, Backup: s.backup, Recovery: &s.recovery, OwnAddr: isOwnAddr, Say: say, Log: log})
+	s.acts, err = act.New(act.Config{Secrets: &secrets, Checkpoints: s.checkpoints, Outside: outside(dir, cfg, s.paths, s.db, s.checkpoints, log), DB: s.db, CA: s.ca, Blobs: s.blobs, Hub: s.hub, Addresses: cfg.Addresses, Backup: s.backup, Prove: s.proveBackup, Care: s.cares, Recovery: &s.recovery, OwnAddr: isOwnAddr, Say: say, Log: log})
 	if err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
@@ -170,6 +173,20 @@ func (s *store) backup(ctx context.Context, dir string) error {
 		}
 	}
 	return notes.Store(filepath.Join(keys, backupNotes))
+}
+
+// proveBackup proves what backup wrote into dir.
+func (s *store) proveBackup(ctx context.Context, dir string) (fsck.Report, error) {
+	_, r, err := fsck.Prove(ctx, fsck.ProveConfig{Dir: filepath.Join(dir, backupData), Keys: s.keys, CA: s.ca.Certificate()}, nil)
+	return r, err
+}
+
+// cares says how the collector is, as far as a running one told.
+func (s *store) cares() watch.Collector {
+	if s.care == nil {
+		return watch.Collector{BackupDir: s.cfg.Backup.Dir, BackupEvery: s.cfg.Backup.Every()}
+	}
+	return s.care()
 }
 
 // backupData copies database and evidence, and returns the signed states of the ledgers as

@@ -20,6 +20,7 @@ import (
 	"hozen/collector/internal/enroll"
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/exhibit"
+	"hozen/collector/internal/fsck"
 	"hozen/collector/internal/group"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/ledger"
@@ -31,6 +32,7 @@ import (
 	"hozen/collector/internal/secret"
 	"hozen/collector/internal/sqldb"
 	"hozen/collector/internal/transfer"
+	"hozen/collector/internal/watch"
 	"hozen/internal/durable"
 	"hozen/internal/i18n"
 	"hozen/internal/releasecode"
@@ -53,6 +55,11 @@ type Config struct {
 	Blobs blob.Store
 	// Backup copies everything into a folder. Optional: without it [Acts.Backup] is unsupported.
 	Backup func(ctx context.Context, dir string) error
+	// Prove restores the backup in a folder as far as that goes without a place to put it, and
+	// says what is wrong with it. Optional: without it no backup is proved.
+	Prove func(ctx context.Context, dir string) (fsck.Report, error)
+	// Care says how the collector itself is. Optional: without it nothing is known.
+	Care func() watch.Collector
 	// Hub carries news to streams and pages. Required.
 	Hub *Hub
 	// Addresses, "host:port", are where agents find the collector; they go into tokens.
@@ -93,6 +100,8 @@ type Acts struct {
 	hub       *Hub
 	evidence  evidence.Reader
 	backup    func(ctx context.Context, dir string) error
+	restored  func(ctx context.Context, dir string) (fsck.Report, error)
+	care      func() watch.Collector
 	addresses []string
 	recovery  *releasecode.Key
 	hasher    *operator.Hasher
@@ -152,7 +161,7 @@ func New(cfg Config) (*Acts, error) {
 	}
 	s := &Acts{
 		db: cfg.DB, ca: cfg.CA, hub: cfg.Hub, addresses: cfg.Addresses, recovery: cfg.Recovery, hasher: hasher,
-		evidence: evidence.Reader{DB: cfg.DB, Blobs: cfg.Blobs}, backup: cfg.Backup,
+		evidence: evidence.Reader{DB: cfg.DB, Blobs: cfg.Blobs}, backup: cfg.Backup, restored: cfg.Prove, care: cfg.Care,
 		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), restraint: newRestraint(), ownAddr: cfg.OwnAddr, lookup: cfg.Lookup, groups: make(chan struct{}, 1), codes: newCodeStock(), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
 		checkpoints: cfg.Checkpoints, outside: cfg.Outside, say: cfg.Say, guides: guides,
 	}

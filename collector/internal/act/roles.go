@@ -24,6 +24,7 @@ const (
 	mayManagePeople permission = "manage_people"
 	mayReadLedger   permission = "read_ledger"
 	mayCheck        permission = "check"  // fsck
+	mayWatch        permission = "watch"  // whether the watch itself is alive
 	mayBackUp       permission = "backup" // a copy of everything
 	maySettle       permission = "settle" // how the organisation isolates
 	mayFork         permission = "fork"   // declare a new line of the ledger
@@ -61,6 +62,7 @@ func table() map[permission][]operator.Role {
 		mayManagePeople: {owner, responsible},
 		mayReadLedger:   {owner, responsible, handler, auditor},
 		mayCheck:        {owner, responsible, auditor},
+		mayWatch:        {owner, responsible, handler, viewer, auditor},
 		mayBackUp:       {owner, responsible},
 		maySettle:       {owner, responsible},
 		mayFork:         {owner},

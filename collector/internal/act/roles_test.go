@@ -34,6 +34,8 @@ func TestRolesByActs(t *testing.T) {
 			do  func(ctx context.Context, a act.Actor) error
 		}{
 			{"Operators", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Operators(ctx, a)) }},
+			{"Watch", "orhva", func(ctx context.Context, a act.Actor) error { return only(x.Watch(ctx, a)) }},
+			{"ProveBackup", "or", func(ctx context.Context, a act.Actor) error { return only(x.ProveBackup(ctx, a, "/none")) }},
 			{"Endpoints", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Endpoints(ctx, a)) }},
 			{"Endpoint", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Endpoint(ctx, a, p.id)) }},
 			{"EnrollmentRequests", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.EnrollmentRequests(ctx, a)) }},

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -33,6 +34,7 @@ type Config struct {
 	Addresses []string `toml:"addresses"`
 	Listen    Listen   `toml:"listen"`
 	Storage   Storage  `toml:"storage"`
+	Backup    Backup   `toml:"backup"`
 	// Ledger and Timestamp say who outside the company speaks for the custody ledger.
 	Ledger    Ledger    `toml:"ledger"`
 	Timestamp Timestamp `toml:"timestamp"`
@@ -104,6 +106,19 @@ type Storage struct {
 	EndpointDailyPercent int `toml:"endpoint_daily_percent"`
 }
 
+// Backup says where the collector copies itself to by the clock.
+type Backup struct {
+	// Dir is the folder, best on another machine or disk. Whoever has it can be this
+	// collector: keys are in it, but not the key file of the evidence. Empty: no backups are
+	// made by the clock.
+	Dir string `toml:"dir"`
+	// EveryHours is how often: 1 to 720.
+	EveryHours int `toml:"every_hours"`
+}
+
+// Every is how often a backup is made.
+func (b Backup) Every() time.Duration { return time.Duration(b.EveryHours) * time.Hour }
+
 // Log says what is logged, to standard error.
 type Log struct {
 	// Level is "debug", "info", "warn" or "error".
@@ -118,6 +133,7 @@ func Default() Config {
 		Name:    "Hozen",
 		Listen:  Listen{Agents: ":7443", Console: "127.0.0.1:7480", Socket: "collector.sock"},
 		Storage: Storage{Database: "sqlite:hozen.db", Evidence: "evidence", MinFreeMB: 256, EndpointDailyMB: 50_000, EndpointDailyPercent: 25},
+		Backup:  Backup{EveryHours: 24},
 		Log:     Log{Level: "info", Format: "text"},
 	}
 }
@@ -206,6 +222,10 @@ func (c Config) Check() error {
 		return bad("storage.endpoint_daily_mb", "want 64 or more")
 	case c.Storage.EndpointDailyPercent < 1 || c.Storage.EndpointDailyPercent > 100:
 		return bad("storage.endpoint_daily_percent", "want 1 to 100")
+	case c.Backup.Dir != "" && !filepath.IsAbs(c.Backup.Dir):
+		return bad("backup.dir", "want an absolute path, got %.80q", c.Backup.Dir)
+	case c.Backup.EveryHours < 1 || c.Backup.EveryHours > 720:
+		return bad("backup.every_hours", "want 1 to 720")
 	case c.Log.Level != "debug" && c.Log.Level != "info" && c.Log.Level != "warn" && c.Log.Level != "error":
 		return bad("log.level", "want debug, info, warn or error, got %.40q", c.Log.Level)
 	case c.Log.Format != "text" && c.Log.Format != "json":

@@ -43,6 +43,8 @@ func TestErrorsSayWhere(t *testing.T) {
 		{"[log]\n\n\tlevel = 'loud'\n", "3:2: log.level: "},
 		{"[listen]\nconsole_names = ['a', 'https://a']\n", "2:1: listen.console_names: "},
 		{"[storage]\nendpoint_daily_mb = 63\n", "2:1: storage.endpoint_daily_mb: "},
+		{"[backup]\ndir = \"backup\"\n", "2:1: backup.dir: "},
+		{"[backup]\nevery_hours = 0\n", "2:1: backup.every_hours: "},
 		{"[storage]\nendpoint_daily_percent = 101\n", "2:1: storage.endpoint_daily_percent: "},
 		{"[storage]\nmin_free_mb = 0\n", "2:1: storage.min_free_mb: "},
 		{"[storage]\ndatabase = 'mysql://u:secret@h/db'\n", "2:1: storage.database: "},

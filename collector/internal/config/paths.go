@@ -121,6 +121,12 @@ min_free_mb = %d
 endpoint_daily_mb = %d
 endpoint_daily_percent = %d
 
+[backup]
+# Folder into which everything but the key file of the evidence is copied by the clock, best on
+# another machine or disk; each copy is read back as a whole once a week. Empty: none.
+dir = %s
+every_hours = %d
+
 [ledger]
 # Outside witnesses of the custody ledger: "name+hash+key", or "name+hash+key https://…".
 witnesses = [%s]
@@ -143,7 +149,7 @@ level = %s   # debug, info, warn, error
 format = %s  # text, json
 `, quote(c.Name), quoteAll(c.Addresses), quote(c.Listen.Agents), quote(c.Listen.Console), quoteAll(c.Listen.ConsoleNames), quote(c.Listen.Socket),
 		quote(c.Storage.Database), quote(c.Storage.Evidence), quote(c.Storage.KeyFile), c.Storage.MinFreeMB, c.Storage.EndpointDailyMB, c.Storage.EndpointDailyPercent,
-		quoteAll(c.Ledger.Witnesses), quote(c.Timestamp.URL), quote(c.Timestamp.CAFile), quote(c.Timestamp.Policy), quote(c.Timestamp.User), quote(c.Timestamp.PasswordFile),
+		quote(c.Backup.Dir), c.Backup.EveryHours, quoteAll(c.Ledger.Witnesses), quote(c.Timestamp.URL), quote(c.Timestamp.CAFile), quote(c.Timestamp.Policy), quote(c.Timestamp.User), quote(c.Timestamp.PasswordFile),
 		quote(c.Log.Level), quote(c.Log.Format))
 	return b.String()
 }

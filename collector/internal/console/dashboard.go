@@ -7,6 +7,7 @@ import (
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/enroll"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/watch"
 )
 
 type dashboardView struct {
@@ -21,6 +22,9 @@ type dashboardView struct {
 	Deadlines []dashboardDeadline
 	// Ledger is how the ledger differs from what was signed; empty: it does not.
 	Ledger string
+	// Concerns are those of the watch itself.
+	Concerns []watch.Concern
+	Urgent   int
 }
 
 // dashboard is the first page: what waits for a person, then every endpoint.
@@ -63,6 +67,10 @@ func (s *server) dashboard(v *visit) error {
 	if differs != nil {
 		view.Ledger = string(differs.Kind)
 	}
+	if view.Concerns, err = s.concerns(v); err != nil {
+		return err
+	}
+	view.Urgent = urgent(view.Concerns)
 	p := s.page(v, "dashboard", v.text.Text("title.dashboard"))
 	p.Live, p.Refresh = "all=1", 30
 	return s.showStatus(v, 200, p, view)

@@ -128,7 +128,7 @@ func (x *office) paths() []string {
 	for _, e := range []*pc{x.sales, x.away, x.odd} {
 		p = append(p, "/endpoints/"+e.ID+"/order/preserve")
 	}
-	p = append(p, "/groups", "/groups/new/isolate?incident="+x.incidentID, "/groups/new/release", "/groups/new/drill", "/settings/isolation", "/endpoints/"+x.measured.ID,
+	p = append(p, "/watch", "/groups", "/groups/new/isolate?incident="+x.incidentID, "/groups/new/release", "/groups/new/drill", "/settings/isolation", "/endpoints/"+x.measured.ID,
 		"/endpoints/"+x.measured.ID+"/order/isolate?change=1", "/endpoints/"+x.measured.ID+"/order/release", "/endpoints/"+x.measured.ID+"/release-code", "/endpoints/"+x.sales.ID+"/order/isolate")
 	for _, id := range x.groups {
 		p = append(p, "/groups/"+id)

@@ -24,6 +24,7 @@ import (
 	"hozen/collector/internal/playbook"
 	"hozen/collector/internal/record"
 	"hozen/collector/internal/report"
+	"hozen/collector/internal/watch"
 	"hozen/internal/envelope"
 )
 
@@ -53,6 +54,7 @@ type ports struct {
 	factors   factors
 	guests    guests
 	notices   notices
+	watch     watching
 }
 
 type people interface {
@@ -128,6 +130,10 @@ type acquired interface {
 type ledgerActs interface {
 	LedgerEntries(ctx context.Context, a act.Actor, f act.LedgerFilter) ([]ledger.Recorded, error)
 	LedgerDiffers(ctx context.Context, a act.Actor) (*checkpoint.Difference, error)
+}
+
+type watching interface {
+	Watch(ctx context.Context, a act.Actor) ([]watch.Concern, error)
 }
 
 type live interface {

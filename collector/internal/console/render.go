@@ -76,6 +76,7 @@ func pageNames() []string {
 		"report_show",
 		"sign_in",
 		"sign_in_code",
+		"watch_list",
 	}
 }
 
@@ -150,9 +151,9 @@ func (s *server) page(v *visit, name, title string) page {
 func section(name string) string {
 	first, _, _ := strings.Cut(name, "_")
 	switch first {
-	case "dashboard", "endpoint", "group", "isolation", "release":
+	case "dashboard", "endpoint", "group", "isolation", "release", "watch":
 		return "endpoints"
-	case "incident", "exhibit", "report", "process", "connection", "record", "flight":
+	case "incident", "exhibit", "report", "process", "connection", "record", "flight", "finding":
 		return "incidents"
 	case "contact", "ledger", "operator":
 		return first

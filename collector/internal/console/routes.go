@@ -55,6 +55,7 @@ func (s *server) routes() http.Handler {
 	add("POST /groups/asked/{id}/refuse", s.private(s.groupRefuse))
 	add("GET /groups/{id}", s.private(s.groupShow))
 
+	add("GET /watch", s.private(s.watchList))
 	add("GET /settings/isolation", s.private(s.isolationSettingsForm))
 	add("POST /settings/isolation", s.private(s.isolationSettings))
 

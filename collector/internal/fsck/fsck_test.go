@@ -1,6 +1,7 @@
 package fsck_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"hozen/collector/internal/blob/atrest"
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/evidence/evidencetest"
 	"hozen/collector/internal/fsck"
@@ -264,5 +266,83 @@ func TestBackupRefuses(t *testing.T) {
 	}
 	if _, err := fsck.ReadNote(dir); err == nil {
 		t.Error("a failed backup has a note")
+	}
+}
+
+// A backup is worth what can be restored from it: everything in it is proved from its own bytes.
+func TestProveBackup(t *testing.T) {
+	site, _ := world(t, sqldbtest.Open(t))
+	dir := filepath.Join(t.TempDir(), "backup")
+	if _, _, err := fsck.Prove(t.Context(), fsck.ProveConfig{Dir: dir}, nil); err == nil {
+		t.Error("proved a backup that is not there")
+	}
+	want, err := fsck.Backup(t.Context(), fsck.BackupConfig{DB: site.DB, Blobs: site.Blobs, Dir: dir}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, sealed := site.Blobs.Vault().(*atrest.Ring)
+	if !sealed {
+		t.Fatal("the store does not encrypt")
+	}
+	prove := func() fsck.Report {
+		t.Helper()
+		n, r, err := fsck.Prove(t.Context(), fsck.ProveConfig{Dir: dir, Keys: keys, CA: site.CA.Certificate()}, nil)
+		if err != nil || n.SHA256 != want.SHA256 {
+			t.Fatalf("%+v, %v", n, err)
+		}
+		return r
+	}
+	if r := prove(); !r.Clean() || r.Blobs != want.Blobs || r.Acquisitions == 0 {
+		t.Fatalf("%+v", r)
+	}
+
+	// One byte of one piece of evidence.
+	var blob string
+	err = filepath.WalkDir(filepath.Join(dir, fsck.BackupBlobs, "sha256"), func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && blob == "" {
+			blob = path
+		}
+		return err
+	})
+	if err != nil || blob == "" {
+		t.Fatal(err)
+	}
+	was, err := os.ReadFile(blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := bytes.Clone(was)
+	changed[len(changed)/2] ^= 1
+	write := func(path string, b []byte) {
+		t.Helper()
+		if err := os.Chmod(path, 0o600); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(blob, changed)
+	if r := prove(); r.Clean() {
+		t.Error("a changed byte of the evidence was not seen")
+	}
+	write(blob, was)
+
+	// Evidence that is missing, and a database that is another one.
+	if err := os.Remove(blob); err != nil {
+		t.Fatal(err)
+	}
+	if r := prove(); r.Clean() {
+		t.Error("missing evidence was not seen")
+	}
+	write(blob, was)
+	path := filepath.Join(dir, fsck.BackupDB)
+	db, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(path, append(db, 0))
+	if r := prove(); r.Clean() || r.Problems[0].Code != fsck.BackupChanged {
+		t.Errorf("another database: %+v", r.Problems)
 	}
 }
