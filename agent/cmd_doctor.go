@@ -43,6 +43,9 @@ func (c *command) doctor(ctx context.Context, asJSON bool) int {
 		}
 	} else {
 		for _, f := range found {
+			if f.ID == "trait" {
+				f.Args["what"] = c.p.Text("selftest.check.service_" + f.Args["what"])
+			}
 			fmt.Fprintf(c.std.out, "%s  %s\n", c.p.Text("service.level."+string(f.Level)), clean(c.p.Text("service.doctor."+f.ID+"."+string(f.Level), f.Words()...)))
 		}
 		switch {

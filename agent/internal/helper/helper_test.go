@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,7 @@ func (p *process) Done() <-chan struct{} { return p.done }
 func (p *process) Kill()                 { p.killed = true; close(p.done) }
 
 type pc struct {
+	mu       sync.Mutex
 	sessions []uint32
 	fail     bool
 	started  []uint32
@@ -28,6 +30,8 @@ type pc struct {
 }
 
 func (c *pc) start(session uint32) (Process, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.started = append(c.started, session)
 	if c.fail {
 		return nil, errors.New("nobody is signed in there")
@@ -37,9 +41,28 @@ func (c *pc) start(session uint32) (Process, error) {
 	return p, nil
 }
 
+// set changes the PC.
+func (c *pc) set(change func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change()
+}
+
+// begun lists the sessions in which helpers were started.
+func (c *pc) begun() []uint32 {
+	synctest.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.started)
+}
+
 // keep runs a keeper over a PC.
 func keep(t *testing.T, c *pc) (*Keeper, func()) {
-	k := New(Config{Sessions: func() ([]uint32, error) { return c.sessions, nil }, Start: c.start})
+	k := New(Config{Start: c.start, Sessions: func() ([]uint32, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return slices.Clone(c.sessions), nil
+	}})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { k.Run(ctx); close(ended) }()
@@ -51,14 +74,14 @@ func TestOneInEverySession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &pc{sessions: []uint32{0, 1}}
 		k, stop := keep(t, c)
-		if !slices.Equal(c.started, []uint32{1}) || !k.Has(1001) || k.Has(1002) {
-			t.Fatalf("%v", c.started)
+		if !slices.Equal(c.begun(), []uint32{1}) || !k.Has(1001) || k.Has(1002) {
+			t.Fatalf("%v", c.begun())
 		}
-		c.sessions = []uint32{0, 1, 3}
+		c.set(func() { c.sessions = []uint32{0, 1, 3} })
 		k.Look()
 		synctest.Wait()
-		if !slices.Equal(c.started, []uint32{1, 3}) {
-			t.Fatalf("%v", c.started)
+		if !slices.Equal(c.begun(), []uint32{1, 3}) {
+			t.Fatalf("%v", c.begun())
 		}
 		stop()
 		for _, p := range c.all {
@@ -75,18 +98,18 @@ func TestSignOut(t *testing.T) {
 		c := &pc{sessions: []uint32{1}}
 		k, stop := keep(t, c)
 		defer stop()
-		c.sessions = nil
+		c.set(func() { c.sessions = nil })
 		close(c.all[0].done)
 		k.Look()
 		synctest.Wait()
 		if k.Has(1001) {
 			t.Error("it counts as ours when its number may be another's")
 		}
-		c.sessions = []uint32{1}
+		c.set(func() { c.sessions = []uint32{1} })
 		k.Look()
 		synctest.Wait()
-		if len(c.started) != 2 {
-			t.Errorf("%v", c.started)
+		if len(c.begun()) != 2 {
+			t.Errorf("%v", c.begun())
 		}
 	})
 }
@@ -103,18 +126,18 @@ func TestNotAgainAndAgain(t *testing.T) {
 			k.Look()
 			synctest.Wait()
 		}
-		if len(c.started) != 1 {
-			t.Fatalf("%v", c.started)
+		if len(c.begun()) != 1 {
+			t.Fatalf("%v", c.begun())
 		}
-		c.fail = true
+		c.set(func() { c.fail = true })
 		time.Sleep(again + time.Second)
-		if len(c.started) != 2 {
-			t.Fatalf("%v", c.started)
+		if len(c.begun()) != 2 {
+			t.Fatalf("%v", c.begun())
 		}
-		c.fail = false
+		c.set(func() { c.fail = false })
 		time.Sleep(again + time.Second)
-		if len(c.started) != 3 || !k.Has(1003) {
-			t.Fatalf("%v", c.started)
+		if len(c.begun()) != 3 || !k.Has(1003) {
+			t.Fatalf("%v", c.begun())
 		}
 	})
 }

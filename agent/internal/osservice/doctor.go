@@ -58,11 +58,29 @@ func Findings() map[string][]Level {
 		"state":         {OK, Bad, Dim},
 		"state_open":    {Bad},
 		"clock":         {OK, Warn, Dim},
+		// Of Windows: one for each trait, whose name stands in "what".
+		"trait": {OK, Bad, Dim},
 	}
 }
 
-// Doctor checks that all that Install does is in force.
-func Doctor(ctx context.Context, c Config) []Finding { return judge(look(ctx, c)) }
+// Doctor checks that all that Install does is in force. On Windows it looks at the traits
+// of the service; their findings name them by "what".
+func Doctor(ctx context.Context, c Config) []Finding {
+	if all := Look(); all != nil {
+		return traitFindings(all)
+	}
+	return judge(look(ctx, c))
+}
+
+func traitFindings(all []Trait) (found []Finding) {
+	if st, err := Status(); err == nil && st == NotInstalled {
+		return []Finding{{ID: string(NotInstalled), Level: Bad}}
+	}
+	for _, t := range all {
+		found = append(found, Finding{"trait", t.Level, map[string]string{"what": t.ID, "is": t.Got, "want": t.Want, "reason": t.Detail}})
+	}
+	return found
+}
 
 // unitState is how systemd says that a unit is.
 type unitState struct {
