@@ -1,8 +1,11 @@
 package sockevent
 
 import (
+	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"hozen/agent/internal/probe/winbytes"
 	"hozen/agent/internal/recorder/entry"
@@ -70,4 +73,31 @@ func TestTablesBecomeEvents(t *testing.T) {
 	if got = look(); got[len(got)-2].Type != entry.Gap || got[len(got)-2].Lost != 2 {
 		t.Errorf("more than are kept: %+v", got)
 	}
+}
+
+func TestTablesAreReadFromTimeToTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		reads := 0
+		p := poller{cfg: Config{Every: DefaultEvery, Boot: func() int64 { return int64(time.Since(begun)) + 1 }}, table: newTable(3), ask: func(table winbytes.Table) ([]byte, error) {
+			if table == (winbytes.Table{Module: true}) {
+				reads++
+			}
+			return make([]byte, 8), nil
+		}}
+		ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
+		defer cancel()
+		var first *entry.Event
+		err := p.run(ctx, func(e *entry.Event) {
+			if first == nil {
+				first = e
+			}
+		})
+		if !errors.Is(err, context.DeadlineExceeded) || reads != 5 { // at 0, 2, 4, 6 and 8 s
+			t.Errorf("%v, read %d times", err, reads)
+		}
+		if first == nil || first.Type != entry.Gap || string(first.Detail) != gapTables {
+			t.Errorf("the record does not say what it lacks: %+v", first)
+		}
+	})
 }
