@@ -8,7 +8,8 @@
 //
 // Source of truth: Linux: processes from package scan, unit files of systemd.unit(5), the
 // tools' usual places, /sys/kernel/security, /sys/fs/selinux, AUDIT_GET by netlink
-// (audit(7)). Windows: not yet.
+// (audit(7)). Windows: the service control manager, and the values of the registry that say how
+// Defender and the firewall are set.
 //
 // Privileges: CAP_AUDIT_CONTROL for the audit's state, root for AppArmor's profiles.
 //

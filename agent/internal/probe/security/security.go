@@ -24,8 +24,8 @@ const (
 // processes of pass. Where root is another folder, the kernel is not asked.
 func New(root string, pass *scan.Pass) probe.Probe {
 	return facts.New(facts.Config{
-		Kind: artifact.KindSecurity, Schema: record.SchemaSecurity, Volatility: probe.Machine, OS: "linux",
-		Read: func(ctx context.Context, o *facts.Out) error { return read(ctx, root, pass, o) },
+		Kind: artifact.KindSecurity, Schema: record.SchemaSecurity, Volatility: probe.Machine, OS: system,
+		Read: func(ctx context.Context, o *facts.Out) error { return here(ctx, root, pass, o) },
 	})
 }
 

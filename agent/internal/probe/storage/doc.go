@@ -7,7 +7,8 @@
 //
 // Source of truth: Linux: /proc/1/mountinfo (the agent's own where that is denied),
 // /proc/swaps (proc_swaps(5)), /sys/class/block; dm-crypt shows in a device's
-// dm/uuid, "CRYPT-LUKS2-…" (cryptsetup(8)). Windows: not yet.
+// dm/uuid, "CRYPT-LUKS2-…" (cryptsetup(8)). Windows: GetLogicalDrives, GetVolumeInformation and its like,
+// of local volumes.
 //
 // Privileges: none; without rights to process 1 the mounts are those of the agent.
 //

@@ -22,8 +22,8 @@ const (
 // New returns the probe of the system whose files are below root, usually "/".
 func New(root string) probe.Probe {
 	return facts.New(facts.Config{
-		Kind: artifact.KindStorage, Schema: record.SchemaStorage, Volatility: probe.Presence, OS: "linux",
-		Read: func(ctx context.Context, o *facts.Out) error { return read(ctx, root, o) },
+		Kind: artifact.KindStorage, Schema: record.SchemaStorage, Volatility: probe.Presence, OS: system,
+		Read: func(ctx context.Context, o *facts.Out) error { return here(ctx, root, o) },
 	})
 }
 
