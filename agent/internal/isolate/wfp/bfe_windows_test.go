@@ -125,8 +125,9 @@ func TestStandInReadsWhatWasMeant(t *testing.T) {
 			count := map[string]int{}
 			for _, c := range calls(t, dir) {
 				count[c.Call]++
-				const notFound = 0x80320005 // our provider, before it is there
-				if c.Code != 0 && !(c.Call == "get provider" && c.Code == notFound) {
+				// Before they are there.
+				absent := c.Call == "get provider" && c.Code == 0x80320005 || c.Call == "get filter" && c.Code == 0x80320003
+				if c.Code != 0 && !absent {
 					t.Errorf("refused: %+v", c)
 				}
 				switch c.Call {
@@ -256,7 +257,7 @@ func TestStandInRefusesMisuse(t *testing.T) {
 	// What a transaction that is aborted did is gone.
 	stop := errors.New("stop")
 	err = bfe{}.Transact(t.Context(), false, func(t transaction) error { return errors.Join(t.AddFilter(with(fresh)), stop) })
-	if have, rerr := s.Read(); !errors.Is(err, stop) || rerr != nil || len(have.filters) != 1 {
+	if have, rerr := s.Read(nil); !errors.Is(err, stop) || rerr != nil || len(have.filters) != 1 {
 		t.Errorf("%v, %v: %d filters", err, rerr, len(have.filters))
 	}
 }
@@ -289,6 +290,25 @@ func TestStandInKeepsFiltersForOtherProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if o, err := f.Observe(t.Context(), nil); err != nil || o.Present {
+		t.Fatalf("%+v, %v", o, err)
+	}
+}
+
+// Where no list has the filters of the start, they are found by their keys.
+func TestStandInHidesFiltersOfTheStart(t *testing.T) {
+	fake(t)
+	t.Setenv("HOZEN_FAKEBFE_SHY", "1")
+	p := isolatetest.PolicyD()
+	if err := system(t).Apply(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := system(t).Observe(t.Context(), &p); err != nil || !o.Complete {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	if err := system(t).Restore(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := system(t).Observe(t.Context(), nil); err != nil || o.Present {
 		t.Fatalf("%+v, %v", o, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -38,6 +39,8 @@ type memEngine struct {
 	// steps counts the calls within transactions; at failAt one fails.
 	steps, failAt int
 	subs          []*subscriber
+	// shy: no list has the filters of the start.
+	shy bool
 }
 
 func newEngine() *memEngine { return &memEngine{app: testAgent.app} }
@@ -124,8 +127,12 @@ func (t *memTransaction) step() error {
 	return nil
 }
 
-func (t *memTransaction) Read() (installed, error) {
-	return installed{t.have.provider, slices.Clone(t.have.sublayers), slices.Clone(t.have.filters)}, nil
+func (t *memTransaction) Read(keys []GUID) (installed, error) {
+	fs := slices.Clone(t.have.filters)
+	if t.e.shy {
+		fs = slices.DeleteFunc(fs, func(f filter) bool { return f.flags&filterBootTime != 0 && !slices.Contains(keys, f.key) })
+	}
+	return installed{t.have.provider, slices.Clone(t.have.sublayers), fs}, nil
 }
 
 func (t *memTransaction) AddProvider(p provider) error {
@@ -325,6 +332,23 @@ func TestChangesAreSeenAndPutRight(t *testing.T) {
 				t.Fatalf("left over: %+v, %v, %+v", o, err, e.have)
 			}
 		})
+	}
+}
+
+// Filters of the start that no list has are found by their keys, by other processes too.
+func TestFiltersOfTheStartAreFoundByKey(t *testing.T) {
+	e := newEngine()
+	e.shy = true
+	p := isolatetest.PolicyD()
+	p.DHCPServers = []netip.Addr{netip.MustParseAddr("192.0.2.67")}
+	if err := testFirewall(e).Apply(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := testFirewall(e).Observe(t.Context(), &p); err != nil || !o.Complete {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	if err := testFirewall(e).Restore(t.Context()); err != nil || e.have.present() || e.have.provider != nil {
+		t.Fatalf("%v: left over: %+v", err, e.have)
 	}
 }
 

@@ -53,7 +53,7 @@ type client struct {
 	providerAdd, providerGet, providerDelete     *windows.LazyProc
 	sublayerAdd, sublayerDelete                  *windows.LazyProc
 	sublayersOpen, sublayersNext, sublayersClose *windows.LazyProc
-	filterAdd, filterDelete                      *windows.LazyProc
+	filterAdd, filterGet, filterDelete           *windows.LazyProc
 	filtersOpen, filtersNext, filtersClose       *windows.LazyProc
 	subscribe, unsubscribe, appID, free          *windows.LazyProc
 }
@@ -70,7 +70,7 @@ var fwpuclnt = sync.OnceValues(func() (c client, err error) {
 		{&c.providerAdd, "ProviderAdd0"}, {&c.providerGet, "ProviderGetByKey0"}, {&c.providerDelete, "ProviderDeleteByKey0"},
 		{&c.sublayerAdd, "SubLayerAdd0"}, {&c.sublayerDelete, "SubLayerDeleteByKey0"},
 		{&c.sublayersOpen, "SubLayerCreateEnumHandle0"}, {&c.sublayersNext, "SubLayerEnum0"}, {&c.sublayersClose, "SubLayerDestroyEnumHandle0"},
-		{&c.filterAdd, "FilterAdd0"}, {&c.filterDelete, "FilterDeleteByKey0"},
+		{&c.filterAdd, "FilterAdd0"}, {&c.filterGet, "FilterGetByKey0"}, {&c.filterDelete, "FilterDeleteByKey0"},
 		{&c.filtersOpen, "FilterCreateEnumHandle0"}, {&c.filtersNext, "FilterEnum0"}, {&c.filtersClose, "FilterDestroyEnumHandle0"},
 		{&c.subscribe, "FilterSubscribeChanges0"}, {&c.unsubscribe, "FilterUnsubscribeChanges0"},
 		{&c.appID, "GetAppIdFromFileName0"}, {&c.free, "FreeMemory0"},
@@ -202,7 +202,7 @@ func (bfe) Transact(ctx context.Context, reads bool, fn func(transaction) error)
 }
 
 // Read implements transaction.
-func (s *session) Read() (i installed, err error) {
+func (s *session) Read(keys []GUID) (i installed, err error) {
 	var at uintptr
 	key := ProviderKey
 	r, _, _ := s.providerGet.Call(s.handle, uintptr(unsafe.Pointer(&key)), uintptr(unsafe.Pointer(&at)))
@@ -242,7 +242,28 @@ func (s *session) Read() (i installed, err error) {
 		}
 	}
 	// Those of ours at other layers, where we put none.
-	return i, s.list(s.filtersOpen, s.filtersNext, s.filtersClose, nil, take(false))
+	if err := s.list(s.filtersOpen, s.filtersNext, s.filtersClose, nil, take(false)); err != nil {
+		return i, err
+	}
+	for _, k := range keys {
+		if seen[k] {
+			continue
+		}
+		var at uintptr
+		r, _, _ := s.filterGet.Call(s.handle, uintptr(unsafe.Pointer(&k)), uintptr(unsafe.Pointer(&at)))
+		err := check(s.filterGet, r)
+		if errors.Is(err, errMissing) {
+			continue
+		}
+		if err == nil {
+			err = take(true)(uint64(at))
+			s.release(&at)
+		}
+		if err != nil {
+			return i, err
+		}
+	}
+	return i, nil
 }
 
 // page is how many objects are asked for at once.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -41,7 +42,9 @@ type engine interface {
 
 // transaction is what can be done within one.
 type transaction interface {
-	Read() (installed, error)
+	// Read reads what there is. The filters with these keys are asked for one by one where
+	// no list has them: nobody promised that a list has those of the start.
+	Read(keys []GUID) (installed, error)
 	AddProvider(provider) error
 	AddSublayer(sublayer) error
 	AddFilter(filter) error
@@ -126,7 +129,7 @@ func (f *Firewall) Apply(ctx context.Context, p isolate.Policy) error {
 		return fmt.Errorf("apply isolation: %w", err)
 	}
 	err = f.engine.Transact(ctx, false, func(t transaction) error {
-		have, err := t.Read()
+		have, err := t.Read(f.keys())
 		if err != nil {
 			return err
 		}
@@ -139,6 +142,20 @@ func (f *Firewall) Apply(ctx context.Context, p isolate.Policy) error {
 	defer f.mu.Unlock()
 	f.stranger = f.has != nil && len(p.Clean().Collectors) > 0 && !f.has(serviceSID(f.cfg.Service))
 	return nil
+}
+
+// keys are those of the filters that are ours for certain: of every policy, and of the
+// last plan.
+func (f *Firewall) keys() []GUID {
+	keys := fixedKeys()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for k := range f.names {
+		if !slices.Contains(keys, k) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
 }
 
 // replace makes what is there of ours what is wanted.
@@ -214,7 +231,7 @@ func (f *Firewall) delete(t transaction, key GUID) error {
 // Restore implements [isolate.Firewall].
 func (f *Firewall) Restore(ctx context.Context) error {
 	err := f.engine.Transact(ctx, false, func(t transaction) error {
-		have, err := t.Read()
+		have, err := t.Read(f.keys())
 		if err != nil {
 			return err
 		}
@@ -264,7 +281,7 @@ func (f *Firewall) Observe(ctx context.Context, p *isolate.Policy) (isolate.Obse
 	}
 	var have installed
 	err := f.engine.Transact(ctx, true, func(t transaction) (err error) {
-		have, err = t.Read()
+		have, err = t.Read(f.keys())
 		return err
 	})
 	if err != nil {

@@ -33,12 +33,21 @@ func plan(p isolate.Policy, agent who) installed {
 	}
 }
 
+// fixedKeys are those of the filters that every policy has.
+func fixedKeys() (keys []GUID) {
+	for _, f := range plan(isolate.Policy{}, who{}).filters {
+		keys = append(keys, f.key)
+	}
+	return keys
+}
+
 type builder struct {
 	agent   who
 	filters []filter
 }
 
-// lasting says when a filter is in force.
+// lasting says when a filter is in force. What depends on a policy is never there at the
+// start, so that the keys of what is are known without the policy.
 type lasting bool
 
 const (
@@ -160,7 +169,7 @@ func (b *builder) dhcp4(p isolate.Policy, l layer) {
 	}
 	b.permit(l, "DHCPv4 broadcast", weightConfigured, append(slices.Clone(udp), remote(dhcpBroadcast))...)
 	for _, s := range p.DHCPServers {
-		b.permit(l, "DHCPv4 to "+s.String(), weightConfigured, append(slices.Clone(udp), remote(single(s)))...)
+		b.add(l, "DHCPv4 to "+s.String(), later, weightConfigured, actionPermit, 0, append(slices.Clone(udp), remote(single(s)))...)
 	}
 }
 
@@ -180,8 +189,9 @@ func (b *builder) dhcp6(l layer) {
 // and to what is open anyway.
 func (b *builder) neighbours(p isolate.Policy, l layer) {
 	const mldQuery, solicitRouter, advertiseRouter, solicit, advertise, mldReport = 130, 133, 134, 135, 136, 143
+	lasts := always
 	one := func(what string, kind uint16, with ...condition) {
-		b.permit(l, what, weightConfigured, append([]condition{protocol(protocolICMPv6),
+		b.add(l, what, lasts, weightConfigured, actionPermit, 0, append([]condition{protocol(protocolICMPv6),
 			{fieldICMPType, matchEqual, u16(kind)}, {fieldICMPCode, matchEqual, u16(0)}}, with...)...)
 	}
 	if !l.out {
@@ -196,6 +206,9 @@ func (b *builder) neighbours(p isolate.Policy, l layer) {
 	one("neighbour solicitation to the link", solicit, remote(solicited6))
 	one("neighbour advertisement to the link", advertise, remote(allNodes6))
 	for _, n := range append([]netip.Prefix{linkLocal6}, on6(p)...) {
+		if n != linkLocal6 {
+			lasts = later
+		}
 		one("neighbour solicitation to "+n.String(), solicit, remote(n))
 		one("neighbour advertisement to "+n.String(), advertise, remote(n))
 	}

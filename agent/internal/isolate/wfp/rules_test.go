@@ -153,6 +153,9 @@ func allowed(p isolate.Policy, f flow) bool {
 		}
 	}
 	open := func() bool { // what is open to everybody anyway, for whom the neighbours must be found
+		if f.boot {
+			return false
+		}
 		for _, c := range p.Collectors {
 			if c.Addr() == f.remote {
 				return true
@@ -172,7 +175,7 @@ func allowed(p isolate.Policy, f flow) bool {
 	}
 	switch {
 	case f.protocol == 17 && !f.layer.six && f.localPort == 68 && f.remotePort == 67:
-		return !f.layer.out || f.remote.String() == "255.255.255.255" || slices.Contains(p.DHCPServers, f.remote)
+		return !f.layer.out || f.remote.String() == "255.255.255.255" || !f.boot && slices.Contains(p.DHCPServers, f.remote)
 	case f.protocol == 17 && f.layer.six && f.localPort == 546 && f.remotePort == 547:
 		return f.layer.out && f.remote.String() == "ff02::1:2" || !f.layer.out && from6
 	case f.protocol == 58 && f.layer.six && f.remotePort == 0 && f.layer.out:

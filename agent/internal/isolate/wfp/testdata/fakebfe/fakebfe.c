@@ -7,6 +7,7 @@
  *
  *   x86_64-w64-mingw32-gcc -O1 -Wall -shared -o fwpuclnt.dll fakebfe.c -lrpcrt4 -ladvapi32
  *
+ * With HOZEN_FAKEBFE_SHY=1 no list has the boot-time filters; they are found by key alone.
  * HOZEN_FAKEBFE names the folder of its files; C:\hozen-fakebfe if it is not set.
  *   state    what is installed
  *   calls    the log
@@ -696,6 +697,21 @@ EXPORT DWORD WINAPI FwpmProviderGetByKey0(HANDLE h, const GUID *key, FWPM_PROVID
 	return answer("get provider", i < 0 ? FWP_E_PROVIDER_NOT_FOUND : 0);
 }
 
+EXPORT DWORD WINAPI FwpmFilterGetByKey0(HANDLE h, const GUID *key, FWPM_FILTER0 **out) {
+	Session *s = session(h);
+	if (!s || !key || !out) return answer("get filter", s ? FWP_E_NULL_POINTER : ERROR_INVALID_HANDLE);
+	int single;
+	State *w = seen(s, &single);
+	int i = findFilter(w, key);
+	Block b = {NULL, 0};
+	for (int round = 0; i >= 0 && round < 2; round++) {
+		*out = putFilter(&b, &w->filter[i]);
+		if (!round) b.base = HeapAlloc(GetProcessHeap(), HEAP_ZERO_MEMORY, b.at), b.at = 0;
+	}
+	if (single) free(w);
+	return answer("get filter", i < 0 ? FWP_E_FILTER_NOT_FOUND : 0);
+}
+
 /* An enumeration is a copy of that moment. */
 typedef struct { UINT32 magic, count, at; int filters; Filter *filter; Sublayer *sublayer; } Listing;
 #define LISTING 0x4c495354
@@ -704,6 +720,9 @@ static DWORD begin(HANDLE h, HANDLE *out, int filters, const FWPM_FILTER_ENUM_TE
 	Session *s = session(h);
 	if (!s || !out) return s ? FWP_E_NULL_POINTER : ERROR_INVALID_HANDLE;
 	if (t && t->flags & ~0x1fu) return FWP_E_INVALID_FLAGS;
+	char shy[8];
+	shy[0] = 0;
+	GetEnvironmentVariableA("HOZEN_FAKEBFE_SHY", shy, sizeof shy);
 	int single;
 	State *w = seen(s, &single);
 	Listing *l = calloc(1, sizeof *l);
@@ -719,7 +738,7 @@ static DWORD begin(HANDLE h, HANDLE *out, int filters, const FWPM_FILTER_ENUM_TE
 		const Filter *f = &w->filter[i];
 		if (t && !IsEqualGUID(&t->layerKey, &f->layer)) continue;
 		if (t && !(t->actionMask & f->action)) continue;
-		if (f->flags & BOOTTIME && !(t && t->flags & 0x0c)) continue;
+		if (f->flags & BOOTTIME && (shy[0] || !(t && t->flags & 0x0c))) continue;
 		l->filter[l->count++] = *f;
 	}
 	if (single) free(w);
