@@ -80,6 +80,12 @@ func TestRolesByActs(t *testing.T) {
 				_, _, err := x.IssueReport(ctx, a, act.NewReport{IncidentID: inc.ID, Kind: report.Owner, Language: i18n.Japanese})
 				return err
 			}},
+			{"FormValues", "orhvax", func(ctx context.Context, a act.Actor) error {
+				return only(x.FormValues(ctx, a, act.NewForm{IncidentID: inc.ID, Language: i18n.Japanese}))
+			}},
+			{"FillForm", "orh", func(ctx context.Context, a act.Actor) error {
+				return only(x.FillForm(ctx, a, act.NewForm{IncidentID: inc.ID, Language: i18n.Japanese, Cells: "S!A1 = title"}))
+			}},
 			{"IssuedFile", "orhvax", func(ctx context.Context, a act.Actor) error {
 				_, _, err := x.IssuedFile(ctx, a, "rep_none", 1, report.FormatPDF)
 				return err

@@ -62,10 +62,14 @@ func timed(next http.Handler) http.Handler {
 	})
 }
 
-// bounded limits what a request may send: a form, or one with a hit list or long answers in it.
+// bounded limits what a request may send: a form, or one with a hit list or long answers in it, or one with a workbook.
 func bounded(next http.Handler) http.Handler {
-	plain, hits := http.MaxBytesHandler(next, maxBody), http.MaxBytesHandler(next, maxHitBody)
+	plain, hits, files := http.MaxBytesHandler(next, maxBody), http.MaxBytesHandler(next, maxHitBody), http.MaxBytesHandler(next, maxFillBody)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/reports/workbook") {
+			files.ServeHTTP(w, r)
+			return
+		}
 		// Files that people send have bounds of their own, which are looked at after the right.
 		file := r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/incidents/") && strings.HasSuffix(r.URL.Path, "/upload") ||
 			r.Method == http.MethodPut && strings.HasPrefix(r.URL.Path, "/uploads/")

@@ -137,7 +137,7 @@ func (x *office) paths() []string {
 		x.documented()
 	}
 	reports := "/incidents/" + x.incidentID + "/reports"
-	p = append(p, reports, x.report, reports+"/new/owner", reports+"/new/full", reports+"/new/ppc", reports+"/new/calls")
+	p = append(p, reports, reports+"/workbook", x.report, reports+"/new/owner", reports+"/new/full", reports+"/new/ppc", reports+"/new/calls")
 	p = append(p, "/incidents/"+x.incidentID+"/custody/E01", x.device, "/incidents/"+x.incidentID+"/custody/new")
 	for _, page := range []string{"record", "record/type", "record/discovered_at", "record/occurred_at", "record/cause", "record/assets", "record/tools", "record/known_at", "record/business_operator", "decisions", "enquiries", "enquiries?follows=1", "upload?source=cloud_log", "lifecycle"} {
 		p = append(p, "/incidents/"+x.incidentID+"/"+page)

@@ -49,6 +49,7 @@ type ports struct {
 	life      lifecycle
 	uploads   uploads
 	reports   reports
+	forms     forms
 	workbench workbench
 	accounts  accounts
 	factors   factors
@@ -302,6 +303,11 @@ type reports interface {
 	DraftReport(ctx context.Context, a act.Actor, n act.NewReport) (report.Document, error)
 	IssueReport(ctx context.Context, a act.Actor, n act.NewReport) (report.Report, report.Version, error)
 	issued
+}
+
+type forms interface {
+	FormValues(ctx context.Context, a act.Actor, n act.NewForm) (map[string]string, error)
+	FillForm(ctx context.Context, a act.Actor, n act.NewForm) ([]byte, error)
 }
 
 type issued interface {

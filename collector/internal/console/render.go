@@ -71,7 +71,7 @@ func pageNames() []string {
 		"process_tree",
 		"record_table",
 		"release_code",
-		"report_list",
+		"report_fill", "report_list",
 		"report_new",
 		"report_show",
 		"sign_in",

@@ -1,11 +1,15 @@
 package console
 
 import (
+	"bytes"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/xuri/excelize/v2"
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/incident"
@@ -49,7 +53,7 @@ func TestEveryWordOfReports(t *testing.T) {
 	for _, l := range i18n.Languages() {
 		keys = append(keys, "language."+string(l))
 	}
-	keys = append(keys, "timeline."+string(incident.EntryReport), "timeline.report.issued", "timeline.report.sent", "ledger.act."+report.ActIssue, "ledger.act."+report.ActSend, "report.issued", "report.sent")
+	keys = append(keys, "timeline."+string(incident.EntryReport), "timeline.report.issued", "timeline.report.sent", "ledger.act."+report.ActIssue, "ledger.act."+report.ActSend, "ledger.act."+report.ActFill, "timeline.report.filled", "report.issued", "report.sent")
 	for _, k := range keys {
 		if !p.Has(k) {
 			t.Errorf("%s has no text", k)
@@ -130,4 +134,55 @@ func TestReportsInTheConsole(t *testing.T) {
 	viewer.post(list+"/new/owner", url.Values{"language": {"en"}, "deed": {"issue"}}).want(t, http.StatusForbidden)
 	viewer.post(x.report+"/sent/new", url.Values{"version": {"1"}, "channel": {"hand"}, "sent_at": {at}, "recipient": {"x"}}).want(t, http.StatusForbidden)
 	viewer.post(list+"/custody-form", nil).want(t, http.StatusForbidden)
+}
+
+// workbookForm is a form with a file in it, as browsers send it.
+func workbookForm(t *testing.T, workbook []byte, cells string) (body *bytes.Buffer, kind string) {
+	t.Helper()
+	body = &bytes.Buffer{}
+	m := multipart.NewWriter(body)
+	p, err := m.CreateFormFile("workbook", "様式2.xlsx")
+	must(t, err)
+	_, err = p.Write(workbook)
+	must(t, err)
+	must(t, m.WriteField("cells", cells))
+	must(t, m.Close())
+	return body, m.FormDataContentType()
+}
+
+func TestOfficialFormIsFilled(t *testing.T) {
+	x := newOffice(t, 5)
+	b := x.as("owner", "ja")
+	path := "/incidents/" + x.incidentID + "/reports/workbook"
+	b.get(path).want(t, 200, "discovered_at", "セルの対応")
+	send := func(b *browser, workbook []byte, cells string) reply {
+		body, kind := workbookForm(t, workbook, cells)
+		return b.do(http.MethodPost, path, body, http.Header{"Content-Type": {kind}, "Sec-Fetch-Site": {"same-origin"}})
+	}
+	f := excelize.NewFile()
+	var blank bytes.Buffer
+	must(t, f.Write(&blank))
+	must(t, f.Close())
+	r := send(b, blank.Bytes(), "Sheet1!B4 = case_number\r\nSheet1!B5 = title").want(t, 200)
+	if !strings.HasPrefix(r.header.Get("Content-Disposition"), "attachment") {
+		t.Errorf("%v", r.header)
+	}
+	got, err := excelize.OpenReader(strings.NewReader(r.body))
+	must(t, err)
+	if v, _ := got.GetCellValue("Sheet1", "B4"); !strings.HasPrefix(v, "INC-") {
+		t.Errorf("B4 says %q", v)
+	}
+	must(t, got.Close())
+	b.get("/incidents/"+x.incidentID).want(t, 200, "公式の様式（Excel）に記入しました。")
+	for name, c := range map[string]struct {
+		workbook []byte
+		cells    string
+	}{"no file": {nil, "Sheet1!B4 = title"}, "no workbook": {[]byte("PK"), "Sheet1!B4 = title"}, "no list": {blank.Bytes(), ""}, "no sheet": {blank.Bytes(), "Sheet9!B4 = title"}} {
+		if r := send(b, c.workbook, c.cells).want(t, http.StatusUnprocessableEntity); !strings.Contains(r.body, `class="wrong"`) {
+			t.Errorf("%s: nothing is said beside the field", name)
+		}
+	}
+	send(b, make([]byte, 6<<20), "Sheet1!B4 = title").want(t, http.StatusRequestEntityTooLarge)
+	send(x.as("view", "ja"), blank.Bytes(), "Sheet1!B4 = title").want(t, http.StatusForbidden)
+	b.post(path, nil).want(t, http.StatusUnsupportedMediaType)
 }

@@ -83,6 +83,8 @@ func (s *server) routes() http.Handler {
 	add("POST /incidents/{id}/custody/{no}/record", s.private(s.exhibitRecord))
 	add("POST /incidents/{id}/custody/{no}/describe", s.private(s.exhibitDescribe))
 	add("GET /incidents/{id}/reports", s.private(s.reportList))
+	add("GET /incidents/{id}/reports/workbook", s.private(s.reportFillForm))
+	add("POST /incidents/{id}/reports/workbook", s.private(s.reportFill))
 	add("GET /incidents/{id}/reports/new/{kind}", s.private(s.reportNewForm))
 	add("POST /incidents/{id}/reports/new/{kind}", s.private(s.reportNew))
 	add("POST /incidents/{id}/reports/custody-form", s.private(s.custodyForm))

@@ -171,6 +171,7 @@ func Unbundle(bundle []byte, f File) ([]byte, error) {
 const (
 	ActIssue = "report.issue"
 	ActSend  = "report.send"
+	ActFill  = "report.fill" // a spreadsheet of somebody else's; nothing of it is kept
 )
 
 // Details are what the ledger says of an issued version.
