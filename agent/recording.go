@@ -47,7 +47,7 @@ func newRecording(set settings, bootID string) (*recording, error) {
 	if err != nil {
 		return r, err
 	}
-	rec, err := recorder.New(recorder.Config{Ring: rg, Clock: acquire.SystemClock, Every: c.Every.Duration, Sources: recorderSources(), Log: set.log})
+	rec, err := recorder.New(recorder.Config{Ring: rg, Clock: acquire.SystemClock, Every: c.Every.Duration, Log: set.log})
 	if err != nil {
 		return r, errors.Join(err, rg.Close())
 	}
