@@ -12,6 +12,7 @@ import (
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/operator"
+	"hozen/collector/internal/secret"
 	"hozen/collector/internal/sqldb"
 	"hozen/collector/internal/sqldb/sqldbtest"
 	"hozen/internal/pki"
@@ -51,7 +52,11 @@ func newFixture(t testing.TB, db *sqldb.DB) *fixture {
 	}
 	x.blobs = blobs
 	recovery := releasecode.NewKey()
-	x.Acts, err = act.New(act.Config{DB: db, CA: x.ca, Recovery: &recovery, OwnAddr: func(netip.Addr) bool { return x.own }, Lookup: lookup, Hub: x.hub, Blobs: blobs, Backup: func(context.Context, string) error { return nil }, Addresses: []string{"192.0.2.1:7443"},
+	secrets, err := secret.NewKey(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.Acts, err = act.New(act.Config{Secrets: &secrets, DB: db, CA: x.ca, Recovery: &recovery, OwnAddr: func(netip.Addr) bool { return x.own }, Lookup: lookup, Hub: x.hub, Blobs: blobs, Backup: func(context.Context, string) error { return nil }, Addresses: []string{"192.0.2.1:7443"},
 		PasswordCost: operator.Cost{MemoryKiB: 64, Iterations: 1}, Now: func() time.Time { return x.clock }})
 	if err != nil {
 		t.Fatal(err)
