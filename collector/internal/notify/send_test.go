@@ -268,7 +268,7 @@ func TestDeadlineInBothLanguages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := notify.Event{Kind: notify.DeadlineNear, IncidentNumber: "INC-2026-0001", Path: "//evil.example", Stage: "day", Clock: "ppc.final", Due: time.Date(2026, 12, 21, 14, 59, 0, 0, time.UTC), At: time.Date(2026, 12, 20, 14, 59, 0, 0, time.UTC)}
+	e := notify.Event{Kind: notify.DeadlineNear, IncidentNumber: "INC-2026-0001", Path: "//evil.example", Stage: "day", Clock: "ppc_final", Due: time.Date(2026, 12, 21, 14, 59, 0, 0, time.UTC), At: time.Date(2026, 12, 20, 14, 59, 0, 0, time.UTC)}
 	ja := notify.Words(texts.Printer("ja"), e, "https://console.example/")
 	if want := "インシデント INC-2026-0001 の個人情報保護委員会への確報について：期限まで24時間以内です。期限は 2026-12-21 23:59 JST です。"; !strings.Contains(ja.Text, want) {
 		t.Errorf("%s", ja.Text)
