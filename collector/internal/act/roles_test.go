@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"hozen/collector/internal/act"
+	"hozen/collector/internal/contact"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/organisation"
+	"hozen/collector/internal/playbook"
 	"hozen/collector/internal/report"
 	"hozen/internal/i18n"
 )
@@ -92,6 +94,23 @@ func TestRolesByActs(t *testing.T) {
 			}},
 			{"RecordSending", "orh", func(ctx context.Context, a act.Actor) error {
 				return x.RecordSending(ctx, a, "rep_none", act.SentReport{Version: 1, Recipient: "r", Channel: report.ByHand})
+			}},
+			{"Workplan", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Workplan(ctx, a, inc.ID)) }},
+			{"MarkItem", "orh", func(ctx context.Context, a act.Actor) error {
+				return x.MarkItem(ctx, a, inc.ID, "none", act.ItemMark{State: playbook.Done})
+			}},
+			{"OwnContacts", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.OwnContacts(ctx, a)) }},
+			{"SaveContact", "orh", func(ctx context.Context, a act.Actor) error {
+				return only(x.SaveContact(ctx, a, contact.Own{Kind: contact.Vendor, Name: "n"}))
+			}},
+			{"RemoveContact", "orh", func(ctx context.Context, a act.Actor) error { return x.RemoveContact(ctx, a, "ctc_none") }},
+			{"Deadlines", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Deadlines(ctx, a, inc.ID)) }},
+			{"NextDeadlines", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.NextDeadlines(ctx, a)) }},
+			{"AnswerReportable", "orh", func(ctx context.Context, a act.Actor) error {
+				return only(x.AnswerReportable(ctx, a, inc.ID, nil, ""))
+			}},
+			{"MeetDeadline", "orh", func(ctx context.Context, a act.Actor) error {
+				return x.MeetDeadline(ctx, a, inc.ID, "owner_update", act.DeadlineMet{})
 			}},
 			{"OpenIncident", "orh", func(ctx context.Context, a act.Actor) error {
 				return only(x.OpenIncident(ctx, a, act.NewIncident{Title: "t"}))
