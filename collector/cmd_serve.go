@@ -176,7 +176,7 @@ func (s *serving) intake(cert tls.Certificate) (*evidence.Intake, error) {
 func (s *serving) openConsole(ctx context.Context) error {
 	secure := !s.cfg.ConsoleIsLocal()
 	h, err := console.New(console.Config{
-		Acts: s.acts, Sessions: operator.NewSessionStore(s.db, time.Now), Log: s.log, Version: buildinfo.Get(), Secure: secure, Hosts: consoleHosts(s.cfg),
+		Acts: s.acts, Sessions: operator.NewSessionStore(s.db, time.Now), Log: s.log, Version: buildinfo.Get(), Secure: secure, Hosts: consoleHosts(s.cfg), Packages: s.paths.Packages,
 	})
 	if err != nil {
 		return err

@@ -36,6 +36,9 @@ type Config struct {
 	// request by any other is refused, so that no page of a stranger reaches a console on
 	// loopback by a name of its own (DNS rebinding). Optional; nil answers to every name.
 	Hosts []string
+	// Packages is the folder with the files that install the agent, named as `make packages`
+	// names them. Optional; it need not be there.
+	Packages string
 	// Now is the clock that ages are counted with. Optional; default time.Now.
 	Now func() time.Time
 }
@@ -78,6 +81,7 @@ type server struct {
 	viewed   *recent
 	streams  *streams
 	records  *records.Cache
+	packages string
 	rules    []finding.Rule
 }
 
@@ -98,6 +102,7 @@ func build(cfg Config) (*server, error) {
 		minted: newOnce(), viewed: newRecent(viewRemembers), streams: newStreams(),
 		records: records.NewCache(cacheBytes, records.DefaultLimits(), cfg.Now),
 	}
+	s.packages = cfg.Packages
 	if cfg.Hosts != nil {
 		s.hosts = map[string]bool{}
 		for _, h := range cfg.Hosts {

@@ -20,6 +20,9 @@ type endpointAddView struct {
 	Requests  []enroll.Request
 	Secret    string // the token that was just made, shown once
 	About     mintedAbout
+
+	Installers        []installer
+	Windows, Deb, RPM string // the names of those to be used; empty: there is none
 }
 
 func (s *server) endpointAddView(v *visit, f form) (endpointAddView, error) {
@@ -33,6 +36,10 @@ func (s *server) endpointAddView(v *visit, f form) (endpointAddView, error) {
 			view.Tokens = append(view.Tokens, t)
 		}
 	}
+	if view.Installers, err = s.installers(); err != nil {
+		return view, err
+	}
+	view.Windows, view.Deb, view.RPM = forWindows(view.Installers, string(v.text.Language())), first(view.Installers, "deb"), first(view.Installers, "rpm")
 	view.Requests, err = s.waiting(v)
 	return view, err
 }

@@ -30,6 +30,7 @@ func (s *server) routes() http.Handler {
 	add("GET /{$}", s.private(s.dashboard))
 	add("GET /endpoints/add", s.private(s.endpointAddForm))
 	add("POST /endpoints/add", s.private(s.endpointAdd))
+	pages.Handle("GET /packages/{name}", s.private(s.installerDownload)) // as long as it takes
 	add("POST /tokens/{id}/revoke", s.private(s.tokenRevoke))
 	add("POST /enrolments/{id}/approve", s.private(s.enrolmentApprove))
 	add("POST /enrolments/{id}/reject", s.private(s.enrolmentReject))
