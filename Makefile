@@ -12,7 +12,7 @@ PACKAGES   := .build/packages
 WINDOWS    := $(BIN)/windows-amd64
 # Windows compares four numbers.
 WINVERSION := $(shell echo '$(VERSION)' | sed -E 's/^([0-9]+\.[0-9]+\.[0-9]+).*/\1.0/')
-SIGN        = osslsigncode sign -certs '$(CERT)' -key '$(KEY)' -n Hozen -h sha256 $(SIGNFLAGS)
+SIGN        = osslsigncode sign -certs '$(CERT)' -key '$(KEY)' -n Hozen -h sha256 $(SIGNFLAGS) -in $(1) -out $(1).signed >/dev/null && mv $(1).signed $(1)
 INFO    := hozen/internal/buildinfo
 # Functions need no 32-byte slots, and what no capture waits for need not be inlined: 590 KB less agent.
 SMALL   := google.golang.org/... golang.org/x/net/... golang.org/x/mod/... golang.org/x/text/... github.com/shirou/... github.com/godbus/... github.com/pelletier/... net net/http/... crypto/tls crypto/x509/... encoding/asn1 encoding/json math/big regexp/... log/slog/... fmt vendor/... hozen/agent/internal/isolate/... hozen/agent/internal/probe/autostart hozen/agent/internal/probe/bodyfile hozen/agent/internal/probe/bpf hozen/agent/internal/probe/dnscache hozen/agent/internal/probe/facts hozen/agent/internal/probe/filecopy hozen/agent/internal/probe/hostinfo hozen/agent/internal/probe/kernlog hozen/agent/internal/probe/keyring hozen/agent/internal/probe/kmod hozen/agent/internal/probe/login hozen/agent/internal/probe/namespace hozen/agent/internal/probe/netconfig hozen/agent/internal/probe/netfilter hozen/agent/internal/probe/pkgcheck hozen/agent/internal/probe/ransom hozen/agent/internal/probe/security hozen/agent/internal/probe/session hozen/agent/internal/probe/shared hozen/agent/internal/probe/storage hozen/agent/internal/probe/sysctl hozen/agent/internal/probe/usb
@@ -64,13 +64,13 @@ packages-windows: $(BIN)/go-winres
 	@mkdir -p $(PACKAGES)
 	@GOOS=windows GOARCH=amd64 $(GOAGENT) -o $(WINDOWS)/hozen-agent.exe ./agent
 	@go-winres patch --no-backup --in agent/packaging/windows/winres.json --product-version '$(PKGVERSION)' --file-version '$(WINVERSION)' $(WINDOWS)/hozen-agent.exe
-	@$(if $(KEY),$(SIGN) -in $(WINDOWS)/hozen-agent.exe -out $(WINDOWS)/signed.exe && mv $(WINDOWS)/signed.exe $(WINDOWS)/hozen-agent.exe)
+	@$(if $(KEY),$(call SIGN,$(WINDOWS)/hozen-agent.exe))
 	@$(GOBUILD) -o $(BIN)/hozen-msi ./internal/cmd/hozen-msi && $(BIN)/hozen-msi -agent $(WINDOWS)/hozen-agent.exe -version '$(PKGVERSION)' -out $(PACKAGES)
+	@$(if $(KEY),set -e; for f in $(PACKAGES)/*.msi; do $(call SIGN,$$f); done)
 
-sign: ## The same, with the agent and its MSI signed (KEY=key.pem CERT=certificate.pem [SIGNFLAGS='-ts URL'])
-	@test -n '$(KEY)' -a -n '$(CERT)' || { echo 'make sign KEY=key.pem CERT=certificate.pem'; exit 2; }
-	@$(MAKE) packages KEY='$(KEY)' CERT='$(CERT)' SIGNFLAGS='$(SIGNFLAGS)'
-	@set -e; for f in $(PACKAGES)/*.msi; do $(SIGN) -in $$f -out $$f.signed && mv $$f.signed $$f; done
+sign: ## The packages, with the agent for Windows and its MSI signed (KEY=key.pem CERT=certificate.pem [SIGNFLAGS='-ts URL'])
+	@test -n '$(KEY)' -a -n '$(CERT)' || { echo "make sign KEY=key.pem CERT=certificate.pem [SIGNFLAGS='-ts URL']"; exit 2; }
+	@$(MAKE) --no-print-directory packages
 
 bench: build ## Every figure that is promised, against its bar (ONLY=regexp of names, QUICK=1: under 2 minutes)
 	@$(GOBUILD) -o $(BIN)/hozen-bench ./internal/cmd/hozen-bench

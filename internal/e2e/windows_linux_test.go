@@ -32,8 +32,9 @@ type windowsPC struct {
 
 func newWindowsPC(t *testing.T, ctx context.Context) *windowsPC {
 	t.Helper()
-	need(t, "wixl")
-	need(t, "msibuild")
+	for _, program := range []string{"wixl", "msibuild", "osslsigncode", "openssl"} {
+		need(t, program)
+	}
 	dir := shortDir(t)
 	library, err := wine.StandIn(ctx, "../..", dir)
 	if errors.Is(err, wine.ErrNoCompiler) {
@@ -59,12 +60,24 @@ func newWindowsPC(t *testing.T, ctx context.Context) *windowsPC {
 	s.collector, err = s.Init(ctx, rig.CollectorConfig{Program: programs(t).Collector, Dir: filepath.Join(dir, "collector"), Log: filepath.Join(dir, "collector.log")})
 	must(t, err)
 	must(t, s.collector.Serve(ctx))
-	cmd := exec.CommandContext(ctx, "make", "--silent", "packages-windows", "PACKAGES="+w.Dir(), "VERSION=0.9.1", "COMMIT=test", "BUILT=2026-01-02T03:04:05Z")
+	key, cert := filepath.Join(dir, "key.pem"), filepath.Join(dir, "cert.pem")
+	run(t, ctx, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-subj", "/CN=test", "-days", "2", "-addext", "extendedKeyUsage=codeSigning")
+	run(t, ctx, "make", "--silent", "packages-windows", "PACKAGES="+w.Dir(), "WINDOWS="+w.Dir(), "VERSION=0.9.1", "COMMIT=test", "BUILT=2026-01-02T03:04:05Z", "KEY="+key, "CERT="+cert)
+	msi := packageFile(t, w.Dir(), "hozen-agent_0.9.1_ja.msi")
+	for _, signed := range []string{msi, filepath.Join(w.Dir(), "hozen-agent.exe")} {
+		run(t, ctx, "osslsigncode", "verify", "-CAfile", cert, "-in", signed)
+	}
+	return &windowsPC{s, t, ctx, w, msi}
+}
+
+// run runs a program of this machine in the module's folder.
+func run(t *testing.T, ctx context.Context, program string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = "../.."
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("make packages-windows: %v\n%s", err, out)
+		t.Fatalf("%s: %v\n%s", program, err, out)
 	}
-	return &windowsPC{s, t, ctx, w, packageFile(t, w.Dir(), "hozen-agent_0.9.1_ja.msi")}
 }
 
 // try runs a Windows program to its end. What it says goes into a file: a service that it
