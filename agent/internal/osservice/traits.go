@@ -1,9 +1,6 @@
 package osservice
 
-import (
-	"strings"
-	"time"
-)
+import "strings"
 
 // Trait is one thing that the service control manager of Windows is to know of the
 // service, and how it stands. Windows asks no installer for them, so the agent sets them
@@ -37,20 +34,6 @@ func Traits() []string {
 	return []string{TraitPreshutdown, TraitRecovery, TraitNonCrash, TraitSID, TraitRights, TraitPath, TraitStart, TraitLog}
 }
 
-// Of the recovery actions: the delays before the first, the second and every further
-// start, and after how long without a failure counting begins anew.
-func recoveryDelays() []time.Duration {
-	return []time.Duration{5 * time.Second, 30 * time.Second, time.Minute}
-}
-
-const recoveryReset = 24 * time.Hour
-
-// serviceRights is the service's security descriptor (SDDL; Service Security and Access
-// Rights): the system and administrators may do everything, people at the PC and services
-// may look. Windows' own default lets people send user-defined controls, which end this
-// service, see [RehearsalCode].
-const serviceRights = "D:(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;SY)(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;BA)(A;;CCLCSWLORC;;;IU)(A;;CCLCSWLORC;;;SU)"
-
 // quotedPath reports whether Windows can read only one program out of a service's
 // ImagePath: an unquoted path with a space lets whoever can write C:\Program.exe be
 // started in its place (CreateProcess, lpCommandLine).
@@ -70,13 +53,4 @@ func quoted(image string) string {
 	}
 	i += len(".exe")
 	return `"` + image[:i] + `"` + image[i:]
-}
-
-// entries are the entries of a DACL in SDDL, without the flags of the list, which Windows
-// adds to by itself.
-func entries(sddl string) string {
-	if i := strings.IndexByte(sddl, '('); i >= 0 {
-		return sddl[i:]
-	}
-	return sddl
 }

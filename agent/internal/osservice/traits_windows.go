@@ -23,6 +23,20 @@ func Mend() []Trait { return traits(true) }
 
 const serviceKey = `SYSTEM\CurrentControlSet\Services\`
 
+// Of the recovery actions: the delays before the first, the second and every further
+// start, and after how long without a failure counting begins anew.
+func recoveryDelays() []time.Duration {
+	return []time.Duration{5 * time.Second, 30 * time.Second, time.Minute}
+}
+
+const recoveryReset = 24 * time.Hour
+
+// serviceRights is the service's security descriptor (SDDL; Service Security and Access
+// Rights): the system and administrators may do everything, people at the PC and services
+// may look. Windows' own default lets people send user-defined controls, which end this
+// service, see [RehearsalCode].
+const serviceRights = "D:(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;SY)(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;BA)(A;;CCLCSWLORC;;;IU)(A;;CCLCSWLORC;;;SU)"
+
 // keeper is the service under the eyes of its manager.
 type keeper struct {
 	s    *mgr.Service
@@ -236,4 +250,13 @@ func (k *keeper) log() Trait {
 	}, func() error {
 		return eventlog.InstallAsEventCreate(Name, eventlog.Error|eventlog.Warning|eventlog.Info)
 	})
+}
+
+// entries are the entries of a DACL in SDDL, without the flags of the list, which Windows
+// adds to by itself.
+func entries(sddl string) string {
+	if i := strings.IndexByte(sddl, '('); i >= 0 {
+		return sddl[i:]
+	}
+	return sddl
 }

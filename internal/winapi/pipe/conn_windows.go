@@ -238,12 +238,8 @@ func (c *Conn) Client() (who Client, err error) {
 
 // read reads the token of this thread.
 func (who *Client) read() error {
-	thread, err := windows.GetCurrentThread()
-	if err != nil {
-		return err
-	}
 	var t windows.Token
-	if err := windows.OpenThreadToken(thread, windows.TOKEN_QUERY, true, &t); err != nil {
+	if err := windows.OpenThreadToken(windows.CurrentThread(), windows.TOKEN_QUERY, true, &t); err != nil {
 		return fmt.Errorf("open client's token: %w", err)
 	}
 	defer t.Close()
