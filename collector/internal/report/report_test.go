@@ -409,3 +409,22 @@ func TestBundle(t *testing.T) {
 		t.Errorf("%+v", back)
 	}
 }
+
+// BenchmarkIssue makes all forms of the owner's page and of a full report with as many lines
+// as a timeline shows.
+func BenchmarkIssue(b *testing.B) {
+	f := facts()
+	for i := range 2000 {
+		f.Timeline = append(f.Timeline, report.Line{At: f.At, Actor: "担当 四郎", Text: fmt.Sprintf("%d 件目の記録です。経理PC-01 から証拠を受け取りました。", i), LedgerIdx: int64(i)})
+	}
+	for _, k := range []report.Kind{report.Owner, report.Full} {
+		b.Run(string(k), func(b *testing.B) {
+			for b.Loop() {
+				d := build(b, k, f, report.Options{}).Issue("INC-2026-0007-R01", 1, "担当")
+				if _, _, err := report.Bundle(d); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
