@@ -11,7 +11,6 @@ import (
 
 	"hozen/agent/internal/localapi"
 	"hozen/agent/internal/osservice"
-	"hozen/internal/i18n"
 )
 
 // The outcomes of a check, see record.SelfTest.
@@ -96,20 +95,6 @@ func (t *selfTest) add(k localapi.Check) {
 	if len(t.checks) < localapi.MaxChecks {
 		t.checks = append(t.checks, k)
 	}
-}
-
-// trait adds what the service manager knows of the service.
-func (t *selfTest) trait(r osservice.Trait) {
-	t.add(localapi.Check{Check: "service_" + r.ID, Outcome: string(r.Level), Want: r.Want, Got: r.Got, Detail: r.Detail})
-}
-
-// finding adds a line of the doctor.
-func (t *selfTest) finding(f osservice.Finding) {
-	k := localapi.Check{Check: "doctor_" + f.ID, Outcome: string(f.Level)}
-	if texts, err := catalogue(); err == nil {
-		k.Detail = texts.Printer(i18n.English).Text("service.doctor."+f.ID+"."+string(f.Level), f.Words()...)
-	}
-	t.add(k)
 }
 
 // agent asks the running agent, and reports whether it answers.

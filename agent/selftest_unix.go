@@ -5,7 +5,9 @@ package main
 import (
 	"context"
 
+	"hozen/agent/internal/localapi"
 	"hozen/agent/internal/osservice"
+	"hozen/internal/i18n"
 )
 
 // system adds what the doctor finds.
@@ -20,4 +22,13 @@ func (t *selfTest) system(ctx context.Context) {
 	for _, f := range osservice.Doctor(ctx, conf) {
 		t.finding(f)
 	}
+}
+
+// finding adds a line of the doctor.
+func (t *selfTest) finding(f osservice.Finding) {
+	k := localapi.Check{Check: "doctor_" + f.ID, Outcome: string(f.Level)}
+	if texts, err := catalogue(); err == nil {
+		k.Detail = texts.Printer(i18n.English).Text("service.doctor."+f.ID+"."+string(f.Level), f.Words()...)
+	}
+	t.add(k)
 }

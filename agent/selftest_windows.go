@@ -40,3 +40,8 @@ func (t *selfTest) system(context.Context) {
 	}
 	t.add(f)
 }
+
+// trait adds what the service manager knows of the service.
+func (t *selfTest) trait(r osservice.Trait) {
+	t.add(localapi.Check{Check: "service_" + r.ID, Outcome: string(r.Level), Want: r.Want, Got: r.Got, Detail: r.Detail})
+}
