@@ -40,7 +40,7 @@ func may() map[string]string {
 		"EnrollmentRequests": all, "Evidence": all, "EvidenceItem": all, "Exhibit": all, "Export": all, "Exports": all, "Group": all, "Groups": all, "Incident": all, "Incidents": all,
 		"IsolationEvents": all, "IsolationSettings": all, "LedgerDiffers": all, "Listen": all, "ManifestOf": all, "Operators": all, "ReleaseWaiting": all, "Retention": all, "Sealed": all, "Timeline": all,
 		"Decisions": all, "Enquiries": all, "LogSizes": all, "Record": all, "Workplan": all, "Deadlines": all, "NextDeadlines": all, "OwnContact": all, "OwnContacts": all,
-		"DraftReport": all, "Report": all, "Reports": all, "IssuedDocument": all, "IssuedFile": all,
+		"DraftReport": all, "Report": all, "Reports": all, "IssuedDocument": all, "IssuedFile": all, "FormValues": all, "Watch": "orhva",
 		// Handling.
 		"Acquire": staff, "Isolate": staff, "Release": staff, "RefuseRelease": staff, "ShowReleaseCode": staff, "Preserve": staff, "PowerOffGate": staff, "Withdraw": staff,
 		"PreviewGroup": staff, "OrderGroup": staff, "AgreeGroup": staff, "RefuseGroup": staff, "GroupWaiting": staff, "GroupsWaiting": staff,
@@ -49,7 +49,7 @@ func may() map[string]string {
 		"MintToken": staff, "Tokens": staff, "RevokeToken": staff, "ApproveEnrollment": staff, "RejectEnrollment": staff, "RevokeEndpoint": lead,
 		"BuildKit": staff, "ImportKit": staff,
 		"AcceptSuggestion": staff, "SetAnswer": staff, "RecordDecision": staff, "RecordEnquiry": staff, "Suggestions": staff,
-		"MarkItem": staff, "MeetDeadline": staff, "AnswerReportable": staff, "SaveContact": staff, "RemoveContact": staff, "IssueReport": staff, "RecordSending": staff,
+		"MarkItem": staff, "MeetDeadline": staff, "AnswerReportable": staff, "SaveContact": staff, "RemoveContact": staff, "IssueReport": staff, "RecordSending": staff, "FillForm": staff,
 		// Custody.
 		"AddExhibit": staff, "DescribeExhibit": staff, "RecordCustody": staff, "VerifyExhibit": staff, "CustodyForm": staff, "OrderExport": staff, "WriteExport": staff, "WriteExportTo": staff,
 		"BeginUpload": staff, "UploadState": staff, "AppendUpload": staff, "FinishUpload": staff, "DropUpload": staff, "Uploads": all, "OpenUpload": note,
@@ -59,7 +59,7 @@ func may() map[string]string {
 		"LedgerExport": check, "Fsck": check, "DeclareFork": "o",
 		// People and settings.
 		"AddOperator": lead, "ResetPassword": lead, "DisableOperator": lead, "ResetFactor": lead, "EndSessionsOf": lead, "Person": lead, "GrantIncident": lead, "EndGrant": lead,
-		"PeopleSettings": lead, "SetPeopleSettings": lead, "SetIsolationSettings": lead, "Backup": lead,
+		"PeopleSettings": lead, "SetPeopleSettings": lead, "SetIsolationSettings": lead, "Backup": lead, "ProveBackup": lead,
 		"Channel": lead, "Channels": lead, "Deliveries": lead, "SaveChannel": lead, "RemoveChannel": lead, "TestChannel": lead,
 		"KnowStorageKeys": machine, "StorageEncrypted": machine, "StorageKeysLost": machine, "StorageRotated": machine, "UseRecoveryKey": machine,
 		// One's own account.
@@ -183,6 +183,7 @@ func inputs(x *fixture) map[string][]any {
 		"AddOperator":     {act.NewOperator{Name: "taken", Role: operator.Viewer}},
 		"CloseIncidentAs": {"inc_none", incident.Resolved, nil},
 		"MarkItem":        {nil, nil, act.ItemMark{State: playbook.Done}},
+		"FillForm":        {act.NewForm{IncidentID: "inc_none", Cells: "Sheet1!A1 = number"}},
 		"IssueReport":     {act.NewReport{IncidentID: "inc_none", Kind: report.Owner, Language: "ja"}},
 		"RecordSending":   {nil, act.SentReport{Recipient: "r", Channel: report.ByHand}},
 		"OpenEvidence":    {nil, act.ToView},

@@ -31,6 +31,8 @@ var needs = []need{
 	{"mactime", "sleuthkit", "body files are read by another program than ours"},
 	{"unzip", "unzip", "packages are unpacked by another program than ours"},
 	{"python3", "python3", "JSON and CSV are read by another program than ours"},
+	{"pdftotext", "poppler-utils", "documents are read by another program than ours"},
+	{"zbarimg", "zbar-tools", "codes on documents are read by another program than ours"},
 	{"zstd", "zstd", "artifacts are opened by another program than ours"},
 	{"age", "age", "encrypted evidence and packages are opened by another program than ours"},
 	{"dbus-daemon", "dbus", "notices of a shutdown come over a bus of their own"},
