@@ -58,7 +58,7 @@ func (s *server) isolationSettings(v *visit) error {
 		field{name: "two_persons", max: 1, empty: true},
 		field{name: "notice", kind: manyLines, max: 1024, empty: true},
 		field{name: "phone", max: 64, empty: true},
-		field{name: "lease", max: 8}, field{name: "max_share", max: 8}, field{name: "two_share", max: 8},
+		field{name: "lease", max: 8}, field{name: "max_share", max: 8}, field{name: "two_share", max: 8, empty: true},
 		field{name: "drill_days", max: 8}, field{name: "drill_hour", max: 8})
 	if err != nil {
 		return err
@@ -71,8 +71,17 @@ func (s *server) isolationSettings(v *visit) error {
 		return n
 	}
 	i := organisation.Isolation{TwoPersons: f.Values["two_persons"] == "1", NoticeText: f.Values["notice"], NoticePhone: f.Values["phone"],
-		Lease: time.Duration(whole("lease", 1, 366*24)) * time.Hour, MaxShare: whole("max_share", 1, 100), TwoShare: whole("two_share", 0, 100),
+		Lease: time.Duration(whole("lease", 1, 366*24)) * time.Hour, MaxShare: whole("max_share", 1, 100),
 		DrillDays: whole("drill_days", 0, 366), DrillHour: whole("drill_hour", 0, 23)}
+	if f.Values["two_share"] != "" {
+		i.TwoShare = whole("two_share", 0, 100)
+	} else { // a form of before it was there says nothing of it
+		was, err := s.settings.IsolationSettings(v.ctx(), v.actor)
+		if err != nil {
+			return err
+		}
+		i.TwoShare = was.TwoShare
+	}
 	if !f.ok() {
 		return s.showIsolationSettings(v, f, http.StatusUnprocessableEntity)
 	}

@@ -279,6 +279,7 @@ func TestReleaseCodeIsShownOnce(t *testing.T) {
 	b.get("/incidents/"+c.IncidentID).want(t, 200, "keiri-pc01 の解除コードを表示しました。", "支店の回線障害")
 	b.get("/ledger").want(t, 200, "解除コードを表示")
 
+	x.person("sato", "佐藤 花子", operator.Handler) // who could agree
 	must(t, x.SetIsolationSettings(t.Context(), x.owner, organisation.Isolation{TwoPersons: true}))
 	one = ticket(b.get(path).want(t, 200, "2人の承認が必要です"))
 	ask("r", one).want(t, http.StatusConflict, "別の担当者が解除を依頼する必要があります")

@@ -266,8 +266,12 @@ func isolationSettings(ctx context.Context, c *call, _ None) (any, error) {
 }
 
 func isolationSettle(ctx context.Context, c *call, in Settings) (any, error) {
+	was, err := c.acts.IsolationSettings(ctx, c.actor)
+	if err != nil {
+		return nil, err
+	}
 	return None{}, c.acts.SetIsolationSettings(ctx, c.actor, organisation.Isolation{
 		TwoPersons: in.TwoPersons, NoticeText: in.NoticeText, NoticePhone: in.NoticePhone, Lease: time.Duration(in.LeaseHours) * time.Hour, MaxShare: in.MaxShare,
-		DrillDays: in.DrillDays, DrillHour: in.DrillHour,
+		DrillDays: in.DrillDays, DrillHour: in.DrillHour, TwoShare: was.TwoShare, // which is set in the console
 	})
 }
