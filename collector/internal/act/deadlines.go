@@ -63,7 +63,11 @@ func (s *Acts) deadlines(ctx context.Context, q sqldb.Queryer, organisationID st
 		if n := len(d.Log.Answered); n > 0 {
 			d.Answered = &d.Log.Answered[n-1]
 		}
-		facts, err := factsOf(ctx, q, i)
+		last, err := incident.GoesOn(ctx, q, i)
+		if err != nil {
+			return nil, err
+		}
+		facts, err := factsOf(ctx, q, i, last)
 		if err != nil {
 			return nil, err
 		}
@@ -75,8 +79,9 @@ func (s *Acts) deadlines(ctx context.Context, q sqldb.Queryer, organisationID st
 }
 
 // factsOf are what the record of an incident says about its deadlines: the one place that
-// says where these times come from.
-func factsOf(ctx context.Context, q sqldb.Queryer, i incident.Incident) (deadline.Facts, error) {
+// says where these times come from. last is the incident in which it goes on, itself if it
+// was not merged: a merge ends no time that somebody is bound to.
+func factsOf(ctx context.Context, q sqldb.Queryer, i, last incident.Incident) (deadline.Facts, error) {
 	versions, err := record.Versions(ctx, q, i.ID)
 	if err != nil {
 		return deadline.Facts{}, err
@@ -84,7 +89,7 @@ func factsOf(ctx context.Context, q sqldb.Queryer, i incident.Incident) (deadlin
 	sheet := record.NewSheet(i.ID, record.Opening{DiscoveredAt: i.DiscoveredAt}, versions)
 	// A discovery that is answered as unknown leaves what the report that opened it said: a
 	// period does not stop because nobody knows any more when it began.
-	f := deadline.Facts{DiscoveredAt: i.DiscoveredAt, KnownAt: sheet.KnownAt().At, Client: sheet.Client(), Closed: !i.ClosedAt.IsZero()}
+	f := deadline.Facts{DiscoveredAt: i.DiscoveredAt, KnownAt: sheet.KnownAt().At, Client: sheet.Client(), Closed: !last.ClosedAt.IsZero(), GoesOn: last.ID != i.ID}
 	if at := sheet.DiscoveredAt().At; !at.IsZero() {
 		f.DiscoveredAt = at
 	}
@@ -148,12 +153,21 @@ func (d Deadlines) Next() (deadline.Deadline, bool) {
 // the law asks for does not end with it.
 const afterClosing = 120 * 24 * time.Hour
 
-// withDeadlines are the incidents whose deadlines may run.
+// withDeadlines are the incidents whose deadlines may run, of all of an organisation. One
+// that was merged counts as closed when the one is in which it goes on.
 func (s *Acts) withDeadlines(all []incident.Incident) []incident.Incident {
 	since := s.now().Add(-afterClosing)
+	by := make(map[string]incident.Incident, len(all))
+	for _, i := range all {
+		by[i.ID] = i
+	}
 	var some []incident.Incident
 	for _, i := range all {
-		if i.ClosedAt.IsZero() || i.ClosedAt.After(since) && i.MergedInto == "" {
+		last := i
+		for n := 0; last.MergedInto != "" && n < len(all); n++ {
+			last = by[last.MergedInto]
+		}
+		if last.ClosedAt.IsZero() || last.ClosedAt.After(since) {
 			some = append(some, i)
 		}
 	}

@@ -18,7 +18,10 @@ type Facts struct {
 	// Done are what was done, in the order in which it was recorded.
 	Done   []Done
 	Client bool // the record names a client whose work it was
-	Closed bool // the incident is closed
+	Closed bool // the incident is closed, and the one in which it goes on
+	// GoesOn means that it was merged into one that is open: what somebody is bound to runs
+	// on from its own times, and only what the product proposes is that one's.
+	GoesOn bool
 }
 
 // Answered is what was answered at a time, with what it comes to.
@@ -172,6 +175,8 @@ func (b *Book) count(c Clock, f Facts) Deadline {
 		d.State = Met
 	case f.Closed && (c.Kind != ByLaw || d.State == Provisional):
 		// What the law is known to ask for does not end with the incident.
+		d.State = Ended
+	case f.GoesOn && !f.Closed && c.Kind == ByProduct:
 		d.State = Ended
 	}
 	if d.Dated() && (len(c.Window) > 0 || c.Days > 0) {
