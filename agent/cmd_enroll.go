@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -34,6 +35,9 @@ func runEnroll(ctx context.Context, args []string, getenv func(string) string, s
 	words, code, done := c.parse(args, 1)
 	if done {
 		return code
+	}
+	if err := checkLater(args, runtime.GOOS == "windows"); err != nil {
+		return c.usage(err)
 	}
 	if len(words) == 1 {
 		if text != "" {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"hozen/agent/internal/identity"
@@ -136,6 +137,40 @@ func (a *agent) enrol(ctx context.Context, token pki.Token) error {
 	}
 	a.uplink.Wake()
 	return nil
+}
+
+// checkLater refuses a command line with --later that says anything but where the token
+// is and which collector comes first. An installer puts words of others between quotes, and
+// the system runs what comes of it: a quote among them must not begin a further option.
+// Where the installer knows but one place, the agent's folders are fixed, too.
+func checkLater(args []string, fixed bool) error {
+	// How often each may be there, and whether the next word is its value.
+	value := map[string]bool{"later": false, "token": true, "token-file": true, "collector": true}
+	if !fixed {
+		for _, name := range []string{"state", "socket", "config", "lang"} {
+			value[name] = true
+		}
+	}
+	seen := map[string]bool{}
+	var wrong error
+	for i := 0; i < len(args); i++ {
+		name, _, inline := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
+		takes, known := value[name]
+		if !strings.HasPrefix(args[i], "-") {
+			known, name = false, "a word"
+		}
+		if !known || seen[name] || !takes && inline {
+			wrong = fmt.Errorf("--later: %.20q cannot stand with it, or stands there twice", name)
+		}
+		seen[name] = true
+		if takes && !inline {
+			i++
+		}
+	}
+	if !seen["later"] {
+		return nil
+	}
+	return wrong
 }
 
 // enrolLater is "enroll --later".

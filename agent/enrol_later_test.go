@@ -45,3 +45,34 @@ func TestATokenIsLeftAndFound(t *testing.T) {
 		t.Error("an address that is none was taken")
 	}
 }
+
+// TestLaterTakesNoWordsOfOthers: what an installer fills in leads to no other option.
+func TestLaterTakesNoWordsOfOthers(t *testing.T) {
+	for _, c := range []struct {
+		args   []string
+		fixed  bool
+		refuse bool
+	}{
+		{args: []string{"--later", "--token", "T", "--collector", ""}, fixed: true},
+		{args: []string{"--later", "--token-file", `C:\t`, "--collector", "c:1"}, fixed: true},
+		{args: []string{"--later", "--token-file", "-", "--state", "/s"}},
+		{args: []string{"--token", "T", "--again", "--state", "/s"}, fixed: true},
+		{args: []string{"--later", "--token", "--again", "--collector", ""}, fixed: true}, // a bad token, and no option
+		{args: []string{"--later", "--token", "EVIL", "--later=false", "--again", "--token", "T", "--collector", "evil:1"}, fixed: true, refuse: true},
+		{args: []string{"--later", "--token", "EVIL", "--later=false", "--again", "--token", "T", "--collector", "evil:1"}, refuse: true},
+		{args: []string{"--later", "--token", "T", "-state", `C:\x`, "--collector", ""}, fixed: true, refuse: true},
+		{args: []string{"--later", "--token", "T", "--state=C", "--collector", ""}, fixed: true, refuse: true},
+		{args: []string{"--later", "--token", "T", "--collector", "a:1", "--collector", "b:1"}, fixed: true, refuse: true},
+		{args: []string{"--later", "--token", "T", "--again"}, refuse: true},
+		{args: []string{"--later", "--token", "T", "word"}, refuse: true},
+		{args: []string{"--later=true", "--token", "T"}, refuse: true},
+	} {
+		if err := checkLater(c.args, c.fixed); (err != nil) != c.refuse {
+			t.Errorf("%q, fixed %t: %v", c.args, c.fixed, err)
+		}
+	}
+	state := t.TempDir()
+	if code, _, _ := do(t, "", "enroll", "--later", "--token", "EVIL", "--later=false", "--again", "--state", state); code != exitUsage {
+		t.Errorf("exit code %d", code)
+	}
+}

@@ -127,6 +127,31 @@ func TestPreshutdownThatHangs(t *testing.T) {
 	})
 }
 
+// TestStopThatHangs: signs of life do not go on for ever.
+func TestStopThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := play(t, Hooks{}, time.Hour)
+		time.Sleep(2 * time.Second)
+		s.controls <- word{wish: wishStop}
+		begun := time.Now()
+		if err := <-s.ended; !errors.Is(err, errHangs) || time.Since(begun) != stopWork {
+			t.Errorf("%v after %s", err, time.Since(begun))
+		}
+		time.Sleep(2 * time.Hour)
+	})
+	synctest.Test(t, func(t *testing.T) { // going down has its own time, also with a stop
+		s := play(t, Hooks{GoingDown: func(context.Context, bool) { time.Sleep(time.Hour) }}, time.Hour)
+		time.Sleep(2 * time.Second)
+		s.controls <- word{wish: wishPreshutdown}
+		s.controls <- word{wish: wishStop}
+		begun := time.Now()
+		if err := <-s.ended; !errors.Is(err, errHangs) || time.Since(begun) != preshutdownWork {
+			t.Errorf("%v after %s", err, time.Since(begun))
+		}
+		time.Sleep(2 * time.Hour)
+	})
+}
+
 // TestHookThatPanics ends no service and holds nothing up.
 func TestHookThatPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

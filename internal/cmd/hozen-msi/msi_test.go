@@ -74,12 +74,19 @@ func TestInstallers(t *testing.T) {
 			"MsiServiceConfig":               "PreShutdown\thozen-agent\t5\t7\t120000\tAgent",
 			"MsiServiceConfigFailureActions": "\t1[~]1[~]1\t5000[~]30000[~]60000\tAgent",
 			"CustomAction":                   "Token\t11282\tAgentExe\t",
+			"InstallExecuteSequence":         "RemoveExistingProducts\t\t1501\r\n",
 			"Registry":                       `#%%SystemRoot%\System32\EventCreate.exe`,
 			"Upgrade":                        upgradeCode + "\t\t0.1.0\t\t513\t\tOLDER",
 			"LaunchCondition":                "NOT NEWER\t" + l.newer,
 		} {
 			if got := info(t, "export", path, table); !strings.Contains(got, want) {
 				t.Errorf("%s: table %s has no %q:\n%s", l.code, table, want, got)
+			}
+		}
+		// A repair, which others than administrators may ask for, runs nothing with their words.
+		for line := range strings.Lines(info(t, "export", path, "InstallExecuteSequence")) {
+			if f := strings.Split(strings.TrimSpace(line), "\t"); strings.HasPrefix(f[0], "Token") && !strings.HasSuffix(f[1], " AND NOT Installed") {
+				t.Errorf("%s: %s runs when %s", l.code, f[0], f[1])
 			}
 		}
 		summary := info(t, "suminfo", path)
