@@ -103,13 +103,24 @@ func (s *Acts) freeze(ctx context.Context, d *deed, inc incident.Incident, r exp
 		Incident: export.Incident{ID: inc.ID, Number: inc.Number, Title: inc.Title, Classification: string(inc.Classification), Reporter: inc.Reporter,
 			DiscoveredAt: inc.DiscoveredAt, OpenedAt: inc.OpenedAt, ClosedAt: inc.ClosedAt},
 	}
+	all, err := s.evidence.AcceptedBefore(ctx, inc.OrganisationID, inc.ID, r.LedgerSize)
+	if err != nil {
+		return f, err
+	}
+	// The evidence of an endpoint stays when the endpoint is split off.
+	endpoints := slices.Clone(inc.EndpointIDs)
+	for _, a := range all {
+		if !slices.Contains(endpoints, a.EndpointID) {
+			endpoints = append(endpoints, a.EndpointID)
+		}
+	}
 	for _, e := range r.Hosts {
-		if !slices.Contains(inc.EndpointIDs, e) {
+		if !slices.Contains(endpoints, e) {
 			return f, &Invalid{Field: "hosts", Code: "unknown", Err: fmt.Errorf("%.60q is no endpoint of %s", e, inc.Number)}
 		}
 	}
 	folders := map[string]bool{}
-	for _, e := range inc.EndpointIDs {
+	for _, e := range endpoints {
 		ep, err := endpoint.ByID(ctx, d.tx, e)
 		if err != nil {
 			return f, err
@@ -128,10 +139,6 @@ func (s *Acts) freeze(ctx context.Context, d *deed, inc incident.Incident, r exp
 	}
 	slices.SortFunc(f.Hosts, func(a, b export.Host) int { return strings.Compare(a.Folder, b.Folder) })
 	slices.Sort(f.LeftOut.Hosts)
-	all, err := s.evidence.AcceptedBefore(ctx, inc.OrganisationID, inc.ID, r.LedgerSize)
-	if err != nil {
-		return f, err
-	}
 	known := map[string]bool{}
 	for _, a := range all {
 		known[a.Profile] = true
@@ -144,7 +151,8 @@ func (s *Acts) freeze(ctx context.Context, d *deed, inc incident.Incident, r exp
 			return f, &Invalid{Field: "profiles", Code: "unknown", Err: fmt.Errorf("the incident has no acquisition of the profile %.60q", p)}
 		}
 	}
-	return f, nil
+	f.Elsewhere, err = s.elsewhere(ctx, d.tx, inc, r.LedgerSize)
+	return f, err
 }
 
 func inScope(r export.Record, a evidence.Acquisition) bool {
@@ -286,6 +294,10 @@ func (s *Acts) addAcquisitions(ctx context.Context, p *export.Package, about sub
 	for _, a := range all {
 		if !inScope(r, a) {
 			continue
+		}
+		if !slices.ContainsFunc(r.Frozen.Hosts, func(h export.Host) bool { return h.EndpointID == a.EndpointID }) {
+			// Nobody would see that it is not there.
+			return nil, fmt.Errorf("%w: the package was ordered without the endpoint of %s; order another one", ErrConflict, a.ID)
 		}
 		about.add(a.ID, a.CommandID, a.AlertID)
 		x := export.Acquisition{ID: a.ID, EndpointID: a.EndpointID, Profile: a.Profile, Trigger: string(a.Trigger), Outcome: string(a.Outcome),

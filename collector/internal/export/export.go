@@ -60,8 +60,10 @@ type Frozen struct {
 	Incident     Incident `json:"incident"`
 	Hosts        []Host   `json:"hosts"` // in the order of their folders
 	LeftOut      LeftOut  `json:"left_out"`
-	Tool         Tool     `json:"tool"`
-	CASHA256     string   `json:"ca_sha256"`
+	// Elsewhere is what belongs to the case and is in no package of this incident.
+	Elsewhere Elsewhere `json:"elsewhere,omitzero"`
+	Tool      Tool      `json:"tool"`
+	CASHA256  string    `json:"ca_sha256"`
 }
 
 // Incident is the record of the case.
@@ -97,6 +99,43 @@ type Host struct {
 type LeftOut struct {
 	Hosts        []string `json:"hosts"` // names of endpoints
 	Acquisitions int      `json:"acquisitions"`
+}
+
+// Elsewhere is what belongs to the case and that no scope could bring into the package.
+type Elsewhere struct {
+	Files     []File    `json:"files,omitempty"`     // that people sent; their exhibits are in the package, their bytes are not
+	Incidents []Related `json:"incidents,omitempty"` // whose evidence is in packages of their own
+}
+
+// Empty reports whether there is nothing of that.
+func (e Elsewhere) Empty() bool { return len(e.Files)+len(e.Incidents) == 0 }
+
+// File is a file that a person sent, such as the log of a router.
+type File struct {
+	Exhibit string `json:"exhibit"` // number
+	Name    string `json:"name"`    // as it was called; any text
+	Size    int64  `json:"size"`    // bytes
+	SHA256  string `json:"sha256"`
+}
+
+// Relation says how another incident is related to that of the package.
+type Relation string
+
+// The relations.
+const (
+	MergedFrom Relation = "merged_from" // it goes on in this one
+	MergedInto Relation = "merged_into" // this one goes on in it
+	SplitFrom  Relation = "split_from"  // this one came out of it
+	SplitInto  Relation = "split_into"  // it came out of this one
+)
+
+// Related is another incident that shares endpoints or evidence with that of the package.
+type Related struct {
+	Relation     Relation `json:"relation"`
+	ID           string   `json:"id"`
+	Number       string   `json:"number"`
+	Acquisitions int      `json:"acquisitions"` // how many it had when the package was ordered
+	Files        int      `json:"files"`        // likewise, files that people sent
 }
 
 // Tool is the program that fixed the record.

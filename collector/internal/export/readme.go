@@ -17,7 +17,9 @@ type words struct {
 	all, hosts, profiles, leftHosts, leftAcquisitions, nothingLeft  string
 	endpoint, clock, clockUnknown, acquisition, complete, gap, none string
 	noCheckpoint, checkpoint, notDecoded, records, disposed         string
+	files, file, incidents, incident                                string
 	outcomes                                                        map[string]string
+	relations                                                       map[Relation]string
 }
 
 func wordsOf(lang string) words {
@@ -30,7 +32,10 @@ func wordsOf(lang string) words {
 			noCheckpoint: "署名付きの検証点（チェックポイント）は、作成時にはありませんでした。",
 			checkpoint:   "署名付きの検証点（チェックポイント）が data/custody/checkpoint.txt にあります。署名を確かめる鍵（別の経路でも確かめてください）:",
 			notDecoded:   "    読みやすい写しなし: %s（%s）", records: "件", disposed: "    中身は廃棄されました（台帳の記録 %d）。このパッケージには署名と受領書だけがあります",
-			outcomes: map[string]string{"complete": "完了", "partial": "一部のみ", "empty": "該当なし", "unsupported": "このシステムでは取得不可", "denied": "システムが拒否", "timed_out": "時間切れ", "interrupted": "中断", "failed": "失敗", "not_started": "未着手"},
+			files: "人が送ったファイル。中身はこのパッケージに入っていません。1 件ずつ別に渡されます:", file: "  %s  %s  %d バイト  SHA-256 %s",
+			incidents: "関係する別のインシデント。その証拠はこのパッケージに入っていません。それぞれのパッケージにあります:", incident: "  %s（%s）  証拠取得 %d 件、送られたファイル %d 件",
+			relations: map[Relation]string{MergedFrom: "このインシデントに統合されたもの", MergedInto: "このインシデントの統合先", SplitFrom: "このインシデントの分割元", SplitInto: "このインシデントから分けたもの"},
+			outcomes:  map[string]string{"complete": "完了", "partial": "一部のみ", "empty": "該当なし", "unsupported": "このシステムでは取得不可", "denied": "システムが拒否", "timed_out": "時間切れ", "interrupted": "中断", "failed": "失敗", "not_started": "未着手"},
 		}
 	}
 	return words{
@@ -40,7 +45,10 @@ func wordsOf(lang string) words {
 		acquisition: "  acquisition %s", complete: "    not acquired: nothing", gap: "    not acquired: %s = %s%s", none: "There are no acquisitions.",
 		noCheckpoint: "There was no signed checkpoint when the package was made.",
 		checkpoint:   "A signed checkpoint is in data/custody/checkpoint.txt. The key that checks it (confirm it by another way too):",
-		notDecoded:   "    no readable copy: %s (%s)", records: "records", disposed: "    its bytes were disposed of (entry %d of the ledger); signature and receipt alone are in this package",
+		files:        "Files that people sent. Their bytes are not in this package; they are handed over one by one:", file: "  %s  %s  %d bytes  SHA-256 %s",
+		incidents: "Related incidents. Their evidence is not in this package; it is in packages of their own:", incident: "  %s (%s)  acquisitions: %d, files that people sent: %d",
+		relations:  map[Relation]string{MergedFrom: "was merged into this one", MergedInto: "this one was merged into it", SplitFrom: "this one was split off it", SplitInto: "was split off this one"},
+		notDecoded: "    no readable copy: %s (%s)", records: "records", disposed: "    its bytes were disposed of (entry %d of the ledger); signature and receipt alone are in this package",
 	}
 }
 
@@ -111,13 +119,26 @@ func (x *writer) scope(w words) string {
 	if len(x.p.Profiles) > 0 {
 		b.WriteString(w.profiles + visible(strings.Join(x.p.Profiles, ", ")) + "\n")
 	}
-	if left := x.p.Frozen.LeftOut; len(left.Hosts) > 0 || left.Acquisitions > 0 {
+	left, more := x.p.Frozen.LeftOut, x.p.Frozen.Elsewhere
+	if len(left.Hosts) > 0 || left.Acquisitions > 0 {
 		if len(left.Hosts) > 0 {
 			b.WriteString(w.leftHosts + visible(strings.Join(left.Hosts, ", ")) + "\n")
 		}
 		fmt.Fprintf(&b, w.leftAcquisitions+"\n", left.Acquisitions)
-	} else {
+	} else if more.Empty() {
 		b.WriteString(w.nothingLeft + "\n")
+	}
+	if len(more.Files) > 0 {
+		b.WriteString(w.files + "\n")
+	}
+	for _, f := range more.Files {
+		fmt.Fprintf(&b, w.file+"\n", f.Exhibit, visible(f.Name), f.Size, f.SHA256)
+	}
+	if len(more.Incidents) > 0 {
+		b.WriteString(w.incidents + "\n")
+	}
+	for _, i := range more.Incidents {
+		fmt.Fprintf(&b, w.incident+"\n", i.Number, w.relations[i.Relation], i.Acquisitions, i.Files)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }

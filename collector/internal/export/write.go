@@ -232,8 +232,9 @@ func (x *writer) incident() error {
 		Format       string `json:"format"`
 		Organisation string `json:"organisation"`
 		Incident
-		Timeline []Line `json:"timeline"`
-	}{"hozen-incident/1", x.p.Frozen.Organisation, x.p.Frozen.Incident, lines})
+		LeftOut  Elsewhere `json:"left_out,omitzero"`
+		Timeline []Line    `json:"timeline"`
+	}{"hozen-incident/1", x.p.Frozen.Organisation, x.p.Frozen.Incident, x.p.Frozen.Elsewhere, lines})
 }
 
 // index writes data/package.json.

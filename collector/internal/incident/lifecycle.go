@@ -73,18 +73,87 @@ const maxMerges = 100
 
 // GoesOn returns the incident in which one goes on that was merged; itself when it was not.
 func GoesOn(ctx context.Context, q sqldb.Queryer, i Incident) (Incident, error) {
-	var err error
-	for n := 0; i.MergedInto != "" && n < maxMerges; n++ {
-		if i, err = FindBare(ctx, q, i.OrganisationID, i.MergedInto); err != nil {
-			return Incident{}, err
-		}
+	all, err := Course(ctx, q, i)
+	if err != nil {
+		return Incident{}, err
 	}
-	return i, nil
+	return all[len(all)-1], nil
+}
+
+// Course returns an incident and those in which it goes on after merges, in that order.
+func Course(ctx context.Context, q sqldb.Queryer, i Incident) ([]Incident, error) {
+	all := []Incident{i}
+	for n := 0; i.MergedInto != "" && n < maxMerges; n++ {
+		var err error
+		if i, err = FindBare(ctx, q, i.OrganisationID, i.MergedInto); err != nil {
+			return nil, err
+		}
+		all = append(all, i)
+	}
+	return all, nil
 }
 
 // MergedFrom returns the incidents that went into one, oldest first, without endpoints.
 func MergedFrom(ctx context.Context, q sqldb.Queryer, id string) ([]Incident, error) {
 	return queryBare(ctx, q, `merged_into = $1 ORDER BY opened_at, id`, id)
+}
+
+// AllMergedFrom is [MergedFrom] with those that went into them before.
+func AllMergedFrom(ctx context.Context, q sqldb.Queryer, id string) ([]Incident, error) {
+	all, err := MergedFrom(ctx, q, id)
+	for n := 0; err == nil && n < len(all); n++ { // it ends: each was merged into one, and later than what went into it
+		var more []Incident
+		more, err = MergedFrom(ctx, q, all[n].ID)
+		all = append(all, more...)
+	}
+	return all, err
+}
+
+// SplitInto returns the incidents that came out of one, oldest first, without endpoints.
+func SplitInto(ctx context.Context, q sqldb.Queryer, id string) ([]Incident, error) {
+	return queryBare(ctx, q, `split_from = $1 ORDER BY opened_at, id`, id)
+}
+
+// Where returns the incident to which something belongs that comes of an endpoint for an
+// incident: the one in which that goes on after merges, or into which the endpoint went when
+// it was split off.
+func Where(ctx context.Context, q sqldb.Queryer, i Incident, endpointID string) (Incident, error) {
+	last, err := GoesOn(ctx, q, i)
+	if err != nil {
+		return Incident{}, err
+	}
+	where, found, err := wentTo(ctx, q, last, endpointID, map[string]bool{})
+	if err != nil || !found {
+		return last, err
+	}
+	return where, nil
+}
+
+// wentTo looks for an endpoint in an incident, then in those that were split off it, newest
+// first. One that was split off may have been merged back: each is looked at once.
+func wentTo(ctx context.Context, q sqldb.Queryer, i Incident, endpointID string, seen map[string]bool) (Incident, bool, error) {
+	i, err := GoesOn(ctx, q, i)
+	if err != nil || seen[i.ID] {
+		return Incident{}, false, err
+	}
+	seen[i.ID] = true
+	var n int
+	if err := q.QueryRowContext(ctx, `SELECT COUNT(*) FROM incident_endpoint WHERE incident_id = $1 AND endpoint_id = $2`, i.ID, endpointID).Scan(&n); err != nil {
+		return Incident{}, false, fmt.Errorf("look for endpoint in incident: %w", err)
+	}
+	if n > 0 {
+		return i, true, nil
+	}
+	off, err := SplitInto(ctx, q, i.ID)
+	if err != nil {
+		return Incident{}, false, err
+	}
+	for _, o := range slices.Backward(off) {
+		if where, found, err := wentTo(ctx, q, o, endpointID, seen); found || err != nil {
+			return where, found, err
+		}
+	}
+	return Incident{}, false, nil
 }
 
 func queryBare(ctx context.Context, q sqldb.Queryer, cond string, args ...any) ([]Incident, error) {
