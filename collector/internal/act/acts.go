@@ -111,6 +111,7 @@ type Acts struct {
 	ownAddr   func(netip.Addr) bool
 	lookup    func(ctx context.Context, host string) ([]netip.Addr, error)
 	groups    chan struct{} // wakes RunGroups
+	filling   chan struct{} // held while a workbook is filled
 	codes     *codeStock
 	hints     *hintCache
 	lost      lost
@@ -162,7 +163,7 @@ func New(cfg Config) (*Acts, error) {
 	s := &Acts{
 		db: cfg.DB, ca: cfg.CA, hub: cfg.Hub, addresses: cfg.Addresses, recovery: cfg.Recovery, hasher: hasher,
 		evidence: evidence.Reader{DB: cfg.DB, Blobs: cfg.Blobs}, backup: cfg.Backup, restored: cfg.Prove, care: cfg.Care,
-		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), restraint: newRestraint(), ownAddr: cfg.OwnAddr, lookup: cfg.Lookup, groups: make(chan struct{}, 1), codes: newCodeStock(), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
+		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), restraint: newRestraint(), ownAddr: cfg.OwnAddr, lookup: cfg.Lookup, groups: make(chan struct{}, 1), filling: make(chan struct{}, 1), codes: newCodeStock(), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
 		checkpoints: cfg.Checkpoints, outside: cfg.Outside, say: cfg.Say, guides: guides,
 	}
 	if cfg.Secrets != nil {

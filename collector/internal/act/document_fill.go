@@ -57,7 +57,7 @@ func (s *Acts) FillForm(ctx context.Context, a Actor, n NewForm) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	filled, err := report.FillWorkbook(n.Workbook, cells, v.Values)
+	filled, err := s.fillWorkbook(ctx, n.Workbook, cells, v.Values)
 	switch {
 	case errors.Is(err, report.ErrWorkbook):
 		return nil, &Invalid{Field: "workbook", Code: "malformed", Err: err}
@@ -80,4 +80,16 @@ func (s *Acts) FillForm(ctx context.Context, a Actor, n NewForm) ([]byte, error)
 		return s.line(ctx, d, inc, "", incident.Entry{Kind: incident.EntryReport, LedgerIdx: idx, Params: map[string]string{"event": "filled", "sha256": sum}})
 	})
 	return filled, err
+}
+
+// fillWorkbook fills one workbook at a time: each may cost a hundred megabytes for a moment,
+// which the collector has once.
+func (s *Acts) fillWorkbook(ctx context.Context, template []byte, cells []report.Cell, values map[string]string) ([]byte, error) {
+	select {
+	case s.filling <- struct{}{}:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for another form: %w", ctx.Err())
+	}
+	defer func() { <-s.filling }()
+	return report.FillWorkbook(template, cells, values)
 }

@@ -17,7 +17,7 @@ import (
 
 // matter is one incident with one of everything.
 type matter struct {
-	incident, number, endpoint, command, acquisition, evidence, exhibit, export, group, report string
+	incident, number, endpoint, command, acquisition, evidence, exhibit, export, group string
 }
 
 func (o *office) matter(hostname string) matter {

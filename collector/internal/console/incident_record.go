@@ -347,9 +347,7 @@ func answerOf(v *visit, item record.Item, f form, also []string, now record.Vers
 	for _, name := range item.Fields() {
 		n.Value.Fields[name] = f.Values[string(name)]
 	}
-	for _, no := range strings.FieldsFunc(f.Values["evidence"], func(r rune) bool { return strings.ContainsRune(" \t\n,、，　", r) }) {
-		n.Basis.Evidence = append(n.Basis.Evidence, no)
-	}
+	n.Basis.Evidence = append(n.Basis.Evidence, strings.FieldsFunc(f.Values["evidence"], func(r rune) bool { return strings.ContainsRune(" \t\n,、，　", r) })...)
 	if slices.Equal(n.Basis.Evidence, now.Basis.Evidence) {
 		n.Basis.Alert = now.Basis.Alert
 	}

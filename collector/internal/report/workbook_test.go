@@ -141,6 +141,118 @@ func TestWorkbookIsRefused(t *testing.T) {
 	ok(t, report.CheckWorkbook(rezip(t, good, link("hyperlink"), nil)))
 }
 
+// sheet is the workbook with other rows in its sheet.
+func sheet(t testing.TB, rows string) []byte {
+	return rezip(t, workbook(t), func(name string, part []byte) []byte {
+		if name == "xl/worksheets/sheet1.xml" {
+			return []byte(`<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>` + rows + `</sheetData></worksheet>`)
+		}
+		return part
+	}, nil)
+}
+
+// A small file can cost any amount of memory: cells are filled up to the last of each row.
+func TestWorkbookThatGrowsIsRefused(t *testing.T) {
+	wide := func(n int, cell string) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, cell, i+1)
+		}
+		return b.String()
+	}
+	values := map[string]string{"title": "x"}
+	fill := func(b []byte, ref string) error {
+		cells, err := report.ParseCells("別添様式 2!" + ref + " = title")
+		if err != nil {
+			return err
+		}
+		_, err = report.FillWorkbook(b, cells, values)
+		return err
+	}
+	merged := rezip(t, workbook(t), func(name string, part []byte) []byte {
+		return bytes.Replace(part, []byte("<mergeCell "), []byte(strings.Repeat(`<mergeCell ref="A1:A2"/>`, 6000)+"<mergeCell "), 1)
+	}, nil)
+	hidden := func(name string) []byte {
+		far := `<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData><row r="1048576"/></sheetData></worksheet>`
+		return rezip(t, workbook(t), func(part string, b []byte) []byte {
+			if part == "xl/_rels/workbook.xml.rels" {
+				return bytes.Replace(b, []byte("worksheets/sheet1.xml"), []byte(name), 1)
+			}
+			return b
+		}, map[string][]byte{"xl/" + name: []byte(far)})
+	}
+	for name, b := range map[string][]byte{
+		"wide":           sheet(t, wide(200, `<row r="%[1]d"><c r="XFD%[1]d"/></row>`)),
+		"wide, no rows":  sheet(t, wide(200, `<row><c r="XFD%[1]d"/></row>`)),
+		"far down":       sheet(t, `<row r="1048576"><c r="A1048576"/></row>`),
+		"a cell far":     sheet(t, `<row><c r="A1048576"/></row>`),
+		"many rows":      sheet(t, strings.Repeat(`<row r="1"/>`, 20_000)),
+		"many cells":     sheet(t, "<row>"+strings.Repeat("<c/>", 300_000)+"</row>"),
+		"again and back": sheet(t, "<row>"+strings.Repeat(`<c r="A1"/>`, 300_000)+"</row>"),
+		"many elements":  rezip(t, workbook(t), nil, map[string][]byte{"xl/x.xml": []byte("<x>" + strings.Repeat("<y/>", 500_000) + "</x>")}),
+		"nowhere":        sheet(t, `<row r="-1"/>`),
+		"no cell":        sheet(t, `<row r="1"><c r="1A"/></row>`),
+		"merged":         merged,
+		"elsewhere":      hidden("other/tab.xml"),
+		"as a picture":   hidden("media/image1.png"),
+		"broken":         sheet(t, `<row r="1"><c r="A1`),
+		"other letters":  rezip(t, workbook(t), nil, map[string][]byte{"xl/y.xml": []byte(`<?xml version="1.0" encoding="UTF-16"?><x/>`)}),
+	} {
+		if err := fill(b, "B1"); !errors.Is(err, report.ErrWorkbook) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// The library stumbles over it.
+	if err := fill(sheet(t, `<row><c r="A100"/><c r="A1"/></row>`), "B1"); err != nil && !errors.Is(err, report.ErrWorkbook) {
+		t.Error(err)
+	}
+	for _, ref := range []string{"XFD1", "SS1", "A5001", "A1048576"} {
+		if err := fill(workbook(t), ref); !errors.Is(err, report.ErrCells) {
+			t.Errorf("%s: %v", ref, err)
+		}
+	}
+	ok(t, fill(workbook(t), "SR5000"))
+	ok(t, fill(sheet(t, wide(100, `<row r="%[1]d"><c r="AMJ%[1]d"/></row>`)), "B1")) // as other programs write them
+}
+
+// How a part is called says nothing of what it is.
+func TestForeignPartsAreRefusedByTheirType(t *testing.T) {
+	good := workbook(t)
+	part := map[string][]byte{"xl/ext/e1.xml": []byte(`<externalLink xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><ddeLink ddeService="cmd" ddeTopic="/c calc"/></externalLink>`)}
+	with := func(where, before, piece string) []byte {
+		return rezip(t, good, func(name string, b []byte) []byte {
+			if name == where {
+				return bytes.Replace(b, []byte(before), []byte(piece+before), 1)
+			}
+			return b
+		}, part)
+	}
+	link := func(kind string) []byte {
+		return with("xl/_rels/workbook.xml.rels", "</Relationships>", `<Relationship Id="rId99" Type="`+kind+`" Target="ext/e1.xml"/>`)
+	}
+	content := func(kind string) []byte {
+		return with("[Content_Types].xml", "</Types>", `<Override PartName="/xl/ext/e1.xml" ContentType="`+kind+`"/>`)
+	}
+	const office, microsoft, strict = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/", "http://schemas.microsoft.com/office/2006/relationships/", "http://purl.oclc.org/ooxml/officeDocument/relationships/"
+	for _, kind := range []string{office + "externalLink", strict + "externalLink", microsoft + "xlExternalLinkPath/xlPathMissing", office + "oleObject", office + "package", microsoft + "vbaProject", microsoft + "xlMacrosheet",
+		microsoft + "xlIntlMacrosheet", office + "connections", office + "queryTable", office + "control", microsoft + "activeXControlBinary", office + "volatileDependencies", microsoft + "ui/extensibility"} {
+		if err := report.CheckWorkbook(link(kind)); !errors.Is(err, report.ErrWorkbook) {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+	const sheetML = "application/vnd.openxmlformats-officedocument.spreadsheetml."
+	for _, kind := range []string{sheetML + "externalLink+xml", sheetML + "connections+xml", sheetML + "queryTable+xml", "application/vnd.openxmlformats-officedocument.oleObject", "application/vnd.ms-office.vbaProject",
+		"application/vnd.ms-excel.macrosheet+xml", "application/vnd.ms-excel.intlmacrosheet+xml", "application/vnd.ms-office.activeX+xml", sheetML + "VolatileDependencies+xml"} {
+		if err := report.CheckWorkbook(content(kind)); !errors.Is(err, report.ErrWorkbook) {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+	for _, kind := range []string{office + "ctrlProp", office + "printerSettings", office + "vmlDrawing", office + "comments", office + "customXml", office + "calcChain"} {
+		ok(t, report.CheckWorkbook(link(kind)))
+	}
+	ok(t, report.CheckWorkbook(content("application/vnd.ms-excel.controlproperties+xml")))
+}
+
 func FuzzParseCells(f *testing.F) {
 	f.Add("別添様式 2!B1 = discovered_at")
 	f.Add("'a=b'!$A$1 = x")
