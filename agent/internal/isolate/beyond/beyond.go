@@ -15,6 +15,9 @@ import (
 type Facts struct {
 	// Running are the names of those services of virtual machines that run.
 	Running []string
+	// Forwarding is what may pass on packets of others: names of services that run, and the
+	// setting that has the network stack do it.
+	Forwarding []string
 	// Distributions are the names of the Linux systems that accounts have installed (WSL).
 	Distributions []string
 	// Adapters are the network adapters.
@@ -36,6 +39,16 @@ var services = map[string]string{
 	"VMnetDHCP":      "VMware NAT and DHCP",
 	"VBoxSDS":        "VirtualBox",
 }
+
+// forwarders are services with which this PC connects others to the network.
+var forwarders = map[string]string{
+	"SharedAccess": "Internet Connection Sharing",
+	"icssvc":       "Windows Mobile Hotspot",
+	"RemoteAccess": "Routing and Remote Access",
+}
+
+// routing stands in Forwarding for the setting IPEnableRouter of the network stack.
+const routing = "IPEnableRouter"
 
 // What names of adapters tell, in small letters.
 var (
@@ -60,6 +73,16 @@ func (f Facts) Limits() (out []string) {
 	}
 	if len(running) > 0 {
 		out = append(out, "other systems may run on this PC, and what they send through a virtual switch passes these filters by; it is not covered: "+list(running))
+	}
+	var forwarding []string
+	for _, s := range f.Forwarding {
+		if what := forwarders[s]; what != "" {
+			s += " (" + what + ")"
+		}
+		forwarding = append(forwarding, s)
+	}
+	if len(forwarding) > 0 {
+		out = append(out, "this PC may connect others to the network, which are cut with it: what passes its network stack is blocked, what drivers pass on by themselves is not covered: "+list(forwarding))
 	}
 	if len(f.Distributions) > 0 {
 		out = append(out, "Linux systems are installed (WSL); with WSL 2 what they send passes these filters by: "+list(f.Distributions))

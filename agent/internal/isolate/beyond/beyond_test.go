@@ -40,6 +40,14 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// Connection sharing is told of, whether a service or a setting does it.
+func TestForwardingIsTold(t *testing.T) {
+	l := (Facts{Forwarding: []string{"SharedAccess", "IPEnableRouter"}}).Limits()
+	if len(l) != 1 || !strings.Contains(l[0], "IPEnableRouter, SharedAccess (Internet Connection Sharing)") {
+		t.Errorf("%q", l)
+	}
+}
+
 func TestManyAreCounted(t *testing.T) {
 	var f Facts
 	for i := range 20 {

@@ -47,8 +47,16 @@ func Look() (f Facts) {
 	}
 	f.Adapters, err = adapters.List()
 	note("network adapters", err)
-	f.Running, err = running()
+	f.Running, err = running(services)
 	note("services of virtual machines", err)
+	f.Forwarding, err = running(forwarders)
+	note("services that connect others to the network", err)
+	if k, err := registry.OpenKey(registry.LOCAL_MACHINE, parameters, registry.QUERY_VALUE); err == nil {
+		if on, _, err := k.GetIntegerValue(routing); err == nil && on != 0 {
+			f.Forwarding = append(f.Forwarding, routing)
+		}
+		_ = k.Close()
+	}
 	note("settings of accounts", f.accounts())
 	if k, err := registry.OpenKey(registry.LOCAL_MACHINE, settings+`\Connections`, registry.QUERY_VALUE); err == nil {
 		if b, _, err := k.GetBinaryValue("WinHttpSettings"); err == nil {
@@ -59,6 +67,8 @@ func Look() (f Facts) {
 	return f
 }
 
+const parameters = `SYSTEM\CurrentControlSet\Services\Tcpip\Parameters`
+
 const settings = `Software\Microsoft\Windows\CurrentVersion\Internet Settings`
 
 func (f *Facts) proxy(s string) {
@@ -67,8 +77,9 @@ func (f *Facts) proxy(s string) {
 	}
 }
 
-// running asks the service control manager, which lets everybody ask.
-func running() (names []string, err error) {
+// running asks the service control manager, which lets everybody ask, which of some services
+// run.
+func running(services map[string]string) (names []string, err error) {
 	h, err := windows.OpenSCManager(nil, nil, windows.SC_MANAGER_CONNECT)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package wfp
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
 	"os"
@@ -183,4 +184,28 @@ func FuzzDecodeFilter(f *testing.F) {
 func FuzzDescriptor(f *testing.F) {
 	f.Add(descriptor(serviceSID("hozen-agent")))
 	f.Fuzz(func(t *testing.T, b []byte) { _ = descriptorString(b) })
+}
+
+// One filter of somebody else that is not understood hides nothing but its conditions.
+func TestFilterOfTooManyConditionsKeepsItsHead(t *testing.T) {
+	f := filter{key: filterKey("foreign"), name: "foreign", layer: layerConnect4, sublayer: filterKey("foreign layer"), action: actionBlock, conditions: []condition{protocol(6)}}
+	m, err := encodeFilter(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := m.at(testBase)
+	binary.LittleEndian.PutUint32(b[filterCount:], conditionsMax+1)
+	got, err := decodeFilter(block{testBase, b}, testBase)
+	if err != nil || got.key != f.key || got.layer != f.layer || got.sublayer != f.sublayer || got.ours() {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if told := concerns(installed{filters: []filter{got}}, testAgent); len(told) == 0 || !strings.Contains(told[0], `"foreign"`) || !strings.Contains(told[0], "not understood") {
+		t.Errorf("limits %q", told)
+	}
+	f.sublayer = SublayerKey // one that stands among ours is drift, and can be removed
+	want, got := f, f
+	got.unread = errAnswer
+	if want.String() == got.String() {
+		t.Error("what is not understood passes for what was asked for")
+	}
 }

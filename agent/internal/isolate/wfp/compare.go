@@ -18,6 +18,9 @@ func (f filter) String() string {
 	for i, c := range f.conditions {
 		cs[i] = c.String()
 	}
+	if f.unread != nil {
+		cs = append(cs, "what is not understood")
+	}
 	slices.Sort(cs)
 	return fmt.Sprintf("filter %s flags %x provider %s layer %s sublayer %s weight %s action %x if %s", f.key, f.flags&^filterIgnored,
 		f.provider, f.layer, f.sublayer, f.weight, f.action, strings.Join(cs, " and "))

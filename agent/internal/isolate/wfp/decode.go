@@ -136,15 +136,20 @@ func prefixBits(mask uint32) int {
 	return n
 }
 
-// decodeFilter reads FWPM_FILTER0.
+// decodeFilter reads FWPM_FILTER0. Of a filter whose weight or conditions are not understood
+// all else is kept: others may have put it there, and must not keep us from reading the rest.
 func decodeFilter(m memory, at uint64) (filter, error) {
 	d := &decoder{m: m}
 	b := d.read(at, sizeFilter)
 	f := filter{
 		key: GUID(b[:16]), name: d.text(le64(b[atName:])), flags: le32(b[filterFlags:]),
 		provider: d.guidAt(le64(b[filterProvider:])), layer: GUID(b[filterLayer:]), sublayer: GUID(b[filterSublayer:]),
-		weight: d.value(b[filterWeight:], true), action: le32(b[filterAction:]), id: le64(b[filterID:]),
+		action: le32(b[filterAction:]), id: le64(b[filterID:]),
 	}
+	if d.err != nil {
+		return filter{}, fmt.Errorf("read filter: %w", d.err)
+	}
+	f.weight = d.value(b[filterWeight:], true)
 	if e := d.value(b[filterEffective:], true); e.kind == typeUint64 {
 		f.effective = e.number
 	}
@@ -159,9 +164,7 @@ func decodeFilter(m memory, at uint64) (filter, error) {
 			f.conditions = append(f.conditions, condition{GUID(cs[:16]), le32(cs[conditionMatch:]), d.value(cs[conditionValue:], false)})
 		}
 	}
-	if d.err != nil {
-		return filter{}, fmt.Errorf("read filter: %w", d.err)
-	}
+	f.unread = d.err
 	return f, nil
 }
 

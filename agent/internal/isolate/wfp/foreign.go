@@ -33,20 +33,25 @@ func concerns(have installed, agent who) (out []string) {
 	}
 	drivers := map[string]int{}
 	for _, f := range have.filters {
-		if f.ours() || !ourLayer(f.layer) || f.flags&filterDisabled != 0 {
+		l, ok := layerOf(f.layer)
+		if f.ours() || !ok || f.flags&filterDisabled != 0 {
 			continue
+		}
+		if f.unread != nil {
+			tell("%s of another product is not understood: %v", f.title(), f.unread)
 		}
 		s := known[f.sublayer]
 		equal := s.weight == sublayerWeight
 		named := f.namesApp(agent.app)
 		switch {
 		case f.action&actionCallout != 0:
-			if builtIn(f.provider) && !equal {
+			if !equal && (builtIn(f.provider) || l.forward) {
 				continue
 			}
 			drivers[s.label(f.sublayer)]++
 		case equal && f.action == actionPermit && f.flags&filterHard != 0:
 			tell("%s of another product, in a sublayer of the same weight (%s), may open what is blocked", f.title(), s.label(f.sublayer))
+		case l.forward: // nothing of ours passes there that somebody could close
 		case equal && f.action == actionBlock && f.takesAgent(agent.app):
 			tell("%s of another product, in a sublayer of the same weight (%s), may close the way to the collector", f.title(), s.label(f.sublayer))
 		case named && f.action == actionBlock:
@@ -89,13 +94,14 @@ func (s sublayer) label(key GUID) string {
 	return fmt.Sprintf("sublayer %q", s.name)
 }
 
-func ourLayer(key GUID) bool {
+// layerOf is the layer of ours with a key.
+func layerOf(key GUID) (layer, bool) {
 	for _, l := range layers {
 		if l.key == key {
-			return true
+			return l, true
 		}
 	}
-	return false
+	return layer{}, false
 }
 
 // namesApp reports whether a filter is for one program, and that is the agent's.

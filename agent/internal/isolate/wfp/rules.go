@@ -33,8 +33,15 @@ func plan(p isolate.Policy, agent who) installed {
 	}
 }
 
-// fixedKeys are those of the filters that every policy has.
+// retired are the names of filters of the start that older versions put in force: nobody
+// promised that a list has them.
+var retired = [...]string{"DHCPv4 answer accept4 at boot", "DHCPv6 answer accept6 at boot"}
+
+// fixedKeys are those of the filters that every policy has, or had.
 func fixedKeys() (keys []GUID) {
+	for _, name := range retired {
+		keys = append(keys, filterKey(name))
+	}
 	for _, f := range plan(isolate.Policy{}, who{}).filters {
 		keys = append(keys, f.key)
 	}
@@ -78,8 +85,16 @@ func (b *builder) permit(l layer, what string, weight uint8, cs ...condition) {
 	b.add(l, what, always, weight, actionPermit, 0, cs...)
 }
 
-// layer builds the filters of one layer.
+// layer builds the filters of one layer. What is passed on for others is only blocked.
 func (b *builder) layer(p isolate.Policy, l layer) {
+	if !l.forward {
+		b.permissions(p, l)
+	}
+	b.add(l, "block all", always, weightBlock, actionBlock, 0)
+}
+
+// permissions are all but the last filter of a layer.
+func (b *builder) permissions(p isolate.Policy, l layer) {
 	if l.out {
 		b.collectors(p, l)
 	}
@@ -92,7 +107,6 @@ func (b *builder) layer(p isolate.Policy, l layer) {
 	} else {
 		b.dhcp4(p, l)
 	}
-	b.add(l, "block all", always, weightBlock, actionBlock, 0)
 }
 
 // collectors opens the way home to the agent alone. It is a hard permit: no other firewall
@@ -160,16 +174,24 @@ var (
 	dhcpBroadcast = netip.MustParsePrefix("255.255.255.255/32")
 )
 
+// dhcpClient is Windows' service that asks for addresses, of both kinds. A permit of what
+// comes in, or of what is answered, is a channel in both directions, so it is its alone. No
+// such permit stands at the start: the service asks anew after 4, 8, 16 seconds and more,
+// when BFE runs and knows who asks.
+func dhcpClient() condition {
+	return condition{fieldUser, matchEqual, value{kind: typeSD, bytes: descriptor(serviceSID("Dhcp"))}}
+}
+
 // dhcp4 keeps the address (RFC 2131): requests go to broadcast or to known servers.
 func (b *builder) dhcp4(p isolate.Policy, l layer) {
 	udp := []condition{protocol(protocolUDP), localPort(68), remotePort(67)}
 	if !l.out {
-		b.permit(l, "DHCPv4 answer", weightConfigured, udp...)
+		b.add(l, "DHCPv4 answer", later, weightConfigured, actionPermit, 0, append(udp, dhcpClient())...)
 		return
 	}
 	b.permit(l, "DHCPv4 broadcast", weightConfigured, append(slices.Clone(udp), remote(dhcpBroadcast))...)
 	for _, s := range p.DHCPServers {
-		b.add(l, "DHCPv4 to "+s.String(), later, weightConfigured, actionPermit, 0, append(slices.Clone(udp), remote(single(s)))...)
+		b.add(l, "DHCPv4 to "+s.String(), later, weightConfigured, actionPermit, 0, append(slices.Clone(udp), dhcpClient(), remote(single(s)))...)
 	}
 }
 
@@ -179,7 +201,7 @@ func (b *builder) dhcp6(l layer) {
 	if l.out {
 		b.permit(l, "DHCPv6", weightConfigured, append(udp, remote(dhcpServers6))...)
 	} else {
-		b.permit(l, "DHCPv6 answer", weightConfigured, append(udp, remote(linkLocal6))...)
+		b.add(l, "DHCPv6 answer", later, weightConfigured, actionPermit, 0, append(udp, dhcpClient(), remote(linkLocal6))...)
 	}
 }
 

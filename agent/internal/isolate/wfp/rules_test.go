@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,11 +103,7 @@ func randomFlow(r *rand.Rand, p isolate.Policy) flow {
 	if r.IntN(2) == 0 {
 		f.app = testAgent.app
 	}
-	if r.IntN(2) == 0 {
-		f.sids = append(f.sids, testAgent.sid)
-	} else {
-		f.sids = append(f.sids, otherSID)
-	}
+	f.sids = append(f.sids, pick(r, [][]byte{testAgent.sid, testAgent.sid, otherSID, serviceSID("Dhcp")}))
 	return f
 }
 
@@ -121,6 +118,10 @@ func (f flow) home(p isolate.Policy) bool {
 
 // allowed is what may pass under a policy, in other words than the rules.
 func allowed(p isolate.Policy, f flow) bool {
+	if f.layer.forward {
+		return false
+	}
+	dhcp := !f.boot && slices.ContainsFunc(f.sids, func(s []byte) bool { return string(s) == string(serviceSID("Dhcp")) })
 	if f.loopback || f.home(p) {
 		return true
 	}
@@ -175,9 +176,9 @@ func allowed(p isolate.Policy, f flow) bool {
 	}
 	switch {
 	case f.protocol == 17 && !f.layer.six && f.localPort == 68 && f.remotePort == 67:
-		return !f.layer.out || f.remote.String() == "255.255.255.255" || !f.boot && slices.Contains(p.DHCPServers, f.remote)
+		return f.layer.out && f.remote.String() == "255.255.255.255" || dhcp && (!f.layer.out || slices.Contains(p.DHCPServers, f.remote))
 	case f.protocol == 17 && f.layer.six && f.localPort == 546 && f.remotePort == 547:
-		return f.layer.out && f.remote.String() == "ff02::1:2" || !f.layer.out && from6
+		return f.layer.out && f.remote.String() == "ff02::1:2" || !f.layer.out && from6 && dhcp
 	case f.protocol == 58 && f.layer.six && f.remotePort == 0 && f.layer.out:
 		switch f.localPort {
 		case 133:
@@ -321,6 +322,33 @@ func TestKeysAreFixed(t *testing.T) {
 			}
 			seen[f.key] = f.name
 		}
+	}
+}
+
+// Filters of the start that no plan has any more are still found and removed, where no list
+// has them.
+func TestRetiredFiltersAreRemoved(t *testing.T) {
+	e := newEngine()
+	f := newFirewall(Config{}, e)
+	if err := f.Apply(t.Context(), isolate.Policy{Mode: isolate.Full}); err != nil {
+		t.Fatal(err)
+	}
+	e.as(func(i *installed) {
+		for _, name := range []string{"DHCPv4 answer accept4 at boot", "DHCPv6 answer accept6 at boot"} {
+			i.filters = append(i.filters, filter{key: filterKey(name), flags: filterBootTime, provider: ProviderKey, layer: layerAccept4, sublayer: SublayerKey, action: actionPermit})
+		}
+	})
+	e.shy = true
+	if err := f.Apply(t.Context(), isolate.Policy{Mode: isolate.Full}); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range e.have.filters {
+		if h.flags&filterBootTime != 0 && h.layer == layerAccept4 && h.action == actionPermit && strings.Contains(h.String(), filterKey("DHCPv4 answer accept4 at boot").String()) {
+			t.Errorf("%s is left", h.title())
+		}
+	}
+	if err := f.Restore(t.Context()); err != nil || len(e.have.filters) > 0 {
+		t.Errorf("%d filters left, %v", len(e.have.filters), err)
 	}
 }
 

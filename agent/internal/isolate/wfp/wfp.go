@@ -2,10 +2,11 @@
 // transaction puts all filters in force, and all of them are read back from the base
 // filtering engine (BFE). It knows nothing of orders, files or the collector.
 //
-// There is one provider and one sublayer of the highest weight, with filters at four
-// layers: connections that the endpoint opens (ALE_AUTH_CONNECT) and those that it
-// accepts (ALE_AUTH_RECV_ACCEPT), IPv4 and IPv6. The last filter of each layer blocks
-// everything. Nearly every filter stands there twice, once persistent and once for the
+// There is one provider and one sublayer of the highest weight, with filters at six
+// layers: connections that the endpoint opens (ALE_AUTH_CONNECT), those that it accepts
+// (ALE_AUTH_RECV_ACCEPT), and packets that it passes on for others (IPFORWARD), IPv4 and
+// IPv6. The last filter of each layer blocks everything; of the forwarding ones it is the
+// only one. Nearly every filter stands there twice, once persistent and once for the
 // time of the start before BFE runs, because one filter cannot be both.
 //
 // Adding and removing filters at these layers has every flow that exists authorized
@@ -69,12 +70,15 @@ func filterKey(name string) GUID {
 	return g
 }
 
-// Layers and fields, as fwpmu.h names them: FWPM_LAYER_ALE_AUTH_…, FWPM_CONDITION_….
+// Layers and fields, as fwpmu.h names them: FWPM_LAYER_ALE_AUTH_…, FWPM_LAYER_IPFORWARD_…,
+// FWPM_CONDITION_….
 var (
 	layerConnect4 = guid("c38d57d1-05a7-4c33-904f-7fbceee60e82")
 	layerConnect6 = guid("4a72393b-319f-44bc-84c3-ba54dcb3b6b4")
 	layerAccept4  = guid("e1cd9fe7-f4b5-4273-96c0-592e487b8650")
 	layerAccept6  = guid("a3b42c97-9f04-4672-b87e-cee9c483257f")
+	layerForward4 = guid("a82acc24-4ee1-4ee1-b465-fd1d25cb10a4")
+	layerForward6 = guid("7b964818-19c7-493a-b71f-832c3684d28c")
 
 	fieldRemoteAddress = guid("b235ae9a-1d64-49b8-a44c-5ff3d9095045")
 	fieldProtocol      = guid("3971ef2b-623e-4f9a-8cb1-6e79b806b9a7")
@@ -91,26 +95,28 @@ var fieldICMPType, fieldICMPCode = fieldLocalPort, fieldRemotePort
 // namePrefix begins the name of each of our filters, for who lists them.
 const namePrefix = "Hozen: "
 
-// layer is one of the four at which we stand.
+// layer is one of those at which we stand.
 type layer struct {
 	key  GUID
 	name string
 	out  bool
 	six  bool
+	// forward: packets between others, of which neither program nor user is known.
+	forward bool
 }
 
 var layers = [...]layer{
-	{layerConnect4, "connect4", true, false},
-	{layerConnect6, "connect6", true, true},
-	{layerAccept4, "accept4", false, false},
-	{layerAccept6, "accept6", false, true},
+	{layerConnect4, "connect4", true, false, false},
+	{layerConnect6, "connect6", true, true, false},
+	{layerAccept4, "accept4", false, false, false},
+	{layerAccept6, "accept6", false, true, false},
+	{layerForward4, "forward4", false, false, true},
+	{layerForward6, "forward6", false, true, true},
 }
 
 func layerName(key GUID) string {
-	for _, l := range layers {
-		if l.key == key {
-			return l.name
-		}
+	if l, ok := layerOf(key); ok {
+		return l.name
 	}
 	return key.String()
 }
@@ -179,6 +185,8 @@ type filter struct {
 	// What BFE says of one that it has.
 	id        uint64
 	effective uint64
+	// unread is why its weight or conditions were not understood.
+	unread error
 }
 
 type condition struct {
