@@ -86,7 +86,12 @@ func (x *fixture) person(name string, r operator.Role) act.Actor {
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	return x.welcome(o, once, "a long password of "+string(name[0])+"xyz")
+	a := x.welcome(o, once, "a long password of "+string(name[0])+"xyz")
+	// Known for long: what was handed over today is a test of its own.
+	ok(x.t, x.db.Tx(x.t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+		return operator.Handed(ctx, tx, o.ID, "", x.clock)
+	}))
+	return a
 }
 
 // pc is an agent as the collector sees it.

@@ -344,7 +344,8 @@ func (s *Acts) ResetFactor(ctx context.Context, a Actor, operatorID, reason stri
 		if f.Sealed == "" {
 			return fmt.Errorf("%w: there is no second factor", ErrConflict)
 		}
-		if err := errors.Join(operator.RemoveFactor(ctx, d.tx, o.ID), operator.EndSessions(ctx, d.tx, o.ID, d.now)); err != nil {
+		if err := errors.Join(operator.RemoveFactor(ctx, d.tx, o.ID), operator.EndSessions(ctx, d.tx, o.ID, d.now),
+			operator.FactorTaken(ctx, d.tx, o.ID, d.byOperator(), d.now)); err != nil {
 			return err
 		}
 		_, err = d.record(ctx, "operator.factor_reset", o.ID, map[string]string{"name": o.Name, "reason": reason})

@@ -175,6 +175,9 @@ func (s *Acts) AddOperator(ctx context.Context, a Actor, n NewOperator) (op oper
 		if err != nil {
 			return err
 		}
+		if err := operator.Handed(ctx, d.tx, op.ID, d.byOperator(), d.now); err != nil {
+			return err
+		}
 		_, err = d.record(ctx, "operator.add", op.ID, map[string]string{"name": op.Name, "display_name": op.DisplayName, "role": string(op.Role)})
 		return err
 	})
@@ -200,6 +203,9 @@ func (s *Acts) ResetPassword(ctx context.Context, a Actor, operatorID string) (o
 			return fmt.Errorf("%w: the operator is disabled", ErrConflict)
 		}
 		if err := operator.SetPassword(ctx, d.tx, o.ID, hash, true, d.now); err != nil {
+			return err
+		}
+		if err := operator.Handed(ctx, d.tx, o.ID, d.byOperator(), d.now); err != nil {
 			return err
 		}
 		_, err = d.record(ctx, "operator.reset_password", o.ID, map[string]string{"name": o.Name})
@@ -243,6 +249,14 @@ func (s *Acts) DisableOperator(ctx context.Context, a Actor, operatorID string) 
 		_, err = d.record(ctx, "operator.disable", o.ID, map[string]string{"name": o.Name})
 		return err
 	})
+}
+
+// byOperator is who acts at the console; empty for anything else.
+func (d *deed) byOperator() string {
+	if d.actor.Kind == ByOperator {
+		return d.actor.ID
+	}
+	return ""
 }
 
 // reachable finds an operator whom the actor may change.

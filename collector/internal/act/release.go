@@ -25,6 +25,8 @@ var ErrSecondPerson = fmt.Errorf("%w: the order waits for a second person", ErrC
 type SecondPerson struct {
 	Asked dispatch.ReleaseAsked
 	Group *group.Asked // of an order to a group; nil otherwise
+	// Handed means that who would agree may be who asked, see handed.
+	Handed bool
 }
 
 func (e *SecondPerson) Error() string {
@@ -91,6 +93,10 @@ func (s *Acts) agreed(ctx context.Context, d *deed, e endpoint.Endpoint, command
 			return nil, errors.Join(err, &SecondPerson{Asked: asked})
 		}
 		return byOneself(reason)
+	default:
+		if one, err := handed(ctx, d.tx, asked.AskedBy, d.actor.ID, d.now); err != nil || one {
+			return nil, errors.Join(err, &SecondPerson{Asked: asked, Handed: true})
+		}
 	}
 	asked.DecidedBy, asked.DecidedName, asked.DecidedAt = d.actor.ID, d.actor.Name, d.now
 	asked.Decision, asked.CommandID = dispatch.ReleaseAgreed, commandID
@@ -255,6 +261,9 @@ func (s *Acts) ShowReleaseCode(ctx context.Context, a Actor, endpointID, number,
 				}
 				maps.Copy(facts, by)
 			default:
+				if one, err := handed(ctx, d.tx, asked.AskedBy, d.actor.ID, d.now); err != nil || one {
+					return errors.Join(err, &SecondPerson{Asked: asked, Handed: true})
+				}
 				facts["asked_by"] = asked.AskedBy
 			}
 		}

@@ -62,7 +62,7 @@ func (s *Acts) groupSecond(ctx context.Context, d *deed, o GroupOrder, pv GroupP
 	if err != nil {
 		return nil, err
 	}
-	var own *group.Asked
+	var own, one *group.Asked
 	for _, a := range waiting {
 		var said askedGroup
 		if err := json.Unmarshal([]byte(a.Said), &said); err != nil {
@@ -75,10 +75,38 @@ func (s *Acts) groupSecond(ctx context.Context, d *deed, o GroupOrder, pv GroupP
 			own = &a
 			continue
 		}
+		same, err := handed(ctx, d.tx, a.AskedBy, d.actor.ID, d.now)
+		if err != nil {
+			return nil, err
+		}
+		if same {
+			one = &a
+			continue
+		}
 		a.DecidedBy, a.DecidedName, a.DecidedAt, a.Decision, a.GroupID = d.actor.ID, d.actor.Name, d.now, group.Agreed, groupID
 		return map[string]string{"asked_by": a.AskedBy, "asked_name": a.AskedName, "asked_reason": a.Reason}, group.DecideAsked(ctx, d.tx, a)
 	}
+	if own == nil && one != nil {
+		return nil, &SecondPerson{Group: one, Handed: true}
+	}
 	return nil, &SecondPerson{Group: own}
+}
+
+// handed reports whether two accounts may be in one hand: within
+// [organisation.TwoPersonsLinger] one gave the other the sign-in by adding it, by a new
+// password or by taking the second factor away, or somebody did so for both.
+func handed(ctx context.Context, q sqldb.Queryer, a, b string, now time.Time) (bool, error) {
+	since := now.Add(-organisation.TwoPersonsLinger)
+	of, err := operator.Handers(ctx, q, a, since)
+	if err != nil {
+		return false, err
+	}
+	list, err := operator.Handers(ctx, q, b, since)
+	if err != nil {
+		return false, err
+	}
+	of = append(of, a)
+	return slices.ContainsFunc(append(list, b), func(id string) bool { return slices.Contains(of, id) }), nil
 }
 
 // sharedFingerprint is [GroupPreview.Fingerprint] without what depends on who looks.

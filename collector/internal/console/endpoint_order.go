@@ -205,7 +205,9 @@ func (s *server) endpointOrder(v *visit) error {
 		return s.showOrder(v, verb, f, http.StatusUnprocessableEntity)
 	}
 	c, err := do(v.ctx(), v.actor, v.r.PathValue("id"), order)
-	if waits, ok := errors.AsType[*act.SecondPerson](err); ok {
+	if waits, ok := errors.AsType[*act.SecondPerson](err); ok && waits.Handed {
+		return s.done(v, "second.handed", "/endpoints/"+waits.Asked.EndpointID)
+	} else if ok {
 		return s.done(v, "release.asked.done", "/endpoints/"+waits.Asked.EndpointID)
 	}
 	if errors.Is(err, act.ErrLoosens) {

@@ -35,7 +35,9 @@ func (s *server) showGroupAsked(v *visit, problem string, status int) error {
 
 func (s *server) groupAgree(v *visit) error {
 	g, err := s.groups.AgreeGroup(v.ctx(), v.actor, v.r.PathValue("id"))
-	if _, own := errors.AsType[*act.SecondPerson](err); own {
+	if waits, own := errors.AsType[*act.SecondPerson](err); own && waits.Handed {
+		return s.showGroupAsked(v, v.text.Text("second.handed"), http.StatusConflict)
+	} else if own {
 		return s.showGroupAsked(v, v.text.Text("group.asked.own"), http.StatusConflict)
 	}
 	if _, changed := errors.AsType[*act.Invalid](err); changed {

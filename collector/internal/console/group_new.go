@@ -240,6 +240,9 @@ func (s *server) groupOrder(v *visit) error {
 		if w.Group != nil {
 			to += "/asked/" + w.Group.ID
 		}
+		if w.Handed {
+			return s.done(v, "second.handed", to)
+		}
 		return s.done(v, "group.asked.done", to)
 	}
 	if err != nil {

@@ -141,7 +141,12 @@ func (x *site) person(name, display string, r operator.Role) act.Actor {
 	x.t.Helper()
 	o, once, err := x.AddOperator(x.t.Context(), x.owner, act.NewOperator{Name: name, DisplayName: display, Role: r})
 	must(x.t, err)
-	return x.welcome(o, once)
+	a := x.welcome(o, once)
+	// Known for long: what was handed over today is a test of its own.
+	must(x.t, x.db.Tx(x.t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+		return operator.Handed(ctx, tx, o.ID, "", x.now())
+	}))
+	return a
 }
 
 // pc is an enrolled endpoint with its key.
