@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hozen/collector/internal/blob"
@@ -72,12 +73,16 @@ type part struct {
 	sealed io.WriteCloser
 	sum    hash.Hash
 	size   int64
+	known  atomic.Int64 // size for those who do not wait, plus one; 0: not known
 }
 
 const suffix = ".part"
 
 // checkEvery is how many bytes arrive between two looks at the room on the disk.
 const checkEvery = 8 << 20
+
+// lookAgain is how often it is looked whether a file's size is known by now.
+const lookAgain = 50 * time.Millisecond
 
 // Open opens the folder.
 func Open(cfg Config) (*Folder, error) {
@@ -129,7 +134,7 @@ func (f *Folder) give(name string, p *part) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p.users--
-	if p.f == nil && p.users == 0 {
+	if p.users == 0 && p.f == nil { // with users, it is theirs to look at
 		delete(f.open, name)
 	}
 	// The one that was not used for longest is closed; it is read again when it goes on.
@@ -194,6 +199,7 @@ func (f *Folder) load(p *part, name string) (err error) {
 	if err != nil {
 		return fmt.Errorf("read upload: %w", err)
 	}
+	p.known.Store(p.size + 1)
 	return nil
 }
 
@@ -208,6 +214,7 @@ func (p *part) close() error {
 	if p.f == nil {
 		return nil
 	}
+	p.known.Store(0)
 	var err error
 	if p.sealed != nil {
 		err = p.sealed.Close()
@@ -228,18 +235,34 @@ func (p *part) write(b []byte) error {
 	}
 	p.sum.Write(b)
 	p.size += int64(len(b))
+	p.known.Store(p.size + 1)
 	return nil
 }
 
-// Size returns how many bytes of a file are there.
+// Size returns how many bytes of a file are there. It does not wait for a piece that is
+// arriving, which may take hours: those that came of it are counted.
 func (f *Folder) Size(ctx context.Context, name string) (int64, error) {
 	path, err := f.path(name)
 	if err != nil {
 		return 0, err
 	}
-	p, err := f.take(ctx, name)
-	if err != nil {
-		return 0, err
+	var p *part
+	for p == nil {
+		f.mu.Lock()
+		if p := f.open[name]; p != nil {
+			if n := p.known.Load(); n > 0 {
+				f.mu.Unlock()
+				return n - 1, nil
+			}
+		}
+		f.mu.Unlock()
+		// Whoever holds it may only be about to open it: then it is known soon.
+		short, cancel := context.WithTimeout(ctx, lookAgain)
+		p, err = f.take(short, name)
+		cancel()
+		if err != nil && ctx.Err() != nil {
+			return 0, err
+		}
 	}
 	defer f.give(name, p)
 	if p.f == nil {

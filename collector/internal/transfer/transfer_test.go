@@ -229,6 +229,44 @@ func TestOldAndUnwantedFilesGo(t *testing.T) {
 	})
 }
 
+// A piece may take hours to arrive, and the page that shows how far it is does not wait.
+func TestSizeDoesNotWaitForAPiece(t *testing.T) {
+	eachStore(t, func(t *testing.T, x *rig) {
+		name := id.New(id.Upload)
+		slow, w := io.Pipe()
+		done := make(chan error, 1)
+		go func() {
+			_, err := x.Append(context.Background(), name, 0, slow, -1)
+			done <- err
+		}()
+		for _, want := range []int64{0, 5, 10} {
+			if want > 0 {
+				if _, err := w.Write([]byte("piece")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			for n := int64(-1); n != want; { // what was written to a pipe is hashed a moment later
+				var err error
+				if n, err = x.Size(ctx, name); err != nil || n > want {
+					t.Fatalf("%d of %d bytes, %v", n, want, err)
+				}
+			}
+			cancel()
+		}
+		_ = w.Close() // of a pipe: cannot fail
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if got := x.whole(name); string(got) != "piecepiece" {
+			t.Errorf("%q", got)
+		}
+		if n, err := x.Size(t.Context(), name); err != nil || n != 0 {
+			t.Errorf("%d bytes of a file that was taken away, %v", n, err)
+		}
+	})
+}
+
 func TestOneAtATime(t *testing.T) {
 	eachStore(t, func(t *testing.T, x *rig) {
 		name := id.New(id.Upload)
