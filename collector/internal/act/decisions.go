@@ -11,9 +11,10 @@ import (
 	"hozen/collector/internal/sqldb"
 )
 
-// Decisions returns the decision log of an incident, oldest first.
+// Decisions returns the decision log of an incident, oldest first: for those who handle it
+// and for auditors.
 func (s *Acts) Decisions(ctx context.Context, a Actor, incidentID string) ([]record.Decision, error) {
-	return read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) ([]record.Decision, error) {
+	return read(ctx, s, a, mayReadReasons, func(q sqldb.Queryer, a Actor) ([]record.Decision, error) {
 		inc, err := incident.FindBare(ctx, q, a.OrganisationID, incidentID)
 		if err != nil {
 			return nil, err
@@ -73,9 +74,10 @@ func (s *Acts) RecordDecision(ctx context.Context, a Actor, incidentID string, n
 	return n, err
 }
 
-// Enquiries returns the log of the customers' desk of an incident, newest first.
+// Enquiries returns the log of the customers' desk of an incident, newest first. It holds
+// customers' personal data: only those who write it read it.
 func (s *Acts) Enquiries(ctx context.Context, a Actor, incidentID string) ([]record.Enquiry, error) {
-	return read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) ([]record.Enquiry, error) {
+	return read(ctx, s, a, mayRecord, func(q sqldb.Queryer, a Actor) ([]record.Enquiry, error) {
 		inc, err := incident.FindBare(ctx, q, a.OrganisationID, incidentID)
 		if err != nil {
 			return nil, err
@@ -131,4 +133,21 @@ func (s *Acts) RecordEnquiry(ctx context.Context, a Actor, incidentID string, n 
 			"no": strconv.FormatInt(n.No, 10), "who": n.Who, "channel": string(n.Channel), "asked_at": sqldb.FormatTime(n.AskedAt)}})
 	})
 	return n, err
+}
+
+// withoutLogs takes out of a timeline the words of decisions and enquiries that its reader
+// may not read in their logs. That there is one stays.
+func withoutLogs(a Actor, list []incident.Entry) []incident.Entry {
+	if a.Kind != ByOperator {
+		return list
+	}
+	for n, e := range list {
+		switch {
+		case e.Kind == incident.EntryDecision && !permitted(a.Role, mayReadReasons):
+			list[n].Text = ""
+		case e.Kind == incident.EntryEnquiry && !permitted(a.Role, mayRecord):
+			list[n].Text, list[n].Params = "", with(e.Params, "who", "―")
+		}
+	}
+	return list
 }

@@ -38,7 +38,8 @@ func (s *Acts) Timeline(ctx context.Context, a Actor, incidentID string) ([]inci
 		if err != nil {
 			return nil, err
 		}
-		return incident.Timeline(ctx, q, inc.ID)
+		list, err := incident.Timeline(ctx, q, inc.ID)
+		return withoutLogs(a, list), err
 	})
 }
 

@@ -39,7 +39,7 @@ func may() map[string]string {
 		"Acquisitions": all, "AcquisitionItems": all, "Boots": all, "Command": all, "Commands": all, "Custody": all, "Endpoint": all, "EndpointAcquisitions": all, "Endpoints": all,
 		"EnrollmentRequests": all, "Evidence": all, "EvidenceItem": all, "Exhibit": all, "Export": all, "Exports": all, "Group": all, "Groups": all, "Incident": all, "Incidents": all,
 		"IsolationEvents": all, "IsolationSettings": all, "LedgerDiffers": all, "Listen": all, "ManifestOf": all, "Operators": all, "ReleaseWaiting": all, "Retention": all, "Sealed": all, "Timeline": all,
-		"Decisions": all, "Enquiries": all, "LogSizes": all, "Record": all, "Workplan": all, "Deadlines": all, "NextDeadlines": all, "OwnContact": all, "OwnContacts": all,
+		"Decisions": audit, "Enquiries": staff, "LogSizes": all, "Record": all, "Workplan": all, "Deadlines": all, "NextDeadlines": all, "OwnContact": all, "OwnContacts": all,
 		"DraftReport": all, "Report": all, "Reports": all, "IssuedDocument": all, "IssuedFile": all, "FormValues": all, "Watch": "orhva",
 		// Handling.
 		"Acquire": staff, "Isolate": staff, "Release": staff, "RefuseRelease": staff, "ShowReleaseCode": staff, "Preserve": staff, "PowerOffGate": staff, "Withdraw": staff,

@@ -30,11 +30,13 @@ const (
 	mayFork         permission = "fork"   // declare a new line of the ledger
 	mayExportLedger permission = "export_ledger"
 	mayKeepCustody  permission = "keep_custody" // add, describe, verify exhibits; record what is done with them
-	mayRecord       permission = "record"       // answer the items of the record, note decisions and enquiries
-	mayHold         permission = "hold"         // legal hold, and releasing it
-	mayDispose      permission = "dispose"      // of evidence; also how long it is kept
-	mayNotify       permission = "notify"       // by which channels people are told
-	mayReport       permission = "report"       // issue documents, and record to whom they were sent
+	mayRecord       permission = "record"       // answer the items of the record, note decisions and enquiries; read the enquiries
+	// mayReadReasons is to read why was decided what, such as whether a ransom is paid.
+	mayReadReasons  permission = "read_decisions"
+	mayHold         permission = "hold"    // legal hold, and releasing it
+	mayDispose      permission = "dispose" // of evidence; also how long it is kept
+	mayNotify       permission = "notify"  // by which channels people are told
+	mayReport       permission = "report"  // issue documents, and record to whom they were sent
 	mayMarkPlaybook permission = "mark_playbook"
 	mayMeetDeadline permission = "meet_deadline" // also answer whether something must be reported
 	mayKeepContacts permission = "keep_contacts"
@@ -70,6 +72,7 @@ func table() map[permission][]operator.Role {
 		mayKeepCustody:  {owner, responsible, handler},
 		mayRecord:       {owner, responsible, handler},
 		mayHold:         {owner, responsible},
+		mayReadReasons:  {owner, responsible, handler, auditor},
 		mayDispose:      {owner, responsible},
 		mayNotify:       {owner, responsible},
 		mayReport:       {owner, responsible, handler},
