@@ -216,9 +216,11 @@ func TestDecisionsAndEnquiriesInTheConsole(t *testing.T) {
 		}
 	}
 	v := x.as("view", "ja")
+	// Who only looks reads neither, and is shown no link to them.
 	for _, path := range []string{"/decisions", "/enquiries"} {
-		if r := v.get(page+path).want(t, 200); strings.Contains(r.body, `action="`+page+path) {
-			t.Errorf("%s: a viewer is offered what the acts refuse", path)
+		v.get(page+path).want(t, http.StatusForbidden)
+		if r := v.get(page).want(t, 200); strings.Contains(r.body, `href="`+page+path+`"`) {
+			t.Errorf("whoever only looks gets a link to %s", path)
 		}
 	}
 	v.post(page+"/decisions", whole).want(t, http.StatusForbidden)
