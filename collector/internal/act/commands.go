@@ -265,10 +265,15 @@ func (s *Acts) endLine(ctx context.Context, d *deed, act string, c dispatch.Comm
 	return s.resultLine(ctx, d, c, incident.Entry{Kind: incident.EntryResult, AgentAt: r.FinishedAt, Params: facts, LedgerIdx: idx})
 }
 
-// resultLine adds an entry on a command to the timeline of its incident, if it has one.
+// resultLine adds an entry on a command to the timeline of its incident, if it has one: where
+// its evidence goes too, if that was merged or split since the order.
 func (s *Acts) resultLine(ctx context.Context, d *deed, c dispatch.Command, e incident.Entry) error {
 	if c.IncidentID == "" {
 		return nil
 	}
-	return s.line(ctx, d, incident.Incident{ID: c.IncidentID, OrganisationID: c.OrganisationID}, c.EndpointID, e)
+	inc, err := whereNow(ctx, d.tx, c.OrganisationID, c.IncidentID, c.EndpointID)
+	if err != nil {
+		return err
+	}
+	return s.line(ctx, d, inc, c.EndpointID, e)
 }

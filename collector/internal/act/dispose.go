@@ -115,7 +115,7 @@ func (g Disposal) Fingerprint() string {
 	f := map[string]string{
 		"exhibit": g.Exhibit.ID, "files": strconv.Itoa(g.Files), "bytes": strconv.FormatInt(g.Bytes, 10),
 		"holder": g.Exhibit.Trail.Holder.String(), "gaps": strconv.Itoa(len(g.Exhibit.Trail.Gaps)),
-		"closed": sqldb.FormatTime(g.Custody.Incident.ClosedAt), "days": strconv.Itoa(g.Custody.Days), "set": sqldb.FormatTime(g.Custody.DaysSet),
+		"closed": sqldb.FormatTime(g.Custody.GoesOn.ClosedAt), "days": strconv.Itoa(g.Custody.Days), "set": sqldb.FormatTime(g.Custody.DaysSet),
 	}
 	var b []byte
 	for _, k := range slices.Sorted(maps.Keys(f)) {
@@ -131,8 +131,8 @@ func (g Disposal) refusal(now time.Time) error {
 		return fmt.Errorf("%w: %s was disposed of already", ErrConflict, g.Exhibit.Number)
 	case g.Custody.Held:
 		return ErrHeld
-	case g.Custody.Incident.ClosedAt.IsZero():
-		return fmt.Errorf("%w: %s is still open", ErrRetained, g.Custody.Incident.Number)
+	case g.Custody.GoesOn.ClosedAt.IsZero():
+		return fmt.Errorf("%w: %s is still open", ErrRetained, g.Custody.GoesOn.Number)
 	case g.Custody.Days > 0 && now.Before(g.Custody.Due):
 		return ErrRetained
 	}
@@ -251,7 +251,7 @@ func (s *Acts) DisposeExhibit(ctx context.Context, a Actor, idOrNumber, reason, 
 func (s *Acts) dispose(ctx context.Context, d *deed, g Disposal, reason string) error {
 	e := exhibit.Event{Type: exhibit.Dispose, Purpose: reason}
 	// Whoever sets another period just before can be seen to have done so.
-	more := map[string]string{exhibit.RetentionDays: strconv.Itoa(g.Custody.Days), exhibit.ClosedAt: sqldb.FormatTime(g.Custody.Incident.ClosedAt)}
+	more := map[string]string{exhibit.RetentionDays: strconv.Itoa(g.Custody.Days), exhibit.ClosedAt: sqldb.FormatTime(g.Custody.GoesOn.ClosedAt)}
 	if !g.Custody.DaysSet.IsZero() {
 		more[exhibit.RetentionSetAt] = sqldb.FormatTime(g.Custody.DaysSet)
 	}
@@ -318,14 +318,42 @@ func (s *Acts) FinishDisposals(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// holdOf returns the legal hold that an incident is under, and whose it is: its own, or that of
+// one in which it goes on since it was merged.
+func holdOf(ctx context.Context, q sqldb.Queryer, inc incident.Incident) (e exhibit.Event, in incident.Incident, held bool, err error) {
+	course, err := incident.Course(ctx, q, inc)
+	if err != nil {
+		return e, in, false, err
+	}
+	for _, i := range course {
+		events, err := exhibit.Events(ctx, q, i.ID)
+		if err != nil {
+			return e, in, false, err
+		}
+		if e, held := exhibit.Held(events); held {
+			return e, i, true, nil
+		}
+	}
+	return e, in, false, nil
+}
+
+// heldNow is [holdOf] by the identifier of the incident.
+func heldNow(ctx context.Context, q sqldb.Queryer, organisationID, incidentID string) (bool, error) {
+	inc, err := incident.FindBare(ctx, q, organisationID, incidentID)
+	if err != nil {
+		return false, err
+	}
+	_, _, held, err := holdOf(ctx, q, inc)
+	return held, err
+}
+
 // underHold reports whether the incident of a disposal is held.
 func underHold(ctx context.Context, q sqldb.Queryer, dis evidence.Disposal) (bool, exhibit.Item, error) {
 	i, err := exhibit.OfAcquisition(ctx, q, dis.AcquisitionID)
 	if err != nil {
 		return false, i, err
 	}
-	events, err := exhibit.Events(ctx, q, i.IncidentID)
-	_, held := exhibit.Held(events)
+	held, err := heldNow(ctx, q, i.OrganisationID, i.IncidentID)
 	return held, i, err
 }
 

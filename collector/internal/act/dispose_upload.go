@@ -6,7 +6,6 @@ import (
 
 	"hozen/collector/internal/blob"
 	"hozen/collector/internal/evidence"
-	"hozen/collector/internal/exhibit"
 	"hozen/collector/internal/record"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/digest"
@@ -43,12 +42,8 @@ func keptUpload(ctx context.Context, q sqldb.Queryer, sha256, except string) (bo
 		if u.DisposedAt.IsZero() {
 			return true, nil
 		}
-		events, err := exhibit.Events(ctx, q, u.IncidentID)
-		if err != nil {
-			return false, err
-		}
-		if _, held := exhibit.Held(events); held {
-			return true, nil
+		if held, err := heldNow(ctx, q, u.OrganisationID, u.IncidentID); held || err != nil {
+			return held, err
 		}
 	}
 	return false, nil
@@ -74,11 +69,11 @@ func uploadGone(ctx context.Context, q sqldb.Queryer, u record.Upload) (digest.D
 func (s *Acts) removeUpload(ctx context.Context, store blob.Remover, u record.Upload) error {
 	return s.transact(ctx, func(ctx context.Context, d *deed) error {
 		d.actor = Actor{Kind: BySystem, OrganisationID: u.OrganisationID}
-		events, err := exhibit.Events(ctx, d.tx, u.IncidentID)
+		held, err := heldNow(ctx, d.tx, u.OrganisationID, u.IncidentID)
 		if err != nil {
 			return err
 		}
-		if _, held := exhibit.Held(events); held { // it came after the order
+		if held { // it came after the order
 			s.log.WarnContext(ctx, "a disposal waits for the end of a legal hold; the file stays", slog.String("exhibit", u.Exhibit))
 			return nil
 		}

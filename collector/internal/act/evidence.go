@@ -204,7 +204,7 @@ func (s *Acts) tieAsSaid(ctx context.Context, d *deed, e endpoint.Endpoint, m *a
 		c, err := dispatch.ByID(ctx, d.tx, m.CommandID)
 		switch {
 		case err == nil && c.EndpointID == e.ID && c.IncidentID != "":
-			return incident.FindBare(ctx, d.tx, e.OrganisationID, c.IncidentID)
+			return whereNow(ctx, d.tx, e.OrganisationID, c.IncidentID, e.ID)
 		case err != nil && !errors.Is(err, dispatch.ErrNotFound):
 			return incident.Incident{}, err
 		}
@@ -213,7 +213,7 @@ func (s *Acts) tieAsSaid(ctx context.Context, d *deed, e endpoint.Endpoint, m *a
 		al, err := incident.AlertByID(ctx, d.tx, m.AlertID)
 		switch {
 		case err == nil && al.EndpointID == e.ID:
-			return incident.FindBare(ctx, d.tx, e.OrganisationID, al.IncidentID)
+			return whereNow(ctx, d.tx, e.OrganisationID, al.IncidentID, e.ID)
 		case err == nil: // somebody else's; it says nothing
 		case !errors.Is(err, incident.ErrNoAlert):
 			return incident.Incident{}, err
@@ -223,6 +223,16 @@ func (s *Acts) tieAsSaid(ctx context.Context, d *deed, e endpoint.Endpoint, m *a
 		}
 	}
 	return incident.NewestOpenBare(ctx, d.tx, e.ID, zeroTime)
+}
+
+// whereNow is where something of an endpoint belongs now that was said to belong to an incident:
+// that may have been merged since, or the endpoint split off, see [incident.Where].
+func whereNow(ctx context.Context, q sqldb.Queryer, organisationID, incidentID, endpointID string) (incident.Incident, error) {
+	inc, err := incident.FindBare(ctx, q, organisationID, incidentID)
+	if err != nil {
+		return inc, err
+	}
+	return incident.Where(ctx, q, inc, endpointID)
 }
 
 // expectAlert opens or joins the incident of an alert that has not arrived yet.

@@ -36,6 +36,11 @@ type Custody struct {
 	// Hold is the legal hold that is in force; Held is false without one.
 	Hold exhibit.Event
 	Held bool
+	// HeldIn is the incident whose hold that is: this one, or one in which it goes on.
+	HeldIn incident.Incident
+	// GoesOn is the incident in which this one goes on after merges, itself when it was not
+	// merged. Its closing is what counts.
+	GoesOn incident.Incident
 	// Days is how long the organisation keeps evidence after the incident was closed, and
 	// DaysSet since when it says so; 0: no period is set, and zero: none ever was. Due is from
 	// when on it need not be kept; zero when no such day is known.
@@ -46,6 +51,9 @@ type Custody struct {
 	// are not all known to be gone. Under a hold they stay as they are.
 	Unfinished []string
 }
+
+// HeldHere reports whether the hold is the incident's own, so that it can be released here.
+func (c Custody) HeldHere() bool { return c.Held && c.HeldIn.ID == c.Incident.ID }
 
 // Custody returns the exhibits of an incident with their custody.
 func (s *Acts) Custody(ctx context.Context, a Actor, incidentID string) (Custody, error) {
@@ -87,12 +95,17 @@ func (s *Acts) custody(ctx context.Context, q sqldb.Queryer, inc incident.Incide
 		}
 		c.Items = append(c.Items, x)
 	}
-	c.Hold, c.Held = exhibit.Held(events)
+	if c.Hold, c.HeldIn, c.Held, err = holdOf(ctx, q, inc); err != nil {
+		return c, err
+	}
+	if c.GoesOn, err = incident.GoesOn(ctx, q, inc); err != nil {
+		return c, err
+	}
 	if c.Days, c.DaysSet, err = exhibit.FindRetention(ctx, q, inc.OrganisationID); err != nil {
 		return c, err
 	}
-	if c.Days > 0 && !inc.ClosedAt.IsZero() {
-		c.Due = inc.ClosedAt.AddDate(0, 0, c.Days)
+	if c.Days > 0 && !c.GoesOn.ClosedAt.IsZero() {
+		c.Due = c.GoesOn.ClosedAt.AddDate(0, 0, c.Days)
 	}
 	open, err := evidence.UnfinishedDisposals(ctx, q)
 	if err != nil {

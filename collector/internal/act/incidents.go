@@ -205,10 +205,17 @@ func (s *Acts) ReportTrouble(ctx context.Context, endpointID string, c AlertCall
 		case err == nil && old.EndpointID != endpointID:
 			return fmt.Errorf("%w: the alert is another endpoint's", ErrConflict)
 		case err == nil:
-			inc, err = incident.Find(ctx, d.tx, e.OrganisationID, old.IncidentID)
-			if err != nil || !old.ReceivedAt.IsZero() {
+			if !old.ReceivedAt.IsZero() {
+				inc, err = incident.Find(ctx, d.tx, e.OrganisationID, old.IncidentID)
 				return err
 			}
+			if inc, err = whereNow(ctx, d.tx, e.OrganisationID, old.IncidentID, e.ID); err != nil {
+				return err
+			}
+			if inc.EndpointIDs, err = incident.Endpoints(ctx, d.tx, inc.ID); err != nil {
+				return err
+			}
+			al.IncidentID = inc.ID
 			err = incident.FillAlert(ctx, d.tx, al) // its evidence was faster
 		case errors.Is(err, incident.ErrNoAlert):
 			if inc, err = s.alertIncident(ctx, d, e, c); err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/exhibit"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/sqldb"
 )
@@ -75,9 +76,27 @@ func (s *Acts) ReopenIncident(ctx context.Context, a Actor, incidentID, reason s
 	})
 }
 
+// carryHold puts an incident under the legal hold that another is under from which endpoints
+// come into it, unless it is held already.
+func (s *Acts) carryHold(ctx context.Context, d *deed, from, to incident.Incident) error {
+	hold, _, held, err := holdOf(ctx, d.tx, from)
+	if err != nil || !held {
+		return err
+	}
+	if _, _, held, err := holdOf(ctx, d.tx, to); held || err != nil {
+		return err
+	}
+	why := cutText(hold.Purpose+" ("+from.Number+")", exhibit.MaxText)
+	e, err := d.happened(ctx, exhibit.Item{IncidentID: to.ID}, exhibit.Event{Type: exhibit.Hold, Purpose: why}, nil)
+	if err != nil {
+		return err
+	}
+	return s.custodyLine(ctx, d, to, to.Number, e)
+}
+
 // MergeIncident has an incident go on in another: its endpoints join that one, and it is
-// closed and points there. Its timeline, evidence and record stay where they are. Both must
-// be open.
+// closed and points there. Its timeline, evidence and record stay where they are; a legal hold
+// goes on in the other too. Both must be open.
 func (s *Acts) MergeIncident(ctx context.Context, a Actor, incidentID, intoID, reason string) (into incident.Incident, err error) {
 	reason = strings.TrimSpace(reason)
 	if err := text("reason", reason, incident.MaxText, true); err != nil {
@@ -99,6 +118,9 @@ func (s *Acts) MergeIncident(ctx context.Context, a Actor, incidentID, intoID, r
 			if !i.ClosedAt.IsZero() {
 				return fmt.Errorf("%w: %s is closed", ErrConflict, i.Number)
 			}
+		}
+		if err := s.carryHold(ctx, d, inc, into); err != nil {
+			return err
 		}
 		if err := incident.Merge(ctx, d.tx, inc.ID, into.ID, d.now); err != nil {
 			return err
@@ -129,8 +151,8 @@ func (s *Acts) MergeIncident(ctx context.Context, a Actor, incidentID, intoID, r
 }
 
 // SplitIncident takes endpoints out of an open incident and opens another one with them. What
-// the incident has of them until then, such as their evidence, stays in it. At least one
-// endpoint must be left.
+// the incident has of them until then, such as their evidence, stays in it; a legal hold goes
+// on in both. At least one endpoint must be left.
 func (s *Acts) SplitIncident(ctx context.Context, a Actor, incidentID string, endpointIDs []string, title, reason string) (made incident.Incident, err error) {
 	title, reason = strings.TrimSpace(title), strings.TrimSpace(reason)
 	if err := text("title", title, incident.MaxTitle, true); err != nil {
@@ -179,7 +201,10 @@ func (s *Acts) SplitIncident(ctx context.Context, a Actor, incidentID string, en
 		if err := s.line(ctx, d, inc, endpointIDs[0], incident.Entry{Kind: incident.EntrySplit, Text: reason, LedgerIdx: idx, Params: map[string]string{"number": made.Number, "incident": made.ID}}); err != nil {
 			return err
 		}
-		return s.line(ctx, d, made, endpointIDs[0], incident.Entry{Kind: incident.EntrySplitFrom, Text: reason, LedgerIdx: idx, Params: map[string]string{"number": inc.Number, "incident": inc.ID}})
+		if err := s.line(ctx, d, made, endpointIDs[0], incident.Entry{Kind: incident.EntrySplitFrom, Text: reason, LedgerIdx: idx, Params: map[string]string{"number": inc.Number, "incident": inc.ID}}); err != nil {
+			return err
+		}
+		return s.carryHold(ctx, d, inc, made)
 	})
 	return made, err
 }

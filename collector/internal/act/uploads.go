@@ -202,9 +202,13 @@ func (s *Acts) received(ctx context.Context, d *deed, uploadID string, sum diges
 		return u, fmt.Errorf("look for the stored file: %w", err)
 	}
 	inc, err := incident.FindBare(ctx, d.tx, d.actor.OrganisationID, u.IncidentID)
+	if err == nil {
+		inc, err = incident.GoesOn(ctx, d.tx, inc) // it may have been merged while the file came
+	}
 	if err != nil {
 		return u, err
 	}
+	u.IncidentID = inc.ID
 	own, err := organisationName(ctx, d.tx, inc.OrganisationID)
 	if err != nil {
 		return u, err

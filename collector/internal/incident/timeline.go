@@ -101,10 +101,11 @@ func InsertAlert(ctx context.Context, tx *sqldb.Tx, a Alert) error {
 	return nil
 }
 
-// FillAlert stores what an alert says that was known by name only.
+// FillAlert stores what an alert says that was known by name only, and to which incident it
+// belongs by now.
 func FillAlert(ctx context.Context, tx *sqldb.Tx, a Alert) error {
-	_, err := tx.ExecContext(ctx, `UPDATE incident_alert SET message = $1, reporter = $2, reported_at = $3, received_at = $4 WHERE alert_id = $5`,
-		sqldb.CleanText(a.Message), sqldb.CleanText(a.Reporter), sqldb.FormatTime(a.ReportedAt), sqldb.FormatTime(a.ReceivedAt), a.ID)
+	_, err := tx.ExecContext(ctx, `UPDATE incident_alert SET message = $1, reporter = $2, reported_at = $3, received_at = $4, incident_id = $5 WHERE alert_id = $6`,
+		sqldb.CleanText(a.Message), sqldb.CleanText(a.Reporter), sqldb.FormatTime(a.ReportedAt), sqldb.FormatTime(a.ReceivedAt), a.IncidentID, a.ID)
 	if err != nil {
 		return fmt.Errorf("store alert: %w", err)
 	}

@@ -280,7 +280,7 @@ type Disposal struct {
 }
 
 func viewDisposal(g act.Disposal) Disposal {
-	return Disposal{viewExhibit(g.Exhibit, false), !g.Custody.Incident.ClosedAt.IsZero(), g.Custody.Due, g.Files, g.Bytes, g.Shared, g.Fingerprint()}
+	return Disposal{viewExhibit(g.Exhibit, false), !g.Custody.GoesOn.ClosedAt.IsZero(), g.Custody.Due, g.Files, g.Bytes, g.Shared, g.Fingerprint()}
 }
 
 func custodyDisposal(ctx context.Context, c *call, in Ref) (any, error) {

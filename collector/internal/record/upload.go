@@ -111,10 +111,10 @@ func InsertUpload(ctx context.Context, tx *sqldb.Tx, u Upload) error {
 	return nil
 }
 
-// EndUpload notes that a file was received.
+// EndUpload notes that a file was received, and to which incident it belongs by then.
 func EndUpload(ctx context.Context, tx *sqldb.Tx, u Upload) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE record_upload SET exhibit_id = $1, exhibit = $2, size = $3, sha256 = $4, received_at = $5, ledger_idx = $6 WHERE id = $7 AND received_at = ''`,
-		u.ExhibitID, u.Exhibit, u.Size, u.SHA256, sqldb.FormatTime(u.ReceivedAt), u.LedgerIdx, u.ID); err != nil {
+	if _, err := tx.ExecContext(ctx, `UPDATE record_upload SET exhibit_id = $1, exhibit = $2, size = $3, sha256 = $4, received_at = $5, ledger_idx = $6, incident_id = $7 WHERE id = $8 AND received_at = ''`,
+		u.ExhibitID, u.Exhibit, u.Size, u.SHA256, sqldb.FormatTime(u.ReceivedAt), u.LedgerIdx, u.IncidentID, u.ID); err != nil {
 		return fmt.Errorf("end upload: %w", err)
 	}
 	return nil
