@@ -218,6 +218,7 @@ func (s *serving) run(ctx context.Context) error {
 	cutting.Go(func() { s.acts.WatchNotices(groups) })
 	cutting.Go(func() { s.acts.SendNotices(groups) })
 	cutting.Go(func() { s.acts.WatchDeadlines(groups) })
+	cutting.Go(func() { s.acts.WatchUploads(groups) })
 	cutting.Go(func() { s.backups.run(groups) })
 	go func() { failed <- s.agents.Serve(s.onAgents) }()
 	go func() { failed <- s.local.Serve(s.onLocal) }()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,10 @@ import (
 
 // uploadLife is how long a file is waited for to which nothing is added.
 const uploadLife = 7 * 24 * time.Hour
+
+// uploadQuiet is how long nothing was added to a file without a row before it is removed. A
+// piece that is still arriving when its file is given up leaves one.
+const uploadQuiet = time.Hour
 
 // maxUpload is the longest file that is taken, in bytes.
 const maxUpload = 16 << 40
@@ -127,6 +132,9 @@ func (s *Acts) UploadState(ctx context.Context, a Actor, uploadID string) (recor
 		return u, u.Size, err
 	}
 	n, err := s.arrivals.Size(ctx, u.ID)
+	if err == nil && n == 0 {
+		n = u.Size // its bytes are stored, and only the row is missing, see [Acts.FinishUpload]
+	}
 	return u, n, err
 }
 
@@ -164,6 +172,12 @@ func (s *Acts) FinishUpload(ctx context.Context, a Actor, uploadID string) (reco
 	if err != nil || !u.ReceivedAt.IsZero() {
 		return u, err
 	}
+	receive := func(ctx context.Context, d digest.Digest, size int64) error {
+		return s.write(ctx, a, mayKeepCustody, func(ctx context.Context, deed *deed) (err error) {
+			u, err = s.received(ctx, deed, uploadID, d, size)
+			return err
+		})
+	}
 	err = s.arrivals.Finish(ctx, u.ID, func(d digest.Digest, size int64, path string) error {
 		if size == 0 {
 			return &Invalid{Field: "file", Code: "required", Err: errors.New("it is empty")}
@@ -171,21 +185,29 @@ func (s *Acts) FinishUpload(ctx context.Context, a Actor, uploadID string) (reco
 		if u.Announced >= 0 && size != u.Announced {
 			return fmt.Errorf("%w: %d of %d bytes are there", ErrConflict, size, u.Announced)
 		}
+		// Between the folder of uploads and the row nothing may be lost: that the browser went
+		// away is no reason to stop here, and if the collector stops, the row says which bytes
+		// in the store are this file.
+		ctx := context.WithoutCancel(ctx)
+		if err := s.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+			return record.StageUpload(ctx, tx, u.ID, d.String(), size)
+		}); err != nil {
+			return err
+		}
 		if err := s.evidence.Blobs.Adopt(ctx, d, size, path); err != nil {
 			return err
 		}
-		return s.write(ctx, a, mayKeepCustody, func(ctx context.Context, deed *deed) error {
-			var err error
-			u, err = s.received(ctx, deed, u.ID, d, size)
-			return err
-		})
+		return receive(ctx, d, size)
 	})
 	if errors.Is(err, transfer.ErrGone) {
-		// Another request was faster, or nothing ever came.
-		if again, aerr := s.arriving(ctx, a, uploadID); aerr == nil && !again.ReceivedAt.IsZero() {
+		again, aerr := s.arriving(ctx, a, uploadID)
+		switch sum, perr := digest.Parse(again.SHA256); {
+		case aerr == nil && !again.ReceivedAt.IsZero(): // another request was faster
 			return again, nil
+		case aerr == nil && perr == nil: // it was stored before, and its row could not be written then
+			return u, known(receive(ctx, sum, again.Size))
 		}
-		return u, &Invalid{Field: "file", Code: "required", Err: err}
+		return u, &Invalid{Field: "file", Code: "required", Err: err} // nothing ever came
 	}
 	return u, known(err)
 }
@@ -368,13 +390,18 @@ func forgetUpload(ctx context.Context, d *deed, u record.Upload, n int64) error 
 	return err
 }
 
-// DropOldUploads gives up files to which nothing was added for a week. It is called at the
-// start.
+// DropOldUploads gives up files to which nothing was added for a week, and removes what is in
+// the folder of files that nobody knows of any more. It is called at the start and each day.
 func (s *Acts) DropOldUploads(ctx context.Context) error {
 	if s.arrivals == nil {
 		return nil
 	}
 	before := s.now().Add(-uploadLife)
+	// The folder is read before the rows: who sends a file makes the row first.
+	there, err := s.arrivals.Untouched(s.now().Add(-uploadQuiet))
+	if err != nil {
+		return err
+	}
 	list, err := record.BeginningUploads(ctx, s.db.Read())
 	if err != nil {
 		return err
@@ -388,6 +415,12 @@ func (s *Acts) DropOldUploads(ctx context.Context) error {
 		old[name] = true
 	}
 	var errs []error
+	for _, name := range there {
+		if !slices.ContainsFunc(list, func(u record.Upload) bool { return u.ID == name }) {
+			s.log.InfoContext(ctx, "what is left of an upload that was given up is removed", slog.String("upload", name))
+			errs = append(errs, s.arrivals.Drop(ctx, name))
+		}
+	}
 	for _, u := range list {
 		n, err := s.arrivals.Size(ctx, u.ID)
 		if err != nil {
@@ -408,4 +441,20 @@ func (s *Acts) DropOldUploads(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// WatchUploads is [Acts.DropOldUploads] each day, until ctx ends.
+func (s *Acts) WatchUploads(ctx context.Context) {
+	day := time.NewTicker(24 * time.Hour)
+	defer day.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-day.C:
+			if err := s.DropOldUploads(ctx); err != nil && ctx.Err() == nil {
+				s.log.WarnContext(ctx, "what is left of files that were being sent", slog.Any("error", err))
+			}
+		}
+	}
 }

@@ -84,7 +84,7 @@ type Upload struct {
 	BegunID        string
 	BegunBy        string
 	BegunAt        time.Time
-	// What follows is empty until it is received.
+	// What follows is empty until it is received; Size and SHA256 until all bytes are there.
 	ExhibitID  string
 	Exhibit    string // number
 	Size       int64
@@ -107,6 +107,14 @@ func InsertUpload(ctx context.Context, tx *sqldb.Tx, u Upload) error {
 	if _, err := tx.ExecContext(ctx, `INSERT INTO record_upload (`+uploadColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', '', 0, '', '', 0, '', '')`,
 		u.ID, u.OrganisationID, u.IncidentID, u.Encode(), u.Announced, u.BegunID, u.BegunBy, sqldb.FormatTime(u.BegunAt)); err != nil {
 		return fmt.Errorf("begin upload: %w", err)
+	}
+	return nil
+}
+
+// StageUpload notes which bytes of the store are about to be a file that is not received yet.
+func StageUpload(ctx context.Context, tx *sqldb.Tx, id, sha256 string, size int64) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE record_upload SET sha256 = $1, size = $2 WHERE id = $3 AND received_at = ''`, sha256, size, id); err != nil {
+		return fmt.Errorf("stage upload: %w", err)
 	}
 	return nil
 }
