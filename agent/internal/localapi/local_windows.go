@@ -39,6 +39,10 @@ func dial(ctx context.Context, path string) (net.Conn, error) {
 	return c, nil
 }
 
+// everybodyIsKnown: Windows tells of every client who it is, unless the client hides it
+// (SECURITY_ANONYMOUS).
+const everybodyIsKnown = true
+
 // peerOf returns who is at the other end, as far as Windows tells.
 func peerOf(c net.Conn) Peer {
 	p, ok := c.(*pipe.Conn)

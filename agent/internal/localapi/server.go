@@ -88,8 +88,8 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		peer := peerOf(c)
 		uid := peer.UID
-		if !s.enter(uid) {
-			c.Close() // too many at once
+		if everybodyIsKnown && uid == unknownUser || !s.enter(uid) {
+			c.Close() // who hides, or too many at once
 			continue
 		}
 		wg.Go(func() {

@@ -32,6 +32,7 @@ type going struct {
 	endedAt time.Time
 	held    time.Duration
 	err     error
+	alone   time.Time // when it began, if only a session tells of it; else zero
 }
 
 // serves reports whether another notice can be content with g. Called with plan.mu held.

@@ -68,6 +68,10 @@ const (
 	earlyLeast = 5 * time.Second
 	// stillHere is how long after a notice the PC can't be going down any more.
 	stillHere = 15 * time.Minute
+	// Every program in a session can tell the agent's helper there that the session ends. So
+	// many captures that nothing else confirmed may come of that.
+	helperDowns     = 3
+	helperDownsTime = time.Hour
 	// maxNotices is how many notices are kept.
 	maxNotices = 64
 )
@@ -147,6 +151,8 @@ type Plan struct {
 	off   *going
 	why   record.Shutdown // of the acquisition that runs now, its notices apart
 	early time.Time       // when the latest early capture was begun
+	// alone are the beginnings of goings-down that only a session told of.
+	alone []time.Time
 }
 
 // New returns a plan and makes its folder. What an earlier boot left there is put aside
@@ -260,10 +266,21 @@ func (p *Plan) note(ctx context.Context, n Notice) (g *going, joined bool) {
 			if e := p.last.Down; e != nil && e.Type == "" {
 				e.Type = n.Type
 			}
+			if n.Source != SourceSession {
+				p.confirm(p.down)
+			}
 			return p.down, true
+		}
+		if n.Source == SourceSession && !p.mayTell() {
+			p.cfg.Log.WarnContext(ctx, "a session says once more that the PC goes down, and nothing else does: nothing is captured for it")
+			return nil, false
 		}
 		g := p.begin(ctx, n, record.ReasonDown, &p.last.Down)
 		p.down = g
+		if n.Source == SourceSession {
+			g.alone = time.Now()
+			p.alone = append(p.alone, g.alone)
+		}
 		p.doubt(g)
 		return g, false
 	case Sleep:
@@ -282,7 +299,9 @@ func (p *Plan) note(ctx context.Context, n Notice) (g *going, joined bool) {
 		p.off = p.begin(ctx, n, record.ReasonLogoff, &p.last.Logoff)
 		return p.off, false
 	case Cancelled:
-		p.callOff(now)
+		if n.Source != SourceSession || p.onlyTold() {
+			p.callOff(now)
+		}
 	case Resumed:
 		p.sleep = nil
 		if e := p.last.Sleep; e != nil && e.EndedAt.Wall.IsZero() {
@@ -309,6 +328,31 @@ func (p *Plan) doubt(g *going) {
 			p.saveLocked()
 		}
 	})
+}
+
+// mayTell reports whether one more capture may be begun because a session says that the PC
+// goes down. Called with p.mu held.
+func (p *Plan) mayTell() bool {
+	p.alone = slices.DeleteFunc(p.alone, func(at time.Time) bool { return time.Since(at) >= helperDownsTime })
+	return len(p.alone) < helperDowns
+}
+
+// confirm notes that more than a session tells of a going-down. Called with p.mu held.
+func (p *Plan) confirm(g *going) {
+	if !g.alone.IsZero() {
+		p.alone = slices.DeleteFunc(p.alone, g.alone.Equal)
+		g.alone = time.Time{}
+	}
+}
+
+// onlyTold reports whether only a session told of the going-down that is noted: then a session
+// may take it back. Called with p.mu held.
+func (p *Plan) onlyTold() bool {
+	if p.down != nil {
+		return !p.down.alone.IsZero()
+	}
+	e := p.last.GoingDown()
+	return e != nil && e.Source == SourceSession
 }
 
 // callOff ends the going-down that is noted. Called with p.mu held.

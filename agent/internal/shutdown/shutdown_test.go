@@ -423,6 +423,64 @@ func TestCalledOff(t *testing.T) {
 	})
 }
 
+// TestSessionsAloneAreFew: every program in a session can have its helper say that the PC goes
+// down. That costs three captures an hour, and what something else tells is captured anyway.
+func TestSessionsAloneAreFew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := set(t, nil)
+		captured := func() int { s.mu.Lock(); defer s.mu.Unlock(); return len(s.orders) }
+		for range 20 {
+			s.notice(shutdown.Down, shutdown.SourceSession)
+			s.notice(shutdown.Cancelled, shutdown.SourceSession)
+			time.Sleep(2 * time.Minute)
+		}
+		if captured() != 3 {
+			t.Errorf("%d captures because a session said so 20 times", captured())
+		}
+		if r := s.notice(shutdown.Down, shutdown.SourceEventLog); !r.Sealed || captured() != 4 {
+			t.Errorf("the true one: %+v, %d captures", r, captured())
+		}
+		if r := s.notice(shutdown.Down, shutdown.SourceSession); !r.Joined {
+			t.Errorf("a session of the true one: %+v", r)
+		}
+		time.Sleep(2 * time.Hour)
+		for range 5 { // each confirmed by something else
+			s.notice(shutdown.Down, shutdown.SourceSession)
+			s.notice(shutdown.Down, shutdown.SourceService)
+			time.Sleep(2 * time.Minute)
+		}
+		if captured() != 9 {
+			t.Errorf("%d captures: those that were confirmed count", captured())
+		}
+	})
+}
+
+// TestSessionTakesBackItsOwn: a session calls off what only sessions told of.
+func TestSessionTakesBackItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := set(t, nil)
+		s.notice(shutdown.Down, shutdown.SourceSession)
+		s.notice(shutdown.Cancelled, shutdown.SourceSession)
+		if s.last().GoingDown() != nil {
+			t.Error("its own is not called off")
+		}
+		for _, order := range [][]string{{shutdown.SourceEventLog, shutdown.SourceSession}, {shutdown.SourceSession, shutdown.SourceEventLog}} {
+			time.Sleep(2 * time.Minute)
+			for _, source := range order {
+				s.notice(shutdown.Down, source)
+			}
+			s.notice(shutdown.Cancelled, shutdown.SourceSession)
+			if s.last().GoingDown() == nil {
+				t.Errorf("%s: a session calls off what the event log told", order)
+			}
+			s.notice(shutdown.Cancelled, shutdown.SourceEventLog)
+			if s.last().GoingDown() != nil {
+				t.Error("the event log does not call it off")
+			}
+		}
+	})
+}
+
 // TestStillHere: what did not come is taken back.
 func TestStillHere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

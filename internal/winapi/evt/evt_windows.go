@@ -55,10 +55,16 @@ func Watch(ctx context.Context, told func(Shutdown)) error {
 		if _, err := windows.WaitForSingleObject(signal, uint32(time.Minute/time.Millisecond)); err != nil {
 			return fmt.Errorf("wait for event log: %w", err)
 		}
+		// First: what comes while these are taken must wake the next wait.
+		_ = windows.ResetEvent(signal)
 		for ctx.Err() == nil {
 			var event uintptr
 			var n uint32
-			if r, _, _ := next.Call(s, 1, uintptr(unsafe.Pointer(&event)), 0, 0, uintptr(unsafe.Pointer(&n))); r == 0 || n == 0 {
+			r, _, err := next.Call(s, 1, uintptr(unsafe.Pointer(&event)), 0, 0, uintptr(unsafe.Pointer(&n)))
+			if r == 0 && !isEnd(err) {
+				return fmt.Errorf("read event log: %w", err)
+			}
+			if r == 0 || n == 0 {
 				break // no more for now
 			}
 			if xml, err := rendered(render, event); err == nil {
@@ -68,11 +74,13 @@ func Watch(ctx context.Context, told func(Shutdown)) error {
 			}
 			_, _, _ = closeIt.Call(event)
 		}
-		if ctx.Err() == nil {
-			_ = windows.ResetEvent(signal)
-		}
 	}
 	return nil
+}
+
+// isEnd reports whether EvtNext only means that there is no more for now.
+func isEnd(err error) bool {
+	return errors.Is(err, windows.ERROR_NO_MORE_ITEMS) || errors.Is(err, windows.WAIT_TIMEOUT) || errors.Is(err, windows.ERROR_TIMEOUT)
 }
 
 func rendered(render *windows.LazyProc, event uintptr) (string, error) {

@@ -60,7 +60,7 @@ func End(localAddr, localPort, remoteAddr, remotePort uint32) error {
 	switch n := windows.Errno(r); n {
 	case 0:
 		return nil
-	case notFound, windows.ERROR_NOT_FOUND, windows.ERROR_INVALID_PARAMETER:
+	case notFound, windows.ERROR_NOT_FOUND: // ERROR_INVALID_PARAMETER is our mistake, or a refusal
 		return fmt.Errorf("end TCP connection: %w", ErrGone)
 	case windows.ERROR_ACCESS_DENIED:
 		return fmt.Errorf("end TCP connection: %w", fs.ErrPermission)

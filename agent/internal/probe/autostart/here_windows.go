@@ -57,8 +57,26 @@ func here(ctx context.Context, _ string, o *facts.Out) error {
 	}
 	people, err := os.ReadDir(profiles)
 	o.Miss(err)
+	if profiles, err = winsys.Real(profiles); err != nil { // an administrator may have moved it
+		o.Miss(err)
+		return nil
+	}
 	for _, p := range people[:min(len(people), maxHomes)] {
-		if err := folder(ctx, "startup", filepath.Join(profiles, p.Name(), `AppData\Roaming\Microsoft\Windows\Start Menu\Programs\Startup`), o); err != nil {
+		const rest = `AppData\Roaming\Microsoft\Windows\Start Menu\Programs\Startup`
+		home := filepath.Join(profiles, p.Name())
+		if !p.IsDir() {
+			continue
+		}
+		if here, err := winsys.Here(home, rest); err != nil || !here {
+			if err == nil {
+				err = fmt.Errorf(`%s\%s: %w`, home, rest, winsys.ErrElsewhere)
+			}
+			if !errors.Is(err, fs.ErrNotExist) {
+				o.Miss(err)
+			}
+			continue
+		}
+		if err := folder(ctx, "startup", filepath.Join(home, rest), o); err != nil {
 			return err
 		}
 	}
@@ -102,7 +120,7 @@ func startFile(category, path string, d fs.DirEntry, o *facts.Out) *record.Start
 		f.Unread = why(err)
 		return f
 	}
-	g, err := winsys.Open(path, true)
+	g, err := winsys.OpenHere(path)
 	if err != nil {
 		return fail(err)
 	}

@@ -69,9 +69,13 @@ func (h hasher) Acquire(ctx context.Context, w probe.Writer) error {
 	if missing != nil {
 		skipped, first = missing.Skipped, missing.Err
 	}
+	last := farewell // for all that hang together
 	for _, f := range files {
-		if !f.wait(ctx) { // its reading hangs, and the record belongs to the worker
-			return &probe.Missing{Skipped: skipped + 1, Err: fmt.Errorf("hash executables: %w", ctx.Err())}
+		if !f.wait(ctx, last) { // its reading hangs, and the record belongs to the worker
+			skipped++
+			first = cmp.Or(first, ctx.Err())
+			last = 0
+			continue
 		}
 		if f.err != nil {
 			skipped++
@@ -91,19 +95,24 @@ func (h hasher) Acquire(ctx context.Context, w probe.Writer) error {
 // farewell is how long a worker gets, after time is over, to say that it stopped.
 const farewell = 50 * time.Millisecond
 
-// wait waits until f is done; false means that it hangs.
-func (f *file) wait(ctx context.Context) bool {
+// wait waits until f is done, and for longest after time is over; false means that it hangs.
+func (f *file) wait(ctx context.Context, longest time.Duration) bool {
 	select {
 	case <-f.done:
 		return true
 	case <-ctx.Done():
 	}
-	last := time.NewTimer(farewell)
+	last := time.NewTimer(longest)
 	defer last.Stop()
 	select {
 	case <-f.done:
 		return true
 	case <-last.C:
+	}
+	select {
+	case <-f.done:
+		return true
+	default:
 		return false
 	}
 }

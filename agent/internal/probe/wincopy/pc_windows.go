@@ -23,14 +23,24 @@ func (PC) Places(place string) ([]string, error) {
 	}
 	switch place {
 	case "W":
-		return []string{dir}, nil
+		dir, err = winsys.Real(dir)
+		return []string{dir}, err
 	case "C":
 		return []string{filepath.VolumeName(dir)}, nil
 	case "D":
 		d, err := windows.KnownFolderPath(windows.FOLDERID_ProgramData, 0)
+		if err == nil {
+			d, err = winsys.Real(d)
+		}
 		return []string{d}, err
 	case "~":
 		top, err := windows.KnownFolderPath(windows.FOLDERID_UserProfiles, 0)
+		if err == nil { // an administrator may have moved it; below it no link is followed
+			top, err = winsys.Real(top)
+		}
+		if err == nil {
+			dir, err = winsys.Real(dir)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("find people's folders: %w", err)
 		}
@@ -56,10 +66,10 @@ func (PC) List(dir string) (map[string]Status, error) {
 	return m, err
 }
 
-// Open implements [Files].
+// Open implements [Files]. What a link leads to is refused.
 func (PC) Open(path string) (File, error) {
-	f, err := winsys.Open(path, true)
-	if errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
+	f, err := winsys.OpenHere(path)
+	if errors.Is(err, winsys.ErrBusy) || errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
 		return nil, fmt.Errorf("%w: %w", ErrLocked, err)
 	}
 	if err != nil {

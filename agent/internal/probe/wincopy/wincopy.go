@@ -167,10 +167,6 @@ func (c *copier) walk(ctx context.Context, dir string, parts []string, depth int
 		}
 		return
 	}
-	if len(parts) > 1 && !strings.Contains(parts[0], "*") {
-		c.walk(ctx, dir+`\`+parts[0], parts[1:], depth+1, list)
-		return
-	}
 	entries, err := c.files.List(dir)
 	if err != nil {
 		c.o.Miss(err)
@@ -189,7 +185,7 @@ func (c *copier) walk(ctx context.Context, dir string, parts []string, depth int
 			c.walk(ctx, path, parts, depth+1, list)
 		case st.Directory && !st.Link && len(parts) > 1:
 			c.walk(ctx, path, parts[1:], depth+1, list)
-		case len(parts) == 1 || all:
+		case len(parts) == 1 || all || st.Link && !strings.Contains(parts[0], "*"): // a link on the way is told too
 			*list = append(*list, found{path: path, st: st})
 		}
 	}

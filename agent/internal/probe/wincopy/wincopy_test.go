@@ -43,7 +43,9 @@ func (d disk) List(dir string) (map[string]Status, error) {
 		switch {
 		case !ok:
 		case deep:
-			m[name] = Status{Directory: true}
+			if _, ok := d[dir+`\`+name]; !ok {
+				m[name] = Status{Directory: true}
+			}
 		default:
 			t.st.Size = int64(len(t.data))
 			m[name] = t.st
@@ -218,6 +220,18 @@ func TestPrivacyScope(t *testing.T) {
 	}
 	if r, _ = acquire(t, artifact.KindHistory, Scope{}, h); len(r.data) != 1 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// A link on the way is told and not followed, wherever it leads.
+func TestLinksOnTheWayAreNotFollowed(t *testing.T) {
+	d := disk{
+		`C:\Users\b\AppData\Roaming`: {st: Status{Link: true, Directory: true}},
+		`C:\Users\b\AppData\Roaming\Microsoft\Windows\PowerShell\PSReadLine\ConsoleHost_history.txt`: {data: "of somebody else"},
+	}
+	r, _ := acquire(t, artifact.KindHistory, Scope{}, d)
+	if len(r.data) > 0 || r.unread[`C:\Users\b\AppData\Roaming`] != "link" {
+		t.Errorf("copied %q, not copied %q", r.data, r.unread)
 	}
 }
 

@@ -26,7 +26,8 @@ type Status struct {
 }
 
 // Open opens a file or a folder by its path, for its status alone or to be read too. Links are
-// followed. A caller with the privilege of backups reads what its rights would not allow.
+// followed. A caller with the privilege of backups reads what its rights would not allow. What
+// another program keeps from being read for a second is ErrBusy.
 func Open(path string, read bool) (*File, error) {
 	name, err := windows.UTF16PtrFromString(long(path))
 	if err != nil {
@@ -36,8 +37,16 @@ func Open(path string, read bool) (*File, error) {
 	if read {
 		access |= windows.GENERIC_READ
 	}
-	h, err := windows.CreateFile(name, access, windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE|windows.FILE_SHARE_DELETE, nil,
-		windows.OPEN_EXISTING, windows.FILE_FLAG_BACKUP_SEMANTICS|windows.FILE_FLAG_SEQUENTIAL_SCAN, 0)
+	open := func() (windows.Handle, error) {
+		return windows.CreateFile(name, access, windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE|windows.FILE_SHARE_DELETE, nil,
+			windows.OPEN_EXISTING, windows.FILE_FLAG_BACKUP_SEMANTICS|windows.FILE_FLAG_SEQUENTIAL_SCAN, 0)
+	}
+	var h windows.Handle
+	if read {
+		h, err = within(openPatience, open)
+	} else { // the status alone asks nobody to give up anything
+		h, err = open()
+	}
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}

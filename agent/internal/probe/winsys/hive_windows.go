@@ -5,15 +5,22 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
 	"golang.org/x/sys/windows/registry"
 )
 
+// saving guards the privilege of backups, of which this process has one.
+var saving sync.Mutex
+
 // SaveHive has the system write a loaded hive, HKLM\NAME or HKU\SID, into a new file
 // (RegSaveKeyEx). That needs the privilege of backups.
 func SaveHive(hive, file string) error {
+	// One at a time: whoever is done first would switch the privilege off under the others.
+	saving.Lock()
+	defer saving.Unlock()
 	done, err := privileged("SeBackupPrivilege")
 	if err != nil {
 		return err

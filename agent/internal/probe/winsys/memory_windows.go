@@ -33,6 +33,9 @@ const (
 	pageExec  = 0x10 | 0x20 | 0x40 | 0x80
 )
 
+// ErrCut means that there was more than is looked at.
+var ErrCut = errors.New("the rest was not looked at")
+
 // Memory tells what is loaded into a process that began at ticks, and which other memory of it
 // can be executed. Nothing of the memory itself is read.
 func (System) Memory(pid int, ticks uint64) (list []Module, regions []Region, err error) {
@@ -49,7 +52,8 @@ func (System) Memory(pid int, ticks uint64) (list []Module, regions []Region, er
 		return nil, nil, winscan.ErrGone
 	}
 	list, err = modules(h)
-	return list, executable(h), err
+	regions, rerr := executable(h)
+	return list, regions, errors.Join(err, rerr)
 }
 
 func modules(h windows.Handle) (list []Module, err error) {
@@ -101,7 +105,7 @@ func modulePath(h, m windows.Handle) []uint16 {
 }
 
 // executable walks the address space.
-func executable(h windows.Handle) (list []Region) {
+func executable(h windows.Handle) (list []Region, err error) {
 	name, err := find(psapi, "GetMappedFileNameW")
 	if err != nil {
 		name = nil
@@ -110,7 +114,7 @@ func executable(h windows.Handle) (list []Region) {
 	for range maxRegions {
 		var m windows.MemoryBasicInformation
 		if windows.VirtualQueryEx(h, at, &m, unsafe.Sizeof(m)) != nil || m.RegionSize == 0 {
-			return list
+			return list, nil
 		}
 		if m.State == memCommit && m.Type != memImage && m.Protect&pageExec != 0 {
 			r := Region{Base: uint64(m.BaseAddress), Size: uint64(m.RegionSize), Protect: m.Protect}
@@ -123,9 +127,9 @@ func executable(h windows.Handle) (list []Region) {
 		}
 		next := m.BaseAddress + m.RegionSize
 		if next <= at {
-			return list
+			return list, nil
 		}
 		at = next
 	}
-	return list
+	return list, fmt.Errorf("more than %d regions of memory: %w", maxRegions, ErrCut)
 }

@@ -2,6 +2,7 @@ package winsys
 
 import (
 	"fmt"
+	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
@@ -35,8 +36,15 @@ func mib(name string, size int, args ...uintptr) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var table *uint64 // rows begin at a multiple of 8
-	if r, _, _ := call.Call(append(args, uintptr(unsafe.Pointer(&table)))...); r != 0 {
+	// Rows begin at a multiple of 8. What stands in a slice as a number must not move with the
+	// stack, and is kept by name.
+	at := new(*uint64)
+	pinned := new(runtime.Pinner)
+	pinned.Pin(at)
+	r, _, _ := call.Call(append(args, uintptr(unsafe.Pointer(at)))...)
+	pinned.Unpin()
+	table := *at
+	if r != 0 {
 		if windows.Errno(r) == windows.ERROR_NOT_FOUND { // there are none
 			return nil, nil
 		}

@@ -2,6 +2,7 @@ package winsys
 
 import (
 	"fmt"
+	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
@@ -219,13 +220,21 @@ func netEnum(name string, level uintptr, names []uintptr, f func(p unsafe.Pointe
 	if err != nil {
 		return err
 	}
-	var resume uint64
+	// What stands in a slice as a number must not move with the stack, and is pinned.
+	out := new(struct {
+		p        *byte
+		n, total uint32
+		resume   uint64
+	})
+	var pin runtime.Pinner
+	pin.Pin(out)
+	defer pin.Unpin()
 	for range 1024 {
-		var p *byte
-		var n, total uint32
+		out.p, out.n, out.total = nil, 0, 0
 		const all = 0xffffffff // MAX_PREFERRED_LENGTH
-		args := append(append([]uintptr(nil), names...), level, uintptr(unsafe.Pointer(&p)), all, uintptr(unsafe.Pointer(&n)), uintptr(unsafe.Pointer(&total)), uintptr(unsafe.Pointer(&resume)))
+		args := append(append([]uintptr(nil), names...), level, uintptr(unsafe.Pointer(&out.p)), all, uintptr(unsafe.Pointer(&out.n)), uintptr(unsafe.Pointer(&out.total)), uintptr(unsafe.Pointer(&out.resume)))
 		r, _, _ := call.Call(args...)
+		p, n := out.p, out.n
 		if p != nil {
 			if r == 0 || r == moreData {
 				f(unsafe.Pointer(p), int(n))
