@@ -54,6 +54,13 @@ func runEnroll(ctx context.Context, args []string, getenv func(string) string, s
 	if err := c.absolute(); err != nil {
 		return c.failed(err)
 	}
+	aside, err := guardState(c.folder())
+	for _, path := range aside {
+		fmt.Fprintln(std.err, c.p.Text("guard.set_aside", "path", path))
+	}
+	if err != nil {
+		return c.failed(err)
+	}
 	// Before the token is read: a person should not type it in vain.
 	store, err := openIdentity(c.folder())
 	if err != nil {

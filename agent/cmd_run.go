@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"sync/atomic"
 
 	"hozen/agent/internal/config"
 	"hozen/agent/internal/osservice"
@@ -28,34 +30,23 @@ func runRun(ctx context.Context, args []string, getenv func(string) string, std 
 	if err := c.absolute(); err != nil {
 		return c.failed(err)
 	}
-	path, needed := c.config, true
-	if path == "" {
-		path, needed = defaultConfig(), false
-	}
-	cfg, err := config.Load(path, needed)
-	if err != nil {
-		fmt.Fprintf(std.err, "hozen-agent run: %v\n", err)
-		keepClosed(ctx, settings{state: c.folder(), log: newLog(std.err, slog.LevelInfo, asService)}, err)
-		return exitUsage
-	}
-	level, err := cfg.Level()
-	if err != nil {
-		return c.failed(err)
-	}
 	if asService && root == "" {
 		root = "/"
 	}
-	set := settings{config: cfg, state: c.folder(), socket: c.socketPath(), managed: asService, root: root, log: newLog(std.err, level, asService)}
 	if getenv("GOGC") == "" {
 		debug.SetGCPercent(smallHeap)
 	}
-	a, err := newAgent(set)
-	if err != nil {
-		keepClosed(ctx, set, err)
-		return c.failed(err)
-	}
-	defer a.close()
-	err = osservice.Run(ctx, a.hooks(asService), func(ctx context.Context, ready func()) error {
+	early := newLog(std.err, slog.LevelInfo, asService)
+	var current atomic.Pointer[agent]
+	// All is read and built inside: a service manager that hears nothing for half a minute
+	// takes the service for dead, and a slow disk may need longer.
+	err := osservice.Run(ctx, hooks(&current, early, asService), func(ctx context.Context, ready func()) error {
+		a, err := c.build(ctx, early, asService, root)
+		if err != nil {
+			return err
+		}
+		defer a.close()
+		current.Store(a)
 		return a.run(ctx, func() {
 			ready()
 			if !asService {
@@ -66,10 +57,51 @@ func runRun(ctx context.Context, args []string, getenv func(string) string, std 
 			}
 		})
 	})
-	if err != nil {
-		return c.failed(err)
+	if err == nil {
+		return exitOK
 	}
-	return exitOK
+	if errors.As(err, new(badConfig)) {
+		fmt.Fprintf(std.err, "hozen-agent run: %v\n", err)
+		return exitUsage
+	}
+	return c.failed(err)
+}
+
+// badConfig is a configuration that cannot be used.
+type badConfig struct{ error }
+
+// build reads the configuration and makes the agent. An ordered isolation is put in force
+// also where that fails.
+func (c *command) build(ctx context.Context, early *slog.Logger, asService bool, root string) (*agent, error) {
+	set := settings{state: c.folder(), socket: c.socketPath(), managed: asService, root: root, log: early}
+	a, err := c.agent(set)
+	if err != nil {
+		keepClosed(ctx, set, err)
+	}
+	return a, err
+}
+
+func (c *command) agent(set settings) (*agent, error) {
+	aside, err := guardState(set.state)
+	for _, path := range aside {
+		set.log.Error("something that another account had made in the agent's place was moved away", slog.String("to", path))
+	}
+	if err != nil {
+		return nil, err
+	}
+	path, needed := c.config, true
+	if path == "" {
+		path, needed = defaultConfig(), false
+	}
+	if set.config, err = config.Load(path, needed); err != nil {
+		return nil, badConfig{err}
+	}
+	level, err := set.config.Level()
+	if err != nil {
+		return nil, err
+	}
+	set.log = newLog(c.std.err, level, set.managed)
+	return newAgent(set)
 }
 
 // newLog writes for people in the foreground. Under a service manager the time is left

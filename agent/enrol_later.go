@@ -177,9 +177,6 @@ func checkLater(args []string, fixed bool) error {
 func (c *command) enrolLater(token pki.Token) int {
 	err := durable.MkdirAll(c.folder(), 0o700)
 	if err == nil {
-		err = guardState(c.folder())
-	}
-	if err == nil {
 		err = leaveToken(c.folder(), token)
 	}
 	if err != nil {

@@ -4,8 +4,10 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"strconv"
+	"sync/atomic"
 
 	"hozen/agent/internal/localapi"
 	"hozen/agent/internal/logind"
@@ -29,8 +31,11 @@ func noticeOfSystem(e logind.Event) shutdown.Notice {
 func (p *power) able() bool { return p.bus.State().Logind }
 
 // hooks are what the service manager's frame calls.
-func (a *agent) hooks(asService bool) osservice.Hooks {
-	return osservice.Hooks{Healthy: a.healthy, Managed: asService, Log: a.set.log}
+func hooks(current *atomic.Pointer[agent], log *slog.Logger, asService bool) osservice.Hooks {
+	return osservice.Hooks{Managed: asService, Log: log, Healthy: func(ctx context.Context) bool {
+		a := current.Load()
+		return a == nil || a.healthy(ctx)
+	}}
 }
 
 // SessionEnds is for Windows, where a helper waits in every session.

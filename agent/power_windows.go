@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"hozen/agent/internal/helper"
 	"hozen/agent/internal/localapi"
@@ -69,9 +70,21 @@ func noticeOfSystem(n shutdown.Notice) shutdown.Notice { return n }
 // able reports whether the PC can be told to go down.
 func (*power) able() bool { return true }
 
-// hooks are what the service manager's frame calls.
-func (a *agent) hooks(asService bool) osservice.Hooks {
-	return osservice.Hooks{Healthy: a.healthy, Managed: asService, Log: a.set.log, GoingDown: a.power.preshutdown, Heard: a.power.heard}
+// hooks are what the service manager's frame calls, from before there is an agent on.
+func hooks(current *atomic.Pointer[agent], log *slog.Logger, asService bool) osservice.Hooks {
+	return osservice.Hooks{
+		Managed: asService, Log: log,
+		GoingDown: func(ctx context.Context, rehearsal bool) {
+			if a := current.Load(); a != nil {
+				a.power.preshutdown(ctx, rehearsal)
+			}
+		},
+		Heard: func(h osservice.Heard) {
+			if a := current.Load(); a != nil {
+				a.power.heard(h)
+			}
+		},
+	}
 }
 
 // preshutdown keeps what can be kept before the PC goes down. By now the sessions have

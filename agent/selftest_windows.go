@@ -6,6 +6,7 @@ import (
 
 	"hozen/agent/internal/localapi"
 	"hozen/agent/internal/osservice"
+	"hozen/internal/winapi/folder"
 	"hozen/internal/winapi/winboot"
 )
 
@@ -32,11 +33,13 @@ func (t *selfTest) system(context.Context) {
 		b.Outcome, b.Detail = checkUnknown, "this start of Windows has no name yet; the service gives it one"
 	}
 	t.add(b)
-	f := localapi.Check{Check: "folder", Outcome: checkOK, Want: closedFolder}
+	f := localapi.Check{Check: "folder", Outcome: checkOK, Want: folder.Closed}
 	if f.Got, err = rightsOf(t.c.folder()); err != nil {
 		f.Outcome, f.Detail = checkUnknown, err.Error()
 	} else if open := openTo(f.Got); len(open) > 0 {
 		f.Outcome, f.Detail = checkBad, "open to "+strings.Join(open, ", ")
+	} else if err := folder.Own(t.c.folder()); err != nil {
+		f.Outcome, f.Detail = checkBad, err.Error()
 	}
 	t.add(f)
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/windows"
+	"golang.org/x/sys/windows/svc"
+	"golang.org/x/sys/windows/svc/mgr"
 
 	"hozen/agent/internal/localapi"
 	"hozen/agent/internal/osservice"
@@ -35,7 +37,9 @@ type rig struct {
 	state string
 }
 
-func install(t *testing.T) *rig {
+func install(t *testing.T) *rig { return installWith(t, "") }
+
+func installWith(t *testing.T, config string) *rig {
 	t.Helper()
 	if windows.NewLazySystemDLL("ntdll.dll").NewProc("wine_get_version").Find() != nil {
 		t.Skip("services are installed under Wine only, never on somebody's PC")
@@ -48,7 +52,7 @@ func install(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	changes, err := osservice.Install(t.Context(), osservice.Config{Executable: exe, Paths: osservice.Paths{State: r.state}})
+	changes, err := osservice.Install(t.Context(), osservice.Config{Executable: exe, Paths: osservice.Paths{State: r.state, Config: config}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,5 +229,35 @@ func TestSessionUnderWine(t *testing.T) {
 	t.Logf("held for %s", time.Duration(r.noted().GoingDown().AddedDelayNS))
 	if err := osservice.Stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestServiceThatCannotStartUnderWine tells its manager so, whatever comes first to fail.
+func TestServiceThatCannotStartUnderWine(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "agent.toml")
+	if err := os.WriteFile(config, []byte("nonsense = 1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := installWith(t, config)
+	_ = osservice.Start() // it may have ended by the time that this asks
+	m, err := mgr.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Disconnect()
+	s, err := m.OpenService(osservice.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var q svc.Status
+	r.await("the service has ended with an error of its own", func() bool {
+		if q, err = s.Query(); err != nil {
+			t.Fatal(err)
+		}
+		return q.State == svc.Stopped && q.ServiceSpecificExitCode == 1
+	})
+	if _, err := os.Stat(r.state); err != nil {
+		t.Errorf("the folder of state is to be closed before the configuration is read: %v", err)
 	}
 }

@@ -104,9 +104,6 @@ func newAgent(set settings) (_ *agent, err error) {
 	if err := durable.MkdirAll(set.state, 0o700); err != nil {
 		return nil, err
 	}
-	if err := guardState(set.state); err != nil {
-		return nil, err
-	}
 	if a.identity, err = openIdentity(set.state); err != nil {
 		return nil, err
 	}

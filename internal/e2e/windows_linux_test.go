@@ -114,8 +114,11 @@ func (p *windowsPC) do(args ...string) string {
 func (p *windowsPC) installer(verb string, properties ...string) string {
 	p.t.Helper()
 	log := filepath.Join(p.wine.Dir(), "msi.log")
-	p.do(append([]string{"msiexec", verb, p.msi, "/qn", "/l*v", log}, properties...)...)
+	said, code := p.try(append([]string{"msiexec", verb, p.msi, "/qn", "/l*v", log}, properties...)...)
 	b, err := os.ReadFile(log)
+	if code != 0 {
+		p.t.Fatalf("msiexec %s: exit code %d, %v\n%s\n%s\n%s", verb, code, err, said, b[max(0, len(b)-3000):], p.logs())
+	}
 	must(p.t, err)
 	return string(b)
 }
@@ -126,7 +129,7 @@ func (p *windowsPC) logs() string {
 	var all strings.Builder
 	for _, f := range found {
 		b, _ := os.ReadFile(f)
-		all.WriteString(f + "\n" + string(b[max(0, len(b)-3000):]))
+		all.WriteString(f + "\n" + string(b))
 	}
 	return all.String()
 }
@@ -194,6 +197,7 @@ func TestWindowsFromInstallerToUninstall(t *testing.T) {
 	p := newWindowsPC(t, ctx)
 	token, err := p.collector.Token(ctx, 1)
 	must(t, err)
+	p.plant()
 	log := p.installer("/i", "ENROLLTOKEN="+token)
 	// Wine's log ends with all properties, those too that are marked as hidden.
 	if rest := strings.ReplaceAll(log, "Property(S): ENROLLTOKEN = "+token, ""); strings.Contains(rest, token) {
@@ -209,6 +213,8 @@ func TestWindowsFromInstallerToUninstall(t *testing.T) {
 	if out := p.do("sc", "query", "hozen-agent"); !strings.Contains(out, "RUNNING") {
 		t.Errorf("the service:\n%s", out)
 	}
+
+	p.planted()
 
 	pid, local, remote := p.scene()
 	cmd := p.order(t, ctx, "acquire", map[string]any{"profile": "flash"})
@@ -261,6 +267,32 @@ func TestWindowsFromInstallerToUninstall(t *testing.T) {
 		t.Errorf("the source of events is still there:\n%s", out)
 	}
 	p.clean(t, ctx)
+}
+
+// plant makes what another account of the PC may leave in the agent's folders before it is
+// installed: settings that end it, and a folder for evidence that is not its own.
+func (p *windowsPC) plant() {
+	p.t.Helper()
+	const stranger = 4711 // an account that Wine does not run as
+	home := p.file("ProgramData/Hozen")
+	must(p.t, os.MkdirAll(filepath.Join(home, "agent", "spool"), 0o755))
+	must(p.t, os.WriteFile(filepath.Join(home, "agent.toml"), []byte("nonsense = 1"), 0o644))
+	must(p.t, os.WriteFile(filepath.Join(home, "agent", "spool", "known"), nil, 0o644))
+	for _, path := range []string{"agent.toml", "agent/spool", "agent/spool/known"} {
+		must(p.t, os.Chown(filepath.Join(home, path), stranger, stranger))
+	}
+}
+
+// planted fails the test unless what was planted lies beside where it was.
+func (p *windowsPC) planted() {
+	p.t.Helper()
+	found, err := filepath.Glob(p.file("ProgramData/Hozen") + "/agent.set-aside-*/known")
+	must(p.t, err)
+	settings, err := filepath.Glob(p.file("ProgramData/Hozen") + "/agent.toml.set-aside-*")
+	must(p.t, err)
+	if len(found) != 1 || len(settings) != 1 || p.isThere("ProgramData/Hozen/agent.toml") || p.isThere("ProgramData/Hozen/agent/spool/known") {
+		p.t.Errorf("what another account had made was not moved away: %q, %q", found, settings)
+	}
 }
 
 // filters are the names of those that the stand-in for Windows's filtering platform holds,

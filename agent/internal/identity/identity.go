@@ -9,7 +9,8 @@
 //	seen            the last time known to have passed
 //
 // BUG: on Windows the key is protected by the access list of the state folder alone,
-// which the installer sets; the files are not tied to the PC (DPAPI).
+// which the agent sets before it opens anything there; the files are not tied to the PC
+// (DPAPI).
 package identity
 
 import (
@@ -23,7 +24,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"time"
 
@@ -117,8 +117,8 @@ func (s *Store) readKey() (*ecdsa.PrivateKey, error) {
 	if !fi.Mode().IsRegular() || fi.Size() > maxFile {
 		return nil, fmt.Errorf("read key %q: not a file of at most %d bytes", path, maxFile)
 	}
-	if runtime.GOOS != "windows" && fi.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("read key %q: mode %#o lets others read it; want 0600", path, fi.Mode().Perm())
+	if err := private(path, fi); err != nil {
+		return nil, fmt.Errorf("read key %q: %w", path, err)
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {

@@ -17,8 +17,9 @@ const (
 	// preshutdownWork is after how long of it the agent ends whatever hangs, so that it is
 	// stopped in order before it is killed.
 	preshutdownWork = PreshutdownNeeded - 15*time.Second
-	// stopWork is after how long an agent that was told to stop is taken for hanging.
-	stopWork = 30 * time.Second
+	// stopWork is after how long an agent that was told to stop is taken for hanging, as
+	// systemd does (TimeoutStopSec).
+	stopWork = 60 * time.Second
 	// beat is how often a service that starts or stops shows that it lives, and beatHint
 	// how long the manager is told to wait for the next sign.
 	beat     = 500 * time.Millisecond

@@ -79,6 +79,7 @@ func (m *managed) Execute(_ []string, requests <-chan svc.ChangeRequest, changes
 	}()
 	m.err = m.frame.live(m.ctx, controls, func(s standing) { changes <- status(s) })
 	if m.err != nil && m.ctx.Err() == nil {
+		m.frame.log.Error("the agent ends", slog.Any("error", m.err)) // it is told nowhere else
 		return true, 1
 	}
 	return false, 0
