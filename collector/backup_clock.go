@@ -35,6 +35,8 @@ type backupClock struct {
 	acts backing
 	log  *slog.Logger
 	now  func() time.Time
+	// began is when the collector began to run.
+	began time.Time
 
 	mu     sync.Mutex
 	failed string // why the newest try failed; empty: it did not
@@ -55,7 +57,7 @@ type proved struct {
 }
 
 func newBackupClock(dir string, cfg config.Backup, acts backing, log *slog.Logger, now func() time.Time) *backupClock {
-	b := &backupClock{cfg: cfg, dir: dir, acts: acts, log: log, now: now}
+	b := &backupClock{cfg: cfg, dir: dir, acts: acts, log: log, now: now, began: now()}
 	raw, err := os.ReadFile(filepath.Join(dir, provedFile))
 	if err == nil {
 		err = json.Unmarshal(raw, &b.proved)
@@ -155,7 +157,8 @@ func (s *serving) care() watch.Collector {
 	free, err := durable.Free(s.dir)
 	c.FreeBytes, c.DiskFailed, c.DiskTight = free, err != nil, err == nil && free < s.tightBelow()
 	if b := s.backups; b != nil && c.BackupDir != "" {
-		c.BackupAt = b.newest()
+		c.BackupAt, c.Started = b.newest(), b.began
+		c.BackupWithoutDB = s.db.Path() == ""
 		b.mu.Lock()
 		c.BackupFailed, c.ProvedAt, c.ProvedBad = b.failed, b.proved.At, b.proved.Problems
 		b.mu.Unlock()

@@ -34,6 +34,10 @@ func TestBackupByTheClock(t *testing.T) {
 		return got
 	}
 
+	clock.began = now.Add(-3 * time.Hour) // and nothing was copied, for whatever reason
+	if got := concerns(); !got[watch.BackupMissing].Urgent || len(got) != 1 {
+		t.Errorf("a planned backup that was never made: %v", got)
+	}
 	must(t, clock.tick(t.Context()))
 	made := clock.newest()
 	if made.IsZero() || clock.proved.At.IsZero() || clock.proved.Problems != 0 || len(concerns()) != 0 {

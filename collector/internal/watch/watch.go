@@ -20,6 +20,8 @@ const (
 	ClockOff = 2 * time.Minute
 	// BackupLate is how much longer than planned the newest backup may be ago.
 	BackupLate = 12 * time.Hour
+	// BackupFirst is how long a running collector may take for its first backup.
+	BackupFirst = 2 * time.Hour
 	// CertificateEnds is how long before its end a certificate is told of; those of the
 	// collector are renewed long before.
 	CertificateEnds = 30 * 24 * time.Hour
@@ -50,6 +52,10 @@ type Collector struct {
 	BackupFailed string        // why the newest try failed, English; empty: it did not
 	ProvedAt     time.Time     // when a backup was last read back as a whole
 	ProvedBad    int           // problems that were found then
+	// BackupWithoutDB means that the database is on PostgreSQL, whose own tools have to copy
+	// it: what is backed up here cannot be restored without that.
+	BackupWithoutDB bool
+	Started         time.Time // when the collector began to run
 
 	CertificateUntil time.Time
 	CAUntil          time.Time
@@ -74,6 +80,8 @@ const (
 	BackupFailed   Code = "backup_failed"
 	BackupBad      Code = "backup_bad"
 	BackupUnproved Code = "backup_unproved"
+	BackupMissing  Code = "backup_missing" // planned, and none was made
+	BackupNoDB     Code = "backup_no_database"
 	Certificate    Code = "certificate"
 	CA             Code = "ca"
 )
@@ -152,9 +160,15 @@ func ofCollector(now time.Time, c Collector) (list []Concern) {
 		add(Concern{Code: BackupFailed, Urgent: true, Since: c.BackupAt, Detail: c.BackupFailed})
 	case !c.BackupAt.IsZero() && now.Sub(c.BackupAt) >= c.BackupEvery+BackupLate:
 		add(Concern{Code: BackupLateCode, Urgent: true, Since: c.BackupAt})
+	case c.BackupAt.IsZero() && !c.Started.IsZero() && now.Sub(c.Started) >= BackupFirst:
+		add(Concern{Code: BackupMissing, Urgent: true, Since: c.Started})
 	}
 	switch {
-	case c.BackupDir == "" || c.BackupAt.IsZero():
+	case c.BackupDir == "":
+	case c.BackupWithoutDB:
+		// There is nothing to read back here without it.
+		add(Concern{Code: BackupNoDB})
+	case c.BackupAt.IsZero():
 	case c.ProvedBad > 0:
 		add(Concern{Code: BackupBad, Urgent: true, Since: c.ProvedAt, Count: c.ProvedBad})
 	case c.ProvedAt.IsZero() || now.Sub(c.ProvedAt) >= 8*24*time.Hour+c.BackupEvery:
