@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
@@ -380,26 +381,55 @@ var changed = sync.OnceValue(func() uintptr {
 	})
 })
 
+// renewal is how often changes are asked for anew: when the engine was restarted nobody tells
+// those who had asked before.
+const renewal = 3 * time.Minute
+
 // Subscribe implements engine.
 func (bfe) Subscribe(ctx context.Context, to *subscriber) error {
-	s, err := open()
-	if err != nil {
-		return err
-	}
-	defer s.end()
 	var pin runtime.Pinner
 	pin.Pin(to)
 	defer pin.Unpin()
+	stop, err := subscribe(to)
+	if err != nil {
+		return err
+	}
+	close(to.began)
+	again := time.NewTicker(renewal)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return stop()
+		case <-again.C:
+		}
+		next, err := subscribe(to) // before the old one ends, so that nothing is missed
+		_ = stop()                 // of an engine that is gone it fails
+		if err != nil {
+			return err
+		}
+		stop = next
+	}
+}
+
+// subscribe asks for changes until stop is called, which returns when no call of ours runs any
+// more.
+func subscribe(to *subscriber) (stop func() error, err error) {
+	s, err := open()
+	if err != nil {
+		return nil, err
+	}
 	var handle uintptr
 	conf := place(encodeSubscription())
 	r, _, _ := s.subscribe.Call(s.handle, conf.address(), changed(), uintptr(unsafe.Pointer(to)), uintptr(unsafe.Pointer(&handle)))
 	runtime.KeepAlive(conf)
 	if err := check(s.subscribe, r); err != nil {
-		return err
+		s.end()
+		return nil, err
 	}
-	close(to.began)
-	<-ctx.Done()
-	// It returns when no call of ours runs any more.
-	r, _, _ = s.unsubscribe.Call(s.handle, handle)
-	return check(s.unsubscribe, r)
+	return func() error {
+		defer s.end()
+		r, _, _ := s.unsubscribe.Call(s.handle, handle)
+		return check(s.unsubscribe, r)
+	}, nil
 }
