@@ -67,16 +67,17 @@ func (s *Acts) announceFailure(ctx context.Context, d *deed, c dispatch.Command,
 	return s.announce(ctx, d, e)
 }
 
-// announceDrift tells that an isolation is not as it was ordered, or ended without an order.
+// announceDrift tells that an isolation is not as it was ordered, or ended without an order:
+// once an hour for each incident.
 func (s *Acts) announceDrift(ctx context.Context, d *deed, e endpoint.Endpoint, ev endpoint.IsolationEvent, inc incident.Incident) error {
 	switch ev.Kind {
 	case endpoint.EventDrift, endpoint.EventNotInForce, endpoint.EventLeak, endpoint.EventRecordLost, endpoint.EventReleasedByCode, endpoint.EventReleasedByUninstall, endpoint.EventRolledBack:
 	default:
 		return nil
 	}
-	n := notify.Event{Kind: notify.IsolationDrift, OrganisationID: e.OrganisationID, Key: hourly(notify.IsolationDrift, e.ID+" "+inc.ID, d.now), Path: "/endpoints/" + e.ID}
+	n := notify.Event{Kind: notify.IsolationDrift, OrganisationID: e.OrganisationID, Key: hourly(notify.IsolationDrift, e.ID, d.now), Path: "/endpoints/" + e.ID}
 	if inc.ID != "" {
-		n.IncidentNumber = inc.Number
+		n.IncidentNumber, n.Path, n.Key = inc.Number, "/incidents/"+inc.ID, hourly(notify.IsolationDrift, inc.ID, d.now)
 	}
 	return s.announce(ctx, d, n)
 }

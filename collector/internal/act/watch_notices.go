@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"hozen/collector/internal/dispatch"
@@ -14,7 +13,6 @@ import (
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/notify"
 	"hozen/collector/internal/organisation"
-	"hozen/internal/digest"
 )
 
 // When people are told that nothing is heard of an endpoint: soon where it matters, late
@@ -81,7 +79,7 @@ func (s *Acts) lookForNotices(ctx context.Context, w *noticeWatch) error {
 }
 
 // tellSilent tells of the endpoints of one organisation that fell silent: once for each
-// incident, and once for all others, not once for each PC.
+// incident in an hour, and once for all others, not once for each PC.
 func (s *Acts) tellSilent(ctx context.Context, w *noticeWatch, organisationID string) error {
 	list, err := endpoint.List(ctx, s.db.Read(), organisationID)
 	if err != nil {
@@ -101,7 +99,9 @@ func (s *Acts) tellSilent(ctx context.Context, w *noticeWatch, organisationID st
 		}
 	}
 	now := s.now()
-	quiet := map[string][]string{} // incident to what is quiet
+	// The hour in which the newest of them fell silent makes the key: one that all who look
+	// again find, after a new start too.
+	newest := map[string]time.Time{}
 	news := map[string]bool{}
 	for _, e := range list {
 		e = s.asOfNow(e)
@@ -114,15 +114,16 @@ func (s *Acts) tellSilent(ctx context.Context, w *noticeWatch, organisationID st
 		}
 		mark := e.ID + " " + e.LastSeenAt.UTC().Format("2006-01-02T15")
 		of := in[e.ID].ID
-		quiet[of] = append(quiet[of], mark)
+		if at := e.LastSeenAt.Add(most); at.After(newest[of]) {
+			newest[of] = at
+		}
 		if !w.silent[mark] {
 			w.silent[mark] = true
 			news[of] = true
 		}
 	}
 	for _, of := range slices.Sorted(maps.Keys(news)) {
-		slices.Sort(quiet[of])
-		n := notify.Event{Kind: notify.EndpointSilent, OrganisationID: organisationID, Path: "/", Key: "silent " + of + " " + digest.Of([]byte(strings.Join(quiet[of], "\n"))).String()[:32]}
+		n := notify.Event{Kind: notify.EndpointSilent, OrganisationID: organisationID, Path: "/", Key: hourly(notify.EndpointSilent, of, newest[of])}
 		for _, i := range incidents {
 			if i.ID == of && of != "" {
 				n.IncidentNumber, n.Path = i.Number, "/incidents/"+i.ID
