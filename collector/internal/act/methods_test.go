@@ -49,7 +49,7 @@ func may() map[string]string {
 		"MintToken": staff, "Tokens": staff, "RevokeToken": staff, "ApproveEnrollment": staff, "RejectEnrollment": staff, "RevokeEndpoint": lead,
 		"BuildKit": staff, "ImportKit": staff,
 		"AcceptSuggestion": staff, "SetAnswer": staff, "RecordDecision": staff, "RecordEnquiry": staff, "Suggestions": staff,
-		"MarkItem": staff, "MeetDeadline": staff, "AnswerReportable": staff, "SaveContact": staff, "RemoveContact": staff, "IssueReport": staff, "RecordSending": staff, "FillForm": staff,
+		"MarkItem": staff, "MeetDeadline": staff, "WithdrawDone": staff, "AnswerReportable": staff, "SaveContact": staff, "RemoveContact": staff, "IssueReport": staff, "RecordSending": staff, "FillForm": staff,
 		// Custody.
 		"AddExhibit": staff, "DescribeExhibit": staff, "RecordCustody": staff, "VerifyExhibit": staff, "CustodyForm": staff, "OrderExport": staff, "WriteExport": staff, "WriteExportTo": staff,
 		"BeginUpload": staff, "UploadState": staff, "AppendUpload": staff, "FinishUpload": staff, "DropUpload": staff, "Uploads": all, "OpenUpload": note,
@@ -180,6 +180,7 @@ func inputs(x *fixture) map[string][]any {
 	why := act.Order{Reason: "because"}
 	return map[string][]any{
 		"MeetDeadline":    {nil, "client", nil},
+		"WithdrawDone":    {nil, "client", nil},
 		"AddOperator":     {act.NewOperator{Name: "taken", Role: operator.Viewer}},
 		"CloseIncidentAs": {"inc_none", incident.Resolved, nil},
 		"MarkItem":        {nil, nil, act.ItemMark{State: playbook.Done}},

@@ -202,3 +202,22 @@ func (s *server) deadlineDone(v *visit) error {
 	}
 	return s.showDeadlines(v, clock, f, http.StatusUnprocessableEntity)
 }
+
+// deadlineWithdraw takes back what was recorded last about a deadline.
+func (s *server) deadlineWithdraw(v *visit) error {
+	f, err := readForm(v, field{name: "reason", kind: manyLines, max: deadline.MaxText})
+	if err != nil {
+		return err
+	}
+	id, clock := v.r.PathValue("id"), v.r.PathValue("clock")
+	if f.ok() {
+		err := s.workbench.WithdrawDone(v.ctx(), v.actor, id, clock, f.Values["reason"])
+		if err == nil {
+			return s.done(v, "deadline.withdrawn.done", "/incidents/"+id+"/deadlines#"+clock)
+		}
+		if !f.refuse(v, err) {
+			return err
+		}
+	}
+	return s.showDeadlines(v, clock, f, http.StatusUnprocessableEntity)
+}

@@ -239,6 +239,7 @@ type deadlines interface {
 	NextDeadlines(ctx context.Context, a act.Actor) ([]act.NextDeadline, error)
 	AnswerReportable(ctx context.Context, a act.Actor, incidentID string, answers deadline.Answers, note string) (deadline.Verdict, error)
 	MeetDeadline(ctx context.Context, a act.Actor, incidentID, clock string, m act.DeadlineMet) error
+	WithdrawDone(ctx context.Context, a act.Actor, incidentID, clock, reason string) error
 }
 
 type contacts interface {

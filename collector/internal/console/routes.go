@@ -98,6 +98,7 @@ func (s *server) routes() http.Handler {
 	add("GET /incidents/{id}/deadlines", s.private(s.incidentDeadlines))
 	add("POST /incidents/{id}/deadlines/answers", s.private(s.deadlineAnswer))
 	add("POST /incidents/{id}/deadlines/{clock}/done", s.private(s.deadlineDone))
+	add("POST /incidents/{id}/deadlines/{clock}/withdraw", s.private(s.deadlineWithdraw))
 	add("GET /incidents/{id}/close", s.private(s.incidentCloseForm))
 	add("POST /incidents/{id}/close", s.private(s.incidentClose))
 

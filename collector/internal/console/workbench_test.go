@@ -82,13 +82,13 @@ func TestEveryWordOfTheWorkbench(t *testing.T) {
 	for _, s := range []contact.ReachState{contact.Open, contact.Closed, contact.Web, contact.Unknown} {
 		keys = append(keys, "contact.reach."+string(s))
 	}
-	for _, a := range []string{"set", "answer", "done", "remind"} {
+	for _, a := range []string{"set", "answer", "done", "withdraw", "remind"} {
 		keys = append(keys, "ledger.act.deadline."+a)
 	}
 	for _, a := range []string{"add", "change", "remove"} {
 		keys = append(keys, "ledger.act.contact."+a)
 	}
-	keys = append(keys, "ledger.act.playbook.mark", "timeline.playbook", "timeline.deadline", "timeline.deadline.set", "timeline.deadline.changed", "timeline.deadline.answered", "timeline.deadline.done",
+	keys = append(keys, "ledger.act.playbook.mark", "timeline.playbook", "timeline.deadline", "timeline.deadline.set", "timeline.deadline.changed", "timeline.deadline.answered", "timeline.deadline.done", "timeline.deadline.withdrawn", "deadline.withdrawn.done",
 		"contact.saved", "contact.removed", "deadline.answered", "deadline.done")
 	for _, k := range keys {
 		if !p.Has(k) {

@@ -1,6 +1,7 @@
 package deadline
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -44,6 +45,25 @@ type Done struct {
 	At        time.Time // when it was recorded
 	By        string
 	LedgerIdx int64
+	Withdrawn *Withdrawal // nil: it stands
+}
+
+// Withdrawal is that something was not done about a deadline after all.
+type Withdrawal struct {
+	Reason    string
+	At        time.Time
+	By        string
+	LedgerIdx int64
+}
+
+// LastDone returns what was done last about a clock and stands; nil without.
+func LastDone(list []Done, clock string) *Done {
+	for n := range slices.Backward(list) {
+		if list[n].Clock == clock && list[n].Withdrawn == nil {
+			return &list[n]
+		}
+	}
+	return nil
 }
 
 // State is how a deadline stands.
@@ -77,7 +97,7 @@ type Deadline struct {
 	Workday calendar.Date
 	// HolidaysUnknown means that the holidays of that year are not known.
 	HolidaysUnknown bool
-	Met             *Done // the newest
+	Met             *Done // the newest that stands
 }
 
 // Dated reports whether there is a date.
@@ -121,11 +141,7 @@ func (b *Book) count(c Clock, f Facts) Deadline {
 	if c.Start == KnownAt {
 		d.Start = f.KnownAt
 	}
-	for n := range f.Done {
-		if f.Done[n].Clock == c.ID {
-			d.Met = &f.Done[n]
-		}
-	}
+	d.Met = LastDone(f.Done, c.ID)
 	switch {
 	case c.When == Reportable && f.Answered == nil:
 		d.State = Provisional

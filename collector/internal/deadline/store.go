@@ -153,14 +153,21 @@ func readVersions(ctx context.Context, q sqldb.Queryer, ids []any, in string, of
 }
 
 func readDone(ctx context.Context, q sqldb.Queryer, ids []any, in string, of func(string) *Log) error {
-	return each(ctx, q, `SELECT incident_id, seq, clock, done_at, receipt_no, note, at, actor_name, ledger_idx FROM deadline_done
+	return each(ctx, q, `SELECT incident_id, seq, clock, done_at, receipt_no, note, at, actor_name, ledger_idx, withdrawn FROM deadline_done
 		WHERE incident_id IN `+in+` ORDER BY incident_id, seq`, ids, func(rows *sql.Rows) error {
 		var incident string
 		var d Done
-		if err := rows.Scan(&incident, &d.Seq, &d.Clock, sqldb.ScanTime(&d.DoneAt), &d.ReceiptNo, &d.Note, sqldb.ScanTime(&d.At), &d.By, &d.LedgerIdx); err != nil {
+		var withdrawn bool
+		if err := rows.Scan(&incident, &d.Seq, &d.Clock, sqldb.ScanTime(&d.DoneAt), &d.ReceiptNo, &d.Note, sqldb.ScanTime(&d.At), &d.By, &d.LedgerIdx, sqldb.ScanBool(&withdrawn)); err != nil {
 			return err
 		}
 		l := of(incident)
+		if withdrawn {
+			if last := LastDone(l.Done, d.Clock); last != nil {
+				last.Withdrawn = &Withdrawal{Reason: d.Note, At: d.At, By: d.By, LedgerIdx: d.LedgerIdx}
+			}
+			return nil
+		}
 		l.Done = append(l.Done, d)
 		return nil
 	})
@@ -211,9 +218,19 @@ func InsertVersion(ctx context.Context, tx *sqldb.Tx, organisationID, incidentID
 
 // InsertDone stores that something was done about a deadline.
 func InsertDone(ctx context.Context, tx *sqldb.Tx, organisationID, incidentID string, d Done) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO deadline_done (incident_id, seq, organisation_id, clock, done_at, receipt_no, note, at, actor_name, ledger_idx)
-		VALUES ($1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM deadline_done WHERE incident_id = $1), $2, $3, $4, $5, $6, $7, $8, $9)`,
-		incidentID, organisationID, d.Clock, sqldb.FormatTime(d.DoneAt), sqldb.CleanText(d.ReceiptNo), sqldb.CleanText(d.Note), sqldb.FormatTime(d.At), sqldb.CleanText(d.By), d.LedgerIdx)
+	return insertDone(ctx, tx, organisationID, incidentID, d, false)
+}
+
+// InsertWithdrawal stores that what was done last about a clock, and stands, was not done
+// after all. The row of what was done stays.
+func InsertWithdrawal(ctx context.Context, tx *sqldb.Tx, organisationID, incidentID, clock string, w Withdrawal) error {
+	return insertDone(ctx, tx, organisationID, incidentID, Done{Clock: clock, DoneAt: w.At, Note: w.Reason, At: w.At, By: w.By, LedgerIdx: w.LedgerIdx}, true)
+}
+
+func insertDone(ctx context.Context, tx *sqldb.Tx, organisationID, incidentID string, d Done, withdrawn bool) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO deadline_done (incident_id, seq, organisation_id, clock, done_at, receipt_no, note, at, actor_name, ledger_idx, withdrawn)
+		VALUES ($1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM deadline_done WHERE incident_id = $1), $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		incidentID, organisationID, d.Clock, sqldb.FormatTime(d.DoneAt), sqldb.CleanText(d.ReceiptNo), sqldb.CleanText(d.Note), sqldb.FormatTime(d.At), sqldb.CleanText(d.By), d.LedgerIdx, sqldb.FormatBool(withdrawn))
 	if err != nil {
 		return fmt.Errorf("store what was done about a deadline: %w", err)
 	}
