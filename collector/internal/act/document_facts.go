@@ -14,7 +14,7 @@ import (
 )
 
 // documentFacts gathers everything that documents of an incident are written from.
-func (s *Acts) documentFacts(ctx context.Context, q sqldb.Queryer, inc incident.Incident, l i18n.Language) (report.Facts, error) {
+func (s *Acts) documentFacts(ctx context.Context, q sqldb.Queryer, a Actor, inc incident.Incident, l i18n.Language) (report.Facts, error) {
 	f := report.Facts{At: s.now().UTC().Round(0), Answers: map[report.Key]report.Answer{}}
 	head, err := ledger.HeadOf(ctx, q, inc.OrganisationID)
 	if err != nil {
@@ -35,7 +35,7 @@ func (s *Acts) documentFacts(ctx context.Context, q sqldb.Queryer, inc incident.
 	if err := s.documentTimeline(ctx, q, inc, l, names, &f); err != nil {
 		return f, err
 	}
-	if err := s.documentEvidence(ctx, q, inc, &f); err != nil {
+	if err := s.documentEvidence(ctx, q, a, inc, &f); err != nil {
 		return f, err
 	}
 	if err := s.documentRecord(ctx, q, inc, &f); err != nil {
@@ -117,7 +117,26 @@ func deedOf(e incident.Entry) report.Deed {
 	return ""
 }
 
-func (s *Acts) documentEvidence(ctx context.Context, q sqldb.Queryer, inc incident.Incident, f *report.Facts) error {
+// documentEvidence adds the evidence of an incident, and of those that were merged into it: it
+// stays where it was received, under the numbers that it got there. Whoever was granted the one
+// alone reads nothing of the others.
+func (s *Acts) documentEvidence(ctx context.Context, q sqldb.Queryer, a Actor, inc incident.Incident, f *report.Facts) error {
+	merged, err := incident.AllMergedFrom(ctx, q, inc.ID)
+	if err != nil {
+		return err
+	}
+	for _, i := range append([]incident.Incident{inc}, merged...) {
+		if a.within(i.ID) != nil {
+			continue
+		}
+		if err := s.documentEvidenceOf(ctx, q, i, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Acts) documentEvidenceOf(ctx context.Context, q sqldb.Queryer, inc incident.Incident, f *report.Facts) error {
 	c, err := s.custody(ctx, q, inc)
 	if err != nil {
 		return err

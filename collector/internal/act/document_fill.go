@@ -38,7 +38,7 @@ func (s *Acts) formValues(ctx context.Context, q sqldb.Queryer, a Actor, n NewFo
 	if v.Incident, err = incident.Find(ctx, q, a.OrganisationID, n.IncidentID); err != nil {
 		return v, err
 	}
-	f, err := s.documentFacts(ctx, q, v.Incident, n.Language)
+	f, err := s.documentFacts(ctx, q, a, v.Incident, n.Language)
 	if err != nil {
 		return v, err
 	}

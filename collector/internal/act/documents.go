@@ -59,7 +59,7 @@ func (s *Acts) draft(ctx context.Context, q sqldb.Queryer, a Actor, n NewReport)
 	if err != nil {
 		return drafted{}, err
 	}
-	f, err := s.documentFacts(ctx, q, inc, n.Language)
+	f, err := s.documentFacts(ctx, q, a, inc, n.Language)
 	if err != nil {
 		return drafted{}, err
 	}

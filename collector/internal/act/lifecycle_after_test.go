@@ -1,17 +1,22 @@
 package act_test
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/operator"
 	"hozen/collector/internal/record"
+	"hozen/collector/internal/report"
 	"hozen/internal/artifact"
+	"hozen/internal/i18n"
 	"hozen/internal/id"
 )
 
@@ -214,5 +219,37 @@ func TestWhatComesAfterAMerge(t *testing.T) {
 			t.Errorf("timelines: %s and %s", x.kinds(a.ID), x.kinds(b.ID))
 		}
 		x.ledgerStands()
+	})
+}
+
+// The documents of an incident have the evidence of what was merged into it.
+func TestDocumentsHaveMergedEvidence(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		ctx, o := t.Context(), newOffice(t, x)
+		o.keiri.send("flash", captured())
+		b, c := x.opened("b"), x.opened("c")
+		_, err := x.MergeIncident(ctx, x.owner, o.incident, b.ID, "同じ")
+		ok(t, err)
+		_, err = x.MergeIncident(ctx, x.owner, b.ID, c.ID, "これも")
+		ok(t, err)
+		stages := report.Stages(report.Full)
+		tells := func(a act.Actor, of string) bool {
+			t.Helper()
+			d, err := x.DraftReport(ctx, a, act.NewReport{IncidentID: of, Kind: report.Full, Stage: stages[len(stages)-1], Language: i18n.Japanese})
+			ok(t, err)
+			b, err := json.Marshal(d)
+			ok(t, err)
+			return strings.Contains(string(b), o.incident+"-E01")
+		}
+		for _, of := range []string{c.ID, o.incident} {
+			if !tells(x.owner, of) {
+				t.Errorf("the document of %s lacks it", of)
+			}
+		}
+		vendor := x.person("vendor", operator.Vendor)
+		ok(t, x.GrantIncident(ctx, x.owner, vendor.ID, c.ID, x.clock.Add(time.Hour)))
+		if tells(vendor, c.ID) {
+			t.Error("whoever was granted the one reads of the other")
+		}
 	})
 }
