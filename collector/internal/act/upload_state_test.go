@@ -5,6 +5,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,10 +47,10 @@ func TestStateOfAFileThatIsArriving(t *testing.T) {
 // leaves is the context of somebody who goes away after so many looks at it.
 type leaves struct {
 	context.Context
-	after *int
+	after *atomic.Int64 // the database looks from elsewhere
 }
 
-func (c leaves) gone() bool { *c.after--; return *c.after < 0 }
+func (c leaves) gone() bool { return c.after.Add(-1) < 0 }
 
 func (c leaves) Err() error {
 	if c.gone() {
@@ -82,7 +83,8 @@ func TestFinishSurvivesWhoGoesAway(t *testing.T) {
 	for k := range 200 {
 		content := "file " + strconv.Itoa(k)
 		u := begin(content)
-		n := k
+		var n atomic.Int64
+		n.Store(int64(k))
 		_, first := x.FinishUpload(leaves{t.Context(), &n}, x.owner, u.ID)
 		if _, have, err := x.UploadState(t.Context(), x.owner, u.ID); err != nil || have != int64(len(content)) {
 			t.Fatalf("gone after %d (%v): %d bytes are left, %v", k, first, have, err)
@@ -91,7 +93,7 @@ func TestFinishSurvivesWhoGoesAway(t *testing.T) {
 		if err != nil || u.SHA256 != digest.Of([]byte(content)).String() {
 			t.Fatalf("gone after %d (%v): %+v, %v", k, first, u, err)
 		}
-		if first == nil && n > 0 {
+		if first == nil && n.Load() > 0 {
 			break // it was through
 		}
 	}
