@@ -95,6 +95,12 @@ func (c *cli) init(ctx context.Context, o initOptions) error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("make collector: %w", err)
 	}
+	if err := durable.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return fmt.Errorf("make collector: %w", err)
+	}
+	if err := guardFolder(dir); err != nil {
+		return fmt.Errorf("make collector: %w", err)
+	}
 	if err := durable.MkdirAll(filepath.Dir(p.CAKey), 0o700); err != nil {
 		return fmt.Errorf("make collector: %w", err)
 	}
@@ -117,6 +123,9 @@ func (c *cli) init(ctx context.Context, o initOptions) error {
 	a, err := openStore(ctx, dir, o.cfg, discard())
 	if err != nil {
 		return fmt.Errorf("make collector: %w", err)
+	}
+	if err := guardFile(o.cfg.Storage.KeyFile); err != nil {
+		return fmt.Errorf("make collector: %w", errors.Join(err, a.Close()))
 	}
 	owner, password, err := a.acts.Found(ctx, o.organisation, o.owner)
 	if err == nil {

@@ -62,6 +62,9 @@ func (c *cli) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := guard(dir, cfg); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
 	log := newLog(c.std.err, cfg.Log)
 	unlock, err := localapi.Lock(config.PathsOf(dir).Lock)
 	if err != nil {
@@ -73,6 +76,14 @@ func (c *cli) serve(ctx context.Context) error {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return s.run(ctx)
+}
+
+// guard closes what the collector keeps to other accounts.
+func guard(dir string, cfg config.Config) error {
+	if err := guardFolder(dir); err != nil {
+		return err
+	}
+	return guardFile(cfg.KeyFilePath(dir))
 }
 
 // serving is a running collector.
