@@ -79,6 +79,11 @@ func (x *rig) n() int {
 // What an operator with every right over the database does is found by a check alone,
 // with every row and hash made to fit.
 func TestRewrittenIsNamed(t *testing.T) {
+	// Whatever letters the base64 of a note happens to have, some of these are among them.
+	forged := "note"
+	for _, swap := range []string{"AB", "CD", "EF", "GH", "IJ", "KL", "MN", "OP"} {
+		forged = "REPLACE(" + forged + ", '" + swap[:1] + "', '" + swap[1:] + "')"
+	}
 	for name, tt := range map[string]struct {
 		entries int
 		after   func(x *rig)
@@ -90,7 +95,7 @@ func TestRewrittenIsNamed(t *testing.T) {
 		"checkpoints deleted too":             {entries: 12, after: func(x *rig) { x.sql(`DELETE FROM checkpoint_notes`) }, want: "rewritten "},
 		"checkpoints and lines deleted too":   {entries: 12, after: func(x *rig) { x.sql(`DELETE FROM checkpoint_notes`, `DELETE FROM checkpoint_lines`) }, want: "rewritten "},
 		"only the lines deleted":              {after: func(x *rig) { x.sql(`DELETE FROM checkpoint_notes`, `DELETE FROM checkpoint_lines`) }, want: "line "},
-		"a checkpoint forged in the database": {after: func(x *rig) { x.sql(`UPDATE checkpoint_notes SET note = REPLACE(note, 'A', 'B')`) }, want: "signature "},
+		"a checkpoint forged in the database": {after: func(x *rig) { x.sql(`UPDATE checkpoint_notes SET note = ` + forged) }, want: "signature "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			on := onSQLite

@@ -47,9 +47,6 @@ var forwarders = map[string]string{
 	"RemoteAccess": "Routing and Remote Access",
 }
 
-// routing stands in Forwarding for the setting IPEnableRouter of the network stack.
-const routing = "IPEnableRouter"
-
 // What names of adapters tell, in small letters.
 var (
 	virtualNames = []string{"hyper-v", "vethernet", "vmware", "virtualbox", "wsl"}

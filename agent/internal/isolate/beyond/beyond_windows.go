@@ -17,6 +17,9 @@ import (
 	"hozen/internal/winapi/adapters"
 )
 
+// routing stands in Forwarding for the setting IPEnableRouter of the network stack.
+const routing = "IPEnableRouter"
+
 // fresh is how long what was found counts: somebody looks every few seconds.
 const fresh = 30 * time.Second
 

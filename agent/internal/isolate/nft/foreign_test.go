@@ -5,6 +5,7 @@ package nft
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -179,22 +180,32 @@ func TestFailedLookForgetsNothing(t *testing.T) {
 			t.Error("without time: no gap")
 		}
 	}
-	if st, err := m.Reconcile(t.Context()); err != nil || st.Observed != isolate.Isolated || len(l.fw.others.moved) != 1 {
-		t.Fatalf("%v: %s, %s; %v", err, st.Observed, st.Detail, l.fw.others.moved)
+	// The manager looks by itself, too.
+	locked := func(do func(e *elsewhere)) {
+		l.fw.others.mu.Lock()
+		defer l.fw.others.mu.Unlock()
+		do(&l.fw.others)
+	}
+	st, err := m.Reconcile(t.Context())
+	moved := map[int32]map[int32]bool{}
+	locked(func(e *elsewhere) { moved = maps.Clone(e.moved) })
+	if err != nil || st.Observed != isolate.Isolated || len(moved) != 1 {
+		t.Fatalf("%v: %s, %s; %v", err, st.Observed, st.Detail, moved)
 	}
 	// A look that began before a release ends after it.
-	moved := l.fw.others.moved
 	if st, err := m.Release(t.Context(), isolate.Request{CommandID: "cmd_2"}); err != nil {
 		t.Fatalf("%v: %+v", err, st)
 	}
-	l.fw.others.moved = moved
+	locked(func(e *elsewhere) { e.moved = moved })
 	if _, n := look(t.Context(), devicesMax); n != 1 {
 		t.Fatalf("%d covered", n)
 	}
 	l.observe(t, nil)
-	if n := len(l.fw.others.covered); n != 0 {
-		t.Errorf("%d covered after release", n)
-	}
+	locked(func(e *elsewhere) {
+		if n := len(e.covered); n != 0 {
+			t.Errorf("%d covered after release", n)
+		}
+	})
 }
 
 func TestMounts(t *testing.T) {
