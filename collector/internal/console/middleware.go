@@ -77,7 +77,7 @@ func bounded(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		if strings.HasPrefix(r.URL.Path, "/groups/") || strings.HasPrefix(r.URL.Path, "/incidents/") {
+		if strings.HasPrefix(r.URL.Path, "/groups/") || strings.HasPrefix(r.URL.Path, "/incidents/") && r.URL.Path != "/incidents/new" {
 			hits.ServeHTTP(w, r)
 			return
 		}
