@@ -24,7 +24,7 @@ type NewForm struct {
 
 // FormValues returns what cells of a spreadsheet can be filled with, by name.
 func (s *Acts) FormValues(ctx context.Context, a Actor, n NewForm) (map[string]string, error) {
-	v, err := read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) (formValues, error) { return s.formValues(ctx, q, a, n) })
+	v, err := read(ctx, s, a, mayReport, func(q sqldb.Queryer, a Actor) (formValues, error) { return s.formValues(ctx, q, a, n) })
 	return v.Values, err
 }
 

@@ -42,7 +42,7 @@ func (s *Acts) DraftReport(ctx context.Context, a Actor, n NewReport) (report.Do
 	if err := checkReport(n); err != nil {
 		return report.Document{}, err
 	}
-	d, err := read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) (drafted, error) {
+	d, err := read(ctx, s, a, mayReport, func(q sqldb.Queryer, a Actor) (drafted, error) {
 		return s.draft(ctx, q, a, n)
 	})
 	return d.Document, err
@@ -211,7 +211,7 @@ func (s *Acts) nextReport(ctx context.Context, q sqldb.Queryer, inc incident.Inc
 
 // Reports lists the reports of an incident.
 func (s *Acts) Reports(ctx context.Context, a Actor, incidentID string) ([]report.Report, error) {
-	return read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) ([]report.Report, error) {
+	return read(ctx, s, a, mayReadReasons, func(q sqldb.Queryer, a Actor) ([]report.Report, error) {
 		inc, err := incident.FindBare(ctx, q, a.OrganisationID, incidentID)
 		if err != nil {
 			return nil, err
@@ -222,7 +222,7 @@ func (s *Acts) Reports(ctx context.Context, a Actor, incidentID string) ([]repor
 
 // Report finds a report by its identifier or number.
 func (s *Acts) Report(ctx context.Context, a Actor, idOrNumber string) (report.Report, error) {
-	return read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) (report.Report, error) {
+	return read(ctx, s, a, mayReadReasons, func(q sqldb.Queryer, a Actor) (report.Report, error) {
 		return report.Find(ctx, q, a.OrganisationID, idOrNumber)
 	})
 }

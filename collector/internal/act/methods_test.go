@@ -40,7 +40,7 @@ func may() map[string]string {
 		"EnrollmentRequests": all, "Evidence": all, "EvidenceItem": all, "Exhibit": all, "Export": all, "Exports": all, "Group": all, "Groups": all, "Incident": all, "Incidents": all,
 		"IsolationEvents": all, "IsolationSettings": all, "LedgerDiffers": all, "Listen": all, "ManifestOf": all, "Operators": all, "ReleaseWaiting": all, "Retention": all, "Sealed": all, "Timeline": all,
 		"Decisions": audit, "Enquiries": staff, "LogSizes": all, "Record": all, "Workplan": all, "Deadlines": all, "NextDeadlines": all, "OwnContact": all, "OwnContacts": all,
-		"DraftReport": all, "Report": all, "Reports": all, "IssuedDocument": all, "IssuedFile": all, "FormValues": all, "Watch": "orhva",
+		"DraftReport": staff, "Report": audit, "Reports": audit, "IssuedDocument": audit, "IssuedFile": audit, "FormValues": staff, "Watch": "orhva",
 		// Handling.
 		"Acquire": staff, "Isolate": staff, "Release": staff, "RefuseRelease": staff, "ShowReleaseCode": staff, "Preserve": staff, "PowerOffGate": staff, "Withdraw": staff,
 		"PreviewGroup": staff, "OrderGroup": staff, "AgreeGroup": staff, "RefuseGroup": staff, "GroupWaiting": staff, "GroupsWaiting": staff,
@@ -185,6 +185,7 @@ func inputs(x *fixture) map[string][]any {
 		"CloseIncidentAs": {"inc_none", incident.Resolved, nil},
 		"MarkItem":        {nil, nil, act.ItemMark{State: playbook.Done}},
 		"FillForm":        {act.NewForm{IncidentID: "inc_none", Cells: "Sheet1!A1 = number"}},
+		"DraftReport":     {act.NewReport{IncidentID: "inc_none", Kind: report.Owner, Language: "ja"}},
 		"IssueReport":     {act.NewReport{IncidentID: "inc_none", Kind: report.Owner, Language: "ja"}},
 		"RecordSending":   {nil, act.SentReport{Recipient: "r", Channel: report.ByHand}},
 		"OpenEvidence":    {nil, act.ToView},

@@ -31,7 +31,8 @@ const (
 	mayExportLedger permission = "export_ledger"
 	mayKeepCustody  permission = "keep_custody" // add, describe, verify exhibits; record what is done with them
 	mayRecord       permission = "record"       // answer the items of the record, note decisions and enquiries; read the enquiries
-	// mayReadReasons is to read why was decided what, such as whether a ransom is paid.
+	// mayReadReasons is to read why was decided what, such as whether a ransom is paid, and the
+	// documents, which print it.
 	mayReadReasons  permission = "read_decisions"
 	mayHold         permission = "hold"    // legal hold, and releasing it
 	mayDispose      permission = "dispose" // of evidence; also how long it is kept

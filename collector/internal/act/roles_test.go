@@ -73,22 +73,22 @@ func TestRolesByActs(t *testing.T) {
 				return x.SetIsolationSettings(ctx, a, organisation.Isolation{})
 			}},
 			{"AddNote", "orhx", func(ctx context.Context, a act.Actor) error { return x.AddNote(ctx, a, inc.ID, "n") }},
-			{"Reports", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Reports(ctx, a, inc.ID)) }},
-			{"Report", "orhvax", func(ctx context.Context, a act.Actor) error { return only(x.Report(ctx, a, "rep_none")) }},
-			{"DraftReport", "orhvax", func(ctx context.Context, a act.Actor) error {
+			{"Reports", "orha", func(ctx context.Context, a act.Actor) error { return only(x.Reports(ctx, a, inc.ID)) }},
+			{"Report", "orha", func(ctx context.Context, a act.Actor) error { return only(x.Report(ctx, a, "rep_none")) }},
+			{"DraftReport", "orh", func(ctx context.Context, a act.Actor) error {
 				return only(x.DraftReport(ctx, a, act.NewReport{IncidentID: inc.ID, Kind: report.Owner, Language: i18n.Japanese}))
 			}},
 			{"IssueReport", "orh", func(ctx context.Context, a act.Actor) error {
 				_, _, err := x.IssueReport(ctx, a, act.NewReport{IncidentID: inc.ID, Kind: report.Owner, Language: i18n.Japanese})
 				return err
 			}},
-			{"FormValues", "orhvax", func(ctx context.Context, a act.Actor) error {
+			{"FormValues", "orh", func(ctx context.Context, a act.Actor) error {
 				return only(x.FormValues(ctx, a, act.NewForm{IncidentID: inc.ID, Language: i18n.Japanese}))
 			}},
 			{"FillForm", "orh", func(ctx context.Context, a act.Actor) error {
 				return only(x.FillForm(ctx, a, act.NewForm{IncidentID: inc.ID, Language: i18n.Japanese, Cells: "S!A1 = title"}))
 			}},
-			{"IssuedFile", "orhvax", func(ctx context.Context, a act.Actor) error {
+			{"IssuedFile", "orha", func(ctx context.Context, a act.Actor) error {
 				_, _, err := x.IssuedFile(ctx, a, "rep_none", 1, report.FormatPDF)
 				return err
 			}},

@@ -13,6 +13,7 @@ import (
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/operator"
 	"hozen/collector/internal/report"
 	"hozen/internal/i18n"
 	"hozen/internal/i18n/i18ntest"
@@ -128,8 +129,18 @@ func TestReportsInTheConsole(t *testing.T) {
 	}
 	// Who only looks can read, and gets no buttons.
 	viewer := x.as("view", "en")
-	if r := viewer.get(list+"/new/owner").want(t, 200); strings.Contains(r.body, `value="issue"`) {
-		t.Error("a viewer is offered to issue")
+	// Documents print the decisions, which not everybody reads.
+	for _, path := range []string{list, list + "/new/owner", x.report, list + "/workbook"} {
+		viewer.get(path).want(t, http.StatusForbidden)
+	}
+	if r := viewer.get("/incidents/"+x.incidentID).want(t, 200); strings.Contains(r.body, list) {
+		t.Error("a viewer is led to documents")
+	}
+	x.person("auditor2", "監査", operator.Auditor)
+	auditor := x.as("auditor2", "en")
+	auditor.get(x.report).want(t, 200)
+	if r := auditor.get(list).want(t, 200); strings.Contains(r.body, "/new/owner") {
+		t.Error("an auditor is offered to issue")
 	}
 	viewer.post(list+"/new/owner", url.Values{"language": {"en"}, "deed": {"issue"}}).want(t, http.StatusForbidden)
 	viewer.post(x.report+"/sent/new", url.Values{"version": {"1"}, "channel": {"hand"}, "sent_at": {at}, "recipient": {"x"}}).want(t, http.StatusForbidden)
