@@ -248,8 +248,10 @@ func TestDocumentsHaveMergedEvidence(t *testing.T) {
 		}
 		vendor := x.person("vendor", operator.Vendor)
 		ok(t, x.GrantIncident(ctx, x.owner, vendor.ID, c.ID, x.clock.Add(time.Hour)))
-		if tells(vendor, c.ID) {
-			t.Error("whoever was granted the one reads of the other")
+		for _, of := range []string{c.ID, o.incident} {
+			if _, err := x.DraftReport(ctx, vendor, act.NewReport{IncidentID: of, Kind: report.Full, Stage: stages[len(stages)-1], Language: i18n.Japanese}); !errors.Is(err, act.ErrForbidden) {
+				t.Errorf("whoever was granted the one drafts a document of %s: %v", of, err)
+			}
 		}
 	})
 }
