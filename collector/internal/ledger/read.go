@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,46 +121,62 @@ func reader(ctx context.Context, q sqldb.Queryer, organisationID string) tlog.Ha
 		if len(indexes) == 0 {
 			return nil, nil
 		}
-		args := []any{organisationID}
-		var in strings.Builder
 		at := make(map[int64][]int, len(indexes))
 		for i, x := range indexes {
-			if i > 0 {
-				in.WriteString(", ")
-			}
-			args = append(args, x)
-			fmt.Fprintf(&in, "$%d", len(args))
 			at[x] = append(at[x], i)
 		}
-		rows, err := q.QueryContext(ctx, `SELECT idx, hash FROM ledger_hashes WHERE organisation_id = $1 AND idx IN (`+in.String()+`)`, args...)
+		where, args := runsWith(slices.Sorted(maps.Keys(at)), organisationID)
+		rows, err := q.QueryContext(ctx, `SELECT idx, hash FROM ledger_hashes WHERE organisation_id = $1 AND (`+where+`)`, args...)
 		if err != nil {
 			return nil, err
 		}
 		defer rows.Close()
 		out, found := make([]tlog.Hash, len(indexes)), 0
 		for rows.Next() {
-			var x int64
+			var first int64
 			var text string
-			if err := rows.Scan(&x, &text); err != nil {
+			if err := rows.Scan(&first, &text); err != nil {
 				return nil, err
 			}
-			h, err := parseHash(text)
+			run, err := parseRun(text)
 			if err != nil {
-				return nil, fmt.Errorf("%w: stored hash %d: %w", ErrBroken, x, err)
+				return nil, fmt.Errorf("%w: stored hashes %d: %w", ErrBroken, first, err)
 			}
-			for _, i := range at[x] {
-				out[i] = h
-				found++
+			for k, h := range run {
+				for _, i := range at[first+int64(k)] {
+					out[i] = h
+					found++
+				}
 			}
 		}
 		if err := rows.Err(); err != nil {
 			return nil, err
 		}
 		if found != len(indexes) {
-			return nil, fmt.Errorf("%w: stored hashes are missing", ErrBroken)
+			return nil, fmt.Errorf("%w: stored hashes are missing, or there twice", ErrBroken)
 		}
 		return out, nil
 	})
+}
+
+// runsWith are the conditions, in SQL, of the rows that may hold hashes with these numbers,
+// which are sorted, and what fills them in, with the organisation first.
+func runsWith(indexes []int64, organisationID string) (string, []any) {
+	args := []any{organisationID}
+	var where strings.Builder
+	for i := 0; i < len(indexes); {
+		k := i + 1
+		for k < len(indexes) && indexes[k]-indexes[k-1] < maxRun {
+			k++
+		}
+		if i > 0 {
+			where.WriteString(" OR ")
+		}
+		args = append(args, indexes[i]-maxRun+1, indexes[k-1])
+		fmt.Fprintf(&where, "idx BETWEEN $%d AND $%d", len(args)-1, len(args))
+		i = k
+	}
+	return where.String(), args
 }
 
 // LeafAt returns the leaf hash of the entry at index, as the tree holds it.

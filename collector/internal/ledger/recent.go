@@ -17,6 +17,8 @@ type recent struct {
 	written        Head // as the database has it
 	head           Head // with the entries of this transaction; without its root
 	hashes         map[int64]tlog.Hash
+	run            []byte // hashes that fill no row of the database yet, one behind the other
+	runFirst       int64  // number of the first of them
 }
 
 // recentKey is under what the transaction keeps it.
@@ -93,14 +95,62 @@ func (r *recent) reader(ctx context.Context, tx *sqldb.Tx) tlog.HashReader {
 // store stores the hashes that a new entry brings, from first on.
 func (r *recent) store(ctx context.Context, tx *sqldb.Tx, first int64, hashes []tlog.Hash) error {
 	for i, h := range hashes {
-		if err := tx.Gather(ctx, hashRows(), r.organisationID, first+int64(i), hex.EncodeToString(h[:])); err != nil {
+		x := first + int64(i)
+		r.hashes[x] = h
+		if len(r.run) == 0 {
+			r.runFirst = x
+			tx.Last("ledger_hashes", runKey{r.organisationID}, func(ctx context.Context) error { return r.writeRun(ctx, tx) })
+		}
+		if r.run = append(r.run, h[:]...); len(r.run) < maxRun*tlog.HashSize {
+			continue
+		}
+		if err := tx.Gather(ctx, hashRows(), r.organisationID, r.runFirst, r.takeRun()); err != nil {
 			return err
 		}
-		r.hashes[first+int64(i)] = h
+	}
+	return nil
+}
+
+// maxRun is how many hashes one row of ledger_hashes holds at most: two kilobytes, so that
+// a thousand entries need few rows, and one hash little reading.
+const maxRun = 32
+
+// runKey is under what the transaction keeps who writes the hashes that fill no row.
+type runKey struct{ organisationID string }
+
+// takeRun returns the hashes that wait, in hexadecimal, which then wait no longer.
+func (r *recent) takeRun() string {
+	s := hex.EncodeToString(r.run)
+	r.run = r.run[:0]
+	return s
+}
+
+// writeRun writes the hashes that fill no row.
+func (r *recent) writeRun(ctx context.Context, tx *sqldb.Tx) error {
+	if len(r.run) == 0 {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO ledger_hashes (organisation_id, idx, hash) VALUES ($1, $2, $3)`, r.organisationID, r.runFirst, r.takeRun())
+	if err != nil {
+		return fmt.Errorf("append to ledger: %w", err)
 	}
 	return nil
 }
 
 func hashRows() sqldb.Rows {
 	return sqldb.Rows{Table: "ledger_hashes", Columns: "organisation_id, idx, hash"}
+}
+
+// parseRun reads a row of ledger_hashes: of one or more hashes, the first of which has the
+// row's number.
+func parseRun(s string) ([]tlog.Hash, error) {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) == 0 || len(b)%tlog.HashSize != 0 || len(b) > maxRun*tlog.HashSize {
+		return nil, fmt.Errorf("hashes %.80q: want %d hexadecimal digits for each, of %d at most", s, 2*tlog.HashSize, maxRun)
+	}
+	run := make([]tlog.Hash, len(b)/tlog.HashSize)
+	for i := range run {
+		run[i] = tlog.Hash(b[i*tlog.HashSize:])
+	}
+	return run, nil
 }

@@ -205,7 +205,7 @@ func (v *verifier) end(ctx context.Context) error {
 	var entries, hashes int64
 	if err := v.q.QueryRowContext(ctx, `SELECT
 		(SELECT COUNT(*) FROM ledger_entries WHERE organisation_id = $1 AND (idx < 0 OR idx >= $2)),
-		(SELECT COUNT(*) FROM ledger_hashes WHERE organisation_id = $1 AND (idx < 0 OR idx >= $3))`,
+		(SELECT COUNT(*) FROM ledger_hashes WHERE organisation_id = $1 AND (idx < 0 OR idx + LENGTH(hash) / 64 > $3))`,
 		v.head.OrganisationID, v.head.Size, tlog.StoredHashCount(v.head.Size)).Scan(&entries, &hashes); err != nil {
 		return err
 	}
@@ -213,7 +213,7 @@ func (v *verifier) end(ctx context.Context) error {
 		v.report(-1, Surplus, "%d entries lie beyond the head", entries)
 	}
 	if hashes > 0 {
-		v.report(-1, Surplus, "%d hashes lie beyond the head", hashes)
+		v.report(-1, Surplus, "%d rows of hashes lie beyond the head", hashes)
 	}
 	var root tlog.Hash
 	first := true
@@ -257,21 +257,32 @@ func (v *verifier) entries(ctx context.Context, lo, hi int64) (map[int64]row, er
 
 func (v *verifier) hashes(ctx context.Context, lo, hi int64) (map[int64]tlog.Hash, error) {
 	rows, err := v.q.QueryContext(ctx, `SELECT idx, hash FROM ledger_hashes
-		WHERE organisation_id = $1 AND idx >= $2 AND idx < $3`, v.head.OrganisationID, lo, hi)
+		WHERE organisation_id = $1 AND idx > $2 AND idx < $3`, v.head.OrganisationID, lo-maxRun, hi)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	out := make(map[int64]tlog.Hash, hi-lo)
+	out, twice := make(map[int64]tlog.Hash, hi-lo), map[int64]bool{}
 	for rows.Next() {
-		var x int64
+		var first int64
 		var s string
-		if err := rows.Scan(&x, &s); err != nil {
+		if err := rows.Scan(&first, &s); err != nil {
 			return nil, err
 		}
-		// What is not a hash is as good as missing; it is reported as that.
-		if h, err := parseHash(s); err == nil {
+		// What is no hash, or there twice, is as good as missing; it is reported as that.
+		run, _ := parseRun(s)
+		for k, h := range run {
+			x := first + int64(k)
+			if x < lo || x >= hi {
+				continue
+			}
+			_, twice[x] = out[x]
 			out[x] = h
+		}
+	}
+	for x, t := range twice {
+		if t {
+			delete(out, x)
 		}
 	}
 	return out, rows.Err()

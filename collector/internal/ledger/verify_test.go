@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/sqldb"
 	"hozen/collector/internal/sqldb/sqldbtest"
@@ -59,7 +61,10 @@ func TestVerifyNamesTampering(t *testing.T) {
 		"last cut off":            {[]string{`DELETE FROM ledger_entries WHERE idx = 9`, `UPDATE ledger_heads SET size = 9`}, -1, ledger.Surplus},
 		"head edited":             {[]string{`UPDATE ledger_heads SET root_sha256 = REPLACE(root_sha256, SUBSTR(root_sha256, 1, 2), 'zz')`}, -1, ""},
 		"head removed":            {[]string{`DELETE FROM ledger_heads`}, -1, ledger.Surplus},
-		"inner hash edited":       {[]string{`UPDATE ledger_hashes SET hash = (SELECT hash FROM ledger_hashes WHERE idx = 0) WHERE idx = 2`}, 1, ledger.Tree},
+		"inner hash edited":       {[]string{`UPDATE ledger_hashes SET hash = SUBSTR(hash, 1, 64) || (SELECT hash FROM ledger_hashes WHERE idx = 0) WHERE idx = 1`}, 1, ledger.Tree},
+		"inner hash removed":      {[]string{`UPDATE ledger_hashes SET hash = SUBSTR(hash, 1, 64) WHERE idx = 1`}, 1, ledger.Tree},
+		"hash there twice":        {[]string{`INSERT INTO ledger_hashes (organisation_id, idx, hash) SELECT organisation_id, 2, SUBSTR(hash, 65) FROM ledger_hashes WHERE idx = 1`}, 1, ledger.Tree},
+		"hashes beyond the head":  {[]string{`UPDATE ledger_hashes SET hash = hash || hash WHERE idx = (SELECT MAX(idx) FROM ledger_hashes)`}, -1, ledger.Surplus},
 		"leaf hash removed":       {[]string{`DELETE FROM ledger_hashes WHERE idx = 0`}, 0, ledger.Tree},
 		"hash column not a hash":  {[]string{`UPDATE ledger_hashes SET hash = 'x' WHERE idx = 0`}, 0, ledger.Tree},
 		"entry with hash swapped": {[]string{`UPDATE ledger_entries SET entry_json = (SELECT entry_json FROM ledger_entries WHERE idx = 1), salt = (SELECT salt FROM ledger_entries WHERE idx = 1), record_sha256 = (SELECT record_sha256 FROM ledger_entries WHERE idx = 1) WHERE idx = 2`}, 2, ledger.Moved},
@@ -206,6 +211,51 @@ func FuzzEntryText(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		if err := ledger.CheckText(s); err == nil && !strings.Contains(s, ledger.Format) {
 			t.Errorf("accepted %q", s)
+		}
+	})
+}
+
+// However many entries one transaction writes, each is found and proved.
+func TestHashesWrittenTogether(t *testing.T) {
+	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		size, leaves := 0, []tlog.Hash{}
+		for _, n := range []int{1, 5, 16, 17, 40, 100, 1, 3} {
+			if err := db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+				for range n {
+					p, err := ledger.Place(ctx, tx, entry(size))
+					if err != nil {
+						return err
+					}
+					leaves = append(leaves, p.Leaf)
+					size++
+				}
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if p := verify(t, db); len(p) > 0 {
+			t.Errorf("problems: %v", p)
+		}
+		head, err := ledger.HeadOf(t.Context(), db.Read(), "org_1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, leaf := range leaves {
+			proof, err := ledger.Inclusion(t.Context(), db.Read(), "org_1", head.Size, int64(i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tlog.CheckRecord(proof, head.Size, head.Root, int64(i), leaf); err != nil {
+				t.Errorf("entry %d: %v", i, err)
+			}
+		}
+		var rows, hashes int64
+		if err := db.Read().QueryRowContext(t.Context(), `SELECT COUNT(*), SUM(LENGTH(hash)) / 64 FROM ledger_hashes`).Scan(&rows, &hashes); err != nil {
+			t.Fatal(err)
+		}
+		if hashes != tlog.StoredHashCount(head.Size) || rows > hashes/8 {
+			t.Errorf("%d hashes in %d rows, want %d in few", hashes, rows, tlog.StoredHashCount(head.Size))
 		}
 	})
 }
