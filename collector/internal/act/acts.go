@@ -322,6 +322,10 @@ type deed struct {
 	reached bool
 	// command is what the deed is about and has read already. Optional.
 	command *dispatch.Command
+	// whole are incidents, by identifier, that are neither merged into another nor split: all
+	// that was said to belong to them still does. Kept where no deed of the transaction merges
+	// or splits; nil: each is looked for.
+	whole map[string]incident.Incident
 }
 
 // record writes the ledger entry of the deed and returns its index.

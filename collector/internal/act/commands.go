@@ -271,9 +271,21 @@ func (s *Acts) resultLine(ctx context.Context, d *deed, c dispatch.Command, e in
 	if c.IncidentID == "" {
 		return nil
 	}
-	inc, err := whereNow(ctx, d.tx, c.OrganisationID, c.IncidentID, c.EndpointID)
-	if err != nil {
-		return err
+	inc, ok := d.whole[c.IncidentID]
+	if !ok {
+		var err error
+		if inc, err = whereNow(ctx, d.tx, c.OrganisationID, c.IncidentID, c.EndpointID); err != nil {
+			return err
+		}
+		if d.whole != nil && inc.ID == c.IncidentID {
+			off, err := incident.SplitInto(ctx, d.tx, inc.ID)
+			if err != nil {
+				return err
+			}
+			if len(off) == 0 {
+				d.whole[inc.ID] = inc
+			}
+		}
 	}
 	return s.line(ctx, d, inc, c.EndpointID, e)
 }

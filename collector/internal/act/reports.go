@@ -185,8 +185,9 @@ func (s *Acts) recordTogether(ctx context.Context, all []*told) (err error) {
 		if err != nil {
 			return err
 		}
+		whole := map[string]incident.Incident{}
 		for i, t := range all {
-			e, own := endpoints[t.endpointID], &deed{tx: d.tx, now: d.now}
+			e, own := endpoints[t.endpointID], &deed{tx: d.tx, now: d.now, whole: whole}
 			if t.refused = own.mayReport(t.endpointID, e, commands, lists[i]); t.refused != nil {
 				continue
 			}
