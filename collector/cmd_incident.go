@@ -162,6 +162,7 @@ func (c *cli) incidentOpenCmd() *cobra.Command {
 	f.StringVar(&in.Classification, "class", "", "malware, ransomware, outage, leak or unknown (default unknown)")
 	f.StringVar(&in.Reporter, "reporter", "", "who noticed (default: you)")
 	f.StringVar(&discovered, "discovered-at", "", "`time` in RFC 3339 (default: now)")
+	f.BoolVar(&in.Drill, "drill", false, "a drill of the playbook of --class; nothing of it is real")
 	f.StringArrayVar(&in.Endpoints, "endpoint", nil, "`endpoint` that it touches; may be repeated")
 	return cmd
 }

@@ -51,6 +51,8 @@ const (
 	PlaybookMark Prefix = "pbm"
 	// Contact is somebody whom an organisation calls.
 	Contact Prefix = "ctc"
+	// DrillStep is one thing that was simulated or said in a drill.
+	DrillStep Prefix = "drs"
 )
 
 const bodyLen = 26

@@ -98,6 +98,10 @@ type NewIncident struct {
 	// Join means that it is a report: it joins an open incident of one of the endpoints that
 	// was opened within [incident.JoinWithin], where there is one, instead of opening another.
 	Join bool
+	// Drill means that it is a drill (訓練) of the playbook of its classification. It stays one.
+	Drill bool
+
+	foundIn string // the drill in which it was found
 }
 
 // Purpose is why the bytes of a piece of evidence are opened; it stands in the ledger.

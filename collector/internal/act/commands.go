@@ -87,7 +87,10 @@ func (s *Acts) give(ctx context.Context, d *deed, endpointID string, c dispatch.
 			err = s.join(ctx, d, inc, e)
 		}
 	} else {
-		inc, err = s.incidentFor(ctx, d, e, o.IncidentID)
+		inc, err = s.incidentFor(ctx, d, e, o.IncidentID, c.Isolation.Drill)
+	}
+	if err == nil {
+		err = mayInDrill(inc, c)
 	}
 	if err != nil {
 		return none, err
@@ -106,6 +109,9 @@ func (s *Acts) give(ctx context.Context, d *deed, endpointID string, c dispatch.
 		facts["isolate_first"] = "true"
 	}
 	maps.Copy(facts, more)
+	if inc.Drill {
+		facts["drill"] = "true"
+	}
 	with := map[string]string{"incident": inc.ID, "reason": c.Reason, "counter": strconv.FormatUint(stored.Counter, 10)}
 	for k, v := range facts {
 		with[k] = v
@@ -121,8 +127,8 @@ func (s *Acts) give(ctx context.Context, d *deed, endpointID string, c dispatch.
 }
 
 // incidentFor finds the incident that an order belongs to: the one that is named,
-// else the endpoint's newest open one, else a new one.
-func (s *Acts) incidentFor(ctx context.Context, d *deed, e endpoint.Endpoint, named string) (incident.Incident, error) {
+// else the endpoint's newest open one, else a new one: of a drill a drill.
+func (s *Acts) incidentFor(ctx context.Context, d *deed, e endpoint.Endpoint, named string, drill bool) (incident.Incident, error) {
 	if named != "" {
 		inc, err := s.incidentOpen(ctx, d, named)
 		if err != nil {
@@ -132,7 +138,7 @@ func (s *Acts) incidentFor(ctx context.Context, d *deed, e endpoint.Endpoint, na
 	}
 	inc, err := incident.NewestOpenBare(ctx, d.tx, e.ID, zeroTime)
 	if errors.Is(err, incident.ErrNotFound) {
-		return s.open(ctx, d, NewIncident{Title: display(e), Classification: incident.NotYet, EndpointIDs: []string{e.ID}})
+		return s.open(ctx, d, NewIncident{Title: display(e), Classification: incident.NotYet, EndpointIDs: []string{e.ID}, Drill: drill})
 	}
 	return inc, err
 }

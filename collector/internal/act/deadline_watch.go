@@ -227,7 +227,7 @@ func (s *Acts) remind(ctx context.Context, d *deed, inc incident.Incident) error
 		if err := s.line(ctx, d, inc, "", incident.Entry{Kind: incident.EntryDeadline, Params: facts, LedgerIdx: idx}); err != nil {
 			return err
 		}
-		if err := s.announce(ctx, d, notify.Event{Kind: notify.DeadlineNear, OrganisationID: inc.OrganisationID, Key: fmt.Sprintf("deadline %s %s %d %s", inc.ID, r.Clock.ID, r.version, r.Kind),
+		if err := s.announce(ctx, d, notify.Event{Kind: notify.DeadlineNear, OrganisationID: inc.OrganisationID, Drill: inc.Drill, Key: fmt.Sprintf("deadline %s %s %d %s", inc.ID, r.Clock.ID, r.version, r.Kind),
 			IncidentNumber: inc.Number, Path: "/incidents/" + inc.ID + "/deadlines", Due: r.deadline.Due, Stage: string(r.Kind), Clock: strings.ReplaceAll(r.Clock.ID, ".", "_")}); err != nil {
 			return err
 		}

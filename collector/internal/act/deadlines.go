@@ -72,7 +72,9 @@ func (s *Acts) deadlines(ctx context.Context, q sqldb.Queryer, organisationID st
 			return nil, err
 		}
 		facts.Answered, facts.Contracts, facts.Done = d.Answered, contact.ShortestHours(own), d.Log.Done
-		d.List = s.guides.Deadlines.Count(facts)
+		if !i.Drill || !facts.Closed { // what was drilled is over with the drill
+			d.List = s.guides.Deadlines.Count(facts)
+		}
 		list = append(list, d)
 	}
 	return list, nil
@@ -104,14 +106,15 @@ type NextDeadline struct {
 }
 
 // NextDeadlines returns, for every incident of the actor's organisation with a deadline
-// that runs, the one that comes next, the soonest first.
+// that runs, the one that comes next, the soonest first. Those of drills bind nobody and are
+// not in it.
 func (s *Acts) NextDeadlines(ctx context.Context, a Actor) ([]NextDeadline, error) {
 	return read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) ([]NextDeadline, error) {
 		all, err := incident.List(ctx, q, a.OrganisationID)
 		if err != nil {
 			return nil, err
 		}
-		list, err := s.deadlines(ctx, q, a.OrganisationID, s.withDeadlines(all))
+		list, err := s.deadlines(ctx, q, a.OrganisationID, s.withDeadlines(earnest(all)))
 		if err != nil {
 			return nil, err
 		}
@@ -167,7 +170,7 @@ func (s *Acts) withDeadlines(all []incident.Incident) []incident.Incident {
 		for n := 0; last.MergedInto != "" && n < len(all); n++ {
 			last = by[last.MergedInto]
 		}
-		if last.ClosedAt.IsZero() || last.ClosedAt.After(since) {
+		if last.ClosedAt.IsZero() || last.ClosedAt.After(since) && !i.Drill {
 			some = append(some, i)
 		}
 	}

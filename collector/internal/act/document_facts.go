@@ -15,7 +15,7 @@ import (
 
 // documentFacts gathers everything that documents of an incident are written from.
 func (s *Acts) documentFacts(ctx context.Context, q sqldb.Queryer, a Actor, inc incident.Incident, l i18n.Language) (report.Facts, error) {
-	f := report.Facts{At: s.now().UTC().Round(0), Answers: map[report.Key]report.Answer{}}
+	f := report.Facts{At: s.now().UTC().Round(0), Drill: inc.Drill, Answers: map[report.Key]report.Answer{}}
 	head, err := ledger.HeadOf(ctx, q, inc.OrganisationID)
 	if err != nil {
 		return f, err

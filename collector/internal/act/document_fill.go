@@ -57,6 +57,9 @@ func (s *Acts) FillForm(ctx context.Context, a Actor, n NewForm) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
+	if v.Incident.Drill {
+		return nil, ErrInDrill // an official form has no place for a mark
+	}
 	filled, err := s.fillWorkbook(ctx, n.Workbook, cells, v.Values)
 	switch {
 	case errors.Is(err, report.ErrWorkbook):

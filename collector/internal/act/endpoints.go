@@ -311,7 +311,7 @@ func (s *Acts) measured(ctx context.Context, d *deed, e endpoint.Endpoint, i end
 	if err != nil || quiet {
 		return err
 	}
-	inc, err := incident.NewestOpenBare(ctx, d.tx, id, zeroTime)
+	inc, err := s.happenedIn(ctx, d, id, i.CommandID)
 	if errors.Is(err, incident.ErrNotFound) {
 		return nil
 	}

@@ -143,6 +143,9 @@ func (s *Acts) preview(ctx context.Context, q sqldb.Queryer, a Actor, sel Select
 	if len(sel.Names) > maxNames && a.Kind != BySystem {
 		return GroupPreview{}, &Invalid{Field: "names", Code: "too_many", Err: fmt.Errorf("%d names, at most %d are taken", len(sel.Names), maxNames)}
 	}
+	if err := notInDrill(ctx, q, a, sel, o); err != nil {
+		return GroupPreview{}, err
+	}
 	all, err := endpoint.List(ctx, q, a.OrganisationID)
 	if err != nil {
 		return GroupPreview{}, err
@@ -444,7 +447,7 @@ func (s *Acts) groupIncident(ctx context.Context, d *deed, o GroupOrder, pv Grou
 		inc, err := s.incidentOpen(ctx, d, o.IncidentID)
 		return inc.ID, err
 	}
-	n := NewIncident{Title: titleOf(o.Reason, string(o.Verb)), Classification: incident.NotYet}
+	n := NewIncident{Title: titleOf(o.Reason, string(o.Verb)), Classification: incident.NotYet, Drill: o.Isolation.Drill}
 	for _, m := range pv.Members {
 		if m.LeftOut == "" {
 			n.EndpointIDs = append(n.EndpointIDs, m.Endpoint.ID)

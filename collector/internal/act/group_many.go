@@ -30,7 +30,7 @@ func (m *many) answer(s *Acts, d *deed, given []dispatch.Command) {
 			}
 			s.asking.outstanding.remember(c.EndpointID, []dispatch.Command{c})
 			// An incident that is opened with the order is the newest.
-			if m.incident != nil && m.incident.OpenedAt.Equal(d.now) {
+			if m.incident != nil && !m.incident.Drill && m.incident.OpenedAt.Equal(d.now) {
 				s.asking.openNumbers.remember(c.EndpointID, m.incident.Number)
 			}
 			if !s.asking.turns.has(d.turn, c.EndpointID) { // it forgot before this remembered

@@ -57,6 +57,9 @@ func (s *Acts) OpenIncident(ctx context.Context, a Actor, n NewIncident) (inc in
 	if !n.Classification.Valid() {
 		return inc, &Invalid{Field: "classification", Code: "unknown", Err: fmt.Errorf("there is no classification %.40q", n.Classification)}
 	}
+	if n.Drill && n.Classification == incident.NotYet {
+		return inc, &Invalid{Field: "classification", Code: "required", Err: errors.New("a drill is one of a playbook")}
+	}
 	if len(n.EndpointIDs) > maxEndpoints {
 		return inc, &Invalid{Field: "endpoint_ids", Code: "range", Err: fmt.Errorf("at most %d endpoints", maxEndpoints)}
 	}
@@ -70,7 +73,7 @@ func (s *Acts) OpenIncident(ctx context.Context, a Actor, n NewIncident) (inc in
 				return err
 			}
 		}
-		if n.Join {
+		if n.Join && !n.Drill {
 			joined, found, err := s.joinRecent(ctx, d, n)
 			if found || err != nil {
 				inc = joined
@@ -93,14 +96,17 @@ func (s *Acts) open(ctx context.Context, d *deed, n NewIncident) (incident.Incid
 	}
 	inc, err := incident.Insert(ctx, d.tx, incident.Incident{
 		ID: id.New(id.Incident), OrganisationID: d.actor.OrganisationID, Title: n.Title, Classification: n.Classification,
-		Reporter: n.Reporter, DiscoveredAt: n.DiscoveredAt, OpenedAt: d.now, EndpointIDs: n.EndpointIDs,
+		Reporter: n.Reporter, DiscoveredAt: n.DiscoveredAt, OpenedAt: d.now, EndpointIDs: n.EndpointIDs, Drill: n.Drill, FoundIn: n.foundIn,
 	})
 	if err != nil {
 		return incident.Incident{}, err
 	}
 	facts := map[string]string{"number": inc.Number, "classification": string(inc.Classification), "reporter": inc.Reporter,
 		"discovered_at": sqldb.FormatTime(inc.DiscoveredAt), "endpoints": strings.Join(inc.EndpointIDs, " ")}
-	with := map[string]string{"title": inc.Title}
+	if inc.Drill {
+		facts["drill"] = "true"
+	}
+	with := map[string]string{"title": inc.Title, "found_in": inc.FoundIn}
 	for k, v := range facts {
 		with[k] = v
 	}

@@ -93,11 +93,11 @@ func (s *Acts) eventLine(ctx context.Context, d *deed, e endpoint.Endpoint, ev e
 	if err != nil {
 		return false, err
 	}
-	inc, err := incident.NewestOpenBare(ctx, d.tx, e.ID, zeroTime)
+	inc, err := s.happenedIn(ctx, d, e.ID, ev.CommandID)
 	if errors.Is(err, incident.ErrNotFound) {
 		return true, s.announceDrift(ctx, d, e, ev, incident.Incident{})
 	}
-	if err == nil {
+	if err == nil && !inc.Drill {
 		err = s.announceDrift(ctx, d, e, ev, inc)
 	}
 	if err != nil {

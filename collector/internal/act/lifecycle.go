@@ -15,7 +15,8 @@ import (
 
 // CloseIncidentAs closes an incident and says how it ended; closing a closed one is
 // [ErrConflict]. Orders of it to have a PC go down that still wait for their endpoint are
-// withdrawn. Nothing of it is removed, of a false alarm neither.
+// withdrawn. Nothing of it is removed, of a false alarm neither. A drill ends as one, whatever is
+// said, and what came of it is kept.
 func (s *Acts) CloseIncidentAs(ctx context.Context, a Actor, incidentID string, code incident.CloseCode, reason string) error {
 	if !code.Valid() {
 		return &Invalid{Field: "code", Code: "unknown", Err: fmt.Errorf("no incident ends as %.40q", code)}
@@ -31,6 +32,9 @@ func (s *Acts) CloseIncidentAs(ctx context.Context, a Actor, incidentID string, 
 		if !inc.ClosedAt.IsZero() {
 			return fmt.Errorf("%w: %s is closed", ErrConflict, inc.Number)
 		}
+		if inc.Drill {
+			code = incident.Drilled
+		}
 		if err := s.withdrawAll(ctx, d, inc, reason); err != nil {
 			return err
 		}
@@ -42,7 +46,10 @@ func (s *Acts) CloseIncidentAs(ctx context.Context, a Actor, incidentID string, 
 		if err != nil {
 			return err
 		}
-		return s.line(ctx, d, inc, "", incident.Entry{Kind: incident.EntryClosed, Text: reason, LedgerIdx: idx, Params: map[string]string{"close_code": string(code)}})
+		if err := s.line(ctx, d, inc, "", incident.Entry{Kind: incident.EntryClosed, Text: reason, LedgerIdx: idx, Params: map[string]string{"close_code": string(code)}}); err != nil || !inc.Drill {
+			return err
+		}
+		return s.keepResult(ctx, d, inc)
 	})
 }
 
@@ -119,6 +126,9 @@ func (s *Acts) MergeIncident(ctx context.Context, a Actor, incidentID, intoID, r
 				return fmt.Errorf("%w: %s is closed", ErrConflict, i.Number)
 			}
 		}
+		if inc.Drill != into.Drill {
+			return fmt.Errorf("%w: one of %s and %s is a drill, and stays one", ErrConflict, inc.Number, into.Number)
+		}
 		if err := s.carryHold(ctx, d, inc, into); err != nil {
 			return err
 		}
@@ -181,7 +191,7 @@ func (s *Acts) SplitIncident(ctx context.Context, a Actor, incidentID string, en
 		if len(rest) == 0 {
 			return &Invalid{Field: "endpoint_ids", Code: "range", Err: errors.New("no endpoint would be left")}
 		}
-		if made, err = s.open(ctx, d, NewIncident{Title: title, Classification: inc.Classification, Reporter: inc.Reporter, DiscoveredAt: inc.DiscoveredAt, EndpointIDs: endpointIDs}); err != nil {
+		if made, err = s.open(ctx, d, NewIncident{Title: title, Classification: inc.Classification, Reporter: inc.Reporter, DiscoveredAt: inc.DiscoveredAt, EndpointIDs: endpointIDs, Drill: inc.Drill}); err != nil {
 			return err
 		}
 		if err := incident.SetSplitFrom(ctx, d.tx, made.ID, inc.ID); err != nil {

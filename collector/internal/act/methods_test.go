@@ -12,6 +12,7 @@ import (
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/contact"
 	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/drill"
 	"hozen/collector/internal/exhibit"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/operator"
@@ -39,13 +40,13 @@ func may() map[string]string {
 		"Acquisitions": all, "AcquisitionItems": all, "Boots": all, "Command": all, "Commands": all, "Custody": all, "Endpoint": all, "EndpointAcquisitions": all, "Endpoints": all,
 		"EnrollmentRequests": all, "Evidence": all, "EvidenceItem": all, "Exhibit": all, "Export": all, "Exports": all, "Group": all, "Groups": all, "Incident": all, "Incidents": all,
 		"IsolationEvents": all, "IsolationSettings": all, "LedgerDiffers": all, "Listen": all, "ManifestOf": all, "Operators": all, "ReleaseWaiting": all, "Retention": all, "Sealed": all, "Timeline": all,
-		"Decisions": audit, "Enquiries": staff, "LogSizes": all, "Record": all, "Workplan": all, "Deadlines": all, "NextDeadlines": all, "OwnContact": all, "OwnContacts": all,
+		"DrillOf": all, "DrillMark": all, "Decisions": audit, "Enquiries": staff, "LogSizes": all, "Record": all, "Workplan": all, "Deadlines": all, "NextDeadlines": all, "OwnContact": all, "OwnContacts": all,
 		"DraftReport": staff, "Report": audit, "Reports": audit, "IssuedDocument": audit, "IssuedFile": audit, "FormValues": staff, "Watch": "orhva",
 		// Handling.
 		"Acquire": staff, "Isolate": staff, "Release": staff, "RefuseRelease": staff, "ShowReleaseCode": staff, "Preserve": staff, "PowerOffGate": staff, "Withdraw": staff,
 		"PreviewGroup": staff, "OrderGroup": staff, "AgreeGroup": staff, "RefuseGroup": staff, "GroupWaiting": staff, "GroupsWaiting": staff,
 		"OpenIncident": staff, "CloseIncident": staff, "CloseIncidentAs": staff, "ReopenIncident": staff, "MergeIncident": staff, "SplitIncident": staff, "LabelEndpoint": staff, "PlaceEndpoint": staff,
-		"AddNote": note, "OpenEvidence": note,
+		"StepDrill": staff, "NotADrill": staff, "AddNote": note, "OpenEvidence": note,
 		"MintToken": staff, "Tokens": staff, "RevokeToken": staff, "ApproveEnrollment": staff, "RejectEnrollment": staff, "RevokeEndpoint": lead,
 		"BuildKit": staff, "ImportKit": staff,
 		"AcceptSuggestion": staff, "SetAnswer": staff, "RecordDecision": staff, "RecordEnquiry": staff, "Suggestions": staff,
@@ -179,6 +180,8 @@ func call(x *fixture, name string, m reflect.Value, a act.Actor, incidentID stri
 func inputs(x *fixture) map[string][]any {
 	why := act.Order{Reason: "because"}
 	return map[string][]any{
+		"StepDrill":       {nil, act.DrillStep{What: drill.Isolate}},
+		"NotADrill":       {nil, act.RealSign{Seen: "s"}},
 		"MeetDeadline":    {nil, "client", nil},
 		"WithdrawDone":    {nil, "client", nil},
 		"AddOperator":     {act.NewOperator{Name: "taken", Role: operator.Viewer}},

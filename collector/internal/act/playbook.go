@@ -10,6 +10,7 @@ import (
 	"hozen/collector/internal/calendar"
 	"hozen/collector/internal/contact"
 	"hozen/collector/internal/deadline"
+	"hozen/collector/internal/drill"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/incident"
@@ -24,6 +25,7 @@ type Guides struct {
 	Playbooks *playbook.Book
 	Contacts  *contact.Book
 	Deadlines *deadline.Book
+	Drills    *drill.Book
 }
 
 // loadGuides reads the data that come with the product, and refuses them where one names
@@ -40,6 +42,9 @@ func loadGuides() (g Guides, err error) {
 		return g, err
 	}
 	if g.Deadlines, err = deadline.Load(days); err != nil {
+		return g, err
+	}
+	if g.Drills, err = drill.Load(); err != nil {
 		return g, err
 	}
 	var wrong []error

@@ -131,7 +131,10 @@ func (s *Acts) askRelease(ctx context.Context, a Actor, endpointID string, o Ord
 
 // asks stores that somebody asks for the release of an endpoint.
 func (s *Acts) asks(ctx context.Context, d *deed, e endpoint.Endpoint, o Order) (dispatch.ReleaseAsked, error) {
-	inc, err := s.incidentFor(ctx, d, e, o.IncidentID)
+	inc, err := s.incidentFor(ctx, d, e, o.IncidentID, false)
+	if err == nil {
+		err = mayInDrill(inc, dispatch.Command{Verb: dispatch.Release})
+	}
 	if err != nil {
 		return dispatch.ReleaseAsked{}, err
 	}

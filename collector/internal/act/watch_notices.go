@@ -91,7 +91,7 @@ func (s *Acts) tellSilent(ctx context.Context, w *noticeWatch, organisationID st
 	}
 	in := map[string]incident.Incident{} // endpoint to an open incident
 	for _, i := range incidents {
-		if !i.ClosedAt.IsZero() {
+		if !i.ClosedAt.IsZero() || i.Drill {
 			continue
 		}
 		for _, e := range i.EndpointIDs {

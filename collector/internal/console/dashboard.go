@@ -13,7 +13,8 @@ import (
 type dashboardView struct {
 	Endpoints []endpointView
 	Requests  []enroll.Request
-	Incidents []incident.Incident // open ones
+	Incidents []incident.Incident // open ones, no drills
+	Drills    []incident.Incident // open ones
 	Online    int
 	Isolated  int
 	Unknown   int
@@ -41,7 +42,8 @@ func (s *server) dashboard(v *visit) error {
 	if err != nil {
 		return err
 	}
-	view := dashboardView{Endpoints: viewEndpoints(all, v.now), Requests: requests, Incidents: openOnes(incidents)}
+	view := dashboardView{Endpoints: viewEndpoints(all, v.now), Requests: requests}
+	view.Incidents, view.Drills = parted(openOnes(incidents))
 	for _, e := range view.Endpoints {
 		if e.Presence == "revoked" {
 			continue

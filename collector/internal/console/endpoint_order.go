@@ -10,6 +10,7 @@ import (
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/drill"
 	"hozen/collector/internal/incident"
 	"hozen/internal/profile"
 )
@@ -27,6 +28,7 @@ type endpointOrderView struct {
 	Waiting   *dispatch.ReleaseAsked
 	Mine      bool              // the visitor's own request waits
 	Profiles  []profile.Profile // of Acquire, to choose from
+	Drill     *act.Marked       // for which it is ordered; nil: for real
 }
 
 // breaksView is what would break if an endpoint were cut off.
@@ -92,7 +94,17 @@ func (s *server) showOrder(v *visit, verb dispatch.Verb, f form, status int) err
 		return err
 	}
 	view := endpointOrderView{Endpoint: viewEndpoint(e, v.now), Verb: verb, Form: f, Must: verb != dispatch.Acquire}
-	view.Incidents = touching(openOnes(incidents), e.ID)
+	// A drill is never chosen from a list: whoever drills comes from it.
+	view.Incidents, _ = parted(touching(openOnes(incidents), e.ID))
+	if view.Drill, err = s.drillOrdered(v, f); err != nil {
+		return err
+	}
+	if view.Drill != nil && f.Values["how"] == "" {
+		f.Values["how"] = "simulate"
+		if verb == dispatch.Acquire {
+			f.Values["how"] = "real"
+		}
+	}
 	title := "order." + string(verb) + ".title"
 	switch verb {
 	case dispatch.Isolate:
@@ -163,7 +175,7 @@ func (s *server) endpointOrder(v *visit) error {
 	if err != nil {
 		return err
 	}
-	fields := []field{{name: "reason", max: maxReason, empty: verb == dispatch.Acquire}, {name: "incident", max: 64, empty: true}}
+	fields := []field{{name: "reason", max: maxReason, empty: verb == dispatch.Acquire}, {name: "incident", max: 64, empty: true}, {name: "how", max: 16, empty: true}}
 	if verb == dispatch.Acquire {
 		fields = append(fields, field{name: "profile", max: 64, empty: true})
 	}
@@ -177,6 +189,13 @@ func (s *server) endpointOrder(v *visit) error {
 	}
 	if verb == dispatch.Isolate {
 		f.takePermits(v)
+	}
+	drilled, err := s.drillOrdered(v, f)
+	if err != nil {
+		return err
+	}
+	if drilled != nil && (verb == dispatch.Release || f.Values["how"] != "real") {
+		return s.orderSimulated(v, verb, f, *drilled)
 	}
 	order := act.Order{Reason: f.Values["reason"], IncidentID: f.Values["incident"], OperatorAddr: operatorAddr(v.r)}
 	do := s.orders.Acquire
@@ -193,6 +212,7 @@ func (s *server) endpointOrder(v *visit) error {
 		if order.Isolation, lines, err = s.isolationOrdered(v, f); err != nil {
 			return err
 		}
+		order.Isolation.Drill = drilled != nil
 	case dispatch.Release:
 		do = s.orders.Release
 	case dispatch.Acquire:
@@ -220,7 +240,43 @@ func (s *server) endpointOrder(v *visit) error {
 		}
 		return err
 	}
+	if drilled != nil {
+		return s.done(v, "order."+string(verb)+".done", "/incidents/"+drilled.IncidentID)
+	}
 	return s.done(v, "order."+string(verb)+".done", "/endpoints/"+c.EndpointID+"?command="+url.QueryEscape(c.ID))
+}
+
+// drillOrdered is the drill for which something is ordered; nil: it is real.
+func (s *server) drillOrdered(v *visit, f form) (*act.Marked, error) {
+	if f.Values["incident"] == "" {
+		return nil, nil
+	}
+	m, err := s.drills.DrillMark(v.ctx(), v.actor, f.Values["incident"])
+	if errors.Is(err, act.ErrNotFound) {
+		return nil, nil
+	}
+	return &m, err
+}
+
+// orderSimulated records an order of a drill that nobody gets. A form that does not say how it
+// is meant was filled in for real: it is shown again, and nothing is done.
+func (s *server) orderSimulated(v *visit, verb dispatch.Verb, f form, m act.Marked) error {
+	if f.Values["how"] == "" {
+		return s.showOrder(v, verb, f, http.StatusOK)
+	}
+	if f.Values["how"] != "simulate" {
+		f.Errors["how"] = v.text.Text("invalid.unknown")
+	}
+	if f.ok() {
+		err := s.drills.StepDrill(v.ctx(), v.actor, m.IncidentID, act.DrillStep{What: drill.What(verb), EndpointID: v.r.PathValue("id"), Note: f.Values["reason"]})
+		if err == nil {
+			return s.done(v, "drill.step.done", "/incidents/"+m.IncidentID+"/drill")
+		}
+		if !f.refuse(v, err) {
+			return err
+		}
+	}
+	return s.showOrder(v, verb, f, http.StatusUnprocessableEntity)
 }
 
 // releaseRefuse ends a release that waits for a second person: refused by that one, or

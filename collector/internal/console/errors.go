@@ -33,6 +33,8 @@ func (s *server) fail(v *visit, err error) {
 		s.errorPage(v, http.StatusForbidden, "forbidden", "")
 	case errors.Is(err, act.ErrDisposed):
 		s.errorPage(v, http.StatusGone, "disposed", "")
+	case errors.Is(err, act.ErrInDrill):
+		s.errorPage(v, http.StatusConflict, "in_drill", "")
 	case errors.Is(err, act.ErrConflict):
 		s.errorPage(v, http.StatusConflict, "conflict", "")
 	case errors.Is(err, act.ErrInvalid):

@@ -99,6 +99,9 @@ func (s *server) showGroupNew(v *visit, d deed, f form, status int) error {
 		return err
 	}
 	view := groupNewView{Deed: d, Form: f, Isolation: viewIsolationForm(f, v.now), Incidents: openOnes(incidents), Two: settings.NeedsTwo(v.now)}
+	if d != drillAll {
+		view.Incidents, _ = parted(view.Incidents)
+	}
 	sites, tags := map[string]bool{}, map[string]bool{}
 	for _, m := range all {
 		if m.LeftOut == act.LeftOutRevoked {

@@ -32,6 +32,9 @@ func (s *server) showIncidentClose(v *visit, f form, status int) error {
 		return err
 	}
 	view := incidentCloseView{Incident: i, Codes: incident.CloseCodes(), Form: f}
+	if i.Drill {
+		view.Codes = nil // a drill ends as one
+	}
 	commands, err := s.orders.Commands(v.ctx(), v.actor, act.CommandFilter{IncidentID: i.ID, Limit: 200})
 	if err != nil {
 		return err
@@ -66,6 +69,9 @@ func (s *server) incidentClose(v *visit) error {
 		}
 		err := s.life.CloseIncidentAs(v.ctx(), v.actor, id, code, f.Values["reason"])
 		if err == nil {
+			if m, err := s.drills.DrillMark(v.ctx(), v.actor, id); err == nil {
+				return s.done(v, "drill.closed", "/incidents/"+m.IncidentID+"/drill")
+			}
 			return s.done(v, "incident.closed", "/incidents/"+id)
 		}
 		if !f.refuse(v, err) {

@@ -38,7 +38,7 @@ func (s *server) showLifecycle(v *visit, f form, deed string, status int) error 
 		return err
 	}
 	for _, other := range all {
-		if other.ID != i.ID && other.ClosedAt.IsZero() {
+		if other.ID != i.ID && other.Drill == i.Drill && other.ClosedAt.IsZero() {
 			view.Others = append(view.Others, other)
 		}
 	}

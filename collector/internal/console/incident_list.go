@@ -7,7 +7,8 @@ import (
 )
 
 type incidentListView struct {
-	Open, Closed []incident.Incident
+	Open, Closed []incident.Incident // no drills
+	Drills       []incident.Incident // open ones first
 	May          abilities
 }
 
@@ -16,8 +17,14 @@ func (s *server) incidentList(v *visit) error {
 	if err != nil {
 		return err
 	}
-	view := incidentListView{Open: openOnes(all), May: abilitiesOf(v.operator.Role)}
-	for _, i := range all {
+	earnest, drills := parted(all)
+	view := incidentListView{Open: openOnes(earnest), Drills: openOnes(drills), May: abilitiesOf(v.operator.Role)}
+	for _, i := range drills {
+		if !i.ClosedAt.IsZero() {
+			view.Drills = append(view.Drills, i)
+		}
+	}
+	for _, i := range earnest {
 		if !i.ClosedAt.IsZero() {
 			view.Closed = append(view.Closed, i)
 		}

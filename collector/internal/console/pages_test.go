@@ -34,6 +34,7 @@ type office struct {
 	vendor                          act.Actor
 	channel                         string // address of a channel
 	asked                           string // identifier of a group order that waits
+	drill, drillOver                string // identifiers of drills: one goes on
 }
 
 func newOffice(t testing.TB, n int) *office {
@@ -92,6 +93,7 @@ func newOffice(t testing.TB, n int) *office {
 	x.handled()
 	x.written()
 	x.planned()
+	x.drilled()
 	done, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: "メール誤送信の疑い", Classification: "leak", Reporter: "営業 鈴木", DiscoveredAt: x.now().Add(-72 * time.Hour)})
 	must(t, err)
 	must(t, x.CloseIncident(ctx, x.owner, done.ID, "宛先の確認により誤送信なしと判断"))
@@ -146,6 +148,7 @@ func (x *office) paths() []string {
 	p = append(p, "/account", "/account/factor", "/settings/people", "/settings/notifications", "/settings/new-notification/mail", "/settings/new-notification/webhook", "/settings/new-notification/chatwork",
 		x.channel, "/operators/"+x.vendor.ID, "/groups/asked/"+x.asked)
 	p = append(p, x.sent)
+	p = append(p, x.drillPaths()...)
 	p = append(p, "/evidence/"+x.flight, "/evidence/"+x.flight+"?show=all&q=curl&sort=process", "/evidence/"+x.flight+"/records")
 	return p
 }

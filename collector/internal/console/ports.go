@@ -56,6 +56,14 @@ type ports struct {
 	guests    guests
 	notices   notices
 	watch     watching
+	drills    drills
+}
+
+type drills interface {
+	DrillOf(ctx context.Context, a act.Actor, incidentID string) (act.Drill, error)
+	StepDrill(ctx context.Context, a act.Actor, incidentID string, n act.DrillStep) error
+	NotADrill(ctx context.Context, a act.Actor, drillID string, n act.RealSign) (incident.Incident, error)
+	DrillMark(ctx context.Context, a act.Actor, ref string) (act.Marked, error)
 }
 
 type people interface {

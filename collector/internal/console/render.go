@@ -12,10 +12,12 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"hozen/collector/internal/act"
 	"hozen/collector/internal/calendar"
 	"hozen/collector/internal/contact"
 	"hozen/collector/internal/dataset"
 	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/incident"
 	"hozen/collector/internal/operator"
 	"hozen/internal/i18n"
 )
@@ -30,6 +32,9 @@ func pageNames() []string {
 		"contact_edit",
 		"contact_list",
 		"dashboard",
+		"drill_new",
+		"drill_real",
+		"drill_show",
 		"endpoint_add",
 		"endpoint_order",
 		"endpoint_preserve",
@@ -136,7 +141,9 @@ type page struct {
 	Live     string // query of the live stream; empty means that the page is not live
 	Version  string
 	Now      time.Time
-	V        any
+	// Drill is the drill that the page belongs to; nil: all is real.
+	Drill *act.Marked
+	V     any
 }
 
 func (s *server) page(v *visit, name, title string) page {
@@ -153,7 +160,7 @@ func section(name string) string {
 	switch first {
 	case "dashboard", "endpoint", "group", "isolation", "release", "watch":
 		return "endpoints"
-	case "incident", "exhibit", "report", "process", "connection", "record", "flight", "finding":
+	case "incident", "drill", "exhibit", "report", "process", "connection", "record", "flight", "finding":
 		return "incidents"
 	case "contact", "ledger", "operator":
 		return first
@@ -170,6 +177,7 @@ func (s *server) show(v *visit, name string, view any) error {
 
 func (s *server) showStatus(v *visit, status int, p page, view any) error {
 	p.V = view
+	p.Drill = s.drillOf(v)
 	if v.operator.ID != "" && v.r.Method == http.MethodGet {
 		if key := s.sessions.PopString(v.ctx(), keyFlash); key != "" {
 			p.Flash = v.text.Text(key)
@@ -227,6 +235,7 @@ func functions(p i18n.Printer, a *assets) template.FuncMap {
 		// What is copied stands as it is: the document was made of it, and the page escapes it.
 		"plaintext": func(s string) string { return s },
 		"dict":      dict,
+		"ofdrill":   incident.OfDrill,
 		"say":       func(t dataset.Text) string { return t.In(string(p.Language())) },
 		"dial":      contact.Dial,
 		"weekday":   func(d calendar.Date) string { return p.Text("weekday." + strconv.Itoa(int(d.Weekday()))) },

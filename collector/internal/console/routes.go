@@ -102,6 +102,13 @@ func (s *server) routes() http.Handler {
 	add("GET /incidents/{id}/close", s.private(s.incidentCloseForm))
 	add("POST /incidents/{id}/close", s.private(s.incidentClose))
 
+	add("GET /drills/new", s.private(s.drillNewForm))
+	add("POST /drills/new", s.private(s.drillNew))
+	add("GET /incidents/{id}/drill", s.private(s.drillShow))
+	add("POST /incidents/{id}/drill/step", s.private(s.drillStep))
+	add("GET /incidents/{id}/drill/real", s.private(s.drillRealForm))
+	add("POST /incidents/{id}/drill/real", s.private(s.drillReal))
+
 	add("GET /incidents/{id}/record", s.private(s.incidentRecord))
 	add("GET /incidents/{id}/record/{item}", s.private(s.incidentAnswerForm))
 	add("POST /incidents/{id}/record/{item}", s.private(s.incidentAnswer))

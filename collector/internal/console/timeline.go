@@ -113,7 +113,7 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 	if variant := e.Params["close_code"]; e.Kind == incident.EntryClosed && p.Has(key+"."+variant) {
 		key += "." + variant
 	}
-	if variant := e.Params["event"]; (e.Kind == incident.EntryPlaybook || e.Kind == incident.EntryDeadline) && p.Has(key+"."+variant) {
+	if variant := e.Params["event"]; (e.Kind == incident.EntryPlaybook || e.Kind == incident.EntryDeadline || e.Kind == incident.EntryDrill) && p.Has(key+"."+variant) {
 		key += "." + variant
 	}
 	if variant := e.Params["what"]; e.Kind == incident.EntryAccess && p.Has(key+"."+variant) {
@@ -133,7 +133,7 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 		key = "timeline.other"
 	}
 	values := make(map[string]string, len(e.Params)+2)
-	for _, name := range []string{"endpoint", "command", "status", "from", "to", "observed", "number", "items", "code", "outcome", "reporter", "then", "verdict", "exhibit", "giver", "taker", "place", "item", "state", "version", "decision_kind", "decider", "who", "channel", "source", "recipient", "name", "until"} {
+	for _, name := range []string{"endpoint", "command", "status", "from", "to", "observed", "number", "items", "code", "outcome", "reporter", "then", "verdict", "exhibit", "giver", "taker", "place", "item", "state", "version", "decision_kind", "decider", "who", "channel", "source", "recipient", "name", "until", "n", "of"} {
 		values[name] = p.Text("unknown")
 	}
 	for name, value := range e.Params {
@@ -164,6 +164,14 @@ func tone(e incident.Entry) (tone, icon string) {
 		return "person", "pen"
 	case incident.EntryDecision:
 		return "order", "flag"
+	case incident.EntryDrill:
+		switch e.Params["event"] {
+		case "real", "found_in":
+			return "alert", "warn"
+		case "result":
+			return "good", "check"
+		}
+		return "plain", "flag"
 	case incident.EntryUpload:
 		return "good", "box"
 	case incident.EntryMerged, incident.EntryMergedIn, incident.EntrySplit, incident.EntrySplitFrom:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -48,6 +49,12 @@ type Incident struct {
 	CloseCode      CloseCode // how it ended; empty while open, and of those closed before there were codes
 	MergedInto     string    // identifier of the incident in which it goes on; empty: of none
 	SplitFrom      string    // identifier of the incident out of which it came; empty: of none
+	// Drill means that nothing of it is real (訓練). It is said when the incident is opened and never
+	// changes: neither does a drill become real, nor the reverse.
+	Drill bool
+	// FoundIn is the identifier of the drill in which the sign was found that this real incident
+	// is about; empty: in none.
+	FoundIn string
 }
 
 // EntryKind says where a timeline entry comes from.
@@ -83,6 +90,7 @@ const (
 	EntryPlaybook       EntryKind = "playbook"        // something was said of an item of the playbook
 	EntryDeadline       EntryKind = "deadline"        // a deadline was set, changed, met or reminded of
 	EntryUpload         EntryKind = "upload"          // a person sent a file as evidence
+	EntryDrill          EntryKind = "drill"           // something of a drill: simulated, told, measured
 	EntryOlder          EntryKind = "older"           // stands for older entries that are not shown; see [Timeline]
 )
 
@@ -117,3 +125,24 @@ func Year(opened time.Time) int { return opened.In(jst()).Year() }
 
 // Number spells the number for people. Numbers beyond 9999 get longer.
 func Number(year, n int) string { return fmt.Sprintf("INC-%04d-%04d", year, n) }
+
+// DrillNumber spells the number of a drill. Drills count for themselves, and their numbers say
+// so: evidence, documents, packages and ledger entries all carry the number of their incident.
+func DrillNumber(year, n int) string { return fmt.Sprintf("%s%04d-%04d", drillPrefix, year, n) }
+
+const drillPrefix = "DRILL-"
+
+// OfDrill reports whether a number, of a drill itself or of something of it, is a drill's.
+func OfDrill(number string) bool { return strings.HasPrefix(number, drillPrefix) }
+
+// DrillMark begins the title of every drill, in any language: a title is shown wherever its
+// incident is.
+const DrillMark = "【訓練】"
+
+// MarkDrill writes the title of a drill.
+func MarkDrill(title string) string {
+	if strings.HasPrefix(title, DrillMark) {
+		return title
+	}
+	return DrillMark + title
+}

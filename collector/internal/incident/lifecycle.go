@@ -13,12 +13,13 @@ import (
 type CloseCode string
 
 // The ways in which incidents end. [Merged] is none that a person chooses: it follows from
-// merging.
+// merging. Neither is [Drilled].
 const (
 	Resolved   CloseCode = "resolved"
 	FalseAlarm CloseCode = "false_alarm" // it was none; everything about it stays
 	Duplicate  CloseCode = "duplicate"   // of another one that is not merged with it
 	Merged     CloseCode = "merged"
+	Drilled    CloseCode = "drilled" // how drills end, and nothing else
 )
 
 // CloseCodes returns those that a person chooses.
@@ -107,6 +108,12 @@ func AllMergedFrom(ctx context.Context, q sqldb.Queryer, id string) ([]Incident,
 		all = append(all, more...)
 	}
 	return all, err
+}
+
+// FoundIn returns the real incidents about signs that were found in a drill, oldest first,
+// without endpoints.
+func FoundIn(ctx context.Context, q sqldb.Queryer, drillID string) ([]Incident, error) {
+	return queryBare(ctx, q, `found_in = $1 ORDER BY opened_at, id`, drillID)
 }
 
 // SplitInto returns the incidents that came out of one, oldest first, without endpoints.

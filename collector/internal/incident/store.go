@@ -10,12 +10,12 @@ import (
 	"hozen/collector/internal/sqldb"
 )
 
-const columns = `id, organisation_id, number, title, classification, reporter, discovered_at, opened_at, closed_at, close_code, merged_into, split_from`
+const columns = `id, organisation_id, number, title, classification, reporter, discovered_at, opened_at, closed_at, close_code, merged_into, split_from, drill, found_in`
 
 func scan(s interface{ Scan(dest ...any) error }) (Incident, error) {
 	var i Incident
 	err := s.Scan(&i.ID, &i.OrganisationID, &i.Number, &i.Title, &i.Classification, &i.Reporter,
-		sqldb.ScanTime(&i.DiscoveredAt), sqldb.ScanTime(&i.OpenedAt), sqldb.ScanTime(&i.ClosedAt), &i.CloseCode, &i.MergedInto, &i.SplitFrom)
+		sqldb.ScanTime(&i.DiscoveredAt), sqldb.ScanTime(&i.OpenedAt), sqldb.ScanTime(&i.ClosedAt), &i.CloseCode, &i.MergedInto, &i.SplitFrom, sqldb.ScanBool(&i.Drill), &i.FoundIn)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Incident{}, ErrNotFound
 	}
@@ -29,17 +29,21 @@ func scan(s interface{ Scan(dest ...any) error }) (Incident, error) {
 // organisation and year.
 func Insert(ctx context.Context, tx *sqldb.Tx, i Incident) (Incident, error) {
 	year := Year(i.OpenedAt)
+	next, number := `INSERT INTO incident_counter (organisation_id, year, counter) VALUES ($1, $2, 1)
+		ON CONFLICT (organisation_id, year) DO UPDATE SET counter = incident_counter.counter + 1 RETURNING counter`, Number
+	if i.Drill {
+		next, number = `INSERT INTO incident_drill_counter (organisation_id, year, counter) VALUES ($1, $2, 1)
+		ON CONFLICT (organisation_id, year) DO UPDATE SET counter = incident_drill_counter.counter + 1 RETURNING counter`, DrillNumber
+		i.Title = MarkDrill(i.Title)
+	}
 	var n int
-	err := tx.QueryRowContext(ctx, `INSERT INTO incident_counter (organisation_id, year, counter) VALUES ($1, $2, 1)
-		ON CONFLICT (organisation_id, year) DO UPDATE SET counter = incident_counter.counter + 1 RETURNING counter`,
-		i.OrganisationID, year).Scan(&n)
-	if err != nil {
+	if err := tx.QueryRowContext(ctx, next, i.OrganisationID, year).Scan(&n); err != nil {
 		return Incident{}, fmt.Errorf("number incident: %w", err)
 	}
-	i.Number = Number(year, n)
-	_, err = tx.ExecContext(ctx, `INSERT INTO incident_incident (`+columns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+	i.Number = number(year, n)
+	_, err := tx.ExecContext(ctx, `INSERT INTO incident_incident (`+columns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		i.ID, i.OrganisationID, i.Number, sqldb.CleanText(i.Title), string(i.Classification), sqldb.CleanText(i.Reporter),
-		sqldb.FormatTime(i.DiscoveredAt), sqldb.FormatTime(i.OpenedAt), sqldb.FormatTime(i.ClosedAt), string(i.CloseCode), i.MergedInto, i.SplitFrom)
+		sqldb.FormatTime(i.DiscoveredAt), sqldb.FormatTime(i.OpenedAt), sqldb.FormatTime(i.ClosedAt), string(i.CloseCode), i.MergedInto, i.SplitFrom, sqldb.FormatBool(i.Drill), i.FoundIn)
 	if err != nil {
 		return Incident{}, fmt.Errorf("open incident: %w", err)
 	}
@@ -86,13 +90,14 @@ func FindBare(ctx context.Context, q sqldb.Queryer, organisationID, idOrNumber s
 
 // NewestOpenBare is [NewestOpen] without the endpoints.
 func NewestOpenBare(ctx context.Context, q sqldb.Queryer, endpointID string, since time.Time) (Incident, error) {
-	return scan(q.QueryRowContext(ctx, `SELECT `+columns+` FROM incident_incident WHERE closed_at = '' AND opened_at >= $1
+	return scan(q.QueryRowContext(ctx, `SELECT `+columns+` FROM incident_incident WHERE closed_at = '' AND drill = 0 AND opened_at >= $1
 		AND id IN (SELECT incident_id FROM incident_endpoint WHERE endpoint_id = $2) ORDER BY opened_at DESC, id DESC LIMIT 1`,
 		sqldb.FormatTime(since), endpointID))
 }
 
 // NewestOpen finds the newest open incident of an endpoint that was opened at or
-// after since; the zero time means ever.
+// after since; the zero time means ever. A drill is never it: what comes of itself is real
+// until somebody says otherwise.
 func NewestOpen(ctx context.Context, q sqldb.Queryer, endpointID string, since time.Time) (Incident, error) {
 	i, err := NewestOpenBare(ctx, q, endpointID, since)
 	if err != nil {
@@ -102,8 +107,8 @@ func NewestOpen(ctx context.Context, q sqldb.Queryer, endpointID string, since t
 	return i, err
 }
 
-// NewestOpenNumbers returns, by endpoint, the number of its newest open incident; those
-// without are not in it.
+// NewestOpenNumbers returns, by endpoint, the number of its newest open incident, drills
+// aside; those without are not in it.
 func NewestOpenNumbers(ctx context.Context, q sqldb.Queryer, endpointIDs []string) (map[string]string, error) {
 	numbers := map[string]string{}
 	for ids, in := range sqldb.In(endpointIDs, 1) {
@@ -118,7 +123,7 @@ func newestOpenNumbers(ctx context.Context, q sqldb.Queryer, ids []any, in strin
 	// The newest of each is picked where the rows are: of a PC that was in many incidents, all
 	// of them would be carried here.
 	rows, err := q.QueryContext(ctx, `SELECT n.endpoint_id, (SELECT i.number FROM incident_endpoint e JOIN incident_incident i ON i.id = e.incident_id
-		WHERE e.endpoint_id = n.endpoint_id AND i.closed_at = '' ORDER BY i.opened_at DESC, i.id DESC LIMIT 1)
+		WHERE e.endpoint_id = n.endpoint_id AND i.closed_at = '' AND i.drill = 0 ORDER BY i.opened_at DESC, i.id DESC LIMIT 1)
 		FROM (SELECT DISTINCT endpoint_id FROM incident_endpoint WHERE endpoint_id IN `+in+`) n`, ids...)
 	if err != nil {
 		return err

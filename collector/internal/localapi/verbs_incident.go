@@ -39,10 +39,11 @@ type IncidentOpen struct {
 	Reporter       string    `json:"reporter,omitempty"`
 	DiscoveredAt   time.Time `json:"discovered_at,omitzero"`
 	Endpoints      []string  `json:"endpoints,omitempty"`
+	Drill          bool      `json:"drill,omitempty"` // 訓練: of the playbook of its classification
 }
 
 func incidentOpen(ctx context.Context, c *call, in IncidentOpen) (any, error) {
-	n := act.NewIncident{Title: in.Title, Classification: incident.Classification(in.Classification), Reporter: in.Reporter, DiscoveredAt: in.DiscoveredAt}
+	n := act.NewIncident{Title: in.Title, Classification: incident.Classification(in.Classification), Reporter: in.Reporter, DiscoveredAt: in.DiscoveredAt, Drill: in.Drill}
 	for _, ref := range in.Endpoints {
 		e, err := c.endpoint(ctx, ref)
 		if err != nil {

@@ -63,6 +63,7 @@ func codes() []code {
 		{"held", act.ErrHeld, 409},
 		{"retained", act.ErrRetained, 409},
 		{"disposed", act.ErrDisposed, 409},
+		{"in_drill", act.ErrInDrill, 409},
 		{"conflict", act.ErrConflict, 409},
 		{"invalid", act.ErrInvalid, 422},
 		{"unsupported", errors.ErrUnsupported, 501},

@@ -55,6 +55,9 @@ type Event struct {
 	Verb string `json:"verb,omitempty"`
 	Done int    `json:"done,omitempty"`
 	Of   int    `json:"of,omitempty"`
+	// Drill means that it happened in a drill: the message says so, and only people of the
+	// organisation get it by mail, nobody whose address a channel names, no webhook and no chat.
+	Drill bool `json:"drill,omitempty"`
 }
 
 // Limits of what is stored.

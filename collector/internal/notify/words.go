@@ -70,7 +70,11 @@ func Words(p i18n.Printer, e Event, base string) Message {
 	if e.Verb != "" {
 		values["verb"] = named(p, "verb.", e.Verb)
 	}
-	m := Message{Subject: p.Text("subject", "what", p.TextWith(key+".subject", values)), Text: p.TextWith(key+".text", values) + "\n" + p.Text("footer")}
+	what, text := p.TextWith(key+".subject", values), p.TextWith(key+".text", values)
+	if e.Drill {
+		what, text = p.Text("drill.subject", "what", what), p.Text("drill.text")+"\n"+text
+	}
+	m := Message{Subject: p.Text("subject", "what", what), Text: text + "\n" + p.Text("footer")}
 	if base != "" {
 		path := e.Path
 		if !strings.HasPrefix(path, "/") {

@@ -68,7 +68,11 @@ func (f frame) footer() string {
 	if name == "" {
 		name = strings.TrimSpace(f.d.CaseNumber + " " + f.p.Text("draft"))
 	}
-	return strings.TrimSpace(f.p.Text("footer", "name", name, "organisation", f.d.Organisation))
+	foot := strings.TrimSpace(f.p.Text("footer", "name", name, "organisation", f.d.Organisation))
+	if f.d.Drill { // on every page: a head can be lost
+		foot = f.p.Text("drill") + " " + foot
+	}
+	return foot
 }
 
 // printed are the blocks that have something to print.
