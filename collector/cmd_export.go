@@ -21,9 +21,9 @@ import (
 )
 
 const exportLong = `Write the evidence package of an incident: one zip with the sealed evidence, readable
-copies, the entries of the custody ledger with their proofs, and a README that says how to
-check it. Who gets it and why are asked for and stay in the custody ledger, as does the
-SHA-256 of what was written.
+copies, the files that people sent, the entries of the custody ledger with their proofs,
+and a README that says how to check it. Who gets it and why are asked for and stay in the
+custody ledger, as does the SHA-256 of what was written.
 
 The package holds what the collector has now. --again writes an earlier package again, with
 the same bytes.
@@ -52,7 +52,7 @@ func (c *cli) incidentExportCmd() *cobra.Command {
 			switch {
 			case out == "":
 				return &usageError{errors.New("--out is needed: where to write the package")}
-			case again != "" && (len(args) > 0 || in.Recipient+in.Purpose != "" || len(in.Endpoints)+len(in.Profiles) > 0):
+			case again != "" && (len(args) > 0 || in.Recipient+in.Purpose != "" || len(in.Endpoints)+len(in.Profiles) > 0 || in.LeaveUploads):
 				return &usageError{errors.New("--again writes an earlier package as it was; it takes --out, --split and --recipient alone")}
 			case again == "" && (len(args) != 1 || in.Recipient == "" || in.Purpose == ""):
 				return &usageError{errors.New("name the incident, --to (who gets the package) and --purpose (why)")}
@@ -89,6 +89,7 @@ func (c *cli) incidentExportCmd() *cobra.Command {
 	f.StringVar(&in.Purpose, "purpose", "", "why it is handed over")
 	f.StringArrayVar(&in.Endpoints, "host", nil, "only about this `endpoint`; may be repeated")
 	f.StringArrayVar(&in.Profiles, "profile", nil, "only acquisitions of this profile; may be repeated")
+	f.BoolVar(&in.LeaveUploads, "no-uploads", false, "without the bytes of files that people sent (logs of a router, photographs); they are named")
 	f.StringArrayVar(&keys, "recipient", nil, "encrypt to this age public `key`, age1…; may be repeated")
 	f.StringVar(&split, "split", "", "cut into pieces of at most this `size`, such as 4GB or 650MB")
 	f.StringVar(&again, "again", "", "write this earlier `package` again, such as INC-2026-0007-P01")

@@ -316,6 +316,7 @@ func (p *pack) derived(all map[string]string) {
 			part.Count++
 			p.unchecked(f.name, "derived")
 		case all[f.name] == "" || slices.Contains(known, f.name) || p.copied[f.name]:
+		case strings.HasPrefix(f.name, uploadsFolder):
 		case len(parts) > 4 && parts[1] == "hosts" && (parts[3] == "sealed" || parts[3] == "decoded" || parts[3] == "fs"): // looked at already
 		default:
 			p.unchecked(f.name, "unknown")

@@ -29,6 +29,7 @@ type packageDoc struct {
 	timestamp, cosigned  bool
 	caSHA256             string
 	hosts                []docHost
+	uploads              []docUpload
 	// what the package is limited to; empty: to nothing
 	scopeHosts, scopeProfiles []string
 }
@@ -115,6 +116,12 @@ func readDocument(b []byte) (d *packageDoc, at time.Time, recipient, purpose, to
 	folders := map[string]bool{}
 	for _, h := range f.list("hosts", maxHosts) {
 		d.hosts = append(d.hosts, readHost(h, folders))
+	}
+	if _, there := f.o["uploads"]; there {
+		known := map[string]bool{}
+		for _, u := range f.list("uploads", maxZipNames) {
+			d.uploads = append(d.uploads, readUpload(u, known))
+		}
 	}
 	f.done()
 	return d, at, recipient, purpose, tool, err

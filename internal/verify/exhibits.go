@@ -50,6 +50,8 @@ type ledgerView struct {
 	at    map[int64]*ledgerEntry
 	about map[string][]*ledgerEntry // by subject, in the order of the ledger
 	added []*ledgerEntry            // custody.add of this incident, likewise
+	// uploaded are the entries of files that people sent to this incident, likewise.
+	uploaded []*ledgerEntry
 }
 
 func viewOf(entries map[int64]*ledgerEntry, incidentID string) *ledgerView {
@@ -60,14 +62,16 @@ func viewOf(entries map[int64]*ledgerEntry, incidentID string) *ledgerView {
 		if e.act == actAdd && e.details["incident_id"] == incidentID {
 			v.added = append(v.added, e)
 		}
+		if e.act == actUpload && e.details["incident_id"] == incidentID {
+			v.uploaded = append(v.uploaded, e)
+		}
 	}
 	return v
 }
 
 // exhibits holds what is said of exhibits against the entries of the ledger: all of it stands
 // there, and nothing of what stands there is left out.
-func (p *pack) exhibits(entries map[int64]*ledgerEntry) {
-	v := viewOf(entries, p.doc.incidentID)
+func (p *pack) exhibits(v *ledgerView) {
 	p.numbered(v)
 	due := p.due(v)
 	f, _, why := p.tree.open(fileExhibits)

@@ -69,7 +69,9 @@ func (p *pack) custody(ctx context.Context) error {
 	}
 	p.ordered(head, entries)
 	p.accepted(head, entries)
-	p.exhibits(entries)
+	view := viewOf(entries, p.doc.incidentID)
+	p.exhibits(view)
+	p.uploads(view)
 	for index := range entries {
 		if index >= p.received {
 			p.behind++
@@ -77,6 +79,7 @@ func (p *pack) custody(ctx context.Context) error {
 	}
 	p.checkpoint(head)
 	p.vouched()
+	p.vouchedUploads()
 	p.cosigned()
 	p.stamp()
 	return nil
@@ -222,6 +225,10 @@ func (p *pack) ordered(head *ledgerHead, entries map[int64]*ledgerEntry) {
 		if e.details[name] != want {
 			p.problem(partLedger, codeLedger, fileDocument, "the ledger has another %s: %.200q", name, e.details[name])
 		}
+	}
+	// Orders of versions whose packages had no such files don't say how many there are.
+	if n := e.details["uploads"]; n != strconv.Itoa(len(p.doc.uploads)) && (n != "" || len(p.doc.uploads) > 0) {
+		p.problem(partUploads, codeLedger, fileDocument, "it lists %d files that people sent, the order was for %.20q", len(p.doc.uploads), n)
 	}
 }
 

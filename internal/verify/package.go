@@ -48,6 +48,7 @@ const (
 	partAcquisitions = "acquisitions" // the sealed evidence
 	partReceipts     = "receipts"     // the collector's receipts
 	partDecoded      = "decoded"      // readable copies against the sealed evidence
+	partUploads      = "uploads"      // files that people sent against the ledger
 	partEntries      = "entries"      // entries of the ledger and their proofs
 	partLedger       = "ledger"       // receipts and evidence against the ledger
 	partCheckpoint   = "checkpoint"   // the signed checkpoint
@@ -57,7 +58,7 @@ const (
 
 // Parts lists every [Part].Name, in the order in which they are told.
 func Parts() []string {
-	return []string{partZip, partBag, partAcquisitions, partReceipts, partDecoded, partEntries, partLedger, partCheckpoint, partStamp, partDerived}
+	return []string{partZip, partBag, partAcquisitions, partReceipts, partDecoded, partUploads, partEntries, partLedger, partCheckpoint, partStamp, partDerived}
 }
 
 // PackageReport is everything that was found about a package.
@@ -91,7 +92,7 @@ type PackedReport struct {
 // PackedProblem names a file and says why it was not checked beyond its digest.
 type PackedProblem struct {
 	File string `json:"file"`
-	Why  string `json:"why"` // stable: "derived", "not_decoded", "odd_lines", "own_words", "behind_receipts", "disposed", "disposed_unanchored", "stamp_signature", "cosignatures", "unknown", "one_time_key"
+	Why  string `json:"why"` // stable: "derived", "not_decoded", "odd_lines", "own_words", "behind_receipts", "disposed", "disposed_unanchored", "upload_unanchored", "stamp_signature", "cosignatures", "unknown", "one_time_key"
 	// Count is of the entries of the ledger that "behind_receipts" speaks of.
 	Count int `json:"count,omitempty"`
 }
@@ -120,6 +121,7 @@ type pack struct {
 	received   int64 // size of the newest tree of the ledger that an anchored receipt names
 	behind     int   // entries that came after it
 	disposals  []disposal
+	sent       []sentFile
 }
 
 // sealedFacts is what the rest of the package is held against.

@@ -24,9 +24,10 @@ import (
 
 // The vectors: testdata/packages/*.zip are valid packages as collectors made them, each with
 // the fingerprint of its CA; they verify for ever. v1.zip and v2.zip have a
-// signed checkpoint, v1-unsigned.zip has none; v2.zip has body files and files of PCs. The newest is written by "go test ./collector/internal/act -run
-// TestPackageIsWhatTheVerifierTakes -update". The tampered ones are made from it here, each
-// by one named change.
+// signed checkpoint, v1-unsigned.zip has none; v2.zip has body files and files of PCs, v3.zip
+// files that people sent. The newest are written by "go test ./collector/internal/act -run
+// TestSentFilesInAPackage -update", and never again. The tampered ones are made from v2.zip
+// here, and from v3.zip in uploads_test.go, each by one named change.
 
 func vector(t testing.TB) ([]byte, string) {
 	t.Helper()

@@ -157,7 +157,7 @@ func (s *Acts) exported(ctx context.Context, d *deed, r export.Record) error {
 			return err
 		}
 	}
-	return nil
+	return d.exportedUploads(ctx, r)
 }
 
 // Verified is what came of [Acts.VerifyExhibit].

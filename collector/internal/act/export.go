@@ -27,6 +27,9 @@ type NewExport struct {
 	Purpose    string   // why, at most [export.MaxPurpose] bytes
 	Hosts      []string // endpoints that it is about; empty: all of the incident
 	Profiles   []string // profiles whose acquisitions are in it; empty: all
+	// LeaveUploads leaves out the bytes of files that people sent. They belong to no endpoint
+	// and no profile, so that Hosts and Profiles say nothing of them.
+	LeaveUploads bool
 }
 
 // OrderExport fixes what an evidence package of an incident holds: everything that the
@@ -66,7 +69,14 @@ func (s *Acts) orderExport(ctx context.Context, d *deed, inc incident.Incident, 
 	}
 	facts := map[string]string{"number": number, "incident": inc.ID, "recipient": n.Recipient, "purpose": n.Purpose,
 		"hosts": strings.Join(n.Hosts, " "), "profiles": strings.Join(n.Profiles, " ")}
-	with := map[string]string{"incident_number": inc.Number}
+	var sent []export.Upload
+	if !n.LeaveUploads {
+		if sent, err = sentUploads(ctx, d.tx, inc); err != nil {
+			return r, err
+		}
+	}
+	// How many files a package has stands in the ledger, so that nobody takes one out unseen.
+	with := map[string]string{"incident_number": inc.Number, "uploads": strconv.Itoa(len(sent))}
 	for k, v := range facts {
 		with[k] = v
 	}
@@ -84,6 +94,9 @@ func (s *Acts) orderExport(ctx context.Context, d *deed, inc incident.Incident, 
 	r.LedgerSize, r.LedgerRoot = head.Size, fmt.Sprintf("%x", head.Root[:])
 	if r.Frozen, err = s.freeze(ctx, d, inc, r); err != nil {
 		return r, err
+	}
+	if !n.LeaveUploads {
+		r.Frozen.Uploads, r.Frozen.Elsewhere.Files = sent, nil
 	}
 	if err := export.Insert(ctx, d.tx, no, r); err != nil {
 		return r, err
@@ -276,6 +289,9 @@ func (s *Acts) packageOf(ctx context.Context, r export.Record) (*export.Package,
 		p.Timeline = append(p.Timeline, export.Line{At: l.At, AgentAt: l.AgentAt, Kind: string(l.Kind), Actor: l.Actor, Text: l.Text, Params: l.Params, LedgerIdx: l.LedgerIdx})
 	}
 	if err := s.addCustody(ctx, q, p, all, about); err != nil {
+		return nil, err
+	}
+	if err := addUploads(ctx, q, p, about); err != nil {
 		return nil, err
 	}
 	if err := s.prove(ctx, q, p, about.sorted(), indexes); err != nil {

@@ -3,8 +3,6 @@ package act_test
 import (
 	"bytes"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -38,11 +36,6 @@ func TestDisposedEvidenceInAPackage(t *testing.T) {
 		t.Errorf("made again without its evidence: %v", err)
 	}
 	b = o.write(o.order(act.NewExport{Recipient: "r", Purpose: "p"}))
-	if *update {
-		dir := "../../../internal/verify/testdata/packages"
-		ok(t, os.WriteFile(filepath.Join(dir, "v2-disposed.zip"), b, 0o644))
-		ok(t, os.WriteFile(filepath.Join(dir, "v2-disposed.ca"), []byte(x.ca.Fingerprint()+"\n"), 0o644))
-	}
 	for name := range files(t, b) {
 		if strings.Contains(name, gone) && (strings.Contains(name, "artifacts/") || strings.Contains(name, "/decoded/")) {
 			t.Errorf("%s is there", name)

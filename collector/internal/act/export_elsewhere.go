@@ -9,8 +9,9 @@ import (
 	"hozen/collector/internal/sqldb"
 )
 
-// elsewhere is what belongs to the case and is in no package of the incident: the bytes of
-// files that people sent, and the evidence of incidents that were merged or split.
+// elsewhere is what belongs to the case and is not in the package: the evidence of incidents
+// that were merged or split, and the bytes of files that people sent where the order leaves
+// them out.
 func (s *Acts) elsewhere(ctx context.Context, q sqldb.Queryer, inc incident.Incident, size int64) (export.Elsewhere, error) {
 	var e export.Elsewhere
 	var err error

@@ -95,8 +95,8 @@ func TestPackageOfAMergedIncident(t *testing.T) {
 	run(t, func(t *testing.T, x *fixture) {
 		ctx, o := t.Context(), newOffice(t, x)
 		x.uploading()
-		o.keiri.send("flash", captured())
 		x.sent(o.incident, "fw.log", "bytes")
+		o.keiri.send("flash", captured())
 		b, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: "b"})
 		ok(t, err)
 		c, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: "c"})
@@ -113,38 +113,6 @@ func TestPackageOfAMergedIncident(t *testing.T) {
 		mine := o.write(o.order(act.NewExport{}))
 		if says(t, mine, b.Number, c.Number, "fw.log"); sealed(t, mine) != 1 {
 			t.Error("its own evidence is not in it")
-		}
-	})
-}
-
-// The bytes of files that people sent are not in packages, which say so.
-func TestPackageNamesSentFiles(t *testing.T) {
-	run(t, func(t *testing.T, x *fixture) {
-		ctx, o := t.Context(), newOffice(t, x)
-		x.uploading()
-		o.keiri.send("flash", captured())
-		u, gone := x.sent(o.incident, "fw\n.log", "UPLOADED-BYTES"), x.sent(o.incident, "old.log", "others")
-		ok(t, o.CloseIncident(ctx, o.owner, o.incident, "終息"))
-		g, err := o.DisposalOf(ctx, o.owner, gone.Exhibit)
-		ok(t, err)
-		_, err = o.DisposeExhibit(ctx, o.owner, gone.Exhibit, "不要", g.Fingerprint())
-		ok(t, err)
-		r := o.order(act.NewExport{})
-		b := o.write(r)
-		if got := o.check(b, verify.PackageAnchor{Anchor: verify.Anchor{CASHA256: x.ca.Fingerprint()}}); got.Verdict != verify.Verified {
-			t.Errorf("%s %+v", got.Verdict, got.Problems)
-		}
-		says(t, b, u.Exhibit, u.SHA256)
-		for name, content := range files(t, b) {
-			if strings.Contains(content, "UPLOADED-BYTES") {
-				t.Errorf("%s has the bytes, and the README says that nothing has", name)
-			}
-			if strings.HasPrefix(name, "README") && strings.Contains(content, gone.SHA256) {
-				t.Errorf("%s: what was disposed of is handed over by nobody", name)
-			}
-		}
-		if again := o.write(r); string(again) != string(b) {
-			t.Error("the same record gave other bytes")
 		}
 	})
 }

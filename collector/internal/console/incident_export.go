@@ -21,6 +21,9 @@ type incidentExportView struct {
 	Packages  []packageView   // newest first
 	Ready     string          // identifier of the package that was just ordered
 	Evidence  int             // acquisitions of the incident
+	Sent      int             // files that people sent to it and that are kept
+	SentBytes int64
+	Leave     bool // these are left out
 	Form      form
 	Keys      keysView
 }
@@ -71,6 +74,16 @@ func (s *server) showIncidentExport(v *visit, incidentID string, f form, refused
 		}
 	}
 	slices.Sort(view.Profiles)
+	sent, err := s.uploads.Uploads(v.ctx(), v.actor, i.ID)
+	if err != nil {
+		return err
+	}
+	for _, u := range sent {
+		if !u.ReceivedAt.IsZero() && u.DisposedAt.IsZero() {
+			view.Sent, view.SentBytes = view.Sent+1, view.SentBytes+u.Size
+		}
+	}
+	view.Leave = v.r.PostForm.Get("leave_uploads") != ""
 	for _, id := range i.EndpointIDs {
 		e, err := s.endpoints.Endpoint(v.ctx(), v.actor, id)
 		if err != nil {
@@ -92,7 +105,8 @@ func (s *server) incidentExport(v *visit) error {
 		return err
 	}
 	to := f.takeKeys(v)
-	n := act.NewExport{IncidentID: v.r.PathValue("id"), Recipient: f.Values["recipient"], Purpose: f.Values["purpose"], Hosts: v.r.PostForm["host"], Profiles: v.r.PostForm["profile"]}
+	n := act.NewExport{IncidentID: v.r.PathValue("id"), Recipient: f.Values["recipient"], Purpose: f.Values["purpose"], Hosts: v.r.PostForm["host"], Profiles: v.r.PostForm["profile"],
+		LeaveUploads: v.r.PostForm.Get("leave_uploads") != ""}
 	if len(n.Hosts)+len(n.Profiles) > maxTicks {
 		f.Errors["hosts"] = v.text.Text("invalid.range")
 	}

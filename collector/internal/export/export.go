@@ -60,7 +60,9 @@ type Frozen struct {
 	Incident     Incident `json:"incident"`
 	Hosts        []Host   `json:"hosts"` // in the order of their folders
 	LeftOut      LeftOut  `json:"left_out"`
-	// Elsewhere is what belongs to the case and is in no package of this incident.
+	// Uploads are the files that people sent, in the order in which they began to come.
+	Uploads []Upload `json:"uploads,omitempty"`
+	// Elsewhere is what belongs to the case and is not in the package whatever its scope is.
 	Elsewhere Elsewhere `json:"elsewhere,omitzero"`
 	Tool      Tool      `json:"tool"`
 	CASHA256  string    `json:"ca_sha256"`
@@ -101,9 +103,9 @@ type LeftOut struct {
 	Acquisitions int      `json:"acquisitions"`
 }
 
-// Elsewhere is what belongs to the case and that no scope could bring into the package.
+// Elsewhere is what belongs to the case and is not in the package.
 type Elsewhere struct {
-	Files     []File    `json:"files,omitempty"`     // that people sent; their exhibits are in the package, their bytes are not
+	Files     []File    `json:"files,omitempty"`     // that people sent and that the order left out; their exhibits are in the package, their bytes are not
 	Incidents []Related `json:"incidents,omitempty"` // whose evidence is in packages of their own
 }
 

@@ -18,6 +18,7 @@ type words struct {
 	endpoint, clock, clockUnknown, acquisition, complete, gap, none string
 	noCheckpoint, checkpoint, notDecoded, records, disposed         string
 	files, file, incidents, incident                                string
+	uploads, upload, uploadGone                                     string
 	outcomes                                                        map[string]string
 	relations                                                       map[Relation]string
 }
@@ -32,10 +33,13 @@ func wordsOf(lang string) words {
 			noCheckpoint: "署名付きの検証点（チェックポイント）は、作成時にはありませんでした。",
 			checkpoint:   "署名付きの検証点（チェックポイント）が data/custody/checkpoint.txt にあります。署名を確かめる鍵（別の経路でも確かめてください）:",
 			notDecoded:   "    読みやすい写しなし: %s（%s）", records: "件", disposed: "    中身は廃棄されました（台帳の記録 %d）。このパッケージには署名と受領書だけがあります",
-			files: "人が送ったファイル。中身はこのパッケージに入っていません。1 件ずつ別に渡されます:", file: "  %s  %s  %d バイト  SHA-256 %s",
+			uploads: "人が送ったファイル（このパッケージに入っています。括弧の中は送られたときの名前）:", upload: "  %s  data/%s（%s）  %d バイト  SHA-256 %s",
+			uploadGone: "  %s（%s）  中身は廃棄されました（台帳の記録 %d）。  %d バイト  SHA-256 %s",
+			files:      "人が送ったファイル。中身はこのパッケージに入っていません。1 件ずつ別に渡されます:", file: "  %s  %s  %d バイト  SHA-256 %s",
 			incidents: "関係する別のインシデント。その証拠はこのパッケージに入っていません。それぞれのパッケージにあります:", incident: "  %s（%s）  証拠取得 %d 件、送られたファイル %d 件",
-			relations: map[Relation]string{MergedFrom: "このインシデントに統合されたもの", MergedInto: "このインシデントの統合先", SplitFrom: "このインシデントの分割元", SplitInto: "このインシデントから分けたもの"},
-			outcomes:  map[string]string{"complete": "完了", "partial": "一部のみ", "empty": "該当なし", "unsupported": "このシステムでは取得不可", "denied": "システムが拒否", "timed_out": "時間切れ", "interrupted": "中断", "failed": "失敗", "not_started": "未着手"},
+			relations: map[Relation]string{MergedFrom: "このインシデントに統合されたもの", MergedInto: "このインシデントの統合先", SplitFrom: "このインシデントの分割元。分ける前に端末から取得した証拠は、分割元のパッケージにあります",
+				SplitInto: "このインシデントから分けたもの。分ける前に端末から取得した証拠は、このインシデントに残っています"},
+			outcomes: map[string]string{"complete": "完了", "partial": "一部のみ", "empty": "該当なし", "unsupported": "このシステムでは取得不可", "denied": "システムが拒否", "timed_out": "時間切れ", "interrupted": "中断", "failed": "失敗", "not_started": "未着手"},
 		}
 	}
 	return words{
@@ -45,9 +49,12 @@ func wordsOf(lang string) words {
 		acquisition: "  acquisition %s", complete: "    not acquired: nothing", gap: "    not acquired: %s = %s%s", none: "There are no acquisitions.",
 		noCheckpoint: "There was no signed checkpoint when the package was made.",
 		checkpoint:   "A signed checkpoint is in data/custody/checkpoint.txt. The key that checks it (confirm it by another way too):",
-		files:        "Files that people sent. Their bytes are not in this package; they are handed over one by one:", file: "  %s  %s  %d bytes  SHA-256 %s",
+		uploads:      "Files that people sent, in this package (in brackets what they were called):", upload: "  %s  data/%s (%s)  %d bytes  SHA-256 %s",
+		uploadGone: "  %s (%s)  its bytes were disposed of (entry %d of the ledger)  %d bytes  SHA-256 %s",
+		files:      "Files that people sent. Their bytes are not in this package; they are handed over one by one:", file: "  %s  %s  %d bytes  SHA-256 %s",
 		incidents: "Related incidents. Their evidence is not in this package; it is in packages of their own:", incident: "  %s (%s)  acquisitions: %d, files that people sent: %d",
-		relations:  map[Relation]string{MergedFrom: "was merged into this one", MergedInto: "this one was merged into it", SplitFrom: "this one was split off it", SplitInto: "was split off this one"},
+		relations: map[Relation]string{MergedFrom: "was merged into this one", MergedInto: "this one was merged into it", SplitFrom: "this one was split off it; what was acquired of its endpoints before that is in its package",
+			SplitInto: "was split off this one; what was acquired of its endpoints before that stayed with this incident"},
 		notDecoded: "    no readable copy: %s (%s)", records: "records", disposed: "    its bytes were disposed of (entry %d of the ledger); signature and receipt alone are in this package",
 	}
 }
@@ -127,6 +134,16 @@ func (x *writer) scope(w words) string {
 		fmt.Fprintf(&b, w.leftAcquisitions+"\n", left.Acquisitions)
 	} else if more.Empty() {
 		b.WriteString(w.nothingLeft + "\n")
+	}
+	if len(x.doc.Uploads) > 0 {
+		b.WriteString(w.uploads + "\n")
+	}
+	for _, u := range x.doc.Uploads {
+		if u.DisposedBy != nil {
+			fmt.Fprintf(&b, w.uploadGone+"\n", u.Exhibit, visible(u.Name), *u.DisposedBy, u.Size, u.SHA256)
+		} else {
+			fmt.Fprintf(&b, w.upload+"\n", u.Exhibit, u.File, visible(u.Name), u.Size, u.SHA256)
+		}
 	}
 	if len(more.Files) > 0 {
 		b.WriteString(w.files + "\n")

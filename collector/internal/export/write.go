@@ -45,7 +45,7 @@ func Write(ctx context.Context, w io.Writer, p *Package, src Source) error {
 	x := &writer{ctx: ctx, p: p, src: src, bag: newBag(ctx, w, p.Number, p.At), dec: dec, ioc: newObserved(), mostTimeline: maxTimeline}
 	defer x.bag.giveUp()
 	x.doc = documentOf(p)
-	for _, step := range []func() error{x.custody, x.hosts, x.incident, x.iocs, x.index, x.timeline} {
+	for _, step := range []func() error{x.custody, x.hosts, x.incident, x.iocs, x.index, x.timeline, x.uploads} {
 		if err := step(); err != nil {
 			return fmt.Errorf("write package %s: %w", p.Number, err)
 		}
@@ -74,6 +74,7 @@ type document struct {
 	Tool         Tool      `json:"tool"`
 	CASHA256     string    `json:"ca_sha256"`
 	Hosts        []docHost `json:"hosts"`
+	Uploads      []Upload  `json:"uploads,omitempty"`
 }
 
 type who struct {
@@ -126,6 +127,7 @@ func documentOf(p *Package) document {
 		OrderedAt: stamp(p.At), OrderedBy: who{p.ActorKind, p.ActorID, p.ActorName}, Recipient: p.Recipient, Purpose: p.Purpose,
 		Scope:  scope{listed(p.Hosts), listed(p.Profiles), LeftOut{listed(p.Frozen.LeftOut.Hosts), p.Frozen.LeftOut.Acquisitions}},
 		Ledger: ledgerAt{p.LedgerSize, p.LedgerRoot, p.Checkpoint != "", len(p.Stamp) > 0, p.Cosigned != ""}, Tool: p.Frozen.Tool, CASHA256: p.Frozen.CASHA256, Hosts: []docHost{},
+		Uploads: p.Frozen.Uploads,
 	}
 	for _, h := range p.Frozen.Hosts {
 		dh := docHost{Host: h, Acquisitions: []docAcquisition{}}

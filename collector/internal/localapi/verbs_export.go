@@ -38,10 +38,12 @@ type ExportOrder struct {
 	Purpose   string   `json:"purpose"`
 	Endpoints []string `json:"endpoints,omitempty"`
 	Profiles  []string `json:"profiles,omitempty"`
+	// LeaveUploads leaves out the bytes of files that people sent.
+	LeaveUploads bool `json:"leave_uploads,omitempty"`
 }
 
 func exportOrder(ctx context.Context, c *call, in ExportOrder) (any, error) {
-	n := act.NewExport{IncidentID: in.Incident, Recipient: in.Recipient, Purpose: in.Purpose, Profiles: in.Profiles}
+	n := act.NewExport{IncidentID: in.Incident, Recipient: in.Recipient, Purpose: in.Purpose, Profiles: in.Profiles, LeaveUploads: in.LeaveUploads}
 	for _, ref := range in.Endpoints {
 		e, err := c.endpoint(ctx, ref)
 		if err != nil {

@@ -27,7 +27,7 @@ func TestPackageWordsExist(t *testing.T) {
 	for _, v := range []verify.Verdict{verify.Verified, verify.Consistent, verify.NotVerified} {
 		keys = append(keys, "package.verdict."+string(v))
 	}
-	for _, k := range append(keys, "anchor.package", "anchor.checkpoint", "unchecked.derived", "unchecked.not_decoded", "unchecked.odd_lines", "unchecked.own_words", "unchecked.behind_receipts", "unchecked.disposed", "unchecked.disposed_unanchored",
+	for _, k := range append(keys, "anchor.package", "anchor.checkpoint", "unchecked.derived", "unchecked.not_decoded", "unchecked.odd_lines", "unchecked.own_words", "unchecked.behind_receipts", "unchecked.disposed", "unchecked.disposed_unanchored", "unchecked.upload_unanchored",
 		"package.verdict.verified_evidence") {
 		if !p.Has(k) {
 			t.Errorf("no text %s", k)
