@@ -9,9 +9,12 @@ import (
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/blob/fsblob"
+	"hozen/collector/internal/contact"
+	"hozen/collector/internal/deadline"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/operator"
+	"hozen/collector/internal/playbook"
 	"hozen/collector/internal/secret"
 	"hozen/collector/internal/sqldb"
 	"hozen/collector/internal/sqldb/sqldbtest"
@@ -162,13 +165,27 @@ func (x *fixture) acts(subject string) []string {
 	return names
 }
 
-// ledgerStands recomputes the tree.
+// rowAudits hold rows against the ledger, as fsck does.
+func rowAudits() map[string]func(context.Context, sqldb.Queryer) (map[string][]ledger.Difference, error) {
+	return map[string]func(context.Context, sqldb.Queryer) (map[string][]ledger.Difference, error){"deadline": deadline.Audit, "playbook": playbook.Audit, "contact": contact.Audit}
+}
+
+// ledgerStands recomputes the tree, and holds rows against it.
 func (x *fixture) ledgerStands() {
 	x.t.Helper()
 	err := x.db.ReadTx(x.t.Context(), func(ctx context.Context, q sqldb.Queryer) error {
 		problems, err := ledger.Verify(ctx, q, nil)
 		for _, p := range problems {
 			x.t.Error(p)
+		}
+		for name, audit := range rowAudits() {
+			found, aerr := audit(ctx, q)
+			for _, list := range found {
+				for _, f := range list {
+					x.t.Errorf("%s %+v", name, f)
+				}
+			}
+			err = errors.Join(err, aerr)
 		}
 		return err
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strconv"
 	"strings"
 	"unicode"
 
@@ -78,7 +77,7 @@ func (s *Acts) SaveContact(ctx context.Context, a Actor, o contact.Own) (contact
 		return o, err
 	}
 	err := s.write(ctx, a, mayKeepContacts, func(ctx context.Context, d *deed) error {
-		act, before := "contact.add", contact.Own{}
+		before := contact.Own{}
 		if o.ID == "" {
 			all, err := contact.List(ctx, d.tx, d.actor.OrganisationID)
 			if err != nil {
@@ -93,10 +92,9 @@ func (s *Acts) SaveContact(ctx context.Context, a Actor, o contact.Own) (contact
 			if before, err = contact.Find(ctx, d.tx, d.actor.OrganisationID, o.ID); err != nil {
 				return err
 			}
-			act = "contact.change"
 		}
 		o.Removed = false
-		return s.addContact(ctx, d, act, before.Version+1, &o)
+		return s.addContact(ctx, d, before.Version+1, &o)
 	})
 	return o, err
 }
@@ -109,19 +107,13 @@ func (s *Acts) RemoveContact(ctx context.Context, a Actor, contactID string) err
 			return err
 		}
 		o.Removed = true
-		return s.addContact(ctx, d, "contact.remove", o.Version+1, &o)
+		return s.addContact(ctx, d, o.Version+1, &o)
 	})
 }
 
-func (s *Acts) addContact(ctx context.Context, d *deed, act string, version int64, o *contact.Own) (err error) {
+func (s *Acts) addContact(ctx context.Context, d *deed, version int64, o *contact.Own) (err error) {
 	o.Version, o.OrganisationID, o.At, o.ActorName = version, d.actor.OrganisationID, d.now.UTC().Round(0), d.actor.Name
-	within := ""
-	if o.WithinHours > 0 {
-		within = strconv.Itoa(o.WithinHours)
-	}
-	o.LedgerIdx, err = d.record(ctx, act, o.ID, map[string]string{"version": strconv.FormatInt(o.Version, 10), "kind": string(o.Kind), "name": o.Name, "person": o.Person,
-		"tel": o.Tel, "mail": o.Mail, "url": o.URL, "hours": o.Hours, "reference": o.Reference, "within_hours": within, "note": o.Note})
-	if err != nil {
+	if o.LedgerIdx, err = d.record(ctx, o.Act(), o.ID, o.Details()); err != nil {
 		return err
 	}
 	return contact.Add(ctx, d.tx, *o)

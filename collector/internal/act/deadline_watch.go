@@ -110,30 +110,20 @@ func (s *Acts) setDeadlines(ctx context.Context, d *deed, inc incident.Incident)
 	if len(changes) == 0 {
 		return nil
 	}
-	with := map[string]string{}
+	var versions []deadline.Version
 	said := map[bool][]change{} // whether it was there before
 	for _, c := range changes {
-		with["due."+c.Clock.ID] = sqldb.FormatTime(c.Due)
-		with["start."+c.Clock.ID] = sqldb.FormatTime(c.Start)
-		with["counted."+c.Clock.ID] = c.Counted
-		with["version."+c.Clock.ID] = strconv.FormatInt(c.before.Version+1, 10)
+		versions = append(versions, deadline.NewVersion(c.before, c.Deadline, d.now))
 		if c.before.Version == 0 || c.Clock.EveryHours == 0 { // one that comes again says so by being done
 			said[c.before.Version > 0] = append(said[c.before.Version > 0], c)
 		}
 	}
-	idx, err := d.record(ctx, "deadline.set", inc.ID, with)
+	idx, err := d.record(ctx, deadline.ActSet, inc.ID, deadline.Details(versions))
 	if err != nil {
 		return err
 	}
-	for _, c := range changes {
-		v := deadline.Version{Clock: c.Clock.ID, Version: c.before.Version + 1, Start: c.Start, From: c.From, Due: c.Due, Counted: c.Counted, Reason: deadline.FirstSet, At: d.now, LedgerIdx: idx}
-		switch {
-		case c.before.Version == 0:
-		case !c.before.Start.Equal(c.Start):
-			v.Reason = deadline.StartChanged
-		default:
-			v.Reason = deadline.CountingChanged
-		}
+	for _, v := range versions {
+		v.LedgerIdx = idx
 		if err := deadline.InsertVersion(ctx, d.tx, inc.OrganisationID, inc.ID, v); err != nil {
 			return err
 		}
@@ -216,7 +206,7 @@ func (s *Acts) remind(ctx context.Context, d *deed, inc incident.Incident) error
 		if !r.told {
 			continue
 		}
-		idx, err := d.record(ctx, "deadline.remind", inc.ID, map[string]string{"clock": r.Clock.ID, "kind": string(r.Kind), "version": strconv.FormatInt(r.version, 10), "due": sqldb.FormatTime(r.deadline.Due)})
+		idx, err := d.record(ctx, deadline.ActRemind, inc.ID, map[string]string{"clock": r.Clock.ID, "kind": string(r.Kind), "version": strconv.FormatInt(r.version, 10), "due": sqldb.FormatTime(r.deadline.Due)})
 		if err != nil {
 			return err
 		}

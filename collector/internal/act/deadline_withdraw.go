@@ -38,7 +38,7 @@ func (s *Acts) WithdrawDone(ctx context.Context, a Actor, incidentID, clock, rea
 		if last == nil {
 			return fmt.Errorf("%w: nothing was recorded about this deadline", ErrConflict)
 		}
-		idx, err := d.record(ctx, "deadline.withdraw", inc.ID, map[string]string{"clock": clock, "done": strconv.FormatInt(last.LedgerIdx, 10), "reason": reason})
+		idx, err := d.record(ctx, deadline.ActWithdraw, inc.ID, map[string]string{"clock": clock, "done": strconv.FormatInt(last.LedgerIdx, 10), "reason": reason})
 		if err != nil {
 			return err
 		}

@@ -205,7 +205,7 @@ func (s *Acts) AnswerReportable(ctx context.Context, a Actor, incidentID string,
 		for q, got := range whole {
 			with["answer."+q] = got
 		}
-		idx, err := d.record(ctx, "deadline.answer", inc.ID, with)
+		idx, err := d.record(ctx, deadline.ActAnswer, inc.ID, with)
 		if err != nil {
 			return err
 		}
@@ -255,7 +255,7 @@ func (s *Acts) MeetDeadline(ctx context.Context, a Actor, incidentID, clock stri
 		if m.At.IsZero() {
 			m.At = d.now
 		}
-		idx, err := d.record(ctx, "deadline.done", inc.ID, map[string]string{"clock": clock, "done_at": sqldb.FormatTime(m.At), "receipt_no": m.ReceiptNo, "note": m.Note})
+		idx, err := d.record(ctx, deadline.ActDone, inc.ID, map[string]string{"clock": clock, "done_at": sqldb.FormatTime(m.At), "receipt_no": m.ReceiptNo, "note": m.Note})
 		if err != nil {
 			return err
 		}

@@ -268,11 +268,9 @@ func (s *Acts) addMark(ctx context.Context, d *deed, inc incident.Incident, task
 		return err
 	}
 	facts := map[string]string{"item": k.Item, "state": string(k.State), "gates": strings.Join(k.Gates, " "), "gate_reason": k.GateReason}
-	with := map[string]string{"incident": inc.ID, "note": k.Note, "text": task.Text.JA, "edition": s.guides.Playbooks.Edition().Key}
-	for n, v := range facts {
-		with[n] = v
-	}
-	if k.LedgerIdx, err = d.record(ctx, "playbook.mark", k.ID, with); err != nil {
+	with := k.Details()
+	with["text"], with["edition"] = task.Text.JA, s.guides.Playbooks.Edition().Key
+	if k.LedgerIdx, err = d.record(ctx, playbook.ActMark, k.ID, with); err != nil {
 		return err
 	}
 	if err := playbook.Insert(ctx, d.tx, k); err != nil {

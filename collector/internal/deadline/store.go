@@ -39,6 +39,14 @@ const (
 	CountingChanged = "counting"
 )
 
+// NewVersion is the version of a deadline that counts otherwise than the one before, which is
+// the zero Version where there was none.
+func NewVersion(before Version, d Deadline, at time.Time) Version {
+	v := Version{Clock: d.Clock.ID, Version: before.Version + 1, Start: d.Start, From: d.From, Due: d.Due, Counted: d.Counted, At: at}
+	v.Reason = reasonOf(before, v)
+	return v
+}
+
 // LastDay is the last day that the version leaves; zero for one that counts hours.
 func (v Version) LastDay() calendar.Date {
 	if !strings.HasPrefix(v.Counted, "days:") {

@@ -8,12 +8,17 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"hozen/collector/internal/blob"
 	"hozen/collector/internal/checkpoint"
+	"hozen/collector/internal/contact"
+	"hozen/collector/internal/deadline"
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/exhibit"
 	"hozen/collector/internal/ledger"
+	"hozen/collector/internal/playbook"
 	"hozen/collector/internal/record"
 	"hozen/collector/internal/report"
 	"hozen/collector/internal/sqldb"
@@ -22,7 +27,8 @@ import (
 
 // Code says what kind of thing is wrong: one of the codes of [ledger.Code] after
 // "ledger_", one of [checkpoint.Code] after "checkpoint_", one of [evidence.Fault],
-// [exhibit.Fault], [record.Fault] or [report.Fault], or one of those below.
+// [exhibit.Fault], [record.Fault] or [report.Fault], a code of [ledger.Difference] after
+// "deadline_", "playbook_" or "contact_", or one of those below.
 type Code string
 
 // Codes of the blob store.
@@ -138,6 +144,17 @@ func Run(ctx context.Context, cfg Config, progress func(step string, done, total
 		for _, f := range written {
 			r.Problems = append(r.Problems, Problem{Code(f.Fault), f.OrganisationID, f.Subject, f.Detail})
 		}
+		for _, a := range audits() {
+			found, err := a.audit(ctx, q)
+			if err != nil {
+				return err
+			}
+			for _, org := range slices.Sorted(maps.Keys(found)) {
+				for _, f := range found[org] {
+					r.Problems = append(r.Problems, Problem{Code(a.of + "_" + string(f.Code)), org, f.Subject, f.Detail})
+				}
+			}
+		}
 		used := a.Used()
 		documents, kept, err := report.Audit(ctx, q, cfg.Blobs)
 		if err != nil {
@@ -158,6 +175,17 @@ func Run(ctx context.Context, cfg Config, progress func(step string, done, total
 		return Report{}, fmt.Errorf("check the store: %w", err)
 	}
 	return r, nil
+}
+
+// rowAudit holds rows against the ledger. Its codes are "deadline_edited" and so on, see
+// [ledger.Difference].
+type rowAudit struct {
+	of    string
+	audit func(context.Context, sqldb.Queryer) (map[string][]ledger.Difference, error)
+}
+
+func audits() []rowAudit {
+	return []rowAudit{{"deadline", deadline.Audit}, {"playbook", playbook.Audit}, {"contact", contact.Audit}}
 }
 
 func (r *Report) ledger(ctx context.Context, q sqldb.Queryer, progress func(string, int, int)) error {

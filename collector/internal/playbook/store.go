@@ -15,7 +15,11 @@ const markColumns = `id, organisation_id, incident_id, seq, item, state, note, g
 
 // Marks returns the marks of an incident in the order in which they were made.
 func Marks(ctx context.Context, q sqldb.Queryer, incidentID string) ([]Mark, error) {
-	rows, err := q.QueryContext(ctx, `SELECT `+markColumns+` FROM playbook_mark WHERE incident_id = $1 ORDER BY seq`, incidentID)
+	return query(ctx, q, `incident_id = $1 ORDER BY seq`, incidentID)
+}
+
+func query(ctx context.Context, q sqldb.Queryer, cond string, args ...any) ([]Mark, error) {
+	rows, err := q.QueryContext(ctx, `SELECT `+markColumns+` FROM playbook_mark WHERE `+cond, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read progress of playbook: %w", err)
 	}
