@@ -55,6 +55,20 @@ var ErrMustSetFactor = fmt.Errorf("%w: a second factor must be set up first", Er
 // with [Acts.ConfirmSignIn].
 var ErrNeedsCode = fmt.Errorf("%w: the second factor is needed", ErrForbidden)
 
+// NeedsCode is the error [ErrNeedsCode] with what [Acts.ConfirmSignIn] asks for.
+type NeedsCode struct {
+	// Proof stands for the password that was right. It is no secret of worth, and is kept with
+	// the sign-in that waits for the code.
+	Proof string
+}
+
+func (e *NeedsCode) Error() string { return ErrNeedsCode.Error() }
+func (e *NeedsCode) Unwrap() error { return ErrNeedsCode }
+
+// ErrSignInOver is the [ErrForbidden] of a sign-in that waited for the code while the password
+// was changed or the second factor was reset: it begins anew.
+var ErrSignInOver = fmt.Errorf("%w: the sign-in has ended", ErrForbidden)
+
 // ErrLocked is the [ErrForbidden] of a sign-in that comes too soon after wrong
 // ones; the password was not looked at.
 var ErrLocked = fmt.Errorf("%w: too many wrong passwords, wait a while", ErrForbidden)

@@ -33,6 +33,8 @@ type fixture struct {
 	owner act.Actor
 	blobs *fsblob.Store
 	own   bool // every address is one of the collector's machine
+	// passwords are those that welcome gave, by identifier.
+	passwords map[string]string
 }
 
 const ownerPassword = "correct horse battery"
@@ -44,7 +46,7 @@ func run(t *testing.T, f func(t *testing.T, x *fixture)) {
 
 func newFixture(t testing.TB, db *sqldb.DB) *fixture {
 	t.Helper()
-	x := &fixture{t: t, db: db, hub: act.NewHub(), clock: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+	x := &fixture{t: t, db: db, hub: act.NewHub(), clock: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), passwords: map[string]string{}}
 	var err error
 	if x.ca, err = pki.NewCA("test", x.clock); err != nil {
 		t.Fatal(err)
@@ -79,6 +81,7 @@ func (x *fixture) welcome(o operator.Operator, once, password string) act.Actor 
 	if err := x.ChangePassword(x.t.Context(), a, once, password); err != nil {
 		x.t.Fatal(err)
 	}
+	x.passwords[o.ID] = password
 	return a
 }
 

@@ -64,6 +64,10 @@ func (s *Acts) lookAtDeadlinesOf(ctx context.Context, organisationID string) err
 	}
 	var wrong []error
 	for _, d := range list {
+		if d.Fault != nil {
+			wrong = append(wrong, d.Fault)
+			continue
+		}
 		if len(unset(d)) == 0 && len(due(d, s.now())) == 0 {
 			continue
 		}
@@ -102,11 +106,11 @@ func unset(d Deadlines) []change {
 
 // setDeadlines makes versions of the deadlines that are new or count otherwise now.
 func (s *Acts) setDeadlines(ctx context.Context, d *deed, inc incident.Incident) error {
-	list, err := s.deadlines(ctx, d.tx, inc.OrganisationID, []incident.Incident{inc})
+	of, err := s.deadlinesOf(ctx, d.tx, inc)
 	if err != nil {
 		return err
 	}
-	changes := unset(list[0])
+	changes := unset(of)
 	if len(changes) == 0 {
 		return nil
 	}
@@ -194,11 +198,11 @@ func due(d Deadlines, now time.Time) []dueReminder {
 
 // remind gives the reminders of an incident that are due.
 func (s *Acts) remind(ctx context.Context, d *deed, inc incident.Incident) error {
-	list, err := s.deadlines(ctx, d.tx, inc.OrganisationID, []incident.Incident{inc})
+	of, err := s.deadlinesOf(ctx, d.tx, inc)
 	if err != nil {
 		return err
 	}
-	for _, r := range due(list[0], d.now) {
+	for _, r := range due(of, d.now) {
 		given := deadline.Reminded{Clock: r.Clock.ID, Version: r.version, Kind: r.Kind, At: d.now, Told: r.told}
 		if err := deadline.InsertReminded(ctx, d.tx, inc.OrganisationID, inc.ID, given); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +23,9 @@ type Deadlines struct {
 	Log      deadline.Log
 	// Answered is the newest answer to whether it must be reported; nil without one.
 	Answered *deadline.Answered
+	// Fault is why they cannot be counted: something of the record can't be read. It says nothing
+	// about whether any runs.
+	Fault error
 }
 
 // Deadlines returns the deadlines of an incident as they are counted now, with all that
@@ -32,15 +36,21 @@ func (s *Acts) Deadlines(ctx context.Context, a Actor, incidentID string) (Deadl
 		if err != nil {
 			return Deadlines{}, err
 		}
-		list, err := s.deadlines(ctx, q, a.OrganisationID, []incident.Incident{inc})
-		if err != nil {
-			return Deadlines{}, err
-		}
-		return list[0], nil
+		return s.deadlinesOf(ctx, q, inc)
 	})
 }
 
-// deadlines counts the deadlines of incidents of one organisation.
+// deadlinesOf counts the deadlines of one incident.
+func (s *Acts) deadlinesOf(ctx context.Context, q sqldb.Queryer, inc incident.Incident) (Deadlines, error) {
+	list, err := s.deadlines(ctx, q, inc.OrganisationID, []incident.Incident{inc})
+	if err != nil {
+		return Deadlines{}, err
+	}
+	return list[0], list[0].Fault
+}
+
+// deadlines counts the deadlines of incidents of one organisation. One whose record can't be
+// read has [Deadlines.Fault], and keeps those of no other from being counted.
 func (s *Acts) deadlines(ctx context.Context, q sqldb.Queryer, organisationID string, incidents []incident.Incident) ([]Deadlines, error) {
 	ids := make([]string, 0, len(incidents))
 	for _, i := range incidents {
@@ -54,11 +64,20 @@ func (s *Acts) deadlines(ctx context.Context, q sqldb.Queryer, organisationID st
 	if err != nil {
 		return nil, err
 	}
+	versions, faults, err := record.VersionsOf(ctx, q, ids)
+	if err != nil {
+		return nil, err
+	}
 	list := make([]Deadlines, 0, len(incidents))
 	for _, i := range incidents {
 		d := Deadlines{Incident: i}
 		if l := logs[i.ID]; l != nil {
 			d.Log = *l
+		}
+		if d.Fault = errors.Join(faults[i.ID], d.Log.Fault); d.Fault != nil {
+			d.Fault = fmt.Errorf("count the deadlines of %s: %w", i.Number, d.Fault)
+			list = append(list, d)
+			continue
 		}
 		if n := len(d.Log.Answered); n > 0 {
 			d.Answered = &d.Log.Answered[n-1]
@@ -67,10 +86,7 @@ func (s *Acts) deadlines(ctx context.Context, q sqldb.Queryer, organisationID st
 		if err != nil {
 			return nil, err
 		}
-		facts, err := factsOf(ctx, q, i, last)
-		if err != nil {
-			return nil, err
-		}
+		facts := factsOf(i, last, versions[i.ID])
 		facts.Answered, facts.Contracts, facts.Done = d.Answered, contact.ShortestHours(own), d.Log.Done
 		if !i.Drill || !facts.Closed { // what was drilled is over with the drill
 			d.List = s.guides.Deadlines.Count(facts)
@@ -83,11 +99,7 @@ func (s *Acts) deadlines(ctx context.Context, q sqldb.Queryer, organisationID st
 // factsOf are what the record of an incident says about its deadlines: the one place that
 // says where these times come from. last is the incident in which it goes on, itself if it
 // was not merged: a merge ends no time that somebody is bound to.
-func factsOf(ctx context.Context, q sqldb.Queryer, i, last incident.Incident) (deadline.Facts, error) {
-	versions, err := record.Versions(ctx, q, i.ID)
-	if err != nil {
-		return deadline.Facts{}, err
-	}
+func factsOf(i, last incident.Incident, versions []record.Version) deadline.Facts {
 	sheet := record.NewSheet(i.ID, record.Opening{DiscoveredAt: i.DiscoveredAt}, versions)
 	// A discovery that is answered as unknown leaves what the report that opened it said: a
 	// period does not stop because nobody knows any more when it began.
@@ -95,7 +107,7 @@ func factsOf(ctx context.Context, q sqldb.Queryer, i, last incident.Incident) (d
 	if at := sheet.DiscoveredAt().At; !at.IsZero() {
 		f.DiscoveredAt = at
 	}
-	return f, nil
+	return f
 }
 
 // NextDeadline is one deadline of one incident.
@@ -103,11 +115,13 @@ type NextDeadline struct {
 	Incident incident.Incident
 	Deadline deadline.Deadline
 	Behind   int // deadlines of the incident whose time is over
+	// Unknown means that the deadlines of the incident can't be counted, so Deadline is empty.
+	Unknown bool
 }
 
 // NextDeadlines returns, for every incident of the actor's organisation with a deadline
-// that runs, the one that comes next, the soonest first. Those of drills bind nobody and are
-// not in it.
+// that runs, the one that comes next, the soonest first. Those whose deadlines are unknown
+// come before all others. Those of drills bind nobody and are not in it.
 func (s *Acts) NextDeadlines(ctx context.Context, a Actor) ([]NextDeadline, error) {
 	return read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) ([]NextDeadline, error) {
 		all, err := incident.List(ctx, q, a.OrganisationID)
@@ -120,6 +134,11 @@ func (s *Acts) NextDeadlines(ctx context.Context, a Actor) ([]NextDeadline, erro
 		}
 		var next []NextDeadline
 		for _, d := range list {
+			if d.Fault != nil {
+				s.log.ErrorContext(ctx, "deadlines not counted", slog.Any("error", d.Fault))
+				next = append(next, NextDeadline{Incident: d.Incident, Unknown: true})
+				continue
+			}
 			if first, ok := d.Next(); ok {
 				next = append(next, NextDeadline{Incident: d.Incident, Deadline: first, Behind: d.Behind(s.now())})
 			}

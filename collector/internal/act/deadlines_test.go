@@ -183,6 +183,49 @@ func (x *fixture) discovered(incidentID string, at time.Time) {
 	}))
 }
 
+// TestUnreadableAnswerStopsNoOther: an answer that can't be read stops the deadlines of its own
+// incident, and those are shown as unknown.
+func TestUnreadableAnswerStopsNoOther(t *testing.T) {
+	for what, damage := range map[string]string{
+		"record": `UPDATE record_version SET value = '{' WHERE incident_id = $1`, "answers": `UPDATE deadline_answer SET answers = '{' WHERE incident_id = $1`,
+	} {
+		t.Run(what, func(t *testing.T) {
+			run(t, func(t *testing.T, x *fixture) {
+				ctx := t.Context()
+				x.clock = japan("2026-11-22 21:00")
+				var ids []string
+				for _, title := range []string{"bad", "good"} {
+					i, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: title, DiscoveredAt: japan("2026-11-22 20:00")})
+					ok(t, err)
+					_, err = x.AnswerReportable(ctx, x.owner, i.ID, reportable("yes"), "")
+					ok(t, err)
+					_, err = x.SetAnswer(ctx, x.owner, i.ID, act.NewAnswer{Item: record.DiscoveredAt, State: record.Known, Value: record.Value{At: japan("2026-11-22 20:00")}})
+					ok(t, err)
+					ids = append(ids, i.ID)
+				}
+				ok(t, x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+					_, err := tx.ExecContext(ctx, damage, ids[0])
+					return err
+				}))
+				x.clock = japan("2026-11-25 10:00")
+				if err := x.LookAtDeadlines(ctx); err == nil {
+					t.Error("nobody hears of the answer that can't be read")
+				}
+				if len(x.told(ids[1])) == 0 {
+					t.Error("another incident is not reminded of")
+				}
+				next, err := x.NextDeadlines(ctx, x.owner)
+				if err != nil || len(next) != 2 || !next[0].Unknown || next[0].Incident.ID != ids[0] || next[1].Unknown {
+					t.Errorf("%+v, %v", next, err)
+				}
+				if _, err := x.Deadlines(ctx, x.owner, ids[0]); err == nil {
+					t.Error("deadlines that can't be counted are shown")
+				}
+			})
+		})
+	}
+}
+
 func TestRemindersComeOnce(t *testing.T) {
 	run(t, func(t *testing.T, x *fixture) {
 		ctx := t.Context()

@@ -16,11 +16,11 @@ import (
 
 // documentGuides adds the deadlines as they are counted now, and whom to call.
 func (s *Acts) documentGuides(ctx context.Context, q sqldb.Queryer, inc incident.Incident, l i18n.Language, f *report.Facts) error {
-	of, err := s.deadlines(ctx, q, inc.OrganisationID, []incident.Incident{inc})
+	of, err := s.deadlinesOf(ctx, q, inc)
 	if err != nil {
 		return err
 	}
-	for _, d := range of[0].List {
+	for _, d := range of.List {
 		if !d.Ticking() && d.Met == nil {
 			continue // it does not count, or has no date
 		}

@@ -63,9 +63,20 @@ func (s *Acts) ofSelf(ctx context.Context, a Actor, fn func(ctx context.Context,
 func factorThing(operatorID string) string { return "factor " + operatorID }
 
 // BeginFactor makes a key for an authenticator app. It is not in use before
-// [Acts.ConfirmFactor]; beginning anew throws an unconfirmed one away. The error is
-// [ErrConflict] for somebody who has a second factor: that is removed first.
-func (s *Acts) BeginFactor(ctx context.Context, a Actor) (key, url string, err error) {
+// [Acts.ConfirmFactor]; beginning anew throws an unconfirmed one away. The password is asked
+// for: who found a console open must not make it theirs. The error is [ErrForbidden] for a
+// wrong one, and [ErrConflict] for somebody who has a second factor: that is removed first.
+func (s *Acts) BeginFactor(ctx context.Context, a Actor, password string) (key, url string, err error) {
+	o, err := s.self(ctx, s.db.Read(), a)
+	if err != nil {
+		return "", "", err
+	}
+	if !o.FactorSince.IsZero() {
+		return "", "", fmt.Errorf("%w: there is a second factor", ErrConflict)
+	}
+	if err := s.ownPassword(ctx, o, password); err != nil {
+		return "", "", err
+	}
 	err = s.ofSelf(ctx, a, func(ctx context.Context, d *deed, o operator.Operator) error {
 		if !o.FactorSince.IsZero() {
 			return fmt.Errorf("%w: there is a second factor", ErrConflict)
@@ -96,18 +107,23 @@ func (s *Acts) FactorBegun(ctx context.Context, a Actor) (key string, err error)
 	if err != nil {
 		return "", err
 	}
+	key, _, err = s.factorBegun(ctx, o)
+	return key, err
+}
+
+func (s *Acts) factorBegun(ctx context.Context, o operator.Operator) (key, sealed string, err error) {
 	f, err := operator.FactorOf(ctx, s.db.Read(), o.ID)
 	if err != nil {
-		return "", known(err)
+		return "", "", known(err)
 	}
 	if f.Sealed == "" || !f.Since.IsZero() {
-		return "", ErrNotFound
+		return "", "", ErrNotFound
 	}
 	b, err := s.secrets.Open(factorThing(o.ID), f.Sealed)
 	if err != nil {
-		return "", fmt.Errorf("%w: the key can't be read: %w", ErrNotFound, err)
+		return "", "", fmt.Errorf("%w: the key can't be read: %w", ErrNotFound, err)
 	}
-	return string(b), nil
+	return string(b), f.Sealed, nil
 }
 
 // ConfirmFactor takes the key into use when code is of it, and returns the recovery codes,
@@ -117,7 +133,7 @@ func (s *Acts) ConfirmFactor(ctx context.Context, a Actor, code, remoteAddr, kee
 	if err != nil {
 		return nil, err
 	}
-	key, err := s.FactorBegun(ctx, a)
+	key, sealed, err := s.factorBegun(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -140,13 +156,20 @@ func (s *Acts) ConfirmFactor(ctx context.Context, a Actor, code, remoteAddr, kee
 		if !o.FactorSince.IsZero() {
 			return fmt.Errorf("%w: there is a second factor", ErrConflict)
 		}
-		if err := errors.Join(operator.ConfirmFactor(ctx, d.tx, o.ID, step, d.now), operator.SetRecovery(ctx, d.tx, o, hashes)); err != nil {
+		same, err := operator.ConfirmFactor(ctx, d.tx, o.ID, sealed, step, d.now)
+		if err == nil && !same {
+			err = fmt.Errorf("%w: another key was made meanwhile", ErrConflict) // whose code was not checked
+		}
+		if err == nil {
+			err = operator.SetRecovery(ctx, d.tx, o, hashes)
+		}
+		if err != nil {
 			return err
 		}
 		if _, err := operator.EndSome(ctx, d.tx, o.ID, d.now, func(s operator.Session) bool { return s.ID != keep }); err != nil {
 			return err
 		}
-		_, err := d.record(ctx, "operator.factor_on", o.ID, nil)
+		_, err = d.record(ctx, "operator.factor_on", o.ID, nil)
 		return err
 	})
 	if err != nil {
@@ -170,12 +193,26 @@ func (s *Acts) recoveryCodes(ctx context.Context) (codes, hashes []string, err e
 }
 
 // ConfirmSignIn ends a sign-in that [Acts.SignIn] answered with [ErrNeedsCode], by a code of
-// the authenticator app or by a recovery code. Each works once. The caller has kept that
-// the password was right a short while ago.
-func (s *Acts) ConfirmSignIn(ctx context.Context, operatorID, code, remoteAddr string) (operator.Operator, error) {
+// the authenticator app or by a recovery code. Each works once. The caller has kept for a
+// short while that the password was right, and proof, see [NeedsCode]; the error is
+// [ErrSignInOver] if that password is not the one of now.
+func (s *Acts) ConfirmSignIn(ctx context.Context, operatorID, proof, code, remoteAddr string) (operator.Operator, error) {
 	o, err := s.OperatorByID(ctx, operatorID)
 	if err != nil {
 		return operator.Operator{}, err
+	}
+	unchanged := func(q sqldb.Queryer) error {
+		now, err := operator.ProofOf(ctx, q, o.ID)
+		if err == nil && now != proof {
+			err = ErrSignInOver
+		}
+		return err
+	}
+	if err := unchanged(s.db.Read()); err != nil {
+		return operator.Operator{}, err
+	}
+	if o.FactorSince.IsZero() {
+		return operator.Operator{}, ErrSignInOver // it was reset
 	}
 	var used string
 	err = s.checkCode(ctx, o, code, remoteAddr, func(ctx context.Context, d *deed, how string) error {
@@ -185,6 +222,9 @@ func (s *Acts) ConfirmSignIn(ctx context.Context, operatorID, code, remoteAddr s
 		}
 		if !now.DisabledAt.IsZero() {
 			return fmt.Errorf("%w: the operator is disabled", ErrForbidden)
+		}
+		if err := unchanged(d.tx); err != nil {
+			return err
 		}
 		o, used = now, how
 		if err := operator.SignedIn(ctx, d.tx, o.ID, d.now); err != nil {
@@ -205,7 +245,12 @@ func (s *Acts) checkCode(ctx context.Context, o operator.Operator, code, remoteA
 	if len(code) > 64 {
 		code = code[:64]
 	}
-	ok, first := s.limiter.BeginCode(o.ID, remoteAddr)
+	no, plain, recovery := operator.ParseRecoveryCode(code)
+	begin, right := s.limiter.BeginCode, s.limiter.RightCode
+	if recovery {
+		begin, right = s.limiter.BeginRecovery, s.limiter.RightRecovery
+	}
+	ok, first := begin(o.ID, remoteAddr)
 	if !ok {
 		return ErrLocked
 	}
@@ -227,26 +272,33 @@ func (s *Acts) checkCode(ctx context.Context, o operator.Operator, code, remoteA
 			return err
 		}))
 	}
-	if no, plain, ok := operator.ParseRecoveryCode(code); ok {
+	use := func(use func(ctx context.Context, d *deed) (bool, error), how string) error {
+		err := s.useCode(ctx, o, use, func(ctx context.Context, d *deed) error { return fn(ctx, d, how) })
+		if err == nil {
+			right(o.ID, remoteAddr)
+		}
+		return err
+	}
+	if recovery {
 		hash, err := operator.RecoveryHash(ctx, s.db.Read(), o.ID, no)
 		if err != nil {
 			return err
 		}
-		right, err := s.hasher.Verify(ctx, plain, hash)
+		same, err := s.hasher.Verify(ctx, plain, hash)
 		if err != nil {
 			return err
 		}
-		if !right {
+		if !same {
 			return wrong()
 		}
-		return s.useCode(ctx, o, remoteAddr, func(ctx context.Context, d *deed) (bool, error) {
+		return use(func(ctx context.Context, d *deed) (bool, error) {
 			fresh, err := operator.UseRecovery(ctx, d.tx, o.ID, no, d.now)
 			if err != nil || !fresh {
 				return false, err
 			}
 			_, err = d.record(ctx, "operator.recovery_used", o.ID, map[string]string{"code": strconv.Itoa(no), "left": strconv.Itoa(f.Left - 1), "remote_addr": remoteAddr})
 			return true, err
-		}, func(ctx context.Context, d *deed) error { return fn(ctx, d, "recovery") })
+		}, "recovery")
 	}
 	key, err := s.secrets.Open(factorThing(o.ID), f.Sealed)
 	if err != nil {
@@ -259,14 +311,12 @@ func (s *Acts) checkCode(ctx context.Context, o operator.Operator, code, remoteA
 	if step == 0 {
 		return wrong()
 	}
-	return s.useCode(ctx, o, remoteAddr, func(ctx context.Context, d *deed) (bool, error) {
-		return operator.UseStep(ctx, d.tx, o.ID, step)
-	}, func(ctx context.Context, d *deed) error { return fn(ctx, d, "code") })
+	return use(func(ctx context.Context, d *deed) (bool, error) { return operator.UseStep(ctx, d.tx, o.ID, step) }, "code")
 }
 
 // useCode marks a code as used; one that another request used meanwhile is wrong.
-func (s *Acts) useCode(ctx context.Context, o operator.Operator, remoteAddr string, use func(ctx context.Context, d *deed) (bool, error), fn func(ctx context.Context, d *deed) error) error {
-	err := s.transact(ctx, func(ctx context.Context, d *deed) error {
+func (s *Acts) useCode(ctx context.Context, o operator.Operator, use func(ctx context.Context, d *deed) (bool, error), fn func(ctx context.Context, d *deed) error) error {
+	return s.transact(ctx, func(ctx context.Context, d *deed) error {
 		d.actor = actorOf(o)
 		fresh, err := use(ctx, d)
 		if err == nil && !fresh {
@@ -277,10 +327,6 @@ func (s *Acts) useCode(ctx context.Context, o operator.Operator, remoteAddr stri
 		}
 		return fn(ctx, d)
 	})
-	if err == nil {
-		s.limiter.RightCode(o.ID, remoteAddr)
-	}
-	return err
 }
 
 // RemoveFactor takes one's own second factor away, by a code of it. Where the role needs

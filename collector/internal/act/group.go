@@ -49,6 +49,8 @@ type GroupOrder struct {
 	BreakGlass string
 	// OperatorAddr is where the person sits; zero if not known.
 	OperatorAddr netip.Addr
+	// agreedGlass is why the second person passes over a guard rail.
+	agreedGlass string
 	// once refuses the order in its transaction. Optional.
 	once func(ctx context.Context, d *deed) error
 }
@@ -399,6 +401,9 @@ func (s *Acts) OrderGroup(ctx context.Context, a Actor, sel Selection, o GroupOr
 			"share": strconv.Itoa(pv.Share), "break_glass_reason": g.BreakGlass, "drill": strings.TrimPrefix(strconv.FormatBool(o.Isolation.Drill), "false"),
 		}
 		maps.Copy(facts, second)
+		if o.agreedGlass != "" {
+			facts["agreed_glass_reason"] = o.agreedGlass
+		}
 		for _, r := range pv.Rails {
 			facts["rail_"+string(r)] = "passed"
 		}

@@ -13,7 +13,7 @@ import (
 
 // SignIn checks a name and a password. A wrong one and a name that does not exist
 // take the same time and give the same [ErrForbidden]; too many give [ErrLocked]. For
-// somebody with a second factor the error is [ErrNeedsCode] and the operator is returned
+// somebody with a second factor the error is a [NeedsCode] and the operator is returned
 // all the same: whoever asks keeps that the password was right, and goes on with
 // [Acts.ConfirmSignIn].
 // remoteAddr is "host", "host:port" or a word such as "local".
@@ -70,7 +70,7 @@ func (s *Acts) SignIn(ctx context.Context, name, password, remoteAddr string) (o
 		return operator.Operator{}, err
 	}
 	if !o.FactorSince.IsZero() {
-		return o, ErrNeedsCode
+		return o, &NeedsCode{Proof: operator.PasswordProof(hash)}
 	}
 	return o, nil
 }
@@ -100,22 +100,9 @@ func (s *Acts) ChangePassword(ctx context.Context, a Actor, old, new string) err
 	if new == old {
 		return &Invalid{Field: "new", Code: "in_use", Err: errors.New("it is the old one")}
 	}
-	where := "change of password " + o.ID // nobody's mistakes keep another from changing theirs
-	if ok, _ := s.limiter.Begin(o.Name, where); !ok {
-		return ErrLocked
-	}
-	_, hash, err := operator.ByName(ctx, s.db.Read(), o.Name)
-	if err != nil {
-		return known(err)
-	}
-	right, err := s.hasher.Verify(ctx, old, hash)
-	if err != nil {
+	if err := s.ownPassword(ctx, o, old); err != nil {
 		return err
 	}
-	if !right {
-		return fmt.Errorf("%w: the old password is wrong", ErrForbidden)
-	}
-	s.limiter.Right(o.Name, where)
 	fresh, err := s.hasher.Hash(ctx, new)
 	if err != nil {
 		return err
@@ -128,6 +115,27 @@ func (s *Acts) ChangePassword(ctx context.Context, a Actor, old, new string) err
 		_, err := d.record(ctx, "operator.change_password", o.ID, nil)
 		return err
 	})
+}
+
+// ownPassword asks for the password of somebody who is signed in. A wrong one is [ErrForbidden].
+func (s *Acts) ownPassword(ctx context.Context, o operator.Operator, password string) error {
+	where := "own password " + o.ID // nobody's mistakes keep another from changing theirs
+	if ok, _ := s.limiter.Begin(o.Name, where); !ok {
+		return ErrLocked
+	}
+	_, hash, err := operator.ByName(ctx, s.db.Read(), o.Name)
+	if err != nil {
+		return known(err)
+	}
+	right, err := s.hasher.Verify(ctx, password, hash)
+	if err != nil {
+		return err
+	}
+	if !right {
+		return fmt.Errorf("%w: the password is wrong", ErrForbidden)
+	}
+	s.limiter.Right(o.Name, where)
+	return nil
 }
 
 // OperatorByID finds the operator of a session. A disabled one is [ErrForbidden].

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -179,6 +180,8 @@ type GroupWaiting struct {
 	Mine    bool // the actor asked
 	// Changed means that the group is not the one that was asked for any more.
 	Changed bool
+	// Here means that the PC at which the actor sits would be cut too.
+	Here bool
 }
 
 // GroupsWaiting lists the orders to groups that wait for a second person.
@@ -188,15 +191,15 @@ func (s *Acts) GroupsWaiting(ctx context.Context, a Actor) ([]group.Asked, error
 	})
 }
 
-// GroupWaiting finds one of them.
-func (s *Acts) GroupWaiting(ctx context.Context, a Actor, askedID string) (GroupWaiting, error) {
+// GroupWaiting finds one of them. from is where the actor sits; zero if not known.
+func (s *Acts) GroupWaiting(ctx context.Context, a Actor, askedID string, from netip.Addr) (GroupWaiting, error) {
 	return read(ctx, s, a, mayIsolate, func(q sqldb.Queryer, a Actor) (GroupWaiting, error) {
-		w, _, err := s.groupWaiting(ctx, q, a, askedID)
+		w, _, err := s.groupWaiting(ctx, q, a, askedID, from)
 		return w, err
 	})
 }
 
-func (s *Acts) groupWaiting(ctx context.Context, q sqldb.Queryer, a Actor, askedID string) (GroupWaiting, Selection, error) {
+func (s *Acts) groupWaiting(ctx context.Context, q sqldb.Queryer, a Actor, askedID string, from netip.Addr) (GroupWaiting, Selection, error) {
 	var w GroupWaiting
 	var said askedGroup
 	asked, err := group.AskedByID(ctx, q, askedID)
@@ -212,11 +215,12 @@ func (s *Acts) groupWaiting(ctx context.Context, q sqldb.Queryer, a Actor, asked
 	if err := json.Unmarshal([]byte(asked.Said), &said); err != nil {
 		return w, said.Selection, fmt.Errorf("read order to group that waits: %w", err)
 	}
-	w = GroupWaiting{Asked: asked, Mine: asked.AskedBy == a.ID, Order: GroupOrder{Verb: dispatch.Verb(asked.Verb), Servers: said.Servers, BreakGlass: said.BreakGlass,
+	w = GroupWaiting{Asked: asked, Mine: asked.AskedBy == a.ID, Order: GroupOrder{Verb: dispatch.Verb(asked.Verb), Servers: said.Servers, BreakGlass: said.BreakGlass, OperatorAddr: from,
 		Order: Order{Reason: asked.Reason, IncidentID: said.IncidentID, Isolation: said.Isolation, IsolateFirst: said.First}}}
 	if w.Preview, err = s.preview(ctx, q, a, said.Selection, w.Order); err != nil {
 		return w, said.Selection, err
 	}
+	w.Here = slices.Contains(w.Preview.Rails, RailOperatorHere)
 	w.Changed = sharedFingerprint(w.Preview, w.Order) != said.Fingerprint
 	w.Order.Confirmed = w.Preview.Fingerprint
 	return w, said.Selection, nil
@@ -224,13 +228,17 @@ func (s *Acts) groupWaiting(ctx context.Context, q sqldb.Queryer, a Actor, asked
 
 // AgreeGroup gives an order to a group that another person asked for, exactly as it was
 // asked for. The error is [Invalid] with the field "confirmed" and the code "changed" if
-// the group is another one by now: it must be asked for anew.
-func (s *Acts) AgreeGroup(ctx context.Context, a Actor, askedID string) (group.Order, error) {
+// the group is another one by now: it must be asked for anew. from is where the actor sits,
+// zero if not known; where that PC would be cut too, glass says why all the same.
+func (s *Acts) AgreeGroup(ctx context.Context, a Actor, askedID, glass string, from netip.Addr) (group.Order, error) {
+	if err := text("break_glass", glass, dispatch.MaxReason, false); err != nil {
+		return group.Order{}, err
+	}
 	who, err := s.identify(ctx, s.db.Read(), a, mayIsolate)
 	if err != nil {
 		return group.Order{}, err
 	}
-	w, sel, err := s.groupWaiting(ctx, s.db.Read(), who, askedID)
+	w, sel, err := s.groupWaiting(ctx, s.db.Read(), who, askedID, from)
 	if err != nil {
 		return group.Order{}, known(err)
 	}
@@ -240,6 +248,10 @@ func (s *Acts) AgreeGroup(ctx context.Context, a Actor, askedID string) (group.O
 	if w.Changed {
 		return group.Order{}, &Invalid{Field: "confirmed", Code: "changed", Err: errors.New("the group is not the one that was asked for")}
 	}
+	if w.Here && len(strings.TrimSpace(glass)) < minGlass {
+		return group.Order{}, &Invalid{Field: "break_glass", Code: "required", Err: fmt.Errorf("needed because of %s", RailOperatorHere)}
+	}
+	w.Order.agreedGlass = glass
 	return s.OrderGroup(ctx, a, sel, w.Order)
 }
 

@@ -2,6 +2,7 @@ package act_test
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -50,23 +51,23 @@ func TestOnePersonIsNotTwo(t *testing.T) {
 		// A group, and somebody who was added.
 		_, waits, err := x.everybody(a, dispatch.Isolate, "")
 		ok(t, err)
-		_, err = x.AgreeGroup(ctx, b, waits.Group.ID)
+		_, err = x.AgreeGroup(ctx, b, waits.Group.ID, "", netip.Addr{})
 		handed("of a group", err)
 		made, once, err := x.AddOperator(ctx, a, act.NewOperator{Name: "made", Role: operator.Handler})
 		ok(t, err)
 		c := x.welcome(made, once, "a long phrase for this 1")
-		_, err = x.AgreeGroup(ctx, c, waits.Group.ID)
+		_, err = x.AgreeGroup(ctx, c, waits.Group.ID, "", netip.Addr{})
 		handed("of a group, by somebody who was added", err)
 		ok(t, x.RefuseGroup(ctx, a, waits.Group.ID, ""))
 		// Two whom a third one could be.
 		_, waits, err = x.everybody(b, dispatch.Isolate, "")
 		ok(t, err)
-		_, err = x.AgreeGroup(ctx, c, waits.Group.ID)
+		_, err = x.AgreeGroup(ctx, c, waits.Group.ID, "", netip.Addr{})
 		handed("of two whom one person made", err)
 
 		// A second factor that was taken away is the same.
 		x.clock = x.clock.Add(organisation.TwoPersonsLinger + time.Minute)
-		key, _, err := x.BeginFactor(ctx, b)
+		key, _, err := x.BeginFactor(ctx, b, "another long pssword 7")
 		ok(t, err)
 		_, err = x.ConfirmFactor(ctx, b, x.code(key), "192.0.2.1", "")
 		ok(t, err)

@@ -2,6 +2,7 @@ package act_test
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -44,13 +45,13 @@ func TestGroupIsolationAboveTheShareTakesTwo(t *testing.T) {
 		if len(commands) != 0 {
 			t.Fatalf("%d commands before the second person agreed", len(commands))
 		}
-		if _, err := x.AgreeGroup(ctx, x.owner, asked); !errors.Is(err, act.ErrSecondPerson) {
+		if _, err := x.AgreeGroup(ctx, x.owner, asked, "", netip.Addr{}); !errors.Is(err, act.ErrSecondPerson) {
 			t.Errorf("the first person agrees with themselves: %v", err)
 		}
 		if _, again, err := x.everybody(x.owner, dispatch.Isolate, ""); again == nil || err != nil {
 			t.Errorf("ordered again by the same person: %v", err)
 		}
-		g, err := x.AgreeGroup(ctx, second, asked)
+		g, err := x.AgreeGroup(ctx, second, asked, "", netip.Addr{})
 		ok(t, err)
 		if commands, err = x.Commands(ctx, x.owner, act.CommandFilter{}); err != nil || len(commands) != 4 {
 			t.Errorf("%d commands, %v", len(commands), err)
@@ -58,8 +59,36 @@ func TestGroupIsolationAboveTheShareTakesTwo(t *testing.T) {
 		if list, err := x.LedgerEntries(ctx, x.owner, act.LedgerFilter{Subject: g.ID}); err != nil || len(list) != 1 || list[0].Details["asked_by"] != x.owner.ID || list[0].ActorID != second.ID {
 			t.Errorf("%+v, %v", list, err)
 		}
-		if _, err := x.AgreeGroup(ctx, second, asked); !errors.Is(err, act.ErrConflict) {
+		if _, err := x.AgreeGroup(ctx, second, asked, "", netip.Addr{}); !errors.Is(err, act.ErrConflict) {
 			t.Errorf("agreed twice: %v", err)
+		}
+		x.ledgerStands()
+	})
+}
+
+// TestAgreeingFromAPCOfTheGroup: who agrees is warned of cutting the own PC, as who orders is.
+func TestAgreeingFromAPCOfTheGroup(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		ctx := t.Context()
+		x.office(3)
+		second := x.person("second", operator.Handler)
+		ok(t, x.SetIsolationSettings(ctx, x.owner, organisation.Isolation{MaxShare: 100, TwoShare: 1}))
+		_, waits, err := x.everybody(x.owner, dispatch.Isolate, "")
+		ok(t, err)
+		pcs, err := x.Endpoints(ctx, second)
+		ok(t, err)
+		here := netip.MustParseAddr(pcs[0].RemoteAddr)
+		w, err := x.GroupWaiting(ctx, second, waits.Group.ID, here)
+		if err != nil || !w.Here || w.Changed {
+			t.Fatalf("here %t, changed %t, %v", w.Here, w.Changed, err)
+		}
+		_, err = x.AgreeGroup(ctx, second, waits.Group.ID, "", here)
+		wantInvalid(t, err, "break_glass", "required")
+		g, err := x.AgreeGroup(ctx, second, waits.Group.ID, "I have a phone", here)
+		ok(t, err)
+		list, err := x.LedgerEntries(ctx, x.owner, act.LedgerFilter{Subject: g.ID})
+		if err != nil || len(list) != 1 || list[0].Details["agreed_glass_reason"] != "I have a phone" || list[0].Details["rail_operator_here"] != "passed" {
+			t.Errorf("%+v, %v", list, err)
 		}
 		x.ledgerStands()
 	})
@@ -76,16 +105,16 @@ func TestAgreementIsForWhatWasShown(t *testing.T) {
 		_, waits, err := x.everybody(x.owner, dispatch.Isolate, "")
 		ok(t, err)
 		x.enrolled("late")
-		_, err = x.AgreeGroup(ctx, second, waits.Group.ID)
+		_, err = x.AgreeGroup(ctx, second, waits.Group.ID, "", netip.Addr{})
 		wantInvalid(t, err, "confirmed", "changed")
 		ok(t, x.RefuseGroup(ctx, second, waits.Group.ID, "changed"))
-		_, err = x.AgreeGroup(ctx, second, waits.Group.ID)
+		_, err = x.AgreeGroup(ctx, second, waits.Group.ID, "", netip.Addr{})
 		wantErr(t, err, act.ErrConflict)
 		// A day later nobody's request is carried out.
 		_, waits, err = x.everybody(x.owner, dispatch.Isolate, "")
 		ok(t, err)
 		x.clock = x.clock.Add(25 * time.Hour)
-		_, err = x.AgreeGroup(ctx, second, waits.Group.ID)
+		_, err = x.AgreeGroup(ctx, second, waits.Group.ID, "", netip.Addr{})
 		wantErr(t, err, act.ErrConflict)
 	})
 }
@@ -101,7 +130,7 @@ func TestGroupReleaseByAgreement(t *testing.T) {
 		if asked, err := x.ReleaseWaiting(ctx, second, pcs[0].id); err != nil || asked.AskedBy != x.owner.ID {
 			t.Errorf("the endpoint does not say that its release waits: %+v, %v", asked, err)
 		}
-		_, err = x.AgreeGroup(ctx, second, waits.Group.ID)
+		_, err = x.AgreeGroup(ctx, second, waits.Group.ID, "", netip.Addr{})
 		ok(t, err)
 		for _, p := range pcs {
 			if _, err := x.ReleaseWaiting(ctx, second, p.id); !errors.Is(err, act.ErrNotFound) {

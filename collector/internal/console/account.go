@@ -86,7 +86,8 @@ func (s *server) showFactor(v *visit, f form, status int) error {
 		return err
 	}
 	view := factorView{Form: f, Since: !a.Operator.FactorSince.IsZero(), Needed: a.Needed, Left: a.RecoveryLeft}
-	if a.Begun {
+	begun := s.sessions.GetBool(v.ctx(), keyFactorBegun) && v.r.URL.Query().Get("again") == ""
+	if a.Begun && begun { // whoever else is signed in as this person has not given the password
 		key, err := s.factors.FactorBegun(v.ctx(), v.actor)
 		if err != nil && !errors.Is(err, act.ErrNotFound) {
 			return err
@@ -117,12 +118,33 @@ func inFours(s string) string {
 	return b.String()
 }
 
+// keyFactorBegun is kept by the session that began the second factor: it alone is shown the key.
+const keyFactorBegun = "factor_begun"
+
 func (s *server) factorBegin(v *visit) error {
-	_, _, err := s.factors.BeginFactor(v.ctx(), v.actor)
-	if err != nil && !errors.Is(err, act.ErrConflict) {
+	f, err := readForm(v, field{name: "password", kind: secretText, max: 1024})
+	if err != nil {
 		return err
 	}
-	return redirect(v, "/account/factor")
+	if f.ok() {
+		_, _, err := s.factors.BeginFactor(v.ctx(), v.actor, f.Values["password"])
+		switch {
+		case err == nil:
+			s.sessions.Put(v.ctx(), keyFactorBegun, true)
+			return redirect(v, "/account/factor")
+		case errors.Is(err, act.ErrConflict):
+			return redirect(v, "/account/factor") // it is set up by now
+		case errors.Is(err, act.ErrLocked):
+			f.Errors["password"] = v.text.Text("sign_in.wait")
+		case errors.Is(err, act.ErrForbidden):
+			f.Errors["password"] = v.text.Text("password.wrong")
+		default:
+			return err
+		}
+	}
+	f.Values = nil // a password is never sent back
+	s.sessions.Remove(v.ctx(), keyFactorBegun)
+	return s.showFactor(v, f, http.StatusUnprocessableEntity)
 }
 
 func (s *server) factorConfirm(v *visit) error {
@@ -157,6 +179,7 @@ func (s *server) withCode(v *visit, do func(code string) (recovery []string, err
 			if err := s.sessions.RenewToken(v.ctx()); err != nil {
 				return err
 			}
+			s.sessions.Remove(v.ctx(), keyFactorBegun)
 			to := "/account/factor"
 			if len(codes) > 0 {
 				to += "?shown=" + s.minted.put(v.now, v.operator.ID, strings.Join(codes, " "), mintedAbout{})

@@ -12,17 +12,18 @@ type groupAskedView struct {
 	Deed    string
 	Members []endpointView
 	Error   string // translated
+	Form    form
 }
 
 // groupAsked shows an order to a group that waits for a second person, as it would be now.
-func (s *server) groupAsked(v *visit) error { return s.showGroupAsked(v, "", http.StatusOK) }
+func (s *server) groupAsked(v *visit) error { return s.showGroupAsked(v, "", form{}, http.StatusOK) }
 
-func (s *server) showGroupAsked(v *visit, problem string, status int) error {
-	w, err := s.groups.GroupWaiting(v.ctx(), v.actor, v.r.PathValue("id"))
+func (s *server) showGroupAsked(v *visit, problem string, f form, status int) error {
+	w, err := s.groups.GroupWaiting(v.ctx(), v.actor, v.r.PathValue("id"), operatorAddr(v.r))
 	if err != nil {
 		return err
 	}
-	view := groupAskedView{Waiting: w, Deed: string(w.Order.Verb), Error: problem}
+	view := groupAskedView{Waiting: w, Deed: string(w.Order.Verb), Error: problem, Form: f}
 	for _, m := range w.Preview.Members {
 		if m.LeftOut == "" {
 			view.Members = append(view.Members, viewEndpoint(m.Endpoint, v.now))
@@ -34,14 +35,21 @@ func (s *server) showGroupAsked(v *visit, problem string, status int) error {
 }
 
 func (s *server) groupAgree(v *visit) error {
-	g, err := s.groups.AgreeGroup(v.ctx(), v.actor, v.r.PathValue("id"))
-	if waits, own := errors.AsType[*act.SecondPerson](err); own && waits.Handed {
-		return s.showGroupAsked(v, v.text.Text("second.handed"), http.StatusConflict)
-	} else if own {
-		return s.showGroupAsked(v, v.text.Text("group.asked.own"), http.StatusConflict)
+	f, err := readForm(v, field{name: "break_glass", max: maxReason, empty: true})
+	if err != nil {
+		return err
 	}
-	if _, changed := errors.AsType[*act.Invalid](err); changed {
-		return s.showGroupAsked(v, v.text.Text("group.asked.changed"), http.StatusConflict)
+	g, err := s.groups.AgreeGroup(v.ctx(), v.actor, v.r.PathValue("id"), f.Values["break_glass"], operatorAddr(v.r))
+	if waits, own := errors.AsType[*act.SecondPerson](err); own && waits.Handed {
+		return s.showGroupAsked(v, v.text.Text("second.handed"), f, http.StatusConflict)
+	} else if own {
+		return s.showGroupAsked(v, v.text.Text("group.asked.own"), f, http.StatusConflict)
+	}
+	if invalid, ok := errors.AsType[*act.Invalid](err); ok && invalid.Field == "break_glass" {
+		f.refuse(v, err)
+		return s.showGroupAsked(v, "", f, http.StatusUnprocessableEntity)
+	} else if ok {
+		return s.showGroupAsked(v, v.text.Text("group.asked.changed"), f, http.StatusConflict)
 	}
 	if err != nil {
 		return err

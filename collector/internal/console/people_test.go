@@ -46,7 +46,8 @@ func (x *office) peopled() {
 // factor sets up the second factor in a browser and returns its key and the recovery codes.
 func (b *browser) factor(now time.Time) (key string, recovery []string) {
 	b.t.Helper()
-	b.post("/account/factor/begin", nil).want(b.t, http.StatusSeeOther)
+	b.post("/account/factor/begin", url.Values{"password": {"wrong"}}).want(b.t, http.StatusUnprocessableEntity, "いまのパスワードが違います")
+	b.post("/account/factor/begin", url.Values{"password": {password}}).want(b.t, http.StatusSeeOther)
 	r := b.get("/account/factor").want(b.t, 200, "<svg", `class="qr-dark"`)
 	if t, ok := b.t.(*testing.T); ok {
 		inertPage(t, "/account/factor", r)

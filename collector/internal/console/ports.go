@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"io"
+	"net/netip"
 	"time"
 
 	"hozen/collector/internal/act"
@@ -68,7 +69,7 @@ type drills interface {
 
 type people interface {
 	SignIn(ctx context.Context, name, password, remoteAddr string) (operator.Operator, error)
-	ConfirmSignIn(ctx context.Context, operatorID, code, remoteAddr string) (operator.Operator, error)
+	ConfirmSignIn(ctx context.Context, operatorID, proof, code, remoteAddr string) (operator.Operator, error)
 	MustSetFactor(ctx context.Context, o operator.Operator) (bool, error)
 	ChangePassword(ctx context.Context, a act.Actor, old, new string) error
 	OperatorByID(ctx context.Context, id string) (operator.Operator, error)
@@ -158,7 +159,7 @@ type accounts interface {
 }
 
 type factors interface {
-	BeginFactor(ctx context.Context, a act.Actor) (key, url string, err error)
+	BeginFactor(ctx context.Context, a act.Actor, password string) (key, url string, err error)
 	FactorBegun(ctx context.Context, a act.Actor) (key string, err error)
 	ConfirmFactor(ctx context.Context, a act.Actor, code, remoteAddr, keep string) (recovery []string, err error)
 	NewRecoveryCodes(ctx context.Context, a act.Actor, code, remoteAddr string) ([]string, error)
@@ -216,8 +217,8 @@ type groups interface {
 type groupsAsked interface {
 	Drill() dispatch.Isolation
 	GroupsWaiting(ctx context.Context, a act.Actor) ([]group.Asked, error)
-	GroupWaiting(ctx context.Context, a act.Actor, askedID string) (act.GroupWaiting, error)
-	AgreeGroup(ctx context.Context, a act.Actor, askedID string) (group.Order, error)
+	GroupWaiting(ctx context.Context, a act.Actor, askedID string, from netip.Addr) (act.GroupWaiting, error)
+	AgreeGroup(ctx context.Context, a act.Actor, askedID, glass string, from netip.Addr) (group.Order, error)
 	RefuseGroup(ctx context.Context, a act.Actor, askedID, reason string) error
 }
 

@@ -48,9 +48,10 @@ func (s *server) signIn(v *visit) error {
 		return again(http.StatusUnprocessableEntity, "")
 	}
 	op, err := s.people.SignIn(v.ctx(), f.Values["name"], f.Values["password"], remoteHost(v.r))
+	if waits, ok := errors.AsType[*act.NeedsCode](err); ok {
+		return s.askCode(v, op, waits.Proof, view.Next)
+	}
 	switch {
-	case errors.Is(err, act.ErrNeedsCode):
-		return s.askCode(v, op, view.Next)
 	case errors.Is(err, act.ErrLocked):
 		v.w.Header().Set("Retry-After", "60")
 		return again(http.StatusTooManyRequests, "sign_in.wait")

@@ -15,6 +15,7 @@ const (
 	keyPending      = "pending"       // identifier of whose password was right
 	keyPendingSince = "pending_since" // Unix seconds
 	keyPendingNext  = "pending_next"  // where to go then
+	keyPendingProof = "pending_proof" // of the password that was right
 )
 
 // codeTime is how long somebody has for the code after the password.
@@ -22,7 +23,7 @@ const codeTime = 5 * time.Minute
 
 // askCode goes on with a sign-in whose password was right. The token changes here and once
 // more when the code is right.
-func (s *server) askCode(v *visit, op operator.Operator, next string) error {
+func (s *server) askCode(v *visit, op operator.Operator, proof, next string) error {
 	ctx := v.ctx()
 	if err := s.sessions.RenewToken(ctx); err != nil {
 		return err
@@ -30,6 +31,7 @@ func (s *server) askCode(v *visit, op operator.Operator, next string) error {
 	s.sessions.Put(ctx, keyPending, op.ID)
 	s.sessions.Put(ctx, keyPendingSince, v.now.Unix())
 	s.sessions.Put(ctx, keyPendingNext, next)
+	s.sessions.Put(ctx, keyPendingProof, proof)
 	return redirect(v, "/sign-in/code")
 }
 
@@ -60,14 +62,15 @@ func (s *server) signInCode(v *visit) error {
 	}
 	status := http.StatusUnprocessableEntity
 	if f.ok() {
-		op, err := s.people.ConfirmSignIn(v.ctx(), id, f.Values["code"], remoteHost(v.r))
+		op, err := s.people.ConfirmSignIn(v.ctx(), id, s.sessions.GetString(v.ctx(), keyPendingProof), f.Values["code"], remoteHost(v.r))
 		switch {
 		case err == nil:
 			next := local(s.sessions.GetString(v.ctx(), keyPendingNext))
-			for _, k := range []string{keyPending, keyPendingSince, keyPendingNext} {
-				s.sessions.Remove(v.ctx(), k)
-			}
+			s.noPending(v)
 			return s.signedInAs(v, op, next)
+		case errors.Is(err, act.ErrSignInOver):
+			s.noPending(v)
+			return redirect(v, "/sign-in")
 		case errors.Is(err, act.ErrLocked):
 			v.w.Header().Set("Retry-After", "60")
 			status, f.Errors["code"] = http.StatusTooManyRequests, v.text.Text("sign_in.wait")
@@ -79,6 +82,13 @@ func (s *server) signInCode(v *visit) error {
 	}
 	f.Values = nil // a code is never sent back
 	return s.showStatus(v, status, s.page(v, "sign_in_code", v.text.Text("title.sign_in_code")), f)
+}
+
+// noPending forgets whose password was right.
+func (s *server) noPending(v *visit) {
+	for _, k := range []string{keyPending, keyPendingSince, keyPendingNext, keyPendingProof} {
+		s.sessions.Remove(v.ctx(), k)
+	}
 }
 
 // signedInAs begins the session of a person. A token from before must not work after, or

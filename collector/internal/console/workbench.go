@@ -27,6 +27,7 @@ type dashboardDeadline struct {
 	deadlineView
 	Incident incident.Incident
 	Behind   int // deadlines of the incident whose time is over
+	Unknown  bool
 }
 
 // maxDeadlines is how many the first page shows.
@@ -39,7 +40,11 @@ func (s *server) nextDeadlines(v *visit) ([]dashboardDeadline, error) {
 	}
 	var list []dashboardDeadline
 	for _, n := range all {
-		list = append(list, dashboardDeadline{viewDeadline(n.Deadline, v.now), n.Incident, n.Behind})
+		d := dashboardDeadline{Incident: n.Incident, Behind: n.Behind, Unknown: n.Unknown}
+		if !n.Unknown {
+			d.deadlineView = viewDeadline(n.Deadline, v.now)
+		}
+		list = append(list, d)
 	}
 	return list[:min(len(list), maxDeadlines)], nil
 }

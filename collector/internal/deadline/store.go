@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -75,6 +76,8 @@ type Log struct {
 	Versions []Version  // by clock, older first
 	Done     []Done
 	Reminded []Reminded
+	// Fault is why something that was recorded of it is missing here; nothing can be counted then.
+	Fault error
 }
 
 // Newest returns the newest version of a clock.
@@ -123,15 +126,25 @@ func each(ctx context.Context, q sqldb.Queryer, query string, args []any, scan f
 	return rows.Err()
 }
 
+// unread keeps with an incident what can't be read of it, so that those of others can.
+func unread(of func(string) *Log, incident string, err error) error {
+	if incident == "" {
+		return err
+	}
+	l := of(incident)
+	l.Fault = errors.Join(l.Fault, err)
+	return nil
+}
+
 func (b *Book) readAnswers(ctx context.Context, q sqldb.Queryer, ids []any, in string, of func(string) *Log) error {
 	return each(ctx, q, `SELECT incident_id, seq, answers, note, at, actor_name FROM deadline_answer WHERE incident_id IN `+in+` ORDER BY incident_id, seq`, ids, func(rows *sql.Rows) error {
 		var incident, answers string
 		var a Answered
 		if err := rows.Scan(&incident, &a.Seq, &answers, &a.Note, sqldb.ScanTime(&a.At), &a.By); err != nil {
-			return err
+			return unread(of, incident, err)
 		}
 		if err := json.Unmarshal([]byte(answers), &a.Answers); err != nil {
-			return err
+			return unread(of, incident, err)
 		}
 		a.Verdict = b.Decide(a.Answers)
 		l := of(incident)
@@ -146,12 +159,12 @@ func readVersions(ctx context.Context, q sqldb.Queryer, ids []any, in string, of
 		var incident, from string
 		var v Version
 		if err := rows.Scan(&incident, &v.Clock, &v.Version, sqldb.ScanTime(&v.Start), &from, sqldb.ScanTime(&v.Due), &v.Counted, &v.Reason, sqldb.ScanTime(&v.At), &v.LedgerIdx); err != nil {
-			return err
+			return unread(of, incident, err)
 		}
 		if from != "" {
 			var err error
 			if v.From, err = calendar.ParseDate(from); err != nil {
-				return err
+				return unread(of, incident, err)
 			}
 		}
 		l := of(incident)
@@ -167,7 +180,7 @@ func readDone(ctx context.Context, q sqldb.Queryer, ids []any, in string, of fun
 		var d Done
 		var withdrawn bool
 		if err := rows.Scan(&incident, &d.Seq, &d.Clock, sqldb.ScanTime(&d.DoneAt), &d.ReceiptNo, &d.Note, sqldb.ScanTime(&d.At), &d.By, &d.LedgerIdx, sqldb.ScanBool(&withdrawn)); err != nil {
-			return err
+			return unread(of, incident, err)
 		}
 		l := of(incident)
 		if withdrawn {
@@ -186,7 +199,7 @@ func readReminded(ctx context.Context, q sqldb.Queryer, ids []any, in string, of
 		var incident string
 		var r Reminded
 		if err := rows.Scan(&incident, &r.Clock, &r.Version, &r.Kind, sqldb.ScanTime(&r.At), sqldb.ScanBool(&r.Told)); err != nil {
-			return err
+			return unread(of, incident, err)
 		}
 		l := of(incident)
 		l.Reminded = append(l.Reminded, r)

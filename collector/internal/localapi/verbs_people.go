@@ -40,8 +40,8 @@ type Session struct {
 
 func signIn(ctx context.Context, c *call, in SignIn) (any, error) {
 	o, err := c.acts.SignIn(ctx, in.Name, in.Password, c.peer.String())
-	if errors.Is(err, act.ErrNeedsCode) && in.Code != "" {
-		o, err = c.acts.ConfirmSignIn(ctx, o.ID, in.Code, c.peer.String())
+	if waits, ok := errors.AsType[*act.NeedsCode](err); ok && in.Code != "" {
+		o, err = c.acts.ConfirmSignIn(ctx, o.ID, waits.Proof, in.Code, c.peer.String())
 	}
 	if err != nil {
 		return nil, err

@@ -126,9 +126,11 @@ func BeginFactor(ctx context.Context, tx *sqldb.Tx, id, sealed string) error {
 	return exec(ctx, tx, "begin second factor", `UPDATE operator_operator SET factor_secret = $1, factor_since = '', factor_step = 0 WHERE id = $2`, sealed, id)
 }
 
-// ConfirmFactor takes the key into use. step is that of the code which confirmed it.
-func ConfirmFactor(ctx context.Context, tx *sqldb.Tx, id string, step int64, at time.Time) error {
-	return exec(ctx, tx, "confirm second factor", `UPDATE operator_operator SET factor_since = $1, factor_step = $2 WHERE id = $3`, sqldb.FormatTime(at), step, id)
+// ConfirmFactor takes the key that was stored as sealed into use and reports whether it still
+// was the one that waits. step is that of the code which confirmed it.
+func ConfirmFactor(ctx context.Context, tx *sqldb.Tx, id, sealed string, step int64, at time.Time) (bool, error) {
+	return one(ctx, tx, "confirm second factor", `UPDATE operator_operator SET factor_since = $1, factor_step = $2 WHERE id = $3 AND factor_secret = $4 AND factor_since = ''`,
+		sqldb.FormatTime(at), step, id, sealed)
 }
 
 // UseStep marks a code as used and reports whether it was not before: of two requests

@@ -63,6 +63,26 @@ func codeLimits(operatorID, remoteAddr string) []limit {
 	}
 }
 
+// recoveryLimits lacks the limit by person: nobody guesses a recovery code, and who knows the
+// password could keep its owner out for good by one wrong code every ten minutes.
+func recoveryLimits(operatorID, remoteAddr string) []limit {
+	addr := addressKey(remoteAddr)
+	return []limit{
+		{"rp " + addr + " " + operatorID, freePair, longestWait},
+		{"a " + addr, freeAddress, longestWait},
+	}
+}
+
+// BeginRecovery is [Limiter.Begin] for a recovery code, before [Limiter.RightRecovery].
+func (l *Limiter) BeginRecovery(operatorID, remoteAddr string) (ok, first bool) {
+	return l.begin(recoveryLimits(operatorID, remoteAddr))
+}
+
+// RightRecovery takes back what BeginRecovery counted.
+func (l *Limiter) RightRecovery(operatorID, remoteAddr string) {
+	l.right(recoveryLimits(operatorID, remoteAddr))
+}
+
 // BeginCode is [Limiter.Begin] for the code of a second factor, before [Limiter.RightCode].
 func (l *Limiter) BeginCode(operatorID, remoteAddr string) (ok, first bool) {
 	return l.begin(codeLimits(operatorID, remoteAddr))

@@ -60,6 +60,23 @@ func ByName(ctx context.Context, q sqldb.Queryer, name string) (Operator, string
 	return o, hash, err
 }
 
+// PasswordProof stands for a password hash where the hash itself must not be: who has it
+// knows only whether the password was changed since.
+func PasswordProof(hash string) string { return hashToken("password " + hash) }
+
+// ProofOf is [PasswordProof] of somebody's password as it is now.
+func ProofOf(ctx context.Context, q sqldb.Queryer, id string) (string, error) {
+	var hash string
+	err := q.QueryRowContext(ctx, `SELECT password_hash FROM operator_operator WHERE id = $1`, id).Scan(&hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", ErrNotFound
+	}
+	if err != nil {
+		return "", fmt.Errorf("find password: %w", err)
+	}
+	return PasswordProof(hash), nil
+}
+
 // List returns the operators of an organisation by name, disabled ones too.
 func List(ctx context.Context, q sqldb.Queryer, organisationID string) ([]Operator, error) {
 	rows, err := q.QueryContext(ctx, `SELECT `+columns+` FROM operator_operator WHERE organisation_id = $1 ORDER BY name`, organisationID)

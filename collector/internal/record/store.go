@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -56,32 +57,71 @@ func Versions(ctx context.Context, q sqldb.Queryer, incidentID string) ([]Versio
 	return queryVersions(ctx, q, `incident_id = $1 ORDER BY item, version_no`, incidentID)
 }
 
-func queryVersions(ctx context.Context, q sqldb.Queryer, cond string, args ...any) ([]Version, error) {
-	rows, err := q.QueryContext(ctx, `SELECT `+versionColumns+` FROM record_version WHERE `+cond, args...)
-	if err != nil {
-		return nil, fmt.Errorf("read answers: %w", err)
-	}
-	defer rows.Close()
-	var list []Version
-	for rows.Next() {
-		var v Version
-		var value, basis string
-		if err := rows.Scan(&v.IncidentID, &v.Item, &v.No, &v.OrganisationID, &v.State, &value, &basis, &v.Reason,
-			&v.EnteredID, &v.EnteredBy, sqldb.ScanTime(&v.EnteredAt), &v.LedgerIdx); err != nil {
-			return nil, fmt.Errorf("read answers: %w", err)
-		}
-		if v.Value, err = DecodeValue(value); err != nil {
-			return nil, fmt.Errorf("read version %d of %s: %w", v.No, v.Item, err)
-		}
-		if basis != "" {
-			if err := json.Unmarshal([]byte(basis), &v.Basis); err != nil {
-				return nil, fmt.Errorf("read version %d of %s: %w", v.No, v.Item, err)
+// VersionsOf is [Versions] of many incidents. An answer that can't be read stands in faults, by
+// its incident, and keeps those of no other from being read.
+func VersionsOf(ctx context.Context, q sqldb.Queryer, incidentIDs []string) (of map[string][]Version, faults map[string]error, err error) {
+	of, faults = map[string][]Version{}, map[string]error{}
+	for ids, in := range sqldb.In(incidentIDs, 1) {
+		if err := eachVersion(ctx, q, func(v Version, err error) error {
+			switch {
+			case err != nil && v.IncidentID == "":
+				return err
+			case err != nil:
+				faults[v.IncidentID] = errors.Join(faults[v.IncidentID], err)
+			default:
+				of[v.IncidentID] = append(of[v.IncidentID], v)
 			}
+			return nil
+		}, `incident_id IN `+in+` ORDER BY incident_id, item, version_no`, ids...); err != nil {
+			return nil, nil, err
 		}
-		list = append(list, v)
 	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read answers: %w", err)
+	return of, faults, nil
+}
+
+func queryVersions(ctx context.Context, q sqldb.Queryer, cond string, args ...any) (list []Version, err error) {
+	err = eachVersion(ctx, q, func(v Version, err error) error {
+		list = append(list, v)
+		return err
+	}, cond, args...)
+	if err != nil {
+		return nil, err
 	}
 	return list, nil
+}
+
+// eachVersion calls do for every version, or for what can't be read of one.
+func eachVersion(ctx context.Context, q sqldb.Queryer, do func(Version, error) error, cond string, args ...any) error {
+	rows, err := q.QueryContext(ctx, `SELECT `+versionColumns+` FROM record_version WHERE `+cond, args...)
+	if err != nil {
+		return fmt.Errorf("read answers: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := do(scanVersion(rows.Scan)); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read answers: %w", err)
+	}
+	return nil
+}
+
+// scanVersion reads a version. Where it fails, what was read before stands in it.
+func scanVersion(scan func(dest ...any) error) (v Version, err error) {
+	var value, basis string
+	if err := scan(&v.IncidentID, &v.Item, &v.No, &v.OrganisationID, &v.State, &value, &basis, &v.Reason,
+		&v.EnteredID, &v.EnteredBy, sqldb.ScanTime(&v.EnteredAt), &v.LedgerIdx); err != nil {
+		return v, fmt.Errorf("read answers: %w", err)
+	}
+	if v.Value, err = DecodeValue(value); err != nil {
+		return v, fmt.Errorf("read version %d of %s: %w", v.No, v.Item, err)
+	}
+	if basis != "" {
+		if err := json.Unmarshal([]byte(basis), &v.Basis); err != nil {
+			return v, fmt.Errorf("read version %d of %s: %w", v.No, v.Item, err)
+		}
+	}
+	return v, nil
 }
