@@ -68,7 +68,10 @@ func TestSecondFactorCodes(t *testing.T) {
 		if !errors.Is(err, act.ErrNeedsCode) || !errors.Is(err, act.ErrForbidden) || o.ID != x.owner.ID {
 			t.Fatalf("%+v, %v", o, err)
 		}
-		sign := func(code string) error { _, err := x.ConfirmSignIn(ctx, x.owner.ID, x.proof(x.owner), code, "192.0.2.9"); return err }
+		sign := func(code string) error {
+			_, err := x.ConfirmSignIn(ctx, x.owner.ID, x.proof(x.owner), code, "192.0.2.9")
+			return err
+		}
 		wantErr(t, sign(x.code(key)), act.ErrForbidden) // it was used to confirm
 		x.clock = x.clock.Add(30 * time.Second)
 		late := x.code(key)

@@ -59,7 +59,7 @@ func may() map[string]string {
 		"LedgerEntries": audit, "LedgerProof": audit, "LedgerSigned": audit, "LedgerConsistency": audit, "LedgerTimestamp": audit, "LedgerTimestamps": audit, "LedgerCosign": audit,
 		"LedgerExport": check, "Fsck": check, "DeclareFork": "o",
 		// People and settings.
-		"AddOperator": lead, "ResetPassword": lead, "DisableOperator": lead, "ResetFactor": lead, "EndSessionsOf": lead, "Person": lead, "GrantIncident": lead, "EndGrant": lead,
+		"AddOperator": lead, "SetRole": lead, "SessionCounts": lead, "ResetPassword": lead, "DisableOperator": lead, "ResetFactor": lead, "EndSessionsOf": lead, "Person": lead, "GrantIncident": lead, "EndGrant": lead,
 		"PeopleSettings": lead, "SetPeopleSettings": lead, "SetIsolationSettings": lead, "Backup": lead, "ProveBackup": lead,
 		"Channel": lead, "Channels": lead, "Deliveries": lead, "SaveChannel": lead, "RemoveChannel": lead, "TestChannel": lead,
 		"KnowStorageKeys": machine, "StorageEncrypted": machine, "StorageKeysLost": machine, "StorageRotated": machine, "UseRecoveryKey": machine,
@@ -184,6 +184,7 @@ func inputs(x *fixture) map[string][]any {
 		"NotADrill":       {nil, act.RealSign{Seen: "s"}},
 		"MeetDeadline":    {nil, "client", nil},
 		"WithdrawDone":    {nil, "client", nil},
+		"SetRole":         {"opr_none", operator.Viewer},
 		"AddOperator":     {act.NewOperator{Name: "taken", Role: operator.Viewer}},
 		"CloseIncidentAs": {"inc_none", incident.Resolved, nil},
 		"MarkItem":        {nil, nil, act.ItemMark{State: playbook.Done}},

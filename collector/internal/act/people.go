@@ -195,7 +195,8 @@ func (s *Acts) AddOperator(ctx context.Context, a Actor, n NewOperator) (op oper
 	return op, oneTimePassword, nil
 }
 
-// ResetPassword gives a person a new one-time password and ends all sessions.
+// ResetPassword gives another person a new one-time password and ends all sessions. Nobody
+// resets the own one: that takes the old one, or another person.
 func (s *Acts) ResetPassword(ctx context.Context, a Actor, operatorID string) (oneTimePassword string, err error) {
 	oneTimePassword = operator.OneTimePassword()
 	hash, err := s.hasher.Hash(ctx, oneTimePassword)
@@ -206,6 +207,9 @@ func (s *Acts) ResetPassword(ctx context.Context, a Actor, operatorID string) (o
 		o, err := d.reachable(ctx, operatorID)
 		if err != nil {
 			return err
+		}
+		if d.actor.Kind == ByOperator && o.ID == d.actor.ID {
+			return fmt.Errorf("%w: nobody resets the own password", ErrForbidden)
 		}
 		if !o.DisabledAt.IsZero() {
 			return fmt.Errorf("%w: the operator is disabled", ErrConflict)
@@ -236,20 +240,8 @@ func (s *Acts) DisableOperator(ctx context.Context, a Actor, operatorID string) 
 		if !o.DisabledAt.IsZero() {
 			return nil
 		}
-		if o.Role == operator.Owner {
-			all, err := operator.List(ctx, d.tx, d.actor.OrganisationID)
-			if err != nil {
-				return err
-			}
-			owners := 0
-			for _, other := range all {
-				if other.Role == operator.Owner && other.DisabledAt.IsZero() {
-					owners++
-				}
-			}
-			if owners == 1 {
-				return fmt.Errorf("%w: this is the last owner", ErrConflict)
-			}
+		if err := d.notLastOwner(ctx, o); err != nil {
+			return err
 		}
 		if err := operator.Disable(ctx, d.tx, o.ID, d.now); err != nil {
 			return err

@@ -137,6 +137,8 @@ func TestRolesByActs(t *testing.T) {
 				return err
 			}},
 			{"ResetPassword", "or", func(ctx context.Context, a act.Actor) error { return only(x.ResetPassword(ctx, a, "opr_none")) }},
+			{"SetRole", "or", func(ctx context.Context, a act.Actor) error { return x.SetRole(ctx, a, "opr_none", operator.Viewer) }},
+			{"SessionCounts", "or", func(ctx context.Context, a act.Actor) error { return only(x.SessionCounts(ctx, a)) }},
 			{"DisableOperator", "or", func(ctx context.Context, a act.Actor) error { return x.DisableOperator(ctx, a, "opr_none") }},
 		}
 		x.person("taken", operator.Viewer)

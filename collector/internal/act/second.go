@@ -32,15 +32,20 @@ func needsTwo(settings organisation.Isolation, o GroupOrder, pv GroupPreview, no
 }
 
 // alone reports whether nobody but the actor could be the second person. Somebody who was
-// disabled a short while ago counts as being there: nobody becomes the only one by barring
-// the other.
+// disabled or lost the role a short while ago counts as being there: nobody becomes the only
+// one by barring the other.
 func (s *Acts) alone(ctx context.Context, q sqldb.Queryer, a Actor, p permission, now time.Time) (bool, error) {
 	all, err := operator.List(ctx, q, a.OrganisationID)
 	if err != nil {
 		return false, err
 	}
+	before, err := operator.RolesBefore(ctx, q, a.OrganisationID, now.Add(-organisation.TwoPersonsLinger))
+	if err != nil {
+		return false, err
+	}
 	for _, o := range all {
-		if o.ID != a.ID && permitted(o.Role, p) && (o.DisabledAt.IsZero() || now.Sub(o.DisabledAt) < organisation.TwoPersonsLinger) {
+		could := slices.ContainsFunc(append(before[o.ID], o.Role), func(r operator.Role) bool { return permitted(r, p) })
+		if o.ID != a.ID && could && (o.DisabledAt.IsZero() || now.Sub(o.DisabledAt) < organisation.TwoPersonsLinger) {
 			return false, nil
 		}
 	}

@@ -148,6 +148,9 @@ func isolationWords(want func(prefix string, values ...string)) {
 	}
 	want("rail.", string(act.RailShare), string(act.RailCollectorHost), string(act.RailOperatorHere), string(act.RailAlone))
 	want("rail.short.", string(act.RailCollectorHost), string(act.RailOperatorHere))
+	for _, r := range operator.Roles() {
+		want("role.can.", string(r))
+	}
 	want("left_out.", string(act.LeftOutRevoked), string(act.LeftOutServer), string(act.LeftOutOldAgent), string(act.LeftOutIncapable), string(act.LeftOutAlready), string(act.LeftOutAway), string(act.LeftOutClosed))
 	for _, d := range []deed{isolateAll, releaseAll, drillAll} {
 		want("group.deed.", string(d))
@@ -160,7 +163,7 @@ func isolationWords(want func(prefix string, values ...string)) {
 	want("score.way_home.", "yes", "no", "unknown")
 	want("score.released.", "yes", "no", "other", "waiting", "unknown")
 	want("ledger.act.", "export.order", "export.open", "export.written", "endpoint.clock", "endpoint.isolation_event", "endpoint.release_code", "endpoint.place", "dispatch.ask_release", "dispatch.refuse_release", "organisation.isolation", "group.isolate", "group.release", "group.ask", "group.refuse",
-		"operator.factor_begin", "operator.factor_on", "operator.factor_off", "operator.factor_reset", "operator.recovery_used", "operator.recovery_new", "operator.address", "operator.end_sessions",
+		"operator.factor_begin", "operator.factor_on", "operator.factor_off", "operator.factor_reset", "operator.recovery_used", "operator.recovery_new", "operator.address", "operator.end_sessions", "operator.role",
 		"operator.grant", "operator.end_grant", "organisation.people", "notify.channel", "notify.channel_remove", "notify.test")
 	for _, k := range append(notify.Kinds(), notify.Test) {
 		want("notice.event.", string(k))

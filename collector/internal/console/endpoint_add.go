@@ -77,7 +77,7 @@ func (s *server) endpointAdd(v *visit) error {
 			Auto: f.Values["auto"] == "1", TTL: time.Duration(hours) * time.Hour, MaxUses: uses, Note: f.Values["note"],
 		})
 		if err == nil {
-			id := s.minted.put(v.now, v.operator.ID, m.Text, mintedAbout{m.Token.ID, m.Token.Auto, m.Token.ExpiresAt, max(m.Token.MaxUses, 1)})
+			id := s.minted.put(v.now, v.operator.ID, m.Text, mintedAbout{TokenID: m.Token.ID, Auto: m.Token.Auto, ExpiresAt: m.Token.ExpiresAt, MaxUses: max(m.Token.MaxUses, 1)})
 			return redirect(v, "/endpoints/add?token="+url.QueryEscape(id))
 		}
 		if !f.refuse(v, err) {

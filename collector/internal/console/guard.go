@@ -26,6 +26,7 @@ type secret struct {
 // mintedAbout is what the page says beside the secret.
 type mintedAbout struct {
 	TokenID   string
+	Subject   string // of whom it is, for a one-time password
 	Auto      bool
 	ExpiresAt time.Time
 	MaxUses   int

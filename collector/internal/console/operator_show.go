@@ -1,6 +1,7 @@
 package console
 
 import (
+	"maps"
 	"net/http"
 	"time"
 
@@ -17,6 +18,12 @@ type operatorShowView struct {
 	Incidents []incident.Incident
 	Form      form
 	Tomorrow  string // the first day that can be chosen
+	Roles     []operator.Role
+	// Change means that who looks may give the person another role, password or none.
+	Change bool
+	// Once is a one-time password that was just made, shown for a few minutes; Console is where
+	// the person signs in with it.
+	Once, Console string
 }
 
 type grantView struct {
@@ -36,6 +43,15 @@ func (s *server) showOperator(v *visit, f form, status int) error {
 	}
 	o := person.Operator
 	view := operatorShowView{Person: person, Self: o.ID == v.operator.ID, Vendor: o.Role == operator.Vendor, Form: f, Tomorrow: v.now.In(jst()).AddDate(0, 0, 1).Format(time.DateOnly)}
+	view.Change = person.Reachable && !view.Self && o.DisabledAt.IsZero()
+	view.Roles = rolesFor(v.operator.Role)
+	if f.Values["role"] == "" {
+		view.Form.Values = maps.Clone(f.Values)
+		view.Form.Values["role"] = string(o.Role)
+	}
+	if once, about, ok := s.minted.get(v.now, v.operator.ID, v.r.URL.Query().Get("shown")); ok && about.Subject == o.ID {
+		view.Once, view.Console = once, s.address(v.r)
+	}
 	if view.Vendor {
 		if view.Incidents, err = s.incidents.Incidents(v.ctx(), v.actor); err != nil {
 			return err
@@ -92,19 +108,7 @@ func (s *server) operatorSessionsEnd(v *visit) error {
 }
 
 func (s *server) operatorFactorReset(v *visit) error {
-	f, err := readForm(v, field{name: "reason", max: maxReason})
-	if err != nil {
-		return err
-	}
-	id := v.r.PathValue("id")
-	if f.ok() {
-		err := s.guests.ResetFactor(v.ctx(), v.actor, id, f.Values["reason"])
-		if err == nil {
-			return s.done(v, "factor.reset.done", "/operators/"+id)
-		}
-		if !f.refuse(v, err) {
-			return err
-		}
-	}
-	return s.showOperator(v, f, http.StatusUnprocessableEntity)
+	return s.changePerson(v, "factor.reset.done", func(id string, f form) error {
+		return s.guests.ResetFactor(v.ctx(), v.actor, id, f.Values["reason"])
+	}, field{name: "reason", max: maxReason})
 }

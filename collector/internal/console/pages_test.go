@@ -146,7 +146,7 @@ func (x *office) paths() []string {
 	}
 	p = append(p, "/incidents/"+x.incidentID+"/playbook", "/incidents/"+x.incidentID+"/deadlines", "/contacts", "/contacts?playbook=ransomware&region=tokyo&open=1", "/contacts/new", "/contacts/"+x.insurer)
 	p = append(p, "/account", "/account/factor", "/settings/people", "/settings/notifications", "/settings/new-notification/mail", "/settings/new-notification/webhook", "/settings/new-notification/chatwork",
-		x.channel, "/operators/"+x.vendor.ID, "/groups/asked/"+x.asked)
+		x.channel, "/operators/new", "/operators/"+x.vendor.ID, "/groups/asked/"+x.asked)
 	p = append(p, x.sent)
 	p = append(p, x.drillPaths()...)
 	p = append(p, "/evidence/"+x.flight, "/evidence/"+x.flight+"?show=all&q=curl&sort=process", "/evidence/"+x.flight+"/records")

@@ -243,7 +243,7 @@ func TestEveryFormIsGuarded(t *testing.T) {
 	before := len(x.acts("operator.factor_begin"))
 	for _, path := range []string{"/account/factor/begin", "/account/factor/confirm", "/account/factor/remove", "/account/factor/recovery", "/account/address", "/account/sessions/end", "/account/sessions/x/end",
 		"/settings/people", "/settings/new-notification/mail", "/settings/notifications/x", "/settings/notifications/x/test", "/settings/notifications/x/remove",
-		"/operators/x/grants", "/operators/x/grants/y/end", "/operators/x/sessions/end", "/operators/x/factor/reset", "/groups/asked/x/agree", "/groups/asked/x/refuse", "/sign-in/code"} {
+		"/operators/x/grants", "/operators/x/grants/y/end", "/operators/x/sessions/end", "/operators/x/factor/reset", "/operators/new", "/operators/x/role", "/operators/x/password", "/operators/x/disable", "/groups/asked/x/agree", "/groups/asked/x/refuse", "/sign-in/code"} {
 		for name, header := range map[string]http.Header{
 			"fetch metadata": {"Sec-Fetch-Site": {"cross-site"}, "Content-Type": {"application/x-www-form-urlencoded"}},
 			"origin":         {"Origin": {"https://evil.example"}, "Content-Type": {"application/x-www-form-urlencoded"}},

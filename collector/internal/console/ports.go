@@ -55,6 +55,7 @@ type ports struct {
 	accounts  accounts
 	factors   factors
 	guests    guests
+	staff     staff
 	notices   notices
 	watch     watching
 	drills    drills
@@ -170,6 +171,14 @@ type guests interface {
 	GrantIncident(ctx context.Context, a act.Actor, operatorID, incidentID string, until time.Time) error
 	EndGrant(ctx context.Context, a act.Actor, operatorID, incidentID string) error
 	peopleRules
+}
+
+type staff interface {
+	AddOperator(ctx context.Context, a act.Actor, n act.NewOperator) (op operator.Operator, oneTimePassword string, err error)
+	SetRole(ctx context.Context, a act.Actor, operatorID string, to operator.Role) error
+	ResetPassword(ctx context.Context, a act.Actor, operatorID string) (oneTimePassword string, err error)
+	DisableOperator(ctx context.Context, a act.Actor, operatorID string) error
+	SessionCounts(ctx context.Context, a act.Actor) (map[string]int, error)
 }
 
 type peopleRules interface {

@@ -143,11 +143,16 @@ func (s *server) routes() http.Handler {
 
 	add("GET /ledger", s.private(s.ledgerList))
 	add("GET /operators", s.private(s.operatorList))
+	add("GET /operators/new", s.private(s.operatorNewForm))
+	add("POST /operators/new", s.private(s.operatorNew))
 	add("GET /operators/{id}", s.private(s.operatorShow))
 	add("POST /operators/{id}/grants", s.private(s.operatorGrant))
 	add("POST /operators/{id}/grants/{incident}/end", s.private(s.operatorGrantEnd))
 	add("POST /operators/{id}/sessions/end", s.private(s.operatorSessionsEnd))
 	add("POST /operators/{id}/factor/reset", s.private(s.operatorFactorReset))
+	add("POST /operators/{id}/role", s.private(s.operatorRole))
+	add("POST /operators/{id}/password", s.private(s.operatorPassword))
+	add("POST /operators/{id}/disable", s.private(s.operatorDisable))
 	add("/", s.public(s.notFound))
 
 	// As long as they take.
