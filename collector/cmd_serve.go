@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -188,6 +189,7 @@ func (s *serving) openConsole(ctx context.Context) error {
 	secure := !s.cfg.ConsoleIsLocal()
 	h, err := console.New(console.Config{
 		Acts: s.acts, Sessions: operator.NewSessionStore(s.db, time.Now), Log: s.log, Version: buildinfo.Get(), Secure: secure, Hosts: consoleHosts(s.cfg), Packages: s.paths.Packages,
+		Certificate: func() *x509.Certificate { return s.cert.Load().Leaf },
 	})
 	if err != nil {
 		return err

@@ -45,7 +45,7 @@ var edges = map[string][]string{
 
 // contexts are the collector's bounded contexts: none imports another. What stands
 // here is allowed, with the reason.
-var contexts = []string{"incident", "evidence", "endpoint", "enroll", "dispatch", "operator", "organisation", "exhibit", "export", "record", "playbook", "contact", "deadline", "report", "notify"}
+var contexts = []string{"incident", "evidence", "endpoint", "enroll", "dispatch", "operator", "organisation", "exhibit", "export", "record", "playbook", "contact", "deadline", "report", "notify", "phone"}
 
 var contextMeets = map[string]string{}
 

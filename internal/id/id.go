@@ -53,6 +53,8 @@ const (
 	Contact Prefix = "ctc"
 	// DrillStep is one thing that was simulated or said in a drill.
 	DrillStep Prefix = "drs"
+	// Link is by what people without an account report or send photographs.
+	Link Prefix = "lnk"
 )
 
 const bodyLen = 26

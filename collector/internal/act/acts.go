@@ -27,6 +27,7 @@ import (
 	"hozen/collector/internal/notify"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/organisation"
+	"hozen/collector/internal/phone"
 	"hozen/collector/internal/record"
 	"hozen/collector/internal/report"
 	"hozen/collector/internal/secret"
@@ -368,7 +369,7 @@ func (d *deed) tell(s *Acts, e Event) {
 
 // known turns the contexts' words for "not there" and "disk full" into ours.
 func known(err error) error {
-	for _, e := range []error{operator.ErrNotFound, endpoint.ErrNotFound, enroll.ErrNotFound, dispatch.ErrNotFound, incident.ErrNotFound, group.ErrNotFound, evidence.ErrNotFound, exhibit.ErrNotFound, notify.ErrNotFound, record.ErrNotFound, report.ErrNotFound, contact.ErrNotFound} {
+	for _, e := range []error{operator.ErrNotFound, endpoint.ErrNotFound, enroll.ErrNotFound, dispatch.ErrNotFound, incident.ErrNotFound, group.ErrNotFound, evidence.ErrNotFound, exhibit.ErrNotFound, notify.ErrNotFound, record.ErrNotFound, report.ErrNotFound, contact.ErrNotFound, phone.ErrNotFound} {
 		if errors.Is(err, e) {
 			return fmt.Errorf("%w: %w", ErrNotFound, err)
 		}

@@ -16,6 +16,7 @@ import (
 	"hozen/collector/internal/exhibit"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/operator"
+	"hozen/collector/internal/phone"
 	"hozen/collector/internal/playbook"
 	"hozen/collector/internal/record"
 	"hozen/collector/internal/report"
@@ -53,7 +54,7 @@ func may() map[string]string {
 		"MarkItem": staff, "MeetDeadline": staff, "WithdrawDone": staff, "AnswerReportable": staff, "SaveContact": staff, "RemoveContact": staff, "IssueReport": staff, "RecordSending": staff, "FillForm": staff,
 		// Custody.
 		"AddExhibit": staff, "DescribeExhibit": staff, "RecordCustody": staff, "VerifyExhibit": staff, "CustodyForm": staff, "OrderExport": staff, "WriteExport": staff, "WriteExportTo": staff,
-		"BeginUpload": staff, "UploadState": staff, "AppendUpload": staff, "FinishUpload": staff, "DropUpload": staff, "Uploads": all, "OpenUpload": note,
+		"BeginUpload": staff, "UploadState": staff, "AppendUpload": staff, "FinishUpload": staff, "DropUpload": staff, "Uploads": all, "OpenUpload": note, "MakeLink": staff, "Links": staff, "ShowLink": staff, "RevokeLink": staff,
 		"HoldIncident": lead, "ReleaseHold": lead, "DisposalOf": lead, "DisposeExhibit": lead, "SetRetention": lead,
 		// The ledger.
 		"LedgerEntries": audit, "LedgerProof": audit, "LedgerSigned": audit, "LedgerConsistency": audit, "LedgerTimestamp": audit, "LedgerTimestamps": audit, "LedgerCosign": audit,
@@ -192,6 +193,7 @@ func inputs(x *fixture) map[string][]any {
 		"DraftReport":     {act.NewReport{IncidentID: "inc_none", Kind: report.Owner, Language: "ja"}},
 		"IssueReport":     {act.NewReport{IncidentID: "inc_none", Kind: report.Owner, Language: "ja"}},
 		"RecordSending":   {nil, act.SentReport{Recipient: "r", Channel: report.ByHand}},
+		"MakeLink":        {act.NewLink{Kind: phone.Reports, Note: "n", Life: phone.Reports.Lives()[0]}},
 		"OpenEvidence":    {nil, act.ToView},
 		"OpenIncident":    {act.NewIncident{Title: "t"}},
 		"OrderExport":     {act.NewExport{IncidentID: "inc_none", Recipient: "r", Purpose: "p"}},

@@ -46,7 +46,7 @@ func TestRolesAreChanged(t *testing.T) {
 		}
 		wantErr(t, x.AddNote(ctx, h, inc.ID, "n"), act.ErrForbidden)
 		list, err := x.LedgerEntries(ctx, x.owner, act.LedgerFilter{Subject: h.ID})
-		if last := list[len(list)-1]; err != nil || last.Act != "operator.role" || last.Details["was"] != "handler" || last.Details["role"] != "viewer" {
+		if last := list[0]; err != nil || last.Act != "operator.role" || last.Details["was"] != "handler" || last.Details["role"] != "viewer" {
 			t.Errorf("%+v, %v", list, err)
 		}
 

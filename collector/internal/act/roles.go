@@ -41,6 +41,7 @@ const (
 	mayMarkPlaybook permission = "mark_playbook"
 	mayMeetDeadline permission = "meet_deadline" // also answer whether something must be reported
 	mayKeepContacts permission = "keep_contacts"
+	mayLink         permission = "link" // make links by which people without an account report and send photographs
 )
 
 // table is role × act, the one place that says who may do what. What a vendor may do is
@@ -80,6 +81,7 @@ func table() map[permission][]operator.Role {
 		mayMarkPlaybook: {owner, responsible, handler},
 		mayMeetDeadline: {owner, responsible, handler},
 		mayKeepContacts: {owner, responsible, handler},
+		mayLink:         {owner, responsible, handler},
 	}
 }
 

@@ -1,6 +1,7 @@
 package act
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -256,7 +257,8 @@ func (s *Acts) AgreeGroup(ctx context.Context, a Actor, askedID, glass string, f
 	if w.Here && len(strings.TrimSpace(glass)) < minGlass {
 		return group.Order{}, &Invalid{Field: "break_glass", Code: "required", Err: fmt.Errorf("needed because of %s", RailOperatorHere)}
 	}
-	w.Order.agreedGlass = glass
+	// Nothing else stopped the first person who gave no reason, so this one is for the PC here.
+	w.Order.agreedGlass, w.Order.BreakGlass = glass, cmp.Or(w.Order.BreakGlass, glass)
 	return s.OrderGroup(ctx, a, sel, w.Order)
 }
 

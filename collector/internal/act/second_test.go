@@ -77,7 +77,7 @@ func TestAgreeingFromAPCOfTheGroup(t *testing.T) {
 		ok(t, err)
 		pcs, err := x.Endpoints(ctx, second)
 		ok(t, err)
-		here := netip.MustParseAddr(pcs[0].RemoteAddr)
+		here := netip.MustParseAddrPort(pcs[0].RemoteAddr).Addr()
 		w, err := x.GroupWaiting(ctx, second, waits.Group.ID, here)
 		if err != nil || !w.Here || w.Changed {
 			t.Fatalf("here %t, changed %t, %v", w.Here, w.Changed, err)

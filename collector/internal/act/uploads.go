@@ -93,6 +93,7 @@ func (s *Acts) BeginUpload(ctx context.Context, a Actor, n NewUpload) (u record.
 	if s.arrivals == nil {
 		return u, errNoUploads
 	}
+	n.Link = "" // that is not a person's to say
 	if err := s.checkUpload(&n); err != nil {
 		return u, err
 	}
@@ -101,14 +102,20 @@ func (s *Acts) BeginUpload(ctx context.Context, a Actor, n NewUpload) (u record.
 		if err != nil {
 			return err
 		}
-		u = record.Upload{File: n.File, ID: id.New(id.Upload), OrganisationID: inc.OrganisationID, IncidentID: inc.ID, Announced: max(n.Size, -1), BegunID: d.actor.ID,
-			BegunBy: sqldb.CleanText(d.actor.Name), BegunAt: d.now.UTC().Round(0)}
-		if err := record.InsertUpload(ctx, d.tx, u); err != nil {
-			return err
-		}
-		_, err = d.record(ctx, record.ActBegin, u.ID, map[string]string{"incident_id": inc.ID, "announced": strconv.FormatInt(u.Announced, 10), "file": u.Encode()})
+		u, err = d.beginUpload(ctx, inc, n)
 		return err
 	})
+	return u, err
+}
+
+// beginUpload makes the row of a file that begins to come.
+func (d *deed) beginUpload(ctx context.Context, inc incident.Incident, n NewUpload) (record.Upload, error) {
+	u := record.Upload{File: n.File, ID: id.New(id.Upload), OrganisationID: inc.OrganisationID, IncidentID: inc.ID, Announced: max(n.Size, -1), BegunID: d.actor.ID,
+		BegunBy: sqldb.CleanText(d.actor.Name), BegunAt: d.now.UTC().Round(0)}
+	if err := record.InsertUpload(ctx, d.tx, u); err != nil {
+		return u, err
+	}
+	_, err := d.record(ctx, record.ActBegin, u.ID, map[string]string{"incident_id": inc.ID, "announced": strconv.FormatInt(u.Announced, 10), "file": u.Encode()})
 	return u, err
 }
 
@@ -156,13 +163,18 @@ func (s *Acts) AppendUpload(ctx context.Context, a Actor, uploadID string, offse
 	if _, wrong := errors.AsType[*transfer.OffsetError](err); wrong {
 		return n, fmt.Errorf("%w: %w", ErrConflict, err)
 	}
+	return n, uploadError(err)
+}
+
+// uploadError turns what package transfer says into what the edges know.
+func uploadError(err error) error {
 	switch {
 	case errors.Is(err, transfer.ErrNoSpace):
-		return n, fmt.Errorf("%w: %w", ErrNoSpace, err)
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
 	case errors.Is(err, transfer.ErrTooLarge):
-		return n, &Invalid{Field: "size", Code: "range", Err: err}
+		return &Invalid{Field: "size", Code: "range", Err: err}
 	}
-	return n, known(err)
+	return known(err)
 }
 
 // FinishUpload makes a file whose bytes are all there an exhibit of its incident: numbered,
@@ -172,13 +184,28 @@ func (s *Acts) FinishUpload(ctx context.Context, a Actor, uploadID string) (reco
 	if err != nil || !u.ReceivedAt.IsZero() {
 		return u, err
 	}
-	receive := func(ctx context.Context, d digest.Digest, size int64) error {
-		return s.write(ctx, a, mayKeepCustody, func(ctx context.Context, deed *deed) (err error) {
-			u, err = s.received(ctx, deed, uploadID, d, size)
+	return s.finishUpload(ctx, u, func(ctx context.Context) (record.Upload, error) {
+		return s.arriving(ctx, a, uploadID)
+	}, func(ctx context.Context, fn func(ctx context.Context, d *deed) (record.Upload, error)) error {
+		return s.write(ctx, a, mayKeepCustody, func(ctx context.Context, d *deed) error {
+			_, err := fn(ctx, d)
 			return err
 		})
+	})
+}
+
+// finishUpload is [Acts.FinishUpload] by whoever write acts for. again finds the row anew.
+func (s *Acts) finishUpload(ctx context.Context, u record.Upload, again func(ctx context.Context) (record.Upload, error), write func(ctx context.Context, fn func(ctx context.Context, d *deed) (record.Upload, error)) error) (record.Upload, error) {
+	receive := func(ctx context.Context, sum digest.Digest, size int64) error {
+		return write(ctx, func(ctx context.Context, d *deed) (got record.Upload, err error) {
+			got, err = s.received(ctx, d, u.ID, sum, size)
+			if err == nil {
+				u = got
+			}
+			return got, err
+		})
 	}
-	err = s.arrivals.Finish(ctx, u.ID, func(d digest.Digest, size int64, path string) error {
+	err := s.arrivals.Finish(ctx, u.ID, func(d digest.Digest, size int64, path string) error {
 		if size == 0 {
 			return &Invalid{Field: "file", Code: "required", Err: errors.New("it is empty")}
 		}
@@ -200,12 +227,13 @@ func (s *Acts) FinishUpload(ctx context.Context, a Actor, uploadID string) (reco
 		return receive(ctx, d, size)
 	})
 	if errors.Is(err, transfer.ErrGone) {
-		again, aerr := s.arriving(ctx, a, uploadID)
-		switch sum, perr := digest.Parse(again.SHA256); {
-		case aerr == nil && !again.ReceivedAt.IsZero(): // another request was faster
-			return again, nil
+		now, aerr := again(ctx)
+		switch sum, perr := digest.Parse(now.SHA256); {
+		case aerr == nil && !now.ReceivedAt.IsZero(): // another request was faster
+			return now, nil
 		case aerr == nil && perr == nil: // it was stored before, and its row could not be written then
-			return u, known(receive(ctx, sum, again.Size))
+			err := receive(ctx, sum, now.Size)
+			return u, known(err)
 		}
 		return u, &Invalid{Field: "file", Code: "required", Err: err} // nothing ever came
 	}
@@ -264,7 +292,7 @@ func (s *Acts) received(ctx context.Context, d *deed, uploadID string, sum diges
 		return u, err
 	}
 	return u, s.line(ctx, d, inc, "", incident.Entry{Kind: incident.EntryUpload, Text: u.Name, LedgerIdx: e.LedgerIdx, Params: map[string]string{
-		"exhibit": i.Number, "source": string(u.Source), "giver": u.Person, "sha256": u.SHA256, "size": strconv.FormatInt(u.Size, 10)}})
+		"exhibit": i.Number, "source": string(u.Source), "giver": u.Person, "sha256": u.SHA256, "size": strconv.FormatInt(u.Size, 10), "link": u.Link}})
 }
 
 // cutText cuts a text to so many bytes.

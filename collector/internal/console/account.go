@@ -70,6 +70,7 @@ type factorView struct {
 	Form   form
 	Since  bool // there is a second factor
 	Needed bool
+	Name   string // to sign in with
 	Left   int
 	// Key and Picture are of the key that waits to be confirmed; empty: none does.
 	Key     string
@@ -85,7 +86,7 @@ func (s *server) showFactor(v *visit, f form, status int) error {
 	if err != nil {
 		return err
 	}
-	view := factorView{Form: f, Since: !a.Operator.FactorSince.IsZero(), Needed: a.Needed, Left: a.RecoveryLeft}
+	view := factorView{Form: f, Name: a.Operator.Name, Since: !a.Operator.FactorSince.IsZero(), Needed: a.Needed, Left: a.RecoveryLeft}
 	begun := s.sessions.GetBool(v.ctx(), keyFactorBegun) && v.r.URL.Query().Get("again") == ""
 	if a.Begun && begun { // whoever else is signed in as this person has not given the password
 		key, err := s.factors.FactorBegun(v.ctx(), v.actor)

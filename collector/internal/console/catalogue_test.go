@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/notify"
 	"hozen/collector/internal/operator"
+	"hozen/collector/internal/phone"
 	"hozen/internal/artifact"
 	"hozen/internal/artifact/record"
 	"hozen/internal/i18n"
@@ -151,6 +153,13 @@ func isolationWords(want func(prefix string, values ...string)) {
 	for _, r := range operator.Roles() {
 		want("role.can.", string(r))
 	}
+	want("actor.", string(act.ByOperator), string(act.ByEndpoint), string(act.BySystem), string(act.ByLocal), string(act.ByLink))
+	for _, k := range []phone.Kind{phone.Reports, phone.Photos} {
+		for _, life := range k.Lives() {
+			want("link.hours.", strconv.Itoa(int(life.Hours())))
+		}
+	}
+	want("timeline.access.", "grant", "end_grant", "link", "end_link")
 	want("left_out.", string(act.LeftOutRevoked), string(act.LeftOutServer), string(act.LeftOutOldAgent), string(act.LeftOutIncapable), string(act.LeftOutAlready), string(act.LeftOutAway), string(act.LeftOutClosed))
 	for _, d := range []deed{isolateAll, releaseAll, drillAll} {
 		want("group.deed.", string(d))
@@ -163,7 +172,7 @@ func isolationWords(want func(prefix string, values ...string)) {
 	want("score.way_home.", "yes", "no", "unknown")
 	want("score.released.", "yes", "no", "other", "waiting", "unknown")
 	want("ledger.act.", "export.order", "export.open", "export.written", "endpoint.clock", "endpoint.isolation_event", "endpoint.release_code", "endpoint.place", "dispatch.ask_release", "dispatch.refuse_release", "organisation.isolation", "group.isolate", "group.release", "group.ask", "group.refuse",
-		"operator.factor_begin", "operator.factor_on", "operator.factor_off", "operator.factor_reset", "operator.recovery_used", "operator.recovery_new", "operator.address", "operator.end_sessions", "operator.role",
+		"operator.factor_begin", "operator.factor_on", "operator.factor_off", "operator.factor_reset", "operator.recovery_used", "operator.recovery_new", "operator.address", "operator.end_sessions", "operator.role", "phone.link", "phone.revoke", "phone.report",
 		"operator.grant", "operator.end_grant", "organisation.people", "notify.channel", "notify.channel_remove", "notify.test")
 	for _, k := range append(notify.Kinds(), notify.Test) {
 		want("notice.event.", string(k))

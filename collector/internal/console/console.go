@@ -1,6 +1,7 @@
 package console
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -39,6 +40,8 @@ type Config struct {
 	// Packages is the folder with the files that install the agent, named as `make packages`
 	// names them. Optional; it need not be there.
 	Packages string
+	// Certificate is the one that browsers are shown, for a person to compare. Optional.
+	Certificate func() *x509.Certificate
 	// Now is the clock that ages are counted with. Optional; default time.Now.
 	Now func() time.Time
 }
@@ -78,11 +81,14 @@ type server struct {
 	assets   *assets
 	sessions *scs.SessionManager
 	minted   *once
-	viewed   *recent
-	streams  *streams
-	records  *records.Cache
-	packages string
-	rules    []finding.Rule
+	// certificate is what browsers are shown; nil: unknown.
+	certificate func() *x509.Certificate
+	viewed      *recent
+	streams     *streams
+	records     *records.Cache
+	packages    string
+	photos      chan struct{} // held while a form with photographs comes from a phone
+	rules       []finding.Rule
 }
 
 func build(cfg Config) (*server, error) {
@@ -97,12 +103,16 @@ func build(cfg Config) (*server, error) {
 	}
 	a := cfg.Acts
 	s := &server{
-		ports: ports{people: a, endpoints: a, enrolment: a, orders: a, incidents: a, evidence: a, ledger: a, live: a, accounts: a, factors: a, guests: a, notices: a, isolation: a, settings: a, groups: a, exports: a, custody: a, record: a, logs: a, life: a, uploads: a, reports: a, forms: a, workbench: a, watch: a, drills: a, staff: a},
+		ports: ports{people: a, endpoints: a, enrolment: a, orders: a, incidents: a, evidence: a, ledger: a, live: a, accounts: a, factors: a, guests: a, notices: a, isolation: a, settings: a, groups: a, exports: a, custody: a, record: a, logs: a, life: a, uploads: a, reports: a, forms: a, workbench: a, watch: a, drills: a, staff: a, links: a, phones: a},
 		log:   cfg.Log, version: cfg.Version, now: cfg.Now, secure: cfg.Secure,
 		minted: newOnce(), viewed: newRecent(viewRemembers), streams: newStreams(),
 		records: records.NewCache(cacheBytes, records.DefaultLimits(), cfg.Now),
 	}
 	s.packages = cfg.Packages
+	s.photos = make(chan struct{}, maxPhoneForms)
+	if s.certificate = cfg.Certificate; s.certificate == nil {
+		s.certificate = func() *x509.Certificate { return nil }
+	}
 	if cfg.Hosts != nil {
 		s.hosts = map[string]bool{}
 		for _, h := range cfg.Hosts {

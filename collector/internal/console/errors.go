@@ -42,14 +42,14 @@ func (s *server) fail(v *visit, err error) {
 	case errors.Is(err, context.Canceled) && v.r.Context().Err() != nil:
 		// The browser went away.
 	case errors.Is(err, context.DeadlineExceeded):
-		s.log.WarnContext(v.ctx(), "page took too long", slog.String("path", v.r.URL.Path))
+		s.log.WarnContext(v.ctx(), "page took too long", slog.String("path", logPath(v.r)))
 		s.errorPage(v, http.StatusServiceUnavailable, "slow", "")
 	case errors.Is(err, act.ErrNoSpace):
-		s.log.ErrorContext(v.ctx(), "request failed", slog.String("path", v.r.URL.Path), slog.Any("error", err))
+		s.log.ErrorContext(v.ctx(), "request failed", slog.String("path", logPath(v.r)), slog.Any("error", err))
 		s.errorPage(v, http.StatusInsufficientStorage, "no_space", "")
 	default:
 		reference := rand.Text()[:8]
-		s.log.ErrorContext(v.ctx(), "request failed", slog.String("path", v.r.URL.Path), slog.String("reference", reference), slog.Any("error", err))
+		s.log.ErrorContext(v.ctx(), "request failed", slog.String("path", logPath(v.r)), slog.String("reference", reference), slog.Any("error", err))
 		s.errorPage(v, http.StatusInternalServerError, "internal", reference)
 	}
 }

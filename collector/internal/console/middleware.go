@@ -46,11 +46,21 @@ func (s *server) recovered(next http.Handler) http.Handler {
 			if p == http.ErrAbortHandler {
 				panic(p)
 			}
-			s.log.ErrorContext(r.Context(), "request panicked", slog.String("path", r.URL.Path), slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
+			s.log.ErrorContext(r.Context(), "request panicked", slog.String("path", logPath(r)), slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
 			s.errorPage(s.newVisit(w, r), http.StatusInternalServerError, "internal", "")
 		}()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// logPath is the path of a request for the log, without what opens something: the token of a
+// link.
+func logPath(r *http.Request) string {
+	if rest, ok := strings.CutPrefix(r.URL.Path, "/r/"); ok {
+		_, rest, _ = strings.Cut(rest, "/")
+		return strings.TrimSuffix("/r/…/"+rest, "/")
+	}
+	return r.URL.Path
 }
 
 // timed gives a page its time. Live streams and downloads take as long as they take.
@@ -72,7 +82,8 @@ func bounded(next http.Handler) http.Handler {
 		}
 		// Files that people send have bounds of their own, which are looked at after the right.
 		file := r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/incidents/") && strings.HasSuffix(r.URL.Path, "/upload") ||
-			r.Method == http.MethodPut && strings.HasPrefix(r.URL.Path, "/uploads/")
+			r.Method == http.MethodPut && strings.HasPrefix(r.URL.Path, "/uploads/") ||
+			r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/r/") && strings.HasSuffix(r.URL.Path, "/photos")
 		if file {
 			next.ServeHTTP(w, r)
 			return

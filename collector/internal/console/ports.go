@@ -22,6 +22,7 @@ import (
 	"hozen/collector/internal/notify"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/organisation"
+	"hozen/collector/internal/phone"
 	"hozen/collector/internal/playbook"
 	"hozen/collector/internal/record"
 	"hozen/collector/internal/report"
@@ -56,6 +57,8 @@ type ports struct {
 	factors   factors
 	guests    guests
 	staff     staff
+	links     links
+	phones    phones
 	notices   notices
 	watch     watching
 	drills    drills
@@ -179,6 +182,20 @@ type staff interface {
 	ResetPassword(ctx context.Context, a act.Actor, operatorID string) (oneTimePassword string, err error)
 	DisableOperator(ctx context.Context, a act.Actor, operatorID string) error
 	SessionCounts(ctx context.Context, a act.Actor) (map[string]int, error)
+}
+
+type links interface {
+	Links(ctx context.Context, a act.Actor, incidentID string) ([]phone.Link, error)
+	ShowLink(ctx context.Context, a act.Actor, linkID string) (act.ShownLink, error)
+	MakeLink(ctx context.Context, a act.Actor, n act.NewLink) (phone.Link, error)
+	RevokeLink(ctx context.Context, a act.Actor, linkID string) error
+}
+
+// phones is what people without an account do who have a link.
+type phones interface {
+	OpenLink(ctx context.Context, token string) (act.LinkPage, error)
+	ReportByLink(ctx context.Context, token string, r act.LinkReport, remoteAddr string) (number string, err error)
+	PhotoByLink(ctx context.Context, token string, p act.LinkPhoto, body io.Reader, remoteAddr string) (record.Upload, error)
 }
 
 type peopleRules interface {

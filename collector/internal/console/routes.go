@@ -27,6 +27,9 @@ func (s *server) routes() http.Handler {
 	add("POST /account/factor/recovery", s.own(s.factorRecovery))
 	add("POST /account/factor/remove", s.own(s.factorRemove))
 
+	add("GET /r/{token}", s.public(s.phoneForm))
+	add("POST /r/{token}", s.public(s.phoneReport))
+
 	add("GET /{$}", s.private(s.dashboard))
 	add("GET /endpoints/add", s.private(s.endpointAddForm))
 	add("POST /endpoints/add", s.private(s.endpointAdd))
@@ -126,6 +129,13 @@ func (s *server) routes() http.Handler {
 	add("GET /incidents/{id}/enquiries", s.private(s.incidentEnquiriesForm))
 	add("POST /incidents/{id}/enquiries", s.private(s.incidentEnquire))
 
+	add("GET /links", s.private(s.linkList))
+	add("POST /links", s.private(s.linkNew))
+	add("GET /links/{id}", s.private(s.linkShow))
+	add("POST /links/{id}/revoke", s.private(s.linkRevoke))
+	add("GET /incidents/{id}/links", s.private(s.linkList))
+	add("POST /incidents/{id}/links", s.private(s.linkNew))
+
 	add("GET /contacts", s.private(s.contactList))
 	add("GET /contacts/new", s.private(s.contactNewForm))
 	add("POST /contacts/new", s.private(s.contactSave))
@@ -157,6 +167,7 @@ func (s *server) routes() http.Handler {
 
 	// As long as they take.
 	pages.Handle("POST /incidents/{id}/upload", s.private(s.incidentUpload))
+	pages.Handle("POST /r/{token}/photos", s.public(s.phonePhotos))
 	pages.Handle("PUT /uploads/{id}", s.private(s.uploadAppend))
 	pages.Handle("POST /uploads/{id}/finish", s.private(s.uploadFinish))
 	pages.Handle("GET /uploads/{id}/download", s.private(s.uploadDownload))

@@ -102,7 +102,7 @@ func newSite(t testing.TB) *site {
 	x.owner = x.welcome(o, once)
 	x.sessions = operator.NewSessionStore(db, x.now)
 	x.handler, err = New(Config{Acts: x.Acts, Sessions: x.sessions, Log: slog.New(slog.NewTextHandler(io.MultiWriter(x.log, t.Output()), nil)),
-		Version: buildinfo.Info{Version: "0.1.0", Commit: "abc1234", Go: "go1.26", OS: "linux", Arch: "amd64"}, Packages: filepath.Join(x.dir, "packages"), Now: x.now})
+		Version: buildinfo.Info{Version: "0.1.0", Commit: "abc1234", Go: "go1.26", OS: "linux", Arch: "amd64"}, Packages: filepath.Join(x.dir, "packages"), Now: x.now, Certificate: ca.Certificate})
 	must(t, err)
 	x.server = httptest.NewUnstartedServer(x.handler)
 	Harden(x.server.Config)

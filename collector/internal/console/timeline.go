@@ -99,6 +99,9 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 	if e.Kind == incident.EntryAlert && e.Params["reporter"] == agentItself {
 		key += ".agent"
 	}
+	if e.Params["link"] != "" && (e.Kind == incident.EntryAlert || e.Kind == incident.EntryUpload) {
+		key += ".link"
+	}
 	if e.Kind == incident.EntryEvidence {
 		// A capture long before a shutdown that is set for later is not one just before it.
 		for _, variant := range []string{e.Params["trigger"], e.Params["shutdown_reason"]} {

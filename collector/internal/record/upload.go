@@ -63,6 +63,8 @@ type File struct {
 	ClockKnown  bool          `json:"clock_known,omitempty"`
 	ClockOffset time.Duration `json:"clock_offset_ns,omitempty"`
 	ClockNote   string        `json:"clock_note,omitempty"` // with what it was compared, its time zone
+	// Link is by which link it came, from somebody without an account.
+	Link string `json:"link,omitempty"`
 }
 
 // Encode writes what a person says of a file.
