@@ -43,6 +43,21 @@ func (s *Acts) Timeline(ctx context.Context, a Actor, incidentID string) ([]inci
 	})
 }
 
+// TimelinePage returns at most n lines of the timeline, oldest first, without the newest skip,
+// and how many there are in all.
+func (s *Acts) TimelinePage(ctx context.Context, a Actor, incidentID string, skip, n int) (list []incident.Entry, total int, err error) {
+	list, err = read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) ([]incident.Entry, error) {
+		inc, err := incident.Find(ctx, q, a.OrganisationID, incidentID)
+		if err != nil {
+			return nil, err
+		}
+		var page []incident.Entry
+		page, total, err = incident.TimelinePage(ctx, q, inc.ID, max(skip, 0), min(max(n, 1), incident.MaxShown))
+		return withoutLogs(a, page), err
+	})
+	return list, total, err
+}
+
 // OpenIncident opens an incident.
 func (s *Acts) OpenIncident(ctx context.Context, a Actor, n NewIncident) (inc incident.Incident, err error) {
 	if err := text("title", n.Title, incident.MaxTitle, true); err != nil {

@@ -40,7 +40,7 @@ func may() map[string]string {
 		// Looking.
 		"Acquisitions": all, "AcquisitionItems": all, "Boots": all, "Command": all, "Commands": all, "Custody": all, "Endpoint": all, "EndpointAcquisitions": all, "Endpoints": all,
 		"EnrollmentRequests": all, "Evidence": all, "EvidenceItem": all, "Exhibit": all, "Export": all, "Exports": all, "Group": all, "Groups": all, "Incident": all, "Incidents": all,
-		"IsolationEvents": all, "IsolationSettings": all, "LedgerDiffers": all, "Listen": all, "ManifestOf": all, "Operators": all, "ReleaseWaiting": all, "Retention": all, "Sealed": all, "Timeline": all,
+		"IsolationEvents": all, "IsolationSettings": all, "LedgerDiffers": all, "Listen": all, "ManifestOf": all, "Operators": all, "ReleaseWaiting": all, "Retention": all, "Sealed": all, "Timeline": all, "TimelinePage": all,
 		"DrillOf": all, "DrillMark": all, "Decisions": audit, "Enquiries": staff, "LogSizes": all, "Record": all, "Workplan": all, "Deadlines": all, "NextDeadlines": all, "OwnContact": all, "OwnContacts": all,
 		"DraftReport": staff, "Report": audit, "Reports": audit, "IssuedDocument": audit, "IssuedFile": audit, "FormValues": staff, "Watch": "orhva",
 		// Handling.

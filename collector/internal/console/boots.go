@@ -71,7 +71,7 @@ func factsOfBoot(b endpoint.Boot) map[string]string {
 func bootFacts(p i18n.Printer, f map[string]string) []string {
 	var out []string
 	if raw := f["verdict_raw"]; raw != "" {
-		out = append(out, p.Text("boot.raw", "word", plain(raw, 64)))
+		out = append(out, p.Text("boot.raw", "word", own(raw, 64)))
 	}
 	if r := f["boot_reason"]; r != "" && p.Has("boot.reason."+r) {
 		out = append(out, p.Text("boot.reason."+r))
@@ -85,7 +85,7 @@ func bootFacts(p i18n.Printer, f map[string]string) []string {
 			word += p.Text("asked.with", "type", optional(p, "asked.type.", kind))
 		}
 		if who := f["asked_who"]; who != "" {
-			word += " " + plain(who, 120)
+			word += " " + own(who, 120)
 		}
 		out = append(out, p.Text("boot.asked", "by", word))
 	}
@@ -119,7 +119,7 @@ func shutdownFacts(p i18n.Printer, f map[string]string) []string {
 		who = strings.TrimSpace("uid " + plain(uid, 20) + " " + who)
 	}
 	if who != "" {
-		out = append(out, p.Text("boot.asked", "by", plain(who, 80)))
+		out = append(out, p.Text("boot.asked", "by", own(who, 80)))
 	}
 	allowed, known := nanoseconds(f["shutdown_allowed_ns"])
 	if hold, ok := nanoseconds(f["shutdown_hold_ns"]); ok && known {

@@ -123,7 +123,7 @@ func pending(p i18n.Printer, facts map[string]string) string {
 	if facts["gate_pending"] == "" {
 		return ""
 	}
-	return p.Text("gate.pending", "then", optional(p, "then.", facts["gate_pending_then"]), "by", plain(facts["gate_pending_by"], 80), "id", plain(facts["gate_pending"], 64),
+	return p.Text("gate.pending", "then", optional(p, "then.", facts["gate_pending_then"]), "by", own(facts["gate_pending_by"], 80), "id", own(facts["gate_pending"], 64),
 		"at", momentOr(p, facts["gate_pending_at"]), "until", momentOr(p, facts["gate_pending_until"]))
 }
 

@@ -40,10 +40,15 @@ type exhibitShowView struct {
 	// Unfinished means that its disposal was ordered, and not all bytes are known to be gone.
 	Unfinished bool
 	Events     []exhibit.Event // newest first
+	Chain      []exhibit.Step  // the last of them
+	Earlier    int             // steps before those
 	Types      []exhibit.EventType
 	Record     form
 	Describe   form
 }
+
+// chainSteps is how many stretches of custody the picture shows; the list of events has all.
+const chainSteps = 40
 
 // exhibitField is one field with what it says now and what it said before.
 type exhibitField struct {
@@ -94,6 +99,9 @@ func (s *server) showExhibit(v *visit, record, describe form, status int) error 
 		Unfinished: slices.Contains(c.Unfinished, x.Number)}
 	view.Events = slices.Clone(x.Events)
 	slices.Reverse(view.Events)
+	view.Chain = exhibit.Chain(x.Events)
+	view.Earlier = max(len(view.Chain)-chainSteps, 0)
+	view.Chain = view.Chain[view.Earlier:]
 	for _, f := range exhibit.Fields() {
 		ef := exhibitField{Name: f, Value: x.Get(f), Long: f == exhibit.Description || f == exhibit.Reason || f == exhibit.AuthorisedBasis}
 		for _, ch := range x.Changes {
@@ -374,7 +382,7 @@ func custodyFacts(p i18n.Printer, e incident.Entry) []string {
 	}
 	for _, name := range []string{"carrier", "tracking_no", "place"} {
 		if v := e.Params[name]; v != "" {
-			out = append(out, p.Text("custody.fact."+name, "value", plain(v, 120)))
+			out = append(out, p.Text("custody.fact."+name, "value", own(v, 120)))
 		}
 	}
 	if r := e.Params["result"]; r != "" {

@@ -16,7 +16,8 @@ type incidentShowView struct {
 	Incident     incident.Incident
 	May          abilities
 	Endpoints    []incidentEndpoint
-	Entries      []entryView
+	Entries      []entryView // the newest
+	Older        int         // entries that only the timeline's own page shows
 	Acquisitions []acquisitionView
 	Custody      exhibitCard
 	Record       recordCard
@@ -79,10 +80,11 @@ func (s *server) showIncidentWith(v *visit, note, hold form, status int) error {
 	if err := s.fillWorkbench(v, i.ID, &view); err != nil {
 		return err
 	}
-	entries, err := s.incidents.Timeline(v.ctx(), v.actor, i.ID)
+	entries, total, err := s.incidents.TimelinePage(v.ctx(), v.actor, i.ID, 0, entriesShown)
 	if err != nil {
 		return err
 	}
+	view.Older = total - len(entries)
 	names := make(map[string]string, len(all))
 	for _, e := range all {
 		ev := viewEndpoint(e, v.now)

@@ -94,9 +94,32 @@ func plain(s string, limit int) string {
 	return b.String()
 }
 
+// A stranger's words within a sentence of ours stand between two characters of the private
+// use area, which [plain] lets through from nobody, until [said] makes HTML of them.
+const ownBegin, ownEnd = "\ue000", "\ue001"
+
+// own is [plain] for a place in a sentence of ours on a page.
+func own(s string, limit int) string { return ownBegin + plain(s, limit) + ownEnd }
+
+// said makes HTML of a sentence of ours, in which it marks the words of others.
+func said(s string) template.HTML {
+	return template.HTML(strings.NewReplacer(ownBegin, `<bdi dir="ltr">`, ownEnd, `</bdi>`).Replace(template.HTMLEscapeString(s)))
+}
+
+// unmarked is a sentence for where there is no HTML.
+func unmarked(s string) string { return strings.NewReplacer(ownBegin, "", ownEnd, "").Replace(s) }
+
+// unmarkedAll is unmarked for several.
+func unmarkedAll(all []string) []string {
+	for n := range all {
+		all[n] = unmarked(all[n])
+	}
+	return all
+}
+
 // inert makes HTML of a stranger's text: isolated from the direction of the text
 // around it, with hidden characters as marked stand-ins and the rest left out beyond
-// limit characters. It is the only place that turns such text into HTML by hand.
+// limit characters. This and [said] are the only places that turn such text into HTML by hand.
 func inert(s string, limit int, keepNewlines bool) template.HTML {
 	var b strings.Builder
 	b.WriteString(`<bdi dir="ltr">`)

@@ -218,7 +218,7 @@ func limitText(p i18n.Printer, limit string) string {
 			return p.Text(key)
 		}
 	}
-	return plain(limit, 300)
+	return own(limit, 300)
 }
 
 // isolationEventTone is how an event is marked.
@@ -240,11 +240,11 @@ func isolationEventFacts(p i18n.Printer, f map[string]string) []string {
 		out = append(out, p.Text("isolation.event.count", "n", plain(n, 12)))
 	}
 	if by := f["by"]; by != "" {
-		out = append(out, p.Text("isolation.event.by", "by", plain(by, 120)))
+		out = append(out, p.Text("isolation.event.by", "by", own(by, 120)))
 	}
 	for _, name := range []string{"differences", "seen"} {
 		if lines := f[name]; lines != "" {
-			out = append(out, p.Text("isolation.event."+name, "what", plain(strings.ReplaceAll(lines, "\n", " / "), 300)))
+			out = append(out, p.Text("isolation.event."+name, "what", own(strings.ReplaceAll(lines, "\n", " / "), 300)))
 		}
 	}
 	return out

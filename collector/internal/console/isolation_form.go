@@ -314,10 +314,10 @@ func isolationOrderFacts(p i18n.Printer, f map[string]string) []string {
 		out = append(out, p.Text("isolation.until")+": "+moment(u))
 	}
 	for n := 1; n <= maxPermitRows && f["permit_"+strconv.Itoa(n)] != ""; n++ {
-		out = append(out, p.Text("isolation.permit")+": "+plain(f["permit_"+strconv.Itoa(n)], 200))
+		out = append(out, p.Text("isolation.permit")+": "+own(f["permit_"+strconv.Itoa(n)], 200))
 	}
 	if by := f["asked_name"]; by != "" {
-		out = append(out, p.Text("release.asked_by", "name", plain(by, 80)))
+		out = append(out, p.Text("release.asked_by", "name", own(by, 80)))
 	}
 	return out
 }

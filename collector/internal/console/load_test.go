@@ -43,7 +43,7 @@ func BenchmarkPages(b *testing.B) {
 		must(b, err)
 		incidents = append(incidents, inc)
 	}
-	items, process := 0, ""
+	items, process, sockets := 0, "", ""
 	kinds := captured(300, x.now())
 	for i := 0; items < manyItems; i++ {
 		acq := pcs[i%manyIncidents].send(nil, kinds)
@@ -52,6 +52,7 @@ func BenchmarkPages(b *testing.B) {
 		items += len(list)
 		if process == "" {
 			process = list[slices.IndexFunc(list, func(it evidence.Item) bool { return it.Kind == artifact.KindProcess })].ID
+			sockets = list[slices.IndexFunc(list, func(it evidence.Item) bool { return it.Kind == artifact.KindNetConn })].ID
 		}
 	}
 	at := x.now().UTC()
@@ -74,8 +75,8 @@ func BenchmarkPages(b *testing.B) {
 	}
 	w := x.as("owner", "ja")
 	big, small := "/incidents/"+incidents[0].ID, "/incidents/"+incidents[7].ID
-	paths := []string{"/", "/incidents", big, small, big + "/record", big + "/playbook", big + "/deadlines", big + "/decisions", big + "/enquiries", big + "/reports", big + "/reports/new/owner",
-		big + "/export", big + "/lifecycle", "/endpoints/" + pcs[0].ID, "/evidence/" + process, "/evidence/" + process + "/findings", "/evidence/" + process + "/tree", "/groups", "/groups/new/isolate?incident=" + incidents[0].ID,
+	paths := []string{"/", "/incidents", big, small, big + "/timeline", big + "/timeline?page=300", big + "/record", big + "/playbook", big + "/deadlines", big + "/decisions", big + "/enquiries", big + "/reports", big + "/reports/new/owner",
+		big + "/export", big + "/lifecycle", "/endpoints/" + pcs[0].ID, "/evidence/" + process, "/evidence/" + process + "/findings", "/evidence/" + sockets + "/map", "/evidence/" + process + "/tree", "/groups", "/groups/new/isolate?incident=" + incidents[0].ID,
 		"/ledger", "/operators", "/contacts", "/watch", "/settings/isolation", "/settings/notifications", "/account"}
 	for _, p := range paths {
 		w.get(p).want(b, 200) // what is kept between requests is kept now

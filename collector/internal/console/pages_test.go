@@ -148,6 +148,7 @@ func (x *office) paths() []string {
 	p = append(p, "/account", "/account/factor", "/settings/people", "/settings/notifications", "/settings/new-notification/mail", "/settings/new-notification/webhook", "/settings/new-notification/chatwork",
 		x.channel, "/operators/new", "/operators/"+x.vendor.ID, "/groups/asked/"+x.asked)
 	p = append(p, x.sent)
+	p = append(p, "/incidents/"+x.incidentID+"/timeline", "/incidents/"+x.incidentID+"/timeline?page=2", "/evidence/"+x.sockets+"/map")
 	p = append(p, x.drillPaths()...)
 	p = append(p, "/evidence/"+x.flight, "/evidence/"+x.flight+"?show=all&q=curl&sort=process", "/evidence/"+x.flight+"/records")
 	return p
@@ -156,7 +157,7 @@ func (x *office) paths() []string {
 var (
 	tags     = regexp.MustCompile(`(?i)<script[^>]*>|<img[^>]*>|<style|<iframe|<object|<embed|<base|javascript:`)
 	handlers = regexp.MustCompile(`(?i)<[a-z][^>]*\s(on[a-z]+|style)\s*=`)
-	visible  = regexp.MustCompile("[\u202a-\u202e\u2066-\u2069\u200b-\u200f\u0000-\u0008\u000b-\u001f\u007f]")
+	visible  = regexp.MustCompile("[\u202a-\u202e\u2066-\u2069\u200b-\u200f\ue000\ue001\u0000-\u0008\u000b-\u001f\u007f]")
 	holes    = regexp.MustCompile(`⟦|\{[a-z_]+\}|%!|&lt;nil|ZgotmplZ`)
 )
 

@@ -125,6 +125,7 @@ type incidents interface {
 
 type timeline interface {
 	Timeline(ctx context.Context, a act.Actor, incidentID string) ([]incident.Entry, error)
+	TimelinePage(ctx context.Context, a act.Actor, incidentID string, skip, n int) (list []incident.Entry, total int, err error)
 	AddNote(ctx context.Context, a act.Actor, incidentID, text string) error
 }
 

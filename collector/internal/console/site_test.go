@@ -360,8 +360,11 @@ func (r reply) want(t testing.TB, code int, texts ...string) reply {
 	if r.code != code {
 		t.Fatalf("got %d, want %d\n%.3000s", r.code, code, r.body)
 	}
+	// A sentence with somebody's words in it has marks at both ends of them.
+	same := strings.NewReplacer(`<bdi dir="ltr">`, "", "</bdi>", "", "&#43;", "+")
+	bare := same.Replace(r.body)
 	for _, s := range texts {
-		if !strings.Contains(r.body, s) {
+		if !strings.Contains(r.body, s) && !strings.Contains(bare, same.Replace(s)) {
 			t.Errorf("%q is not on the page:\n%.6000s", s, r.body)
 		}
 	}

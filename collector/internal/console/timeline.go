@@ -14,12 +14,12 @@ import (
 // entryView is one line of the timeline in one language.
 type entryView struct {
 	incident.Entry
-	Sentence string // translated; a stranger's words in it are already visible text
+	Sentence string // translated, for [said]
 	Tone     string // how the line is marked: person, alert, order, good, bad, plain
 	Icon     string
 	Detail   string   // what a machine said went wrong, as it was
 	Numbers  string   // of the evidence that the entry is about
-	Facts    []string // translated: what else the entry says
+	Facts    []string // translated, for [said]: what else the entry says
 }
 
 // viewTimeline translates the entries, newest first, because that is what somebody
@@ -27,7 +27,7 @@ type entryView struct {
 func viewTimeline(p i18n.Printer, entries []incident.Entry, names map[string]string) []entryView {
 	views := make([]entryView, 0, len(entries))
 	for _, e := range entries {
-		view := entryView{Entry: e, Sentence: sentence(p, e, names), Detail: e.Params["detail"]}
+		view := entryView{Entry: e, Sentence: markedSentence(p, e, names), Detail: e.Params["detail"]}
 		view.Tone, view.Icon = tone(e)
 		view.Facts = entryFacts(p, e)
 		if first, last := e.Params["first"], e.Params["last"]; first != "" {
@@ -92,6 +92,11 @@ const agentItself = "hozen-agent"
 // sentence is the translated sentence of an entry. A parameter that the sentence
 // needs and the entry does not have shows as 不明, not as a hole.
 func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string {
+	return unmarked(markedSentence(p, e, names))
+}
+
+// markedSentence is [sentence] for [said].
+func markedSentence(p i18n.Printer, e incident.Entry, names map[string]string) string {
 	key := "timeline." + string(e.Kind)
 	if variant := e.Params["command"]; e.Kind == incident.EntryCommand && p.Has(key+"."+variant) {
 		key += "." + variant
@@ -146,16 +151,16 @@ func sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 				value = clock(t)
 			}
 		case name == "endpoint":
-			value = plain(nameOf(names, value), 80)
+			value = own(nameOf(names, value), 80)
 		case ok:
 			value = optional(p, prefix, value)
 		default:
-			value = plain(value, 300)
+			value = own(value, 300)
 		}
 		values[name] = value
 	}
 	if name, ok := e.Params["name_"+string(p.Language())]; ok {
-		values["name"] = plain(name, 300) // of data that may be others by now
+		values["name"] = own(name, 300) // of data that may be others by now
 	}
 	values["kind_of_entry"] = string(e.Kind)
 	return p.TextWith(key, values)

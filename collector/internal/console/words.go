@@ -23,7 +23,7 @@ func Sentence(p i18n.Printer, e incident.Entry, names map[string]string) string 
 // Told is an entry of a timeline as documents print it: its sentence, what it leaves out, and
 // what a person wrote.
 func Told(p i18n.Printer, e incident.Entry, names map[string]string) string {
-	lines := append([]string{sentence(p, e, names)}, entryFacts(p, e)...)
+	lines := append([]string{sentence(p, e, names)}, unmarkedAll(entryFacts(p, e))...)
 	if e.Text != "" {
 		lines = append(lines, e.Text)
 	}
@@ -31,11 +31,11 @@ func Told(p i18n.Printer, e incident.Entry, names map[string]string) string {
 }
 
 // Facts are translated sentences with what the sentence of an entry leaves out.
-func Facts(p i18n.Printer, e incident.Entry) []string { return entryFacts(p, e) }
+func Facts(p i18n.Printer, e incident.Entry) []string { return unmarkedAll(entryFacts(p, e)) }
 
 // Lost says in translated sentences what switching a PC off costs, from the facts of
 // its gate.
-func Lost(p i18n.Printer, facts map[string]string) []string { return lost(p, facts) }
+func Lost(p i18n.Printer, facts map[string]string) []string { return unmarkedAll(lost(p, facts)) }
 
 // Word is the text of prefix+key, such as "verb." and "isolate", or key itself, made
 // inert, where there is none.

@@ -56,22 +56,22 @@ func workbenchFacts(p i18n.Printer, e incident.Entry) []string {
 	language := string(p.Language())
 	for _, line := range strings.Split(e.Params["facts_"+language], "\n") {
 		if line != "" {
-			out = append(out, plain(line, 300))
+			out = append(out, own(line, 300))
 		}
 	}
 	for _, line := range strings.Split(e.Params["closed_"+language], "\n") {
 		if line != "" {
-			out = append(out, p.Text("playbook.gate.was_closed", "gate", plain(line, 300)))
+			out = append(out, p.Text("playbook.gate.was_closed", "gate", own(line, 300)))
 		}
 	}
 	if r := e.Params["gate_reason"]; r != "" {
-		out = append(out, p.Text("playbook.gate.answered", "reason", plain(r, 1000)))
+		out = append(out, p.Text("playbook.gate.answered", "reason", own(r, 1000)))
 	}
 	if at, err := time.Parse(time.RFC3339Nano, e.Params["done_at"]); err == nil {
 		out = append(out, p.Text("deadline.done_at", "at", clock(at)))
 	}
 	if r := e.Params["receipt_no"]; r != "" {
-		out = append(out, p.Text("deadline.receipt", "no", plain(r, 120)))
+		out = append(out, p.Text("deadline.receipt", "no", own(r, 120)))
 	}
 	return out
 }

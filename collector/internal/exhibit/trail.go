@@ -58,12 +58,17 @@ type custody struct {
 	newest time.Time // of the events by the collector's clock
 	parted bool      // shipped, not arrived
 	lost   bool      // nobody is known to hold it
+	steps  []Step
 }
 
 // Follow reads the events of one exhibit, in the order in which they were recorded (see
 // [Of]), and says who holds it and where custody is not shown. It is a pure function of
 // what people and machines recorded: what they said, not what was so.
 func Follow(events []Event) Trail {
+	return follow(events).Trail
+}
+
+func follow(events []Event) *custody {
 	var c custody
 	for _, e := range events {
 		if e.ItemID == "" {
@@ -80,7 +85,7 @@ func Follow(events []Event) Trail {
 	case c.lost:
 		c.gap(GapNobody, c.last.At, time.Time{}, c.last, Party{})
 	}
-	return c.Trail
+	return &c
 }
 
 func (c *custody) follow(e Event) {
@@ -122,11 +127,11 @@ func (c *custody) follow(e Event) {
 	case Ship:
 		c.give(e)
 		c.Holder, c.Since, c.Place, c.Carrier, c.To, c.parted, c.lost = Party{}, e.At, "", e.Carrier, e.To, true, false
-		c.last = e
+		c.step(e)
 	case Dispose:
 		c.give(e)
 		c.Holder, c.Since, c.Place, c.Disposed, c.parted, c.lost, c.Carrier, c.To = Party{}, e.At, "", true, false, false, "", Party{}
-		c.last = e
+		c.step(e)
 	}
 }
 
@@ -166,7 +171,7 @@ func (c *custody) give(e Event) {
 // take makes somebody the custodian.
 func (c *custody) take(e Event, to Party) {
 	c.Holder, c.Since, c.Place, c.parted, c.lost, c.Carrier, c.To = to, e.At, e.Place, false, to.Empty(), "", Party{}
-	c.last = e
+	c.step(e)
 }
 
 func (c *custody) holds(p Party) bool { return !c.parted && !c.lost && p.same(c.Holder) }

@@ -39,7 +39,7 @@ func index(s Scene) *scene {
 	}
 	talks := func(of Scene, boot func(pid int) string) {
 		for i := range of.Sockets {
-			if k := &of.Sockets[i]; onInternet(k.RemoteAddr) {
+			if k := &of.Sockets[i]; OnInternet(k.RemoteAddr) {
 				for _, o := range k.Owners {
 					x.outside[identity{o.PID, o.StartTicks, boot(o.PID)}] = true
 				}
@@ -173,7 +173,7 @@ func (x *scene) socketApplies(w When, k *record.Socket) bool {
 		}
 	}
 	switch {
-	case w.Listens && !listens(k), w.Anyone && !anyone(k.LocalAddr), w.Outside && !onInternet(k.RemoteAddr):
+	case w.Listens && !listens(k), w.Anyone && !anyone(k.LocalAddr), w.Outside && !OnInternet(k.RemoteAddr):
 		return false
 	case len(w.Proto) > 0 && !slices.Contains(w.Proto, k.Proto):
 		return false
@@ -235,7 +235,9 @@ func anyone(local string) bool {
 // shared is the space between customers and their provider (RFC 6598).
 func shared() netip.Prefix { return netip.MustParsePrefix("100.64.0.0/10") }
 
-func onInternet(remote string) bool {
+// OnInternet reports whether an address, as a socket's record has it, is reached over the
+// internet: neither this PC's own, nor of a private network (RFC 1918, 4193, 6598).
+func OnInternet(remote string) bool {
 	a := address(remote)
 	return a.IsGlobalUnicast() && !a.IsPrivate() && !shared().Contains(a)
 }

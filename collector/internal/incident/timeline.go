@@ -39,8 +39,49 @@ const MaxShown = 2000
 // more than [MaxShown] it returns the newest, and before them one of the kind
 // [EntryOlder], which is not stored: the ledger has them all.
 func Timeline(ctx context.Context, q sqldb.Queryer, incidentID string) ([]Entry, error) {
-	rows, err := q.QueryContext(ctx, `SELECT id, incident_id, at, agent_at, kind, actor, text, params, ledger_idx FROM incident_entry
-		WHERE incident_id = $1 ORDER BY ledger_idx DESC, id DESC LIMIT $2`, incidentID, MaxShown+1)
+	list, err := entries(ctx, q, `WHERE incident_id = $1 ORDER BY ledger_idx DESC, id DESC LIMIT $2`, incidentID, MaxShown+1)
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(list)
+	if len(list) <= MaxShown {
+		return list, nil
+	}
+	n, err := countEntries(ctx, q, incidentID)
+	if err != nil {
+		return nil, err
+	}
+	list[0] = Entry{
+		IncidentID: incidentID, At: list[0].At, Kind: EntryOlder, LedgerIdx: list[0].LedgerIdx,
+		Params: map[string]string{"number": strconv.Itoa(n - MaxShown)},
+	}
+	return list, nil
+}
+
+// TimelinePage returns at most n entries of an incident in the order in which they were
+// made, without the newest skip, and how many it has in all.
+func TimelinePage(ctx context.Context, q sqldb.Queryer, incidentID string, skip, n int) (list []Entry, total int, err error) {
+	if list, err = entries(ctx, q, `WHERE incident_id = $1 ORDER BY ledger_idx DESC, id DESC LIMIT $2 OFFSET $3`, incidentID, n, skip); err != nil {
+		return nil, 0, err
+	}
+	slices.Reverse(list)
+	if skip == 0 && len(list) < n {
+		return list, len(list), nil
+	}
+	total, err = countEntries(ctx, q, incidentID)
+	return list, total, err
+}
+
+func countEntries(ctx context.Context, q sqldb.Queryer, incidentID string) (n int, err error) {
+	if err := q.QueryRowContext(ctx, `SELECT COUNT(*) FROM incident_entry WHERE incident_id = $1`, incidentID).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count timeline: %w", err)
+	}
+	return n, nil
+}
+
+// entries reads what a condition and an order choose.
+func entries(ctx context.Context, q sqldb.Queryer, choice string, args ...any) ([]Entry, error) {
+	rows, err := q.QueryContext(ctx, `SELECT id, incident_id, at, agent_at, kind, actor, text, params, ledger_idx FROM incident_entry `+choice, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read timeline: %w", err)
 	}
@@ -59,18 +100,6 @@ func Timeline(ctx context.Context, q sqldb.Queryer, incidentID string) ([]Entry,
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read timeline: %w", err)
-	}
-	slices.Reverse(list)
-	if len(list) <= MaxShown {
-		return list, nil
-	}
-	var n int
-	if err := q.QueryRowContext(ctx, `SELECT COUNT(*) FROM incident_entry WHERE incident_id = $1`, incidentID).Scan(&n); err != nil {
-		return nil, fmt.Errorf("count timeline: %w", err)
-	}
-	list[0] = Entry{
-		IncidentID: incidentID, At: list[0].At, Kind: EntryOlder, LedgerIdx: list[0].LedgerIdx,
-		Params: map[string]string{"number": strconv.Itoa(n - MaxShown)},
 	}
 	return list, nil
 }
