@@ -52,6 +52,7 @@ var needs = []need{
 }
 
 func (c *checker) prerequisites(ctx context.Context) error {
+	c.axe(ctx)
 	missing := lookFor(needs)
 	if len(missing) == 0 {
 		return nil
