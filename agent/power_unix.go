@@ -43,6 +43,9 @@ func (localPower) SessionEnds(context.Context, localapi.Peer, string) error {
 	return localapi.ErrDenied
 }
 
+// isHelper: there are no helpers.
+func (*agent) isHelper(int) bool { return false }
+
 // markBoot does nothing where the system names its boots itself.
 func markBoot() error { return nil }
 

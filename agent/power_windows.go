@@ -126,6 +126,12 @@ func (l localPower) SessionEnds(ctx context.Context, by localapi.Peer, ending st
 	return r.Err
 }
 
+// isHelper reports whether a process is one of the agent's helpers in the sessions.
+func (a *agent) isHelper(pid int) bool {
+	h := a.power.bus.helpers
+	return h != nil && h.Has(pid)
+}
+
 // markBoot gives this start of Windows a name.
 func markBoot() error {
 	_, err := winboot.Mark()

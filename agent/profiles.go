@@ -65,6 +65,7 @@ type profiles struct {
 	hashes *exehash.Cache
 	keep   *scan.Keep
 	scope  filecopy.Scope // what may be copied of people's own
+	room   string         // for what Windows saves to be copied
 }
 
 func newProfiles() *profiles { return &profiles{hashes: exehash.NewCache(0), keep: scan.NewKeep()} }
@@ -151,7 +152,7 @@ func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass, ram *memory.Captur
 	case artifact.KindConntrack:
 		return netfilter.NewConntrack("/")
 	case artifact.KindNetfilter:
-		return netfilter.New("/")
+		return netfilter.New("/", platformFilters)
 	case artifact.KindShared:
 		return shared.New("/")
 	case artifact.KindAutostart:

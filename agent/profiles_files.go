@@ -11,8 +11,10 @@ import (
 	"hozen/internal/artifact"
 )
 
-// within returns the profiles with what the organisation lets be read of people's own.
-func (p *profiles) within(t config.Triage) *profiles {
+// within returns the profiles with what the organisation lets be read of people's own, and a
+// folder for what Windows saves to be copied.
+func (p *profiles) within(t config.Triage, room string) *profiles {
+	p.room = room
 	p.scope = filecopy.Scope{Private: t.Private, NoHistories: !t.Histories}
 	return p
 }
@@ -32,5 +34,5 @@ func (p *profiles) ofFiles(kind artifact.Kind, pass *scan.Pass, look *ransom.Loo
 	case artifact.KindRansomNote:
 		return look.Notes()
 	}
-	return copies(kind, p.scope)
+	return copies(kind, p.scope, p.room)
 }

@@ -54,6 +54,7 @@ type settings struct {
 //	isolation/  the last order about the network
 //	power/      what is known of going down, evidence captured without the agent
 //	recorder/   the flight recorder
+//	copies/     what is copied of Windows for a moment
 //	witness/    what was seen of the collector's ledger
 //	routes      last known addresses of the collector
 //	enroll-later.json  a token that an installer left
@@ -123,7 +124,7 @@ func newAgent(set settings) (_ *agent, err error) {
 	}
 	a.closers = append(a.closers, a.journal.Close)
 	a.witness = witness.Open(filepath.Join(set.state, "witness"), set.log)
-	a.runner = acquire.NewRunner(acquire.Config{Checkpoint: a.checkpoint, Sink: a.spool, Plan: newProfiles().within(set.config.Triage).plan, Identity: a.signer, Log: set.log})
+	a.runner = acquire.NewRunner(acquire.Config{Checkpoint: a.checkpoint, Sink: a.spool, Plan: newProfiles().within(set.config.Triage, copiesRoom(set.state, set.log)).plan, Identity: a.signer, Log: set.log})
 	if err := markBoot(); err != nil {
 		set.log.Warn("this start of the system has no name", slog.Any("error", err))
 	}
@@ -151,7 +152,7 @@ func newAgent(set settings) (_ *agent, err error) {
 	}); err != nil {
 		return nil, err
 	}
-	if a.local, err = localapi.Listen(localapi.Config{Path: set.socket, Agent: localAgent{a}, Power: localPower{a}, Network: localNetwork{a}, Log: set.log}); err != nil {
+	if a.local, err = localapi.Listen(localapi.Config{Path: set.socket, Agent: localAgent{a}, Power: localPower{a}, Network: localNetwork{a}, Helper: a.isHelper, Log: set.log}); err != nil {
 		return nil, err
 	}
 	return a, nil

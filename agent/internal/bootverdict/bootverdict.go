@@ -99,6 +99,8 @@ const (
 	// Of Windows.
 	sourceShutdownTime = "shutdown_time"
 	sourceCrashDump    = "crash_dump"
+	sourceEventLog     = "event_log"
+	sourceKernelPower  = "kernel_power"
 
 	witnessAgent    = "agent"       // what the agent itself wrote
 	witnessWtmp     = "wtmp"        // systemd-update-utmp
@@ -106,7 +108,8 @@ const (
 	witnessFS       = "file_system" // whether the root was left unmounted in order
 	witnessKernel   = "kernel"      // what the dying kernel saved
 	witnessPlatform = "platform"    // firmware and hardware
-	witnessWindows  = "windows"     // what Windows writes as it ends
+	witnessWindows  = "windows"     // what the kernel of Windows writes as it ends, and at the next start of that
+	witnessEventLog = "event_log"   // the service of Windows' event log
 
 	readOK     = "ok"
 	readAbsent = "absent"

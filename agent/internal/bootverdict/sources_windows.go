@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"hozen/internal/artifact/record"
+	"hozen/internal/winapi/evt"
 	"hozen/internal/winapi/winboot"
 )
 
@@ -31,7 +32,21 @@ func read(ctx context.Context, c Config) (in Input, err error) {
 	in.Findings = append(in.Findings, ofShutdownTime(start.LastShutdown, trace, start.Began, unread))
 	dumps, derr := dumpFiles()
 	in.Findings = append(in.Findings, ofDumps(dumps, trace, derr))
-	return in, errors.Join(err, derr)
+	events, eerr := pastEvents()
+	in.Findings = append(in.Findings, ofEvents(events, trace, start.Began, eerr)...)
+	if errors.Is(eerr, errors.ErrUnsupported) { // told as absent
+		eerr = nil
+	}
+	return in, errors.Join(err, derr, eerr)
+}
+
+// pastEvents are what the event log has of ends.
+func pastEvents() (list []Event, err error) {
+	all, err := evt.ReadPast()
+	for _, p := range all {
+		list = append(list, Event{Kind: p.Kind, At: p.At, Type: p.Type, Process: p.Process, User: p.User, BugCheck: p.BugCheck, Button: p.Button})
+	}
+	return list, err
 }
 
 // dumpFiles lists the files that a crash leaves where Windows is told to keep them by

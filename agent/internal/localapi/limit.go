@@ -2,6 +2,7 @@ package localapi
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ const (
 	maxClients   = 64 // connections at one time, root's apart
 	maxPerPerson = 8
 	maxOfRoot    = 16
+	maxOfHelper  = 2
 
 	reportEvery = 2 * time.Second // of one person
 	reportBurst = 5
@@ -40,6 +42,8 @@ const (
 const (
 	rootUser    = "0"
 	unknownUser = "" // where the system does not tell
+	// helperPlace and its process stand for one of the agent's helpers.
+	helperPlace = "helper "
 )
 
 // limits keeps one person from taking the socket away from the others. The one who
@@ -47,7 +51,7 @@ const (
 type limits struct {
 	mu      sync.Mutex
 	clients map[string]int
-	others  int // clients that are not root
+	others  int // clients that are neither root nor helpers
 	people  map[string]*person
 	reports *rate.Limiter
 	given   *rate.Limiter // release codes
@@ -62,27 +66,32 @@ func newLimits() *limits {
 		given: rate.NewLimiter(rate.Every(allCodesEvery), allCodesBurst), gate: make(chan struct{}, 1), codes: make(chan struct{}, 1)}
 }
 
-// enter takes a place for one connection of a user, or reports false; leave gives it
+// enter takes a place for one connection of a user or a helper, or reports false; leave gives it
 // back.
 func (l *limits) enter(uid string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	most := maxPerPerson
-	switch uid {
-	case rootUser:
+	switch {
+	case uid == rootUser:
 		most = maxOfRoot
-	case unknownUser: // everybody
+	case apart(uid):
+		most = maxOfHelper
+	case uid == unknownUser: // everybody
 		most = maxClients
 	}
-	if l.clients[uid] >= most || uid != rootUser && l.others >= maxClients {
+	if l.clients[uid] >= most || !apart(uid) && l.others >= maxClients {
 		return false
 	}
 	l.clients[uid]++
-	if uid != rootUser {
+	if !apart(uid) {
 		l.others++
 	}
 	return true
 }
+
+// apart reports whether somebody does not count among all others together.
+func apart(uid string) bool { return uid == rootUser || strings.HasPrefix(uid, helperPlace) }
 
 func (l *limits) leave(uid string) {
 	l.mu.Lock()
@@ -90,7 +99,7 @@ func (l *limits) leave(uid string) {
 	if l.clients[uid]--; l.clients[uid] == 0 {
 		delete(l.clients, uid)
 	}
-	if uid != rootUser {
+	if !apart(uid) {
 		l.others--
 	}
 }

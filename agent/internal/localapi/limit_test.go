@@ -28,6 +28,12 @@ func TestOnePersonLeavesRoomForOthers(t *testing.T) {
 	if len(held) > maxClients || !l.enter(rootUser) {
 		t.Fatalf("%d places are held, and root has none", len(held))
 	}
+	// The helper in a session speaks for its account's other programs too.
+	if helper := helperPlace + "4711"; !l.enter(helper) || !l.enter(helper) || l.enter(helper) {
+		t.Fatal("a helper has two places, whoever holds the others")
+	} else if l.leave(helper); !l.enter(helper) {
+		t.Fatal("a helper's place is not given back")
+	}
 	l.leave(held[0])
 	if !l.enter("1002") {
 		t.Fatal("places are not given back")
@@ -46,6 +52,9 @@ func TestReportsOfAllTogether(t *testing.T) {
 		t.Fatalf("%d reports, and root's not", stored)
 	}
 	for l.allow(VerbStatus, "1000") {
+	}
+	if !l.allow(VerbSession, helperPlace+"4711") {
+		t.Fatal("the helper of a person who asks all the time is silenced")
 	}
 	if !l.allow(VerbStatus, "1001") || !l.allow(VerbWake, rootUser) {
 		t.Fatal("one who asks all the time silences the others")

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -36,6 +37,10 @@ type Config struct {
 	Power Power
 	// Network answers the verbs about isolation. Optional.
 	Network Network
+	// Helper reports whether a process is the agent's own helper in a session. Such are not
+	// counted with the other programs of whoever is signed in there, so that none of those
+	// keeps it from saying that the session ends. Optional.
+	Helper func(pid int) bool
 	// Log hears of faults; never of what a person wrote. Optional.
 	Log *slog.Logger
 }
@@ -87,20 +92,23 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		}
 		peer := peerOf(c)
-		uid := peer.UID
-		if everybodyIsKnown && uid == unknownUser || !s.enter(uid) {
+		place := peer.UID
+		if s.cfg.Helper != nil && peer.PID > 0 && s.cfg.Helper(peer.PID) {
+			place = helperPlace + strconv.Itoa(peer.PID)
+		}
+		if everybodyIsKnown && peer.UID == unknownUser || !s.enter(place) {
 			c.Close() // who hides, or too many at once
 			continue
 		}
 		wg.Go(func() {
-			defer s.leave(uid)
-			s.serve(ctx, c, peer)
+			defer s.leave(place)
+			s.serve(ctx, c, peer, place)
 		})
 	}
 }
 
-// serve answers one client.
-func (s *Server) serve(ctx context.Context, c net.Conn, peer Peer) {
+// serve answers one client, which is counted at a place.
+func (s *Server) serve(ctx context.Context, c net.Conn, peer Peer, place string) {
 	uid := peer.UID
 	ctx = WithUID(ctx, uid)
 	defer c.Close()
@@ -126,7 +134,7 @@ func (s *Server) serve(ctx context.Context, c net.Conn, peer Peer) {
 		s.say(c, Reply{Done: true, Code: CodeInvalid, Error: err.Error()})
 		return
 	}
-	if !s.allow(r.Verb, uid) {
+	if !s.allow(r.Verb, place) {
 		s.say(c, Reply{Done: true, Code: CodeTooMany, Error: "too many requests; wait a moment"})
 		return
 	}

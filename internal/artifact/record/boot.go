@@ -65,9 +65,9 @@ type Boot struct {
 
 // BootBasis is what one source says.
 type BootBasis struct {
-	Source string `json:"source"` // boot_id, recorder, shutdown_record, wtmp, journal, kernel_log, fsck, pstore, kdump, reset_reason, watchdog, shutdown_time, crash_dump
+	Source string `json:"source"` // boot_id, recorder, shutdown_record, wtmp, journal, kernel_log, fsck, pstore, kdump, reset_reason, watchdog, shutdown_time, crash_dump, event_log, kernel_power
 	// Witness groups sources that are not independent of each other: agent, wtmp,
-	// journal, file_system, kernel, platform, windows.
+	// journal, file_system, kernel, platform, windows, event_log.
 	Witness string    `json:"witness"`
 	Read    string    `json:"read"`             // ok, absent, denied, unread
 	Says    string    `json:"says,omitempty"`   // stable code; absent where there is nothing to say

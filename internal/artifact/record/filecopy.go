@@ -31,13 +31,22 @@ type CopyFile struct {
 	From int64 `json:"from,omitempty"`
 	// NoATime says that reading left the time of the last access alone (open(2), O_NOATIME).
 	NoATime bool `json:"noatime,omitempty"`
+	// Way says how it was read where not by its path: see [WayExport]. Optional.
+	Way string `json:"way,omitempty"`
 	// Unread says why there is no copy: link, not_regular, denied, gone, replaced, silent,
 	// other_file_system, no_room, names_only, time, failed. Without it lines with data and an
 	// end follow.
 	Unread string `json:"unread,omitempty"`
-	// Problem is the system's word on it.
+	// Problem is the system's word on it; where there is a copy, why it was not read as it
+	// should have been.
 	Problem string `json:"problem,omitempty"`
 }
+
+// The values of Way.
+const (
+	WayExport = "export" // the service that keeps a log wrote a copy of it (EvtExportLog)
+	WaySave   = "save"   // the system wrote it, or gave its records: hives, USN journals
+)
 
 // AppendJSON appends f as one JSON object.
 func (f *CopyFile) AppendJSON(b []byte) []byte {
@@ -50,6 +59,7 @@ func (f *CopyFile) AppendJSON(b []byte) []byte {
 	b = unumAlways(b, "blocks", f.Blocks)
 	b = num(b, "from", f.From)
 	b = flag(b, "noatime", f.NoATime)
+	b = str(b, "way", f.Way)
 	b = str(b, "unread", f.Unread)
 	return append(str(b, "problem", f.Problem), '}')
 }

@@ -1,7 +1,9 @@
-// Package evt hears of shutdowns from the event log of Windows: who asked for one, before
-// anything ends. It knows nothing of what is done then.
+// Package evt reads the event log of Windows: it hears who asks for a shutdown before
+// anything ends, looks for how earlier ones went, and exports logs. It knows nothing of what
+// is done then.
 //
-// Interface: EvtSubscribe (winevt.h); events 1074 and 1075 of the source User32.
+// Interface: EvtSubscribe, EvtQuery, EvtExportLog (winevt.h); events 1074 and 1075 of the source
+// User32, and those of [Past].
 package evt
 
 import (

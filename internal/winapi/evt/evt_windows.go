@@ -28,8 +28,8 @@ func Watch(ctx context.Context, told func(Shutdown)) error {
 			return fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 		}
 	}
-	if windows.NewLazySystemDLL("ntdll.dll").NewProc("wine_get_version").Find() == nil {
-		return fmt.Errorf("%w: this is Wine, which has no event log", errors.ErrUnsupported)
+	if underWine() {
+		return errWine
 	}
 	signal, err := windows.CreateEvent(nil, 1, 1, nil) // signalled as long as there is something
 	if err != nil {

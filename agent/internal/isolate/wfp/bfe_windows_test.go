@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -286,11 +287,36 @@ func TestStandInKeepsFiltersForOtherProcesses(t *testing.T) {
 	if o, err := f.Observe(t.Context(), &p); err != nil || !o.Complete {
 		t.Fatalf("%+v, %v", o, err)
 	}
+	listsOurs(t)
 	if err := f.Restore(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if o, err := f.Observe(t.Context(), nil); err != nil || o.Present {
 		t.Fatalf("%+v, %v", o, err)
+	}
+	if list, unread, err := Filters(t.Context()); len(list)+unread > 0 || err != nil {
+		t.Errorf("%+v, %d, %v", list, unread, err)
+	}
+}
+
+// listsOurs: whoever lists all filters sees ours as they are.
+func listsOurs(t *testing.T) {
+	t.Helper()
+	list, unread, err := Filters(t.Context())
+	if err != nil || unread > 0 {
+		t.Fatal(unread, err)
+	}
+	blocks := map[string]bool{}
+	for _, x := range list {
+		if x.Sublayer != SublayerKey.String() || x.SublayerWeight != sublayerWeight || x.Provider != ProviderKey.String() {
+			t.Errorf("%+v", x)
+		}
+		if x.Action == "block" && len(x.Conditions) == 0 && slices.Contains(x.Flags, "persistent") {
+			blocks[x.Layer] = true
+		}
+	}
+	if len(blocks) != len(layers) {
+		t.Errorf("everything is blocked at %v", blocks)
 	}
 }
 

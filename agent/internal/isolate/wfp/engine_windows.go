@@ -267,6 +267,37 @@ func (s *session) Read(keys []GUID) (i installed, err error) {
 	return i, nil
 }
 
+// Filters lists all filters of this endpoint, and how many could not be read. It changes nothing.
+func Filters(ctx context.Context) (list []Filter, unread int, err error) {
+	err = bfe{}.Transact(ctx, true, func(t transaction) error {
+		s, ok := t.(*session)
+		if !ok {
+			return errors.ErrUnsupported
+		}
+		var have installed
+		err := s.list(s.sublayersOpen, s.sublayersNext, s.sublayersClose, nil, func(at uint64) error {
+			l, err := decodeSublayer(process{}, at)
+			have.sublayers = append(have.sublayers, l)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		err = s.list(s.filtersOpen, s.filtersNext, s.filtersClose, nil, func(at uint64) error {
+			f, err := decodeFilter(process{}, at)
+			if err != nil || len(have.filters) >= maxListed {
+				unread++
+				return nil
+			}
+			have.filters = append(have.filters, f)
+			return nil
+		})
+		list = listed(have)
+		return err
+	})
+	return list, unread, err
+}
+
 // page is how many objects are asked for at once.
 const page = 256
 

@@ -10,9 +10,10 @@
 //
 // Source of truth: Linux: netlink, NFNL_SUBSYS_NFTABLES and NFNL_SUBSYS_CTNETLINK
 // (linux/netfilter), /proc/net/{ip,ip6,arp}_tables_names, getsockopt(2) with
-// IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES. Windows: not yet.
+// IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES. Windows: the rules and profiles of its firewall in the
+// registry ([MS-GPFAS]), and every filter of the Windows Filtering Platform (FwpmFilterEnum0).
 //
-// Privileges: CAP_NET_ADMIN.
+// Privileges: CAP_NET_ADMIN; on Windows an administrator for the platform's filters.
 //
 // Footprint: asking makes a kernel load the module that answers, so it is asked only
 // where that module is there already, and of iptables only for tables that are in use.

@@ -42,7 +42,7 @@ func TestLegacyScene(t *testing.T) {
 		}
 	}
 	var l probetest.Lines
-	if err := h.Do(func() error { return New("/").Acquire(t.Context(), &l) }); err != nil {
+	if err := h.Do(func() error { return New("/", nil).Acquire(t.Context(), &l) }); err != nil {
 		t.Error(err)
 	}
 	got := map[string][]record.FilterObject{}

@@ -19,12 +19,17 @@ import (
 // million connections.
 const maxMessages = 1 << 18
 
+// List lists the filters of the platform below the firewall of Windows, and says how many could
+// not be read.
+type List func(context.Context) (filters []Filter, unread int, err error)
+
 // New returns the probe of the rules. The files of the system are below root, usually
-// "/"; the kernel is asked in any case, but for the tables of another root's iptables.
-func New(root string) probe.Probe {
+// "/"; the kernel is asked in any case, but for the tables of another root's iptables. On
+// Windows list is asked instead; it may be nil.
+func New(root string, list List) probe.Probe {
 	return facts.New(facts.Config{
-		Kind: artifact.KindNetfilter, Schema: record.SchemaNetfilter, Volatility: probe.Presence, OS: "linux",
-		Read: func(ctx context.Context, o *facts.Out) error { return rules(ctx, root, o) },
+		Kind: artifact.KindNetfilter, Schema: record.SchemaNetfilter, Volatility: probe.Presence, OS: system,
+		Read: func(ctx context.Context, o *facts.Out) error { return here(ctx, root, list, o) },
 	})
 }
 

@@ -18,7 +18,7 @@ import (
 
 func TestConformance(t *testing.T) {
 	for name, fresh := range map[string]func() probe.Probe{
-		"rules": func() probe.Probe { return New("/") }, "connections": func() probe.Probe { return NewConntrack("/") },
+		"rules": func() probe.Probe { return New("/", nil) }, "connections": func() probe.Probe { return NewConntrack("/") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := fresh().Acquire(t.Context(), new(probetest.Lines))

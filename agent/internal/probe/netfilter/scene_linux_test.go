@@ -78,7 +78,7 @@ func TestScene(t *testing.T) {
 	}
 
 	var lines probetest.Lines
-	if err := h.Do(func() error { return New("/").Acquire(t.Context(), &lines) }); err != nil {
+	if err := h.Do(func() error { return New("/", nil).Acquire(t.Context(), &lines) }); err != nil {
 		t.Error(err)
 	}
 	seen := map[string]record.FilterObject{}

@@ -8,15 +8,18 @@
 // Source of truth: Linux: /proc/1/mountinfo (the agent's own where that is denied),
 // /proc/swaps (proc_swaps(5)), /sys/class/block; dm-crypt shows in a device's
 // dm/uuid, "CRYPT-LUKS2-…" (cryptsetup(8)). Windows: GetLogicalDrives, GetVolumeInformation and its like,
-// of local volumes.
+// of local volumes; what BitLocker wrote onto the disk, with state, method and protectors.
 //
-// Privileges: none; without rights to process 1 the mounts are those of the agent.
+// Privileges: none; without rights to process 1 the mounts are those of the agent. On Windows an
+// administrator, to read the disk.
 //
-// Footprint: reads of small files. No device is opened.
+// Footprint: reads of small files. On Linux no device is opened; on Windows up to 68 KB of each
+// volume are read from its disk.
 //
 // Volatility: Presence: what is unlocked and mounted ends with the power.
 //
-// Blind spots: disks that encrypt by themselves; ext4's and f2fs's encrypted folders
+// Blind spots: disks that encrypt by themselves; a volume of Windows that lies on several disks,
+// told as unknown; ext4's and f2fs's encrypted folders
 // (fscrypt), where the device is plain; encryption of zfs, bcachefs and network storage,
 // told as unknown; mounts of other mount namespaces.
 package storage

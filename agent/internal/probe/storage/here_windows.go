@@ -2,11 +2,14 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/windows"
 
 	"hozen/agent/internal/probe/facts"
+	"hozen/agent/internal/probe/winsys"
+	"hozen/internal/artifact/record"
 )
 
 const system = "windows"
@@ -27,9 +30,30 @@ func here(ctx context.Context, _ string, o *facts.Out) error {
 		}
 		v, err := drive(string(rune('A'+i)) + ":")
 		o.Miss(err)
-		if err := o.Write(v.record()); err != nil {
+		s := v.record()
+		if v.kind == windows.DRIVE_FIXED || v.kind == windows.DRIVE_REMOVABLE {
+			o.Miss(encryption(s))
+		}
+		if err := o.Write(s); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// encryption reads from the disk whether BitLocker encrypts a volume; one that is locked has
+// nothing but that. An empty reader of cards has no disk.
+func encryption(s *record.Storage) error {
+	d, err := winsys.OpenDisk(s.Name)
+	if errors.Is(err, windows.ERROR_NOT_READY) {
+		return nil
+	}
+	if err == nil {
+		defer d.Close()
+		err = bitLocker(d.Read, s)
+	}
+	if err != nil {
+		return fmt.Errorf("whether BitLocker encrypts %s: %w", s.Name, err)
 	}
 	return nil
 }

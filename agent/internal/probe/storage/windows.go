@@ -19,8 +19,7 @@ type volume struct {
 // readOnlyVolume is FILE_READ_ONLY_VOLUME (winnt.h).
 const readOnlyVolume = 0x80000
 
-// record makes a record of it. Whether BitLocker encrypts it is not told by any call that does
-// not ask a service, so that is not known.
+// record makes a record of it; [bitLocker] finds out whether it is encrypted.
 func (v volume) record() *record.Storage {
 	kinds := [...]string{"unknown", "no_root", "removable", "fixed", "remote", "cdrom", "ramdisk"}
 	s := &record.Storage{Type: record.StorageMount, Name: v.letter, Source: v.device, Size: v.size, Used: v.used, Encrypted: record.EncryptedUnknown}

@@ -4,6 +4,7 @@ package winbytes
 const (
 	handleRows   = 16
 	handleSize   = 40
+	handleObject = 0
 	handlePID    = 8
 	handleValue  = 16
 	handleAccess = 24
@@ -12,6 +13,8 @@ const (
 
 // Handle is one handle of a process.
 type Handle struct {
+	// Object is the address of what it refers to; 0 where Windows does not tell.
+	Object uint64
 	PID    int
 	Value  uint64
 	Access uint32
@@ -31,7 +34,7 @@ func Handles(a Answer) (list []Handle, err error) {
 	list = make([]Handle, 0, min(n, whole))
 	for i := range min(n, whole) {
 		at := handleRows + int(i)*handleSize
-		list = append(list, Handle{PID: int(v.u64(at + handlePID)), Value: v.u64(at + handleValue), Access: v.u32(at + handleAccess), Type: v.u16(at + handleType)})
+		list = append(list, Handle{Object: v.u64(at + handleObject), PID: int(v.u64(at + handlePID)), Value: v.u64(at + handleValue), Access: v.u32(at + handleAccess), Type: v.u16(at + handleType)})
 	}
 	if n > whole {
 		v.short = true

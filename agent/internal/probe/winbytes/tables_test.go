@@ -90,9 +90,9 @@ func TestTerminals(t *testing.T) {
 }
 
 func TestHandles(t *testing.T) {
-	b := blob(16+2*40, map[int]any{0: uint64(2), 16 + 8: uint64(8), 16 + 16: uint64(0x44), 16 + 24: 0x120089, 16 + 30: uint16(37), 56 + 8: uint64(12)})
+	b := blob(16+2*40, map[int]any{0: uint64(2), 16: uint64(0xffff800012345678), 16 + 8: uint64(8), 16 + 16: uint64(0x44), 16 + 24: 0x120089, 16 + 30: uint16(37), 56 + 8: uint64(12)})
 	list, err := winbytes.Handles(winbytes.Answer{Bytes: b})
-	if err != nil || len(list) != 2 || list[0] != (winbytes.Handle{PID: 8, Value: 0x44, Access: 0x120089, Type: 37}) || list[1].PID != 12 {
+	if err != nil || len(list) != 2 || list[0] != (winbytes.Handle{Object: 0xffff800012345678, PID: 8, Value: 0x44, Access: 0x120089, Type: 37}) || list[1].PID != 12 {
 		t.Errorf("%+v, %v", list, err)
 	}
 	b[0] = 200

@@ -5,9 +5,11 @@
 // What evidence: for each file its status, its bytes with their SHA-256, and what it did while
 // it was read; for each row of the table what was looked for and what came of it.
 //
-// Source of truth: the files, opened so that others may go on using them. Loaded hives of the
+// Source of truth: the files, opened so that others may go on using them. Logs of events are
+// exported (EvtExportLog), or copied as they lie there where that does not work. The end of the
+// USN journal is read as records (FSCTL_READ_USN_JOURNAL). Loaded hives of the
 // registry cannot be opened: the system saves them (RegSaveKeyEx) into a file of the agent's,
-// which is copied and removed.
+// which is copied and goes when it is closed, whatever ends the agent.
 //
 // Privileges: an administrator for most, with the privilege of backups.
 //

@@ -1,19 +1,27 @@
 package wincopy
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/windows"
 
 	"hozen/agent/internal/probe/winsys"
+	"hozen/internal/winapi/evt"
 )
 
 // PC is this PC.
-type PC struct{}
+type PC struct {
+	// Room is a folder that is made if need be, for what the system saves to be copied. Default:
+	// that for temporary files.
+	Room string
+}
 
 // Places implements [Files].
 func (PC) Places(place string) ([]string, error) {
@@ -90,9 +98,16 @@ func (f file) Status() (Status, error) {
 	}, err
 }
 
-// Hives implements [Files].
-func (PC) Hives(name string) ([]string, error) {
-	if name != "people" {
+// Saves implements [Files].
+func (PC) Saves(place, name string) ([]string, error) {
+	switch {
+	case place == "U": // whatever letter the table has, it means the drive of Windows
+		dir, err := windows.GetWindowsDirectory()
+		if err != nil {
+			return nil, fmt.Errorf("GetWindowsDirectory: %w", err)
+		}
+		return []string{`USN\` + filepath.VolumeName(dir)}, nil
+	case name != "people":
 		return []string{`HKLM\` + name}, nil
 	}
 	all, err := winsys.Registry{}.People()
@@ -105,24 +120,77 @@ func (PC) Hives(name string) ([]string, error) {
 	return list, err
 }
 
-// Hive implements [Files]. The file lies in a new folder of the agent's own temporary one.
-func (PC) Hive(name string) (File, error) {
-	dir, err := os.MkdirTemp("", "hozen-hive-")
-	if err != nil {
-		return nil, fmt.Errorf("make room for hive: %w", err)
+// exportLimit is how long the export of one log may take.
+const exportLimit = 20 * time.Second
+
+// Save implements [Files].
+func (p PC) Save(ctx context.Context, name string) (File, error) {
+	if volume, ok := strings.CutPrefix(name, `USN\`); ok {
+		j, err := winsys.OpenJournal(volume)
+		if err != nil {
+			return nil, err
+		}
+		u, err := openUSN(j, usnMost)
+		if errors.Is(err, errors.ErrUnsupported) {
+			err = fmt.Errorf("%w: %w", fs.ErrNotExist, err) // there is none
+		}
+		if err != nil {
+			return nil, errors.Join(err, j.Close())
+		}
+		return u, nil
 	}
-	path := filepath.Join(dir, "hive")
-	err = winsys.SaveHive(name, path)
-	if err == nil {
+	channel, ok := strings.CutPrefix(name, `EVT\`)
+	if !ok {
+		return p.saved(func(path string) error { return winsys.SaveHive(name, path) })
+	}
+	type answer struct {
+		f   File
+		err error
+	}
+	// The service that exports cannot be told to stop.
+	done := make(chan answer, 1)
+	go func() {
+		f, err := p.saved(func(path string) error { return evt.Export(channel, path) })
+		done <- answer{f, err}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, exportLimit)
+	defer cancel()
+	select {
+	case a := <-done:
+		return a.f, a.err
+	case <-ctx.Done():
+	}
+	go func() {
+		if a := <-done; a.err == nil {
+			_ = a.f.Close() // nobody wants it any more
+		}
+	}()
+	return nil, fmt.Errorf("export %s: %w", channel, ctx.Err())
+}
+
+// saved opens what save writes into a new file. The file goes when it is closed, and when
+// this program is killed meanwhile.
+func (p PC) saved(save func(path string) error) (File, error) {
+	if p.Room != "" {
+		if err := os.MkdirAll(p.Room, 0o700); err != nil {
+			return nil, fmt.Errorf("make room for a copy: %w", err)
+		}
+	}
+	dir, err := os.MkdirTemp(p.Room, "hozen-copy-")
+	if err != nil {
+		return nil, fmt.Errorf("make room for a copy: %w", err)
+	}
+	path := filepath.Join(dir, "copy")
+	if err = save(path); err == nil {
 		var f *winsys.File
-		if f, err = winsys.Open(path, true); err == nil {
+		if f, err = winsys.OpenToDelete(path); err == nil {
 			return saved{file{f}, dir}, nil
 		}
 	}
 	return nil, errors.Join(err, os.RemoveAll(dir))
 }
 
-// saved is a hive that was written to be copied.
+// saved was written to be copied.
 type saved struct {
 	file
 	dir string

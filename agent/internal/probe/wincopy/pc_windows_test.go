@@ -48,12 +48,12 @@ func TestThisPC(t *testing.T) {
 }
 
 func TestHiveOfThisPC(t *testing.T) {
-	t.Setenv("TMP", t.TempDir())
-	names, err := PC{}.Hives("SOFTWARE")
+	p := PC{Room: filepath.Join(t.TempDir(), "copies")}
+	names, err := p.Saves("H", "SOFTWARE")
 	if err != nil || !slices.Equal(names, []string{`HKLM\SOFTWARE`}) {
 		t.Fatal(names, err)
 	}
-	f, err := PC{}.Hive(names[0])
+	f, err := p.Save(t.Context(), names[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestHiveOfThisPC(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
-	if left, _ := os.ReadDir(os.TempDir()); len(left) > 0 {
-		t.Errorf("%v is left behind", left)
+	if left, err := os.ReadDir(p.Room); err != nil || len(left) > 0 {
+		t.Errorf("%v is left behind, %v", left, err)
 	}
 }

@@ -12,7 +12,8 @@ import (
 type row struct {
 	class string
 	// patterns begin with a place: W\ the folder of Windows, D\ that of the programs' data, C\
-	// the drive of Windows, ~\ each person's, H\ a hive of the registry. "*" stands for other
+	// the drive of Windows, ~\ each person's, H\ a hive of the registry, U\ the USN journal of a
+	// volume. "*" stands for other
 	// characters of a name; "**" at the end is everything below.
 	patterns []string
 	max, all int64 // bytes of a file, of the row
@@ -85,6 +86,7 @@ events   20480  131072 start W\System32\winevt\Logs\Microsoft-Windows-Sysmon%4Op
 defender 8192   16384  start D\Microsoft\Windows Defender\Support\*.log # what Defender found and did
 firewall 16384  32768  start W\System32\LogFiles\Firewall\*.log; W\System32\LogFiles\Firewall\*.log.old # connections that the firewall wrote down
 device   16384  16384  start W\INF\setupapi.dev*.log # devices that were plugged in
+usn      32768  32768  start U\C: # what was made, renamed and deleted on the drive of Windows, and when
 server   8192   32768  start C\inetpub\logs\LogFiles\**; W\System32\LogFiles\HTTPERR\* # who came over the network
 `
 

@@ -35,6 +35,7 @@ type Status struct {
 	Modified, Changed          time.Time
 	Accessed, Born             time.Time
 	Directory, Link, Elsewhere bool // Elsewhere: its bytes would have to be fetched
+	About                      bool // Size is a little more than can be read
 }
 
 // File is an open file.
@@ -50,11 +51,13 @@ type Files interface {
 	// List tells of what is in a folder, without opening it.
 	List(dir string) (map[string]Status, error)
 	Open(path string) (File, error)
-	// Hives are the names by which Hive saves them: those of the machine, and of "people" the
-	// SIDs of those who are signed in.
-	Hives(name string) ([]string, error)
-	// Hive saves a hive of the registry and opens what was saved; closing removes it.
-	Hive(name string) (File, error)
+	// Saves are the names by which Save knows what stands behind a pattern of the places H and
+	// U: hives of the registry, of "people" those of whoever is signed in, and journals.
+	Saves(place, rest string) ([]string, error)
+	// Save has the system write what is no file that can be opened, and opens that; closing
+	// removes it. It is a hive, HKLM\NAME or HKU\SID; a log of events, EVT\CHANNEL; or the USN
+	// journal of a volume, USN\C:.
+	Save(ctx context.Context, name string) (File, error)
 }
 
 const (
@@ -92,9 +95,9 @@ type copier struct {
 
 // found is a file that a pattern matches, or a hive.
 type found struct {
-	path string
-	hive string
-	st   Status
+	path  string
+	saved string // its name for Save
+	st    Status
 }
 
 func (c *copier) table(ctx context.Context) error {
@@ -142,11 +145,11 @@ func (c *copier) table(ctx context.Context) error {
 func (c *copier) match(ctx context.Context, r *row) (list []found) {
 	for _, p := range r.patterns {
 		place, rest, _ := strings.Cut(p, `\`)
-		if place == "H" {
-			names, err := c.files.Hives(rest)
+		if place == "H" || place == "U" {
+			names, err := c.files.Saves(place, rest)
 			c.o.Miss(err)
 			for _, n := range names {
-				list = append(list, found{path: `HKEY\` + n, hive: n})
+				list = append(list, found{path: pathOf(n), saved: n})
 			}
 			continue
 		}
@@ -258,11 +261,7 @@ func describe(f *record.CopyFile, path string, st Status) {
 // copy writes the lines of one file and returns how many bytes were copied. An error is the
 // writer's; what went wrong in reading stands in the lines.
 func (c *copier) copy(ctx context.Context, f *record.CopyFile, m found, limit int64) (copied int64, err error) {
-	open := func() (File, error) { return c.files.Open(m.path) }
-	if m.hive != "" {
-		open = func() (File, error) { return c.files.Hive(m.hive) }
-	}
-	g, err := open()
+	g, way, err := c.open(ctx, m)
 	var st Status
 	if err == nil {
 		defer g.Close()
@@ -273,7 +272,13 @@ func (c *copier) copy(ctx context.Context, f *record.CopyFile, m found, limit in
 		c.o.Miss(err)
 		return 0, c.o.Write(f)
 	}
-	describe(f, m.path, st)
+	f.Way, f.Problem = way.name, way.problem
+	if way.name == record.WayExport { // what was written is new, the log is not
+		m.st.Size = st.Size
+		describe(f, m.path, m.st)
+	} else {
+		describe(f, m.path, st)
+	}
 	if err := c.o.Write(f); err != nil {
 		return 0, err
 	}
@@ -293,11 +298,11 @@ func (c *copier) copy(ctx context.Context, f *record.CopyFile, m found, limit in
 			copied += int64(n)
 		}
 	}
-	e := &record.CopyEnd{Part: record.PartEnd, File: f.File, Copied: copied, SHA256: hex.EncodeToString(sum.Sum(nil)), Stability: record.StableUnknown, Cut: copied < st.Size}
+	e := &record.CopyEnd{Part: record.PartEnd, File: f.File, Copied: copied, SHA256: hex.EncodeToString(sum.Sum(nil)), Stability: record.StableUnknown, Cut: copied < st.Size && (!st.About || copied >= limit)}
 	if bad != nil && !errors.Is(bad, io.EOF) && !errors.Is(bad, io.ErrUnexpectedEOF) {
 		e.Problem = problem(bad)
 		c.o.Miss(bad)
-	} else if copied < st.Size && copied < limit {
+	} else if copied < st.Size && copied < limit && !st.About {
 		e.Problem = "the file got shorter while it was read"
 		c.o.Miss(fmt.Errorf("%s: %s", m.path, e.Problem))
 	}
@@ -306,6 +311,47 @@ func (c *copier) copy(ctx context.Context, f *record.CopyFile, m found, limit in
 		e.Stability = stability(st, after)
 	}
 	return copied, c.o.Write(e)
+}
+
+// pathOf is how something that is no file is called.
+func pathOf(name string) string {
+	if volume, ok := strings.CutPrefix(name, `USN\`); ok {
+		return volume + `\$Extend\$UsnJrnl:$J`
+	}
+	return `HKEY\` + name
+}
+
+// way is how something is opened: by its path, or saved by the system; and why not otherwise.
+type way struct{ name, problem string }
+
+// open opens what was found. A log of events is exported by the service that writes it: its file
+// lacks the last events, and says of itself that it was not closed. Where that does not work
+// the file is copied as it is.
+func (c *copier) open(ctx context.Context, m found) (g File, w way, err error) {
+	if m.saved != "" {
+		g, err = c.files.Save(ctx, m.saved)
+		return g, way{name: record.WaySave}, err
+	}
+	if channel := channelOf(m.path); channel != "" {
+		if g, err = c.files.Save(ctx, `EVT\`+channel); err == nil {
+			return g, way{name: record.WayExport}, nil
+		}
+		w.problem = problem(fmt.Errorf("export: %w", err))
+	}
+	g, err = c.files.Open(m.path)
+	return g, w, err
+}
+
+// channelOf is the log of events that a file keeps; empty for other files. A "/" stands as "%4"
+// in its name.
+func channelOf(path string) string {
+	const dir, ext = `\winevt\logs\`, ".evtx"
+	low := strings.ToLower(path)
+	i := strings.LastIndex(low, dir)
+	if i < 0 || !strings.HasSuffix(low, ext) {
+		return ""
+	}
+	return strings.ReplaceAll(path[i+len(dir):len(path)-len(ext)], "%4", "/")
 }
 
 func stability(before, after Status) string {

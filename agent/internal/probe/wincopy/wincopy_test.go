@@ -86,19 +86,28 @@ func (d disk) Open(path string) (File, error) {
 	return &opened{Reader: bytes.NewReader([]byte(data)), t: t}, t.err
 }
 
-func (d disk) Hives(name string) ([]string, error) {
-	if name == "people" {
+func (d disk) Saves(place, name string) ([]string, error) {
+	switch {
+	case place == "U":
+		return []string{`USN\C:`}, nil
+	case name == "people":
 		return []string{`HKU\S-1-5-21-7`}, nil
 	}
 	return []string{`HKLM\` + name}, nil
 }
 
-func (d disk) Hive(name string) (File, error) { return d.Open(`HKEY\` + name) }
+func (d disk) Save(_ context.Context, name string) (File, error) {
+	if strings.HasPrefix(name, `EVT\`) {
+		return d.Open(name)
+	}
+	return d.Open(pathOf(name))
+}
 
 // result is what was read of a kind: contents by path, reasons by path, rows by class.
 type result struct {
 	data   map[string]string
 	unread map[string]string
+	files  map[string]record.CopyFile
 	ends   map[string]record.CopyEnd
 	rows   []record.CopyRow
 	order  []string
@@ -108,7 +117,7 @@ func acquire(t *testing.T, kind artifact.Kind, scope Scope, d disk) (result, err
 	t.Helper()
 	var l probetest.Lines
 	err := New(kind, scope, d).Acquire(t.Context(), &l)
-	r := result{data: map[string]string{}, unread: map[string]string{}, ends: map[string]record.CopyEnd{}}
+	r := result{data: map[string]string{}, unread: map[string]string{}, ends: map[string]record.CopyEnd{}, files: map[string]record.CopyFile{}}
 	var path string
 	for _, line := range l.All {
 		var head struct{ Part string }
@@ -121,6 +130,7 @@ func acquire(t *testing.T, kind artifact.Kind, scope Scope, d disk) (result, err
 			json.Unmarshal(line, &f)
 			path = f.Path
 			r.order = append(r.order, path)
+			r.files[path] = f
 			if f.Unread != "" {
 				r.unread[path] = f.Unread
 			} else {
@@ -200,6 +210,47 @@ func TestCopiesWhatTheTableSays(t *testing.T) {
 	}
 }
 
+// TestLogsAreExported, and copied as they lie there where they cannot be.
+func TestLogsAreExported(t *testing.T) {
+	const logs = `C:\Windows\System32\winevt\Logs\`
+	const tasks, usn = logs + `Microsoft-Windows-TaskScheduler%4Operational.evtx`, `C:\$Extend\$UsnJrnl:$J`
+	d := disk{
+		logs + `Security.evtx`: {data: "raw, not closed", st: at(3)},
+		logs + `System.evtx`:   {data: "raw system", st: at(2)},
+		tasks:                  {data: "raw tasks"},
+		`EVT\Security`:         {data: "exported", st: at(9)},
+		`EVT\Microsoft-Windows-TaskScheduler/Operational`: {data: "exported tasks"},
+		usn: {data: "records", st: Status{About: true}},
+	}
+	r, err := acquire(t, artifact.KindLogFile, Scope{}, d)
+	if err != nil {
+		t.Error(err)
+	}
+	for path, want := range map[string]string{logs + `Security.evtx`: "exported", logs + `System.evtx`: "raw system", tasks: "exported tasks", usn: "records"} {
+		if r.data[path] != want {
+			t.Errorf("%s: %q, want %q", path, r.data[path], want)
+		}
+	}
+	s, sys, j := r.files[logs+`Security.evtx`], r.files[logs+`System.evtx`], r.files[usn]
+	if s.Way != record.WayExport || !s.Modified.Equal(at(3).Modified) || s.Size != int64(len("exported")) || s.Problem != "" {
+		t.Errorf("an exported log: %+v", s)
+	}
+	if sys.Way != "" || !strings.Contains(sys.Problem, "export") || j.Way != record.WaySave || r.ends[usn].Problem != "" {
+		t.Errorf("a log that cannot be exported: %+v, a journal: %+v", sys, j)
+	}
+}
+
+func TestChannels(t *testing.T) {
+	for path, want := range map[string]string{
+		`C:\Windows\System32\winevt\Logs\Security.evtx`: "Security", `c:\windows\system32\WINEVT\logs\A%4B.EVTX`: "A/B",
+		`C:\evil\Security.evtx`: "", `C:\Windows\System32\winevt\Logs\x.txt`: "", "": "",
+	} {
+		if got := channelOf(path); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}
+
 func TestPrivacyScope(t *testing.T) {
 	d := disk{`HKEY\HKLM\SAM`: {data: "hashes"}, `HKEY\HKLM\SECURITY`: {data: "s"}, `HKEY\HKU\S-1-5-21-7`: {data: "ntuser"}}
 	r, err := acquire(t, artifact.KindUserFile, Scope{}, d)
@@ -271,7 +322,7 @@ func TestTables(t *testing.T) {
 				t.Errorf("%s: %+v", kind, r)
 			}
 			for _, p := range r.patterns {
-				if len(p) < 3 || !strings.Contains("WDCH~", p[:1]) || p[1] != '\\' {
+				if len(p) < 3 || !strings.Contains("WDCHU~", p[:1]) || p[1] != '\\' {
 					t.Errorf("%s: %q", kind, p)
 				}
 			}

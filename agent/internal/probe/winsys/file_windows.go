@@ -53,6 +53,20 @@ func Open(path string, read bool) (*File, error) {
 	return &File{h}, nil
 }
 
+// OpenToDelete opens a file that goes when it is closed, also by the end of this program.
+func OpenToDelete(path string) (*File, error) {
+	name, err := windows.UTF16PtrFromString(long(path))
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	h, err := windows.CreateFile(name, windows.GENERIC_READ|windows.DELETE, windows.FILE_SHARE_READ|windows.FILE_SHARE_DELETE, nil,
+		windows.OPEN_EXISTING, windows.FILE_FLAG_DELETE_ON_CLOSE|windows.FILE_FLAG_OPEN_REPARSE_POINT|windows.FILE_FLAG_SEQUENTIAL_SCAN, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return &File{h}, nil
+}
+
 // long makes a path that may be longer than 260 units.
 func long(path string) string {
 	if len(path) > 2 && path[1] == ':' && path[2] == '\\' {

@@ -22,16 +22,13 @@ const (
 	// patience is how long one handle may be asked for its name. The name of a pipe on which
 	// somebody waits is not told before the wait is over.
 	patience = 150 * time.Millisecond
-	// maxStuck bounds the threads that wait for such an answer. With so many no names of files
-	// are asked for any more, until one of them has its answer.
-	maxStuck = 4
 )
 
 // Handles names the handles of all processes. One lives as long as the agent, because it counts
 // the threads that an answer keeps waiting.
 type Handles struct {
+	waits  waits
 	mu     sync.Mutex
-	stuck  int
 	types  map[uint16]string
 	idle   *asker
 	drives []drive
@@ -42,6 +39,7 @@ func NewHandles() *Handles { return &Handles{types: make(map[uint16]string)} }
 
 // Table implements [winscan.Handles].
 func (n *Handles) Table() (winbytes.Answer, error) {
+	n.waits.begin()
 	d := drives()
 	n.mu.Lock()
 	n.drives = d
@@ -100,7 +98,7 @@ func (n *namer) Name(h winbytes.Handle) (name winscan.Name, silent bool) {
 		windows.CloseHandle(dup)
 	case kind == "File":
 		var text []byte
-		text, silent = n.names.ask(dup) // which closes it
+		text, silent = n.names.ask(dup, h.Object) // which closes it
 		name.Target, name.Exact = winbytes.Text(text)
 	default:
 		name.Target, name.Exact = winbytes.Text(nameOf(dup))
@@ -145,12 +143,12 @@ type asker struct {
 
 // ask lets a thread of its own ask for the name of a file, and closes the handle. Whoever waits
 // too long is told to give up, and left behind when it cannot.
-func (n *Handles) ask(h windows.Handle) (name []byte, silent bool) {
-	a := n.asker()
-	if a == nil {
+func (n *Handles) ask(h windows.Handle, object uint64) (name []byte, silent bool) {
+	if !n.waits.may(object) {
 		windows.CloseHandle(h)
 		return nil, true
 	}
+	a := n.asker()
 	a.todo <- h
 	late := time.NewTimer(patience)
 	defer late.Stop()
@@ -174,15 +172,11 @@ func (n *Handles) ask(h windows.Handle) (name []byte, silent bool) {
 			late.Reset(patience / 3)
 			continue
 		}
-		n.mu.Lock()
-		n.stuck++
-		n.mu.Unlock()
+		n.waits.add(object)
 		go func() {
 			<-a.done
 			close(a.todo)
-			n.mu.Lock()
-			n.stuck--
-			n.mu.Unlock()
+			n.waits.answered(object)
 		}()
 		return nil, true
 	}
@@ -198,16 +192,13 @@ func (n *Handles) Rest() {
 	}
 }
 
-// asker returns a thread that has nothing to do, or nil when too many wait.
+// asker returns a thread that has nothing to do, and makes one if need be.
 func (n *Handles) asker() *asker {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if a := n.idle; a != nil {
 		n.idle = nil
 		return a
-	}
-	if n.stuck >= maxStuck {
-		return nil
 	}
 	a := &asker{todo: make(chan windows.Handle), done: make(chan []byte, 1)}
 	ready := make(chan struct{})
