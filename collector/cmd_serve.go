@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hozen/collector/internal/agentapi"
+	"hozen/collector/internal/api"
 	"hozen/collector/internal/config"
 	"hozen/collector/internal/console"
 	"hozen/collector/internal/evidence"
@@ -187,8 +188,12 @@ func (s *serving) intake(cert tls.Certificate) (*evidence.Intake, error) {
 // openConsole makes the web server. Plain HTTP never leaves the machine.
 func (s *serving) openConsole(ctx context.Context) error {
 	secure := !s.cfg.ConsoleIsLocal()
+	programs, err := api.New(api.Config{Acts: s.acts, Version: buildinfo.Get().Version, Log: s.log})
+	if err != nil {
+		return err
+	}
 	h, err := console.New(console.Config{
-		Acts: s.acts, Sessions: operator.NewSessionStore(s.db, time.Now), Log: s.log, Version: buildinfo.Get(), Secure: secure, Hosts: consoleHosts(s.cfg), Packages: s.paths.Packages,
+		Acts: s.acts, API: programs, Sessions: operator.NewSessionStore(s.db, time.Now), Log: s.log, Version: buildinfo.Get(), Secure: secure, Hosts: consoleHosts(s.cfg), Packages: s.paths.Packages,
 		Certificate: func() *x509.Certificate { return s.cert.Load().Leaf },
 	})
 	if err != nil {

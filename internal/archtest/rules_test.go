@@ -30,6 +30,7 @@ var rules = []rule{
 	{"github.com/chromedp", []string{"internal/e2e"}, "the browser is for tests"},
 	{mod + "collector/internal/console", []string{"collector"}, "edges are leaves"},
 	{mod + "collector/internal/agentapi", []string{"collector"}, "edges are leaves"},
+	{mod + "collector/internal/api", []string{"collector"}, "edges are leaves"},
 	{mod + "agent/internal/uplink", []string{"agent"}, "edges are leaves"},
 	{mod + "internal/e2e", []string{"internal/e2e", "internal/cmd", "internal/bench"}, "test rigs are not shipped"},
 	{mod + "internal/netlab", []string{"internal/netlab", "internal/e2e", "internal/cmd", "internal/bench", "agent/internal/isolate/isolatetest"}, "test rigs are not shipped"},
@@ -40,6 +41,7 @@ var rules = []rule{
 var edges = map[string][]string{
 	mod + "collector/internal/console":  {mod + "collector"},
 	mod + "collector/internal/agentapi": {mod + "collector"},
+	mod + "collector/internal/api":      {mod + "collector"},
 	mod + "agent/internal/uplink":       {mod + "agent"},
 }
 

@@ -55,6 +55,8 @@ const (
 	DrillStep Prefix = "drs"
 	// Link is by what people without an account report or send photographs.
 	Link Prefix = "lnk"
+	// APIToken is a token with which a program acts on a person's behalf.
+	APIToken Prefix = "apt"
 )
 
 const bodyLen = 26

@@ -20,7 +20,9 @@ type Actor struct {
 	Role           operator.Role // of operators
 	BreakGlass     string        // reason given when acting without sign-in at the local socket
 
-	only confined // what somebody from outside may see; nil: everything. Set by identify.
+	token string   // identifier of the token by which a program acts for an operator; empty: a person does. Set by ActorOfToken.
+	scope scopes   // what that token is for. Set by identify.
+	only  confined // what somebody from outside may see; nil: everything. Set by identify.
 }
 
 // ActorKind is who acts.

@@ -203,9 +203,16 @@ func (s *Acts) identify(ctx context.Context, q sqldb.Queryer, a Actor, p permiss
 		if err := factorSet(ctx, q, o); err != nil {
 			return Actor{}, err
 		}
+		token := a.token
 		a = actorOf(o)
 		if !permitted(a.Role, p) {
 			return Actor{}, fmt.Errorf("%w: the role %s may not %s", ErrForbidden, a.Role, p)
+		}
+		if a, err = s.byToken(ctx, q, a, token); err != nil {
+			return Actor{}, err
+		}
+		if !a.may(p) {
+			return Actor{}, fmt.Errorf("%w: the token is not for it (%s)", ErrScope, p)
 		}
 		a.only, err = s.confinement(ctx, q, o)
 		return a, err
@@ -331,8 +338,8 @@ type deed struct {
 
 // record writes the ledger entry of the deed and returns its index.
 func (d *deed) record(ctx context.Context, act, subject string, details map[string]string) (int64, error) {
-	if d.actor.BreakGlass != "" {
-		with := map[string]string{"break_glass": d.actor.BreakGlass}
+	if d.actor.BreakGlass != "" || d.actor.token != "" {
+		with := map[string]string{"break_glass": d.actor.BreakGlass, "api_token": d.actor.token}
 		for k, v := range details {
 			with[k] = v
 		}

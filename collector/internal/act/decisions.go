@@ -143,9 +143,9 @@ func withoutLogs(a Actor, list []incident.Entry) []incident.Entry {
 	}
 	for n, e := range list {
 		switch {
-		case e.Kind == incident.EntryDecision && !permitted(a.Role, mayReadReasons):
+		case e.Kind == incident.EntryDecision && !a.may(mayReadReasons):
 			list[n].Text = ""
-		case e.Kind == incident.EntryEnquiry && !permitted(a.Role, mayRecord):
+		case e.Kind == incident.EntryEnquiry && !a.may(mayRecord):
 			list[n].Text, list[n].Params = "", with(e.Params, "who", "―")
 		}
 	}

@@ -32,6 +32,9 @@ func (s *Acts) self(ctx context.Context, q sqldb.Queryer, a Actor) (operator.Ope
 	if a.Kind != ByOperator {
 		return operator.Operator{}, fmt.Errorf("%w: only operators have an account", ErrForbidden)
 	}
+	if a.token != "" {
+		return operator.Operator{}, fmt.Errorf("%w: no token reaches an account", ErrScope)
+	}
 	o, err := operator.ByID(ctx, q, a.ID)
 	if errors.Is(err, operator.ErrNotFound) {
 		return o, fmt.Errorf("%w: unknown operator", ErrForbidden)

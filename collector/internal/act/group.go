@@ -340,6 +340,9 @@ const minGlass = 5
 // back. The order names the preview that was confirmed; if that has changed it is
 // refused as [Invalid] with the field "confirmed" and the code "changed".
 func (s *Acts) OrderGroup(ctx context.Context, a Actor, sel Selection, o GroupOrder) (group.Order, error) {
+	if err := a.person(); err != nil {
+		return group.Order{}, err
+	}
 	if o.Verb != dispatch.Isolate && o.Verb != dispatch.Release {
 		return group.Order{}, &Invalid{Field: "verb", Code: "unknown", Err: fmt.Errorf("no group is ordered to %.20q", o.Verb)}
 	}

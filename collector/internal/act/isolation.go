@@ -54,7 +54,11 @@ func (s *Acts) Isolate(ctx context.Context, a Actor, endpointID string, o Order)
 			return nil, &Invalid{Field: "isolation", Code: "old_agent", Err: errors.New("the agent of this endpoint knows isolation in the mode standard only; update it")}
 		}
 		facts := isolationFacts(i)
-		for _, r := range s.rails(e, GroupOrder{OperatorAddr: o.OperatorAddr}) {
+		rails := s.rails(e, GroupOrder{OperatorAddr: o.OperatorAddr})
+		if d.actor.token != "" && len(rails) > 0 {
+			return nil, fmt.Errorf("%w: the collector itself runs there; a person orders that at the console", ErrConflict)
+		}
+		for _, r := range rails {
 			facts["rail_"+string(r)] = "passed" // one PC is cut with one click; the record says which it was
 		}
 		if check != nil {

@@ -68,6 +68,9 @@ type NewKit struct {
 // BuildKit makes a USB kit but for its programs, which whoever asks lays beside. That it was
 // made is in the ledger.
 func (s *Acts) BuildKit(ctx context.Context, a Actor, n NewKit) (kit.Made, error) {
+	if err := a.person(); err != nil {
+		return kit.Made{}, err
+	}
 	if s.kits == nil {
 		return kit.Made{}, errNoKits
 	}

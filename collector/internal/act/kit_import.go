@@ -92,6 +92,9 @@ var ErrReceiptCode = errors.New("the receipt code fits nothing on the stick")
 // ImportKit takes in what is on a stick, which comes as a zip. What is in order is taken in;
 // what is not is named and left. The same stick again changes nothing.
 func (s *Acts) ImportKit(ctx context.Context, a Actor, o ImportOrder, stick io.Reader) (Imported, error) {
+	if err := a.person(); err != nil {
+		return Imported{}, err
+	}
 	var out Imported
 	if s.kits == nil {
 		return out, errNoKits

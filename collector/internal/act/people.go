@@ -81,6 +81,9 @@ func (s *Acts) ChangePassword(ctx context.Context, a Actor, old, new string) err
 	if a.Kind != ByOperator {
 		return fmt.Errorf("%w: only operators have passwords", ErrForbidden)
 	}
+	if a.token != "" {
+		return fmt.Errorf("%w: no token changes a password", ErrScope)
+	}
 	o, err := operator.ByID(ctx, s.db.Read(), a.ID)
 	if err != nil {
 		return known(err)

@@ -87,6 +87,8 @@ func (s *Acts) agreed(ctx context.Context, d *deed, e endpoint.Endpoint, command
 		return d.second, nil
 	case err != nil && !none:
 		return nil, err
+	case d.actor.token != "": // a program asks; people agree
+		return nil, &SecondPerson{Asked: asked}
 	case d.second != nil: // what was asked for this one ends with it
 	case none, asked.AskedBy == d.actor.ID:
 		if only, err := s.alone(ctx, d.tx, d.actor, mayRelease, d.now); err != nil || !only {
@@ -182,6 +184,9 @@ func (s *Acts) ReleaseWaiting(ctx context.Context, a Actor, endpointID string) (
 // RefuseRelease ends a release that waits for a second person, by that one or by the
 // first, who takes it back.
 func (s *Acts) RefuseRelease(ctx context.Context, a Actor, endpointID, reason string) error {
+	if err := a.person(); err != nil {
+		return err
+	}
 	if err := text("reason", reason, dispatch.MaxReason, false); err != nil {
 		return err
 	}
@@ -224,6 +229,9 @@ type ShownCode struct {
 // somebody else must have asked for it. The error is [Invalid] with the field "number" for
 // a number of no order to this endpoint.
 func (s *Acts) ShowReleaseCode(ctx context.Context, a Actor, endpointID, number, reason string) (ShownCode, error) {
+	if err := a.person(); err != nil {
+		return ShownCode{}, err
+	}
 	if err := text("reason", reason, dispatch.MaxReason, true); err != nil {
 		return ShownCode{}, err
 	}

@@ -41,7 +41,8 @@ const (
 	mayMarkPlaybook permission = "mark_playbook"
 	mayMeetDeadline permission = "meet_deadline" // also answer whether something must be reported
 	mayKeepContacts permission = "keep_contacts"
-	mayLink         permission = "link" // make links by which people without an account report and send photographs
+	mayLink         permission = "link"        // make links by which people without an account report and send photographs
+	mayMakeTokens   permission = "make_tokens" // with which programs act on one's behalf
 )
 
 // table is role × act, the one place that says who may do what. What a vendor may do is
@@ -82,6 +83,7 @@ func table() map[permission][]operator.Role {
 		mayMeetDeadline: {owner, responsible, handler},
 		mayKeepContacts: {owner, responsible, handler},
 		mayLink:         {owner, responsible, handler},
+		mayMakeTokens:   {owner, responsible},
 	}
 }
 

@@ -237,6 +237,9 @@ func (s *Acts) groupWaiting(ctx context.Context, q sqldb.Queryer, a Actor, asked
 // the group is another one by now: it must be asked for anew. from is where the actor sits,
 // zero if not known; where that PC would be cut too, glass says why all the same.
 func (s *Acts) AgreeGroup(ctx context.Context, a Actor, askedID, glass string, from netip.Addr) (group.Order, error) {
+	if err := a.person(); err != nil {
+		return group.Order{}, err
+	}
 	if err := text("break_glass", glass, dispatch.MaxReason, false); err != nil {
 		return group.Order{}, err
 	}
@@ -265,6 +268,9 @@ func (s *Acts) AgreeGroup(ctx context.Context, a Actor, askedID, glass string, f
 // RefuseGroup ends an order to a group that waits, by the second person or by the first,
 // who takes it back.
 func (s *Acts) RefuseGroup(ctx context.Context, a Actor, askedID, reason string) error {
+	if err := a.person(); err != nil {
+		return err
+	}
 	if err := text("reason", reason, dispatch.MaxReason, false); err != nil {
 		return err
 	}

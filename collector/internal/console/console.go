@@ -42,6 +42,8 @@ type Config struct {
 	Packages string
 	// Certificate is the one that browsers are shown, for a person to compare. Optional.
 	Certificate func() *x509.Certificate
+	// API answers programs under /api/. Optional: without it there is nothing there.
+	API http.Handler
 	// Now is the clock that ages are counted with. Optional; default time.Now.
 	Now func() time.Time
 }
@@ -87,6 +89,7 @@ type server struct {
 	streams     *streams
 	records     *records.Cache
 	packages    string
+	api         http.Handler
 	photos      chan struct{} // held while a form with photographs comes from a phone
 	rules       []finding.Rule
 }
@@ -103,12 +106,12 @@ func build(cfg Config) (*server, error) {
 	}
 	a := cfg.Acts
 	s := &server{
-		ports: ports{people: a, endpoints: a, enrolment: a, orders: a, incidents: a, evidence: a, ledger: a, live: a, accounts: a, factors: a, guests: a, notices: a, isolation: a, settings: a, groups: a, exports: a, custody: a, record: a, logs: a, life: a, uploads: a, reports: a, forms: a, workbench: a, watch: a, drills: a, staff: a, links: a, phones: a},
+		ports: ports{people: a, endpoints: a, enrolment: a, orders: a, incidents: a, evidence: a, ledger: a, live: a, accounts: a, factors: a, guests: a, notices: a, isolation: a, settings: a, groups: a, exports: a, custody: a, record: a, logs: a, life: a, uploads: a, reports: a, forms: a, workbench: a, watch: a, drills: a, staff: a, links: a, phones: a, tokens: a, finds: a},
 		log:   cfg.Log, version: cfg.Version, now: cfg.Now, secure: cfg.Secure,
 		minted: newOnce(), viewed: newRecent(viewRemembers), streams: newStreams(),
 		records: records.NewCache(cacheBytes, records.DefaultLimits(), cfg.Now),
 	}
-	s.packages = cfg.Packages
+	s.packages, s.api = cfg.Packages, cfg.API
 	s.photos = make(chan struct{}, maxPhoneForms)
 	if s.certificate = cfg.Certificate; s.certificate == nil {
 		s.certificate = func() *x509.Certificate { return nil }

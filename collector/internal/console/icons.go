@@ -28,6 +28,7 @@ func iconPaths() map[string]string {
 		"pc":       `<rect x="3" y="5" width="18" height="11" rx="1.5"/><path d="M9 20h6M12 16v4"/>`,
 		"spin":     `<path d="M12 4a8 8 0 1 1-8 8"/>`,
 		"power":    `<path d="M12 3v8M7 6.5a7.5 7.5 0 1 0 10 0"/>`,
+		"search":   `<circle cx="11" cy="11" r="6.5"/><path d="M16 16l4.5 4.5"/>`,
 		"minus":    `<path d="M6 12h12"/>`,
 	}
 }

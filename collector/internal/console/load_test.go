@@ -77,7 +77,7 @@ func BenchmarkPages(b *testing.B) {
 	big, small := "/incidents/"+incidents[0].ID, "/incidents/"+incidents[7].ID
 	paths := []string{"/", "/incidents", big, small, big + "/timeline", big + "/timeline?page=300", big + "/record", big + "/playbook", big + "/deadlines", big + "/decisions", big + "/enquiries", big + "/reports", big + "/reports/new/owner",
 		big + "/export", big + "/lifecycle", "/endpoints/" + pcs[0].ID, "/evidence/" + process, "/evidence/" + process + "/findings", "/evidence/" + sockets + "/map", "/evidence/" + process + "/tree", "/groups", "/groups/new/isolate?incident=" + incidents[0].ID,
-		"/ledger", "/operators", "/contacts", "/watch", "/settings/isolation", "/settings/notifications", "/account"}
+		"/search?q=pc", "/search?q=LAN%E3%82%B1%E3%83%BC%E3%83%96%E3%83%AB", "/search?q=%E8%A6%8B%E3%81%A4%E3%81%8B%E3%82%89%E3%81%AA%E3%81%84", "/ledger", "/operators", "/contacts", "/watch", "/settings/isolation", "/settings/notifications", "/account"}
 	for _, p := range paths {
 		w.get(p).want(b, 200) // what is kept between requests is kept now
 	}

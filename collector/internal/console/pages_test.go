@@ -145,7 +145,7 @@ func (x *office) paths() []string {
 		p = append(p, "/incidents/"+x.incidentID+"/"+page)
 	}
 	p = append(p, "/incidents/"+x.incidentID+"/playbook", "/incidents/"+x.incidentID+"/deadlines", "/contacts", "/contacts?playbook=ransomware&region=tokyo&open=1", "/contacts/new", "/contacts/"+x.insurer)
-	p = append(p, "/account", "/account/factor", "/settings/people", "/settings/notifications", "/settings/new-notification/mail", "/settings/new-notification/webhook", "/settings/new-notification/chatwork",
+	p = append(p, "/search", "/search?q=pc", "/search?q=%E8%AD%A6%E5%91%8A+%E7%94%BB%E9%9D%A2", "/search?q=%3Cscript%3E&in=timeline", "/settings/tokens", "/account", "/account/factor", "/settings/people", "/settings/notifications", "/settings/new-notification/mail", "/settings/new-notification/webhook", "/settings/new-notification/chatwork",
 		x.channel, "/operators/new", "/operators/"+x.vendor.ID, "/groups/asked/"+x.asked)
 	p = append(p, x.sent)
 	p = append(p, "/incidents/"+x.incidentID+"/timeline", "/incidents/"+x.incidentID+"/timeline?page=2", "/evidence/"+x.sockets+"/map")

@@ -62,6 +62,8 @@ type ports struct {
 	notices   notices
 	watch     watching
 	drills    drills
+	tokens    apiTokens
+	finds     finds
 }
 
 type drills interface {
@@ -149,6 +151,16 @@ type ledgerActs interface {
 
 type watching interface {
 	Watch(ctx context.Context, a act.Actor) ([]watch.Concern, error)
+}
+
+type apiTokens interface {
+	APITokens(ctx context.Context, a act.Actor) ([]act.APIToken, error)
+	MakeAPIToken(ctx context.Context, a act.Actor, n act.NewAPIToken) (operator.Token, string, error)
+	EndAPIToken(ctx context.Context, a act.Actor, tokenID string) error
+}
+
+type finds interface {
+	Search(ctx context.Context, a act.Actor, text string, kind act.HitKind) (act.Findings, error)
 }
 
 type live interface {

@@ -28,6 +28,7 @@ func pageNames() []string {
 	return []string{
 		"about",
 		"account",
+		"api_tokens",
 		"connection_map",
 		"connection_table",
 		"contact_edit",
@@ -86,6 +87,7 @@ func pageNames() []string {
 		"report_fill", "report_list",
 		"report_new",
 		"report_show",
+		"search",
 		"sign_in",
 		"sign_in_code",
 		"watch_list",
@@ -146,6 +148,7 @@ type page struct {
 	Flash    string // translated, from the page before
 	Refresh  int    // seconds after which a browser without JavaScript loads the page again; 0 never
 	Live     string // query of the live stream; empty means that the page is not live
+	Find     string // what was searched for
 	Version  string
 	Now      time.Time
 	// Drill is the drill that the page belongs to; nil: all is real.
@@ -171,7 +174,7 @@ func section(name string) string {
 		return "incidents"
 	case "contact", "ledger", "operator":
 		return first
-	case "people":
+	case "people", "api":
 		return "operator"
 	}
 	return ""

@@ -60,10 +60,14 @@ func (s *server) routes() http.Handler {
 	add("POST /groups/asked/{id}/refuse", s.private(s.groupRefuse))
 	add("GET /groups/{id}", s.private(s.groupShow))
 
+	add("GET /search", s.private(s.search))
 	add("GET /watch", s.private(s.watchList))
 	add("GET /settings/isolation", s.private(s.isolationSettingsForm))
 	add("POST /settings/isolation", s.private(s.isolationSettings))
 
+	add("GET /settings/tokens", s.private(s.apiTokensForm))
+	add("POST /settings/tokens", s.private(s.apiTokenMake))
+	add("POST /settings/tokens/{id}/end", s.private(s.apiTokenEnd))
 	add("GET /settings/people", s.private(s.peopleSettingsForm))
 	add("POST /settings/people", s.private(s.peopleSettings))
 	add("GET /settings/notifications", s.private(s.notifications))
@@ -182,6 +186,9 @@ func (s *server) routes() http.Handler {
 
 	all := http.NewServeMux()
 	all.Handle("GET /static/", s.assets)
+	if s.api != nil {
+		all.Handle("/api/", s.api) // knows no sessions
+	}
 	all.Handle("/", bounded(s.sameOrigin(s.sessions.LoadAndSave(s.recovered(pages)))))
 	return headers(s.asked(all))
 }

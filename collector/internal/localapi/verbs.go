@@ -28,6 +28,10 @@ func verbs() map[string]verb {
 		"token.create": ask(tokenCreate),
 		"token.revoke": ask(tokenRevoke),
 
+		"api_token.create": ask(apiTokenCreate),
+		"api_token.list":   ask(apiTokenList),
+		"api_token.revoke": ask(apiTokenEnd),
+
 		"endpoint.list":    ask(endpointList),
 		"endpoint.show":    ask(endpointShow),
 		"endpoint.pending": ask(endpointPending),

@@ -95,7 +95,7 @@ func List(ctx context.Context, q sqldb.Queryer, organisationID string) ([]Operat
 	return list, rows.Err()
 }
 
-// SetPassword replaces the password hash and ends all sessions of the operator.
+// SetPassword replaces the password hash and ends all sessions and tokens of the operator.
 func SetPassword(ctx context.Context, tx *sqldb.Tx, id, hash string, mustChange bool, now time.Time) error {
 	_, err := tx.ExecContext(ctx, `UPDATE operator_operator SET password_hash = $1, must_change_password = $2 WHERE id = $3`,
 		hash, sqldb.FormatBool(mustChange), id)
@@ -105,7 +105,7 @@ func SetPassword(ctx context.Context, tx *sqldb.Tx, id, hash string, mustChange 
 	return EndSessions(ctx, tx, id, now)
 }
 
-// Disable bars an operator from now on and ends all sessions.
+// Disable bars an operator from now on and ends all sessions and tokens.
 func Disable(ctx context.Context, tx *sqldb.Tx, id string, at time.Time) error {
 	_, err := tx.ExecContext(ctx, `UPDATE operator_operator SET disabled_at = $1 WHERE id = $2`, sqldb.FormatTime(at), id)
 	if err != nil {

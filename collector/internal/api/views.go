@@ -1,0 +1,257 @@
+package api
+
+import (
+	"time"
+
+	"hozen/collector/internal/checkpoint"
+	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/evidence"
+	"hozen/collector/internal/incident"
+	"hozen/collector/internal/watch"
+	"hozen/internal/digest"
+)
+
+// OpenState says whether an incident is open.
+type OpenState string
+
+// The states.
+const (
+	StateOpen   OpenState = "open"
+	StateClosed OpenState = "closed"
+)
+
+// Incident is a case.
+type Incident struct {
+	ID             string                  `json:"id"`
+	Number         string                  `json:"number" doc:"for people, such as INC-2026-0007; taken wherever an identifier is"`
+	Title          string                  `json:"title"`
+	State          OpenState               `json:"state"`
+	Classification incident.Classification `json:"classification"`
+	Reporter       string                  `json:"reporter"`
+	DiscoveredAt   time.Time               `json:"discovered_at"`
+	OpenedAt       time.Time               `json:"opened_at"`
+	ClosedAt       time.Time               `json:"closed_at,omitzero"`
+	EndpointIDs    []string                `json:"endpoint_ids"`
+	MergedInto     string                  `json:"merged_into,omitempty" doc:"identifier of the incident in which it goes on"`
+}
+
+func viewIncident(i incident.Incident) Incident {
+	v := Incident{ID: i.ID, Number: i.Number, Title: i.Title, State: StateOpen, Classification: i.Classification, Reporter: i.Reporter,
+		DiscoveredAt: i.DiscoveredAt, OpenedAt: i.OpenedAt, ClosedAt: i.ClosedAt, EndpointIDs: append([]string{}, i.EndpointIDs...), MergedInto: i.MergedInto}
+	if !i.ClosedAt.IsZero() {
+		v.State = StateClosed
+	}
+	return v
+}
+
+// Entry is a line of a timeline.
+type Entry struct {
+	ID          string            `json:"id,omitempty"`
+	At          time.Time         `json:"at" doc:"clock of the collector"`
+	AgentAt     time.Time         `json:"agent_at,omitzero" doc:"clock of the endpoint"`
+	Kind        string            `json:"kind" doc:"note: a person or program wrote it; older: stands for entries that are too many to list"`
+	Actor       string            `json:"actor"`
+	Text        string            `json:"text,omitempty" doc:"as somebody wrote it, never ours"`
+	Params      map[string]string `json:"params,omitempty"`
+	LedgerIndex int64             `json:"ledger_index"`
+}
+
+func viewEntry(e incident.Entry) Entry {
+	return Entry{e.ID, e.At, e.AgentAt, string(e.Kind), e.Actor, e.Text, e.Params, e.LedgerIdx}
+}
+
+// Isolation is the state of an endpoint's network as it was measured.
+type Isolation struct {
+	Desired    endpoint.State `json:"desired"`
+	Observed   endpoint.State `json:"observed" doc:"what the kernel was found to enforce; unknown when the measurement is old or missing"`
+	ReceivedAt time.Time      `json:"received_at,omitzero"`
+	WayHome    bool           `json:"way_home" doc:"the endpoint reaches the collector although it is isolated"`
+	Capable    bool           `json:"capable" doc:"its system can isolate at all"`
+	Detail     string         `json:"detail,omitempty"`
+}
+
+// Endpoint is a PC or server.
+type Endpoint struct {
+	ID            string    `json:"id"`
+	Label         string    `json:"label,omitempty" doc:"given by people"`
+	Hostname      string    `json:"hostname" doc:"as it says itself"`
+	OS            string    `json:"os"`
+	Arch          string    `json:"arch"`
+	Platform      string    `json:"platform,omitempty"`
+	AgentVersion  string    `json:"agent_version,omitempty"`
+	RemoteAddr    string    `json:"remote_addr,omitempty"`
+	Online        bool      `json:"online"`
+	EnrolledAt    time.Time `json:"enrolled_at"`
+	LastSeenAt    time.Time `json:"last_seen_at,omitzero"`
+	RevokedAt     time.Time `json:"revoked_at,omitzero"`
+	ClockOffsetMS int64     `json:"clock_offset_ms" doc:"clock of the endpoint minus that of the collector"`
+	Spooled       uint32    `json:"spooled" doc:"sealed acquisitions that wait on it"`
+	Isolation     Isolation `json:"isolation"`
+}
+
+func viewEndpoint(e endpoint.Endpoint) Endpoint {
+	i := e.Isolation
+	return Endpoint{e.ID, e.Label, e.Hostname, e.OS, e.Arch, e.Platform, e.AgentVersion, e.RemoteAddr, e.Online, e.EnrolledAt, e.LastSeenAt, e.RevokedAt,
+		e.ClockOffset.Milliseconds(), e.Spooled, Isolation{state(i.Desired), state(i.Observed), i.ReceivedAt, i.WayHome, i.Capable, i.Detail}}
+}
+
+// state is a state that was never told as unknown.
+func state(s endpoint.State) endpoint.State {
+	if s == "" {
+		return endpoint.Unknown
+	}
+	return s
+}
+
+// Command is an order to an endpoint.
+type Command struct {
+	ID            string    `json:"id"`
+	EndpointID    string    `json:"endpoint_id"`
+	IncidentID    string    `json:"incident_id,omitempty"`
+	Verb          string    `json:"verb"`
+	Profile       string    `json:"profile,omitempty"`
+	Issuer        string    `json:"issuer"`
+	Reason        string    `json:"reason,omitempty"`
+	Status        string    `json:"status" doc:"queued: stored, the endpoint has not confirmed it; accepted: it has; done, failed, expired, unsupported, refused, withdrawn, not_down: how it ended"`
+	IssuedAt      time.Time `json:"issued_at"`
+	AcceptedAt    time.Time `json:"accepted_at,omitzero"`
+	FinishedAt    time.Time `json:"finished_at,omitzero" doc:"clock of the endpoint"`
+	ReceivedAt    time.Time `json:"received_at,omitzero"`
+	ExpiresAt     time.Time `json:"expires_at,omitzero"`
+	Detail        string    `json:"detail,omitempty"`
+	AcquisitionID string    `json:"acquisition_id,omitempty"`
+}
+
+func viewCommand(c dispatch.Command) Command {
+	return Command{c.ID, c.EndpointID, c.IncidentID, string(c.Verb), c.Profile, c.Issuer, c.Reason, string(c.Status), c.IssuedAt, c.AcceptedAt, c.FinishedAt,
+		c.ReceivedAt, c.ExpiresAt, c.Detail, c.AcquisitionID}
+}
+
+// ReleaseState says what came of asking for a release.
+type ReleaseState string
+
+// The states.
+const (
+	ReleaseOrdered ReleaseState = "ordered"
+	ReleaseWaits   ReleaseState = "waits_for_second_person"
+)
+
+// Released is what came of asking for a release.
+type Released struct {
+	State   ReleaseState `json:"state"`
+	Command *Command     `json:"command,omitempty" doc:"of one that was ordered"`
+	AskedBy string       `json:"asked_by,omitempty" doc:"of one that waits: who asked first. A person agrees at the console"`
+	AskedAt time.Time    `json:"asked_at,omitzero"`
+}
+
+// Acquisition is one run on one endpoint.
+type Acquisition struct {
+	ID             string    `json:"id"`
+	EndpointID     string    `json:"endpoint_id"`
+	IncidentID     string    `json:"incident_id,omitempty"`
+	CommandID      string    `json:"command_id,omitempty"`
+	Trigger        string    `json:"trigger"`
+	Profile        string    `json:"profile"`
+	Outcome        string    `json:"outcome"`
+	StartedAt      time.Time `json:"started_at" doc:"clock of the endpoint"`
+	FinishedAt     time.Time `json:"finished_at" doc:"clock of the endpoint"`
+	ReceivedAt     time.Time `json:"received_at"`
+	ManifestSHA256 string    `json:"manifest_sha256"`
+	Items          int       `json:"items"`
+	StoredBytes    int64     `json:"stored_bytes"`
+}
+
+func viewAcquisition(a evidence.Acquisition) Acquisition {
+	return Acquisition{a.ID, a.EndpointID, a.IncidentID, a.CommandID, string(a.Trigger), a.Profile, string(a.Outcome), a.StartedAt, a.FinishedAt, a.ReceivedAt,
+		a.ManifestSHA256, a.Items, a.StoredBytes}
+}
+
+// Evidence is one piece of evidence.
+type Evidence struct {
+	ID            string    `json:"id"`
+	Number        string    `json:"number,omitempty" doc:"for people; taken wherever an identifier is"`
+	AcquisitionID string    `json:"acquisition_id"`
+	EndpointID    string    `json:"endpoint_id"`
+	IncidentID    string    `json:"incident_id,omitempty"`
+	Name          string    `json:"name"`
+	Kind          string    `json:"kind"`
+	Schema        string    `json:"schema"`
+	Outcome       string    `json:"outcome"`
+	Records       int64     `json:"records"`
+	PlainSHA256   string    `json:"plain_sha256"`
+	PlainSize     int64     `json:"plain_size"`
+	StoredSHA256  string    `json:"stored_sha256" doc:"of the bytes that content answers"`
+	StoredSize    int64     `json:"stored_size"`
+	ReceivedAt    time.Time `json:"received_at"`
+	LedgerIndex   int64     `json:"ledger_index"`
+	DisposedAt    time.Time `json:"disposed_at,omitzero"`
+}
+
+func viewEvidence(i evidence.Item) Evidence {
+	return Evidence{i.ID, i.Number, i.AcquisitionID, i.EndpointID, i.IncidentID, i.Name, string(i.Kind), i.Schema, string(i.Outcome), i.Records,
+		i.PlainSHA256, i.PlainSize, i.StoredSHA256, i.StoredSize, i.ReceivedAt, i.LedgerIdx, i.DisposedAt}
+}
+
+// Checkpoint is a signed state of the custody ledger.
+type Checkpoint struct {
+	Note        string    `json:"note" doc:"C2SP signed note: keep it elsewhere, and a rewritten ledger shows"`
+	VerifierKey string    `json:"verifier_key"`
+	Origin      string    `json:"origin"`
+	Size        int64     `json:"size"`
+	RootSHA256  string    `json:"root_sha256"`
+	SignedAt    time.Time `json:"signed_at"`
+}
+
+func viewCheckpoint(s checkpoint.Signed) Checkpoint {
+	return Checkpoint{s.Note, s.Key.Text(s.Origin), s.Origin, s.Size, digest.Digest(s.Root).String(), s.SignedAt}
+}
+
+// Watch says whether the watch itself is alive.
+type Watch struct {
+	Urgent   int       `json:"urgent" doc:"how many concerns are urgent"`
+	Concerns []Concern `json:"concerns" doc:"what somebody should see to, what is urgent first"`
+}
+
+// Concern is one thing that somebody should see to.
+type Concern struct {
+	Code       string    `json:"code"`
+	Urgent     bool      `json:"urgent" doc:"evidence or the way back is at stake"`
+	EndpointID string    `json:"endpoint_id,omitempty" doc:"absent: it is the collector's"`
+	Endpoint   string    `json:"endpoint,omitempty" doc:"its name"`
+	Since      time.Time `json:"since,omitzero" doc:"or until when, of what ends"`
+	Detail     string    `json:"detail,omitempty"`
+}
+
+func viewWatch(list []watch.Concern) Watch {
+	w := Watch{Concerns: []Concern{}}
+	for _, c := range list {
+		v := Concern{Code: string(c.Code), Urgent: c.Urgent, Since: c.Since, Detail: c.Detail}
+		if c.PC != nil {
+			v.EndpointID, v.Endpoint = c.PC.ID, c.PC.Name
+		}
+		if c.Urgent {
+			w.Urgent++
+		}
+		w.Concerns = append(w.Concerns, v)
+	}
+	return w
+}
+
+// Me is on whose behalf a token acts.
+type Me struct {
+	TokenID   string    `json:"token_id"`
+	TokenName string    `json:"token_name"`
+	Person    string    `json:"person" doc:"who made the token, and on whose behalf it acts"`
+	Role      string    `json:"role"`
+	Scopes    []string  `json:"scopes"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+func views[T, V any](list []T, view func(T) V) []V {
+	out := make([]V, 0, len(list))
+	for _, x := range list {
+		out = append(out, view(x))
+	}
+	return out
+}
