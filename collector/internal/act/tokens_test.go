@@ -144,12 +144,12 @@ func reached() map[act.Scope][]string {
 		act.ScopeRead: {"Acquisitions", "AcquisitionItems", "Boots", "Command", "Commands", "Custody", "Endpoint", "EndpointAcquisitions", "Endpoints",
 			"EnrollmentRequests", "Evidence", "EvidenceItem", "Exhibit", "Export", "Exports", "Group", "Groups", "Incident", "Incidents",
 			"IsolationEvents", "IsolationSettings", "LedgerDiffers", "Listen", "ManifestOf", "Operators", "ReleaseWaiting", "Retention", "Sealed", "Timeline",
-			"LogSizes", "Search", "Record", "Workplan", "Deadlines", "NextDeadlines", "OwnContact", "OwnContacts", "Uploads", "Watch",
+			"LogSizes", "Search", "DrillOf", "DrillMark", "Record", "Workplan", "Deadlines", "NextDeadlines", "OwnContact", "OwnContacts", "Uploads", "Watch",
 			"LedgerEntries", "LedgerProof", "LedgerSigned", "LedgerConsistency", "LedgerTimestamp", "LedgerTimestamps", "LedgerCosign"},
 		act.ScopeEvidence: {"OpenEvidence", "OpenUpload"},
-		act.ScopeRecord:   {"AddNote", "OpenIncident", "CloseIncident", "CloseIncidentAs", "ReopenIncident", "MergeIncident", "SplitIncident", "LabelEndpoint", "PlaceEndpoint"},
+		act.ScopeRecord:   {"AddNote", "OpenIncident", "CloseIncident", "CloseIncidentAs", "ReopenIncident", "MergeIncident", "SplitIncident", "LabelEndpoint", "PlaceEndpoint", "NotADrill"},
 		act.ScopeAcquire:  {"Acquire"},
-		act.ScopeIsolate:  {"Isolate", "PreviewGroup", "GroupWaiting", "GroupsWaiting"},
+		act.ScopeIsolate:  {"Isolate", "StepDrill", "PreviewGroup", "GroupWaiting", "GroupsWaiting"},
 		act.ScopeRelease:  {"Release"},
 	}
 }
