@@ -143,7 +143,7 @@ func reached() map[act.Scope][]string {
 	return map[act.Scope][]string{
 		act.ScopeRead: {"Acquisitions", "AcquisitionItems", "Boots", "Command", "Commands", "Custody", "Endpoint", "EndpointAcquisitions", "Endpoints",
 			"EnrollmentRequests", "Evidence", "EvidenceItem", "Exhibit", "Export", "Exports", "Group", "Groups", "Incident", "Incidents",
-			"IsolationEvents", "IsolationSettings", "LedgerDiffers", "Listen", "ManifestOf", "Operators", "ReleaseWaiting", "Retention", "Sealed", "Timeline",
+			"IsolationEvents", "IsolationSettings", "LedgerDiffers", "Listen", "ManifestOf", "Operators", "ReleaseWaiting", "Retention", "Sealed", "Timeline", "TimelinePage",
 			"LogSizes", "Search", "DrillOf", "DrillMark", "Record", "Workplan", "Deadlines", "NextDeadlines", "OwnContact", "OwnContacts", "Uploads", "Watch",
 			"LedgerEntries", "LedgerProof", "LedgerSigned", "LedgerConsistency", "LedgerTimestamp", "LedgerTimestamps", "LedgerCosign"},
 		act.ScopeEvidence: {"OpenEvidence", "OpenUpload"},
