@@ -236,6 +236,50 @@ func TestReportWithoutCollector(t *testing.T) {
 	if s := statusOf(t, state); s.UnsentAlerts != 2 || s.Spool.Waiting != 2 {
 		t.Fatalf("after a restart: %+v", s)
 	}
+	// In a window of its own: two questions, and it stays open until it was read.
+	code, out, errOut = do(t, "\nthe screen is locked\nSato, ext. 123\n\n", "report", "--state", state, "--wait", "0", "--ask")
+	if code != exitOK || strings.Count(out, "What is happening?") != 2 || !strings.Contains(out, "Your name and telephone") || !strings.Contains(out, "Your report is stored") || !strings.HasSuffix(strings.TrimSpace(out), "Press Enter to close this window.") {
+		t.Error(code, out, errOut)
+	}
+	if s := statusOf(t, state); s.UnsentAlerts != 3 {
+		t.Errorf("%+v", s)
+	}
+	if code, out, errOut := do(t, "\n\n", "report", "--state", state, "--ask"); code != exitUsage || !strings.Contains(errOut, "say what is wrong") || !strings.Contains(out, "Press Enter") {
+		t.Error(code, out, errOut)
+	}
+	if code, _, _ := do(t, "", "report", "--state", state, "--ask", "words"); code != exitUsage {
+		t.Error("words beside --ask: exit", code)
+	}
+}
+
+// TestReportInTheMenu: whoever sits at the PC finds the report in the menu of the desktop
+// (Desktop Entry Specification 1.5), in both languages, and what it starts is there.
+func TestReportInTheMenu(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("packaging", "desktop", "hozen-agent-report.desktop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := map[string]string{}
+	for n, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
+		k, v, ok := strings.Cut(line, "=")
+		if n == 0 && line == "[Desktop Entry]" {
+			continue
+		}
+		if !ok || keys[k] != "" || v == "" {
+			t.Errorf("line %d: %q", n+1, line)
+		}
+		keys[k] = v
+	}
+	want := map[string]string{"Type": "Application", "Terminal": "true", "Exec": "/usr/bin/hozen-agent report --ask", "TryExec": "/usr/bin/hozen-agent", "Name": "Something is wrong: report", "Name[ja]": "おかしい！報告する"}
+	for k, v := range want {
+		if keys[k] != v {
+			t.Errorf("%s is %q, want %q", k, keys[k], v)
+		}
+	}
+	list, err := os.ReadFile(filepath.Join("packaging", "nfpm.yaml"))
+	if err != nil || !strings.Contains(string(list), "src: agent/packaging/desktop/hozen-agent-report.desktop\n    dst: /usr/share/applications/") {
+		t.Errorf("the packages lack it: %v", err)
+	}
 }
 
 func TestReplaceIdentity(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,9 +15,10 @@ import (
 // runReport is "hozen-agent report": the PC's user tells that something is wrong.
 func runReport(ctx context.Context, args []string, getenv func(string) string, std stdio) int {
 	c := newCommand("report", getenv, std)
-	var asJSON bool
+	var asJSON, ask bool
 	var wait int
 	c.set.BoolVar(&asJSON, "json", false, "")
+	c.set.BoolVar(&ask, "ask", false, "")
 	c.set.IntVar(&wait, "wait", 15, "")
 	words, code, done := c.parse(args, 1)
 	if done {
@@ -25,7 +27,22 @@ func runReport(ctx context.Context, args []string, getenv func(string) string, s
 	if wait < 0 || wait > 60 {
 		return c.usage(fmt.Errorf("wait %d: want 0 to 60", wait))
 	}
-	message, err := c.message(words)
+	if ask && (asJSON || len(words) > 0) {
+		return c.usage(errors.New("--ask stands alone"))
+	}
+	var message string
+	var err error
+	if ask {
+		// A window that opened for this alone must not close before it was read.
+		lines := bufio.NewReader(io.LimitReader(c.std.in, 4*localapi.MaxMessage))
+		defer func() {
+			c.say("report.close")
+			_, _ = lines.ReadString('\n')
+		}()
+		message, err = c.askMessage(lines)
+	} else {
+		message, err = c.message(words)
+	}
 	if err != nil {
 		return c.usage(err)
 	}
@@ -63,6 +80,31 @@ func runReport(ctx context.Context, args []string, getenv func(string) string, s
 	return exitOK
 }
 
+// askMessage asks a person who just opened a window: what is wrong, and how to be reached.
+func (c *command) askMessage(lines *bufio.Reader) (string, error) {
+	c.say("report.ask.lead")
+	line := func(question string) (string, error) {
+		fmt.Fprint(c.std.out, c.p.Text(question)+" ")
+		text, err := lines.ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", fmt.Errorf("read message: %w", err)
+		}
+		return strings.TrimSpace(text), nil
+	}
+	what, err := line("report.ask.what")
+	if what == "" && err == nil { // Enter by mistake
+		what, err = line("report.ask.what")
+	}
+	if what == "" || err != nil {
+		return c.checked(what, err)
+	}
+	who, err := line("report.ask.who")
+	if who != "" {
+		what += "\n" + who
+	}
+	return c.checked(what, err)
+}
+
 // message is the word on the command line, or what comes from the standard input.
 func (c *command) message(words []string) (string, error) {
 	text := ""
@@ -77,6 +119,14 @@ func (c *command) message(words []string) (string, error) {
 			return "", fmt.Errorf("read message: %w", err)
 		}
 		text = string(b)
+	}
+	return c.checked(text, nil)
+}
+
+// checked is what somebody wrote, unless it is nothing or too much.
+func (c *command) checked(text string, err error) (string, error) {
+	if err != nil {
+		return "", err
 	}
 	text = strings.TrimSpace(strings.ToValidUTF8(text, "\uFFFD"))
 	if text == "" {

@@ -32,9 +32,10 @@ type office struct {
 	device                          string   // address of an exhibit that was registered by hand
 	report                          string   // address of an issued document; see documented
 	vendor                          act.Actor
-	channel                         string // address of a channel
-	asked                           string // identifier of a group order that waits
-	drill, drillOver                string // identifiers of drills: one goes on
+	phones                          []string // pages of links and what they lead to
+	channel                         string   // address of a channel
+	asked                           string   // identifier of a group order that waits
+	drill, drillOver                string   // identifiers of drills: one goes on
 }
 
 func newOffice(t testing.TB, n int) *office {
@@ -149,6 +150,7 @@ func (x *office) paths() []string {
 		x.channel, "/operators/new", "/operators/"+x.vendor.ID, "/groups/asked/"+x.asked)
 	p = append(p, x.sent)
 	p = append(p, "/incidents/"+x.incidentID+"/timeline", "/incidents/"+x.incidentID+"/timeline?page=2", "/evidence/"+x.sockets+"/map")
+	p = append(append(p, "/links", "/incidents/"+x.incidentID+"/links"), x.phones...)
 	p = append(p, x.drillPaths()...)
 	p = append(p, "/evidence/"+x.flight, "/evidence/"+x.flight+"?show=all&q=curl&sort=process", "/evidence/"+x.flight+"/records")
 	return p

@@ -13,6 +13,7 @@ import (
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/notify"
 	"hozen/collector/internal/operator"
+	"hozen/collector/internal/phone"
 	"hozen/internal/id"
 )
 
@@ -36,6 +37,13 @@ func (x *office) peopled() {
 	must(t, err)
 	o.Confirmed = pv.Fingerprint
 	_, err = x.OrderGroup(ctx, x.owner, act.Selection{All: true}, o)
+	for _, n := range []act.NewLink{{Kind: phone.Reports, Note: "1階 総務の掲示板", Life: phone.Reports.Lives()[0]}, {Kind: phone.Photos, IncidentID: x.incidentID, Note: "工場 鈴木さん", Life: phone.Photos.Lives()[0]}} {
+		l, lerr := x.MakeLink(ctx, x.owner, n)
+		must(t, lerr)
+		shown, lerr := x.ShowLink(ctx, x.owner, l.ID)
+		must(t, lerr)
+		x.phones = append(x.phones, "/links/"+l.ID, "/r/"+shown.Token)
+	}
 	if w, ok := err.(*act.SecondPerson); ok && w.Group != nil {
 		x.asked = w.Group.ID
 	} else {
