@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ type rig struct {
 	db     *sqldb.DB
 	clock  time.Time
 	names  map[string][]string // host to the addresses of each question, one after the other
+	mu     sync.Mutex
 	dialed []string
 	to     string // where connections to public really go
 	roots  *x509.CertPool
@@ -59,6 +61,8 @@ func (x *rig) make(base string) {
 
 // lookup answers the next of the addresses of a name, and the last one from then on.
 func (x *rig) lookup(_ context.Context, host string) ([]netip.Addr, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	list := x.names[host]
 	if len(list) == 0 {
 		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
@@ -70,7 +74,9 @@ func (x *rig) lookup(_ context.Context, host string) ([]netip.Addr, error) {
 }
 
 func (x *rig) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	x.mu.Lock()
 	x.dialed = append(x.dialed, addr)
+	x.mu.Unlock()
 	if host, _, _ := net.SplitHostPort(addr); host == public && x.to != "" {
 		addr = x.to
 	}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/wneessen/go-mail"
+
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/i18n"
 )
@@ -48,6 +50,9 @@ type Sender struct {
 	now   func() time.Time
 	log   *slog.Logger
 	poke  chan struct{}
+
+	mu   sync.Mutex
+	busy map[string]bool // channels that are at it, and whether something came meanwhile
 }
 
 // NewSender returns a sender.
@@ -77,13 +82,13 @@ func NewSender(cfg Config) (*Sender, error) {
 		return nil, fmt.Errorf("make sender: %w", err)
 	}
 	return &Sender{db: cfg.DB, open: cfg.Open, base: cfg.Base, guard: guard{lookup: cfg.Lookup, dial: cfg.Dial}, roots: cfg.Roots,
-		texts: texts, now: cfg.Now, log: cfg.Log, poke: make(chan struct{}, 1)}, nil
+		texts: texts, now: cfg.Now, log: cfg.Log, poke: make(chan struct{}, 1), busy: map[string]bool{}}, nil
 }
 
-// How often is looked for what waits, and how much goes out at a time.
+// How often is looked for what waits, and how much goes out by one channel at a time.
 const (
 	sendTick  = 15 * time.Second
-	sendAtOne = 200
+	sendAtOne = 100
 )
 
 // waits are the times between tries; after the last one it is given up.
@@ -99,10 +104,17 @@ func (s *Sender) Poke() {
 	}
 }
 
-// Run sends what waits until ctx ends.
+// Run sends what waits until ctx ends. Each channel goes on by itself: one that does not
+// answer holds up no other one.
 func (s *Sender) Run(ctx context.Context) {
+	var under sync.WaitGroup
+	defer under.Wait()
 	for {
-		if err := s.Look(ctx); err != nil && ctx.Err() == nil {
+		if err := s.start(ctx, &under, func(err error) {
+			if ctx.Err() == nil {
+				s.log.ErrorContext(ctx, "notices of a channel are not sent", slog.Any("error", err))
+			}
+		}); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "notices are not sent", slog.Any("error", err))
 		}
 		timer := time.NewTimer(sendTick)
@@ -118,73 +130,118 @@ func (s *Sender) Run(ctx context.Context) {
 	}
 }
 
-// Look tries once all that is due. Channels do not wait for each other.
+// Look tries once all that is due, and waits for it.
 func (s *Sender) Look(ctx context.Context) error {
-	list, err := due(ctx, s.db.Read(), s.now(), sendAtOne)
-	if err != nil || len(list) == 0 {
-		return err
-	}
-	by := map[string][]Delivery{}
-	for _, d := range list {
-		by[d.ChannelID] = append(by[d.ChannelID], d)
-	}
-	var wg sync.WaitGroup
+	var under sync.WaitGroup
 	var mu sync.Mutex
 	var wrong []error
-	for id, some := range by {
-		wg.Go(func() {
-			if err := s.channel(ctx, id, some); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				wrong = append(wrong, err)
-			}
-		})
-	}
-	wg.Wait()
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error { return forget(ctx, tx, s.now()) })
+	err := s.start(ctx, &under, func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		wrong = append(wrong, err)
+	})
+	under.Wait()
 	return errors.Join(append(wrong, err)...)
 }
 
+// start begins with every channel for which something is due, but those that are at it.
+func (s *Sender) start(ctx context.Context, under *sync.WaitGroup, wrong func(error)) error {
+	ids, err := dueChannels(ctx, s.db.Read(), s.now())
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	for _, id := range ids {
+		if !s.begin(id) {
+			continue
+		}
+		under.Go(func() {
+			defer s.end(id)
+			if err := s.channel(ctx, id); err != nil {
+				wrong(err)
+			}
+		})
+	}
+	return s.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error { return forget(ctx, tx, s.now()) })
+}
+
+// begin reports whether nobody is at a channel, and is from then on.
+func (s *Sender) begin(channelID string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, at := s.busy[channelID]; at {
+		s.busy[channelID] = true
+		return false
+	}
+	s.busy[channelID] = false
+	return true
+}
+
+func (s *Sender) end(channelID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy[channelID] {
+		s.Poke()
+	}
+	delete(s.busy, channelID)
+}
+
 // channel sends what waits for one channel.
-func (s *Sender) channel(ctx context.Context, id string, list []Delivery) error {
+func (s *Sender) channel(ctx context.Context, id string) error {
+	list, err := due(ctx, s.db.Read(), id, s.now(), sendAtOne)
+	if err != nil {
+		return err
+	}
 	c, err := ChannelByID(ctx, s.db.Read(), id)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
 	gone := err != nil
 	for _, d := range list {
+		dead := false
 		switch {
 		case gone || !c.Enabled && d.Event.Kind != Test:
 			d.State, d.EndedAt, d.Detail = Dropped, s.now(), "the channel was switched off or removed"
 		default:
-			s.try(ctx, c, &d)
+			dead = s.try(ctx, c, &d)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err() // the collector stops; nothing was the channel's fault
 		}
-		if err := s.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error { return settle(ctx, tx, d) }); err != nil {
+		if err := s.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+			if err := settle(ctx, tx, d); err != nil || !dead {
+				return err
+			}
+			return putOff(ctx, tx, id, s.now(), s.now().Add(waits()[0]))
+		}); err != nil {
 			return err
+		}
+		if dead {
+			return nil // nobody answers there: the others need not find that out one by one
 		}
 	}
 	return nil
 }
 
-// try sends one delivery and writes into it what came of it.
-func (s *Sender) try(ctx context.Context, c Channel, d *Delivery) {
+// try sends one delivery and writes into it what came of it. dead means that the channel
+// gave no answer at all, so that others would get none either.
+func (s *Sender) try(ctx context.Context, c Channel, d *Delivery) (dead bool) {
 	err := s.Send(ctx, c, *d)
 	now := s.now()
 	d.Tries++
 	if err == nil {
 		d.State, d.EndedAt, d.Detail = Sent, now, ""
-		return
+		return false
 	}
 	d.Detail = oneLine(err)
 	answer, said := errors.AsType[*refused](err)
+	_, mailed := errors.AsType[*mail.SendError](err) // the server was there, and did not take it
+	dead = !said && !mailed
 	if d.Tries > len(waits()) || said && answer.final() || errors.Is(err, ErrInside) || d.Event.Kind == Test {
 		d.State, d.EndedAt = Failed, now
-		return
+		return dead
 	}
 	d.NextAt = now.Add(waits()[d.Tries-1])
+	return dead
 }
 
 // Send sends one delivery now, whatever the database says of it.

@@ -281,3 +281,76 @@ func TestDeadlineInBothLanguages(t *testing.T) {
 		t.Errorf("%s", en.Plain())
 	}
 }
+
+// TestDeadChannelHoldsUpNobody: while one channel gives no answer the others get theirs,
+// those that come later too, and what waits for the dead one is put off untried.
+func TestDeadChannelHoldsUpNobody(t *testing.T) {
+	run(t, func(x *rig) {
+		hangs, ends := make(chan struct{}, 8), make(chan struct{})
+		told := make(chan string, 8)
+		x.serve(func(_ http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/dead" {
+				hangs <- struct{}{}
+				select {
+				case <-ends:
+				case <-r.Context().Done():
+				}
+				panic(http.ErrAbortHandler) // no answer
+			}
+			told <- r.URL.Path
+		})
+		dead := x.channel(notify.Slack, notify.Settings{}, notify.Secret{URL: "https://example.com/dead"})
+		x.channel(notify.Slack, notify.Settings{}, notify.Secret{URL: "https://example.com/alive"})
+		for _, key := range []string{"1", "2", "3"} {
+			x.put(notify.Event{Kind: notify.GroupResult, Key: key})
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); x.Run(ctx) }()
+		wait := func(what string, c <-chan string) {
+			t.Helper()
+			select {
+			case <-c:
+			case <-time.After(time.Minute):
+				t.Fatal(what)
+			}
+		}
+		select {
+		case <-hangs:
+		case <-time.After(time.Minute):
+			t.Fatal("the dead channel was not tried")
+		}
+		for range 3 {
+			wait("the other channel waits for the dead one", told)
+		}
+		x.put(notify.Event{Kind: notify.GroupResult, Key: "later"})
+		x.Poke()
+		wait("what came later waits for the dead channel", told)
+		close(ends)
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for deadline := time.Now().Add(time.Minute); ; <-tick.C {
+			list, err := notify.Newest(t.Context(), x.db.Read(), org, 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tried, off := 0, 0
+			for _, d := range list {
+				if d.ChannelID == dead.ID {
+					tried += d.Tries
+					if d.State == notify.Waiting && d.NextAt.After(x.clock) {
+						off++
+					}
+				}
+			}
+			if tried == 1 && off == 4 {
+				break
+			}
+			if tried > 1 || time.Now().After(deadline) {
+				t.Fatalf("the dead channel was tried %d times, %d wait", tried, off)
+			}
+		}
+		stop()
+		<-done
+	})
+}

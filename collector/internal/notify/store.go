@@ -194,9 +194,38 @@ func Newest(ctx context.Context, q sqldb.Queryer, organisationID string, limit i
 	return deliveries(ctx, q, `WHERE organisation_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2`, organisationID, limit)
 }
 
-// due lists what should go out now, of all organisations, the oldest first.
-func due(ctx context.Context, q sqldb.Queryer, now time.Time, limit int) ([]Delivery, error) {
-	return deliveries(ctx, q, `WHERE state = $1 AND next_at <= $2 ORDER BY next_at, id LIMIT $3`, string(Waiting), sqldb.FormatTime(now), limit)
+// dueChannels lists the channels, of all organisations, by which something should go out now.
+func dueChannels(ctx context.Context, q sqldb.Queryer, now time.Time) ([]string, error) {
+	rows, err := q.QueryContext(ctx, `SELECT DISTINCT channel_id FROM notify_delivery WHERE state = $1 AND next_at <= $2 ORDER BY channel_id`, string(Waiting), sqldb.FormatTime(now))
+	if err != nil {
+		return nil, fmt.Errorf("list channels that are due: %w", err)
+	}
+	defer rows.Close()
+	var list []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("list channels that are due: %w", err)
+		}
+		list = append(list, id)
+	}
+	return list, rows.Err()
+}
+
+// due lists what should go out now by one channel, the oldest first.
+func due(ctx context.Context, q sqldb.Queryer, channelID string, now time.Time, limit int) ([]Delivery, error) {
+	return deliveries(ctx, q, `WHERE state = $1 AND next_at <= $2 AND channel_id = $3 ORDER BY next_at, id LIMIT $4`, string(Waiting), sqldb.FormatTime(now), channelID, limit)
+}
+
+// putOff moves what is due by a channel to a later time without counting it as a try. A
+// test is somebody's who waits for it, and is tried all the same.
+func putOff(ctx context.Context, tx *sqldb.Tx, channelID string, now, until time.Time) error {
+	_, err := tx.ExecContext(ctx, `UPDATE notify_delivery SET next_at = $1 WHERE state = $2 AND channel_id = $3 AND next_at <= $4 AND kind <> $5`,
+		sqldb.FormatTime(until), string(Waiting), channelID, sqldb.FormatTime(now), string(Test))
+	if err != nil {
+		return fmt.Errorf("put deliveries off: %w", err)
+	}
+	return nil
 }
 
 // settle stores what became of a try.
