@@ -14,6 +14,7 @@ import (
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/console/records"
 	"hozen/collector/internal/finding"
+	"hozen/collector/internal/manual"
 	"hozen/internal/buildinfo"
 	"hozen/internal/i18n"
 )
@@ -92,6 +93,8 @@ type server struct {
 	api         http.Handler
 	photos      chan struct{} // held while a form with photographs comes from a phone
 	rules       []finding.Rule
+	manual      *manual.Manual
+	helps       map[string]string // page to section of the manual
 }
 
 func build(cfg Config) (*server, error) {
@@ -129,6 +132,10 @@ func build(cfg Config) (*server, error) {
 	if s.texts, err = Texts(); err != nil {
 		return nil, err
 	}
+	if s.manual, err = loadManual(s.texts); err != nil {
+		return nil, err
+	}
+	s.helps = helpSections()
 	if s.assets, err = loadAssets(sub("static")); err != nil {
 		return nil, err
 	}

@@ -148,10 +148,10 @@ func (x *office) paths() []string {
 	p = append(p, "/incidents/"+x.incidentID+"/playbook", "/incidents/"+x.incidentID+"/deadlines", "/contacts", "/contacts?playbook=ransomware&region=tokyo&open=1", "/contacts/new", "/contacts/"+x.insurer)
 	p = append(p, "/search", "/search?q=pc", "/search?q=%E8%AD%A6%E5%91%8A+%E7%94%BB%E9%9D%A2", "/search?q=%3Cscript%3E&in=timeline", "/settings/tokens", "/account", "/account/factor", "/settings/people", "/settings/notifications", "/settings/new-notification/mail", "/settings/new-notification/webhook", "/settings/new-notification/chatwork",
 		x.channel, "/operators/new", "/operators/"+x.vendor.ID, "/groups/asked/"+x.asked)
-	p = append(p, x.sent)
 	p = append(p, "/incidents/"+x.incidentID+"/timeline", "/incidents/"+x.incidentID+"/timeline?page=2", "/evidence/"+x.sockets+"/map")
 	p = append(append(p, "/links", "/incidents/"+x.incidentID+"/links"), x.phones...)
 	p = append(p, x.drillPaths()...)
+	p = append(p, x.sent, "/help", "/help?q=解除+コード", "/help/isolation", "/help/glossary")
 	p = append(p, "/evidence/"+x.flight, "/evidence/"+x.flight+"?show=all&q=curl&sort=process", "/evidence/"+x.flight+"/records")
 	return p
 }

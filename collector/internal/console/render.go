@@ -52,6 +52,8 @@ func pageNames() []string {
 		"group_new",
 		"group_preview",
 		"group_show",
+		"help",
+		"help_page",
 		"incident_answer",
 		"incident_close",
 		"incident_deadlines",
@@ -149,6 +151,7 @@ type page struct {
 	Refresh  int    // seconds after which a browser without JavaScript loads the page again; 0 never
 	Live     string // query of the live stream; empty means that the page is not live
 	Find     string // what was searched for
+	Help     string // address of the section of the manual that tells of it; empty: none
 	Version  string
 	Now      time.Time
 	// Drill is the drill that the page belongs to; nil: all is real.
@@ -157,7 +160,7 @@ type page struct {
 }
 
 func (s *server) page(v *visit, name, title string) page {
-	p := page{Name: name, Section: section(name), Title: title, Lang: v.text.Language(), Here: "/", Operator: v.operator, Version: s.version.Version, Now: v.now}
+	p := page{Name: name, Section: section(name), Title: title, Lang: v.text.Language(), Here: "/", Operator: v.operator, Version: s.version.Version, Help: s.helpOf(name), Now: v.now}
 	if v.r.Method == http.MethodGet {
 		p.Here = local(v.r.URL.RequestURI())
 	}

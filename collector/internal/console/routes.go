@@ -15,6 +15,8 @@ func (s *server) routes() http.Handler {
 	add("POST /sign-out", s.public(s.signOut))
 	add("POST /language", s.public(s.setLanguage))
 	add("GET /about", s.public(s.about))
+	add("GET /help", s.public(s.help))
+	add("GET /help/{page}", s.public(s.helpPage))
 	add("GET /password", s.signedIn(s.passwordForm))
 	add("POST /password", s.signedIn(s.changePassword))
 	add("GET /account", s.own(s.account))
