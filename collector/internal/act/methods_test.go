@@ -63,7 +63,7 @@ func may() map[string]string {
 		"AddOperator": lead, "SetRole": lead, "SessionCounts": lead, "ResetPassword": lead, "DisableOperator": lead, "ResetFactor": lead, "EndSessionsOf": lead, "Person": lead, "GrantIncident": lead, "EndGrant": lead,
 		"PeopleSettings": lead, "SetPeopleSettings": lead, "SetIsolationSettings": lead, "Backup": lead, "ProveBackup": lead,
 		"Search": all, "MakeAPIToken": lead, "APITokens": lead, "EndAPIToken": lead,
-		"Channel": lead, "Channels": lead, "Deliveries": lead, "SaveChannel": lead, "RemoveChannel": lead, "TestChannel": lead,
+		"Channel": lead, "Channels": lead, "Deliveries": lead, "SaveChannel": lead, "RemoveChannel": lead, "TestChannel": lead, "WeeklySettings": lead, "SetWeeklySettings": lead, "WeeklyPreview": lead,
 		"KnowStorageKeys": machine, "StorageEncrypted": machine, "StorageKeysLost": machine, "StorageRotated": machine, "UseRecoveryKey": machine,
 		// One's own account.
 		"OwnAccount": own, "SetOwnAddress": own, "EndOwnSession": own, "EndOtherSessions": own, "BeginFactor": own, "FactorBegun": own, "ConfirmFactor": own, "RemoveFactor": own,

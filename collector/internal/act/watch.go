@@ -17,30 +17,37 @@ import (
 // somebody should see to, what is urgent first.
 func (s *Acts) Watch(ctx context.Context, a Actor) ([]watch.Concern, error) {
 	return read(ctx, s, a, mayWatch, func(q sqldb.Queryer, a Actor) ([]watch.Concern, error) {
-		list, err := endpoint.List(ctx, q, a.OrganisationID)
+		pcs, c, err := s.watched(ctx, q, a.OrganisationID)
 		if err != nil {
 			return nil, err
 		}
-		var pcs []watch.PC
-		for _, e := range list {
-			if e = s.asOfNow(e); !e.RevokedAt.IsZero() || e.Origin == endpoint.ByKit {
-				continue
-			}
-			name := e.Label
-			if name == "" {
-				name = e.Hostname
-			}
-			pcs = append(pcs, watch.PC{ID: e.ID, Name: name, Enrolled: e.EnrolledAt, LastSeen: e.LastSeenAt, Online: e.Online,
-				Outdated: e.Capability < uint32(capability.Current), Offset: e.ClockOffset,
-				Incapable: !e.Isolation.ReceivedAt.IsZero() && !e.Isolation.Capable,
-				NoWayHome: e.Isolation.Observed == endpoint.Isolated && !e.Isolation.WayHome})
-		}
-		var c watch.Collector
-		if s.care != nil {
-			c = s.care()
-		}
 		return watch.Look(s.now(), pcs, c), nil
 	})
+}
+
+// watched is what there is to look at of one organisation, and of the collector.
+func (s *Acts) watched(ctx context.Context, q sqldb.Queryer, organisationID string) (pcs []watch.PC, c watch.Collector, err error) {
+	list, err := endpoint.List(ctx, q, organisationID)
+	if err != nil {
+		return nil, c, err
+	}
+	for _, e := range list {
+		if e = s.asOfNow(e); !e.RevokedAt.IsZero() || e.Origin == endpoint.ByKit {
+			continue
+		}
+		name := e.Label
+		if name == "" {
+			name = e.Hostname
+		}
+		pcs = append(pcs, watch.PC{ID: e.ID, Name: name, Enrolled: e.EnrolledAt, LastSeen: e.LastSeenAt, Online: e.Online,
+			Outdated: e.Capability < uint32(capability.Current), Offset: e.ClockOffset,
+			Incapable: !e.Isolation.ReceivedAt.IsZero() && !e.Isolation.Capable,
+			NoWayHome: e.Isolation.Observed == endpoint.Isolated && !e.Isolation.WayHome})
+	}
+	if s.care != nil {
+		c = s.care()
+	}
+	return pcs, c, nil
 }
 
 // BackUpByClock is [Acts.Backup] on nobody's behalf.

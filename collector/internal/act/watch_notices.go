@@ -63,6 +63,11 @@ func (s *Acts) lookForNotices(ctx context.Context, w *noticeWatch) error {
 		if err != nil {
 			return err
 		}
+		if s.now().Sub(w.since) >= silentGrace {
+			if err := s.tellWeekly(ctx, o.ID); err != nil {
+				return err
+			}
+		}
 		if len(channels) == 0 {
 			continue
 		}

@@ -17,6 +17,7 @@ type notificationsView struct {
 	Kinds      []notify.ChannelKind // that can be added
 	Deliveries []deliveryView
 	Link       string // address of the console in notices; empty: they have none
+	Weekly     weeklyView
 }
 
 type deliveryView struct {
@@ -39,6 +40,9 @@ func (s *server) notifications(v *visit) error {
 		return err
 	}
 	view := notificationsView{Channels: channels, Kinds: notify.ChannelKinds(), Link: settings.ConsoleURL}
+	if view.Weekly, err = s.viewWeekly(v, channels); err != nil {
+		return err
+	}
 	names := map[string]string{}
 	for _, c := range channels {
 		names[c.ID] = c.Name

@@ -28,6 +28,7 @@ import (
 	"hozen/collector/internal/report"
 	"hozen/collector/internal/watch"
 	"hozen/internal/envelope"
+	"hozen/internal/i18n"
 )
 
 // ports are the acts as the pages use them, one interface per concern, so that each
@@ -60,6 +61,7 @@ type ports struct {
 	links     links
 	phones    phones
 	notices   notices
+	weekly    weekly
 	watch     watching
 	drills    drills
 	tokens    apiTokens
@@ -147,6 +149,13 @@ type acquired interface {
 type ledgerActs interface {
 	LedgerEntries(ctx context.Context, a act.Actor, f act.LedgerFilter) ([]ledger.Recorded, error)
 	LedgerDiffers(ctx context.Context, a act.Actor) (*checkpoint.Difference, error)
+}
+
+// weekly is how things are, once a week.
+type weekly interface {
+	WeeklySettings(ctx context.Context, a act.Actor) (notify.Weekly, error)
+	SetWeeklySettings(ctx context.Context, a act.Actor, w notify.Weekly) error
+	WeeklyPreview(ctx context.Context, a act.Actor, l i18n.Language) (notify.Message, error)
 }
 
 type watching interface {

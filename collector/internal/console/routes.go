@@ -73,6 +73,7 @@ func (s *server) routes() http.Handler {
 	add("GET /settings/people", s.private(s.peopleSettingsForm))
 	add("POST /settings/people", s.private(s.peopleSettings))
 	add("GET /settings/notifications", s.private(s.notifications))
+	add("POST /settings/weekly", s.private(s.weeklySave))
 	add("GET /settings/new-notification/{kind}", s.private(s.channelNewForm))
 	add("POST /settings/new-notification/{kind}", s.private(s.channelSave))
 	add("GET /settings/notifications/{id}", s.private(s.channelForm))

@@ -21,12 +21,13 @@ const (
 	EndpointSilent  Kind = "endpoint_silent"  // nothing was heard of an endpoint for long
 	DeadlineNear    Kind = "deadline"         // half of a time is over, a day is left, or it is overdue
 	GroupResult     Kind = "group_result"     // what became of an order to many endpoints
+	WeeklySummary   Kind = "weekly"           // how things are, once a week
 	Test            Kind = "test"             // somebody pressed the button
 )
 
 // Kinds returns the kinds that a channel can be asked to carry.
 func Kinds() []Kind {
-	return []Kind{IncidentOpened, IsolationFailed, IsolationDrift, EndpointSilent, DeadlineNear, GroupResult}
+	return []Kind{IncidentOpened, IsolationFailed, IsolationDrift, EndpointSilent, DeadlineNear, GroupResult, WeeklySummary}
 }
 
 // Event is something that people are told of. It holds nothing that a person or a PC
@@ -58,6 +59,8 @@ type Event struct {
 	// Drill means that it happened in a drill: the message says so, and only people of the
 	// organisation get it by mail, nobody whose address a channel names, no webhook and no chat.
 	Drill bool `json:"drill,omitempty"`
+	// Week is of WeeklySummary. Optional.
+	Week *Week `json:"week,omitempty"`
 }
 
 // Limits of what is stored.

@@ -62,9 +62,12 @@ func Words(p i18n.Printer, e Event, base string) Message {
 		values["due"] = clock(e.Due)
 	}
 	if e.Kind == DeadlineNear {
-		values["clock"] = p.Text("deadline.clock.other")
-		if k := "deadline.clock." + e.Clock; e.Clock != "" && p.Has(k) {
-			values["clock"] = p.Text(k)
+		values["clock"] = deadlineName(p, e.Clock)
+	}
+	if e.Kind == WeeklySummary {
+		values["week"] = weekWords(p, e)
+		if e.Week != nil && e.Week.Needs() == 0 {
+			key += ".nothing"
 		}
 	}
 	if e.Verb != "" {
