@@ -91,7 +91,7 @@ func TestEveryValueHasAWord(t *testing.T) {
 		want("timeline.", string(k))
 	}
 	for _, name := range pageNames() {
-		if !slices.Contains([]string{"error", "endpoint_show", "endpoint_order", "group_new", "group_show", "help_page", "incident_answer", "incident_show", "connection_map", "connection_table", "flight_table", "process_show", "process_table", "process_tree", "record_table", "report_new", "report_show"}, name) {
+		if !slices.Contains([]string{"error", "endpoint_show", "endpoint_order", "group_new", "group_show", "help_page", "incident_answer", "link_show", "incident_show", "connection_map", "connection_table", "flight_table", "process_show", "process_table", "process_tree", "record_table", "report_new", "report_show"}, name) {
 			want("title.", name)
 		}
 	}
