@@ -15,6 +15,7 @@ func helpSections() map[string]string {
 	return map[string]string{
 		"about":                "glossary#words",
 		"account":              "people#sign-in",
+		"connection_map":       "evidence#view",
 		"connection_table":     "evidence#view",
 		"contact_edit":         "recording#contacts",
 		"contact_list":         "recording#contacts",
@@ -49,6 +50,7 @@ func helpSections() map[string]string {
 		"incident_playbook":    "recording#playbook",
 		"incident_record":      "recording#items",
 		"incident_show":        "recording#incident",
+		"incident_timeline":    "recording#incident",
 		"incident_upload":      "evidence#upload",
 		"isolation_settings":   "isolation#settings",
 		"ledger_list":          "recording#ledger",
