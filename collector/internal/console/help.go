@@ -15,6 +15,7 @@ func helpSections() map[string]string {
 	return map[string]string{
 		"about":                "glossary#words",
 		"account":              "people#sign-in",
+		"api_tokens":           "people#programs",
 		"connection_map":       "evidence#view",
 		"connection_table":     "evidence#view",
 		"contact_edit":         "recording#contacts",
@@ -74,6 +75,7 @@ func helpSections() map[string]string {
 		"report_list":          "documents#kinds",
 		"report_new":           "documents#issue",
 		"report_show":          "documents#sent",
+		"search":               "recording#search",
 		"sign_in":              "people#sign-in",
 		"sign_in_code":         "people#second-factor",
 		"watch_list":           "care#watch",
