@@ -11,14 +11,15 @@ import (
 	"hozen/agent/internal/osservice"
 )
 
-const serviceVerbs = "want install, uninstall, start, stop, status or doctor"
+const serviceVerbs = "want install, uninstall, clear, start, stop, status or doctor"
 
-// runService is "hozen-agent service install|uninstall|start|stop|status|doctor".
+// runService is "hozen-agent service install|uninstall|clear|start|stop|status|doctor".
 func runService(ctx context.Context, args []string, getenv func(string) string, std stdio) int {
 	c := newCommand("service", getenv, std)
-	var asJSON, keepDisabled, release bool
+	var asJSON, keepDisabled, release, everything bool
 	c.set.BoolVar(&asJSON, "json", false, "")
 	c.set.BoolVar(&release, "release", false, "")
+	c.set.BoolVar(&everything, "everything", false, "")
 	c.set.BoolVar(&keepDisabled, "keep-disabled", false, "")
 	words, code, done := c.parse(args, 1)
 	if done {
@@ -33,6 +34,8 @@ func runService(ctx context.Context, args []string, getenv func(string) string, 
 		return c.installOrNot(ctx, true, keepDisabled)
 	case "uninstall":
 		return c.uninstall(ctx, release)
+	case "clear":
+		return c.clear(ctx, everything)
 	case "start":
 		err = osservice.Start()
 	case "stop":

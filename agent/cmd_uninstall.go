@@ -33,6 +33,7 @@ func (c *command) uninstall(ctx context.Context, release bool) int {
 	case err != nil:
 		return c.failed(err)
 	case !needsRelease(st):
+		c.sendRest(ctx)
 		code := c.installOrNot(ctx, false, false)
 		clearNotices(ctx, log)
 		return code
@@ -48,6 +49,7 @@ func (c *command) uninstall(ctx context.Context, release bool) int {
 	} else {
 		done = c.releaseItself(ctx, log)
 	}
+	c.sendRest(ctx)
 	code := c.installOrNot(ctx, false, false) // stops the agent, which may hold the rules
 	if !done && !c.releaseItself(ctx, log) {
 		c.say("service.still_isolated")

@@ -253,7 +253,9 @@ func TestWindowsFromInstallerToUninstall(t *testing.T) {
 		t.Errorf("%d filters are in force", n)
 	}
 
-	p.installer("/x")
+	kept := p.unsent()
+	log = p.installer("/x")
+	p.keeps(kept, log)
 	if left := p.filters(); len(left) > 0 {
 		t.Errorf("filters are left: %v", left)
 	}
@@ -266,7 +268,55 @@ func TestWindowsFromInstallerToUninstall(t *testing.T) {
 	if out, code := p.try("reg", "query", `HKLM\System\CurrentControlSet\Services\EventLog\Application\hozen-agent`); code == 0 {
 		t.Errorf("the source of events is still there:\n%s", out)
 	}
+
+	// Whoever says so has nothing left at all.
+	p.installer("/i")
+	p.installer("/x", "KEEPEVIDENCE=0")
+	if p.isThere("ProgramData/Hozen") {
+		t.Error("there still is a folder of state")
+	}
+	must(t, p.collector.Serve(ctx))
 	p.clean(t, ctx)
+}
+
+// unsent ends the collector and has evidence taken that cannot reach it, and returns its
+// name.
+func (p *windowsPC) unsent() (acquisition string) {
+	p.t.Helper()
+	must(p.t, p.collector.Proc.Stop())
+	p.try(`C:\Program Files\Hozen\hozen-agent.exe`, "report", "--wait", "0", "it began again") // its code says that it was not delivered
+	must(p.t, rig.Until(p.ctx, "evidence that waits", func() (bool, error) {
+		found, err := filepath.Glob(p.file("ProgramData/Hozen/agent/spool/acq_*/manifest.json.sig"))
+		for _, f := range found {
+			if _, rerr := os.Stat(filepath.Join(filepath.Dir(f), "receipt.json")); errors.Is(rerr, os.ErrNotExist) {
+				acquisition = filepath.Base(filepath.Dir(f))
+			}
+		}
+		return acquisition != "", err
+	}))
+	return acquisition
+}
+
+// keeps fails the test unless that evidence is all that the agent left, is whole, and the
+// installer's log says where it is.
+func (p *windowsPC) keeps(acquisition, log string) {
+	p.t.Helper()
+	home := p.file("ProgramData/Hozen")
+	list, err := os.ReadDir(home)
+	must(p.t, err)
+	if len(list) != 1 || list[0].Name() != "unsent-evidence" {
+		p.t.Errorf("the folder of state still holds %v", list)
+	}
+	if !p.isThere("ProgramData/Hozen/unsent-evidence/README.txt") {
+		p.t.Error("nothing tells what is kept")
+	}
+	out, errOut, code := command(p.t, programs(p.t).Verify, "--lang", "en", "--ca-fingerprint", p.collector.CASHA256, filepath.Join(home, "unsent-evidence", acquisition))
+	if code != verifyVerified {
+		p.t.Errorf("hozen-verify: exit code %d\n%s%s", code, out, errOut)
+	}
+	if !strings.Contains(log, `Hozen\unsent-evidence`) {
+		p.t.Error("the installer's log does not name the folder")
+	}
 }
 
 // plant makes what another account of the PC may leave in the agent's folders before it is
