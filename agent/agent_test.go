@@ -24,6 +24,7 @@ import (
 	"hozen/agent/internal/spool"
 	"hozen/agent/internal/uplink"
 	"hozen/agent/internal/uplink/journal"
+	"hozen/agent/internal/witness"
 	"hozen/internal/artifact"
 	"hozen/internal/id"
 	"hozen/internal/pki"
@@ -375,6 +376,7 @@ func isolating(t *testing.T, w *wall) *agent {
 	a.journal, err = journal.Open(journal.Config{Path: filepath.Join(state, "journal")})
 	must(err)
 	t.Cleanup(func() { a.journal.Close() })
+	a.witness = witness.Open(filepath.Join(state, "witness"), nil)
 	a.runner = acquire.NewRunner(acquire.Config{Sink: a.spool, Plan: newProfiles().plan, Identity: a.signer})
 	store, err := isolate.NewFileStore(isolate.FileStoreConfig{Dir: state, Key: make([]byte, 32)})
 	must(err)

@@ -144,7 +144,7 @@ func showProgress(p i18n.Printer, o acquireOptions, std stdio) (show func(acquir
 	show = func(x acquire.Progress) {
 		if x.Expected > 0 {
 			fmt.Fprint(f, clear, p.Text("acquire.progress_bytes", "done", fmt.Sprint(x.Done), "total", fmt.Sprint(x.Total),
-				"kind", p.Text("kind."+string(x.Kind)), "bytes", size(x.Bytes), "expected", size(x.Expected)))
+				"kind", p.Text("kind."+string(x.Kind)), "bytes", size(x.Bytes), "expected", size(x.Expected), "rate", size(x.Rate)))
 			return
 		}
 		fmt.Fprint(f, clear, p.Text("acquire.progress", "done", fmt.Sprint(x.Done), "total", fmt.Sprint(x.Total),

@@ -142,7 +142,10 @@ func captureAlone(ctx context.Context, state string, log *slog.Logger) (err erro
 	if a.identity, err = openIdentity(state); err != nil {
 		return err
 	}
-	s, err := spool.Open(spool.Config{Dir: dir, Log: log})
+	if a.organisation, err = openOrganisation(state, a.owner, log); err != nil {
+		log.ErrorContext(ctx, "the evidence waits in the clear", slog.Any("error", err))
+	}
+	s, err := spool.Open(spool.Config{Dir: dir, Wrap: a.organisation.wrap, Log: log})
 	if err != nil {
 		return err
 	}

@@ -69,11 +69,46 @@ func (c *command) print(s localapi.Status) {
 	}
 	c.say("status.spool", "waiting", fmt.Sprint(s.Spool.Waiting), "received", fmt.Sprint(s.Spool.Received), "refused", fmt.Sprint(s.Spool.Refused),
 		"used", megabytes(s.Spool.UsedBytes), "max", megabytes(s.Spool.MaxBytes))
+	if !s.Spool.Encrypted {
+		c.say("status.clear")
+	}
 	if s.Spool.Full {
 		c.say("status.full")
 	}
+	c.ledger(s.Ledger)
 	if s.UnsentAlerts+s.UnsentResults+s.UnfinishedCommands > 0 {
 		c.say("status.unsent", "alerts", fmt.Sprint(s.UnsentAlerts), "results", fmt.Sprint(s.UnsentResults), "commands", fmt.Sprint(s.UnfinishedCommands))
+	}
+}
+
+// conflictsShown bounds the lines; --json has all.
+const conflictsShown = 3
+
+// ledger prints what this PC saw of the custody ledger, conflicts first of all.
+func (c *command) ledger(l *localapi.Ledger) {
+	if l == nil {
+		return
+	}
+	c.say("status.ledger", "size", fmt.Sprint(l.Size))
+	if len(l.Conflicts) == 0 {
+		return
+	}
+	c.say("status.conflicts", "count", fmt.Sprint(len(l.Conflicts)))
+	for _, x := range l.Conflicts[max(0, len(l.Conflicts)-conflictsShown):] {
+		kind := x.Kind
+		switch kind {
+		case "shorter", "rewritten", "other_key", "other_origin", "bad_note":
+		default:
+			kind = "unknown"
+		}
+		told := "status.conflict_untold"
+		if x.Told {
+			told = "status.conflict_told"
+		}
+		c.say("status.conflict", "at", c.when(x.At), "kind", c.p.Text("conflict."+kind), "told", c.p.Text(told))
+		if x.Detail != "" {
+			c.say("status.problem", "problem", clean(x.Detail))
+		}
 	}
 }
 

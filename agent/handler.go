@@ -54,12 +54,9 @@ func (a *agent) acquire(ctx context.Context, o acquire.Order) (acquire.Result, e
 		if also != nil {
 			also(p)
 		}
-		if p.Bytes > 0 {
-			return // the collector sees the bytes themselves arrive
-		}
 		a.uplink.Progress(uplink.Progress{
 			AcquisitionID: p.AcquisitionID, CommandID: p.CommandID, AlertID: p.AlertID, Kind: string(p.Kind),
-			Done: p.Done, Total: p.Total, Records: p.Records, Sealed: p.Sealed,
+			Done: p.Done, Total: p.Total, Records: p.Records, Bytes: p.Bytes, Expected: p.Expected, Rate: p.Rate, Sealed: p.Sealed,
 		})
 	}
 	switch o.Trigger {

@@ -80,17 +80,32 @@ func (l localAgent) Status(ctx context.Context) localapi.Status {
 		},
 		Spool: localapi.Spool{
 			UsedBytes: sp.UsedBytes, MaxBytes: sp.MaxBytes, Waiting: sp.Waiting, Received: sp.Received, Refused: sp.Refused,
-			Full: sp.Full, Problems: len(sp.Problems),
+			Full: sp.Full, Problems: len(sp.Problems), Encrypted: len(a.organisation.keys()) > 0,
 		},
 		UnsentAlerts: len(a.journal.Alerts()), UnsentResults: len(a.journal.Unconfirmed()), UnfinishedCommands: len(a.journal.Unfinished()),
 	}
 	if e, err := a.identity.Enrolment(); err == nil {
 		s.EndpointID = e.EndpointID
+		s.Ledger = a.ledgerSeen(uplink.LedgerOwner(e))
 		if cert, err := pki.ParseCertificate(e.Certificate); err == nil {
 			s.CertificateExpires = cert.NotAfter
 		}
 	}
 	return s
+}
+
+// ledgerSeen is what this PC saw of a collector's ledger; nil before it saw any.
+func (a *agent) ledgerSeen(owner string) *localapi.Ledger {
+	seen, _ := a.witness.Seen(owner)
+	conflicts := a.witness.Conflicts(owner)
+	if seen.Note == "" && len(conflicts) == 0 {
+		return nil
+	}
+	l := &localapi.Ledger{Origin: seen.Origin, Size: seen.Size}
+	for _, c := range conflicts {
+		l.Conflicts = append(l.Conflicts, localapi.LedgerConflict{Kind: string(c.Kind), At: c.At, Detail: c.Detail, Told: c.Told})
+	}
+	return l
 }
 
 // thisHost is what the endpoint says of itself.

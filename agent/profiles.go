@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hozen/agent/internal/acquire"
+	"hozen/agent/internal/config"
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/probe/autostart"
 	"hozen/agent/internal/probe/bpf"
@@ -13,7 +14,6 @@ import (
 	"hozen/agent/internal/probe/deletedexe"
 	"hozen/agent/internal/probe/dnscache"
 	"hozen/agent/internal/probe/exehash"
-	"hozen/agent/internal/probe/filecopy"
 	"hozen/agent/internal/probe/filelock"
 	"hozen/agent/internal/probe/footprint"
 	"hozen/agent/internal/probe/hostinfo"
@@ -64,8 +64,9 @@ const memoryLimit = 40e6
 type profiles struct {
 	hashes *exehash.Cache
 	keep   *scan.Keep
-	scope  filecopy.Scope // what may be copied of people's own
-	room   string         // for what Windows saves to be copied
+	file   config.Triage // what the PC's own file lets be copied of people's own
+	org    *organisation // what the organisation lets; nil: there is none
+	room   string        // for what Windows saves to be copied
 }
 
 func newProfiles() *profiles { return &profiles{hashes: exehash.NewCache(0), keep: scan.NewKeep()} }
@@ -184,7 +185,7 @@ func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass, ram *memory.Captur
 	case artifact.KindSecurity:
 		return security.New("/", pass)
 	case artifact.KindFootprint:
-		return footprint.New()
+		return footprint.New(p.said)
 	}
 	return nil
 }

@@ -4,27 +4,30 @@ import (
 	"hozen/agent/internal/config"
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/probe/bodyfile"
-	"hozen/agent/internal/probe/filecopy"
 	"hozen/agent/internal/probe/pkgcheck"
 	"hozen/agent/internal/probe/ransom"
 	"hozen/agent/internal/probe/scan"
 	"hozen/internal/artifact"
 )
 
-// within returns the profiles with what the organisation lets be read of people's own, and a
-// folder for what Windows saves to be copied.
-func (p *profiles) within(t config.Triage, room string) *profiles {
-	p.room = room
-	p.scope = filecopy.Scope{Private: t.Private, NoHistories: !t.Histories}
+// within returns the profiles with what the organisation, and the PC's own file, let be read of
+// people's own, and a folder for what Windows saves to be copied. The organisation is asked for
+// each plan anew.
+func (p *profiles) within(t config.Triage, org *organisation, room string) *profiles {
+	p.file, p.org, p.room = t, org, room
 	return p
 }
 
 // ofFiles makes the probes of the profiles triage and ransom; nil for other kinds. Those that
 // look at the same files share look.
 func (p *profiles) ofFiles(kind artifact.Kind, pass *scan.Pass, look *ransom.Look) probe.Probe {
+	scope, _ := narrower(p.file, nil)
+	if p.org != nil {
+		scope, _ = p.org.scope(p.file)
+	}
 	switch kind {
 	case artifact.KindBodyFile:
-		return bodyfile.New(bodyfile.Config{Root: "/", Private: p.scope.Private})
+		return bodyfile.New(bodyfile.Config{Root: "/", Private: scope.Private})
 	case artifact.KindPkgCheck:
 		return pkgcheck.New("/")
 	case artifact.KindProcIO:
@@ -34,5 +37,5 @@ func (p *profiles) ofFiles(kind artifact.Kind, pass *scan.Pass, look *ransom.Loo
 	case artifact.KindRansomNote:
 		return look.Notes()
 	}
-	return copies(kind, p.scope, p.room)
+	return copies(kind, scope, p.room)
 }

@@ -107,7 +107,11 @@ func TestPackagedSettings(t *testing.T) {
 	if want := leaves(reflect.TypeFor[config.Config]()); settings != want {
 		t.Errorf("it has %d settings, the agent knows %d", settings, want)
 	}
-	all.Collectors = nil // the one that has no default
+	called, _ := narrower(all.Triage, nil)
+	if counts, _ := narrower(config.Triage{}, nil); called != counts {
+		t.Errorf("it calls %+v the default of triage, it is %+v", called, counts)
+	}
+	all.Collectors, all.Triage = nil, config.Triage{} // those that have no default
 	if a, b := mustJSON(t, all), mustJSON(t, config.Default()); a != b {
 		t.Errorf("it calls these the defaults:\n%s, they are\n%s", a, b)
 	}

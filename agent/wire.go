@@ -57,6 +57,7 @@ type settings struct {
 //	copies/     what is copied of Windows for a moment
 //	witness/    what was seen of the collector's ledger
 //	routes      last known addresses of the collector
+//	organisation.json  what the organisation has set
 //	enroll-later.json  a token that an installer left
 type agent struct {
 	set      settings
@@ -73,11 +74,12 @@ type agent struct {
 	// trials try the rules by traffic; nil where the system cannot.
 	trials isolate.Trials
 	// bootID names this boot; empty where the system does not tell.
-	bootID    string
-	recording *recording
-	attention *attention
-	power     *power
-	notices   *notices
+	bootID       string
+	recording    *recording
+	attention    *attention
+	organisation *organisation
+	power        *power
+	notices      *notices
 	// lastUninstall is the event of the last release before uninstalling, once it is kept.
 	lastUninstall atomic.Pointer[string]
 	asked         asked
@@ -112,9 +114,12 @@ func newAgent(set settings) (_ *agent, err error) {
 	if err := adopt(set.state, dir, set.log); err != nil {
 		set.log.Error("evidence that was captured without the agent is not taken over", slog.Any("error", err))
 	}
+	if a.organisation, err = openOrganisation(set.state, a.owner, set.log); err != nil {
+		set.log.Error("evidence waits in the clear until the collector is heard", slog.Any("error", err))
+	}
 	if a.spool, err = spool.Open(spool.Config{
 		Dir: dir, MaxBytes: s.MaxBytes, MinFreeBytes: unlessZero(s.MinFreeBytes),
-		KeepAfterReceipt: unlessZero(s.KeepAfterReceipt.Duration), Log: set.log,
+		KeepAfterReceipt: unlessZero(s.KeepAfterReceipt.Duration), Wrap: a.organisation.wrap, Log: set.log,
 	}); err != nil {
 		return nil, err
 	}
@@ -124,7 +129,7 @@ func newAgent(set settings) (_ *agent, err error) {
 	}
 	a.closers = append(a.closers, a.journal.Close)
 	a.witness = witness.Open(filepath.Join(set.state, "witness"), set.log)
-	a.runner = acquire.NewRunner(acquire.Config{Checkpoint: a.checkpoint, Sink: a.spool, Plan: newProfiles().within(set.config.Triage, copiesRoom(set.state, set.log)).plan, Identity: a.signer, Log: set.log})
+	a.runner = acquire.NewRunner(acquire.Config{Checkpoint: a.checkpoint, Sink: a.spool, Plan: newProfiles().within(set.config.Triage, a.organisation, copiesRoom(set.state, set.log)).plan, Identity: a.signer, Log: set.log})
 	if err := markBoot(); err != nil {
 		set.log.Warn("this start of the system has no name", slog.Any("error", err))
 	}
@@ -148,7 +153,7 @@ func newAgent(set settings) (_ *agent, err error) {
 		Isolation:  func(ctx context.Context) journal.Isolation { return measured(a.isolate.Status(ctx)) },
 		Collectors: set.config.Collectors, RoutesFile: filepath.Join(set.state, "routes"),
 		MinBackoff: set.config.Uplink.MinBackoff.Duration, MaxBackoff: set.config.Uplink.MaxBackoff.Duration,
-		Witness: a.witness, Control: a.marks.control, Heard: a.isolate.Heard, Attention: a.attention.hear, GoDown: a.goDown, Log: set.log,
+		Witness: a.witness, Control: a.marks.control, Heard: a.isolate.Heard, Attention: a.attention.hear, Configure: a.organisation.hear, GoDown: a.goDown, Log: set.log,
 	}); err != nil {
 		return nil, err
 	}
@@ -233,6 +238,15 @@ func (a *agent) signer() (acquire.Identity, error) {
 	}
 	s, err := a.identity.Signer()
 	return acquire.Identity{EndpointID: e.EndpointID, Signer: s}, err
+}
+
+// owner names the collector whose endpoint this is; empty before enrolment.
+func (a *agent) owner() string {
+	e, err := a.identity.Enrolment()
+	if err != nil {
+		return ""
+	}
+	return uplink.LedgerOwner(e)
 }
 
 // checkpoint is what this endpoint saw of its collector's ledger; nil before it saw any.

@@ -153,7 +153,7 @@ func newServing(ctx context.Context, dir string, cfg config.Config, log *slog.Lo
 		log.ErrorContext(ctx, "disposals of the last run could not all be finished", slog.Any("error", err))
 	}
 	if s.agents, err = agentapi.New(agentapi.Config{
-		Enrolling: s.acts, Presence: s.acts, Orders: s.acts, Alerts: s.acts, Live: s.hub, Uploads: uploads{intake, s.acts}, Ledger: s.acts,
+		Enrolling: s.acts, Presence: s.acts, Orders: s.acts, Alerts: s.acts, Live: s.hub, Uploads: uploads{intake, s.acts}, Ledger: s.acts, Settings: s.acts,
 		CA: s.ca.Certificate(), Certificate: func() (*tls.Certificate, error) { return s.cert.Load(), nil },
 		Addresses: cfg.Addresses, Log: log,
 	}); err != nil {

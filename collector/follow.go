@@ -75,7 +75,12 @@ func (f *follower) event(raw json.RawMessage) error {
 		}
 	case e.Progress != nil:
 		p := e.Progress
-		f.tell("capture", f.c.sentence("follow.at", "done", itoa(p.Done), "total", itoa(p.Total), "kind", f.c.word("kind.", p.Kind), "records", itoa(p.Records)))
+		at := f.c.sentence("follow.at", "done", itoa(p.Done), "total", itoa(p.Total), "kind", f.c.word("kind.", p.Kind), "records", itoa(p.Records))
+		if p.Expected > 0 {
+			at = f.c.sentence("follow.at_bytes", "done", itoa(p.Done), "total", itoa(p.Total), "kind", f.c.word("kind.", p.Kind),
+				"bytes", size(int64(p.Bytes)), "expected", size(int64(p.Expected)), "rate", size(int64(p.Rate)))
+		}
+		f.tell("capture", at)
 		if p.Done == p.Total && p.Total > 0 {
 			switch {
 			case f.verb == "isolate" && !f.isolateFirst:

@@ -16,9 +16,11 @@ type Number uint32
 //	   Receipt, the checkpoint that was seen in the manifest of evidence.
 //	5: 2026-11-23: what stays open for tunnels in the status of an isolation, and its change as an event of its own;
 //	   others' rules that accept packets as an event.
+//	6: 2026-11-23: Configure with the keys of the organisation and its privacy scope; parts that waited encrypted; bytes
+//	   and rate in the progress of an acquisition.
 const (
 	// Current is what this build understands.
-	Current Number = 5
+	Current Number = 6
 	// OldestAgent is the oldest agent that a collector of this build still serves.
 	OldestAgent Number = 1
 	// Preserve is the oldest number that knows the order Preserve and the word Attention.
@@ -30,4 +32,7 @@ const (
 	Witness Number = 4
 	// Tunnels is the oldest number that knows the events of a changed tunnel and of others' rules.
 	Tunnels Number = 5
+	// Sealed is the oldest number that sends, or takes, parts that waited encrypted, and what
+	// the organisation has set.
+	Sealed Number = 6
 )

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"math"
+
 	"hozen/internal/id"
 	agentv1 "hozen/proto/hozen/agent/v1"
 )
@@ -120,6 +122,8 @@ func ConnectResponse(m *agentv1.ConnectResponse) error {
 		return checkpoint("checkpoint", b.Checkpoint)
 	case *agentv1.ConnectResponse_LedgerConflictReceived:
 		return word("ledger_conflict_received.conflict_id", b.LedgerConflictReceived.GetConflictId(), 64, 64)
+	case *agentv1.ConnectResponse_Configure:
+		return configure("configure", b.Configure)
 	}
 	return ErrUnknownBody
 }
@@ -142,6 +146,18 @@ func hello(f string, m *agentv1.Hello) error {
 	)
 }
 
+func configure(f string, m *agentv1.Configure) error {
+	if n := len(m.GetRecipients()); n > MaxRecipients {
+		return wrong(f+".recipients", "%d, at most %d are allowed", n, MaxRecipients)
+	}
+	for _, r := range m.GetRecipients() {
+		if err := word(f+".recipients", r, 1, MaxRecipient); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func heartbeat(f string, m *agentv1.Heartbeat) error {
 	return first(moment(f+".sent_at", m.GetSentAt()), isolation(f+".isolation", m.GetIsolation()))
 }
@@ -162,6 +178,12 @@ func result(f string, m *agentv1.CommandResult) error {
 func progress(f string, m *agentv1.AcquisitionProgress) error {
 	if m.GetDone() > m.GetTotal() {
 		return wrong(f+".done", "%d of %d", m.GetDone(), m.GetTotal())
+	}
+	if e := m.GetExpectedBytes(); e > 0 && m.GetBytes() > e {
+		return wrong(f+".bytes", "%d of %d", m.GetBytes(), e)
+	}
+	if n := max(m.GetBytes(), m.GetExpectedBytes(), m.GetBytesPerSecond()); n > math.MaxInt64 {
+		return wrong(f+".bytes", "%d is more than there can be", n)
 	}
 	return first(
 		identifier(f+".acquisition_id", id.Acquisition, m.GetAcquisitionId()),
@@ -257,7 +279,7 @@ func UploadRequest(m *agentv1.UploadRequest) error {
 		if s.PartBegin.GetOffset() > 1<<62 {
 			return wrong("part_begin.offset", "larger than any part")
 		}
-		return PartName("part_begin.name", s.PartBegin.GetName())
+		return first(PartName("part_begin.name", s.PartBegin.GetName()), size("part_begin.envelope", s.PartBegin.GetEnvelope(), 0, MaxEnvelope))
 	case *agentv1.UploadRequest_Chunk:
 		return size("chunk", s.Chunk, 1, MaxChunk)
 	case *agentv1.UploadRequest_PartEnd:

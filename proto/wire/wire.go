@@ -35,6 +35,9 @@ const (
 	MaxReceipt     = 256 << 10
 	MaxProfile     = 32
 	MaxNote        = 4 << 10 // a signed checkpoint
+	MaxRecipients  = 4       // public keys of an organisation
+	MaxRecipient   = 4 << 10
+	MaxEnvelope    = 16 << 10 // header and nonce of an encrypted file
 	MaxVerifierKey = 512
 	MaxProof       = 64 // hashes
 

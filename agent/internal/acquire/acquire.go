@@ -149,10 +149,10 @@ type Progress struct {
 	Outcome       artifact.Outcome // of Kind, once it has ended
 	Done, Total   int              // probes
 	Records       int64            // so far
-	// Bytes of Expected are what a probe that takes long, such as that of memory, has
-	// written; both are 0 of all others.
-	Bytes, Expected int64
-	Sealed          bool
+	// Bytes are what a probe that takes long, such as that of memory, has written; of Expected
+	// where that is known, Rate a second on average. All are 0 of others.
+	Bytes, Expected, Rate int64
+	Sealed                bool
 }
 
 // Result is a sealed acquisition.
@@ -341,11 +341,12 @@ func (r *Runner) run(ctx context.Context, o Order, stopped, aside func()) (Resul
 		}
 		allowed := t.next(p)
 		allowed.busy = busy
-		out, w := r.runProbe(mine, acq, enc, p.Probe, allowed, func(done, of int64) {
-			progress.Bytes, progress.Expected = done, of
+		before := progress.Records
+		out, w := r.runProbe(mine, acq, enc, p.Probe, allowed, func(f far) {
+			progress.Bytes, progress.Expected, progress.Rate, progress.Records = f.bytes, f.expected, f.rate, before+f.records
 			tell()
 		})
-		progress.Bytes, progress.Expected = 0, 0
+		progress.Bytes, progress.Expected, progress.Rate, progress.Records = 0, 0, 0, before
 		t.took(p, time.Duration(out.DurationNS))
 		if acq.ready() && acq.err != nil {
 			return Result{}, acq.err

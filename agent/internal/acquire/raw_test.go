@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,7 +21,10 @@ import (
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/spool"
 	"hozen/internal/artifact"
+	"hozen/internal/crashpoint"
 	"hozen/internal/digest"
+	"hozen/internal/envelope"
+	"hozen/internal/envelope/unseal"
 )
 
 const imagePart = "artifacts/memory.lime.zst"
@@ -138,16 +143,131 @@ func TestLongProbesSayHowFarTheyAre(t *testing.T) {
 		var heard []string
 		order := acquire.Order{Profile: "flash", Progress: func(p acquire.Progress) {
 			if p.Kind == artifact.KindMemory && !p.Sealed {
-				heard = append(heard, fmt.Sprint(p.Outcome, p.Bytes, p.Expected))
+				heard = append(heard, fmt.Sprint(p.Outcome, p.Bytes, p.Expected, p.Rate))
 			}
 		}}
 		r := planned(t, newSpool(t, t.TempDir()), budgeted(fake{artifact.KindMemory, probe.Image, do}, time.Minute))
 		_, err := r.Run(t.Context(), order)
 		must(t, err)
-		if got, want := fmt.Sprint(heard), "[0 0 400 1000 700 1000 complete0 0]"; got != want {
+		if got, want := fmt.Sprint(heard), "[0 0 0 400 1000 400 700 1000 350 complete0 0 0]"; got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	})
+}
+
+// TestLongListsSayHowFarTheyAre: of lines nobody knows how many there will be.
+func TestLongListsSayHowFarTheyAre(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		do := func(_ context.Context, w probe.Writer) error {
+			for range 15 {
+				must(t, writes("x")(t.Context(), w))
+				<-time.After(100 * time.Millisecond)
+			}
+			return nil
+		}
+		var heard []acquire.Progress
+		order := acquire.Order{Profile: "flash", Progress: func(p acquire.Progress) {
+			if p.Kind == artifact.KindBodyFile && p.Bytes > 0 {
+				heard = append(heard, p)
+			}
+		}}
+		r := planned(t, newSpool(t, t.TempDir()), budgeted(fake{artifact.KindClock, probe.Live, writes("x")}, time.Minute), budgeted(fake{artifact.KindBodyFile, probe.Machine, do}, time.Minute))
+		_, err := r.Run(t.Context(), order)
+		must(t, err)
+		if len(heard) != 1 || heard[0].Records < 10 || heard[0].Records > 12 || heard[0].Expected != 0 || heard[0].Rate != heard[0].Bytes {
+			t.Errorf("%+v", heard)
+		}
+	})
+}
+
+// table is a summary of what the probe before it found.
+type table struct {
+	fake
+	begun *bool
+}
+
+func (t table) Begun() bool { return *t.begun }
+
+// TestTableOfAnImageThatWasBrokenOff: what an image holds is told also when it was broken off,
+// and nothing where it was not begun.
+func TestTableOfAnImageThatWasBrokenOff(t *testing.T) {
+	for _, begin := range []bool{true, false} {
+		ctx, cancel := context.WithCancel(t.Context())
+		begun := false
+		image := func(inner context.Context, w probe.Writer) error {
+			if begun = begin; !begin {
+				cancel()
+				return inner.Err()
+			}
+			if err := bytesOf("first")(inner, w); err != nil {
+				return err
+			}
+			cancel()
+			return inner.Err()
+		}
+		s := newSpool(t, t.TempDir())
+		var plan []acquire.Planned
+		for _, p := range []probe.Probe{fake{artifact.KindMemory, probe.Image, image}, table{fake{artifact.KindMemRange, probe.Image, writes("x")}, &begun},
+			fake{artifact.KindFootprint, probe.Closing, writes("x")}} {
+			plan = append(plan, acquire.Planned{New: func() probe.Probe { return p }, Budget: time.Minute})
+		}
+		res, err := planned(t, s, plan...).Run(ctx, acquire.Order{Profile: "flash"})
+		must(t, err)
+		m := res.Manifest
+		want := []artifact.Outcome{artifact.Interrupted, artifact.NotStarted, artifact.NotStarted}
+		if begin {
+			want[1] = artifact.Complete
+		}
+		for i, p := range m.Probes {
+			if p.Outcome != want[i] {
+				t.Errorf("begun %t: %+v", begin, p)
+			}
+		}
+		if m.Outcome != artifact.Interrupted || begin != (len(m.Artifacts) == 2) {
+			t.Errorf("begun %t: %s with %d artifacts", begin, m.Outcome, len(m.Artifacts))
+		}
+	}
+}
+
+// TestRecoverSealedParts: what is encrypted cannot be read again, so the notes tell of it, also
+// where the agent died before it could note how the probe ended.
+func TestRecoverSealedParts(t *testing.T) {
+	key, err := unseal.New()
+	must(t, err)
+	wrap := func(w io.Writer) (io.WriteCloser, error) { return envelope.Seal(w, key.Recipient()) }
+	dir := t.TempDir()
+	open := func() *spool.Spool {
+		s, err := spool.Open(spool.Config{Dir: dir, MinFreeBytes: -1, Wrap: func() func(io.Writer) (io.WriteCloser, error) { return wrap }, Step: func(step string) error {
+			if step == crashpoint.SpoolNote+".before" {
+				return errors.New("killed")
+			}
+			return nil
+		}})
+		must(t, err)
+		return s
+	}
+	s := open()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	dead := func(context.Context, probe.Writer) error { cancel(nil); return s.Close() }
+	_, _ = runner(t, s, fake{artifact.KindClock, probe.Live, writes("x")}, fake{artifact.KindHostInfo, probe.Machine, dead}).Run(ctx, acquire.Order{Profile: "flash"})
+	must(t, os.RemoveAll(filepath.Join(dir, s.List()[0].AcquisitionID, "manifest.json.sig")))
+	s = open()
+	defer s.Close()
+	if n, err := runner(t, s).Recover(t.Context(), s); n != 1 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	r, err := s.Open(s.List()[0].AcquisitionID)
+	must(t, err)
+	defer r.Close()
+	sealed, _, err := r.Seal()
+	must(t, err)
+	var m artifact.Manifest
+	must(t, json.Unmarshal(sealed.Manifest, &m))
+	parts, err := r.Parts()
+	must(t, err)
+	if len(m.Artifacts) == 0 || m.Artifacts[0].Records != 1 || m.Artifacts[0].Plain.Size == 0 || parts[0].SHA256.String() != m.Artifacts[0].Stored.SHA256 || !parts[0].Sealed {
+		t.Errorf("%+v\n%+v", m, parts)
+	}
 }
 
 // TestRecoverAnImage: an agent that died behind the image seals it without reading lines.

@@ -29,10 +29,19 @@ var (
 	errPanic  = errors.New("probe panicked")
 )
 
+// far is how far a probe has come that runs for longer than [tellEvery].
+type far struct{ records, bytes, expected, rate int64 }
+
+// summaryTime is how long a [probe.Summary] may take once its acquisition is broken off.
+const summaryTime = 50 * time.Millisecond
+
 // runProbe runs one probe within the time it is allowed. What it wrote still has to be
-// placed; there is no writer when it was not started. far hears from time to time how
-// far one that writes no lines has come.
-func (r *Runner) runProbe(ctx context.Context, acq *opening, enc *zstd.Encoder, p probe.Probe, a allowed, far func(done, of int64)) (artifact.ProbeOutcome, *writer) {
+// placed; there is no writer when it was not started. tell hears from time to time how
+// far one that takes long has come.
+func (r *Runner) runProbe(ctx context.Context, acq *opening, enc *zstd.Encoder, p probe.Probe, a allowed, tell func(far)) (artifact.ProbeOutcome, *writer) {
+	if s, ok := p.(probe.Summary); ok && s.Begun() && (ctx.Err() != nil || a.none) {
+		ctx, a = context.WithoutCancel(ctx), allowed{budget: summaryTime, grace: summaryTime / 2}
+	}
 	out := artifact.ProbeOutcome{Kind: p.Kind(), BudgetNS: int64(a.budget), StartedAt: r.cfg.Clock(), Outcome: artifact.NotStarted}
 	switch {
 	case errors.Is(context.Cause(ctx), errPreempted):
@@ -51,7 +60,7 @@ func (r *Runner) runProbe(ctx context.Context, acq *opening, enc *zstd.Encoder, 
 	}
 	w := newWriter(acq, enc, artifactName(p.Kind()))
 	begun := time.Now()
-	err := r.call(ctx, p, w, a, far)
+	err := r.call(ctx, p, w, a, tell)
 	out.DurationNS = int64(time.Since(begun))
 	records, werr := w.end()
 	out.Records = records
@@ -64,9 +73,10 @@ func (r *Runner) runProbe(ctx context.Context, acq *opening, enc *zstd.Encoder, 
 
 // call runs the probe. It returns at the latest when budget and grace are over; a
 // probe that still runs then can write no more.
-func (r *Runner) call(parent context.Context, p probe.Probe, w *writer, a allowed, far func(done, of int64)) error {
+func (r *Runner) call(parent context.Context, p probe.Probe, w *writer, a allowed, tell func(far)) error {
 	ctx, cancel := context.WithTimeout(parent, a.budget)
 	defer cancel()
+	begun := time.Now()
 	done := make(chan error, 1)
 	go func() {
 		defer background.Enter(ctx)()
@@ -79,18 +89,14 @@ func (r *Runner) call(parent context.Context, p probe.Probe, w *writer, a allowe
 		done <- p.Acquire(ctx, w)
 	}()
 	defer w.cutOff()
-	var tick <-chan time.Time
-	if p.Kind().Form() != artifact.FormLines {
-		t := time.NewTicker(tellEvery)
-		defer t.Stop()
-		tick = t.C
-	}
+	tick := time.NewTicker(tellEvery)
+	defer tick.Stop()
 	for running := true; running; {
 		select {
 		case err := <-done:
 			return err
-		case <-tick:
-			far(w.written.Load(), w.expected.Load())
+		case <-tick.C:
+			tell(w.far(time.Since(begun)))
 		case <-ctx.Done():
 			running = false
 		}

@@ -1,10 +1,12 @@
 package acquire
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -53,8 +55,9 @@ type writer struct {
 	plain   *digest.Writer
 	err     error // first error of what lies under it
 
-	// Of bytes that are no lines: how many are expected, and are written.
-	expected, written atomic.Int64
+	// How many bytes are expected, where that is known, how many are written, in how many
+	// lines: for whoever wants to know while it goes on.
+	expected, written, lines atomic.Int64
 }
 
 func newWriter(acq *opening, enc *zstd.Encoder, name string) *writer {
@@ -75,8 +78,11 @@ func (w *writer) Write(r probe.Record) error {
 	if w.part == nil && w.acq.ready() && !w.create() {
 		return w.err
 	}
+	held := len(w.buf)
 	w.buf = append(r.AppendJSON(w.buf), '\n')
 	w.records++
+	w.lines.Add(1)
+	w.written.Add(int64(len(w.buf) - held))
 	if len(w.buf) >= batch && w.part != nil {
 		w.flush()
 	}
@@ -108,6 +114,18 @@ func (w *writer) WriteRaw(b []byte) error {
 		w.written.Add(int64(len(b)))
 	}
 	return w.err
+}
+
+// far is how far the probe has come, so long after it began.
+func (w *writer) far(took time.Duration) far {
+	f := far{records: w.lines.Load(), bytes: w.written.Load(), expected: w.expected.Load()}
+	if f.expected > 0 {
+		f.expected = max(f.expected, f.bytes) // nobody is told of more than all
+	}
+	if took > 0 {
+		f.rate = int64(float64(f.bytes) / took.Seconds())
+	}
+	return f
 }
 
 func (w *writer) create() bool {
@@ -193,11 +211,8 @@ func (w *writer) place(kind artifact.Kind, schema string) (*artifact.Entry, erro
 	if w.part == nil || w.err != nil {
 		return nil, nil
 	}
-	if err := w.part.Close(); err != nil {
-		return nil, err
-	}
 	sum, size := w.part.Sum()
-	return &artifact.Entry{
+	e := &artifact.Entry{
 		Name:        w.name,
 		Kind:        kind,
 		Schema:      schema,
@@ -206,5 +221,14 @@ func (w *writer) place(kind artifact.Kind, schema string) (*artifact.Entry, erro
 		Envelope:    artifact.Envelope{Scheme: "none"},
 		Plain:       artifact.Content{SHA256: w.plain.Sum().String(), Size: w.plain.Size()},
 		Stored:      artifact.Content{SHA256: sum.String(), Size: size},
-	}, nil
+	}
+	b, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("note artifact: %w", err)
+	}
+	w.part.Note(b) // a part that is encrypted cannot be read again
+	if err := w.part.Close(); err != nil {
+		return nil, err
+	}
+	return e, nil
 }

@@ -38,14 +38,16 @@ type Config struct {
 	Triage Triage `toml:"triage"`
 }
 
-// Triage is the organisation's privacy scope. It stands in the evidence, in the lines that say
-// what was looked for.
+// Triage is the privacy scope of this PC. Where the organisation has set one too, the narrower
+// of both counts. It stands in the evidence: in the lines that say what was looked for, and in
+// the footprint.
 type Triage struct {
 	// Private lets private areas be read: the names of files in homes, the histories of browsers,
-	// records of mail, password hashes. Default false.
-	Private bool `toml:"private"`
-	// Histories lets the histories of shells and tools be copied. Default true.
-	Histories bool `toml:"histories"`
+	// records of mail, password hashes. Default: the organisation's word, else false.
+	Private *bool `toml:"private"`
+	// Histories lets the histories of shells and tools be copied. Default: the organisation's
+	// word, else true.
+	Histories *bool `toml:"histories"`
 }
 
 // Recorder sets how the flight recorder works.
@@ -124,7 +126,6 @@ func Default() Config {
 		Isolation: Isolation{CheckEvery: Duration{Duration: 5 * time.Second}},
 		Recorder:  Recorder{Enabled: true, Every: Duration{Duration: 10 * time.Second}, MaxBytes: 32 << 20, Window: Duration{Duration: 15 * time.Minute}},
 		Shutdown:  Shutdown{MaxDelay: Duration{Duration: 20 * time.Second}},
-		Triage:    Triage{Histories: true},
 	}
 }
 

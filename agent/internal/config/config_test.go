@@ -134,7 +134,7 @@ func lines(of reflect.Type, table string) (all []string) {
 			all = append(all, name+" = \"c\"")
 		case int64:
 			all = append(all, fmt.Sprintf("%s = %d", name, 1000+len(name)+i))
-		case bool:
+		case bool, *bool:
 			all = append(all, name+" = false")
 		default:
 			all = append(all, lines(f.Type, name+".")...)

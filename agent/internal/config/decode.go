@@ -165,6 +165,12 @@ func set(target any, value *unstable.Node) (want string) {
 			return "true or false"
 		}
 		*to = text == "true"
+	case **bool:
+		if value.Kind != unstable.Bool {
+			return "true or false"
+		}
+		b := text == "true"
+		*to = &b
 	case *int64:
 		n, err := strconv.ParseInt(text, 0, 64)
 		if value.Kind != unstable.Integer || err != nil {

@@ -130,9 +130,27 @@ type Status struct {
 	Problem            string    `json:"problem,omitempty"` // why not connected, English
 	Isolation          Isolation `json:"isolation"`
 	Spool              Spool     `json:"spool"`
-	UnsentAlerts       int       `json:"unsent_alerts"`
-	UnsentResults      int       `json:"unsent_results"`
-	UnfinishedCommands int       `json:"unfinished_commands"`
+	// Ledger is what this PC saw of its collector's custody ledger; absent before it saw any.
+	Ledger             *Ledger `json:"ledger,omitempty"`
+	UnsentAlerts       int     `json:"unsent_alerts"`
+	UnsentResults      int     `json:"unsent_results"`
+	UnfinishedCommands int     `json:"unfinished_commands"`
+}
+
+// Ledger is what this PC saw, as a witness, of the custody ledger.
+type Ledger struct {
+	Origin string `json:"origin"`
+	Size   int64  `json:"size"` // entries of the newest state that goes on from what was seen before
+	// Conflicts are the states that it was shown and that did not go on from that, oldest first.
+	Conflicts []LedgerConflict `json:"conflicts,omitempty"`
+}
+
+// LedgerConflict is one of them.
+type LedgerConflict struct {
+	Kind   string    `json:"kind"` // shorter, rewritten, other_key, other_origin or bad_note
+	At     time.Time `json:"at"`   // the PC's clock
+	Detail string    `json:"detail,omitempty"`
+	Told   bool      `json:"told"` // the collector has it
 }
 
 // Isolation is what was measured of the network.
@@ -147,6 +165,8 @@ type Isolation struct {
 
 // Spool is what waits for the collector.
 type Spool struct {
+	// Encrypted says that what is acquired from now on waits encrypted to the organisation.
+	Encrypted bool  `json:"encrypted"`
 	UsedBytes int64 `json:"used_bytes"`
 	MaxBytes  int64 `json:"max_bytes"`
 	Waiting   int   `json:"waiting"`

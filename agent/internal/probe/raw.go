@@ -9,3 +9,13 @@ type RawWriter interface {
 	// WriteRaw appends bytes, all of them or none; b may be reused as soon as it returns.
 	WriteRaw(b []byte) error
 }
+
+// Summary is a probe that asks the endpoint nothing and tells what one before it has found
+// out, such as the table of what an image of memory holds. Where that one has begun it runs,
+// for a moment, also when the acquisition is broken off: what the other left is worth little
+// without it.
+type Summary interface {
+	Probe
+	// Begun reports whether there is something to tell.
+	Begun() bool
+}

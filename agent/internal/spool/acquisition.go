@@ -32,16 +32,19 @@ type entry struct {
 	reason     string
 	receivedAt time.Time // of the receipt or the refusal
 	dropped    []string  // half-written parts that recovery took away
+	sealed     bool      // its parts lie encrypted
 }
 
 type part struct {
 	name     string // final name; on disk with the suffix ".part" until complete
 	onDisk   string
-	size     int64
+	size     int64 // of what was written, before it is encrypted
+	file     int64 // bytes of the file, of a sealed part alone
 	complete bool
 	gone     bool
 	image    bool          // of memory: as large as the disk has room for, see Acquisition.Room
-	sum      digest.Digest // zero until known
+	sum      digest.Digest // of what was written; zero until known
+	note     []byte        // the writer's, of a sealed part that is complete
 }
 
 func (e *entry) bytes() int64 {
@@ -67,7 +70,7 @@ func (e *entry) counted() int64 {
 func isImage(name string) bool { return strings.HasSuffix(name, ".lime.zst") }
 
 func (e *entry) info() Info {
-	return Info{AcquisitionID: e.id, Sequence: e.sequence, State: e.state, BegunAt: e.begunAt, Bytes: e.bytes(), Reason: e.reason}
+	return Info{AcquisitionID: e.id, Sequence: e.sequence, State: e.state, BegunAt: e.begunAt, Bytes: e.bytes(), Reason: e.reason, Sealed: e.sealed}
 }
 
 // head is acquisition.json.
@@ -77,9 +80,15 @@ type head struct {
 	Sequence      uint64    `json:"sequence"`
 	BegunAt       time.Time `json:"begun_at"`
 	Plan          []byte    `json:"plan"`
+	// Sealed says that the parts lie encrypted; only in sealedFormat.
+	Sealed bool `json:"sealed,omitempty"`
 }
 
-const headFormat = "hozen-spool/1"
+const (
+	headFormat = "hozen-spool/1"
+	// sealedFormat has a name of its own: an older agent must not take the parts for clear ones.
+	sealedFormat = "hozen-spool/2"
+)
 
 // host is whoever an acquisition is written for: the spool, or a folder of its own.
 type host interface {
@@ -100,9 +109,10 @@ type Acquisition struct {
 	bare bool     // a folder of its own, without acquisition.json
 	open int      // parts being written
 
-	// Of a folder of its own, see [Folder].
+	// wrap encrypts parts, whose files have suffix behind their names; nil: they lie in the clear.
 	wrap   func(w io.Writer) (io.WriteCloser, error)
 	suffix string
+	notes  *notes // of sealed parts in a spool; else nil
 }
 
 // Seal is what ends an acquisition.
@@ -145,7 +155,11 @@ func (a *Acquisition) Note(plan []byte) error {
 }
 
 func encodeHead(e *entry, plan []byte) ([]byte, error) {
-	b, err := json.Marshal(head{headFormat, e.id, e.sequence, e.begunAt, plan})
+	h := head{headFormat, e.id, e.sequence, e.begunAt, plan, e.sealed}
+	if e.sealed {
+		h.Format = sealedFormat
+	}
+	b, err := json.Marshal(h)
 	if err == nil && len(b) > maxHead {
 		err = fmt.Errorf("plan of %d bytes is too large", len(plan))
 	}
@@ -215,12 +229,13 @@ func (a *Acquisition) Create(name string) (*Part, error) {
 	}
 	out := &Part{a: a, p: p, f: f, hash: digest.NewWriter(f)}
 	if a.wrap != nil {
-		if out.wrapped, err = a.wrap(f); err != nil {
+		out.below = &counted{w: f}
+		if out.wrapped, err = a.wrap(out.below); err != nil {
 			f.Close()
 			removeIfThere(a.root, p.onDisk)
 			return nil, fmt.Errorf("create part %s: %w", name, err)
 		}
-		out.hash = digest.NewWriter(out.wrapped)
+		out.hash, p.file = digest.NewWriter(out.wrapped), out.below.n
 	}
 	a.e.parts = append(a.e.parts, p)
 	a.open++
@@ -245,12 +260,22 @@ func (a *Acquisition) Parts() []PartInfo {
 	return describe(a.e.parts)
 }
 
-// Read opens a closed part.
+// PartNote returns what the writer of a sealed part noted of it; nil when there is nothing.
+func (a *Acquisition) PartNote(name string) []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if p := a.e.find(name); p != nil && !p.gone {
+		return slices.Clone(p.note)
+	}
+	return nil
+}
+
+// Read opens a closed part as it lies there.
 func (a *Acquisition) Read(name string) (io.ReadCloser, error) {
 	if err := checkPart(name); err != nil {
 		return nil, err
 	}
-	f, _, err := openRegular(a.root, name)
+	f, _, err := openRegular(a.root, name+a.suffix)
 	return f, err
 }
 
@@ -288,7 +313,7 @@ func (a *Acquisition) Seal(s Seal) error {
 	a.e.other += int64(len(s.Manifest) + len(s.Signature) + len(s.SignerPEM) + len(s.CertPEM))
 	a.e.state = Sealed
 	a.host.changedLocked()
-	return a.root.Close()
+	return errors.Join(a.notes.close(), a.root.Close())
 }
 
 // Part is one file of an acquisition while it is written.
@@ -300,8 +325,10 @@ type Part struct {
 	done bool
 	// flushed is how much of an image was handed to the disk, see Write.
 	flushed int64
-	// wrapped stands between hash and f where what is written is encrypted; else nil.
+	// wrapped and below stand between hash and f where what is written is encrypted; else nil.
 	wrapped io.WriteCloser
+	below   *counted
+	note    []byte
 }
 
 // behindEvery is how much of an image is written between two words to the disk. A flash
@@ -324,6 +351,9 @@ func (p *Part) Write(b []byte) (int, error) {
 	p.a.mu.Lock()
 	p.p.size += int64(n)
 	size := p.p.size
+	if p.below != nil {
+		size, p.p.file = p.below.n, p.below.n
+	}
 	p.a.host.changedLocked()
 	p.a.mu.Unlock()
 	if err == nil && p.p.image && size-p.flushed >= behindEvery {
@@ -346,6 +376,10 @@ func (p *Part) tell(err error) {
 // Sum returns digest and size of what was written.
 func (p *Part) Sum() (digest.Digest, int64) { return p.hash.Sum(), p.hash.Size() }
 
+// Note keeps JSON beside a part that is sealed, for [Acquisition.PartNote] after a crash: what
+// else could only be learnt from the part. It is called before Close.
+func (p *Part) Note(b []byte) { p.note = slices.Clone(b) }
+
 // Close makes the part durable under its final name. After an error the part is
 // given up.
 func (p *Part) Close() error {
@@ -357,7 +391,7 @@ func (p *Part) Close() error {
 	if p.wrapped != nil {
 		err = p.wrapped.Close()
 	}
-	err = errors.Join(err, p.a.host.step(crashpoint.SpoolPartSync, p.f.Sync))
+	err = errors.Join(err, p.a.host.step(crashpoint.SpoolPartSync, p.sync))
 	err = errors.Join(err, p.f.Close())
 	if err == nil {
 		err = p.a.host.step(crashpoint.SpoolPartRename, func() error {
@@ -375,6 +409,16 @@ func (p *Part) Close() error {
 		return fmt.Errorf("close part %s: %w", p.p.name, err)
 	}
 	return nil
+}
+
+// sync makes the bytes of the part durable, and beside them what is known of it.
+func (p *Part) sync() error {
+	if p.a.notes == nil {
+		return p.f.Sync()
+	}
+	noted := make(chan error, 1)
+	go func() { noted <- p.a.notes.keep(partNote{p.p.name, p.hash.Size(), p.hash.Sum().String(), p.note}) }()
+	return errors.Join(p.f.Sync(), <-noted)
 }
 
 // rename gives a file its name durably.
@@ -405,7 +449,10 @@ func (p *Part) finish(ok bool) {
 	defer p.a.mu.Unlock()
 	p.a.open--
 	if ok {
-		p.p.complete, p.p.sum = true, p.hash.Sum()
+		p.p.complete, p.p.sum, p.p.note = true, p.hash.Sum(), p.note
+		if p.below != nil {
+			p.p.file = p.below.n
+		}
 	} else {
 		p.p.gone, p.p.size = true, 0
 		// What cannot be removed now is removed when the spool is opened next.

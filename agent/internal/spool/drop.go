@@ -237,7 +237,7 @@ func (s *Spool) drop(e *entry) error {
 
 // Abort takes a live acquisition away as if it had never been begun.
 func (a *Acquisition) Abort() error {
-	err := a.root.Close()
+	err := errors.Join(a.notes.close(), a.root.Close())
 	switch h := a.host.(type) {
 	case *Spool:
 		h.mu.Lock()
@@ -254,7 +254,7 @@ func (a *Acquisition) Abort() error {
 // Leave gives the acquisition up without sealing it, as a crash would. In a spool it
 // is interrupted from now on and can be resumed.
 func (a *Acquisition) Leave() error {
-	err := a.root.Close()
+	err := errors.Join(a.notes.close(), a.root.Close())
 	s, ok := a.host.(*Spool)
 	if !ok {
 		return err

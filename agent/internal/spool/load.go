@@ -89,7 +89,7 @@ func readEntry(root *os.Root, name string) (*entry, error) {
 			}
 		case n == artifactDir && d.IsDir():
 			sizes[n] = 0
-		case n == headFile, n == manifestFile, n == signatureFile, n == signerFile, n == certFile, n == receiptFile, n == refusedFile:
+		case n == headFile, n == manifestFile, n == signatureFile, n == signerFile, n == certFile, n == receiptFile, n == refusedFile, n == notesFile:
 			fi, err := root.Lstat(n)
 			if err != nil {
 				return nil, err
@@ -103,6 +103,7 @@ func readEntry(root *os.Root, name string) (*entry, error) {
 		}
 	}
 	if _, ok := sizes[headFile]; !ok {
+		delete(sizes, notesFile) // made before the head
 		if _, parts := sizes[artifactDir]; len(sizes) == 0 || (parts && len(sizes) == 1 && emptyFolder(root, artifactDir)) {
 			return nil, errUnbegun
 		}
@@ -148,7 +149,7 @@ func readHead(root *os.Root, name string) (*entry, error) {
 	if h.AcquisitionID != name {
 		return nil, fmt.Errorf("%s belongs to %.60q", headFile, h.AcquisitionID)
 	}
-	return &entry{id: name, sequence: h.Sequence, begunAt: h.BegunAt, plan: h.Plan}, nil
+	return &entry{id: name, sequence: h.Sequence, begunAt: h.BegunAt, plan: h.Plan, sealed: h.Sealed}, nil
 }
 
 func parseHead(b []byte) (head, error) {
@@ -156,8 +157,8 @@ func parseHead(b []byte) (head, error) {
 	if err := decodeStrict(b, &h); err != nil {
 		return head{}, err
 	}
-	if h.Format != headFormat {
-		return head{}, fmt.Errorf("format %.40q is not %s", h.Format, headFormat)
+	if want := map[bool]string{false: headFormat, true: sealedFormat}[h.Sealed]; h.Format != want {
+		return head{}, fmt.Errorf("format %.40q is not %s", h.Format, want)
 	}
 	return h, nil
 }
@@ -238,10 +239,17 @@ func (s *Spool) readParts(root *os.Root, e *entry) error {
 	if err != nil {
 		return err
 	}
+	var known map[string]partNote
+	if e.sealed {
+		if known, err = readNotes(root); err != nil {
+			return err
+		}
+	}
 	for _, d := range list {
 		name := path.Join(artifactDir, d.Name())
-		final, half := strings.CutSuffix(name, growing)
-		if err := checkPart(final); err != nil {
+		file, half := strings.CutSuffix(name, growing)
+		final, ours := e.finalOf(file)
+		if err := checkPart(final); err != nil || !ours {
 			return fmt.Errorf("holds %.100q, which does not belong there", name)
 		}
 		fi, err := root.Lstat(name)
@@ -251,6 +259,11 @@ func (s *Spool) readParts(root *os.Root, e *entry) error {
 		if !fi.Mode().IsRegular() {
 			return fmt.Errorf("%s: %w", name, errNotRegular)
 		}
+		p := &part{name: final, onDisk: name, size: fi.Size(), complete: true, image: isImage(final)}
+		if e.sealed {
+			p.file = fi.Size()
+			half = half || !p.known(known)
+		}
 		if half {
 			if err := removeIfThere(root, name); err != nil {
 				return err
@@ -259,7 +272,7 @@ func (s *Spool) readParts(root *os.Root, e *entry) error {
 			s.cfg.Log.Warn("half-written part dropped", slog.String("acquisition", e.id), slog.String("part", final), slog.Int64("bytes", fi.Size()))
 			continue
 		}
-		e.parts = append(e.parts, &part{name: name, onDisk: name, size: fi.Size(), complete: true, image: isImage(name)})
+		e.parts = append(e.parts, p)
 	}
 	return nil
 }

@@ -12,16 +12,20 @@ import (
 // PartInfo describes one part.
 type PartInfo struct {
 	Name     string
-	Size     int64 // bytes that can be read now
+	Size     int64 // bytes that were written
 	Complete bool
-	SHA256   digest.Digest // set when Complete
+	SHA256   digest.Digest // of what was written; set when Complete
+	// Sealed says that the part lies encrypted in a file that has File bytes now; the others
+	// lie as they were written.
+	Sealed bool
+	File   int64
 }
 
 func describe(parts []*part) []PartInfo {
 	list := make([]PartInfo, 0, len(parts))
 	for _, p := range parts {
 		if !p.gone {
-			list = append(list, PartInfo{Name: p.name, Size: p.size, Complete: p.complete, SHA256: p.sum})
+			list = append(list, PartInfo{Name: p.name, Size: p.size, Complete: p.complete, SHA256: p.sum, Sealed: p.file > 0, File: p.file})
 		}
 	}
 	return list
@@ -107,7 +111,8 @@ func (e *entry) find(name string) *part {
 	return nil
 }
 
-// ReadAt reads bytes of a part that have been written so far. It returns io.EOF at
+// ReadAt reads bytes of a part's file that have been written so far: of a sealed part those
+// that are encrypted. It returns io.EOF at
 // the present end, which may move, and an error wrapping ErrGone when the part was
 // given up or the acquisition dropped.
 func (r *Reader) ReadAt(name string, b []byte, off int64) (int, error) {
@@ -119,7 +124,9 @@ func (r *Reader) ReadAt(name string, b []byte, off int64) (int, error) {
 	if p != nil && !p.gone {
 		// Opened under the mutex, because closing a part changes its name on disk.
 		f, _, err = openRegular(r.root, p.onDisk)
-		size = p.size
+		if size = p.size; p.file > 0 {
+			size = p.file
+		}
 	}
 	r.s.mu.Unlock()
 	if errors.Is(err, os.ErrNotExist) {

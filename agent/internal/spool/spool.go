@@ -5,7 +5,8 @@
 // Each acquisition is one folder, named by its identifier:
 //
 //	acquisition.json     what the spool must know, and the caller's plan
-//	artifacts/*          parts; a part that is still growing ends in ".part"
+//	artifacts/*          parts; a part that is still growing ends in ".part", an encrypted one in ".age"
+//	parts.jsonl          what is to be known of encrypted parts
 //	manifest.json, signer.pem, signer-cert.pem
 //	manifest.json.sig    written last: from here on nothing may be lost
 //	receipt.json         the collector has it; first thing to drop
@@ -20,6 +21,7 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -57,6 +59,10 @@ type Config struct {
 	// so that a dead collector disk loses nothing fresh; one with an image of memory at most
 	// a day. Default 7 days; negative drops at once.
 	KeepAfterReceipt time.Duration
+	// Wrap is asked at the beginning of each acquisition for what encrypts its parts: a
+	// function that begins a file in the format age in w, whose Close ends it and leaves w
+	// open. Nil: they lie in the clear, as they do without it. Optional.
+	Wrap func() func(w io.Writer) (io.WriteCloser, error)
 	// Now is the clock. Optional.
 	Now func() time.Time
 	// Log hears of what is dropped and of what does not belong here. Optional.
@@ -107,6 +113,7 @@ type Info struct {
 	BegunAt       time.Time // endpoint's clock
 	Bytes         int64
 	Reason        string // why it was refused
+	Sealed        bool   // its parts lie encrypted
 }
 
 // Status describes the spool as a whole.
@@ -210,10 +217,16 @@ func (s *Spool) Begin(acquisitionID string, plan []byte) (*Acquisition, error) {
 	}
 	s.sequence++
 	e := &entry{id: acquisitionID, sequence: s.sequence, state: Live, begunAt: s.cfg.Now().UTC(), plan: slices.Clone(plan)}
+	wrap := s.wrapping()
+	e.sealed = wrap != nil
 	a := s.writer(e, root)
+	a.wrap = wrap
 	b, err := encodeHead(e, plan)
 	if err == nil {
 		err = root.Mkdir(artifactDir, 0o700)
+	}
+	if err == nil && e.sealed {
+		a.notes, err = openNotes(root)
 	}
 	if err == nil {
 		e.other = int64(len(b))
@@ -221,7 +234,7 @@ func (s *Spool) Begin(acquisitionID string, plan []byte) (*Acquisition, error) {
 	}
 	if err != nil {
 		// Nothing was acquired yet; what cannot be removed now is removed at the next Open.
-		err = errors.Join(err, root.Close(), s.root.RemoveAll(acquisitionID))
+		err = errors.Join(err, a.notes.close(), root.Close(), s.root.RemoveAll(acquisitionID))
 		return nil, fmt.Errorf("begin %s: %w", acquisitionID, err)
 	}
 	s.entries[acquisitionID] = e
@@ -242,13 +255,39 @@ func (s *Spool) Resume(acquisitionID string) (*Acquisition, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resume %s: %w", acquisitionID, err)
 	}
+	a := s.writer(e, root)
+	if e.sealed {
+		if a.wrap = s.wrapping(); a.wrap == nil {
+			a.wrap = noKey
+		}
+		if a.notes, err = openNotes(root); err != nil {
+			return nil, fmt.Errorf("resume %s: %w", acquisitionID, errors.Join(err, root.Close()))
+		}
+	}
 	e.state = Live
 	s.changedLocked()
-	return s.writer(e, root), nil
+	return a, nil
+}
+
+// wrapping is what encrypts the parts of an acquisition that begins; nil: nothing does.
+func (s *Spool) wrapping() func(io.Writer) (io.WriteCloser, error) {
+	if s.cfg.Wrap == nil {
+		return nil
+	}
+	return s.cfg.Wrap()
+}
+
+// noKey stands where an acquisition whose parts are encrypted goes on without key.
+func noKey(io.Writer) (io.WriteCloser, error) {
+	return nil, errors.New("the other parts are encrypted, and there is no key any more")
 }
 
 func (s *Spool) writer(e *entry, root *os.Root) *Acquisition {
-	return &Acquisition{host: s, mu: &s.mu, e: e, dir: filepath.Join(s.cfg.Dir, e.id), root: root}
+	a := &Acquisition{host: s, mu: &s.mu, e: e, dir: filepath.Join(s.cfg.Dir, e.id), root: root}
+	if e.sealed {
+		a.suffix = sealedSuffix
+	}
+	return a
 }
 
 // List describes every acquisition, in order of making.

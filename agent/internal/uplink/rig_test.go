@@ -1,6 +1,7 @@
 package uplink_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/tls"
@@ -28,6 +29,7 @@ import (
 	"hozen/internal/custody"
 	"hozen/internal/custody/issue"
 	"hozen/internal/digest"
+	"hozen/internal/envelope/unseal"
 	"hozen/internal/id"
 	"hozen/internal/pki"
 	agentv1 "hozen/proto/hozen/agent/v1"
@@ -73,12 +75,50 @@ type collector struct {
 	receipts   map[string]custody.Signed
 	badReceipt func(custody.Receipt) custody.Receipt
 	refusal    *agentv1.Refusal
+	opens      *unseal.Identity // opens parts that arrive encrypted
+	clear      int              // parts that arrived in the clear
 	enrol      func(*agentv1.EnrollRequest) (*agentv1.EnrollResponse, error)
 }
 
 type storedPart struct {
 	data  []byte
 	ended bool
+	head  int // of an age file: data is that until it is ended
+}
+
+// size is how many clear bytes are there.
+func (p *storedPart) size() int {
+	if p.head == 0 || p.ended {
+		return len(p.data)
+	}
+	return (len(p.data) - p.head) / (spool.SealedChunk + 16) * spool.SealedChunk
+}
+
+// begin begins a part, or goes on with it.
+func (p *storedPart) begin(m *agentv1.PartBegin) error {
+	offset := int(m.GetOffset())
+	if offset == 0 {
+		p.data, p.head = m.GetEnvelope(), len(m.GetEnvelope())
+	}
+	if offset != p.size() {
+		return status.Errorf(codes.FailedPrecondition, "offset %d of %d", offset, p.size())
+	}
+	if p.head > 0 {
+		p.data = p.data[:spool.SealedOffset(p.head, int64(offset))]
+	}
+	return nil
+}
+
+// open opens a part that arrived encrypted.
+func (p *storedPart) open(with *unseal.Identity) error {
+	if p.head == 0 {
+		return nil
+	}
+	r, err := unseal.Open(bytes.NewReader(p.data), *with)
+	if err == nil {
+		p.data, err = io.ReadAll(r)
+	}
+	return err
 }
 
 func newCollector(t *testing.T) *collector {
@@ -302,7 +342,7 @@ func (c *collector) UploadState(_ context.Context, m *agentv1.UploadStateRequest
 	defer c.mu.Unlock()
 	out := &agentv1.UploadStateResponse{}
 	for name, p := range c.parts[m.GetAcquisitionId()] {
-		out.Parts = append(out.Parts, &agentv1.PartState{Name: name, Size: uint64(len(p.data)), Complete: p.ended})
+		out.Parts = append(out.Parts, &agentv1.PartState{Name: name, Size: uint64(p.size()), Complete: p.ended})
 	}
 	if s, ok := c.receipts[m.GetAcquisitionId()]; ok {
 		out.Receipt = &agentv1.Receipt{Payload: s.Payload, Signature: s.Signature, Certificate: s.Certificate}
@@ -342,12 +382,10 @@ func (c *collector) Upload(s grpc.ClientStreamingServer[agentv1.UploadRequest, a
 					part = &storedPart{}
 					c.parts[acquisitionID][st.PartBegin.GetName()] = part
 				}
-				if st.PartBegin.GetOffset() == 0 {
-					part.data = nil
+				if len(st.PartBegin.GetEnvelope()) == 0 {
+					c.clear++
 				}
-				if int(st.PartBegin.GetOffset()) != len(part.data) {
-					return nil, status.Errorf(codes.FailedPrecondition, "offset %d of %d", st.PartBegin.GetOffset(), len(part.data))
-				}
+				return nil, part.begin(st.PartBegin)
 			case *agentv1.UploadRequest_Chunk:
 				c.bytes += len(st.Chunk)
 				if c.discard {
@@ -363,6 +401,9 @@ func (c *collector) Upload(s grpc.ClientStreamingServer[agentv1.UploadRequest, a
 				if c.discard {
 					part.ended, part = true, nil
 					return nil, nil
+				}
+				if err := part.open(c.opens); err != nil {
+					return nil, status.Error(codes.DataLoss, err.Error())
 				}
 				if d := digest.Of(part.data); int(st.PartEnd.GetSize()) != len(part.data) || string(d[:]) != string(st.PartEnd.GetSha256()) {
 					return nil, status.Error(codes.DataLoss, "digest")

@@ -101,7 +101,7 @@ func (u *Uplink) session(ctx context.Context, e identity.Enrolment, a address) (
 	}
 	u.cfg.Log.InfoContext(ctx, "collector connected", slog.String("address", a.String()))
 	wg.Go(func() { s.receive(ctx, cancel) })
-	wg.Go(func() { newUploader(u, s.client, ca).run(ctx) })
+	wg.Go(func() { newUploader(u, s.client, ca, s.understands).run(ctx) })
 	err = s.serve(ctx, e, every, due)
 	if errors.Is(err, io.EOF) {
 		s.drain(ctx)
@@ -280,6 +280,10 @@ func (s *session) handle(m *agentv1.ConnectResponse) error {
 	case *agentv1.ConnectResponse_Attention:
 		if s.u.cfg.Attention != nil {
 			s.u.cfg.Attention(Attention{Open: b.Attention.GetIncidentOpen(), IncidentNumber: b.Attention.GetIncidentNumber()})
+		}
+	case *agentv1.ConnectResponse_Configure:
+		if s.u.cfg.Configure != nil {
+			s.u.cfg.Configure(fromConfigure(b.Configure))
 		}
 	}
 	return nil // heartbeats and a second welcome

@@ -62,7 +62,16 @@ func toProgress(p Progress) *agentv1.AcquisitionProgress {
 	return &agentv1.AcquisitionProgress{
 		AcquisitionId: p.AcquisitionID, CommandId: p.CommandID, AlertId: p.AlertID, Kind: p.Kind,
 		Done: uint32(p.Done), Total: uint32(p.Total), Records: uint64(p.Records), Sealed: p.Sealed,
+		Bytes: uint64(p.Bytes), ExpectedBytes: uint64(p.Expected), BytesPerSecond: uint64(p.Rate),
 	}
+}
+
+func fromConfigure(m *agentv1.Configure) Configure {
+	c := Configure{Recipients: m.GetRecipients()}
+	if t := m.GetTriage(); t != nil {
+		c.Triage = &TriageScope{Private: t.GetPrivate(), Histories: t.GetHistories()}
+	}
+	return c
 }
 
 // fromCommand translates an order that [wire.ConnectResponse] let pass.

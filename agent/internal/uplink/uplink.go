@@ -58,6 +58,18 @@ type Attention struct {
 	IncidentNumber string // of the newest one, such as "INC-2026-0007"; may be empty
 }
 
+// Configure is what the organisation has set.
+type Configure struct {
+	Recipients []string     // public keys (age) to which evidence is encrypted while it waits
+	Triage     *TriageScope // nil: the organisation has not said
+}
+
+// TriageScope is what of people's own the organisation lets be read.
+type TriageScope struct {
+	Private   bool `json:"private"`
+	Histories bool `json:"histories"`
+}
+
 // Host is what the endpoint says of itself.
 type Host struct {
 	Hostname, OS, Arch, Platform, AgentVersion, BootID string
@@ -81,6 +93,9 @@ type Config struct {
 	// Attention is told after each connection, and at each change, whether an incident
 	// with this endpoint is open. It must not block. Optional.
 	Attention func(Attention)
+	// Configure is told after each connection, and at each change, what the organisation has
+	// set. It must not block. Optional.
+	Configure func(Configure)
 	// GoDown takes the PC down after an order to preserve that says so and whose result
 	// is [journal.Done]: the result is on the disk then, and the collector has it when
 	// it could be told within FarewellTime. It is called once; an agent that dies
@@ -156,7 +171,9 @@ type Progress struct {
 	AcquisitionID, CommandID, AlertID, Kind string
 	Done, Total                             int
 	Records                                 int64
-	Sealed                                  bool
+	// Of a probe that takes long: bytes written, of so many (0: nobody knows), a second.
+	Bytes, Expected, Rate int64
+	Sealed                bool
 }
 
 // New returns an uplink that is ready to run.

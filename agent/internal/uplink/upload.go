@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 
 	"hozen/agent/internal/spool"
+	"hozen/internal/capability"
 	"hozen/internal/custody"
 	"hozen/internal/digest"
 	"hozen/internal/pki"
@@ -35,10 +36,14 @@ type uploader struct {
 	u      *Uplink
 	client agentv1.AgentServiceClient
 	ca     *x509.Certificate
+	// understands is what the collector said that it does.
+	understands capability.Number
 
 	mu    sync.Mutex
 	busy  map[string]bool
 	retry map[string]*retry
+
+	tooOld sync.Once
 }
 
 type retry struct {
@@ -46,8 +51,8 @@ type retry struct {
 	at   time.Time
 }
 
-func newUploader(u *Uplink, c agentv1.AgentServiceClient, ca *x509.Certificate) *uploader {
-	return &uploader{u: u, client: c, ca: ca, busy: map[string]bool{}, retry: map[string]*retry{}}
+func newUploader(u *Uplink, c agentv1.AgentServiceClient, ca *x509.Certificate, understands capability.Number) *uploader {
+	return &uploader{u: u, client: c, ca: ca, understands: understands, busy: map[string]bool{}, retry: map[string]*retry{}}
 }
 
 // run uploads until ctx ends.
@@ -113,6 +118,10 @@ func (up *uploader) pick(want spool.State) (acquisitionID string, next time.Time
 	now := time.Now()
 	for _, i := range up.u.cfg.Spool.List() {
 		if i.State != want || up.busy[i.AcquisitionID] {
+			continue
+		}
+		if i.Sealed && up.understands < capability.Sealed {
+			up.tooOld.Do(func() { up.u.cfg.Log.Warn("evidence that lies encrypted waits: this collector is too old to open it") })
 			continue
 		}
 		if r := up.retry[i.AcquisitionID]; r != nil && now.Before(r.at) {
@@ -262,6 +271,8 @@ type sender struct {
 type sentPart struct {
 	size  int64
 	ended bool
+	// next is where the file of a sealed part goes on, while it is sent.
+	next int64
 }
 
 // errDropped ends the upload of an acquisition that has gone from the spool.
@@ -337,8 +348,14 @@ func (s *sender) part(p spool.PartInfo) (moved bool, err error) {
 	if h.size > p.Size {
 		h.size, s.open = 0, "" // bytes that did not survive a crash here; begin anew
 	}
-	if !p.Complete && h.size >= p.Size {
+	if !p.Complete && !p.Sealed && h.size >= p.Size {
 		return false, nil
+	}
+	if p.Sealed {
+		if moved, err = s.sealed(p, h); err != nil || !moved && !p.Complete {
+			return moved, err
+		}
+		return true, s.partEnd(p, h)
 	}
 	if s.open != p.Name {
 		if err := s.send(&agentv1.UploadRequest{Step: &agentv1.UploadRequest_PartBegin{PartBegin: &agentv1.PartBegin{Name: p.Name, Offset: uint64(h.size)}}}); err != nil {
@@ -346,30 +363,70 @@ func (s *sender) part(p spool.PartInfo) (moved bool, err error) {
 		}
 		s.open = p.Name
 	}
-	for h.size < p.Size {
-		n, err := s.r.ReadAt(p.Name, s.buf[:min(int64(len(s.buf)), p.Size-h.size)], h.size)
+	if h.size, err = s.bytes(p.Name, h.size, p.Size); err != nil {
+		return false, err
+	}
+	return true, s.partEnd(p, h)
+}
+
+// sealed sends what is new of the file of a part that lies encrypted. Nothing here opens it:
+// the collector does.
+func (s *sender) sealed(p spool.PartInfo, h *sentPart) (moved bool, err error) {
+	if s.open != p.Name {
+		if !p.Complete && p.File < spool.SealedOffset(0, h.size+spool.SealedChunk) {
+			return false, nil // nothing new that can be opened
+		}
+		envelope, err := s.r.Envelope(p.Name)
 		if errors.Is(err, spool.ErrGone) {
 			return false, errGivenUp
+		}
+		if err != nil {
+			return false, err
+		}
+		if err := s.send(&agentv1.UploadRequest{Step: &agentv1.UploadRequest_PartBegin{PartBegin: &agentv1.PartBegin{
+			Name: p.Name, Offset: uint64(h.size), Envelope: envelope,
+		}}}); err != nil {
+			return false, err
+		}
+		s.open, h.next = p.Name, spool.SealedOffset(len(envelope), h.size)
+	}
+	from := h.next
+	h.next, err = s.bytes(p.Name, from, p.File)
+	return h.next > from, err
+}
+
+// bytes sends the bytes of a part's file from one place to another, and returns how far it
+// came.
+func (s *sender) bytes(name string, from, to int64) (int64, error) {
+	for from < to {
+		n, err := s.r.ReadAt(name, s.buf[:min(int64(len(s.buf)), to-from)], from)
+		if errors.Is(err, spool.ErrGone) {
+			return from, errGivenUp
 		}
 		if n == 0 {
 			if err == nil || errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
-			return false, fmt.Errorf("read %s: %w", p.Name, err)
+			return from, fmt.Errorf("read %s: %w", name, err)
 		}
 		if err := s.send(&agentv1.UploadRequest{Step: &agentv1.UploadRequest_Chunk{Chunk: s.buf[:n]}}); err != nil {
-			return false, err
+			return from, err
 		}
-		h.size += int64(n)
+		from += int64(n)
 	}
+	return from, nil
+}
+
+// partEnd ends a part that is complete.
+func (s *sender) partEnd(p spool.PartInfo, h *sentPart) error {
 	if p.Complete {
 		sum := p.SHA256
 		if err := s.send(&agentv1.UploadRequest{Step: &agentv1.UploadRequest_PartEnd{PartEnd: &agentv1.PartEnd{Size: uint64(p.Size), Sha256: sum[:]}}}); err != nil {
-			return false, err
+			return err
 		}
 		h.ended, s.open = true, ""
 	}
-	return true, nil
+	return nil
 }
 
 func (s *sender) send(m *agentv1.UploadRequest) error { return s.stream.Send(m) }

@@ -255,6 +255,16 @@ func (s *Store) Untold(owner string) []Conflict {
 	return out
 }
 
+// Conflicts returns the conflicts that are kept, oldest first; none for another owner.
+func (s *Store) Conflicts(owner string) []Conflict {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.is.Owner != owner {
+		return nil
+	}
+	return append([]Conflict(nil), s.is.Conflicts...)
+}
+
 // Told notes that the collector has a conflict. It is kept all the same.
 func (s *Store) Told(id string) {
 	s.mu.Lock()

@@ -117,6 +117,7 @@ type Acts struct {
 	hints     *hintCache
 	lost      lost
 	asking    asking
+	settings  settingsCache
 	outside   Outside
 	garbage   atomic.Bool // is being collected
 	now       func() time.Time

@@ -207,6 +207,19 @@ func (s *Acts) Command(ctx context.Context, a Actor, id string) (dispatch.Comman
 	})
 }
 
+// Running returns how far the acquisition of a command has come that goes on just now; nil
+// when none is known to.
+func (s *Acts) Running(ctx context.Context, a Actor, commandID string) (*Progress, error) {
+	c, err := s.Command(ctx, a, commandID)
+	if err != nil {
+		return nil, err
+	}
+	if p, ok := s.hub.Running(c.EndpointID, c.ID); ok {
+		return &p, nil
+	}
+	return nil, nil
+}
+
 // Outstanding returns what an endpoint has to do and has not reported the end of, in
 // the order of the counter. What expired before it was confirmed is ended here.
 func (s *Acts) Outstanding(ctx context.Context, endpointID string) ([]dispatch.Command, error) {

@@ -93,7 +93,7 @@ func (o *office) deliver(pc *sender, profile string) int64 {
 	defer u.Close()
 	var all int64
 	for name, b := range a.Parts {
-		ok(o.t, u.Part(name, 0))
+		ok(o.t, u.Part(name, 0, nil))
 		for off := 0; off < len(b); off += 256 << 10 {
 			ok(o.t, u.Write(b[off:min(off+256<<10, len(b))]))
 		}

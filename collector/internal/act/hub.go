@@ -28,7 +28,9 @@ type Progress struct {
 	AcquisitionID, CommandID, AlertID, Kind string
 	Done, Total                             uint32
 	Records                                 uint64
-	Sealed                                  bool
+	// Of a probe that takes long: bytes written, of so many (0: nobody knows), a second.
+	Bytes, Expected, Rate uint64
+	Sealed                bool
 }
 
 // eventBuffer is how many events a slow listener may lag behind; then the oldest go.
@@ -42,6 +44,7 @@ type Hub struct {
 	streams   map[string]map[*stream]struct{}    // endpoint → live control streams
 	listeners map[string]map[chan Event]struct{} // organisation → listeners
 	known     map[string]endpointHint            // endpoint → where its news go
+	running   map[string]Progress                // online endpoint → what it said last of an acquisition that is not sealed
 }
 
 type stream struct {
@@ -59,6 +62,7 @@ func NewHub() *Hub {
 		streams:   map[string]map[*stream]struct{}{},
 		listeners: map[string]map[chan Event]struct{}{},
 		known:     map[string]endpointHint{},
+		running:   map[string]Progress{},
 	}
 }
 
@@ -80,6 +84,7 @@ func (h *Hub) SubscribeEndpoint(endpointID string) (wake, revoked <-chan struct{
 		delete(h.streams[endpointID], s)
 		if len(h.streams[endpointID]) == 0 {
 			delete(h.streams, endpointID)
+			delete(h.running, endpointID)
 		}
 	}
 }
@@ -125,7 +130,21 @@ func (h *Hub) Progress(endpointID string, p Progress) {
 	if !ok {
 		return
 	}
+	if p.Sealed || len(h.streams[endpointID]) == 0 {
+		delete(h.running, endpointID)
+	} else {
+		h.running[endpointID] = p
+	}
 	h.send(hint.organisationID, Event{Kind: EventProgress, EndpointID: endpointID, IncidentID: hint.incidentID, Progress: &p})
+}
+
+// Running returns what an endpoint that is online said last of the acquisition that a command
+// ordered and that is not sealed yet; false when there is nothing of the kind.
+func (h *Hub) Running(endpointID, commandID string) (Progress, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p, ok := h.running[endpointID]
+	return p, ok && p.CommandID == commandID
 }
 
 // publish tells the listeners of an organisation and remembers which incident an
@@ -142,6 +161,29 @@ func (h *Hub) publish(organisationID string, e Event) {
 		h.known[e.EndpointID] = hint
 	}
 	h.send(organisationID, e)
+}
+
+// organisationOf names the organisation of an endpoint that connected in this process's life;
+// empty for others.
+func (h *Hub) organisationOf(endpointID string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.known[endpointID].organisationID
+}
+
+// wakeAll wakes every endpoint of an organisation.
+func (h *Hub) wakeAll(organisationID string) {
+	h.mu.Lock()
+	var ids []string
+	for id := range h.streams {
+		if hint, ok := h.known[id]; !ok || hint.organisationID == organisationID {
+			ids = append(ids, id)
+		}
+	}
+	h.mu.Unlock()
+	for _, id := range ids {
+		h.wake(id)
+	}
 }
 
 // wake asks the streams of an endpoint to look for commands and open incidents.

@@ -113,3 +113,32 @@ func TestHubConcurrently(t *testing.T) {
 		t.Error("something was left behind")
 	}
 }
+
+// TestHubRemembersWhatRuns: a page that is opened in the middle of a long acquisition shows how
+// far it is, of that command, and nothing of an endpoint that went away.
+func TestHubRemembersWhatRuns(t *testing.T) {
+	h := NewHub()
+	h.publish("org", Event{Kind: EventCommand, EndpointID: "a"})
+	_, _, gone := h.SubscribeEndpoint("a")
+	running := func(command string) (Progress, bool) { return h.Running("a", command) }
+	h.Progress("a", Progress{CommandID: "cmd", Kind: "memory", Bytes: 7, Expected: 9, Rate: 3})
+	if p, ok := running("cmd"); !ok || p.Bytes != 7 {
+		t.Errorf("%+v, %t", p, ok)
+	}
+	if _, ok := running("another"); ok {
+		t.Error("it is told of another command")
+	}
+	h.Progress("a", Progress{CommandID: "cmd", Sealed: true})
+	if _, ok := running("cmd"); ok {
+		t.Error("what is sealed runs")
+	}
+	h.Progress("a", Progress{CommandID: "cmd", Kind: "memory"})
+	gone()
+	if _, ok := running("cmd"); ok {
+		t.Error("it runs at an endpoint that went away")
+	}
+	h.Progress("a", Progress{CommandID: "cmd", Kind: "memory"}) // said too late
+	if _, ok := running("cmd"); ok {
+		t.Error("it runs at an endpoint that went away")
+	}
+}

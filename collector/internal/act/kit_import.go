@@ -553,7 +553,7 @@ func uploadPart(u *evidence.Upload, dir, name string) error {
 		return fmt.Errorf("read result: %w", err)
 	}
 	defer in.Close()
-	if err := u.Part(name, 0); err != nil {
+	if err := u.Part(name, 0, nil); err != nil {
 		return err
 	}
 	sum := digest.NewWriter(io.Discard)

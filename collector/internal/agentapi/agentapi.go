@@ -75,6 +75,11 @@ type Ledger interface {
 	LedgerConflict(ctx context.Context, endpointID string, c act.ConflictCall) error
 }
 
+// Settings tells what the organisation of an endpoint has set.
+type Settings interface {
+	EndpointSettings(ctx context.Context, endpointID string) (act.EndpointSettings, error)
+}
+
 // Live passes news between streams and people.
 type Live interface {
 	SubscribeEndpoint(endpointID string) (wake, revoked <-chan struct{}, cancel func())
@@ -90,7 +95,7 @@ type Uploads interface {
 // Upload is one acquisition on its way in. An error that is a [*evidence.Refusal] is
 // final; any other means that it may be tried again later.
 type Upload interface {
-	Part(name string, offset int64) error
+	Part(name string, offset int64, envelope []byte) error
 	Write(chunk []byte) error
 	EndPart(size int64, sha256 []byte) error
 	Seal(ctx context.Context, manifest, signature, certificate []byte) (evidence.Receipt, error)
@@ -107,6 +112,8 @@ type Config struct {
 	Uploads   Uploads
 	// Ledger shows the signed ledger. Optional: without it nothing is shown.
 	Ledger Ledger
+	// Settings are told to endpoints that understand them. Optional.
+	Settings Settings
 
 	// CA is the certificate that all agents' certificates come from.
 	CA *x509.Certificate

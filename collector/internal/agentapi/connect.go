@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/dispatch"
@@ -40,6 +41,8 @@ type control struct {
 	offset atomic.Int64             // agent clock minus ours in nanoseconds, by its newest word
 	last   endpoint.IsolationStatus // what was last said of the isolation unasked; for handleAll alone
 	ledger witnessing
+	set    *agentv1.Configure // what was last said that the organisation has set; nil before
+	takes  bool               // the agent understands that
 }
 
 type received struct {
@@ -65,6 +68,7 @@ func (s *Server) Connect(stream controlStream) (err error) {
 	}
 	s.homes.list() // looks names up before an order needs them
 	c.knows = capability.Number(hello.GetCapability()) >= capability.Preserve
+	c.takes = capability.Number(hello.GetCapability()) >= capability.Sealed && s.cfg.Settings != nil
 	if at := wire.Time(hello.GetAgentTime()); !at.IsZero() {
 		c.offset.Store(int64(at.Sub(s.cfg.Now())))
 	}
@@ -159,6 +163,10 @@ func (c *control) run(ctx context.Context, wake, revoked <-chan struct{}) error 
 		}
 	}()
 
+	// What the organisation has set comes before the order to acquire.
+	if err := c.sendConfigure(ctx); err != nil {
+		return err
+	}
 	if err := c.sendAttention(ctx); err != nil {
 		return err
 	}
@@ -174,6 +182,9 @@ func (c *control) run(ctx context.Context, wake, revoked <-chan struct{}) error 
 			return errRevoked
 		case <-wake:
 			// First how much evidence is worth, then the order that may take the PC down.
+			if err := c.sendConfigure(ctx); err != nil {
+				return err
+			}
 			if err := c.sendAttention(ctx); err != nil {
 				return err
 			}
@@ -269,6 +280,28 @@ func (c *control) send(ctx context.Context, m *agentv1.ConnectResponse) error {
 		return nil
 	}
 	return c.stream.Send(m)
+}
+
+// sendConfigure says what the organisation has set, unless that was said on this stream
+// already. That it cannot be found out keeps no order waiting.
+func (c *control) sendConfigure(ctx context.Context) error {
+	if !c.takes {
+		return nil
+	}
+	set, err := c.s.cfg.Settings.EndpointSettings(ctx, c.who.endpointID)
+	if err != nil {
+		c.s.cfg.Log.ErrorContext(ctx, "what the organisation has set is not told", slog.String("endpoint", c.who.endpointID), slog.Any("error", err))
+		return nil
+	}
+	m := &agentv1.Configure{Recipients: set.Recipients}
+	if t := set.Triage; t != nil {
+		m.Triage = &agentv1.TriageScope{Private: t.Private, Histories: t.Histories}
+	}
+	if c.set != nil && proto.Equal(c.set, m) {
+		return nil
+	}
+	c.set = m
+	return c.send(ctx, &agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Configure{Configure: m}})
 }
 
 // sendAttention says whether an incident with the endpoint is open, unless that was

@@ -267,7 +267,9 @@ func (u uploads) Begin(_ context.Context, endpointID, acquisitionID string) (age
 
 type upload struct{ a *acts }
 
-func (u *upload) Part(name string, offset int64) error { return u.a.note("part %s %d", name, offset) }
+func (u *upload) Part(name string, offset int64, _ []byte) error {
+	return u.a.note("part %s %d", name, offset)
+}
 func (u *upload) Write(chunk []byte) error {
 	u.a.mu.Lock()
 	defer u.a.mu.Unlock()

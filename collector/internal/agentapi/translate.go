@@ -89,6 +89,7 @@ func fromProgress(m *agentv1.AcquisitionProgress) act.Progress {
 	return act.Progress{
 		AcquisitionID: m.GetAcquisitionId(), CommandID: m.GetCommandId(), AlertID: m.GetAlertId(), Kind: m.GetKind(),
 		Done: m.GetDone(), Total: m.GetTotal(), Records: m.GetRecords(), Sealed: m.GetSealed(),
+		Bytes: m.GetBytes(), Expected: m.GetExpectedBytes(), Rate: m.GetBytesPerSecond(),
 	}
 }
 

@@ -121,7 +121,7 @@ func (s *Server) takeIn(ctx context.Context, stream uploadStream, who caller, id
 func step(ctx context.Context, up Upload, m *agentv1.UploadRequest) (*evidence.Receipt, error) {
 	switch st := m.GetStep().(type) {
 	case *agentv1.UploadRequest_PartBegin:
-		return nil, up.Part(st.PartBegin.GetName(), int64(st.PartBegin.GetOffset()))
+		return nil, up.Part(st.PartBegin.GetName(), int64(st.PartBegin.GetOffset()), st.PartBegin.GetEnvelope())
 	case *agentv1.UploadRequest_Chunk:
 		return nil, up.Write(st.Chunk)
 	case *agentv1.UploadRequest_PartEnd:
@@ -172,6 +172,8 @@ func toCode(c evidence.Code) agentv1.RefusalCode {
 		return agentv1.RefusalCode_REFUSAL_CODE_MALFORMED
 	case evidence.TooLarge:
 		return agentv1.RefusalCode_REFUSAL_CODE_TOO_LARGE
+	case evidence.OtherKey:
+		return agentv1.RefusalCode_REFUSAL_CODE_OTHER_KEY
 	}
 	return agentv1.RefusalCode_REFUSAL_CODE_UNSPECIFIED
 }

@@ -23,6 +23,8 @@ var (
 	// ErrCorrupt means that what lies in the store under a digest does not have it. It
 	// is never overwritten: somebody has to look at it.
 	ErrCorrupt = errors.New("a stored blob does not have its digest")
+	// ErrOtherKey means that what arrives is encrypted, and to no key of the vault.
+	ErrOtherKey = errors.New("it is encrypted to another key")
 )
 
 // Info describes one blob.
@@ -74,4 +76,19 @@ type Vault interface {
 	// Size is how many clear bytes are in a file of n bytes. Of an ended one it is negative
 	// where it cannot be one; of another one it holds unless a crash tore the end.
 	Size(n int64, ended bool) int64
+	// Inflow opens a file in the format age that arrives from elsewhere, encrypted to one of
+	// the vault's keys, now or before: envelope is its beginning, header and nonce, and what
+	// arrives are its bytes from the 64 KiB on in which the clear byte at offset lies. The
+	// error wraps [ErrOtherKey], or [ErrCorrupt] where it is no such beginning.
+	Inflow(envelope []byte, offset int64) (Inflow, error)
+}
+
+// Inflow is a file that arrives. Both hand on what they open, from offset on, each piece in a
+// buffer that is given away. An error wraps [ErrCorrupt] where the bytes are not as they were
+// encrypted.
+type Inflow interface {
+	// Take takes the next bytes of the file.
+	Take(b []byte, give func(clear []byte) error) error
+	// Close opens what is left: no more comes. It does not tell whether the file is whole.
+	Close(give func(clear []byte) error) error
 }

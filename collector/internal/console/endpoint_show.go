@@ -74,8 +74,9 @@ func (s *server) endpointShowView(v *visit) (endpointShowView, error) {
 	view.Names = numbersOf(incidents)
 	view.Incidents = touching(openOnes(incidents), e.ID)
 	if c, ok := followed(view.Commands, v.r.URL.Query().Get("command")); ok {
-		p := viewProgress(c, view.Endpoint, view.Acquisitions)
-		view.Progress = &p
+		if view.Progress, err = s.progressOf(v, c, view.Endpoint, view.Acquisitions); err != nil {
+			return view, err
+		}
 	}
 	return view, nil
 }

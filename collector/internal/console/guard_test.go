@@ -15,6 +15,7 @@ import (
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/operator"
+	"hozen/internal/artifact"
 )
 
 func TestSignIn(t *testing.T) {
@@ -280,6 +281,8 @@ func TestLiveStream(t *testing.T) {
 	x.hub.Progress(x.sales.ID, act.Progress{Kind: "</script>\u202e\ndata: forged", Done: 1, Total: 3, Records: 5})
 	read("\n\ndata: ")
 	read(`"total":3`)
+	x.hub.Progress(x.sales.ID, act.Progress{Kind: string(artifact.KindMemory), Bytes: 2_500_000_000, Expected: 16_000_000_000, Rate: 70_000_000})
+	read("16.0 GB のうち 2.5 GB（毎秒 70.0 MB）")
 	s := got.String()
 	if strings.Contains(s, x.keiri.ID) || strings.Contains(s, "</script>") || strings.Contains(s, "\u202e") || strings.Contains(s, "\ndata: forged") {
 		t.Errorf("the stream says %q", s)

@@ -99,8 +99,9 @@ func (s *server) showIncidentWith(v *visit, note, hold form, status int) error {
 					return err
 				}
 			}
-			p := viewProgress(c, ev, acquisitions)
-			ie.Progress = &p
+			if ie.Progress, err = s.progressOf(v, c, ev, acquisitions); err != nil {
+				return err
+			}
 		}
 		view.Endpoints = append(view.Endpoints, ie)
 	}

@@ -285,6 +285,23 @@ func TestReleaseCodeIsShownOnce(t *testing.T) {
 	ask("r", one).want(t, http.StatusConflict, "別の担当者が解除を依頼する必要があります")
 }
 
+// TestTriageSettings: everybody sees what is read of people's own, owners and responsible persons
+// set it.
+func TestTriageSettings(t *testing.T) {
+	x := newSite(t)
+	x.person("sato", "佐藤 花子", operator.Handler)
+	b, sato := x.as("owner", "ja"), x.as("sato", "ja")
+	b.get("/settings/triage").want(t, 200, "まだ決めていません", `name="histories" type="checkbox" value="1" checked`, `name="private" type="checkbox" value="1">`)
+	sato.get("/settings/triage").want(t, 200, "disabled", "経営者または責任者")
+	sato.post("/settings/triage", url.Values{"private": {"1"}}).want(t, http.StatusForbidden)
+	b.post("/settings/triage", url.Values{"private": {"1"}}).want(t, http.StatusSeeOther)
+	r := b.get("/settings/triage").want(t, 200, `name="histories" type="checkbox" value="1">`, `name="private" type="checkbox" value="1" checked`)
+	if strings.Contains(r.body, "まだ決めていません") {
+		t.Error("it was decided")
+	}
+	b.get("/ledger").want(t, 200, "ファイルの取得範囲を変更")
+}
+
 func TestIsolationSettingsAndPlace(t *testing.T) {
 	x := newSite(t)
 	x.person("sato", "佐藤 花子", operator.Handler)

@@ -87,15 +87,7 @@ func (s *server) liveStream(v *visit) error {
 func tell(p i18n.Printer, e act.Event) news {
 	n := news{Kind: string(e.Kind), Endpoint: e.EndpointID, Incident: e.IncidentID}
 	if e.Progress != nil {
-		n.Done, n.Total = e.Progress.Done, e.Progress.Total
-		switch {
-		case e.Progress.Sealed:
-			n.Text = p.Text("live.sealed")
-		case e.Progress.Kind == "":
-			n.Text = p.Text("live.started")
-		default:
-			n.Text = p.Text("live.reading", "kind", optional(p, "kind.", e.Progress.Kind), "records", number(toInt64(e.Progress.Records)))
-		}
+		n.Done, n.Total, n.Text = e.Progress.Done, e.Progress.Total, sayProgress(p, *e.Progress)
 	}
 	return n
 }

@@ -174,6 +174,7 @@ type finds interface {
 
 type live interface {
 	Listen(ctx context.Context, a act.Actor) (<-chan act.Event, func(), error)
+	Running(ctx context.Context, a act.Actor, commandID string) (*act.Progress, error)
 }
 
 type accounts interface {
@@ -251,6 +252,8 @@ type isolation interface {
 type settings interface {
 	IsolationSettings(ctx context.Context, a act.Actor) (organisation.Isolation, error)
 	SetIsolationSettings(ctx context.Context, a act.Actor, i organisation.Isolation) error
+	TriageScope(ctx context.Context, a act.Actor) (t organisation.Triage, said bool, err error)
+	SetTriageScope(ctx context.Context, a act.Actor, t organisation.Triage) error
 	PlaceEndpoint(ctx context.Context, a act.Actor, id string, p act.Place) error
 }
 

@@ -1,12 +1,15 @@
 package console
 
 import (
+	"fmt"
 	"strings"
 
+	"hozen/collector/internal/act"
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/evidence"
 	"hozen/internal/artifact/record"
+	"hozen/internal/i18n"
 )
 
 // progressView is how far a command has come, step by step.
@@ -16,7 +19,48 @@ type progressView struct {
 	Waiting bool   // the endpoint is away; the command waits for it
 	Kept    string // key of the word that the PC was not made to go down, and what next; empty when that was not ordered or is not known
 	Final   bool
-	Good    bool // done, and nothing left to say
+	Good    bool   // done, and nothing left to say
+	Now     string // how far an acquisition has come that goes on just now; empty when none is known to
+}
+
+// progressOf is the progress of a command, with what its endpoint says of it just now.
+func (s *server) progressOf(v *visit, c dispatch.Command, e endpointView, acquisitions []evidence.Acquisition) (*progressView, error) {
+	p := viewProgress(c, e, acquisitions)
+	if p.Final {
+		return &p, nil
+	}
+	far, err := s.live.Running(v.ctx(), v.actor, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	if far != nil {
+		p.Now = sayProgress(v.text, *far) + sayPart(far.Done, far.Total)
+	}
+	return &p, nil
+}
+
+// sayPart writes how many of the probes are through, as the page's script does.
+func sayPart(done, total uint32) string {
+	if total == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d/%d)", done, total)
+}
+
+// sayProgress says what an agent reads just now.
+func sayProgress(p i18n.Printer, far act.Progress) string {
+	kind := optional(p, "kind.", far.Kind)
+	switch {
+	case far.Sealed:
+		return p.Text("live.sealed")
+	case far.Kind == "":
+		return p.Text("live.started")
+	case far.Expected > 0:
+		return p.Text("live.bytes_of", "kind", kind, "bytes", size(toInt64(far.Bytes)), "expected", size(toInt64(far.Expected)), "rate", size(toInt64(far.Rate)))
+	case far.Bytes > 0:
+		return p.Text("live.bytes", "kind", kind, "records", number(toInt64(far.Records)), "bytes", size(toInt64(far.Bytes)), "rate", size(toInt64(far.Rate)))
+	}
+	return p.Text("live.reading", "kind", kind, "records", number(toInt64(far.Records)))
 }
 
 // Withdrawable reports whether the command can be taken back.

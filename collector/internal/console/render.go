@@ -92,6 +92,7 @@ func pageNames() []string {
 		"search",
 		"sign_in",
 		"sign_in_code",
+		"triage_settings",
 		"watch_list",
 	}
 }

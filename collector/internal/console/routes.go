@@ -70,6 +70,9 @@ func (s *server) routes() http.Handler {
 	add("GET /settings/tokens", s.private(s.apiTokensForm))
 	add("POST /settings/tokens", s.private(s.apiTokenMake))
 	add("POST /settings/tokens/{id}/end", s.private(s.apiTokenEnd))
+	add("GET /settings/triage", s.private(s.triageSettingsForm))
+	add("POST /settings/triage", s.private(s.triageSettings))
+
 	add("GET /settings/people", s.private(s.peopleSettingsForm))
 	add("POST /settings/people", s.private(s.peopleSettings))
 	add("GET /settings/notifications", s.private(s.notifications))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"hozen/collector/internal/blob"
 	"hozen/internal/crashpoint"
 	"hozen/internal/digest"
 )
@@ -48,8 +49,9 @@ type Upload struct {
 	ctx       context.Context // of the record of refusals
 	s         *session
 	part      *partWriter
-	unchecked int64 // bytes written since the disk was last asked for room
-	over      error // why nothing more is taken
+	inflow    blob.Inflow // opens what arrives of part; nil: it comes in the clear
+	unchecked int64       // bytes written since the disk was last asked for room
+	over      error       // why nothing more is taken
 	closed    bool
 }
 
@@ -115,8 +117,10 @@ func (u *Upload) do(ctx context.Context, f func() error) error {
 }
 
 // Part begins a part, or goes on with it at the offset that [Intake.State] told.
-// Beginning at 0 forgets what was there.
-func (u *Upload) Part(name string, offset int64) error {
+// Beginning at 0 forgets what was there. Of a part that comes encrypted envelope is the
+// beginning of its file, as [blob.Vault] Inflow wants it; offset, and what EndPart is told, speak
+// of what is in the file. A part that is encrypted to another key is a [*Refusal].
+func (u *Upload) Part(name string, offset int64, envelope []byte) error {
 	return u.do(u.ctx, func() error {
 		_, _, err := ParsePartName(name)
 		s := u.s
@@ -131,6 +135,9 @@ func (u *Upload) Part(name string, offset int64) error {
 			return refuse(TooLarge, name, "more than %d parts", maxParts)
 		}
 		if err := errors.Join(s.i.room(), s.i.allow(u.ctx, s.endpointID)); err != nil {
+			return err
+		}
+		if u.inflow, err = s.i.inflow(name, envelope, offset); err != nil {
 			return err
 		}
 		if err := s.i.newFolder(s); err != nil {
@@ -158,32 +165,49 @@ func (u *Upload) Write(chunk []byte) error {
 		if u.part == nil {
 			return refuse(Malformed, "", "bytes outside of a part")
 		}
-		i, name := u.s.i, u.part.name
-		n := int64(len(chunk))
-		if u.part.size+n > i.cfg.MaxPart {
-			return refuse(TooLarge, name, "more than %d bytes", i.cfg.MaxPart)
+		if u.inflow != nil {
+			return u.opened(u.inflow.Take(chunk, u.write))
 		}
-		if err := i.charge(u.s.endpointID, n); err != nil {
-			return err
-		}
-		if u.unchecked += n; u.unchecked >= roomEvery {
-			u.unchecked = 0
-			if err := errors.Join(i.room(), i.allow(u.ctx, u.s.endpointID)); err != nil {
-				return errors.Join(err, i.charge(u.s.endpointID, -n))
-			}
-		}
-		i.arrived(u.s.endpointID, n)
-		before := u.part.size
-		err := u.part.write(chunk)
-		u.s.parts[name].size = u.part.size
-		if err != nil {
-			err = errors.Join(fmt.Errorf("write part: %w", err), i.charge(u.s.endpointID, u.part.size-before-n))
-			if u.part.broken {
-				err = errors.Join(err, u.s.removePart(name))
-			}
-		}
-		return err
+		return u.write(chunk)
 	})
+}
+
+// opened makes a refusal of what an endpoint's file does not open to: its disk, or somebody,
+// changed it.
+func (u *Upload) opened(err error) error {
+	if errors.Is(err, blob.ErrCorrupt) {
+		return refuse(DigestMismatch, u.part.name, "what arrived encrypted cannot be opened: %v", err)
+	}
+	return err
+}
+
+// write appends clear bytes.
+func (u *Upload) write(chunk []byte) error {
+	i, name := u.s.i, u.part.name
+	n := int64(len(chunk))
+	if u.part.size+n > i.cfg.MaxPart {
+		return refuse(TooLarge, name, "more than %d bytes", i.cfg.MaxPart)
+	}
+	if err := i.charge(u.s.endpointID, n); err != nil {
+		return err
+	}
+	if u.unchecked += n; u.unchecked >= roomEvery {
+		u.unchecked = 0
+		if err := errors.Join(i.room(), i.allow(u.ctx, u.s.endpointID)); err != nil {
+			return errors.Join(err, i.charge(u.s.endpointID, -n))
+		}
+	}
+	i.arrived(u.s.endpointID, n)
+	before := u.part.size
+	err := u.part.write(chunk)
+	u.s.parts[name].size = u.part.size
+	if err != nil {
+		err = errors.Join(fmt.Errorf("write part: %w", err), i.charge(u.s.endpointID, u.part.size-before-n))
+		if u.part.broken {
+			err = errors.Join(err, u.s.removePart(name))
+		}
+	}
+	return err
 }
 
 // EndPart ends the part, which must have had that size and SHA-256. Bytes that went
@@ -196,8 +220,13 @@ func (u *Upload) EndPart(size int64, sha256 []byte) error {
 		if len(sha256) != len(digest.Digest{}) {
 			return refuse(Malformed, u.part.name, "a digest of %d bytes", len(sha256))
 		}
+		if u.inflow != nil {
+			if err := u.opened(u.inflow.Close(u.write)); err != nil {
+				return err
+			}
+		}
 		w, s := u.part, u.s
-		u.part = nil
+		u.part, u.inflow = nil, nil
 		p, err := w.end()
 		if err != nil {
 			return fmt.Errorf("end part: %w", err)
@@ -231,7 +260,7 @@ func (u *Upload) drop() {
 		_ = u.s.i.charge(u.s.endpointID, kept-p.size) // giving back does not fail
 		p.size = kept
 	}
-	u.part = nil
+	u.part, u.inflow = nil, nil
 }
 
 // Close ends the upload; what was not sealed can be gone on with later.

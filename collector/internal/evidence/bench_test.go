@@ -50,7 +50,7 @@ func BenchmarkIntake(b *testing.B) {
 				b.StartTimer()
 				u, err := in.Begin(b.Context(), ep.ID, a.Manifest.AcquisitionID)
 				if err == nil {
-					err = u.Part(processPart, 0)
+					err = u.Part(processPart, 0, nil)
 				}
 				for off := 0; err == nil && off < len(stored); off += 256 << 10 {
 					err = u.Write(stored[off:min(off+256<<10, len(stored))])

@@ -150,7 +150,7 @@ func TestHostile(t *testing.T) {
 					if c.name == "one byte of a part changed" {
 						sum = digest.Of(nil)
 					}
-					for _, err := range []error{u.Part(name, 0), u.Write(b), u.EndPart(int64(len(b)), sum[:])} {
+					for _, err := range []error{u.Part(name, 0, nil), u.Write(b), u.EndPart(int64(len(b)), sum[:])} {
 						if err != nil {
 							return err
 						}
@@ -158,7 +158,7 @@ func TestHostile(t *testing.T) {
 				}
 				_, err = u.Seal(t.Context(), a.Raw, a.Signature, a.Certificate)
 				if err != nil {
-					if again := u.Part(processPart, 0); !errors.Is(again, err) {
+					if again := u.Part(processPart, 0, nil); !errors.Is(again, err) {
 						t.Errorf("a refused upload went on: %v", again)
 					}
 				}
@@ -222,22 +222,24 @@ func TestHostileCalls(t *testing.T) {
 		"bytes without a part": {evidence.Malformed, func(u *evidence.Upload) error { return u.Write([]byte("x")) }},
 		"end without a part":   {evidence.Malformed, func(u *evidence.Upload) error { return u.EndPart(0, sum[:]) }},
 		"part in a part": {evidence.Malformed, func(u *evidence.Upload) error {
-			return errors.Join(u.Part(processPart, 0), u.Part("artifacts/clock.jsonl.zst", 0))
+			return errors.Join(u.Part(processPart, 0, nil), u.Part("artifacts/clock.jsonl.zst", 0, nil))
 		}},
 		"seal in a part": {evidence.Malformed, func(u *evidence.Upload) error {
-			if err := u.Part(processPart, 0); err != nil {
+			if err := u.Part(processPart, 0, nil); err != nil {
 				return err
 			}
 			_, err := u.Seal(t.Context(), nil, nil, nil)
 			return err
 		}},
-		"negative offset": {evidence.Malformed, func(u *evidence.Upload) error { return u.Part(processPart, -1) }},
-		"short digest":    {evidence.Malformed, func(u *evidence.Upload) error { return errors.Join(u.Part(processPart, 0), u.EndPart(0, sum[:31])) }},
-		"other size":      {evidence.DigestMismatch, func(u *evidence.Upload) error { return errors.Join(u.Part(processPart, 0), u.EndPart(1, sum[:])) }},
+		"negative offset": {evidence.Malformed, func(u *evidence.Upload) error { return u.Part(processPart, -1, nil) }},
+		"short digest": {evidence.Malformed, func(u *evidence.Upload) error {
+			return errors.Join(u.Part(processPart, 0, nil), u.EndPart(0, sum[:31]))
+		}},
+		"other size": {evidence.DigestMismatch, func(u *evidence.Upload) error { return errors.Join(u.Part(processPart, 0, nil), u.EndPart(1, sum[:])) }},
 		"too many parts": {evidence.TooLarge, func(u *evidence.Upload) error {
 			for n := range 65 {
 				name := fmt.Sprintf("artifacts/k%d.jsonl", n)
-				if err := errors.Join(u.Part(name, 0), u.EndPart(0, sum[:])); err != nil {
+				if err := errors.Join(u.Part(name, 0, nil), u.EndPart(0, sum[:])); err != nil {
 					return err
 				}
 			}
@@ -259,7 +261,7 @@ func TestHostileCalls(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantRefusal(t, evidence.Malformed, func() error { return u.Part(name, 0) })
+		wantRefusal(t, evidence.Malformed, func() error { return u.Part(name, 0, nil) })
 		u.Close()
 	}
 	for _, acq := range []string{"", "..", "acq_x", "../../x", id.New(id.Endpoint)} {
@@ -351,7 +353,7 @@ func TestQuota(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer u.Close()
-		if err := errors.Join(u.Part("artifacts/process.jsonl", 0), u.Write(make([]byte, n))); err != nil {
+		if err := errors.Join(u.Part("artifacts/process.jsonl", 0, nil), u.Write(make([]byte, n))); err != nil {
 			t.Fatal(err)
 		}
 		return acq
@@ -379,7 +381,7 @@ func TestAbandoned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(u.Part(processPart, 0), u.Write([]byte("x"))); err != nil {
+	if err := errors.Join(u.Part(processPart, 0, nil), u.Write([]byte("x"))); err != nil {
 		t.Fatal(err)
 	}
 	u.Close()
@@ -480,7 +482,7 @@ func TestManyEmptyUploads(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := u.Part(processPart, 0); err != nil {
+		if err := u.Part(processPart, 0, nil); err != nil {
 			t.Fatal(err)
 		}
 		u.Close()

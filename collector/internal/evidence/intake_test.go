@@ -200,7 +200,7 @@ func TestResume(t *testing.T) {
 	}
 	u := begin()
 	must(evidencetest.SendPart(u, openfile, a.Parts[openfile], 0))
-	must(u.Part(process, 0))
+	must(u.Part(process, 0, nil))
 	must(u.Write(bytes.Clone(a.Parts[process][:5000])))
 
 	// The connection is dead, the collector does not know yet, and the agent is back.
@@ -214,18 +214,18 @@ func TestResume(t *testing.T) {
 		t.Errorf("the old upload went on: %v", err)
 	}
 	u.Close()
-	must(u2.Part(process, 5000))
+	must(u2.Part(process, 5000, nil))
 	must(u2.Write(bytes.Clone(a.Parts[process][5000:6000])))
 	u2.Close()
 
 	in = site.Open(t, nil) // restarted
 	u3 := begin()
-	if err := u3.Part(process, 5999); !errors.Is(err, evidence.ErrOffset) {
+	if err := u3.Part(process, 5999, nil); !errors.Is(err, evidence.ErrOffset) {
 		t.Errorf("a wrong offset: %v", err)
 	}
 	u3.Close()
 	u3 = begin()
-	if err := u3.Part("artifacts/clock.jsonl.zst", 7); !errors.Is(err, evidence.ErrOffset) {
+	if err := u3.Part("artifacts/clock.jsonl.zst", 7, nil); !errors.Is(err, evidence.ErrOffset) {
 		t.Errorf("an offset in nothing: %v", err)
 	}
 	u3.Close()
@@ -237,7 +237,7 @@ func TestResume(t *testing.T) {
 	b := ep.Acquisition(t, 3000, artifact.KindProcess)
 	u, err = in.Begin(ctx, ep.ID, b.Manifest.AcquisitionID)
 	must(err)
-	must(u.Part(process, 0))
+	must(u.Part(process, 0, nil))
 	must(u.Write(bytes.Clone(b.Parts[process][:5000])))
 	u.Close()
 	path := filepath.Join(site.Dir, "incoming", ep.ID, b.Manifest.AcquisitionID, "p-process.jsonl.zst.part")
@@ -265,7 +265,7 @@ func TestPartGivenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(u.Part("artifacts/openfile.jsonl.zst", 0), u.Write(make([]byte, 5000))); err != nil {
+	if err := errors.Join(u.Part("artifacts/openfile.jsonl.zst", 0, nil), u.Write(make([]byte, 5000))); err != nil {
 		t.Fatal(err)
 	}
 	u.Close()

@@ -38,6 +38,7 @@ const (
 	Conflict        Code = "conflict"
 	Malformed       Code = "malformed"
 	TooLarge        Code = "too_large"
+	OtherKey        Code = "other_key" // encrypted, and not to a key of this collector
 )
 
 // Refusal is final: sending the same again won't help. Nothing of the acquisition

@@ -18,6 +18,25 @@ func (i *Intake) vault() blob.Vault {
 	return nil
 }
 
+// inflow opens a part that comes encrypted; nil for one that comes in the clear.
+func (i *Intake) inflow(name string, envelope []byte, offset int64) (blob.Inflow, error) {
+	if len(envelope) == 0 {
+		return nil, nil
+	}
+	v := i.vault()
+	if v == nil {
+		return nil, refuse(OtherKey, name, "this collector has no keys")
+	}
+	f, err := v.Inflow(envelope, offset)
+	switch {
+	case errors.Is(err, blob.ErrOtherKey):
+		return nil, refuse(OtherKey, name, "%v", err)
+	case errors.Is(err, blob.ErrCorrupt):
+		return nil, refuse(Malformed, name, "%v", err)
+	}
+	return f, err
+}
+
 // partSize is how many bytes of a part are in its file of n bytes. It is negative for what is
 // no ended part.
 func partSize(v blob.Vault, n int64, whole bool) int64 {

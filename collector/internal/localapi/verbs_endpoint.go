@@ -199,6 +199,10 @@ type Progress struct {
 	Total         uint32 `json:"total"`
 	Records       uint64 `json:"records"`
 	Sealed        bool   `json:"sealed"`
+	// Of a probe that takes long: bytes written, of so many (0: nobody knows), a second.
+	Bytes    uint64 `json:"bytes,omitempty"`
+	Expected uint64 `json:"expected_bytes,omitempty"`
+	Rate     uint64 `json:"bytes_per_second,omitempty"`
 }
 
 // Waited is the answer of command.wait.
@@ -248,7 +252,7 @@ func commandWait(ctx context.Context, c *call, in Wait, emit func(any) error) (a
 				look = true
 			case n, ok := <-news:
 				if p := n.Progress; ok && p != nil && p.CommandID == cmd.ID {
-					if err := emit(Event{Progress: &Progress{p.AcquisitionID, p.Kind, p.Done, p.Total, p.Records, p.Sealed}}); err != nil {
+					if err := emit(Event{Progress: &Progress{p.AcquisitionID, p.Kind, p.Done, p.Total, p.Records, p.Sealed, p.Bytes, p.Expected, p.Rate}}); err != nil {
 						return nil, err
 					}
 					continue

@@ -37,8 +37,17 @@ type Footprint struct {
 	Niceness int    `json:"niceness"`
 	IOClass  string `json:"io_class,omitempty"` // none, realtime, best_effort, idle
 	// MemoryLimit is the limit of the agent's memory, its code apart; absent when there is none.
-	MemoryLimit int64    `json:"memory_limit_bytes,omitempty"`
-	Unread      []string `json:"unread,omitempty"`
+	MemoryLimit int64 `json:"memory_limit_bytes,omitempty"`
+	// ScopeBy says whose privacy scope was in force: default, file (the PC's own), organisation,
+	// or both; ScopePrivate and ScopeHistories what it let be read. Absent where nobody says.
+	ScopeBy        string `json:"scope_by,omitempty"`
+	ScopePrivate   bool   `json:"scope_private,omitempty"`
+	ScopeHistories bool   `json:"scope_histories,omitempty"`
+	// Spool says how evidence waits on the endpoint: age (encrypted) or clear; SpoolKeys are the
+	// SHA-256 of the texts of the public keys that it is encrypted to.
+	Spool     string   `json:"spool,omitempty"`
+	SpoolKeys []string `json:"spool_keys,omitempty"`
+	Unread    []string `json:"unread,omitempty"`
 }
 
 // AppendJSON appends f as one JSON object.
@@ -64,5 +73,10 @@ func (f *Footprint) AppendJSON(b []byte) []byte {
 	b = numAlways(b, "niceness", f.Niceness)
 	b = str(b, "io_class", f.IOClass)
 	b = num(b, "memory_limit_bytes", f.MemoryLimit)
+	b = str(b, "scope_by", f.ScopeBy)
+	b = flag(b, "scope_private", f.ScopePrivate)
+	b = flag(b, "scope_histories", f.ScopeHistories)
+	b = str(b, "spool", f.Spool)
+	b = strs(b, "spool_keys", f.SpoolKeys)
 	return append(strs(b, "unread", f.Unread), '}')
 }

@@ -13,14 +13,16 @@ import (
 )
 
 type reader struct {
+	said   func(*record.Footprint)
 	begun  time.Time
 	before record.Footprint
 }
 
 // New returns the probe that tells what the program did since New was called. That is
-// when the plan of the acquisition is made.
-func New() probe.Probe {
-	r := &reader{begun: time.Now()}
+// when the plan of the acquisition is made. said adds under which conditions that is, and may
+// be nil.
+func New(said func(*record.Footprint)) probe.Probe {
+	r := &reader{said: said, begun: time.Now()}
 	_ = use(&r.before) // what it cannot tell now it cannot tell later
 	return r
 }
@@ -37,6 +39,9 @@ func (r *reader) Acquire(ctx context.Context, w probe.Writer) error {
 	f := record.Footprint{PID: os.Getpid(), StartedAt: r.begun.Round(0), Gentle: background.Marked(ctx)}
 	if err := use(&f); err != nil {
 		return err
+	}
+	if r.said != nil {
+		r.said(&f)
 	}
 	f.FinishedAt = time.Now().Round(0)
 	for _, n := range [...]struct {

@@ -14,10 +14,10 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	if err := New().Acquire(t.Context(), new(probetest.Lines)); errors.Is(err, errors.ErrUnsupported) {
+	if err := New(nil).Acquire(t.Context(), new(probetest.Lines)); errors.Is(err, errors.ErrUnsupported) {
 		t.Skip("this system has no such probe yet")
 	}
-	probetest.Run(t, probetest.Config{New: func() probe.Probe { return New() }, Key: probetest.Join("pid")})
+	probetest.Run(t, probetest.Config{New: func() probe.Probe { return New(nil) }, Key: probetest.Join("pid")})
 }
 
 // TestCountsWhatWasReadMeanwhile: and nothing of what was before.
@@ -34,7 +34,7 @@ func TestCountsWhatWasReadMeanwhile(t *testing.T) {
 		return int64(len(b))
 	}
 	size()
-	p := New()
+	p := New(nil)
 	n := size()
 	var l probetest.Lines
 	if err := p.Acquire(background.Mark(t.Context()), &l); errors.Is(err, errors.ErrUnsupported) {

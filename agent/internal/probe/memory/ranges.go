@@ -19,6 +19,13 @@ func (ranges) Kind() artifact.Kind          { return artifact.KindMemRange }
 func (ranges) Schema() string               { return record.SchemaMemRange }
 func (ranges) Volatility() probe.Volatility { return probe.Image }
 
+// Begun implements [probe.Summary].
+func (r ranges) Begun() bool {
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	return r.c.table != nil
+}
+
 // Acquire writes what the image holds, range by range.
 func (r ranges) Acquire(ctx context.Context, w probe.Writer) error {
 	r.c.mu.Lock()

@@ -25,7 +25,7 @@ export async function renew(url, signal) {
     const details = region.querySelectorAll("details");
     if (details.length === open.length) details.forEach((d, i) => { d.open = open[i]; });
     for (const [id, text] of words) {
-      for (const p of region.querySelectorAll("[data-progress]")) if (p.dataset.progress === id) p.textContent = text;
+      for (const p of region.querySelectorAll("[data-progress]")) if (text && p.dataset.progress === id) p.textContent = text;
     }
     if (focus) region.querySelector(focus)?.focus({ preventScroll: true });
   }

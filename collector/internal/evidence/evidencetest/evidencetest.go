@@ -257,7 +257,7 @@ func Send(ctx context.Context, i *evidence.Intake, endpointID string, a *Acquisi
 // SendPart uploads one part from an offset on, in small chunks that take each other's room
 // as soon as they may.
 func SendPart(u *evidence.Upload, name string, b []byte, offset int64) error {
-	if err := u.Part(name, offset); err != nil {
+	if err := u.Part(name, offset, nil); err != nil {
 		return err
 	}
 	const chunk = 1000

@@ -310,6 +310,7 @@ type ConnectResponse struct {
 	//	*ConnectResponse_IsolationEventReceived
 	//	*ConnectResponse_Checkpoint
 	//	*ConnectResponse_LedgerConflictReceived
+	//	*ConnectResponse_Configure
 	Body          isConnectResponse_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -433,6 +434,15 @@ func (x *ConnectResponse) GetLedgerConflictReceived() *LedgerConflictReceived {
 	return nil
 }
 
+func (x *ConnectResponse) GetConfigure() *Configure {
+	if x != nil {
+		if x, ok := x.Body.(*ConnectResponse_Configure); ok {
+			return x.Configure
+		}
+	}
+	return nil
+}
+
 type isConnectResponse_Body interface {
 	isConnectResponse_Body()
 }
@@ -482,6 +492,11 @@ type ConnectResponse_LedgerConflictReceived struct {
 	LedgerConflictReceived *LedgerConflictReceived `protobuf:"bytes,9,opt,name=ledger_conflict_received,json=ledgerConflictReceived,proto3,oneof"`
 }
 
+type ConnectResponse_Configure struct {
+	// What the organisation has set; after Welcome and at each change.
+	Configure *Configure `protobuf:"bytes,10,opt,name=configure,proto3,oneof"`
+}
+
 func (*ConnectResponse_Welcome) isConnectResponse_Body() {}
 
 func (*ConnectResponse_Heartbeat) isConnectResponse_Body() {}
@@ -499,6 +514,8 @@ func (*ConnectResponse_IsolationEventReceived) isConnectResponse_Body() {}
 func (*ConnectResponse_Checkpoint) isConnectResponse_Body() {}
 
 func (*ConnectResponse_LedgerConflictReceived) isConnectResponse_Body() {}
+
+func (*ConnectResponse_Configure) isConnectResponse_Body() {}
 
 // IsolationEventReceived confirms an event.
 type IsolationEventReceived struct {
@@ -1010,6 +1027,120 @@ func (x *Attention) GetIncidentNumber() string {
 	return ""
 }
 
+// Configure is what the organisation has set for all its endpoints. It holds until the next
+// one, without connection and after a restart too.
+type Configure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Public keys of the organisation (age, "age1…") to which evidence is encrypted while it
+	// waits at the endpoint, at most 4 of 4 KiB; none: it waits in the clear.
+	Recipients []string `protobuf:"bytes,1,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	// What of people's own may be read; absent: the organisation has not said.
+	Triage        *TriageScope `protobuf:"bytes,2,opt,name=triage,proto3" json:"triage,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Configure) Reset() {
+	*x = Configure{}
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Configure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Configure) ProtoMessage() {}
+
+func (x *Configure) ProtoReflect() protoreflect.Message {
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Configure.ProtoReflect.Descriptor instead.
+func (*Configure) Descriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Configure) GetRecipients() []string {
+	if x != nil {
+		return x.Recipients
+	}
+	return nil
+}
+
+func (x *Configure) GetTriage() *TriageScope {
+	if x != nil {
+		return x.Triage
+	}
+	return nil
+}
+
+// TriageScope is what of people's own may be read when files are acquired. The endpoint's own
+// file may allow less and never more.
+type TriageScope struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Private areas: names of files in homes, histories of browsers, records of mail, password
+	// hashes.
+	Private bool `protobuf:"varint,1,opt,name=private,proto3" json:"private,omitempty"`
+	// Histories of shells and tools.
+	Histories     bool `protobuf:"varint,2,opt,name=histories,proto3" json:"histories,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TriageScope) Reset() {
+	*x = TriageScope{}
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TriageScope) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TriageScope) ProtoMessage() {}
+
+func (x *TriageScope) ProtoReflect() protoreflect.Message {
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TriageScope.ProtoReflect.Descriptor instead.
+func (*TriageScope) Descriptor() ([]byte, []int) {
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *TriageScope) GetPrivate() bool {
+	if x != nil {
+		return x.Private
+	}
+	return false
+}
+
+func (x *TriageScope) GetHistories() bool {
+	if x != nil {
+		return x.Histories
+	}
+	return false
+}
+
 // Heartbeat shows that the way between agent and collector works.
 type Heartbeat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1025,7 +1156,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[9]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1168,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[9]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1181,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{9}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Heartbeat) GetSequence() uint64 {
@@ -1091,7 +1222,7 @@ type Alert struct {
 
 func (x *Alert) Reset() {
 	*x = Alert{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[10]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1103,7 +1234,7 @@ func (x *Alert) String() string {
 func (*Alert) ProtoMessage() {}
 
 func (x *Alert) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[10]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1116,7 +1247,7 @@ func (x *Alert) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Alert.ProtoReflect.Descriptor instead.
 func (*Alert) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{10}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Alert) GetAlertId() string {
@@ -1162,7 +1293,7 @@ type AlertReceived struct {
 
 func (x *AlertReceived) Reset() {
 	*x = AlertReceived{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[11]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1174,7 +1305,7 @@ func (x *AlertReceived) String() string {
 func (*AlertReceived) ProtoMessage() {}
 
 func (x *AlertReceived) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[11]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1187,7 +1318,7 @@ func (x *AlertReceived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlertReceived.ProtoReflect.Descriptor instead.
 func (*AlertReceived) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{11}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AlertReceived) GetAlertId() string {
@@ -1222,7 +1353,7 @@ type RenewRequest struct {
 
 func (x *RenewRequest) Reset() {
 	*x = RenewRequest{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[12]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1234,7 +1365,7 @@ func (x *RenewRequest) String() string {
 func (*RenewRequest) ProtoMessage() {}
 
 func (x *RenewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[12]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1247,7 +1378,7 @@ func (x *RenewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewRequest.ProtoReflect.Descriptor instead.
 func (*RenewRequest) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{12}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RenewRequest) GetCsr() []byte {
@@ -1268,7 +1399,7 @@ type RenewResponse struct {
 
 func (x *RenewResponse) Reset() {
 	*x = RenewResponse{}
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[13]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1280,7 +1411,7 @@ func (x *RenewResponse) String() string {
 func (*RenewResponse) ProtoMessage() {}
 
 func (x *RenewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[13]
+	mi := &file_hozen_agent_v1_agent_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1293,7 +1424,7 @@ func (x *RenewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewResponse.ProtoReflect.Descriptor instead.
 func (*RenewResponse) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{13}
+	return file_hozen_agent_v1_agent_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RenewResponse) GetIssued() *Issued {
@@ -1319,7 +1450,7 @@ const file_hozen_agent_v1_agent_service_proto_rawDesc = "" +
 	"\tisolation\x18\a \x01(\v2\x1f.hozen.agent.v1.IsolationStatusH\x00R\tisolation\x12I\n" +
 	"\x0fisolation_event\x18\b \x01(\v2\x1e.hozen.agent.v1.IsolationEventH\x00R\x0eisolationEvent\x12I\n" +
 	"\x0fledger_conflict\x18\t \x01(\v2\x1e.hozen.agent.v1.LedgerConflictH\x00R\x0eledgerConflictB\x06\n" +
-	"\x04body\"\x92\x05\n" +
+	"\x04body\"\xcd\x05\n" +
 	"\x0fConnectResponse\x123\n" +
 	"\awelcome\x18\x01 \x01(\v2\x17.hozen.agent.v1.WelcomeH\x00R\awelcome\x129\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x19.hozen.agent.v1.HeartbeatH\x00R\theartbeat\x123\n" +
@@ -1331,7 +1462,9 @@ const file_hozen_agent_v1_agent_service_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\b \x01(\v2\x1a.hozen.agent.v1.CheckpointH\x00R\n" +
 	"checkpoint\x12b\n" +
-	"\x18ledger_conflict_received\x18\t \x01(\v2&.hozen.agent.v1.LedgerConflictReceivedH\x00R\x16ledgerConflictReceivedB\x06\n" +
+	"\x18ledger_conflict_received\x18\t \x01(\v2&.hozen.agent.v1.LedgerConflictReceivedH\x00R\x16ledgerConflictReceived\x129\n" +
+	"\tconfigure\x18\n" +
+	" \x01(\v2\x19.hozen.agent.v1.ConfigureH\x00R\tconfigureB\x06\n" +
 	"\x04body\"3\n" +
 	"\x16IsolationEventReceived\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\"\x99\x03\n" +
@@ -1376,7 +1509,15 @@ const file_hozen_agent_v1_agent_service_proto_rawDesc = "" +
 	"conflictId\"Y\n" +
 	"\tAttention\x12#\n" +
 	"\rincident_open\x18\x01 \x01(\bR\fincidentOpen\x12'\n" +
-	"\x0fincident_number\x18\x02 \x01(\tR\x0eincidentNumber\"\x9b\x01\n" +
+	"\x0fincident_number\x18\x02 \x01(\tR\x0eincidentNumber\"`\n" +
+	"\tConfigure\x12\x1e\n" +
+	"\n" +
+	"recipients\x18\x01 \x03(\tR\n" +
+	"recipients\x123\n" +
+	"\x06triage\x18\x02 \x01(\v2\x1b.hozen.agent.v1.TriageScopeR\x06triage\"E\n" +
+	"\vTriageScope\x12\x18\n" +
+	"\aprivate\x18\x01 \x01(\bR\aprivate\x12\x1c\n" +
+	"\thistories\x18\x02 \x01(\bR\thistories\"\x9b\x01\n" +
 	"\tHeartbeat\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x123\n" +
 	"\asent_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\x12=\n" +
@@ -1422,7 +1563,7 @@ func file_hozen_agent_v1_agent_service_proto_rawDescGZIP() []byte {
 }
 
 var file_hozen_agent_v1_agent_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hozen_agent_v1_agent_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_hozen_agent_v1_agent_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_hozen_agent_v1_agent_service_proto_goTypes = []any{
 	(LedgerConflictKind)(0),        // 0: hozen.agent.v1.LedgerConflictKind
 	(*ConnectRequest)(nil),         // 1: hozen.agent.v1.ConnectRequest
@@ -1434,69 +1575,73 @@ var file_hozen_agent_v1_agent_service_proto_goTypes = []any{
 	(*LedgerConflict)(nil),         // 7: hozen.agent.v1.LedgerConflict
 	(*LedgerConflictReceived)(nil), // 8: hozen.agent.v1.LedgerConflictReceived
 	(*Attention)(nil),              // 9: hozen.agent.v1.Attention
-	(*Heartbeat)(nil),              // 10: hozen.agent.v1.Heartbeat
-	(*Alert)(nil),                  // 11: hozen.agent.v1.Alert
-	(*AlertReceived)(nil),          // 12: hozen.agent.v1.AlertReceived
-	(*RenewRequest)(nil),           // 13: hozen.agent.v1.RenewRequest
-	(*RenewResponse)(nil),          // 14: hozen.agent.v1.RenewResponse
-	(*CommandAck)(nil),             // 15: hozen.agent.v1.CommandAck
-	(*CommandResult)(nil),          // 16: hozen.agent.v1.CommandResult
-	(*AcquisitionProgress)(nil),    // 17: hozen.agent.v1.AcquisitionProgress
-	(*IsolationStatus)(nil),        // 18: hozen.agent.v1.IsolationStatus
-	(*IsolationEvent)(nil),         // 19: hozen.agent.v1.IsolationEvent
-	(*Command)(nil),                // 20: hozen.agent.v1.Command
-	(*ResultReceived)(nil),         // 21: hozen.agent.v1.ResultReceived
-	(*HostDescription)(nil),        // 22: hozen.agent.v1.HostDescription
-	(*timestamppb.Timestamp)(nil),  // 23: google.protobuf.Timestamp
-	(*Issued)(nil),                 // 24: hozen.agent.v1.Issued
-	(*UploadStateRequest)(nil),     // 25: hozen.agent.v1.UploadStateRequest
-	(*UploadRequest)(nil),          // 26: hozen.agent.v1.UploadRequest
-	(*UploadStateResponse)(nil),    // 27: hozen.agent.v1.UploadStateResponse
-	(*UploadResponse)(nil),         // 28: hozen.agent.v1.UploadResponse
+	(*Configure)(nil),              // 10: hozen.agent.v1.Configure
+	(*TriageScope)(nil),            // 11: hozen.agent.v1.TriageScope
+	(*Heartbeat)(nil),              // 12: hozen.agent.v1.Heartbeat
+	(*Alert)(nil),                  // 13: hozen.agent.v1.Alert
+	(*AlertReceived)(nil),          // 14: hozen.agent.v1.AlertReceived
+	(*RenewRequest)(nil),           // 15: hozen.agent.v1.RenewRequest
+	(*RenewResponse)(nil),          // 16: hozen.agent.v1.RenewResponse
+	(*CommandAck)(nil),             // 17: hozen.agent.v1.CommandAck
+	(*CommandResult)(nil),          // 18: hozen.agent.v1.CommandResult
+	(*AcquisitionProgress)(nil),    // 19: hozen.agent.v1.AcquisitionProgress
+	(*IsolationStatus)(nil),        // 20: hozen.agent.v1.IsolationStatus
+	(*IsolationEvent)(nil),         // 21: hozen.agent.v1.IsolationEvent
+	(*Command)(nil),                // 22: hozen.agent.v1.Command
+	(*ResultReceived)(nil),         // 23: hozen.agent.v1.ResultReceived
+	(*HostDescription)(nil),        // 24: hozen.agent.v1.HostDescription
+	(*timestamppb.Timestamp)(nil),  // 25: google.protobuf.Timestamp
+	(*Issued)(nil),                 // 26: hozen.agent.v1.Issued
+	(*UploadStateRequest)(nil),     // 27: hozen.agent.v1.UploadStateRequest
+	(*UploadRequest)(nil),          // 28: hozen.agent.v1.UploadRequest
+	(*UploadStateResponse)(nil),    // 29: hozen.agent.v1.UploadStateResponse
+	(*UploadResponse)(nil),         // 30: hozen.agent.v1.UploadResponse
 }
 var file_hozen_agent_v1_agent_service_proto_depIdxs = []int32{
 	4,  // 0: hozen.agent.v1.ConnectRequest.hello:type_name -> hozen.agent.v1.Hello
-	10, // 1: hozen.agent.v1.ConnectRequest.heartbeat:type_name -> hozen.agent.v1.Heartbeat
-	15, // 2: hozen.agent.v1.ConnectRequest.command_ack:type_name -> hozen.agent.v1.CommandAck
-	16, // 3: hozen.agent.v1.ConnectRequest.command_result:type_name -> hozen.agent.v1.CommandResult
-	17, // 4: hozen.agent.v1.ConnectRequest.progress:type_name -> hozen.agent.v1.AcquisitionProgress
-	11, // 5: hozen.agent.v1.ConnectRequest.alert:type_name -> hozen.agent.v1.Alert
-	18, // 6: hozen.agent.v1.ConnectRequest.isolation:type_name -> hozen.agent.v1.IsolationStatus
-	19, // 7: hozen.agent.v1.ConnectRequest.isolation_event:type_name -> hozen.agent.v1.IsolationEvent
+	12, // 1: hozen.agent.v1.ConnectRequest.heartbeat:type_name -> hozen.agent.v1.Heartbeat
+	17, // 2: hozen.agent.v1.ConnectRequest.command_ack:type_name -> hozen.agent.v1.CommandAck
+	18, // 3: hozen.agent.v1.ConnectRequest.command_result:type_name -> hozen.agent.v1.CommandResult
+	19, // 4: hozen.agent.v1.ConnectRequest.progress:type_name -> hozen.agent.v1.AcquisitionProgress
+	13, // 5: hozen.agent.v1.ConnectRequest.alert:type_name -> hozen.agent.v1.Alert
+	20, // 6: hozen.agent.v1.ConnectRequest.isolation:type_name -> hozen.agent.v1.IsolationStatus
+	21, // 7: hozen.agent.v1.ConnectRequest.isolation_event:type_name -> hozen.agent.v1.IsolationEvent
 	7,  // 8: hozen.agent.v1.ConnectRequest.ledger_conflict:type_name -> hozen.agent.v1.LedgerConflict
 	5,  // 9: hozen.agent.v1.ConnectResponse.welcome:type_name -> hozen.agent.v1.Welcome
-	10, // 10: hozen.agent.v1.ConnectResponse.heartbeat:type_name -> hozen.agent.v1.Heartbeat
-	20, // 11: hozen.agent.v1.ConnectResponse.command:type_name -> hozen.agent.v1.Command
-	21, // 12: hozen.agent.v1.ConnectResponse.result_received:type_name -> hozen.agent.v1.ResultReceived
-	12, // 13: hozen.agent.v1.ConnectResponse.alert_received:type_name -> hozen.agent.v1.AlertReceived
+	12, // 10: hozen.agent.v1.ConnectResponse.heartbeat:type_name -> hozen.agent.v1.Heartbeat
+	22, // 11: hozen.agent.v1.ConnectResponse.command:type_name -> hozen.agent.v1.Command
+	23, // 12: hozen.agent.v1.ConnectResponse.result_received:type_name -> hozen.agent.v1.ResultReceived
+	14, // 13: hozen.agent.v1.ConnectResponse.alert_received:type_name -> hozen.agent.v1.AlertReceived
 	9,  // 14: hozen.agent.v1.ConnectResponse.attention:type_name -> hozen.agent.v1.Attention
 	3,  // 15: hozen.agent.v1.ConnectResponse.isolation_event_received:type_name -> hozen.agent.v1.IsolationEventReceived
 	6,  // 16: hozen.agent.v1.ConnectResponse.checkpoint:type_name -> hozen.agent.v1.Checkpoint
 	8,  // 17: hozen.agent.v1.ConnectResponse.ledger_conflict_received:type_name -> hozen.agent.v1.LedgerConflictReceived
-	22, // 18: hozen.agent.v1.Hello.host:type_name -> hozen.agent.v1.HostDescription
-	23, // 19: hozen.agent.v1.Hello.agent_time:type_name -> google.protobuf.Timestamp
-	18, // 20: hozen.agent.v1.Hello.isolation:type_name -> hozen.agent.v1.IsolationStatus
-	23, // 21: hozen.agent.v1.Welcome.collector_time:type_name -> google.protobuf.Timestamp
-	6,  // 22: hozen.agent.v1.Welcome.checkpoint:type_name -> hozen.agent.v1.Checkpoint
-	0,  // 23: hozen.agent.v1.LedgerConflict.kind:type_name -> hozen.agent.v1.LedgerConflictKind
-	23, // 24: hozen.agent.v1.LedgerConflict.at:type_name -> google.protobuf.Timestamp
-	23, // 25: hozen.agent.v1.Heartbeat.sent_at:type_name -> google.protobuf.Timestamp
-	18, // 26: hozen.agent.v1.Heartbeat.isolation:type_name -> hozen.agent.v1.IsolationStatus
-	23, // 27: hozen.agent.v1.Alert.reported_at:type_name -> google.protobuf.Timestamp
-	24, // 28: hozen.agent.v1.RenewResponse.issued:type_name -> hozen.agent.v1.Issued
-	1,  // 29: hozen.agent.v1.AgentService.Connect:input_type -> hozen.agent.v1.ConnectRequest
-	25, // 30: hozen.agent.v1.AgentService.UploadState:input_type -> hozen.agent.v1.UploadStateRequest
-	26, // 31: hozen.agent.v1.AgentService.Upload:input_type -> hozen.agent.v1.UploadRequest
-	13, // 32: hozen.agent.v1.AgentService.Renew:input_type -> hozen.agent.v1.RenewRequest
-	2,  // 33: hozen.agent.v1.AgentService.Connect:output_type -> hozen.agent.v1.ConnectResponse
-	27, // 34: hozen.agent.v1.AgentService.UploadState:output_type -> hozen.agent.v1.UploadStateResponse
-	28, // 35: hozen.agent.v1.AgentService.Upload:output_type -> hozen.agent.v1.UploadResponse
-	14, // 36: hozen.agent.v1.AgentService.Renew:output_type -> hozen.agent.v1.RenewResponse
-	33, // [33:37] is the sub-list for method output_type
-	29, // [29:33] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	10, // 18: hozen.agent.v1.ConnectResponse.configure:type_name -> hozen.agent.v1.Configure
+	24, // 19: hozen.agent.v1.Hello.host:type_name -> hozen.agent.v1.HostDescription
+	25, // 20: hozen.agent.v1.Hello.agent_time:type_name -> google.protobuf.Timestamp
+	20, // 21: hozen.agent.v1.Hello.isolation:type_name -> hozen.agent.v1.IsolationStatus
+	25, // 22: hozen.agent.v1.Welcome.collector_time:type_name -> google.protobuf.Timestamp
+	6,  // 23: hozen.agent.v1.Welcome.checkpoint:type_name -> hozen.agent.v1.Checkpoint
+	0,  // 24: hozen.agent.v1.LedgerConflict.kind:type_name -> hozen.agent.v1.LedgerConflictKind
+	25, // 25: hozen.agent.v1.LedgerConflict.at:type_name -> google.protobuf.Timestamp
+	11, // 26: hozen.agent.v1.Configure.triage:type_name -> hozen.agent.v1.TriageScope
+	25, // 27: hozen.agent.v1.Heartbeat.sent_at:type_name -> google.protobuf.Timestamp
+	20, // 28: hozen.agent.v1.Heartbeat.isolation:type_name -> hozen.agent.v1.IsolationStatus
+	25, // 29: hozen.agent.v1.Alert.reported_at:type_name -> google.protobuf.Timestamp
+	26, // 30: hozen.agent.v1.RenewResponse.issued:type_name -> hozen.agent.v1.Issued
+	1,  // 31: hozen.agent.v1.AgentService.Connect:input_type -> hozen.agent.v1.ConnectRequest
+	27, // 32: hozen.agent.v1.AgentService.UploadState:input_type -> hozen.agent.v1.UploadStateRequest
+	28, // 33: hozen.agent.v1.AgentService.Upload:input_type -> hozen.agent.v1.UploadRequest
+	15, // 34: hozen.agent.v1.AgentService.Renew:input_type -> hozen.agent.v1.RenewRequest
+	2,  // 35: hozen.agent.v1.AgentService.Connect:output_type -> hozen.agent.v1.ConnectResponse
+	29, // 36: hozen.agent.v1.AgentService.UploadState:output_type -> hozen.agent.v1.UploadStateResponse
+	30, // 37: hozen.agent.v1.AgentService.Upload:output_type -> hozen.agent.v1.UploadResponse
+	16, // 38: hozen.agent.v1.AgentService.Renew:output_type -> hozen.agent.v1.RenewResponse
+	35, // [35:39] is the sub-list for method output_type
+	31, // [31:35] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_hozen_agent_v1_agent_service_proto_init() }
@@ -1529,6 +1674,7 @@ func file_hozen_agent_v1_agent_service_proto_init() {
 		(*ConnectResponse_IsolationEventReceived)(nil),
 		(*ConnectResponse_Checkpoint)(nil),
 		(*ConnectResponse_LedgerConflictReceived)(nil),
+		(*ConnectResponse_Configure)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1536,7 +1682,7 @@ func file_hozen_agent_v1_agent_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hozen_agent_v1_agent_service_proto_rawDesc), len(file_hozen_agent_v1_agent_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

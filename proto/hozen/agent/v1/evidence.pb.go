@@ -43,6 +43,8 @@ const (
 	RefusalCode_REFUSAL_CODE_MALFORMED RefusalCode = 7
 	// A limit on size or number was passed.
 	RefusalCode_REFUSAL_CODE_TOO_LARGE RefusalCode = 8
+	// It is encrypted, and not to a key of this collector.
+	RefusalCode_REFUSAL_CODE_OTHER_KEY RefusalCode = 9
 )
 
 // Enum value maps for RefusalCode.
@@ -57,6 +59,7 @@ var (
 		6: "REFUSAL_CODE_CONFLICT",
 		7: "REFUSAL_CODE_MALFORMED",
 		8: "REFUSAL_CODE_TOO_LARGE",
+		9: "REFUSAL_CODE_OTHER_KEY",
 	}
 	RefusalCode_value = map[string]int32{
 		"REFUSAL_CODE_UNSPECIFIED":      0,
@@ -68,6 +71,7 @@ var (
 		"REFUSAL_CODE_CONFLICT":         6,
 		"REFUSAL_CODE_MALFORMED":        7,
 		"REFUSAL_CODE_TOO_LARGE":        8,
+		"REFUSAL_CODE_OTHER_KEY":        9,
 	}
 )
 
@@ -116,9 +120,15 @@ type AcquisitionProgress struct {
 	// Records written so far.
 	Records uint64 `protobuf:"varint,7,opt,name=records,proto3" json:"records,omitempty"`
 	// The manifest is sealed.
-	Sealed        bool `protobuf:"varint,8,opt,name=sealed,proto3" json:"sealed,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Sealed bool `protobuf:"varint,8,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	// Bytes that a probe that takes long has written, before they are compressed; 0 of others.
+	Bytes uint64 `protobuf:"varint,9,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// How many there will be at most; 0 where nobody can know.
+	ExpectedBytes uint64 `protobuf:"varint,10,opt,name=expected_bytes,json=expectedBytes,proto3" json:"expected_bytes,omitempty"`
+	// How many a second it has written on average.
+	BytesPerSecond uint64 `protobuf:"varint,11,opt,name=bytes_per_second,json=bytesPerSecond,proto3" json:"bytes_per_second,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *AcquisitionProgress) Reset() {
@@ -205,6 +215,27 @@ func (x *AcquisitionProgress) GetSealed() bool {
 		return x.Sealed
 	}
 	return false
+}
+
+func (x *AcquisitionProgress) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *AcquisitionProgress) GetExpectedBytes() uint64 {
+	if x != nil {
+		return x.ExpectedBytes
+	}
+	return 0
+}
+
+func (x *AcquisitionProgress) GetBytesPerSecond() uint64 {
+	if x != nil {
+		return x.BytesPerSecond
+	}
+	return 0
 }
 
 // UploadStateRequest asks about one acquisition of the calling endpoint.
@@ -563,7 +594,12 @@ type PartBegin struct {
 	// Name of the part as it will stand in the manifest, at most 128 bytes.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Where the bytes begin; must be what UploadState told, or 0 for a new part.
-	Offset        uint64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	Offset uint64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	// Of a part that waited encrypted: the beginning of its file in the format age
+	// (age-encryption.org/v1), header and nonce, at most 16 KiB; empty of others. The bytes that
+	// follow are the file's from the 64 KiB on in which offset lies, as they are; offset, and
+	// what PartEnd says, speak of what is in the file. Only for collectors from capability 6 on.
+	Envelope      []byte `protobuf:"bytes,3,opt,name=envelope,proto3" json:"envelope,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -610,6 +646,13 @@ func (x *PartBegin) GetOffset() uint64 {
 		return x.Offset
 	}
 	return 0
+}
+
+func (x *PartBegin) GetEnvelope() []byte {
+	if x != nil {
+		return x.Envelope
+	}
+	return nil
 }
 
 // PartEnd ends a part.
@@ -980,7 +1023,7 @@ var File_hozen_agent_v1_evidence_proto protoreflect.FileDescriptor
 
 const file_hozen_agent_v1_evidence_proto_rawDesc = "" +
 	"\n" +
-	"\x1dhozen/agent/v1/evidence.proto\x12\x0ehozen.agent.v1\"\xe6\x01\n" +
+	"\x1dhozen/agent/v1/evidence.proto\x12\x0ehozen.agent.v1\"\xcd\x02\n" +
 	"\x13AcquisitionProgress\x12%\n" +
 	"\x0eacquisition_id\x18\x01 \x01(\tR\racquisitionId\x12\x1d\n" +
 	"\n" +
@@ -990,7 +1033,11 @@ const file_hozen_agent_v1_evidence_proto_rawDesc = "" +
 	"\x04done\x18\x05 \x01(\rR\x04done\x12\x14\n" +
 	"\x05total\x18\x06 \x01(\rR\x05total\x12\x18\n" +
 	"\arecords\x18\a \x01(\x04R\arecords\x12\x16\n" +
-	"\x06sealed\x18\b \x01(\bR\x06sealed\";\n" +
+	"\x06sealed\x18\b \x01(\bR\x06sealed\x12\x14\n" +
+	"\x05bytes\x18\t \x01(\x04R\x05bytes\x12%\n" +
+	"\x0eexpected_bytes\x18\n" +
+	" \x01(\x04R\rexpectedBytes\x12(\n" +
+	"\x10bytes_per_second\x18\v \x01(\x04R\x0ebytesPerSecond\";\n" +
 	"\x12UploadStateRequest\x12%\n" +
 	"\x0eacquisition_id\x18\x01 \x01(\tR\racquisitionId\"y\n" +
 	"\x13UploadStateResponse\x12/\n" +
@@ -1009,10 +1056,11 @@ const file_hozen_agent_v1_evidence_proto_rawDesc = "" +
 	"\x04seal\x18\x05 \x01(\v2\x14.hozen.agent.v1.SealH\x00R\x04sealB\x06\n" +
 	"\x04step\"4\n" +
 	"\vUploadBegin\x12%\n" +
-	"\x0eacquisition_id\x18\x01 \x01(\tR\racquisitionId\"7\n" +
+	"\x0eacquisition_id\x18\x01 \x01(\tR\racquisitionId\"S\n" +
 	"\tPartBegin\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
-	"\x06offset\x18\x02 \x01(\x04R\x06offset\"5\n" +
+	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x1a\n" +
+	"\benvelope\x18\x03 \x01(\fR\benvelope\"5\n" +
 	"\aPartEnd\x12\x12\n" +
 	"\x04size\x18\x01 \x01(\x04R\x04size\x12\x16\n" +
 	"\x06sha256\x18\x02 \x01(\fR\x06sha256\"b\n" +
@@ -1034,7 +1082,7 @@ const file_hozen_agent_v1_evidence_proto_rawDesc = "" +
 	"\aRefusal\x12/\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x1b.hozen.agent.v1.RefusalCodeR\x04code\x12\x12\n" +
 	"\x04part\x18\x02 \x01(\tR\x04part\x12\x16\n" +
-	"\x06detail\x18\x03 \x01(\tR\x06detail*\xa9\x02\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail*\xc5\x02\n" +
 	"\vRefusalCode\x12\x1c\n" +
 	"\x18REFUSAL_CODE_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cREFUSAL_CODE_DIGEST_MISMATCH\x10\x01\x12\x1e\n" +
@@ -1044,7 +1092,8 @@ const file_hozen_agent_v1_evidence_proto_rawDesc = "" +
 	"\x1dREFUSAL_CODE_FOREIGN_ENDPOINT\x10\x05\x12\x19\n" +
 	"\x15REFUSAL_CODE_CONFLICT\x10\x06\x12\x1a\n" +
 	"\x16REFUSAL_CODE_MALFORMED\x10\a\x12\x1a\n" +
-	"\x16REFUSAL_CODE_TOO_LARGE\x10\bB$Z\"hozen/proto/hozen/agent/v1;agentv1b\x06proto3"
+	"\x16REFUSAL_CODE_TOO_LARGE\x10\b\x12\x1a\n" +
+	"\x16REFUSAL_CODE_OTHER_KEY\x10\tB$Z\"hozen/proto/hozen/agent/v1;agentv1b\x06proto3"
 
 var (
 	file_hozen_agent_v1_evidence_proto_rawDescOnce sync.Once

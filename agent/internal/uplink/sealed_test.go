@@ -1,0 +1,111 @@
+package uplink_test
+
+import (
+	"io"
+	"sync"
+	"testing"
+	"time"
+
+	"hozen/agent/internal/spool"
+	"hozen/agent/internal/uplink"
+	"hozen/internal/capability"
+	"hozen/internal/envelope"
+	"hozen/internal/envelope/unseal"
+	agentv1 "hozen/proto/hozen/agent/v1"
+)
+
+// sealedSpool gives a PC a spool that encrypts to the collector.
+func (p *pc) sealedSpool(t *testing.T, c *collector) {
+	t.Helper()
+	key, err := unseal.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.opens = &key
+	if err := p.spool.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wrap := func(w io.Writer) (io.WriteCloser, error) { return envelope.Seal(w, key.Recipient()) }
+	if p.spool, err = spool.Open(spool.Config{Dir: t.TempDir(), MinFreeBytes: -1, Wrap: func() func(io.Writer) (io.WriteCloser, error) { return wrap }}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.spool.Close() })
+}
+
+// TestSealedEvidenceIsHandedOver: what waits encrypted is sent as it lies there, and goes on
+// where it was cut; a collector that is too old to open it is not sent it.
+func TestSealedEvidenceIsHandedOver(t *testing.T) {
+	c := newCollector(t)
+	p := newPC(t, c, time.Now())
+	p.sealedSpool(t, c)
+	c.cutAfter, c.capability = 2, capability.Sealed-1
+	e := p.begin(t)
+	e.part(t, "artifacts/process.jsonl.zst", 900_001)
+	e.part(t, "artifacts/empty", 0)
+	e.part(t, "artifacts/netconn.jsonl.zst", 128<<10) // exactly two chunks
+	e.seal(t)
+	p.start(t, nil)
+	await(t, "the connection", func() bool { return c.count(func() int { return c.hellos }) > 0 })
+	c.order(command(1))
+	await(t, "an order to be carried out", func() bool { return len(c.told()) == 1 })
+	c.mu.Lock()
+	if c.bytes > 0 {
+		t.Error("a collector was sent what it cannot open")
+	}
+	c.capability = capability.Current
+	c.mu.Unlock()
+	c.cut()
+	await(t, "receipt", func() bool { return p.state(e.ID()).State == spool.Received })
+	e.arrived(t, c)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.uploads < 2 || c.clear > 0 {
+		t.Errorf("%d uploads, %d parts in the clear", c.uploads, c.clear)
+	}
+}
+
+// TestSealedEvidenceIsSentAsItGrows: the collector has what is on the disk before the
+// acquisition is sealed.
+func TestSealedEvidenceIsSentAsItGrows(t *testing.T) {
+	c := newCollector(t)
+	p := newPC(t, c, time.Now())
+	p.sealedSpool(t, c)
+	p.start(t, nil)
+	e := p.begin(t)
+	w, err := e.Create("artifacts/process.jsonl.zst")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := noise(600_000)
+	if _, err := w.Write(b[:500_000]); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "what is on the disk", func() bool { return c.count(func() int { return c.bytes }) >= 7*(64<<10) })
+	if _, err := w.Write(b[500_000:]); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	e.want["artifacts/process.jsonl.zst"] = b
+	e.seal(t)
+	await(t, "receipt", func() bool { return p.state(e.ID()).State == spool.Received })
+	e.arrived(t, c)
+}
+
+// TestConfigure: what the organisation has set is passed on.
+func TestConfigure(t *testing.T) {
+	c := newCollector(t)
+	var mu sync.Mutex
+	var heard []uplink.Configure
+	newPC(t, c, time.Now()).start(t, func(cfg *uplink.Config) {
+		cfg.Configure = func(s uplink.Configure) { mu.Lock(); defer mu.Unlock(); heard = append(heard, s) }
+	})
+	for _, m := range []*agentv1.Configure{{Recipients: []string{"age1x"}}, {Triage: &agentv1.TriageScope{Histories: true}}} {
+		c.push <- &agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Configure{Configure: m}}
+	}
+	await(t, "both words", func() bool { mu.Lock(); defer mu.Unlock(); return len(heard) == 2 })
+	if a, b := heard[0], heard[1]; len(a.Recipients) != 1 || a.Triage != nil || len(b.Recipients) != 0 || b.Triage == nil || b.Triage.Private || !b.Triage.Histories {
+		t.Errorf("%+v", heard)
+	}
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"hozen/agent/internal/config"
+	"hozen/agent/internal/probe/filecopy"
+	"hozen/agent/internal/uplink"
+	"hozen/internal/artifact/record"
+	"hozen/internal/durable"
+	"hozen/internal/envelope"
+)
+
+// organisation keeps what the organisation has set for its endpoints: to which keys evidence
+// is encrypted while it waits here, and what of people's own may be read. The last word
+// counts without network and after a restart too, but not for another collector.
+type organisation struct {
+	path  string
+	owner func() string // whose endpoint this is now; empty before enrolment
+	log   *slog.Logger
+	disk  sync.Mutex // held while the file is written
+
+	mu sync.Mutex
+	is organisationRecord
+	to []envelope.Recipient // of is
+}
+
+const (
+	organisationFormat = "hozen-organisation/1"
+	maxOrganisation    = 64 << 10
+)
+
+type organisationRecord struct {
+	Format     string              `json:"format"`
+	Owner      string              `json:"owner"`
+	Recipients []string            `json:"recipients,omitempty"`
+	Triage     *uplink.TriageScope `json:"triage,omitempty"`
+}
+
+// openOrganisation reads the last word. One that cannot be read is none, and an error beside
+// it: evidence then waits in the clear until the collector is heard, because evidence that is
+// not taken is worth less than that.
+func openOrganisation(state string, owner func() string, log *slog.Logger) (*organisation, error) {
+	o := &organisation{path: filepath.Join(state, "organisation.json"), owner: owner, log: log}
+	f, err := os.Open(o.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return o, nil
+	}
+	if err != nil {
+		return o, fmt.Errorf("read what the organisation has set: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxOrganisation))
+	var r organisationRecord
+	if err == nil {
+		err = json.Unmarshal(b, &r)
+	}
+	if err == nil && r.Format != organisationFormat {
+		err = fmt.Errorf("format %.40q is not known", r.Format)
+	}
+	var to []envelope.Recipient
+	if err == nil {
+		to, err = recipients(r.Recipients)
+	}
+	if err != nil {
+		return o, fmt.Errorf("read what the organisation has set: %w", err)
+	}
+	o.is, o.to = r, to
+	return o, nil
+}
+
+func recipients(texts []string) (to []envelope.Recipient, err error) {
+	for _, s := range texts {
+		r, err := envelope.ParseRecipient(s)
+		if err != nil {
+			return nil, err
+		}
+		to = append(to, r)
+	}
+	return to, nil
+}
+
+// hear takes the collector's word and does not block. It counts even where it cannot be kept.
+func (o *organisation) hear(c uplink.Configure) {
+	r := organisationRecord{organisationFormat, o.owner(), c.Recipients, c.Triage}
+	to, err := recipients(c.Recipients)
+	if err != nil { // of a newer collector; what was known goes on
+		o.log.Error("a public key of the organisation cannot be read; the ones before it go on", slog.Any("error", err))
+		o.mu.Lock()
+		r.Recipients, to = o.is.Recipients, o.to
+		o.mu.Unlock()
+	}
+	was, werr := json.Marshal(o.record())
+	now, nerr := json.Marshal(r)
+	o.mu.Lock()
+	o.is, o.to = r, to
+	o.mu.Unlock()
+	if werr != nil || nerr != nil || string(was) != string(now) {
+		go o.keep()
+	}
+}
+
+func (o *organisation) record() organisationRecord {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.is
+}
+
+// keep writes the newest word.
+func (o *organisation) keep() {
+	o.disk.Lock()
+	defer o.disk.Unlock()
+	b, err := json.Marshal(o.record())
+	if err == nil {
+		err = durable.WriteFile(o.path, b, 0o600)
+	}
+	if err != nil {
+		o.log.Error("what the organisation has set is not kept", slog.Any("error", err))
+	}
+}
+
+// own reports whether the word is that of the collector of today, and returns it.
+func (o *organisation) own() (organisationRecord, []envelope.Recipient, bool) {
+	if o == nil {
+		return organisationRecord{}, nil, false
+	}
+	owner := o.owner()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.is, o.to, owner != "" && o.is.Owner == owner
+}
+
+// wrap is what encrypts the parts of an acquisition that begins now; nil where no key is known.
+func (o *organisation) wrap() func(io.Writer) (io.WriteCloser, error) {
+	_, to, own := o.own()
+	if !own || len(to) == 0 {
+		return nil
+	}
+	return func(w io.Writer) (io.WriteCloser, error) { return envelope.Seal(w, to...) }
+}
+
+// keys are the SHA-256 of the public keys to which evidence is encrypted now.
+func (o *organisation) keys() (list []string) {
+	_, to, own := o.own()
+	for _, r := range to {
+		if own {
+			list = append(list, r.Fingerprint().String())
+		}
+	}
+	return list
+}
+
+// scope is what of people's own may be read: the narrower of what the organisation and the
+// PC's own file allow. It says whose word that is.
+func (o *organisation) scope(file config.Triage) (filecopy.Scope, string) {
+	r, _, own := o.own()
+	if !own {
+		r.Triage = nil
+	}
+	return narrower(file, r.Triage)
+}
+
+func narrower(file config.Triage, org *uplink.TriageScope) (filecopy.Scope, string) {
+	private, histories, by := false, true, "default"
+	if org != nil {
+		private, histories, by = org.Private, org.Histories, "organisation"
+	}
+	if file.Private == nil && file.Histories == nil {
+		return filecopy.Scope{Private: private, NoHistories: !histories}, by
+	}
+	by = map[string]string{"default": "file", "organisation": "both"}[by]
+	if file.Private != nil {
+		private = *file.Private && (private || org == nil)
+	}
+	if file.Histories != nil {
+		histories = histories && *file.Histories
+	}
+	return filecopy.Scope{Private: private, NoHistories: !histories}, by
+}
+
+// said puts into the footprint under which conditions an acquisition was made.
+func (p *profiles) said(f *record.Footprint) {
+	if p.org == nil {
+		return
+	}
+	scope, by := p.org.scope(p.file)
+	f.ScopeBy, f.ScopePrivate, f.ScopeHistories = by, scope.Private, !scope.NoHistories
+	f.Spool = "clear"
+	if f.SpoolKeys = p.org.keys(); len(f.SpoolKeys) > 0 {
+		f.Spool = "age"
+	}
+}
