@@ -49,13 +49,13 @@ func may() map[string]string {
 		"OpenIncident": staff, "CloseIncident": staff, "CloseIncidentAs": staff, "ReopenIncident": staff, "MergeIncident": staff, "SplitIncident": staff, "LabelEndpoint": staff, "PlaceEndpoint": staff,
 		"StepDrill": staff, "NotADrill": staff, "AddNote": note, "OpenEvidence": note,
 		"MintToken": staff, "Tokens": staff, "RevokeToken": staff, "ApproveEnrollment": staff, "RejectEnrollment": staff, "RevokeEndpoint": lead,
-		"BuildKit": staff, "ImportKit": staff,
+		"BuildKit": staff, "ImportKit": staff, "BeginStick": staff, "Sticks": staff, "ImportStick": staff,
 		"AcceptSuggestion": staff, "SetAnswer": staff, "RecordDecision": staff, "RecordEnquiry": staff, "Suggestions": staff,
 		"MarkItem": staff, "MeetDeadline": staff, "WithdrawDone": staff, "AnswerReportable": staff, "SaveContact": staff, "RemoveContact": staff, "IssueReport": staff, "RecordSending": staff, "FillForm": staff,
 		// Custody.
 		"AddExhibit": staff, "DescribeExhibit": staff, "RecordCustody": staff, "VerifyExhibit": staff, "CustodyForm": staff, "OrderExport": staff, "WriteExport": staff, "WriteExportTo": staff,
 		"BeginUpload": staff, "UploadState": staff, "AppendUpload": staff, "FinishUpload": staff, "DropUpload": staff, "Uploads": all, "OpenUpload": note, "MakeLink": staff, "Links": staff, "ShowLink": staff, "RevokeLink": staff,
-		"HoldIncident": lead, "ReleaseHold": lead, "DisposalOf": lead, "DisposeExhibit": lead, "SetRetention": lead,
+		"HoldIncident": lead, "ReleaseHold": lead, "DisposalOf": lead, "DisposalProof": all, "DisposeExhibit": lead, "SetRetention": lead,
 		// The ledger.
 		"LedgerEntries": audit, "LedgerProof": audit, "LedgerSigned": audit, "LedgerConsistency": audit, "LedgerTimestamp": audit, "LedgerTimestamps": audit, "LedgerCosign": audit,
 		"LedgerExport": check, "Fsck": check, "DeclareFork": "o",

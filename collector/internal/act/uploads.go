@@ -184,6 +184,9 @@ func (s *Acts) FinishUpload(ctx context.Context, a Actor, uploadID string) (reco
 	if err != nil || !u.ReceivedAt.IsZero() {
 		return u, err
 	}
+	if u.Source == record.Stick {
+		return u, fmt.Errorf("%w: it is what came of a USB kit; see ImportStick", ErrConflict)
+	}
 	return s.finishUpload(ctx, u, func(ctx context.Context) (record.Upload, error) {
 		return s.arriving(ctx, a, uploadID)
 	}, func(ctx context.Context, fn func(ctx context.Context, d *deed) (record.Upload, error)) error {
@@ -316,14 +319,16 @@ func uploadKind(s record.Source) exhibit.Kind {
 	return exhibit.Log
 }
 
-// Uploads returns the files that people sent to an incident, received or not.
+// Uploads returns the files that people sent to an incident, received or not, but for those
+// that come of a USB kit ([Acts.Sticks]).
 func (s *Acts) Uploads(ctx context.Context, a Actor, incidentID string) ([]record.Upload, error) {
 	return read(ctx, s, a, mayLook, func(q sqldb.Queryer, a Actor) ([]record.Upload, error) {
 		inc, err := incident.FindBare(ctx, q, a.OrganisationID, incidentID)
 		if err != nil {
 			return nil, err
 		}
-		return record.Uploads(ctx, q, inc.ID)
+		list, err := record.Uploads(ctx, q, inc.ID)
+		return slices.DeleteFunc(list, func(u record.Upload) bool { return u.Source == record.Stick }), err
 	})
 }
 

@@ -39,9 +39,10 @@ type exhibitShowView struct {
 	Manifest *artifact.Manifest // of an acquisition; nil when it cannot be read
 	// Unfinished means that its disposal was ordered, and not all bytes are known to be gone.
 	Unfinished bool
-	Events     []exhibit.Event // newest first
-	Chain      []exhibit.Step  // the last of them
-	Earlier    int             // steps before those
+	Proof      *act.DisposalProof // nil: it was not disposed of
+	Events     []exhibit.Event    // newest first
+	Chain      []exhibit.Step     // the last of them
+	Earlier    int                // steps before those
 	Types      []exhibit.EventType
 	Record     form
 	Describe   form
@@ -97,6 +98,13 @@ func (s *server) showExhibit(v *visit, record, describe form, status int) error 
 	}
 	view := exhibitShowView{Exhibit: x, Custody: c, May: abilitiesOf(v.operator.Role), Types: recordTypes(), Record: record, Describe: describe,
 		Unfinished: slices.Contains(c.Unfinished, x.Number)}
+	if x.Trail.Disposed {
+		proof, err := s.disposals.DisposalProof(v.ctx(), v.actor, x.ID)
+		if err != nil {
+			return err
+		}
+		view.Proof = &proof
+	}
 	view.Events = slices.Clone(x.Events)
 	slices.Reverse(view.Events)
 	view.Chain = exhibit.Chain(x.Events)

@@ -267,6 +267,11 @@ func (s *server) uploadAppend(v *visit) error {
 
 // uploadFinish makes a file an exhibit whose bytes are all there.
 func (s *server) uploadFinish(v *visit) error {
+	if u, n, err := s.uploads.UploadState(v.ctx(), v.actor, v.r.PathValue("id")); err != nil {
+		return err
+	} else if u.Source == record.Stick { // a person says next what becomes of it
+		return s.answer(v, http.StatusOK, uploadAnswer{ID: u.ID, Size: n, Where: stickPath(u, true)})
+	}
 	u, err := s.uploads.FinishUpload(v.ctx(), v.actor, v.r.PathValue("id"))
 	if err != nil {
 		return err
@@ -284,7 +289,7 @@ func (s *server) uploadDrop(v *visit) error {
 	if err := s.uploads.DropUpload(v.ctx(), v.actor, u.ID); err != nil {
 		return err
 	}
-	return s.done(v, "upload.dropped", "/incidents/"+u.IncidentID+"/upload")
+	return s.done(v, "upload.dropped", stickPath(u, false))
 }
 
 // uploadDownload sends a file that a person sent, exactly as it was received.

@@ -82,6 +82,7 @@ func bounded(next http.Handler) http.Handler {
 		}
 		// Files that people send have bounds of their own, which are looked at after the right.
 		file := r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/incidents/") && strings.HasSuffix(r.URL.Path, "/upload") ||
+			r.Method == http.MethodPost && r.URL.Path == "/kits/import" ||
 			r.Method == http.MethodPut && strings.HasPrefix(r.URL.Path, "/uploads/") ||
 			r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/r/") && strings.HasSuffix(r.URL.Path, "/photos")
 		if file {

@@ -26,6 +26,7 @@ import (
 	"hozen/collector/internal/playbook"
 	"hozen/collector/internal/record"
 	"hozen/collector/internal/report"
+	"hozen/collector/internal/timestamp"
 	"hozen/collector/internal/watch"
 	"hozen/internal/envelope"
 	"hozen/internal/i18n"
@@ -41,16 +42,19 @@ type ports struct {
 	incidents incidents
 	evidence  evidenceActs
 	ledger    ledgerActs
+	outside   outside
 	live      live
 	isolation isolation
 	settings  settings
 	groups    groups
 	exports   exports
 	custody   custody
+	disposals disposals
 	record    recordActs
 	logs      logs
 	life      lifecycle
 	uploads   uploads
+	sticks    sticks
 	reports   reports
 	forms     forms
 	workbench workbench
@@ -149,6 +153,13 @@ type acquired interface {
 type ledgerActs interface {
 	LedgerEntries(ctx context.Context, a act.Actor, f act.LedgerFilter) ([]ledger.Recorded, error)
 	LedgerDiffers(ctx context.Context, a act.Actor) (*checkpoint.Difference, error)
+}
+
+type outside interface {
+	OutsideStatus(ctx context.Context) (act.OutsideStatus, error)
+	LedgerTimestamp(ctx context.Context, a act.Actor) (timestamp.Token, error)
+	LedgerTimestamps(ctx context.Context, a act.Actor, before int64, limit int) ([]timestamp.Token, error)
+	LedgerCosign(ctx context.Context, a act.Actor, carried string) (act.Cosigned, error)
 }
 
 // weekly is how things are, once a week.
@@ -317,6 +328,12 @@ type custody interface {
 	describing
 }
 
+type disposals interface {
+	DisposalOf(ctx context.Context, a act.Actor, idOrNumber string) (act.Disposal, error)
+	DisposeExhibit(ctx context.Context, a act.Actor, idOrNumber, reason, confirmed string) (act.Disposal, error)
+	DisposalProof(ctx context.Context, a act.Actor, idOrNumber string) (act.DisposalProof, error)
+}
+
 type describing interface {
 	DescribeExhibit(ctx context.Context, a act.Actor, idOrNumber string, fields map[exhibit.Field]string) error
 	HoldIncident(ctx context.Context, a act.Actor, incidentID, reason string) error
@@ -342,6 +359,12 @@ type uploads interface {
 	Uploads(ctx context.Context, a act.Actor, incidentID string) ([]record.Upload, error)
 	OpenUpload(ctx context.Context, a act.Actor, uploadID string) (record.Upload, io.ReadCloser, error)
 	arriving
+}
+
+type sticks interface {
+	BeginStick(ctx context.Context, a act.Actor, n act.NewStick) (record.Upload, error)
+	Sticks(ctx context.Context, a act.Actor) ([]record.Upload, error)
+	ImportStick(ctx context.Context, a act.Actor, uploadID string, o act.ImportOrder) (act.Imported, error)
 }
 
 type arriving interface {

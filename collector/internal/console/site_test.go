@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"errors"
 	"fmt"
@@ -97,6 +98,7 @@ func newSite(t testing.TB) *site {
 		Signer: key, Certificate: der, CollectorName: "保全テスト", CASHA256: digest.Of(ca.Certificate().Raw).String(), MinFree: 1, Now: x.now,
 	})
 	must(t, err)
+	x.UseKits(act.Kits{Intake: x.intake, Name: "保全テスト", Dir: t.TempDir(), Certificate: func() ([]byte, crypto.Signer, error) { return der, key, nil }})
 	o, once, err := x.Found(t.Context(), "テスト商事", act.NewOperator{Name: "owner", DisplayName: "社長 田中"})
 	must(t, err)
 	x.owner = x.welcome(o, once)

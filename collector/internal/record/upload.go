@@ -35,6 +35,10 @@ const (
 	Otherwise Source = "other"
 )
 
+// Stick is what comes of a USB kit. It is read and not kept as it is, so that nobody chooses
+// it: it is none of [Sources].
+const Stick Source = "usb_kit"
+
 // Sources returns all sources.
 func Sources() []Source {
 	return []Source{Router, UTM, VPN, NAS, ServerLog, CloudLog, Photo, DiskImage, Paper, Otherwise}

@@ -351,6 +351,25 @@ func (f *Folder) Finish(ctx context.Context, name string, adopt func(d digest.Di
 	return adopt(d, size, path)
 }
 
+// Lend ends a file and hands its bytes to use, for as long as that runs. The file stays, and
+// more can be added to it. r fails where it is not as it was written.
+func (f *Folder) Lend(ctx context.Context, name string, use func(r io.Reader, size int64) error) error {
+	return f.Finish(ctx, name, func(_ digest.Digest, size int64, path string) error {
+		file, err := os.Open(path)
+		if err != nil {
+			return fmt.Errorf("read upload: %w", err)
+		}
+		defer file.Close()
+		var r io.Reader = file
+		if f.cfg.Vault != nil && size > 0 {
+			if r, err = f.cfg.Vault.Open(file); err != nil {
+				return fmt.Errorf("read upload: %w", err)
+			}
+		}
+		return use(r, size)
+	})
+}
+
 // Drop removes what is there of a file.
 func (f *Folder) Drop(ctx context.Context, name string) error {
 	path, err := f.path(name)

@@ -115,6 +115,47 @@ func TestPiecesBecomeOneFile(t *testing.T) {
 	})
 }
 
+// What is lent is read and stays, and goes on.
+func TestLentFileStays(t *testing.T) {
+	eachStore(t, func(t *testing.T, x *rig) {
+		name, want := id.New(id.Upload), ""
+		if err := x.Lend(t.Context(), name, nil); !errors.Is(err, transfer.ErrGone) {
+			t.Errorf("of nothing: %v", err)
+		}
+		for range 3 {
+			x.add(name, int64(len(want)), bytes.Repeat([]byte("証拠"), 40_000))
+			want += strings.Repeat("証拠", 40_000)
+			if err := x.Lend(t.Context(), name, func(r io.Reader, size int64) error {
+				b, err := io.ReadAll(r)
+				if string(b) != want || size != int64(len(want)) {
+					t.Errorf("%d bytes, %d are said", len(b), size)
+				}
+				return err
+			}); err != nil {
+				t.Error(err)
+			}
+		}
+		if x.cfg.Vault == nil {
+			return
+		}
+		path := filepath.Join(x.cfg.Dir, name+".part")
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Lend(t.Context(), name, func(r io.Reader, _ int64) error {
+			b[len(b)-9] ^= 1
+			if err := os.WriteFile(path, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := io.Copy(io.Discard, r)
+			return err
+		}); err == nil {
+			t.Error("what was changed on the disk was read")
+		}
+	})
+}
+
 func TestGoesOnAfterARestart(t *testing.T) {
 	eachStore(t, func(t *testing.T, x *rig) {
 		name, want := id.New(id.Upload), bytes.Repeat([]byte("x"), 300_000)
