@@ -160,3 +160,15 @@ func Followed(events []map[string]string) (custodian string, gaps []string) {
 	}
 	return t.holder.String(), gaps
 }
+
+// ReadDocument reads package.json and returns where the files that people sent lie.
+func ReadDocument(b []byte) (uploads []string, err error) {
+	d, _, _, _, _, err := readDocument(b)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range d.uploads {
+		uploads = append(uploads, u.where())
+	}
+	return uploads, nil
+}

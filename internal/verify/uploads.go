@@ -36,6 +36,9 @@ func readUpload(f *fields, known map[string]bool) docUpload {
 	if _, u.gone = f.o["disposed_by"]; u.gone {
 		u.disposedBy = f.number("disposed_by", true)
 	}
+	if !packageNumber.MatchString(u.exhibit) {
+		f.fail("%sexhibit %.80q is no number", f.at, u.exhibit)
+	}
 	if m := uploadFile.FindStringSubmatch(u.file); u.gone && u.file != "" || !u.gone && (m == nil || m[1] != u.exhibit) {
 		f.fail("%sfile %.80q is not what %.60q is called", f.at, u.file, u.exhibit)
 	}

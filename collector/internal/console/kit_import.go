@@ -191,7 +191,7 @@ func (s *server) showStick(v *visit, f form, result *stickResult, status int) er
 	if view.Form.Values == nil {
 		view.Form.Values = map[string]string{"incident": view.Stick.IncidentID}
 	}
-	p := s.page(v, "kit_stick", v.text.Text("title.kit_import"))
+	p := s.page(v, "kit_stick", v.text.Text("title.kit_stick"))
 	p.Here = "/kits/import/" + v.r.PathValue("id")
 	return s.showStatus(v, status, p, view)
 }
