@@ -22,6 +22,8 @@ GOAGENT  = $(GOBUILD) -tags grpcnotrace $(SMALL:%=-gcflags=%=-l)
 CHECK    = $(GOBUILD) -o $(BIN)/hozen-check ./internal/cmd/hozen-check && exec $(BIN)/hozen-check
 TOOLS   := $(BIN)/buf $(BIN)/staticcheck
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Where the walks through the console in a real browser keep a picture of each page.
+export HOZEN_WALK_SHOTS ?= $(CURDIR)/.build/walks
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test check wine packages packages-linux packages-windows sign bench soak fuzz generate clean

@@ -72,7 +72,8 @@ func TestEveryWordOfDrills(t *testing.T) {
 // of a real incident, which must not carry the mark.
 func TestDrillIsMarkedOnEveryPage(t *testing.T) {
 	x := newOffice(t, 20)
-	for lang, mark := range map[string]string{"ja": "訓練中です。", "en": "This is a drill."} {
+	for lang, words := range map[string]string{"ja": "これは訓練です。", "en": "This is a drill."} {
+		mark := "<b>" + words + "</b>"
 		b := x.as("owner", lang)
 		for _, path := range x.drillPaths()[1:] {
 			if r := b.get(path); r.code != http.StatusOK || !strings.Contains(r.body, mark) {

@@ -102,7 +102,7 @@ func TestReportsInTheConsole(t *testing.T) {
 	must(t, x.AddNote(t.Context(), x.owner, x.incidentID, "メモ"))
 	v.Set("deed", "issue")
 	v.Set("seen", strings.Repeat("0", 64))
-	b.post(list+"/new/owner", v).want(t, http.StatusConflict, "下書きを見てから、記録が変わりました", "19時に電話します。")
+	b.post(list+"/new/owner", v).want(t, http.StatusConflict, "記録が変わったか、言葉や設定を変えました", "19時に電話します。")
 	v.Set("seen", seen[1])
 	r = b.post(list+"/new/owner", v).want(t, http.StatusSeeOther)
 	if got := r.header.Get("Location"); got != x.report || !placeOf.MatchString(got) {
