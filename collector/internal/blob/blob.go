@@ -83,9 +83,13 @@ type Vault interface {
 	Inflow(envelope []byte, offset int64) (Inflow, error)
 }
 
-// Inflow is a file that arrives. Both hand on what they open, from offset on, each piece in a
-// buffer that is given away. An error wraps [ErrCorrupt] where the bytes are not as they were
-// encrypted.
+// InflowTurns is how many pieces an [Inflow] hands on before it puts another in the place
+// of the first.
+const InflowTurns = 8
+
+// Inflow is a file that arrives. Both hand on what they open, from offset on: a piece stays
+// what it is until [InflowTurns] others were handed on. An error wraps [ErrCorrupt] where the
+// bytes are not as they were encrypted.
 type Inflow interface {
 	// Take takes the next bytes of the file.
 	Take(b []byte, give func(clear []byte) error) error

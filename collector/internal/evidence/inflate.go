@@ -9,6 +9,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"hozen/collector/internal/blob"
 	"hozen/internal/digest"
 )
 
@@ -39,6 +40,8 @@ const (
 // Held is how many chunks of a part may be read after they were written: a chunk may be
 // changed when so many others came after it, or when the part is ended or left.
 const Held = 7
+
+const _ = uint(blob.InflowTurns - Held) // what a file that arrives opened stays as long
 
 // inflater reads the bytes of a part as they arrive and learns what they decompress
 // to, in a goroutine of its own beside hashing and writing.

@@ -41,39 +41,53 @@ func (r *Ring) Inflow(envelope []byte, offset int64) (blob.Inflow, error) {
 
 // inflow opens the chunks of a file as they arrive.
 type inflow struct {
-	box  cipher.AEAD
-	n    uint64 // of the chunk that comes next
-	skip int    // clear bytes of it that are there already
-	rest []byte // its beginning
-	over bool   // the last chunk was there
+	box   cipher.AEAD
+	n     uint64 // of the chunk that comes next
+	skip  int    // clear bytes of it that are there already
+	rest  []byte // its beginning
+	over  bool   // the last chunk was there
+	rooms [blob.InflowTurns + 1][]byte
+	turn  int
 }
 
 // Take implements [blob.Inflow].
 func (f *inflow) Take(b []byte, give func(clear []byte) error) error {
+	out := f.room()
 	for len(b) > 0 {
-		n := min(len(b), boxSize-len(f.rest))
-		f.rest, b = append(f.rest, b[:n]...), b[n:]
-		if len(f.rest) < boxSize {
-			return nil
+		box := b
+		if len(f.rest) > 0 || len(b) < boxSize {
+			n := min(len(b), boxSize-len(f.rest))
+			f.rest, b = append(f.rest, b[:n]...), b[n:]
+			if len(f.rest) < boxSize {
+				break
+			}
+			box = f.rest
+		} else {
+			box, b = b[:boxSize], b[boxSize:]
 		}
-		clear, err := f.box.Open(nil, number(f.n, false), f.rest, nil)
+		clear, err := f.box.Open(out, number(f.n, false), box, nil)
 		if err != nil { // a whole chunk may be the last
-			return f.last(b, give)
+			if err := f.give(out, give); err != nil {
+				return err
+			}
+			return f.last(box, b, give)
 		}
-		f.n, f.rest = f.n+1, f.rest[:0]
-		if err := f.give(clear, give); err != nil {
-			return err
-		}
+		out, f.n, f.rest = clear, f.n+1, f.rest[:0]
 	}
-	return nil
+	return f.give(out, give)
 }
 
-// last opens what is there as the last chunk; after it nothing may come.
-func (f *inflow) last(more []byte, give func(clear []byte) error) error {
+// room is where what is opened next is put: one piece for all that came together, since
+// each is hashed, written and handed on, in the place of one that was given before
+// [blob.InflowTurns] others.
+func (f *inflow) room() []byte { return f.rooms[f.turn][:0] }
+
+// last opens box as the last chunk; after it nothing may come.
+func (f *inflow) last(box, more []byte, give func(clear []byte) error) error {
 	if f.over || len(more) > 0 {
 		return corrupt(fmt.Errorf("%w: something follows its end", unseal.ErrDamaged))
 	}
-	clear, err := f.box.Open(nil, number(f.n, true), f.rest, nil)
+	clear, err := f.box.Open(f.room(), number(f.n, true), box, nil)
 	if err != nil {
 		return corrupt(fmt.Errorf("%w: chunk %d", unseal.ErrDamaged, f.n))
 	}
@@ -81,12 +95,15 @@ func (f *inflow) last(more []byte, give func(clear []byte) error) error {
 	return f.give(clear, give)
 }
 
+// give hands on what was opened into the room of this turn.
 func (f *inflow) give(clear []byte, to func([]byte) error) error {
+	f.rooms[f.turn] = clear[:0]
 	n := min(f.skip, len(clear))
 	f.skip -= n
 	if clear = clear[n:]; len(clear) == 0 {
 		return nil
 	}
+	f.turn = (f.turn + 1) % len(f.rooms)
 	return to(clear)
 }
 
@@ -95,5 +112,5 @@ func (f *inflow) Close(give func(clear []byte) error) error {
 	if f.over || len(f.rest) == 0 {
 		return nil // where it ended without its last chunk, the digest of what came tells
 	}
-	return f.last(nil, give)
+	return f.last(f.rest, nil, give)
 }

@@ -3,6 +3,7 @@ package atrest
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 
 	"hozen/collector/internal/blob"
@@ -41,15 +42,23 @@ func arrive(r *Ring, file []byte, offset int64, piece int) ([]byte, error) {
 		return nil, err
 	}
 	var out []byte
-	give := func(b []byte) error { out = append(out, b...); return nil }
+	var held [][]byte // as whoever reads them later sees them
+	give := func(b []byte) error {
+		if held = append(held, b); len(held) > blob.InflowTurns {
+			out = append(out, held[0]...)
+			held = held[1:]
+		}
+		return nil
+	}
 	for rest := file[min(len(file), head+int(offset)/chunkSize*boxSize):]; len(rest) > 0; {
 		n := min(piece, len(rest))
 		if err := f.Take(rest[:n], give); err != nil {
-			return out, err
+			return append(out, slices.Concat(held...)...), err
 		}
 		rest = rest[n:]
 	}
-	return out, f.Close(give)
+	err = f.Close(give)
+	return append(out, slices.Concat(held...)...), err
 }
 
 // A file opens from wherever it is gone on with, whatever the pieces are.
