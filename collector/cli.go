@@ -91,7 +91,7 @@ func (c *cli) root() *cobra.Command {
 	root.AddCommand(c.initCmd(), c.serveCmd(), c.statusCmd(), c.operatorCmd(), c.tokenCmd(), c.apiTokenCmd(), c.endpointCmd(), c.incidentCmd(),
 		c.acquireCmd(), c.isolateCmd(), c.releaseCmd(), c.releaseCodeCmd(), c.groupCmd(), c.settingsCmd(), c.preserveCmd(), c.commandCmd(), c.evidenceCmd(), c.ledgerCmd(), c.fsckCmd(), c.kitCmd(), c.importCmd(), c.backupCmd(), c.storageCmd(), c.recoveryCmd(), c.serviceCmd(), c.versionCmd())
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(c.custodyCmd())
+	root.AddCommand(c.custodyCmd(), c.dataCmd())
 	root.InitDefaultHelpCmd()
 	root.SetUsageFunc(func(cmd *cobra.Command) error { return c.usage(cmd) })
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { c.help(cmd) })

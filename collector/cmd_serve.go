@@ -144,6 +144,9 @@ func newServing(ctx context.Context, dir string, cfg config.Config, log *slog.Lo
 	} else if n > 0 {
 		log.InfoContext(ctx, "uploads of the last run finished", slog.Int("finished", n))
 	}
+	if err := s.acts.RecordOwnSteps(ctx); err != nil {
+		log.ErrorContext(ctx, "the version of the organisation's own steps is not recorded", slog.Any("error", err))
+	}
 	if n, err := s.acts.AdoptExhibits(ctx); err != nil {
 		log.ErrorContext(ctx, "evidence of an earlier version could not all be made exhibits", slog.Int("made", n), slog.Any("error", err))
 	} else if n > 0 {

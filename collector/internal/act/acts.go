@@ -85,6 +85,9 @@ type Config struct {
 	// Secrets seals second factors and the secrets of channels. Optional: without it there
 	// are neither.
 	Secrets *secret.Key
+	// OwnSteps are the bytes of the file with the items that the organisation adds to playbooks.
+	// Optional: without it there are none.
+	OwnSteps []byte
 	// Notices says how notices go out: Lookup, Dial and Roots count, the rest is filled in.
 	// Optional.
 	Notices notify.Config
@@ -135,6 +138,7 @@ type Acts struct {
 	secrets secret.Key
 	sender  *notify.Sender // nil: nobody is told
 	guides  Guides
+	own     ownSteps
 }
 
 // New returns the acts on what cfg names.
@@ -158,6 +162,10 @@ func New(cfg Config) (*Acts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make acts: %w", err)
 	}
+	own, err := guides.add(cfg.OwnSteps)
+	if err != nil {
+		cfg.Log.Error("the organisation's own steps can't be used, the playbooks are without them", slog.Any("error", err))
+	}
 	hasher, err := operator.NewHasher(cfg.PasswordCost)
 	if err != nil {
 		return nil, fmt.Errorf("make acts: %w", err)
@@ -166,7 +174,7 @@ func New(cfg Config) (*Acts, error) {
 		db: cfg.DB, ca: cfg.CA, hub: cfg.Hub, addresses: cfg.Addresses, recovery: cfg.Recovery, hasher: hasher,
 		evidence: evidence.Reader{DB: cfg.DB, Blobs: cfg.Blobs}, backup: cfg.Backup, restored: cfg.Prove, care: cfg.Care,
 		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), restraint: newRestraint(), ownAddr: cfg.OwnAddr, lookup: cfg.Lookup, groups: make(chan struct{}, 1), filling: make(chan struct{}, 1), codes: newCodeStock(), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
-		checkpoints: cfg.Checkpoints, outside: cfg.Outside, say: cfg.Say, guides: guides,
+		checkpoints: cfg.Checkpoints, outside: cfg.Outside, say: cfg.Say, guides: guides, own: own,
 	}
 	if cfg.Secrets != nil {
 		s.secrets = *cfg.Secrets

@@ -22,6 +22,7 @@ type Paths struct {
 	LedgerKey    string // PEM; whoever has it and the database can rewrite the past
 	LedgerNotes  string // folder of the newest signed state of each ledger
 	Incoming     string // uploads that are not sealed yet
+	Own          string // the organisation's own data, put there by an administrator
 	Packages     string // files that install the agent, put there by an administrator
 	Lock         string // held while a collector serves
 }
@@ -35,7 +36,7 @@ func PathsOf(dir string) Paths {
 		RecoveryKey: at("pki", "recovery-key.txt"),
 		SecretsKey:  at("pki", "secrets-key.txt"),
 		LedgerKey:   at("pki", "ledger-key.pem"), LedgerNotes: at("pki", "ledger"),
-		Incoming: at("incoming"), Packages: at("packages"), Lock: at("serve.lock"),
+		Incoming: at("incoming"), Packages: at("packages"), Own: at("own"), Lock: at("serve.lock"),
 	}
 }
 

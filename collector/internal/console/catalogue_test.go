@@ -172,7 +172,7 @@ func isolationWords(want func(prefix string, values ...string)) {
 	want("score.way_home.", "yes", "no", "unknown")
 	want("score.released.", "yes", "no", "other", "waiting", "unknown")
 	want("ledger.act.", "export.order", "export.open", "export.written", "endpoint.clock", "endpoint.isolation_event", "endpoint.release_code", "endpoint.place", "dispatch.ask_release", "dispatch.refuse_release", "organisation.isolation", "organisation.triage", "group.isolate", "group.release", "group.ask", "group.refuse",
-		"operator.factor_begin", "operator.factor_on", "operator.factor_off", "operator.factor_reset", "operator.recovery_used", "operator.recovery_new", "operator.address", "operator.end_sessions", "operator.role", "phone.link", "phone.revoke", "phone.report",
+		"operator.factor_begin", "operator.factor_on", "operator.factor_off", "operator.factor_reset", "operator.recovery_used", "operator.recovery_new", "operator.address", "operator.end_sessions", "operator.role", "phone.link", "phone.revoke", "phone.report", "organisation.own_steps",
 		"operator.grant", "operator.end_grant", "organisation.people", "notify.channel", "notify.channel_remove", "notify.test")
 	for _, k := range append(notify.Kinds(), notify.Test) {
 		want("notice.event.", string(k))

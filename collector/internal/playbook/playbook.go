@@ -94,6 +94,8 @@ type Item struct {
 	// Page is the page of the guide that says it; Ours means that the guide does not.
 	Page string `toml:"page"`
 	Ours bool   `toml:"ours"`
+	// Own means that the organisation added it, see [Book.With].
+	Own bool `toml:"-"`
 	// Covers are what it is about; an item of the common page with one of them that another
 	// playbook has is not inherited by that.
 	Covers []string `toml:"covers"`
