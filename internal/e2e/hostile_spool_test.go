@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,7 +15,10 @@ import (
 	"testing"
 
 	"hozen/internal/artifact"
+	"hozen/internal/digest"
 	"hozen/internal/e2e/rig"
+	"hozen/internal/envelope"
+	"hozen/internal/envelope/unseal"
 	"hozen/internal/id"
 	"hozen/internal/pki"
 )
@@ -40,8 +44,9 @@ func (s *system) spoolAttacks(t *testing.T, ctx context.Context) (attacks int) {
 	at := func(name string, parts ...string) string {
 		return filepath.Join(append([]string{spool, name}, parts...)...)
 	}
-	process := filepath.Join("artifacts", "process.jsonl.zst")
+	process := filepath.Join("artifacts", "process.jsonl.zst"+envelope.Suffix)
 
+	s.waitsEncrypted(t, at(good))
 	change(t, at(flipped, process), func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
 	change(t, at(truncated, artifact.ManifestFile), func(b []byte) []byte { return b[:len(b)/2] })
 	must(t, os.Remove(at(linked, process)))
@@ -119,6 +124,37 @@ func (s *system) spoolAttacks(t *testing.T, ctx context.Context) (attacks int) {
 	})
 	s.awaitConnected1(t, ctx)
 	return attacks
+}
+
+// waitsEncrypted fails unless every artifact of an acquisition that no collector has lies
+// encrypted, and opens with the collector's keys, and those alone, to what was signed.
+func (s *system) waitsEncrypted(t *testing.T, dir string) {
+	t.Helper()
+	keys, err := s.collector.EvidenceKeys()
+	must(t, err)
+	b, err := os.ReadFile(filepath.Join(dir, artifact.ManifestFile))
+	must(t, err)
+	var m artifact.Manifest
+	must(t, json.Unmarshal(b, &m))
+	list, err := os.ReadDir(filepath.Join(dir, artifact.ArtifactDir))
+	must(t, err)
+	if len(list) != len(m.Artifacts) || len(list) == 0 {
+		t.Errorf("%d files of %d artifacts wait", len(list), len(m.Artifacts))
+	}
+	for _, a := range m.Artifacts {
+		b, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(a.Name)+envelope.Suffix))
+		must(t, err)
+		clear, err := unseal.Open(bytes.NewReader(b), keys...)
+		must(t, err)
+		if sum, n, err := digest.OfReader(clear); err != nil || sum.String() != a.Stored.SHA256 || n != a.Stored.Size {
+			t.Errorf("%s opens to %d bytes with %s: %v", a.Name, n, sum, err)
+		}
+		stranger, err := unseal.New()
+		must(t, err)
+		if _, err := unseal.Open(bytes.NewReader(b), stranger); !errors.Is(err, unseal.ErrOtherKey) {
+			t.Errorf("%s opens for anybody: %v", a.Name, err)
+		}
+	}
 }
 
 // sealUnsent has n acquisitions sealed that no collector takes, and returns their

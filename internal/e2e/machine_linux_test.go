@@ -216,7 +216,9 @@ func (p *pc) down(t *testing.T, ctx context.Context, trigger machine.Trigger) (t
 // a guest that is down, nil when there is none.
 func (p *pc) sealed(t *testing.T, trigger artifact.Trigger) (newest *machine.Evidence) {
 	t.Helper()
-	list, err := machine.Spooled(p.disk.Path("/var/lib/hozen"))
+	keys, err := p.collector.EvidenceKeys()
+	must(t, err)
+	list, err := machine.Spooled(p.disk.Path("/var/lib/hozen"), keys...)
 	must(t, err)
 	for _, e := range list {
 		if e.Manifest.Trigger == trigger && (newest == nil || e.Manifest.StartedAt.Wall.After(newest.Manifest.StartedAt.Wall)) {

@@ -15,6 +15,7 @@ import (
 
 	"hozen/internal/artifact"
 	"hozen/internal/e2e/rig"
+	"hozen/internal/envelope"
 	"hozen/internal/netlab"
 )
 
@@ -239,10 +240,10 @@ func (d *demo) await(ctx context.Context, number string, since time.Time) (found
 
 // parts names what the running capture has taken, from the agent's own spool.
 func (d *demo) parts(since time.Time) (kinds []string) {
-	files, _ := filepath.Glob(filepath.Join(d.agent.Dir, "spool", "acq_*", artifact.ArtifactDir, "*.jsonl.zst"))
+	files, _ := filepath.Glob(filepath.Join(d.agent.Dir, "spool", "acq_*", artifact.ArtifactDir, "*.jsonl.zst*"))
 	for _, f := range files {
 		if fi, err := os.Stat(f); err == nil && fi.ModTime().After(since) {
-			kinds = append(kinds, strings.TrimSuffix(filepath.Base(f), ".jsonl.zst"))
+			kinds = append(kinds, strings.TrimSuffix(strings.TrimSuffix(filepath.Base(f), envelope.Suffix), ".jsonl.zst"))
 		}
 	}
 	return kinds

@@ -13,6 +13,8 @@ import (
 
 	"hozen/internal/artifact"
 	"hozen/internal/artifact/record"
+	"hozen/internal/envelope"
+	"hozen/internal/envelope/unseal"
 )
 
 // Evidence is one acquisition as its folder shows it: one that was fetched from the
@@ -22,16 +24,18 @@ type Evidence struct {
 	Manifest  artifact.Manifest
 	Processes []record.Process
 	Sockets   []record.Socket
+
+	keys []unseal.Identity // open what lies encrypted in a spool
 }
 
-// ReadEvidence reads the folder of a sealed acquisition. It checks nothing: that is
-// hozen-verify's.
-func ReadEvidence(dir string) (*Evidence, error) {
+// ReadEvidence reads the folder of a sealed acquisition; keys open what lies encrypted in an
+// agent's spool. It checks nothing: that is hozen-verify's.
+func ReadEvidence(dir string, keys ...unseal.Identity) (*Evidence, error) {
 	b, err := os.ReadFile(filepath.Join(dir, artifact.ManifestFile))
 	if err != nil {
 		return nil, fmt.Errorf("read evidence: %w", err)
 	}
-	e := &Evidence{Dir: dir}
+	e := &Evidence{Dir: dir, keys: keys}
 	if err := json.Unmarshal(b, &e.Manifest); err != nil {
 		return nil, fmt.Errorf("read manifest in %s: %w", dir, err)
 	}
@@ -47,12 +51,23 @@ func Records[T any](e *Evidence, kind artifact.Kind) (list []T, err error) {
 		if a.Kind != kind {
 			continue
 		}
-		f, err := os.Open(filepath.Join(e.Dir, filepath.FromSlash(a.Name)))
+		path := filepath.Join(e.Dir, filepath.FromSlash(a.Name))
+		f, err := os.Open(path)
+		sealed := errors.Is(err, fs.ErrNotExist)
+		if sealed {
+			f, err = os.Open(path + envelope.Suffix)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read evidence: %w", err)
 		}
 		defer f.Close()
-		z, err := zstd.NewReader(f)
+		var clear io.Reader = f
+		if sealed {
+			if clear, err = unseal.Open(f, e.keys...); err != nil {
+				return nil, fmt.Errorf("read evidence: %w", err)
+			}
+		}
+		z, err := zstd.NewReader(clear)
 		if err != nil {
 			return nil, fmt.Errorf("read evidence: %w", err)
 		}
@@ -81,8 +96,8 @@ func (e *Evidence) Probe(kind artifact.Kind) (artifact.ProbeOutcome, bool) {
 }
 
 // Spooled reads the sealed acquisitions in an agent's state folder, whether the
-// collector has them already or not.
-func Spooled(state string) (list []*Evidence, err error) {
+// collector has them already or not; keys are the collector's.
+func Spooled(state string, keys ...unseal.Identity) (list []*Evidence, err error) {
 	var sealed []string
 	for _, spool := range []string{"spool", filepath.Join("power", "spool")} { // the second: captures without the agent
 		found, err := filepath.Glob(filepath.Join(state, spool, "acq_*", artifact.SignatureFile))
@@ -92,7 +107,7 @@ func Spooled(state string) (list []*Evidence, err error) {
 		sealed = append(sealed, found...)
 	}
 	for _, s := range sealed {
-		e, err := ReadEvidence(filepath.Dir(s))
+		e, err := ReadEvidence(filepath.Dir(s), keys...)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // dropped meanwhile
 		}
