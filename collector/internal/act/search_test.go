@@ -1,6 +1,7 @@
 package act_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,6 +16,8 @@ import (
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/record"
+	"hozen/collector/internal/sqldb"
+	"hozen/internal/id"
 )
 
 // kindsFound are the kinds of what somebody finds.
@@ -80,6 +83,10 @@ func TestSearchFindsEverything(t *testing.T) {
 			{items[0].PlainSHA256, "evidence:1", "ohvax"},
 			{items[0].Number, "evidence:1", "ohvax"},
 			{acq, "evidence:" + strconv.Itoa(len(items)) + " acquisition:1", "ohvax"},
+			{items[0].PlainSHA256[:12], "evidence:1", "ohvax"},
+			{items[0].PlainSHA256[:4], "", "ohvaxn"},
+			{items[0].PlainSHA256[8:30], "", "ohvaxn"},
+			{inc.ID, "incident:1", "ohvax"},
 			{"handler-1", "person:1", "ohva"},
 			{"別件", "incident:1 timeline:1", "ohva"},
 			{"0", "ledger:1", ""},
@@ -146,4 +153,27 @@ func (x *fixture) notes(inc incident.Incident, n int) {
 	for i := range n {
 		ok(x.t, x.AddNote(x.t.Context(), x.owner, inc.ID, fmt.Sprintf("多数 %d", i)))
 	}
+}
+
+// TestSearchFindsFiles: names of files as other systems write them, and not the names of
+// what is said of files.
+func TestSearchFindsFiles(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		ctx := t.Context()
+		inc, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: "t"})
+		ok(t, err)
+		ok(t, x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+			u := record.Upload{ID: id.New(id.Upload), OrganisationID: inc.OrganisationID, IncidentID: inc.ID, Exhibit: inc.Number + "-E01", SHA256: strings.Repeat("ab12", 16), ReceivedAt: x.clock,
+				File: record.File{Source: record.Sources()[0], Name: "ルータのロク\u3099.txt", Person: "佐藤"}}
+			if err := record.InsertUpload(ctx, tx, u); err != nil {
+				return err
+			}
+			return record.EndUpload(ctx, tx, u)
+		}))
+		for text, want := range map[string]string{"ログ": "upload:1", "ab12ab12ab": "upload:1", "佐藤": "upload:1", "ab12": "", "person": "", "source": ""} {
+			if got := x.kindsFound(x.owner, text); got != want {
+				t.Errorf("%q: %q, want %q", text, got, want)
+			}
+		}
+	})
 }

@@ -44,6 +44,7 @@ func routes() []route {
 		does(post, "/endpoints/{id}/release", "askRelease", "Ask for the network to be given back. Where the organisation wants two persons for that it waits for one at the console", act.ScopeRelease, http.StatusAccepted, release),
 		lists("/commands", "listCommands", "Orders, newest first, the newest 1,000", act.ScopeRead, func(c Command) string { return c.ID }, listCommands),
 		does(get, "/commands/{id}", "getCommand", "One order: ask again until its status is an end", act.ScopeRead, http.StatusOK, getCommand),
+		does(get, "/search", "search", "Find words in everything that the role may see, at most 200 things of a kind; decisions and enquiries are not searched", act.ScopeRead, http.StatusOK, find),
 		does(get, "/ledger/checkpoint", "getCheckpoint", "The custody ledger as it is signed now; roles that may not read the ledger are refused", act.ScopeRead, http.StatusOK, getCheckpoint),
 		does(get, "/watch", "getWatch", "Whether the watch itself is alive: silent PCs, the collector's disk, backups, certificates", act.ScopeRead, http.StatusOK, getWatch),
 	}
@@ -264,6 +265,17 @@ func listCommands(ctx context.Context, c *call, in CommandsAsked) ([]Command, er
 func getCommand(ctx context.Context, c *call, in ByID) (Command, error) {
 	cmd, err := c.acts.Command(ctx, c.actor, in.ID)
 	return viewCommand(cmd), err
+}
+
+// SearchAsked is what is searched for.
+type SearchAsked struct {
+	Q  string      `json:"-" query:"q" required:"true" doc:"words, all of which must be found in a thing; or the beginning of an identifier or digest"`
+	In act.HitKind `json:"-" query:"in" doc:"one kind of thing; all if not said"`
+}
+
+func find(ctx context.Context, c *call, in SearchAsked) (Search, error) {
+	f, err := c.acts.Search(ctx, c.actor, in.Q, in.In)
+	return viewSearch(f), err
 }
 
 func getCheckpoint(ctx context.Context, c *call, _ None) (Checkpoint, error) {

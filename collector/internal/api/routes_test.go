@@ -49,6 +49,7 @@ func examples(x *fixture) map[string]example {
 		"askRelease":       {"/endpoints/" + x.endpoint + "/release", order, "orh", false},
 		"listCommands":     {"/commands?endpoint_id=" + x.endpoint, "", "orhvax", true},
 		"getCommand":       {"/commands/" + x.command(), "", "orhva", false},
+		"search":           {"/search?q=pc-1", "", "orhvax", true},
 		"getCheckpoint":    {"/ledger/checkpoint", "", "orha", false},
 		"getWatch":         {"/watch", "", "orhva", false},
 	}

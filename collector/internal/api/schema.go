@@ -28,6 +28,7 @@ func enums() map[reflect.Type][]string {
 		reflect.TypeFor[act.Scope]():               words(act.Scopes()),
 		reflect.TypeFor[incident.Classification](): words(incident.Classifications()),
 		reflect.TypeFor[endpoint.State]():          words([]endpoint.State{endpoint.Unknown, endpoint.Released, endpoint.Isolating, endpoint.Isolated, endpoint.Releasing, endpoint.Failed}),
+		reflect.TypeFor[act.HitKind]():             words(act.HitKinds()),
 		reflect.TypeFor[Profile]():                 profiles,
 		reflect.TypeFor[OpenState]():               {string(StateOpen), string(StateClosed)},
 		reflect.TypeFor[ReleaseState]():            {string(ReleaseOrdered), string(ReleaseWaits)},

@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"hozen/collector/internal/act"
 	"hozen/collector/internal/checkpoint"
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
@@ -236,6 +237,37 @@ func viewWatch(list []watch.Concern) Watch {
 		w.Concerns = append(w.Concerns, v)
 	}
 	return w
+}
+
+// Search is what was found.
+type Search struct {
+	Hits []Hit         `json:"hits" doc:"by kind, the newest first"`
+	More []act.HitKind `json:"more" doc:"kinds of which there is more than was listed"`
+	Cut  bool          `json:"cut" doc:"the time was over before everything was searched: what is not here may be there"`
+}
+
+// Hit is one thing that was found.
+type Hit struct {
+	Kind       act.HitKind `json:"kind"`
+	ID         string      `json:"id" doc:"identifier; of exhibits, uploads, answers and documents what they are told apart by in their incident"`
+	Name       string      `json:"name"`
+	Text       string      `json:"text,omitempty"`
+	IncidentID string      `json:"incident_id,omitempty"`
+	EndpointID string      `json:"endpoint_id,omitempty"`
+	At         time.Time   `json:"at,omitzero"`
+}
+
+func viewSearch(f act.Findings) Search {
+	s := Search{Hits: []Hit{}, More: []act.HitKind{}, Cut: f.Cut}
+	for _, h := range f.Hits {
+		if h.More {
+			s.More = append(s.More, h.Kind)
+		}
+		for _, x := range h.List {
+			s.Hits = append(s.Hits, Hit{h.Kind, x.ID, x.Name, x.Text, x.IncidentID, x.EndpointID, x.At})
+		}
+	}
+	return s
 }
 
 // Me is on whose behalf a token acts.

@@ -11,7 +11,7 @@ import (
 // Searched says where endpoints are searched for.
 func Searched() search.Source {
 	return search.Source{From: "endpoint_endpoint", ID: "id", Name: "CASE WHEN label <> '' THEN label ELSE hostname END", Text: "hostname || ' ' || remote_addr || ' ' || platform || ' ' || site",
-		Endpoint: "id", At: "last_seen_at", In: []string{"label", "hostname", "remote_addr", "platform", "site", "id"}, Order: "hostname, id"}
+		Endpoint: "id", At: "last_seen_at", In: []string{"label", "hostname", "remote_addr", "platform", "site"}, Keys: []string{"id"}, Order: "hostname, id"}
 }
 
 // Names puts what endpoints of an organisation are called under their identifiers.

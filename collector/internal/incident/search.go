@@ -11,7 +11,7 @@ import (
 // Searched says where incidents are searched for.
 func Searched() search.Source {
 	return search.Source{From: "incident_incident", ID: "id", Name: "number", Text: "title", Incident: "id", At: "opened_at",
-		In: []string{"number", "title", "reporter", "id"}, Order: "opened_at DESC, id DESC"}
+		In: []string{"number", "title", "reporter"}, Keys: []string{"id"}, Order: "opened_at DESC, id DESC"}
 }
 
 // SearchedEntries says where timelines are searched; decisions and enquiries are left out

@@ -7,13 +7,15 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/text/unicode/norm"
+
 	"hozen/collector/internal/search"
 )
 
 // SearchedUploads says where files are searched for that people sent.
 func SearchedUploads() search.Source {
 	return search.Source{From: "record_upload", ID: "exhibit", Name: "exhibit", Text: "sha256 || ' ' || file", Incident: "incident_id", At: "received_at",
-		In: []string{"file", "sha256", "exhibit", "id"}, Where: "received_at <> ''", Order: "received_at DESC, id DESC"}
+		In: []string{"file", "exhibit"}, Keys: []string{"sha256"}, Decomposed: true, Where: "received_at <> ''", Order: "received_at DESC, id DESC"}
 }
 
 // SearchedDecisions says where decisions are searched.
@@ -42,7 +44,7 @@ func FoundUpload(text string) (sha256, words string, err error) {
 	if err := json.Unmarshal([]byte(file), &f); err != nil {
 		return "", "", fmt.Errorf("read upload: %w", err)
 	}
-	return sha256, spaced(f.Name, f.Device, f.Description, f.Person, f.ClockNote), nil
+	return sha256, norm.NFC.String(spaced(f.Name, f.Device, f.Description, f.Person, f.ClockNote)), nil
 }
 
 // FoundAnswer reads the words of an answer that was found.

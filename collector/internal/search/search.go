@@ -66,7 +66,6 @@ func spell(word string) []string {
 			list = append(list, s)
 		}
 	}
-	add(norm.NFD.String(word)) // as macOS writes names of files
 	add(strings.ToLower(word))
 	add(strings.ToUpper(word)) // of letters beyond ASCII, which databases do not compare alike
 	if utf8.RuneCountInString(word) <= wideAt {
@@ -86,6 +85,11 @@ func lower(s string) string {
 		}
 	}
 	return string(b)
+}
+
+// plain reports whether a spelling has letters of ASCII, whose capitals are compared alike.
+func plain(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r >= 'a' && r <= 'z' })
 }
 
 // Span is a part of a text, in bytes.
@@ -128,6 +132,22 @@ func (q Query) Fits(texts ...string) bool {
 	all := lower(strings.Join(texts, "\n"))
 	for _, word := range q.Words {
 		if !slices.ContainsFunc(word, func(s string) bool { return strings.Contains(all, s) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// minKey is from how many letters on a word may be the beginning of an identifier or digest.
+const minKey = 8
+
+// isKey reports whether a word may be that.
+func isKey(word string) bool {
+	if len(word) < minKey {
+		return false
+	}
+	for _, c := range []byte(word) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && c != '_' {
 			return false
 		}
 	}

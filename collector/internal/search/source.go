@@ -3,9 +3,12 @@ package search
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/text/unicode/norm"
 
 	"hozen/collector/internal/sqldb"
 )
@@ -19,8 +22,14 @@ type Source struct {
 	// it came. Only ID is required; Organisation is organisation_id where it is empty.
 	Organisation, ID, Name, Text, Incident, Endpoint, At string
 	In                                                   []string // expressions that are searched
-	Where                                                string   // a further condition. Optional
-	Order                                                string   // newest or nearest first. Required
+	// Keys are identifiers and digests, which are found by how they begin, from [minKey] letters on: a
+	// short word stands by chance in half of them. Optional.
+	Keys []string
+	// Decomposed means that names of files stand there: macOS writes kana and their marks
+	// apart. Optional.
+	Decomposed bool
+	Where      string // a further condition. Optional
+	Order      string // newest or nearest first. Required
 }
 
 // Found is one thing that was found.
@@ -53,11 +62,23 @@ func (s Source) Find(ctx context.Context, q sqldb.Queryer, query Query, organisa
 	if s.Where != "" {
 		conditions = append(conditions, "("+s.Where+")")
 	}
-	searched := "LOWER(" + strings.Join(s.In, " || ' ' || ") + ")"
+	searched := strings.Join(s.In, " || ' ' || ")
 	for _, word := range query.Words {
 		var any []string
+		if apart := norm.NFD.String(word[0]); s.Decomposed && apart != word[0] {
+			word = append(slices.Clone(word), apart)
+		}
 		for _, spelling := range word {
-			any = append(any, searched+" LIKE "+hold(pattern(spelling))+` ESCAPE '\'`)
+			in := "(" + searched + ")"
+			if plain(spelling) {
+				in = "LOWER" + in // once for each row where there is one such spelling
+			}
+			any = append(any, in+" LIKE "+hold(pattern(spelling))+` ESCAPE '\'`)
+		}
+		if isKey(word[0]) {
+			for _, key := range s.Keys {
+				any = append(any, key+" LIKE "+hold(pattern(word[0])[1:])+` ESCAPE '\'`)
+			}
 		}
 		conditions = append(conditions, "("+strings.Join(any, " OR ")+")")
 	}
