@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -52,13 +49,6 @@ func await() {
 }
 
 func TestScripts(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
-		if err != nil {
-			t.Skipf("a collector serves its own commands by a unix socket, which this Windows lacks: %v", err)
-		}
-		_ = l.Close()
-	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {

@@ -28,8 +28,7 @@ type Client struct {
 // sign-in or, when breakGlass is not empty, with that reason.
 func NewClient(path, token, breakGlass string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", path)
+		return dial(ctx, path)
 	}
 	return &Client{path: path, token: token, breakGlass: breakGlass,
 		http: &http.Client{Transport: &http.Transport{DialContext: dial, DisableCompression: true}}}

@@ -6,5 +6,6 @@
 // stream of them (one per line, the last with "result" or "error"), or bytes. Who
 // speaks is shown by "Authorization: Bearer <token>" from session.begin, or by
 // "Hozen-Break-Glass: <reason>" when the socket's peer is root or the collector's own
-// user. The socket's permissions decide who can speak at all.
+// user. The socket's permissions decide who can speak at all. On Windows a named pipe stands
+// for the socket, and an administrator for root.
 package localapi

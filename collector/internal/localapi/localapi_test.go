@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -315,14 +316,16 @@ func TestListenTakesOverOnlyDeadSockets(t *testing.T) {
 	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(file); err == nil {
-		t.Error("a file was taken for a socket")
+	if runtime.GOOS != "windows" { // where a pipe stands for it
+		if _, err := Listen(file); err == nil {
+			t.Error("a file was taken for a socket")
+		}
+		if _, err := Listen(filepath.Join(dir, strings.Repeat("x", 120))); err == nil || !strings.Contains(err.Error(), "listen.socket") {
+			t.Errorf("a path that is too long: %v", err)
+		}
 	}
 	if b, err := os.ReadFile(file); err != nil || string(b) != "mine" {
 		t.Errorf("the file is gone: %q, %v", b, err)
-	}
-	if _, err := Listen(filepath.Join(dir, strings.Repeat("x", 120))); err == nil || !strings.Contains(err.Error(), "listen.socket") {
-		t.Errorf("a path that is too long: %v", err)
 	}
 	unlock, err := Lock(filepath.Join(dir, "lock"))
 	if err != nil {

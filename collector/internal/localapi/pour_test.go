@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"path/filepath"
 	"testing"
@@ -26,7 +25,7 @@ func TestPouredBytesAreWholeOrSaidNotToBe(t *testing.T) {
 		"refused": func(io.Writer) error { return act.ErrForbidden },
 	}
 	path := filepath.Join(t.TempDir(), "s.sock")
-	l, err := net.Listen("unix", path)
+	l, err := listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,10 +17,6 @@ import (
 	"hozen/collector/internal/act"
 	"hozen/internal/buildinfo"
 )
-
-// maxSocketPath is what fits into sockaddr_un on every system (unix(7): 108 with the
-// final zero on Linux).
-const maxSocketPath = 103
 
 // Times of a connection. Answers take as long as they take: who waits for a command
 // waits for days.
@@ -84,28 +79,8 @@ func New(cfg Config) (*Server, error) {
 
 // Listen opens the socket at path with mode 0660 and takes over one that a dead
 // collector left behind. The caller makes sure that no other collector serves (see
-// [Lock]).
-func Listen(path string) (net.Listener, error) {
-	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("listen at %q: a socket's path has at most %d bytes; set listen.socket to a shorter one", path, maxSocketPath)
-	}
-	if fi, err := os.Lstat(path); err == nil {
-		if fi.Mode()&fs.ModeSocket == 0 {
-			return nil, fmt.Errorf("listen at %q: it exists and is no socket", path)
-		}
-		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("listen at %q: %w", path, err)
-		}
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("listen at local socket: %w", err)
-	}
-	if err := os.Chmod(path, 0o660); err != nil {
-		return nil, errors.Join(fmt.Errorf("listen at local socket: %w", err), l.Close())
-	}
-	return l, nil
-}
+// [Lock]). On Windows a named pipe stands for it, which administrators alone reach.
+func Listen(path string) (net.Listener, error) { return listen(path) }
 
 // Serve answers on l until [Server.Shutdown].
 func (s *Server) Serve(l net.Listener) error {
@@ -129,13 +104,22 @@ type peerKey struct{}
 type peer struct {
 	known bool
 	uid   int
+	sid   string // on Windows, where uid is 0 for administrators
 }
 
 func (p peer) String() string {
 	if !p.known {
 		return "local"
 	}
-	return fmt.Sprintf("local uid %d", p.uid)
+	return "local " + p.name()
+}
+
+// name is how the ledger calls the peer.
+func (p peer) name() string {
+	if p.sid != "" {
+		return p.sid
+	}
+	return fmt.Sprintf("uid %d", p.uid)
 }
 
 // call is one call.
@@ -235,7 +219,7 @@ func (c *call) identify(ctx context.Context, breakGlass string) error {
 		if !c.peer.known || c.peer.uid != 0 && c.peer.uid != os.Geteuid() {
 			return fmt.Errorf("%w: only root and the collector's own user may break the glass", act.ErrForbidden)
 		}
-		c.actor = act.Actor{Kind: act.ByLocal, Name: fmt.Sprintf("uid %d", c.peer.uid), BreakGlass: reason}
+		c.actor = act.Actor{Kind: act.ByLocal, Name: c.peer.name(), BreakGlass: reason}
 		return nil
 	}
 	if c.token == "" {

@@ -3,7 +3,6 @@ package localapi
 import (
 	"encoding/json"
 	"io"
-	"net"
 	"testing"
 	"time"
 
@@ -38,7 +37,7 @@ func TestSlowRequestsEnd(t *testing.T) {
 		"half a body": "POST /v1/status HTTP/1.1\r\nHost: c\r\nContent-Length: 100\r\n\r\n{",
 		"idle":        "POST /v1/status HTTP/1.1\r\nHost: c\r\nContent-Length: 2\r\n\r\n{}",
 	} {
-		c, err := net.Dial("unix", x.path+"2")
+		c, err := dial(t.Context(), x.path+"2")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -64,6 +64,7 @@ func groups() []group {
 		{names: []string{"command.stall", "command.stall.max.ms"}, run: commandStall},
 		{names: []string{"agent.size.linux-amd64"}, run: agentSize, beside: true},
 		{names: []string{"windows.agent.size", "windows.msi.size"}, run: windowsSize},
+		{names: leakNames(), run: windowsLeaks},
 		{names: []string{"command.ack", "command.ack.ms", "command.ack.bare.ms", "command.ack.act.ms"}, run: commandAck},
 		{names: []string{"custody.ledger.append"}, run: ledgerAppend},
 		{names: []string{"evidence.export", "evidence.verify", "evidence.export.text", "evidence.verify.text"}, run: evidencePackage},
