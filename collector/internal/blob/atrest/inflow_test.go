@@ -143,3 +143,15 @@ func FuzzInflow(f *testing.F) {
 		}
 	})
 }
+
+// What was handed on stays what it is while others read it.
+func TestInflowLeavesPiecesAlone(t *testing.T) {
+	r := ring(t)
+	clear := random(20*chunkSize + 5)
+	file := sealedTo(t, clear, r.keys[0].id.Recipient())
+	for _, piece := range []int{boxSize, boxSize + 1, 3 * boxSize} {
+		if got, err := arrive(r, file, 0, piece); err != nil || !bytes.Equal(got, clear) {
+			t.Errorf("in pieces of %d: %d bytes, %v", piece, len(got), err)
+		}
+	}
+}
