@@ -29,6 +29,7 @@ func helpSections() map[string]string {
 		"endpoint_preserve":    "evidence#shutdown",
 		"endpoint_show":        "endpoints#page",
 		"error":                "collector-down#errors",
+		"exhibit_dispose":      "evidence#keeping",
 		"exhibit_new":          "evidence#custody",
 		"exhibit_show":         "evidence#custody",
 		"factor":               "people#second-factor",
@@ -54,7 +55,10 @@ func helpSections() map[string]string {
 		"incident_timeline":    "recording#incident",
 		"incident_upload":      "evidence#upload",
 		"isolation_settings":   "isolation#settings",
+		"kit_import":           "usb-kit#import",
+		"kit_stick":            "usb-kit#import",
 		"ledger_list":          "recording#ledger",
+		"ledger_outside":       "recording#outside",
 		"link_list":            "recording#phone",
 		"link_show":            "recording#phone",
 		"notification_channel": "people#notifications",
@@ -78,6 +82,7 @@ func helpSections() map[string]string {
 		"search":               "recording#search",
 		"sign_in":              "people#sign-in",
 		"sign_in_code":         "people#second-factor",
+		"triage_settings":      "evidence#privacy",
 		"watch_list":           "care#watch",
 	}
 }
