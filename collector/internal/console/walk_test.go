@@ -91,14 +91,29 @@ func (w *walker) click(selector, words, within, then string) {
 		ctx, cancel := context.WithTimeout(w.ctx, 5*time.Second)
 		err := chromedp.Do(ctx, chromedp.Click(`[data-walk]`))
 		cancel()
-		if err == nil {
+		if then == "" && err == nil || then != "" && w.gone() {
 			return
-		}
-		if left, err := chromedp.Run(w.ctx, chromedp.Evaluate[bool](`!window.left`)); then != "" && left && err == nil {
-			return // it was clicked on, and the page has gone
 		}
 	}
 	w.t.Fatalf("nobody can click on %q", words)
+}
+
+// gone reports whether the page gave way to another one after a click. What was clicked on may
+// have been replaced at that very moment: then nothing came of it.
+func (w *walker) gone() bool {
+	late := time.After(10 * time.Second)
+	again := time.NewTicker(40 * time.Millisecond)
+	defer again.Stop()
+	for {
+		if gone, err := chromedp.Run(w.ctx, chromedp.Evaluate[bool](`!window.left`)); gone && err == nil {
+			return true
+		}
+		select {
+		case <-again.C:
+		case <-late:
+			return false
+		}
+	}
 }
 
 // tick clicks on what leads nowhere: a box, a choice, something folded.
