@@ -25,6 +25,9 @@ type NewStick struct {
 // ([Acts.AppendUpload]); then [Acts.ImportStick] takes in what is in it. Given up, or waiting
 // for longer than a week, it goes like any file that was never received whole.
 func (s *Acts) BeginStick(ctx context.Context, a Actor, n NewStick) (u record.Upload, err error) {
+	if err := a.person(); err != nil {
+		return u, err
+	}
 	if s.arrivals == nil {
 		return u, errNoUploads
 	}

@@ -137,18 +137,14 @@ func TestTokenDies(t *testing.T) {
 	})
 }
 
-// reached says which acts a scope reaches; those that are in none no token does, whatever
-// acts there will be.
+// reached says which acts a scope reaches, and reading all that a mere viewer may see besides;
+// those that are in none no token does, whatever acts there will be.
 func reached() map[act.Scope][]string {
 	return map[act.Scope][]string{
-		act.ScopeRead: {"Acquisitions", "AcquisitionItems", "Boots", "Command", "Commands", "Custody", "Endpoint", "EndpointAcquisitions", "Endpoints",
-			"EnrollmentRequests", "Evidence", "EvidenceItem", "Exhibit", "Export", "Exports", "Group", "Groups", "Incident", "Incidents",
-			"IsolationEvents", "IsolationSettings", "LedgerDiffers", "Listen", "ManifestOf", "Operators", "ReleaseWaiting", "Retention", "Sealed", "Timeline", "TimelinePage",
-			"LogSizes", "Search", "DrillOf", "DrillMark", "Record", "Workplan", "Deadlines", "NextDeadlines", "OwnContact", "OwnContacts", "Uploads", "Watch",
-			"LedgerEntries", "LedgerProof", "LedgerSigned", "LedgerConsistency", "LedgerTimestamp", "LedgerTimestamps", "LedgerCosign"},
+		act.ScopeRead:     {"LedgerEntries", "LedgerProof", "LedgerSigned", "LedgerConsistency", "LedgerTimestamp", "LedgerTimestamps", "LedgerCosign"},
 		act.ScopeEvidence: {"OpenEvidence", "OpenUpload"},
 		act.ScopeRecord:   {"AddNote", "OpenIncident", "CloseIncident", "CloseIncidentAs", "ReopenIncident", "MergeIncident", "SplitIncident", "LabelEndpoint", "PlaceEndpoint", "NotADrill"},
-		act.ScopeAcquire:  {"Acquire"},
+		act.ScopeAcquire:  {"Acquire", "Sticks"},
 		act.ScopeIsolate:  {"Isolate", "StepDrill", "PreviewGroup", "GroupWaiting", "GroupsWaiting"},
 		act.ScopeRelease:  {"Release"},
 	}
@@ -169,7 +165,8 @@ func TestEveryActByEveryScope(t *testing.T) {
 					continue
 				}
 				before := 0
-				in := slices.Contains(table[scope], name)
+				who := may()[name]
+				in := slices.Contains(table[scope], name) || scope == act.ScopeRead && (who == "orhvax" || who == "orhva")
 				if !in {
 					before = len(x.acts(""))
 				}
