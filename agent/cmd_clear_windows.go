@@ -127,8 +127,9 @@ func removeEmpty(dir string) error {
 // readme is put beside the evidence that stays: whoever finds it may not know of the agent.
 const readme = "\ufeff" + `Hozen: コレクターが受け取っていない証拠です / evidence that no collector has received` + "\r\n\r\n" +
 	`エージェントをアンインストールしたときに、まだ送れていなかったものです。フォルダーごとに一回分の証拠取得です。` + "\r\n" +
-	`そのまま写しを取り、hozen-verify で確かめ、インシデントの担当者に渡してください。` + "\r\n" +
+	`そのまま写しを取り、インシデントの担当者に渡してください。.age で終わるファイルは、コレクターの証拠の鍵で開けます。` + "\r\n" +
 	`要らないと担当者が決めるまで、消さないでください。個人の情報が入っていることがあります。` + "\r\n\r\n" +
 	`This could not be sent before the agent was uninstalled. Each folder is one acquisition.` + "\r\n" +
-	`Copy it as it is, check it with hozen-verify, and hand it to whoever handles the incident.` + "\r\n" +
+	`Copy it as it is and hand it to whoever handles the incident. The collector's evidence keys open files` + "\r\n" +
+	`whose names end in .age.` + "\r\n" +
 	`Do not delete it before they say so. It may hold personal data.` + "\r\n"

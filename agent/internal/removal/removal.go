@@ -103,8 +103,8 @@ func Clear(cfg Config) (kept []string, err error) {
 }
 
 // asEvidence takes out of what is kept, if it is sealed, what only the spool needed: what
-// remains has the format of evidence, and can be verified. Why a collector refused it is
-// put beside it.
+// remains has the format of evidence, but for artifacts that wait encrypted. Why a collector
+// refused it is put beside it.
 func (c Config) asEvidence(name string) error {
 	dir := filepath.Join(c.Home, c.Kept, name)
 	if _, err := os.Lstat(filepath.Join(dir, artifact.SignatureFile)); err != nil {
