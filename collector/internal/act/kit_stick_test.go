@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"hozen/collector/internal/act"
+	"hozen/collector/internal/operator"
 	"hozen/collector/internal/record"
 	"hozen/collector/internal/sqldb/sqldbtest"
 	"hozen/internal/digest"
@@ -33,6 +34,9 @@ func TestStickThatWasSent(t *testing.T) {
 	}
 	ok(t, z.Close())
 	whole := b.String()
+	if _, err := x.BeginStick(ctx, x.person("seer", operator.Viewer), act.NewStick{}); !errors.Is(err, act.ErrForbidden) {
+		t.Errorf("by who only looks: %v", err)
+	}
 	u, err := x.BeginStick(ctx, x.owner, act.NewStick{Name: `E:\stick.zip`, IncidentID: d.incident, Size: int64(len(whole))})
 	ok(t, err)
 	if u.Name != "stick.zip" || u.Source.Valid() {
@@ -53,6 +57,10 @@ func TestStickThatWasSent(t *testing.T) {
 	}
 	if _, err := x.ImportStick(ctx, x.owner, u.ID, act.ImportOrder{ReceiptCodes: []string{"0000-0000-0000"}}); !errors.Is(err, act.ErrReceiptCode) {
 		t.Errorf("another code: %v", err)
+	}
+	seer, err := x.ImportStick(ctx, act.Actor{Kind: act.ByOperator, ID: "opr_none"}, u.ID, act.ImportOrder{})
+	if err == nil || len(seer.Results) > 0 {
+		t.Errorf("by nobody: %+v", seer)
 	}
 	for _, c := range []struct {
 		codes []string
