@@ -194,7 +194,7 @@ func TestUnreadableAnswerStopsNoOther(t *testing.T) {
 				ctx := t.Context()
 				x.clock = japan("2026-11-22 21:00")
 				var ids []string
-				for _, title := range []string{"bad", "good"} {
+				for _, title := range []string{"good", "bad", "good"} {
 					i, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: title, DiscoveredAt: japan("2026-11-22 20:00")})
 					ok(t, err)
 					_, err = x.AnswerReportable(ctx, x.owner, i.ID, reportable("yes"), "")
@@ -204,21 +204,21 @@ func TestUnreadableAnswerStopsNoOther(t *testing.T) {
 					ids = append(ids, i.ID)
 				}
 				ok(t, x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-					_, err := tx.ExecContext(ctx, damage, ids[0])
+					_, err := tx.ExecContext(ctx, damage, ids[1])
 					return err
 				}))
 				x.clock = japan("2026-11-25 10:00")
 				if err := x.LookAtDeadlines(ctx); err == nil {
 					t.Error("nobody hears of the answer that can't be read")
 				}
-				if len(x.told(ids[1])) == 0 {
+				if len(x.told(ids[0])) == 0 || len(x.told(ids[2])) == 0 { // before and behind it
 					t.Error("another incident is not reminded of")
 				}
 				next, err := x.NextDeadlines(ctx, x.owner)
-				if err != nil || len(next) != 2 || !next[0].Unknown || next[0].Incident.ID != ids[0] || next[1].Unknown {
+				if err != nil || len(next) != 3 || !next[0].Unknown || next[0].Incident.ID != ids[1] || next[1].Unknown {
 					t.Errorf("%+v, %v", next, err)
 				}
-				if _, err := x.Deadlines(ctx, x.owner, ids[0]); err == nil {
+				if _, err := x.Deadlines(ctx, x.owner, ids[1]); err == nil {
 					t.Error("deadlines that can't be counted are shown")
 				}
 			})
