@@ -79,10 +79,10 @@ func bootFacts(p i18n.Printer, f map[string]string) []string {
 	if by := f["asked_by"]; by != "" || f["asked_type"] != "" {
 		word := p.Text("unknown")
 		if by != "" {
-			word = optional(p, "asked.by.", by)
+			word = ownWord(p, "asked.by.", by)
 		}
 		if kind := f["asked_type"]; kind != "" {
-			word += p.Text("asked.with", "type", optional(p, "asked.type.", kind))
+			word += p.Text("asked.with", "type", ownWord(p, "asked.type.", kind))
 		}
 		if who := f["asked_who"]; who != "" {
 			word += " " + own(who, 120)
@@ -108,9 +108,9 @@ func bootFacts(p i18n.Printer, f map[string]string) []string {
 func shutdownFacts(p i18n.Printer, f map[string]string) []string {
 	var out []string
 	if source := f["shutdown_source"]; source != "" {
-		word := optional(p, "shutdown.source.", source)
+		word := ownWord(p, "shutdown.source.", source)
 		if kind := f["shutdown_type"]; kind != "" {
-			word += p.Text("asked.with", "type", optional(p, "asked.type.", kind))
+			word += p.Text("asked.with", "type", ownWord(p, "asked.type.", kind))
 		}
 		out = append(out, p.Text("shutdown.told", "by", word))
 	}

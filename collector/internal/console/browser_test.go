@@ -290,7 +290,7 @@ func TestBrowserFitsAPhone(t *testing.T) {
 	} {
 		shootHere(b, folder, path, steps)
 	}
-	m := `document.querySelector("form[action='/endpoints/add'] button.primary").click()`
+	m := `document.querySelector("form[action='/endpoints/add'] button.big").click()`
 	b.open("/endpoints/add")
 	_, err := chromedp.Run(b.ctx, chromedp.Evaluate[any](m))
 	must(t, err)

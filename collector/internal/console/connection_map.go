@@ -2,6 +2,7 @@ package console
 
 import (
 	"cmp"
+	"maps"
 	"math/bits"
 	"net/netip"
 	"slices"
@@ -19,7 +20,7 @@ import (
 const (
 	mapProcesses = 14
 	mapPeers     = 24
-	mapTable     = 200
+	mapTable     = 60
 	maxPorts     = 6
 )
 
@@ -50,11 +51,11 @@ type connectionMap struct {
 	Outside    int // peers on the internet
 	All        int // peers
 	MorePeers  int // that the picture has no room for
-	MoreHolder int // processes likewise
+	MoreHolder int // names of processes likewise
 	MoreRows   int // peers that the table has no room for
 }
 
-// mapNode is a process or a peer in the picture.
+// mapNode is all processes of one name, or a peer, in the picture.
 type mapNode struct {
 	X, Y    int
 	Label   string // cut to its room
@@ -140,7 +141,7 @@ func drawConnections(sockets []record.Socket) connectionMap {
 		ports   map[string]int
 		holders map[string]*mapHolder // by key
 	}
-	peers, holders := map[string]*peer{}, map[string]*mapHolder{}
+	peers, names := map[string]*peer{}, map[string]*mapHolder{}
 	var m connectionMap
 	for i := range sockets {
 		row := socketRow{&sockets[i]}
@@ -168,12 +169,10 @@ func drawConnections(sockets []record.Socket) connectionMap {
 			if o.PID == 0 {
 				h = mapHolder{}
 			}
-			for _, into := range []map[string]*mapHolder{p.holders, holders} {
-				if into[h.Key] == nil {
-					into[h.Key] = &mapHolder{Comm: h.Comm, PID: h.PID, Key: h.Key}
-				}
-				into[h.Key].Count++
+			if p.holders[h.Key] == nil {
+				p.holders[h.Key] = &h
 			}
+			p.holders[h.Key].Count++
 		}
 	}
 	all := make([]*peer, 0, len(peers))
@@ -186,13 +185,20 @@ func drawConnections(sockets []record.Socket) connectionMap {
 	slices.SortFunc(all, func(a, b *peer) int {
 		return cmp.Or(compareBool(a.Outside, b.Outside), cmp.Compare(b.Count, a.Count), compareAddr(a.Addr, b.Addr), strings.Compare(a.Addr, b.Addr))
 	})
-	lefts := sortedHolders(holders)
+	for _, p := range all[:min(len(all), mapPeers)] { // what the picture has no peer of needs no place in it
+		for _, h := range p.holders {
+			if names[h.Comm] == nil {
+				names[h.Comm] = &mapHolder{Comm: h.Comm, Key: h.Comm}
+			}
+			names[h.Comm].Count += h.Count
+		}
+	}
+	lefts := sortedHolders(names)
 	m.MoreHolder, lefts = max(len(lefts)-mapProcesses, 0), lefts[:min(len(lefts), mapProcesses)]
 	place := map[string]int{}
 	for n, h := range lefts {
-		node := mapNode{X: 4, Y: mapTop + n*mapRow, Full: h.Comm, Count: h.Count, Unknown: h.Key == ""}
-		node.Label = short(h.Comm, leftChars)
-		place[h.Key] = node.Y + mapRow/2 - 2
+		node := mapNode{X: 4, Y: mapTop + n*mapRow, Label: short(h.Comm, leftChars), Full: h.Comm, Count: h.Count, Unknown: h.Comm == ""}
+		place[h.Comm] = node.Y + mapRow/2 - 2
 		m.Processes = append(m.Processes, node)
 	}
 	for n, p := range all {
@@ -200,9 +206,13 @@ func drawConnections(sockets []record.Socket) connectionMap {
 		if n < mapPeers {
 			node := mapNode{X: mapRight, Y: mapTop + n*mapRow, Full: plain(p.Addr, cellLimit), Label: short(p.Addr, rightChars), Count: p.Count, Outside: p.Outside}
 			m.Peers = append(m.Peers, node)
+			lines := map[string]int{} // by name
 			for _, h := range list {
-				if y, ok := place[h.Key]; ok {
-					m.Edges = append(m.Edges, edge(y, node.Y+mapRow/2-2, h.Count, p.Outside))
+				lines[h.Comm] += h.Count
+			}
+			for _, name := range slices.Sorted(maps.Keys(lines)) {
+				if y, ok := place[name]; ok {
+					m.Edges = append(m.Edges, edge(y, node.Y+mapRow/2-2, lines[name], p.Outside))
 				}
 			}
 		}
@@ -240,7 +250,7 @@ func sortedHolders(of map[string]*mapHolder) []mapHolder {
 		list = append(list, *h)
 	}
 	slices.SortFunc(list, func(a, b mapHolder) int {
-		return cmp.Or(compareBool(a.Key != "", b.Key != ""), cmp.Compare(b.Count, a.Count), compareText(a.Comm, b.Comm), strings.Compare(a.Key, b.Key))
+		return cmp.Or(compareBool(a.Comm != "" || a.PID != 0, b.Comm != "" || b.PID != 0), cmp.Compare(b.Count, a.Count), compareText(a.Comm, b.Comm), strings.Compare(a.Key, b.Key))
 	})
 	return list
 }

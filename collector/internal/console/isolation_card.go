@@ -207,7 +207,7 @@ func trialLabel(p i18n.Printer, code string) string {
 			return p.Text("trial.of", "what", p.Text(key), "version", version)
 		}
 	}
-	return optional(p, "trial.", code)
+	return ownWord(p, "trial.", code)
 }
 
 // limitText is what a kernel cannot do, in the visitor's language where it is one of the

@@ -195,27 +195,6 @@ func around(s, part string) string {
 	return s[max(i-80, 0):min(i+80, len(s))]
 }
 
-func TestEveryPageInBothLanguages(t *testing.T) {
-	x := newOffice(t, 120)
-	for _, lang := range []string{"ja", "en"} {
-		b := x.as("owner", lang)
-		for _, path := range x.paths() {
-			r := b.get(path)
-			want := http.StatusOK
-			if path == "/no/such/page" {
-				want = http.StatusNotFound
-			}
-			r.want(t, want, `<html lang="`+lang+`">`, "</html>")
-			inertPage(t, lang+" "+path, r)
-		}
-		anybody := x.browser(lang)
-		inertPage(t, "/sign-in", anybody.get("/sign-in").want(t, 200, `<html lang="`+lang+`">`))
-	}
-	if x.log.Len() > 0 {
-		t.Errorf("the console logged:\n%s", x.log)
-	}
-}
-
 func TestStrangersTextIsInertAndVisible(t *testing.T) {
 	x := newOffice(t, 60)
 	b := x.as("owner", "ja")

@@ -79,7 +79,7 @@ func TestConnectionMapIsBounded(t *testing.T) {
 		sockets = append(sockets, s)
 	}
 	for n := range 5000 {
-		add(fmt.Sprintf("203.0.%d.%d", n/250, n%250), fmt.Sprintf("p%d", n%300), 100+n%300)
+		add(fmt.Sprintf("203.0.%d.%d", n/250, n%250), fmt.Sprintf("p%d", n%20), 100+n%300)
 	}
 	for range 9 {
 		add("::ffff:192.168.0.7", "mount.nfs", 7)

@@ -243,6 +243,7 @@ func functions(p i18n.Printer, a *assets) template.FuncMap {
 		"line":    func(s string) template.HTML { return inert(s, lineLimit, false) },
 		"prose":   func(s string) template.HTML { return inert(s, textLimit, true) },
 		"said":    said,
+		"word":    func(prefix string, key any) template.HTML { return said(ownWord(p, prefix, fmt.Sprint(key))) },
 		"bare":    unmarked,
 		"own":     func(s string) string { return own(s, cellLimit) },
 		"plain":   func(s string) string { return plain(s, cellLimit) },
@@ -270,6 +271,14 @@ func optional(p i18n.Printer, prefix, key string) string {
 		return p.Text(prefix + key)
 	}
 	return plain(key, 64)
+}
+
+// ownWord is [optional] for [said].
+func ownWord(p i18n.Printer, prefix, key string) string {
+	if p.Has(prefix + key) {
+		return p.Text(prefix + key)
+	}
+	return own(key, 64)
 }
 
 func toInt64(n any) int64 {

@@ -155,4 +155,17 @@ func TestLongTimelineEndsWithTheNewest(t *testing.T) {
 	if list[1].LedgerIdx != 3 || list[len(list)-1].LedgerIdx != incident.MaxShown+2 {
 		t.Errorf("from %d to %d", list[1].LedgerIdx, list[len(list)-1].LedgerIdx)
 	}
+	// On pages all of it is to be had.
+	for _, p := range []struct {
+		skip, n     int
+		first, last int64
+	}{{0, 10, incident.MaxShown - 7, incident.MaxShown + 2}, {10, 10, incident.MaxShown - 17, incident.MaxShown - 8}, {incident.MaxShown, 10, 0, 2}} {
+		page, total, err := incident.TimelinePage(t.Context(), db.Read(), inc.ID, p.skip, p.n)
+		if err != nil || total != incident.MaxShown+3 || len(page) == 0 || page[0].LedgerIdx != p.first || page[len(page)-1].LedgerIdx != p.last {
+			t.Errorf("without the newest %d: %d entries of %d, %v", p.skip, len(page), total, err)
+		}
+	}
+	if page, total, err := incident.TimelinePage(t.Context(), db.Read(), inc.ID, 1_000_000, 10); err != nil || len(page) != 0 || total != incident.MaxShown+3 {
+		t.Errorf("beyond the end: %d of %d, %v", len(page), total, err)
+	}
 }
