@@ -86,7 +86,7 @@ events   20480  131072 start W\System32\winevt\Logs\Microsoft-Windows-Sysmon%4Op
 defender 8192   16384  start D\Microsoft\Windows Defender\Support\*.log # what Defender found and did
 firewall 16384  32768  start W\System32\LogFiles\Firewall\*.log; W\System32\LogFiles\Firewall\*.log.old # connections that the firewall wrote down
 device   16384  16384  start W\INF\setupapi.dev*.log # devices that were plugged in
-usn      32768  32768  start U\C: # what was made, renamed and deleted on the drive of Windows, and when
+usn      32768  32768  !start U\C: # what was made, renamed and deleted on the drive of Windows, and when
 server   8192   32768  start C\inetpub\logs\LogFiles\**; W\System32\LogFiles\HTTPERR\* # who came over the network
 `
 

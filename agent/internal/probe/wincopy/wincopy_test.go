@@ -222,7 +222,7 @@ func TestLogsAreExported(t *testing.T) {
 		`EVT\Microsoft-Windows-TaskScheduler/Operational`: {data: "exported tasks"},
 		usn: {data: "records", st: Status{About: true}},
 	}
-	r, err := acquire(t, artifact.KindLogFile, Scope{}, d)
+	r, err := acquire(t, artifact.KindLogFile, Scope{Private: true}, d)
 	if err != nil {
 		t.Error(err)
 	}
@@ -263,6 +263,15 @@ func TestPrivacyScope(t *testing.T) {
 		}
 	}
 	if r, err = acquire(t, artifact.KindUserFile, Scope{Private: true}, d); err != nil || r.data[`HKEY\HKU\S-1-5-21-7`] != "ntuser" || r.data[`HKEY\HKLM\SAM`] != "hashes" {
+		t.Errorf("%v, %q", err, r.data)
+	}
+	// The journal of the drive names every file in people's folders.
+	const journal = `C:\$Extend\$UsnJrnl:$J`
+	u := disk{journal: {data: "records", st: Status{About: true}}}
+	if r, err = acquire(t, artifact.KindLogFile, Scope{}, u); err != nil || len(r.order) > 0 {
+		t.Errorf("%v, %q", err, r.order)
+	}
+	if r, err = acquire(t, artifact.KindLogFile, Scope{Private: true}, u); err != nil || r.data[journal] != "records" {
 		t.Errorf("%v, %q", err, r.data)
 	}
 	h := disk{`C:\Users\b\AppData\Roaming\Microsoft\Windows\PowerShell\PSReadLine\ConsoleHost_history.txt`: {data: "whoami"}}
