@@ -404,6 +404,25 @@ func TestCustodyRowsAreHeldAgainstTheLedger(t *testing.T) {
 	})
 }
 
+// TestDownloadsByTokensAreNoFault: that a program acted stands in the entry alone.
+func TestDownloadsByTokensAreNoFault(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		o := newOffice(t, x)
+		o.keiri.send("flash", captured())
+		items, err := o.Evidence(t.Context(), o.owner, o.incident)
+		ok(t, err)
+		program, _, _ := x.token(o.owner, act.ScopeEvidence, act.ScopeRecord)
+		_, r, err := o.OpenEvidence(t.Context(), program, items[0].ID, act.ToDownload)
+		ok(t, err)
+		ok(t, r.Close())
+		ok(t, o.CloseIncident(t.Context(), program, o.incident, ""))
+		if codes := o.fsckCodes(); len(codes) != 0 {
+			t.Errorf("%q", codes)
+		}
+		x.ledgerStands()
+	})
+}
+
 // TestEvidenceOfEarlierVersionsBecomesExhibits: their pieces keep the numbers they have.
 func TestEvidenceOfEarlierVersionsBecomesExhibits(t *testing.T) {
 	run(t, func(t *testing.T, x *fixture) {

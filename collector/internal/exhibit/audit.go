@@ -102,11 +102,10 @@ func audit(ctx context.Context, q sqldb.Queryer, org string) ([]Finding, error) 
 	return found, nil
 }
 
-// onlyInLedger are facts that entries have and rows have not: why somebody acted without
-// signing in, what a disposal removed, which the audit of the evidence reads, and by which
-// period of keeping.
+// onlyInLedger are facts that entries have and rows have not: how somebody acted, what a
+// disposal removed, which the audit of the evidence reads, and by which period of keeping.
 func onlyInLedger() []string {
-	return []string{"break_glass", "acquisition_blobs", RetentionDays, RetentionSetAt, ClosedAt}
+	return append(ledger.HowActed(), "acquisition_blobs", RetentionDays, RetentionSetAt, ClosedAt)
 }
 
 // differing names the facts that differ, not what they say.

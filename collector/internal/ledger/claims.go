@@ -32,13 +32,17 @@ type Difference struct {
 	Detail  string // English, for experts
 }
 
+// HowActed are the names of details that entries of any act can have and rows never have: why
+// somebody acted without signing in, and by which token a program acted.
+func HowActed() []string { return []string{"break_glass", "api_token"} }
+
 // Differences holds every claim, by the index of its entry, against that entry, and every entry
 // of an organisation with one of the acts against its claim. Details of the names beside stand
 // in entries alone. q is one unchanging view. The error is only about not being able to look.
 func Differences(ctx context.Context, q sqldb.Queryer, organisationID string, acts []string, claims map[int64]Claim, beside ...string) ([]Difference, error) {
 	var found []Difference
 	left := maps.Clone(claims)
-	beside = append([]string{"break_glass"}, beside...) // why somebody acted without signing in
+	beside = append(HowActed(), beside...)
 	for _, act := range acts {
 		if err := Each(ctx, q, organisationID, act, func(e Recorded) {
 			c, ok := left[e.Index]

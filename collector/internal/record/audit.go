@@ -73,7 +73,9 @@ func audit(ctx context.Context, q sqldb.Queryer, org string, found *[]Finding) e
 			for _, e := range page {
 				c, ok := claims[e.Index]
 				delete(claims, e.Index)
-				delete(e.Details, "break_glass") // why somebody acted without signing in
+				for _, k := range ledger.HowActed() {
+					delete(e.Details, k)
+				}
 				switch {
 				case !ok:
 					find(e.Subject, RowMissing, "entry %d of the ledger, %s, has no row", e.Index, act)

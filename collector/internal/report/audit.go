@@ -131,7 +131,9 @@ func auditRows(ctx context.Context, q sqldb.Queryer, org string, list []Report) 
 			for _, e := range page {
 				c, ok := claims[e.Index]
 				delete(claims, e.Index)
-				delete(e.Details, "break_glass") // why somebody acted without signing in
+				for _, k := range ledger.HowActed() {
+					delete(e.Details, k)
+				}
 				switch {
 				case !ok:
 					found = append(found, Finding{org, e.Subject, RowMissing, fmt.Sprintf("entry %d of the ledger, %s, has no row", e.Index, act)})
