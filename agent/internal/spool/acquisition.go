@@ -29,6 +29,7 @@ type entry struct {
 	plan       []byte
 	parts      []*part
 	other      int64 // bytes of everything but parts
+	aside      int64 // bytes of what is kept and is no part
 	reason     string
 	receivedAt time.Time // of the receipt or the refusal
 	dropped    []string  // half-written parts that recovery took away
@@ -39,6 +40,7 @@ type part struct {
 	name     string // final name; on disk with the suffix ".part" until complete
 	onDisk   string
 	size     int64 // of what was written, before it is encrypted
+	sealed   bool  // it lies encrypted
 	file     int64 // bytes of the file, of a sealed part alone
 	complete bool
 	gone     bool
@@ -48,7 +50,7 @@ type part struct {
 }
 
 func (e *entry) bytes() int64 {
-	n := e.other
+	n := e.other + e.aside
 	for _, p := range e.parts {
 		n += p.size
 	}
@@ -57,7 +59,7 @@ func (e *entry) bytes() int64 {
 
 // counted is what the quota counts: all but images of memory.
 func (e *entry) counted() int64 {
-	n := e.other
+	n := e.other + e.aside
 	for _, p := range e.parts {
 		if !p.image {
 			n += p.size
@@ -235,7 +237,7 @@ func (a *Acquisition) Create(name string) (*Part, error) {
 			removeIfThere(a.root, p.onDisk)
 			return nil, fmt.Errorf("create part %s: %w", name, err)
 		}
-		out.hash, p.file = digest.NewWriter(out.wrapped), out.below.n
+		out.hash, p.sealed, p.file = digest.NewWriter(out.wrapped), true, out.below.n
 	}
 	a.e.parts = append(a.e.parts, p)
 	a.open++

@@ -233,21 +233,20 @@ func readVerdict(root *os.Root, e *entry) error {
 }
 
 // readParts finds the parts. Half-written ones of an unsealed acquisition are taken
-// away and named in e.dropped.
+// away and named in e.dropped. Nothing that was signed, or ever whole, is taken away.
 func (s *Spool) readParts(root *os.Root, e *entry) error {
 	list, err := fs.ReadDir(root.FS(), artifactDir)
 	if err != nil {
 		return err
 	}
-	var known map[string]partNote
-	if e.sealed {
-		if known, err = readNotes(root); err != nil {
-			return err
-		}
+	signed := e.state != Interrupted
+	known, err := s.learn(root, e, signed)
+	if err != nil {
+		return err
 	}
 	for _, d := range list {
 		name := path.Join(artifactDir, d.Name())
-		file, half := strings.CutSuffix(name, growing)
+		file, half := strings.CutSuffix(trimAside(name), growing)
 		final, ours := e.finalOf(file)
 		if err := checkPart(final); err != nil || !ours {
 			return fmt.Errorf("holds %.100q, which does not belong there", name)
@@ -261,18 +260,30 @@ func (s *Spool) readParts(root *os.Root, e *entry) error {
 		}
 		p := &part{name: final, onDisk: name, size: fi.Size(), complete: true, image: isImage(final)}
 		if e.sealed {
-			p.file = fi.Size()
-			half = half || !p.known(known)
+			p.sealed, p.file = true, fi.Size()
 		}
-		if half {
+		switch {
+		case strings.HasSuffix(name, aside):
+			s.keptAside(e, name, fi.Size())
+		case half && signed:
+			s.keptAside(e, name, fi.Size())
+		case half:
 			if err := removeIfThere(root, name); err != nil {
 				return err
 			}
 			e.dropped = append(e.dropped, final)
 			s.cfg.Log.Warn("half-written part dropped", slog.String("acquisition", e.id), slog.String("part", final), slog.Int64("bytes", fi.Size()))
-			continue
+		case e.sealed && !p.known(known):
+			if !signed { // its name is needed by who goes on, and takes the part again
+				if name, err = setAside(root, name); err != nil {
+					return err
+				}
+				e.dropped = append(e.dropped, final)
+			}
+			s.keptAside(e, name, fi.Size())
+		default:
+			e.parts = append(e.parts, p)
 		}
-		e.parts = append(e.parts, p)
 	}
 	return nil
 }

@@ -26,3 +26,15 @@ func FuzzEnvelopeSize(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParseStored(f *testing.F) {
+	f.Add([]byte(`{"artifacts":[{"name":"artifacts/a.jsonl.zst","stored":{"size":3,"sha256":"` + digest.Of(nil).String() + `"}}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, n := range parseStored(b) {
+			p := &part{name: n.Name}
+			if checkPart(n.Name) != nil || !p.known(map[string]partNote{n.Name: n}) || p.size < 0 {
+				t.Errorf("%+v", n)
+			}
+		}
+	})
+}

@@ -25,7 +25,7 @@ func describe(parts []*part) []PartInfo {
 	list := make([]PartInfo, 0, len(parts))
 	for _, p := range parts {
 		if !p.gone {
-			list = append(list, PartInfo{Name: p.name, Size: p.size, Complete: p.complete, SHA256: p.sum, Sealed: p.file > 0, File: p.file})
+			list = append(list, PartInfo{Name: p.name, Size: p.size, Complete: p.complete, SHA256: p.sum, Sealed: p.sealed, File: p.file})
 		}
 	}
 	return list
@@ -124,7 +124,7 @@ func (r *Reader) ReadAt(name string, b []byte, off int64) (int, error) {
 	if p != nil && !p.gone {
 		// Opened under the mutex, because closing a part changes its name on disk.
 		f, _, err = openRegular(r.root, p.onDisk)
-		if size = p.size; p.file > 0 {
+		if size = p.size; p.sealed {
 			size = p.file
 		}
 	}

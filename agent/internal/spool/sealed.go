@@ -96,13 +96,14 @@ func readNotes(root *os.Root) (map[string]partNote, error) {
 	return parseNotes(b), nil
 }
 
+// parseNotes knows less than a newer agent may have written, and takes of it what it knows.
 func parseNotes(b []byte) map[string]partNote {
 	out := make(map[string]partNote)
 	lines := bufio.NewScanner(bytes.NewReader(b))
 	lines.Buffer(nil, maxNotes)
 	for lines.Scan() {
 		var p partNote
-		if decodeStrict(lines.Bytes(), &p) != nil || checkPart(p.Name) != nil || p.Size < 0 {
+		if json.Unmarshal(lines.Bytes(), &p) != nil || checkPart(p.Name) != nil || p.Size < 0 {
 			continue
 		}
 		if _, err := digest.Parse(p.SHA256); err != nil {

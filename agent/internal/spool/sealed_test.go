@@ -129,7 +129,7 @@ func TestSealedParts(t *testing.T) {
 }
 
 // TestSealedPartsAfterACrash: a part whose note is there is whole, with the note of its writer;
-// one without is not kept, because nobody here can find out what is in it.
+// one without is no part, because nobody here can find out what is in it.
 func TestSealedPartsAfterACrash(t *testing.T) {
 	_, wrap := organisation(t)
 	dir := t.TempDir()

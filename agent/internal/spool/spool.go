@@ -6,6 +6,7 @@
 //
 //	acquisition.json     what the spool must know, and the caller's plan
 //	artifacts/*          parts; a part that is still growing ends in ".part", an encrypted one in ".age"
+//	artifacts/*.aside    whole files of which nothing tells what is in them; kept, not sent
 //	parts.jsonl          what is to be known of encrypted parts
 //	manifest.json, signer.pem, signer-cert.pem
 //	manifest.json.sig    written last: from here on nothing may be lost
@@ -348,8 +349,8 @@ func (s *Spool) Status() Status {
 }
 
 func (s *Spool) problem(name, what string) {
-	if len(s.problems) < maxProblems {
-		s.problems = append(s.problems, fmt.Sprintf("%.200q: %s", name, what))
+	if line := fmt.Sprintf("%.200q: %s", name, what); len(s.problems) < maxProblems && !slices.Contains(s.problems, line) {
+		s.problems = append(s.problems, line)
 	}
 	s.cfg.Log.Warn("spool holds something foreign", slog.String("name", name), slog.String("problem", what))
 }
