@@ -205,7 +205,7 @@ func (v *verifier) end(ctx context.Context) error {
 	var entries, hashes int64
 	if err := v.q.QueryRowContext(ctx, `SELECT
 		(SELECT COUNT(*) FROM ledger_entries WHERE organisation_id = $1 AND (idx < 0 OR idx >= $2)),
-		(SELECT COUNT(*) FROM ledger_hashes WHERE organisation_id = $1 AND (idx < 0 OR idx + LENGTH(hash) / 64 > $3))`,
+		(SELECT COUNT(*) FROM ledger_hashes WHERE organisation_id = $1 AND (idx < 0 OR idx >= $3 OR idx + LENGTH(hash) / 64 > $3))`,
 		v.head.OrganisationID, v.head.Size, tlog.StoredHashCount(v.head.Size)).Scan(&entries, &hashes); err != nil {
 		return err
 	}
@@ -255,6 +255,12 @@ func (v *verifier) entries(ctx context.Context, lo, hi int64) (map[int64]row, er
 	return out, rows.Err()
 }
 
+// broughtBy is the entry with which a stored hash came: the last one of its subtree.
+func broughtBy(x int64) int64 {
+	l, n := tlog.SplitStoredHashIndex(x)
+	return (n+1)<<l - 1
+}
+
 func (v *verifier) hashes(ctx context.Context, lo, hi int64) (map[int64]tlog.Hash, error) {
 	rows, err := v.q.QueryContext(ctx, `SELECT idx, hash FROM ledger_hashes
 		WHERE organisation_id = $1 AND idx > $2 AND idx < $3`, v.head.OrganisationID, lo-maxRun, hi)
@@ -269,8 +275,12 @@ func (v *verifier) hashes(ctx context.Context, lo, hi int64) (map[int64]tlog.Has
 		if err := rows.Scan(&first, &s); err != nil {
 			return nil, err
 		}
-		// What is no hash, or there twice, is as good as missing; it is reported as that.
-		run, _ := parseRun(s)
+		// What is there twice is as good as missing, and reported as that. A row that is no
+		// hashes stops whoever reads it, and so is reported even where nothing is missing.
+		run, err := parseRun(s)
+		if err != nil && first >= lo {
+			v.report(broughtBy(first), Tree, "stored hash %d: %v", first, err)
+		}
 		for k, h := range run {
 			x := first + int64(k)
 			if x < lo || x >= hi {

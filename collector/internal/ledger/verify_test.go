@@ -67,6 +67,8 @@ func TestVerifyNamesTampering(t *testing.T) {
 		"hashes beyond the head":  {[]string{`UPDATE ledger_hashes SET hash = hash || hash WHERE idx = (SELECT MAX(idx) FROM ledger_hashes)`}, -1, ledger.Surplus},
 		"leaf hash removed":       {[]string{`DELETE FROM ledger_hashes WHERE idx = 0`}, 0, ledger.Tree},
 		"hash column not a hash":  {[]string{`UPDATE ledger_hashes SET hash = 'x' WHERE idx = 0`}, 0, ledger.Tree},
+		"junk within a run":       {[]string{`INSERT INTO ledger_hashes (organisation_id, idx, hash) VALUES ('org_1', 2, 'zz')`}, 1, ledger.Tree},
+		"junk at the end":         {[]string{`INSERT INTO ledger_hashes (organisation_id, idx, hash) SELECT organisation_id, MAX(idx + LENGTH(hash) / 64), 'zz' FROM ledger_hashes GROUP BY organisation_id`}, -1, ledger.Surplus},
 		"entry with hash swapped": {[]string{`UPDATE ledger_entries SET entry_json = (SELECT entry_json FROM ledger_entries WHERE idx = 1), salt = (SELECT salt FROM ledger_entries WHERE idx = 1), record_sha256 = (SELECT record_sha256 FROM ledger_entries WHERE idx = 1) WHERE idx = 2`}, 2, ledger.Moved},
 	} {
 		t.Run(name, func(t *testing.T) {
