@@ -39,6 +39,7 @@ func (s *Acts) PhotoByLink(ctx context.Context, token string, p LinkPhoto, body 
 	}
 	place := phone.Place(remoteAddr)
 	var l phone.Link
+	var seq int64
 	err = s.transact(ctx, func(ctx context.Context, d *deed) error {
 		link, inc, err := s.usableLink(ctx, d.tx, token, phone.Photos)
 		if err == nil {
@@ -48,7 +49,11 @@ func (s *Acts) PhotoByLink(ctx context.Context, token string, p LinkPhoto, body 
 			return err
 		}
 		up.Link, l = link.ID, link
-		u, err = d.beginUpload(ctx, inc, up)
+		if u, err = d.beginUpload(ctx, inc, up); err != nil {
+			return err
+		}
+		// What breaks off has its entries in the ledger too, and so it counts.
+		seq, err = phone.InsertUse(ctx, d.tx, phone.Use{LinkID: link.ID, OrganisationID: link.OrganisationID, IncidentID: inc.ID, Place: place, At: d.now, LedgerIdx: phone.Coming})
 		return err
 	})
 	if err != nil {
@@ -64,7 +69,7 @@ func (s *Acts) PhotoByLink(ctx context.Context, token string, p LinkPhoto, body 
 				if err != nil {
 					return err
 				}
-				return phone.InsertUse(ctx, d.tx, phone.Use{LinkID: l.ID, OrganisationID: l.OrganisationID, IncidentID: done.IncidentID, Place: place, Size: done.Size, At: d.now, LedgerIdx: done.LedgerIdx})
+				return phone.EndUse(ctx, d.tx, seq, phone.Use{LinkID: l.ID, IncidentID: done.IncidentID, Size: done.Size, At: d.now, LedgerIdx: done.LedgerIdx})
 			})
 		})
 	}

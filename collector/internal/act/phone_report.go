@@ -65,7 +65,7 @@ func (s *Acts) ReportByLink(ctx context.Context, token string, r LinkReport, rem
 		if err != nil {
 			return err
 		}
-		if err := phone.InsertUse(ctx, d.tx, phone.Use{LinkID: l.ID, OrganisationID: l.OrganisationID, IncidentID: inc.ID, Opened: opened, Place: place, At: d.now, LedgerIdx: idx}); err != nil {
+		if _, err := phone.InsertUse(ctx, d.tx, phone.Use{LinkID: l.ID, OrganisationID: l.OrganisationID, IncidentID: inc.ID, Opened: opened, Place: place, At: d.now, LedgerIdx: idx}); err != nil {
 			return err
 		}
 		words := r.Text
@@ -77,8 +77,9 @@ func (s *Acts) ReportByLink(ctx context.Context, token string, r LinkReport, rem
 	return number, err
 }
 
-// linkIncident finds the incident that a report by a link joins, or opens one and has people
-// told.
+// linkIncident finds the incident that a report by a link joins, or opens one, and has people
+// told. Of reports that join they are told once an hour: a whole office behind one address, or
+// somebody who floods the link, must not hide that another person reports something else.
 func (s *Acts) linkIncident(ctx context.Context, d *deed, l phone.Link, place string, r LinkReport) (inc incident.Incident, opened bool, err error) {
 	join, err := phone.JoinTo(ctx, d.tx, l, place, d.now)
 	if err != nil {
@@ -89,8 +90,11 @@ func (s *Acts) linkIncident(ctx context.Context, d *deed, l phone.Link, place st
 		if err == nil {
 			inc, err = incident.GoesOn(ctx, d.tx, inc)
 		}
-		if err != nil || inc.ClosedAt.IsZero() {
+		if err != nil {
 			return inc, false, err
+		}
+		if inc.ClosedAt.IsZero() {
+			return inc, false, s.announce(ctx, d, notify.Event{Kind: notify.IncidentOpened, Key: "joined " + hourly(notify.IncidentOpened, inc.ID, d.now), IncidentNumber: inc.Number, Path: "/incidents/" + inc.ID, Joined: true})
 		}
 	}
 	discovered := r.NoticedAt

@@ -1,18 +1,25 @@
 package act_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/notify"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/phone"
 	"hozen/collector/internal/record"
+	"hozen/collector/internal/sqldb"
 	"hozen/internal/digest"
+	"hozen/internal/id"
 )
 
 // link makes a link and returns it with its token.
@@ -191,6 +198,85 @@ func TestPhotoByLink(t *testing.T) {
 		_, err = x.MakeLink(ctx, x.owner, act.NewLink{Kind: phone.Photos, IncidentID: inc.ID, Life: phone.Photos.Lives()[0]})
 		wantErr(t, err, act.ErrConflict)
 		x.ledgerStands()
+	})
+}
+
+// Photographs that break off leave entries in the ledger, and so they are as many as others.
+func TestPhotosThatBreakOffCount(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		ctx := t.Context()
+		x.uploading()
+		inc, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: "t"})
+		ok(t, err)
+		l, token := x.link(act.NewLink{Kind: phone.Photos, IncidentID: inc.Number})
+		send := func(i int, rest io.Reader) error {
+			_, err := x.PhotoByLink(ctx, token, act.LinkPhoto{Name: "IMG.JPG", Person: "鈴木"}, io.MultiReader(strings.NewReader(jpeg), rest), fmt.Sprintf("192.0.2.%d", i))
+			return err
+		}
+		for i := range 60 {
+			if err := send(i, iotest.ErrReader(io.ErrUnexpectedEOF)); !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Fatalf("%d: %v", i, err)
+			}
+		}
+		wantErr(t, send(60, iotest.ErrReader(io.ErrUnexpectedEOF)), act.ErrTooMany)
+		wantErr(t, send(61, strings.NewReader("")), act.ErrTooMany)
+		links, err := x.Links(ctx, x.owner, inc.ID)
+		if err != nil || len(links) != 1 || links[0].Used != 0 || !links[0].UsedAt.IsZero() {
+			t.Errorf("%+v, %v", links, err)
+		}
+		x.clock = x.clock.Add(time.Hour + time.Second)
+		ok(t, send(1, strings.NewReader("whole")))
+		if links, err = x.Links(ctx, x.owner, inc.ID); err != nil || links[0].ID != l.ID || links[0].Used != 1 || !links[0].UsedAt.Equal(x.clock) {
+			t.Errorf("%+v, %v", links, err)
+		}
+		x.ledgerStands()
+	})
+}
+
+// Somebody who floods a link hides no report of another person, and neither does an office
+// behind one address.
+func TestReportsThatJoinAreTold(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		ctx := t.Context()
+		l, token := x.link(act.NewLink{Kind: phone.Reports, Note: "受付の掲示"})
+		ok(t, x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+			return notify.SaveChannel(ctx, tx, notify.Channel{ID: id.New(id.Channel), OrganisationID: l.OrganisationID, Kind: notify.Webhook, Name: "w", Language: "ja", Enabled: true, Kinds: []notify.Kind{notify.IncidentOpened}})
+		}))
+		x.clock = x.clock.Truncate(time.Hour)
+		report := func(from string) string {
+			t.Helper()
+			number, err := x.ReportByLink(ctx, token, act.LinkReport{Text: "変", Contact: "佐藤"}, from)
+			ok(t, err)
+			return number
+		}
+		told := func(want int, number string) {
+			t.Helper()
+			list, err := notify.Newest(ctx, x.db.Read(), l.OrganisationID, 100)
+			if err != nil || len(list) != want {
+				t.Fatalf("told %d times, want %d: %v", len(list), want, err)
+			}
+			if !slices.ContainsFunc(list, func(d notify.Delivery) bool { return d.Event.Joined && d.Event.IncidentNumber == number }) {
+				t.Errorf("nobody is told of the report that joined %s", number)
+			}
+		}
+		var last string
+		for i := range 5 {
+			last = report(fmt.Sprintf("198.51.100.%d", i))
+		}
+		if n := report("192.0.2.1"); n != last {
+			t.Fatalf("%s, want %s", n, last)
+		}
+		told(6, last)
+		report("192.0.2.2") // once an hour is enough
+		told(6, last)
+		for range 2 { // an office behind one address: the half hour rolls
+			x.clock = x.clock.Add(25 * time.Minute)
+			report("192.0.2.2")
+		}
+		told(6, last)
+		x.clock = x.clock.Add(25 * time.Minute)
+		report("192.0.2.2")
+		told(7, last)
 	})
 }
 

@@ -46,6 +46,9 @@ type Event struct {
 	Path string `json:"path,omitempty"`
 	// At is when it happened. Required.
 	At time.Time `json:"at"`
+	// Joined is of IncidentOpened: the incident was there already, and a further report of
+	// somebody by a link joined it.
+	Joined bool `json:"joined,omitempty"`
 	// Due and Stage are of DeadlineNear: the time, and "half", "day" or "overdue". Clock names
 	// the deadline by a word of the texts ("deadline.clock." and this). Optional.
 	Due   time.Time `json:"due,omitzero"`

@@ -73,6 +73,9 @@ func Words(p i18n.Printer, e Event, base string) Message {
 	if e.Verb != "" {
 		values["verb"] = named(p, "verb.", e.Verb)
 	}
+	if e.Joined {
+		key += ".joined"
+	}
 	what, text := p.TextWith(key+".subject", values), p.TextWith(key+".text", values)
 	if e.Drill {
 		what, text = p.Text("drill.subject", "what", what), p.Text("drill.text")+"\n"+text

@@ -46,7 +46,7 @@ const (
 	MaxText     = 4096     // bytes of what somebody writes
 	MaxLine     = 200      // bytes of a name, a number, a PC
 	MaxPhoto    = 30 << 20 // bytes of one photograph
-	MaxPhotos   = 200      // of one link
+	MaxPhotos   = 200      // of one link, and those that broke off
 	MaxBytes    = 2 << 30  // of all photographs of one link
 	MaxAtOnce   = 10       // photographs in one form
 	hour        = time.Hour

@@ -11,7 +11,7 @@ import (
 )
 
 const columns = `id, organisation_id, kind, incident_id, note, token_sealed, made_id, made_by, made_at, expires_at, revoked_at, revoked_by,
-	(SELECT COUNT(*) FROM phone_use u WHERE u.link_id = l.id), (SELECT COALESCE(MAX(u.at), '') FROM phone_use u WHERE u.link_id = l.id)`
+	(SELECT COUNT(*) FROM phone_use u WHERE u.link_id = l.id AND u.ledger_idx >= 0), (SELECT COALESCE(MAX(u.at), '') FROM phone_use u WHERE u.link_id = l.id AND u.ledger_idx >= 0)`
 
 // Insert stores a link with its token.
 func Insert(ctx context.Context, tx *sqldb.Tx, l Link, token string) error {
@@ -98,20 +98,34 @@ type Use struct {
 	Place          string // see [Place]
 	Size           int64  // bytes of a photograph
 	At             time.Time
-	LedgerIdx      int64
+	LedgerIdx      int64 // [Coming]: not all of it is there
 }
 
-// InsertUse notes that something came by a link.
-func InsertUse(ctx context.Context, tx *sqldb.Tx, u Use) error {
-	if _, err := tx.ExecContext(ctx, `INSERT INTO phone_use (link_id, seq, organisation_id, incident_id, opened, address, size, at, ledger_idx)
-		VALUES ($1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM phone_use WHERE link_id = $1), $2, $3, $4, $5, $6, $7, $8)`,
-		u.LinkID, u.OrganisationID, u.IncidentID, sqldb.FormatBool(u.Opened), u.Place, u.Size, sqldb.FormatTime(u.At), u.LedgerIdx); err != nil {
+// Coming is the index in the ledger of what has begun to come. If it breaks off, that stays:
+// it is a use that counts for [Room], and nothing that came.
+const Coming = -1
+
+// InsertUse notes that something came by a link, or begins to, and returns its number among
+// the uses of the link.
+func InsertUse(ctx context.Context, tx *sqldb.Tx, u Use) (seq int64, err error) {
+	if err := tx.QueryRowContext(ctx, `INSERT INTO phone_use (link_id, seq, organisation_id, incident_id, opened, address, size, at, ledger_idx)
+		VALUES ($1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM phone_use WHERE link_id = $1), $2, $3, $4, $5, $6, $7, $8) RETURNING seq`,
+		u.LinkID, u.OrganisationID, u.IncidentID, sqldb.FormatBool(u.Opened), u.Place, u.Size, sqldb.FormatTime(u.At), u.LedgerIdx).Scan(&seq); err != nil {
+		return 0, fmt.Errorf("note use of link: %w", err)
+	}
+	return seq, nil
+}
+
+// EndUse notes that all of what had begun to come is there.
+func EndUse(ctx context.Context, tx *sqldb.Tx, seq int64, u Use) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE phone_use SET incident_id = $1, size = $2, at = $3, ledger_idx = $4 WHERE link_id = $5 AND seq = $6`,
+		u.IncidentID, u.Size, sqldb.FormatTime(u.At), u.LedgerIdx, u.LinkID, seq); err != nil {
 		return fmt.Errorf("note use of link: %w", err)
 	}
 	return nil
 }
 
-// Room refuses what is more than may come by a link: [ErrTooMany] where waiting helps, else
+// Room refuses what is more than may come by a link, whether or not it then came whole: [ErrTooMany] where waiting helps, else
 // [ErrOver].
 func Room(ctx context.Context, q sqldb.Queryer, l Link, place string, now time.Time) error {
 	var link, here, photos int
