@@ -2,6 +2,7 @@ package act
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -40,7 +41,7 @@ func (s *Acts) WatchNotices(ctx context.Context) {
 		case <-timer.C:
 		}
 		if err := s.lookForNotices(ctx, &w); err != nil && ctx.Err() == nil {
-			s.log.ErrorContext(ctx, "silent endpoints and results of groups are not told", slog.Any("error", err))
+			s.log.ErrorContext(ctx, "weekly summaries, silent endpoints or results of groups are not told", slog.Any("error", err))
 		}
 	}
 }
@@ -58,29 +59,26 @@ func (s *Acts) lookForNotices(ctx context.Context, w *noticeWatch) error {
 	if err != nil {
 		return err
 	}
+	// What cannot be told keeps nothing else from being told, here or in another organisation.
+	var errs []error
 	for _, o := range all {
+		if s.now().Sub(w.since) >= silentGrace {
+			errs = append(errs, s.tellWeekly(ctx, o.ID))
+		}
 		channels, err := notify.Channels(ctx, s.db.Read(), o.ID)
 		if err != nil {
-			return err
-		}
-		if s.now().Sub(w.since) >= silentGrace {
-			if err := s.tellWeekly(ctx, o.ID); err != nil {
-				return err
-			}
+			errs = append(errs, err)
+			continue
 		}
 		if len(channels) == 0 {
 			continue
 		}
 		if s.now().Sub(w.since) >= silentGrace {
-			if err := s.tellSilent(ctx, w, o.ID); err != nil {
-				return err
-			}
+			errs = append(errs, s.tellSilent(ctx, w, o.ID))
 		}
-		if err := s.tellGroups(ctx, w, o.ID); err != nil {
-			return err
-		}
+		errs = append(errs, s.tellGroups(ctx, w, o.ID))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // tellSilent tells of the endpoints of one organisation that fell silent: once for each

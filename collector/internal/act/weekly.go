@@ -155,6 +155,10 @@ func (s *Acts) weekIncidents(ctx context.Context, q sqldb.Queryer, organisationI
 		if d.Incident.Drill {
 			continue // nothing of it is real
 		}
+		if d.Fault != nil {
+			w.Incidents = append(w.Incidents, notify.WeekIncident{Number: d.Incident.Number, Unknown: true})
+			continue
+		}
 		i := notify.WeekIncident{Number: d.Incident.Number, Late: d.Behind(now)}
 		next, runs := d.Next()
 		if runs {
@@ -166,6 +170,11 @@ func (s *Acts) weekIncidents(ctx context.Context, q sqldb.Queryer, organisationI
 	}
 	slices.SortStableFunc(w.Incidents, func(a, b notify.WeekIncident) int {
 		switch {
+		case a.Unknown != b.Unknown:
+			if a.Unknown {
+				return -1
+			}
+			return 1
 		case a.Due.IsZero() && b.Due.IsZero():
 			return strings.Compare(a.Number, b.Number)
 		case a.Due.IsZero():

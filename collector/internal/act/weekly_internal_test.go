@@ -13,6 +13,7 @@ import (
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/notify"
 	"hozen/collector/internal/operator"
+	"hozen/collector/internal/record"
 	"hozen/collector/internal/secret"
 	"hozen/collector/internal/sqldb"
 	"hozen/collector/internal/sqldb/sqldbtest"
@@ -201,4 +202,52 @@ func TestWeekSaysHowThingsAre(t *testing.T) {
 			t.Errorf("%s", m.Text)
 		}
 	})
+}
+
+// A summary that can't be made, here because its row can't be read, keeps nobody from being told
+// of what fell silent.
+func TestWeekThatFailsSilencesNothing(t *testing.T) {
+	x := newWeeks(t, sqldbtest.Open(t))
+	x.channel(notify.EndpointSilent)
+	x.look("2026-11-21 12:00")
+	x.pc("pc", 30*24*time.Hour)
+	x.ok(x.db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE notify_weekly SET told_for = 'zz'`)
+		return err
+	}))
+	w := noticeWatch{since: x.clock.Add(-time.Hour), silent: map[string]bool{}, groups: map[string]bool{}}
+	if err := x.lookForNotices(t.Context(), &w); err == nil {
+		t.Error("nobody hears of the summary that can't be made")
+	}
+	all, err := notify.Newest(t.Context(), x.db.Read(), x.owner.OrganisationID, 10)
+	if err != nil || len(all) != 2 || all[0].Event.Kind != notify.EndpointSilent { // two recipients
+		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+// Deadlines that can't be counted are said to be unknown, before all others.
+func TestWeekSaysWhatIsUnknown(t *testing.T) {
+	x := newWeeks(t, sqldbtest.Open(t))
+	me := Actor{Kind: ByOperator, ID: x.owner.ID, OrganisationID: x.owner.OrganisationID, Role: operator.Owner}
+	change := func(sql string, args ...any) {
+		x.ok(x.db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+			_, err := tx.ExecContext(ctx, sql, args...)
+			return err
+		}))
+	}
+	change(`UPDATE operator_operator SET must_change_password = 0`)
+	var ids []string
+	for range 2 {
+		i, err := x.OpenIncident(t.Context(), me, NewIncident{Title: "t", DiscoveredAt: x.clock})
+		x.ok(err)
+		_, err = x.SetAnswer(t.Context(), me, i.ID, NewAnswer{Item: record.DiscoveredAt, State: record.Known, Value: record.Value{At: x.clock}})
+		x.ok(err)
+		ids = append(ids, i.Number, i.ID)
+	}
+	change(`UPDATE record_version SET value = '{' WHERE incident_id = $1`, ids[3])
+	e, err := x.weekly(t.Context(), x.db.Read(), x.owner.OrganisationID, x.clock)
+	x.ok(err)
+	if l := e.Week.Incidents; len(l) != 2 || !l[0].Unknown || l[0].Number != ids[2] || l[1].Unknown || l[1].Due.IsZero() {
+		t.Errorf("%+v", l)
+	}
 }

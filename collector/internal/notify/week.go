@@ -25,8 +25,8 @@ type Week struct {
 	// CertificateUntil is the end of the certificate of the collector or of its CA that ends
 	// first; zero: not known.
 	CertificateUntil time.Time `json:"certificate_until,omitzero"`
-	// Incidents are those that are open or have a deadline that runs, the soonest deadline
-	// first; More is how many more there are.
+	// Incidents are those that are open or have a deadline that runs, those with unknown
+	// deadlines first, then the soonest; More is how many more there are.
 	Incidents []WeekIncident `json:"incidents,omitempty"`
 	More      int            `json:"more_incidents,omitempty"`
 	// Drills is how many there were in the last 7 days, of isolation and of playbooks, DrillAt
@@ -48,6 +48,9 @@ type WeekIncident struct {
 	Clock  string    `json:"clock,omitempty"` // as [Event.Clock]; empty: no deadline runs
 	Due    time.Time `json:"due,omitzero"`
 	Late   int       `json:"late,omitempty"` // deadlines whose time is over
+	// Unknown means that something of the record can't be read, so that nobody knows what its
+	// deadlines are.
+	Unknown bool `json:"unknown,omitempty"`
 }
 
 // Needs counts what somebody has to look at. Without endpoints nothing is watched, which
@@ -123,7 +126,10 @@ func weekWords(p i18n.Printer, e Event) string {
 	}
 	for _, i := range w.Incidents {
 		what := p.Text("week.no_deadline", "incident", i.Number)
-		if !i.Due.IsZero() {
+		switch {
+		case i.Unknown:
+			what = p.Text("week.deadline_unknown", "incident", i.Number)
+		case !i.Due.IsZero():
 			what = p.Text("week.deadline", "incident", i.Number, "clock", deadlineName(p, i.Clock), "due", clock(i.Due))
 		}
 		if i.Late > 0 {

@@ -102,7 +102,7 @@ func TestWeekInWords(t *testing.T) {
 	at := jst(t, "2026-11-23 08:00")
 	quiet := notify.Week{Endpoints: 12, Heard: 12, Planned: true, BackupAt: at.Add(-5 * time.Hour), ProvedAt: at.Add(-50 * time.Hour), CertificateUntil: at.AddDate(0, 2, 0), Drills: 1, DrillAt: at.Add(-24 * time.Hour)}
 	busy := notify.Week{Endpoints: 12, Heard: 11, Concerns: []notify.WeekConcern{{Code: "disk", Count: 1, Urgent: true}, {Code: "silent", Count: 3}, {Code: "of_tomorrow", Count: 1}}, Planned: true,
-		Incidents: []notify.WeekIncident{{Number: "INC-2026-0007", Clock: "ppc_preliminary", Due: at.Add(48 * time.Hour), Late: 1}, {Number: "INC-2026-0009"}}, More: 2}
+		Incidents: []notify.WeekIncident{{Number: "INC-2026-0005", Unknown: true}, {Number: "INC-2026-0007", Clock: "ppc_preliminary", Due: at.Add(48 * time.Hour), Late: 1}, {Number: "INC-2026-0009"}}, More: 2}
 	for _, c := range []struct {
 		name       string
 		l          i18n.Language
@@ -112,7 +112,7 @@ func TestWeekInWords(t *testing.T) {
 	}{
 		{"nothing", i18n.Japanese, &quiet, "対応が必要なことはありません", []string{"12台のうち12台", "最新 2026-11-23 03:00 JST", "読み戻して確かめた日時 2026-11-21 06:00 JST", "証明書の期限: 2027-01-23", "この7日間に1回", "安全だという意味ではありません"}, []string{"不明", "件あります"}},
 		{"nothing", i18n.English, &quiet, "nothing needs you", []string{"12 of 12", "2026-11-23 03:00 JST"}, []string{"unknown"}},
-		{"much", i18n.Japanese, &busy, "確認してほしいことがあります", []string{"7件あります", "【要対応】コレクターのディスク", "連絡がない端末: 3台", "見守りの気がかり", "バックアップ: まだありません", "証明書の期限: 不明", "INC-2026-0007 次の期限: 個人情報保護委員会への速報 2026-11-25 08:00 JST（期限を過ぎたもの 1件）", "INC-2026-0009 進んでいる期限はありません", "ほかに2件", "訓練: 記録がありません"}, []string{"ありません。PCが"}},
+		{"much", i18n.Japanese, &busy, "確認してほしいことがあります", []string{"8件あります", "【要対応】コレクターのディスク", "連絡がない端末: 3台", "見守りの気がかり", "バックアップ: まだありません", "証明書の期限: 不明", "INC-2026-0007 次の期限: 個人情報保護委員会への速報 2026-11-25 08:00 JST（期限を過ぎたもの 1件）", "INC-2026-0005 期限は不明です", "INC-2026-0009 進んでいる期限はありません", "ほかに2件", "訓練: 記録がありません"}, []string{"ありません。PCが"}},
 		{"much", i18n.English, &busy, "something needs you", []string{"[see to it] the collector's disk", "for 7 days or more: 3", "2 more", "until: unknown"}, nil},
 		{"no endpoints", i18n.Japanese, &notify.Week{}, "確認してほしいことがあります", []string{"見守っているPCはありません", "定期的には取っていません"}, nil},
 		{"no week at all", i18n.English, nil, "something needs you", nil, nil},
