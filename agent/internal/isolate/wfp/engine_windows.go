@@ -267,6 +267,9 @@ func (s *session) Read(keys []GUID) (i installed, err error) {
 	return i, nil
 }
 
+// maxListed bounds a list of filters: an endpoint has a few thousand.
+const maxListed = 1 << 15
+
 // Filters lists all filters of this endpoint, and how many could not be read. It changes nothing.
 func Filters(ctx context.Context) (list []Filter, unread int, err error) {
 	err = bfe{}.Transact(ctx, true, func(t transaction) error {

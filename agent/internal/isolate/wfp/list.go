@@ -22,9 +22,6 @@ type Filter struct {
 	Unread string
 }
 
-// maxListed bounds a list of filters: an endpoint has a few thousand.
-const maxListed = 1 << 15
-
 // listed tells of the filters of an engine.
 func listed(have installed) []Filter {
 	under := map[GUID]sublayer{}

@@ -14,34 +14,8 @@ const (
 	familyWFP      = "wfp"
 )
 
-// place is a key of the registry with rules of the firewall of Windows ([MS-GPFAS], 2.2.2), and
-// whose they are.
-type place struct{ table, key string }
-
+// policyKey is under what the registry keeps the settings of the firewall.
 const policyKey = `SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy`
-
-func places() []place {
-	return []place{
-		{"local", policyKey + `\FirewallRules`},
-		{"group_policy", `SOFTWARE\Policies\Microsoft\WindowsFirewall\FirewallRules`},
-		{"device_management", policyKey + `\Mdm\FirewallRules`},
-		{"services", policyKey + `\RestrictedServices\Configurable\System`},
-		{"windows_services", policyKey + `\RestrictedServices\Static\System`},
-		{"apps", policyKey + `\RestrictedServices\AppIso\FirewallRules`},
-	}
-}
-
-// profilePlaces are the keys with what counts where no rule does.
-func profilePlaces() []place {
-	var list []place
-	for _, p := range []string{"DomainProfile", "StandardProfile", "PublicProfile"} {
-		list = append(list, place{"local", policyKey + `\` + p})
-	}
-	for _, p := range []string{"DomainProfile", "PrivateProfile", "PublicProfile"} {
-		list = append(list, place{"group_policy", `SOFTWARE\Policies\Microsoft\WindowsFirewall\` + p})
-	}
-	return list
-}
 
 // maxWords bounds what is told of one rule apart from its bytes.
 const maxWords = 256

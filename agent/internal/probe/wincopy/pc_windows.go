@@ -123,6 +123,9 @@ func (PC) Saves(place, name string) ([]string, error) {
 // exportLimit is how long the export of one log may take.
 const exportLimit = 20 * time.Second
 
+// usnMost is how much of the end of a journal is read; Windows keeps 32 MiB by itself.
+const usnMost = 32 * mib
+
 // Save implements [Files].
 func (p PC) Save(ctx context.Context, name string) (File, error) {
 	if volume, ok := strings.CutPrefix(name, `USN\`); ok {

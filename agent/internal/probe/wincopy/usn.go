@@ -20,8 +20,6 @@ type Journal interface {
 const (
 	usnPage  = 4096
 	usnPiece = 64 << 10
-	// usnMost is how much of the end of a journal is read; Windows keeps 32 MiB by itself.
-	usnMost = 32 * mib
 
 	usnQuerySize  = 24 // USN_JOURNAL_DATA_V0: journal's id, first number, next number, …
 	usnSmallest   = 60 // USN_RECORD_V2 without a name
