@@ -13,7 +13,7 @@ import (
 
 // copies makes the probe that copies the files of a kind; nil when none does.
 func copies(kind artifact.Kind, scope filecopy.Scope, room string) probe.Probe {
-	return wincopy.New(kind, wincopy.Scope(scope), wincopy.PC{Room: room})
+	return wincopy.New(kind, wincopy.Scope(scope), &wincopy.PC{Room: room})
 }
 
 // copiesRoom is a folder below that of state, which the system and administrators alone can

@@ -2,7 +2,7 @@
 // anything ends, looks for how earlier ones went, and exports logs. It knows nothing of what
 // is done then.
 //
-// Interface: EvtSubscribe, EvtQuery, EvtExportLog (winevt.h); events 1074 and 1075 of the source
+// Interface: EvtSubscribe, EvtQuery, EvtExportLog, EvtGetLogInfo (winevt.h); events 1074 and 1075 of the source
 // User32, and those of [Past].
 package evt
 

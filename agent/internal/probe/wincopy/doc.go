@@ -6,15 +6,16 @@
 // it was read; for each row of the table what was looked for and what came of it.
 //
 // Source of truth: the files, opened so that others may go on using them. Logs of events are
-// exported (EvtExportLog), or copied as they lie there where that does not work. The end of the
-// USN journal is read as records (FSCTL_READ_USN_JOURNAL). Loaded hives of the
-// registry cannot be opened: the system saves them (RegSaveKeyEx) into a file of the agent's,
-// which is copied and goes when it is closed, whatever ends the agent.
+// exported (EvtExportLog), or copied as they lie there where that does not work; of long ones
+// the newest events. The end of the USN journal is read as records (FSCTL_READ_USN_JOURNAL).
+// Loaded hives of the registry cannot be opened: the system saves them (RegSaveKeyEx) into a
+// file of the agent's, which is copied and goes when it is closed, whatever ends the agent.
 //
 // Privileges: an administrator for most, with the privilege of backups.
 //
-// Footprint: files and folders are read. A hive needs its size of the disk for as long as it is
-// copied. What lies in a cloud and would be fetched, and links, are told and not read.
+// Footprint: files and folders are read. A hive and an exported log need their size of the disk
+// for as long as they are copied; 256 MiB stay free. What lies in a cloud and would be fetched,
+// and links, are told and not read.
 //
 // Volatility: Derivable.
 //

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/windows"
 
@@ -21,10 +21,12 @@ type PC struct {
 	// Room is a folder that is made if need be, for what the system saves to be copied. Default:
 	// that for temporary files.
 	Room string
+
+	lone lone
 }
 
 // Places implements [Files].
-func (PC) Places(place string) ([]string, error) {
+func (*PC) Places(place string) ([]string, error) {
 	dir, err := windows.GetWindowsDirectory()
 	if err != nil {
 		return nil, fmt.Errorf("GetWindowsDirectory: %w", err)
@@ -65,7 +67,7 @@ func (PC) Places(place string) ([]string, error) {
 }
 
 // List implements [Files].
-func (PC) List(dir string) (map[string]Status, error) {
+func (*PC) List(dir string) (map[string]Status, error) {
 	list, err := winsys.List(dir)
 	m := make(map[string]Status, len(list))
 	for _, l := range list {
@@ -75,7 +77,7 @@ func (PC) List(dir string) (map[string]Status, error) {
 }
 
 // Open implements [Files]. What a link leads to is refused.
-func (PC) Open(path string) (File, error) {
+func (*PC) Open(path string) (File, error) {
 	f, err := winsys.OpenHere(path)
 	if errors.Is(err, winsys.ErrBusy) || errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
 		return nil, fmt.Errorf("%w: %w", ErrLocked, err)
@@ -99,7 +101,7 @@ func (f file) Status() (Status, error) {
 }
 
 // Saves implements [Files].
-func (PC) Saves(place, name string) ([]string, error) {
+func (*PC) Saves(place, name string) ([]string, error) {
 	switch {
 	case place == "U": // whatever letter the table has, it means the drive of Windows
 		dir, err := windows.GetWindowsDirectory()
@@ -120,14 +122,14 @@ func (PC) Saves(place, name string) ([]string, error) {
 	return list, err
 }
 
-// exportLimit is how long the export of one log may take.
-const exportLimit = 20 * time.Second
+// reserve stays free on the volume for whoever works there; the spool's is as large.
+const reserve = 256 * mib
 
 // usnMost is how much of the end of a journal is read; Windows keeps 32 MiB by itself.
 const usnMost = 32 * mib
 
 // Save implements [Files].
-func (p PC) Save(ctx context.Context, name string) (File, error) {
+func (p *PC) Save(ctx context.Context, name string, most int64) (File, error) {
 	if volume, ok := strings.CutPrefix(name, `USN\`); ok {
 		j, err := winsys.OpenJournal(volume)
 		if err != nil {
@@ -144,36 +146,48 @@ func (p PC) Save(ctx context.Context, name string) (File, error) {
 	}
 	channel, ok := strings.CutPrefix(name, `EVT\`)
 	if !ok {
+		if free, err := p.free(); err != nil || free <= 0 {
+			return nil, errors.Join(err, errNoRoom)
+		}
 		return p.saved(func(path string) error { return winsys.SaveHive(name, path) })
 	}
-	type answer struct {
-		f   File
-		err error
-	}
-	// The service that exports cannot be told to stop.
-	done := make(chan answer, 1)
-	go func() {
-		f, err := p.saved(func(path string) error { return evt.Export(channel, path) })
-		done <- answer{f, err}
-	}()
-	ctx, cancel := context.WithTimeout(ctx, exportLimit)
-	defer cancel()
-	select {
-	case a := <-done:
-		return a.f, a.err
-	case <-ctx.Done():
-	}
-	go func() {
-		if a := <-done; a.err == nil {
-			_ = a.f.Close() // nobody wants it any more
+	return p.lone.do(ctx, func() (File, error) {
+		free, err := p.free()
+		if err != nil {
+			return nil, err
 		}
-	}()
-	return nil, fmt.Errorf("export %s: %w", channel, ctx.Err())
+		l, err := evt.Measure(channel)
+		if err != nil {
+			return nil, err
+		}
+		return fitting(l, min(most, free), func(query string) (File, error) {
+			return p.saved(func(path string) error { return evt.Export(channel, query, path) })
+		})
+	})
+}
+
+// free is how much what is saved may take of the disk.
+func (p *PC) free() (int64, error) {
+	dir := p.Room
+	if dir == "" {
+		dir = os.TempDir()
+	} else if err := os.MkdirAll(dir, 0o700); err != nil {
+		return 0, fmt.Errorf("make room for a copy: %w", err)
+	}
+	name, err := windows.UTF16PtrFromString(dir)
+	if err != nil {
+		return 0, fmt.Errorf("look for room on the disk: %w", err)
+	}
+	var free uint64
+	if err := windows.GetDiskFreeSpaceEx(name, &free, nil, nil); err != nil {
+		return 0, fmt.Errorf("GetDiskFreeSpaceEx: %w", err)
+	}
+	return int64(min(free, math.MaxInt64)) - reserve, nil
 }
 
 // saved opens what save writes into a new file. The file goes when it is closed, and when
 // this program is killed meanwhile.
-func (p PC) saved(save func(path string) error) (File, error) {
+func (p *PC) saved(save func(path string) error) (File, error) {
 	if p.Room != "" {
 		if err := os.MkdirAll(p.Room, 0o700); err != nil {
 			return nil, fmt.Errorf("make room for a copy: %w", err)

@@ -17,11 +17,11 @@ func TestThisPC(t *testing.T) {
 	if err := os.WriteFile(path, []byte("content"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	list, err := PC{}.List(dir)
+	list, err := new(PC).List(dir)
 	if err != nil || len(list) != 1 || list["日本語.txt"].Size != 7 || list["日本語.txt"].Directory {
 		t.Errorf("%+v, %v", list, err)
 	}
-	f, err := PC{}.Open(path)
+	f, err := new(PC).Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,23 +37,23 @@ func TestThisPC(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer windows.CloseHandle(h)
-	if _, err := (PC{}).Open(path); !errors.Is(err, ErrLocked) {
+	if _, err := new(PC).Open(path); !errors.Is(err, ErrLocked) {
 		t.Errorf("a file that nobody may share: %v", err)
 	}
 	for _, place := range []string{"W", "C", "D", "~"} {
-		if dirs, err := (PC{}).Places(place); err != nil || len(dirs) == 0 || dirs[0] == "" {
+		if dirs, err := new(PC).Places(place); err != nil || len(dirs) == 0 || dirs[0] == "" {
 			t.Errorf("%s: %q, %v", place, dirs, err)
 		}
 	}
 }
 
 func TestHiveOfThisPC(t *testing.T) {
-	p := PC{Room: filepath.Join(t.TempDir(), "copies")}
+	p := &PC{Room: filepath.Join(t.TempDir(), "copies")}
 	names, err := p.Saves("H", "SOFTWARE")
 	if err != nil || !slices.Equal(names, []string{`HKLM\SOFTWARE`}) {
 		t.Fatal(names, err)
 	}
-	f, err := p.Save(t.Context(), names[0])
+	f, err := p.Save(t.Context(), names[0], mib)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ type row struct {
 	patterns []string
 	max, all int64 // bytes of a file, of the row
 	names    bool  // only names are told
+	end      bool  // of a longer file the end is kept
 	private  bool
 	why      string
 }
@@ -53,7 +54,7 @@ func partOf(kind artifact.Kind) *part {
 }
 
 // parse reads a table. A line is a row: the class, the most KiB of a file and of all, what is
-// kept (start, or names alone; with "!" before it the row is private), patterns parted by ";",
+// kept (start, end, or names alone; with "!" before it the row is private), patterns parted by ";",
 // and behind "#" what it is good for.
 func parse(table string) (rows []row) {
 	for line := range strings.Lines(table) {
@@ -64,7 +65,7 @@ func parse(table string) (rows []row) {
 		f := strings.SplitN(strings.Join(strings.Fields(what), " "), " ", 5)
 		r := row{class: f[0], max: number(f[1]) * kib, all: number(f[2]) * kib, why: why}
 		keep, private := strings.CutPrefix(f[3], "!")
-		r.private, r.names = private, keep == "names"
+		r.private, r.names, r.end = private, keep == "names", keep == "end"
 		for p := range strings.SplitSeq(f[4], ";") {
 			r.patterns = append(r.patterns, strings.TrimSpace(p))
 		}
@@ -79,19 +80,19 @@ func number(s string) int64 {
 }
 
 const logs = `
-security 131072 131072 start W\System32\winevt\Logs\Security.evtx # sign-ins, and what was allowed and refused
-system   65536  65536  start W\System32\winevt\Logs\System.evtx; W\System32\winevt\Logs\Application.evtx # services, starts and ends of the system, programs
-shell    65536  65536  start W\System32\winevt\Logs\Windows PowerShell.evtx; W\System32\winevt\Logs\Microsoft-Windows-PowerShell%4Operational.evtx; W\System32\winevt\Logs\PowerShellCore%4Operational.evtx # scripts that ran
-events   20480  131072 start W\System32\winevt\Logs\Microsoft-Windows-Sysmon%4Operational.evtx; W\System32\winevt\Logs\Microsoft-Windows-TaskScheduler%4*.evtx; W\System32\winevt\Logs\Microsoft-Windows-TerminalServices-*.evtx; W\System32\winevt\Logs\Microsoft-Windows-Windows Defender%4*.evtx; W\System32\winevt\Logs\Microsoft-Windows-WMI-Activity%4*.evtx; W\System32\winevt\Logs\Microsoft-Windows-SMB*.evtx; W\System32\winevt\Logs\Microsoft-Windows-Bits-Client%4*.evtx; W\System32\winevt\Logs\Microsoft-Windows-WinRM%4*.evtx; W\System32\winevt\Logs\Microsoft-Windows-Windows Firewall With Advanced Security%4*.evtx; W\System32\winevt\Logs\Microsoft-Windows-CodeIntegrity%4*.evtx; W\System32\winevt\Logs\Microsoft-Windows-AppLocker%4*.evtx # tasks, remote desktops, Defender, WMI, shares, downloads
-defender 8192   16384  start D\Microsoft\Windows Defender\Support\*.log # what Defender found and did
-firewall 16384  32768  start W\System32\LogFiles\Firewall\*.log; W\System32\LogFiles\Firewall\*.log.old # connections that the firewall wrote down
-device   16384  16384  start W\INF\setupapi.dev*.log # devices that were plugged in
+security 131072 131072 end   W\System32\winevt\Logs\Security.evtx # sign-ins, and what was allowed and refused
+system   65536  65536  end   W\System32\winevt\Logs\System.evtx; W\System32\winevt\Logs\Application.evtx # services, starts and ends of the system, programs
+shell    65536  65536  end   W\System32\winevt\Logs\Windows PowerShell.evtx; W\System32\winevt\Logs\Microsoft-Windows-PowerShell%4Operational.evtx; W\System32\winevt\Logs\PowerShellCore%4Operational.evtx # scripts that ran
+events   20480  131072 end   W\System32\winevt\Logs\Microsoft-Windows-Sysmon%4Operational.evtx; W\System32\winevt\Logs\Microsoft-Windows-TaskScheduler%4*.evtx; W\System32\winevt\Logs\Microsoft-Windows-TerminalServices-*.evtx; W\System32\winevt\Logs\Microsoft-Windows-Windows Defender%4*.evtx; W\System32\winevt\Logs\Microsoft-Windows-WMI-Activity%4*.evtx; W\System32\winevt\Logs\Microsoft-Windows-SMB*.evtx; W\System32\winevt\Logs\Microsoft-Windows-Bits-Client%4*.evtx; W\System32\winevt\Logs\Microsoft-Windows-WinRM%4*.evtx; W\System32\winevt\Logs\Microsoft-Windows-Windows Firewall With Advanced Security%4*.evtx; W\System32\winevt\Logs\Microsoft-Windows-CodeIntegrity%4*.evtx; W\System32\winevt\Logs\Microsoft-Windows-AppLocker%4*.evtx # tasks, remote desktops, Defender, WMI, shares, downloads
+defender 8192   16384  end   D\Microsoft\Windows Defender\Support\*.log # what Defender found and did
+firewall 16384  32768  end   W\System32\LogFiles\Firewall\*.log; W\System32\LogFiles\Firewall\*.log.old # connections that the firewall wrote down
+device   16384  16384  end   W\INF\setupapi.dev*.log # devices that were plugged in
 usn      32768  32768  !start U\C: # what was made, renamed and deleted on the drive of Windows, and when
-server   8192   32768  start C\inetpub\logs\LogFiles\**; W\System32\LogFiles\HTTPERR\* # who came over the network
+server   8192   32768  end   C\inetpub\logs\LogFiles\**; W\System32\LogFiles\HTTPERR\* # who came over the network
 `
 
 const histories = `
-shell 4096 16384 start ~\AppData\Roaming\Microsoft\Windows\PowerShell\PSReadLine\* # commands that were typed
+shell 4096 16384 end   ~\AppData\Roaming\Microsoft\Windows\PowerShell\PSReadLine\* # commands that were typed
 ssh   1024 4096  start ~\.ssh\known_hosts* # computers that were connected to
 `
 

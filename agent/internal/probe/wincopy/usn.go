@@ -71,6 +71,9 @@ func (u *usnFile) Status() (Status, error) {
 // Close implements [File].
 func (u *usnFile) Close() error { return u.j.Close() }
 
+// Seek implements [File]: records are read one after the other only.
+func (u *usnFile) Seek(int64, int) (int64, error) { return 0, errors.ErrUnsupported }
+
 // Read implements [File].
 func (u *usnFile) Read(b []byte) (int, error) {
 	for len(u.rest) == 0 && u.err == nil {

@@ -36,11 +36,12 @@ type Status struct {
 	Accessed, Born             time.Time
 	Directory, Link, Elsewhere bool // Elsewhere: its bytes would have to be fetched
 	About                      bool // Size is a little more than can be read
+	Newest                     bool // the end of a log alone: there was no room for more
 }
 
 // File is an open file.
 type File interface {
-	io.ReadCloser
+	io.ReadSeekCloser
 	Status() (Status, error)
 }
 
@@ -55,9 +56,9 @@ type Files interface {
 	// U: hives of the registry, of "people" those of whoever is signed in, and journals.
 	Saves(place, rest string) ([]string, error)
 	// Save has the system write what is no file that can be opened, and opens that; closing
-	// removes it. It is a hive, HKLM\NAME or HKU\SID; a log of events, EVT\CHANNEL; or the USN
-	// journal of a volume, USN\C:.
-	Save(ctx context.Context, name string) (File, error)
+	// removes it. It is a hive, HKLM\NAME or HKU\SID; a log of events, EVT\CHANNEL, of which no
+	// more than most bytes are saved, the newest; or the USN journal of a volume, USN\C:.
+	Save(ctx context.Context, name string, most int64) (File, error)
 }
 
 const (
@@ -105,8 +106,11 @@ func (c *copier) table(ctx context.Context) error {
 	for i := range c.rows {
 		r := &c.rows[i]
 		line := &record.CopyRow{Part: record.PartRow, Row: i, Class: r.class, Pattern: strings.Join(r.patterns, "; "), Max: r.max, All: r.all, Keep: "start", Private: r.private, State: "done", Why: r.why}
-		if r.names {
+		switch {
+		case r.names:
 			line.Keep = "names"
+		case r.end:
+			line.Keep = "end"
 		}
 		lines = append(lines, line)
 		switch {
@@ -234,7 +238,7 @@ func (c *copier) one(ctx context.Context, m found, r *row, line *record.CopyRow)
 		f.Unread = "no_room"
 		c.o.Miss(fmt.Errorf("%s: no room for more of this kind", m.path))
 	default:
-		n, err := c.copy(ctx, f, m, limit)
+		n, err := c.copy(ctx, f, m, r, limit)
 		line.Bytes += n
 		c.left -= n
 		if f.Unread == "" {
@@ -260,8 +264,8 @@ func describe(f *record.CopyFile, path string, st Status) {
 
 // copy writes the lines of one file and returns how many bytes were copied. An error is the
 // writer's; what went wrong in reading stands in the lines.
-func (c *copier) copy(ctx context.Context, f *record.CopyFile, m found, limit int64) (copied int64, err error) {
-	g, way, err := c.open(ctx, m)
+func (c *copier) copy(ctx context.Context, f *record.CopyFile, m found, r *row, limit int64) (copied int64, err error) {
+	g, way, err := c.open(ctx, m, limit)
 	var st Status
 	if err == nil {
 		defer g.Close()
@@ -273,6 +277,13 @@ func (c *copier) copy(ctx context.Context, f *record.CopyFile, m found, limit in
 		return 0, c.o.Write(f)
 	}
 	f.Way, f.Problem = way.name, way.problem
+	var bad error
+	if r.end && way.name == "" && st.Size > limit {
+		if f.From, bad = endOf(g, channelOf(m.path) != "", st.Size, limit); bad == nil {
+			_, bad = g.Seek(f.From, io.SeekStart)
+		}
+		limit = min(limit, st.Size-f.From)
+	}
 	if way.name == record.WayExport { // what was written is new, the log is not
 		m.st.Size = st.Size
 		describe(f, m.path, m.st)
@@ -283,7 +294,6 @@ func (c *copier) copy(ctx context.Context, f *record.CopyFile, m found, limit in
 		return 0, err
 	}
 	sum := sha256.New()
-	var bad error
 	for copied < limit && bad == nil {
 		if bad = ctx.Err(); bad != nil {
 			break
@@ -292,13 +302,13 @@ func (c *copier) copy(ctx context.Context, f *record.CopyFile, m found, limit in
 		n, bad = io.ReadFull(g, c.buf[:min(int64(len(c.buf)), limit-copied)])
 		if n > 0 {
 			sum.Write(c.buf[:n])
-			if err := c.o.Write(&record.CopyData{Part: record.PartData, File: f.File, Offset: copied, Data: c.buf[:n]}); err != nil {
+			if err := c.o.Write(&record.CopyData{Part: record.PartData, File: f.File, Offset: f.From + copied, Data: c.buf[:n]}); err != nil {
 				return copied, err
 			}
 			copied += int64(n)
 		}
 	}
-	e := &record.CopyEnd{Part: record.PartEnd, File: f.File, Copied: copied, SHA256: hex.EncodeToString(sum.Sum(nil)), Stability: record.StableUnknown, Cut: copied < st.Size && (!st.About || copied >= limit)}
+	e := &record.CopyEnd{Part: record.PartEnd, File: f.File, Copied: copied, SHA256: hex.EncodeToString(sum.Sum(nil)), Stability: record.StableUnknown, Cut: st.Newest || copied < st.Size && (!st.About || copied >= limit)}
 	if bad != nil && !errors.Is(bad, io.EOF) && !errors.Is(bad, io.ErrUnexpectedEOF) {
 		e.Problem = problem(bad)
 		c.o.Miss(bad)
@@ -327,13 +337,13 @@ type way struct{ name, problem string }
 // open opens what was found. A log of events is exported by the service that writes it: its file
 // lacks the last events, and says of itself that it was not closed. Where that does not work
 // the file is copied as it is.
-func (c *copier) open(ctx context.Context, m found) (g File, w way, err error) {
+func (c *copier) open(ctx context.Context, m found, limit int64) (g File, w way, err error) {
 	if m.saved != "" {
-		g, err = c.files.Save(ctx, m.saved)
+		g, err = c.files.Save(ctx, m.saved, limit)
 		return g, way{name: record.WaySave}, err
 	}
 	if channel := channelOf(m.path); channel != "" {
-		if g, err = c.files.Save(ctx, `EVT\`+channel); err == nil {
+		if g, err = c.files.Save(ctx, `EVT\`+channel, limit); err == nil {
 			return g, way{name: record.WayExport}, nil
 		}
 		w.problem = problem(fmt.Errorf("export: %w", err))

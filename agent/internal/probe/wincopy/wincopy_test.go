@@ -96,7 +96,7 @@ func (d disk) Saves(place, name string) ([]string, error) {
 	return []string{`HKLM\` + name}, nil
 }
 
-func (d disk) Save(_ context.Context, name string) (File, error) {
+func (d disk) Save(_ context.Context, name string, _ int64) (File, error) {
 	if strings.HasPrefix(name, `EVT\`) {
 		return d.Open(name)
 	}
@@ -139,7 +139,7 @@ func acquire(t *testing.T, kind artifact.Kind, scope Scope, d disk) (result, err
 		case record.PartData:
 			var x record.CopyData
 			json.Unmarshal(line, &x)
-			if x.Offset != int64(len(r.data[path])) {
+			if x.Offset != r.files[path].From+int64(len(r.data[path])) {
 				t.Errorf("%s: a gap at %d", path, x.Offset)
 			}
 			r.data[path] += string(x.Data)

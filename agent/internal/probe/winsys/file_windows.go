@@ -91,6 +91,11 @@ func (f *File) Read(b []byte) (int, error) {
 	return int(n), err
 }
 
+// Seek implements io.Seeker.
+func (f *File) Seek(offset int64, whence int) (int64, error) {
+	return windows.Seek(f.h, offset, whence)
+}
+
 // Status asks the file system, through the open file.
 func (f *File) Status() (s Status, err error) {
 	var i windows.ByHandleFileInformation
