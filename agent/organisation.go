@@ -27,6 +27,8 @@ type organisation struct {
 	owner func() string // whose endpoint this is now; empty before enrolment
 	log   *slog.Logger
 	disk  sync.Mutex // held while the file is written
+	// keeping are those who write it, or are about to.
+	keeping sync.WaitGroup
 
 	mu sync.Mutex
 	is organisationRecord
@@ -77,6 +79,8 @@ func openOrganisation(state string, owner func() string, log *slog.Logger) (*org
 	return o, nil
 }
 
+// recipients reads public keys. That each of them can be read is not enough: nothing is
+// encrypted to keys of which some are post-quantum and some are not.
 func recipients(texts []string) (to []envelope.Recipient, err error) {
 	for _, s := range texts {
 		r, err := envelope.ParseRecipient(s)
@@ -85,6 +89,11 @@ func recipients(texts []string) (to []envelope.Recipient, err error) {
 		}
 		to = append(to, r)
 	}
+	if len(to) > 0 {
+		if _, err := envelope.Seal(io.Discard, to...); err != nil {
+			return nil, err
+		}
+	}
 	return to, nil
 }
 
@@ -92,11 +101,18 @@ func recipients(texts []string) (to []envelope.Recipient, err error) {
 func (o *organisation) hear(c uplink.Configure) {
 	r := organisationRecord{organisationFormat, o.owner(), c.Recipients, c.Triage}
 	to, err := recipients(c.Recipients)
-	if err != nil { // of a newer collector; what was known goes on
-		o.log.Error("a public key of the organisation cannot be read; the ones before it go on", slog.Any("error", err))
+	if err != nil { // of a newer collector; what it gave before goes on, and never another's
 		o.mu.Lock()
-		r.Recipients, to = o.is.Recipients, o.to
+		r.Recipients, to = nil, nil
+		if o.is.Owner == r.Owner {
+			r.Recipients, to = o.is.Recipients, o.to
+		}
 		o.mu.Unlock()
+		if len(to) > 0 {
+			o.log.Error("a public key of the organisation cannot be read; the ones before it go on", slog.Any("error", err))
+		} else {
+			o.log.Error("a public key of the organisation cannot be read, and there is none before it; evidence waits in the clear", slog.Any("error", err))
+		}
 	}
 	was, werr := json.Marshal(o.record())
 	now, nerr := json.Marshal(r)
@@ -104,7 +120,7 @@ func (o *organisation) hear(c uplink.Configure) {
 	o.is, o.to = r, to
 	o.mu.Unlock()
 	if werr != nil || nerr != nil || string(was) != string(now) {
-		go o.keep()
+		o.keeping.Go(o.keep)
 	}
 }
 
@@ -138,35 +154,47 @@ func (o *organisation) own() (organisationRecord, []envelope.Recipient, bool) {
 	return o.is, o.to, owner != "" && o.is.Owner == owner
 }
 
-// wrap is what encrypts the parts of an acquisition that begins now; nil where no key is known.
-func (o *organisation) wrap() func(io.Writer) (io.WriteCloser, error) {
-	_, to, own := o.own()
-	if !own || len(to) == 0 {
-		return nil
-	}
-	return func(w io.Writer) (io.WriteCloser, error) { return envelope.Seal(w, to...) }
+// conditions are what one acquisition is made under, from its plan to its end.
+type conditions struct {
+	scope filecopy.Scope // what of people's own may be read
+	by    string         // whose word scope is
+	to    []envelope.Recipient
 }
 
-// keys are the SHA-256 of the public keys to which evidence is encrypted now.
-func (o *organisation) keys() (list []string) {
-	_, to, own := o.own()
-	for _, r := range to {
-		if own {
-			list = append(list, r.Fingerprint().String())
-		}
+// now returns the conditions of an acquisition that is planned now: the scope is the narrower
+// of what the organisation and the PC's own file allow.
+func (o *organisation) now(file config.Triage) conditions {
+	r, to, own := o.own()
+	if !own {
+		r.Triage, to = nil, nil
+	}
+	scope, by := narrower(file, r.Triage)
+	return conditions{scope, by, to}
+}
+
+// wrap is what encrypts the parts; nil where no key is known.
+func (c conditions) wrap() func(io.Writer) (io.WriteCloser, error) {
+	if len(c.to) == 0 {
+		return nil
+	}
+	return func(w io.Writer) (io.WriteCloser, error) { return envelope.Seal(w, c.to...) }
+}
+
+// keys are the SHA-256 of the public keys to which the parts are encrypted.
+func (c conditions) keys() (list []string) {
+	for _, r := range c.to {
+		list = append(list, r.Fingerprint().String())
 	}
 	return list
 }
 
-// scope is what of people's own may be read: the narrower of what the organisation and the
-// PC's own file allow. It says whose word that is.
-func (o *organisation) scope(file config.Triage) (filecopy.Scope, string) {
-	r, _, own := o.own()
-	if !own {
-		r.Triage = nil
-	}
-	return narrower(file, r.Triage)
+// wrap is what encrypts the parts of an acquisition that begins now; nil where no key is known.
+func (o *organisation) wrap() func(io.Writer) (io.WriteCloser, error) {
+	return o.now(config.Triage{}).wrap()
 }
+
+// keys are the SHA-256 of the public keys to which evidence is encrypted now.
+func (o *organisation) keys() []string { return o.now(config.Triage{}).keys() }
 
 func narrower(file config.Triage, org *uplink.TriageScope) (filecopy.Scope, string) {
 	private, histories, by := false, true, "default"
@@ -186,15 +214,11 @@ func narrower(file config.Triage, org *uplink.TriageScope) (filecopy.Scope, stri
 	return filecopy.Scope{Private: private, NoHistories: !histories}, by
 }
 
-// said puts into the footprint under which conditions an acquisition was made.
-func (p *profiles) said(f *record.Footprint) {
-	if p.org == nil {
-		return
-	}
-	scope, by := p.org.scope(p.file)
-	f.ScopeBy, f.ScopePrivate, f.ScopeHistories = by, scope.Private, !scope.NoHistories
+// said puts into the footprint under which conditions an acquisition is made.
+func (c conditions) said(f *record.Footprint) {
+	f.ScopeBy, f.ScopePrivate, f.ScopeHistories = c.by, c.scope.Private, !c.scope.NoHistories
 	f.Spool = "clear"
-	if f.SpoolKeys = p.org.keys(); len(f.SpoolKeys) > 0 {
+	if f.SpoolKeys = c.keys(); len(f.SpoolKeys) > 0 {
 		f.Spool = "age"
 	}
 }

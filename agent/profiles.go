@@ -40,6 +40,7 @@ import (
 	"hozen/agent/internal/probe/sysctl"
 	"hozen/agent/internal/probe/usb"
 	"hozen/internal/artifact"
+	"hozen/internal/artifact/record"
 	"hozen/internal/profile"
 )
 
@@ -87,7 +88,12 @@ func (p *profiles) plan(name string) (acquire.Plan, error) {
 	if err != nil {
 		return acquire.Plan{}, err
 	}
+	under := p.org.now(p.file) // once: it holds until the acquisition is over
 	plan := acquire.Plan{Profile: table.Name, Gentle: table.Gentle}
+	var said func(*record.Footprint)
+	if p.org != nil {
+		plan.Wrap, said = under.wrap, under.said
+	}
 	if table.Gentle { // flash may take what it needs: it must not wait for the garbage collector
 		plan.Memory = memoryLimit
 	}
@@ -97,9 +103,9 @@ func (p *profiles) plan(name string) (acquire.Plan, error) {
 	}
 	pass, ram, look := scan.New(options), memory.New("/"), ransom.NewLook("/")
 	for _, l := range table.Lines {
-		one := p.probe(l.Kind, pass, ram)
+		one := p.probe(l.Kind, pass, ram, said)
 		if one == nil {
-			one = p.ofFiles(l.Kind, pass, look)
+			one = p.ofFiles(l.Kind, pass, look, under.scope)
 		}
 		if one == nil {
 			return acquire.Plan{}, fmt.Errorf("profile %s: nothing reads %s", name, l.Kind)
@@ -116,7 +122,7 @@ func (p *profiles) plan(name string) (acquire.Plan, error) {
 
 // probe makes the probe that reads a kind; nil when there is none. Those that read
 // processes share pass, those that read memory ram.
-func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass, ram *memory.Capture) probe.Probe {
+func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass, ram *memory.Capture, said func(*record.Footprint)) probe.Probe {
 	switch kind {
 	case artifact.KindProcess:
 		return process.New(pass)
@@ -185,7 +191,7 @@ func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass, ram *memory.Captur
 	case artifact.KindSecurity:
 		return security.New("/", pass)
 	case artifact.KindFootprint:
-		return footprint.New(p.said)
+		return footprint.New(said)
 	}
 	return nil
 }

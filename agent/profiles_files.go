@@ -4,6 +4,7 @@ import (
 	"hozen/agent/internal/config"
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/probe/bodyfile"
+	"hozen/agent/internal/probe/filecopy"
 	"hozen/agent/internal/probe/pkgcheck"
 	"hozen/agent/internal/probe/ransom"
 	"hozen/agent/internal/probe/scan"
@@ -20,11 +21,7 @@ func (p *profiles) within(t config.Triage, org *organisation, room string) *prof
 
 // ofFiles makes the probes of the profiles triage and ransom; nil for other kinds. Those that
 // look at the same files share look.
-func (p *profiles) ofFiles(kind artifact.Kind, pass *scan.Pass, look *ransom.Look) probe.Probe {
-	scope, _ := narrower(p.file, nil)
-	if p.org != nil {
-		scope, _ = p.org.scope(p.file)
-	}
+func (p *profiles) ofFiles(kind artifact.Kind, pass *scan.Pass, look *ransom.Look, scope filecopy.Scope) probe.Probe {
 	switch kind {
 	case artifact.KindBodyFile:
 		return bodyfile.New(bodyfile.Config{Root: "/", Private: scope.Private})

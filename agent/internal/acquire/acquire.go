@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime/debug"
 	"slices"
@@ -49,6 +50,9 @@ type Plan struct {
 	// code apart (runtime/debug.SetMemoryLimit); an urgent acquisition ends that at once.
 	// Zero: what it has without a limit.
 	Memory int64
+	// Wrap is asked once for what encrypts the parts, in the place of [spool.Config.Wrap], so
+	// that it is what the plan was made with. Optional.
+	Wrap func() func(w io.Writer) (io.WriteCloser, error)
 }
 
 // Total is the longest time that the probes of the plan can take together.
@@ -62,6 +66,12 @@ func (p Plan) Total() (d time.Duration) {
 // Sink takes acquisitions: *spool.Spool, or *spool.Folder for one that stands alone.
 type Sink interface {
 	Begin(acquisitionID string, plan []byte) (*spool.Acquisition, error)
+}
+
+// wrappingSink is a Sink that can be told for each acquisition what encrypts its parts:
+// *spool.Spool.
+type wrappingSink interface {
+	BeginWith(acquisitionID string, plan []byte, wrap func() func(io.Writer) (io.WriteCloser, error)) (*spool.Acquisition, error)
 }
 
 // Signer signs manifests; *identity.Signer is one.
@@ -307,7 +317,7 @@ func (r *Runner) run(ctx context.Context, o Order, stopped, aside func()) (Resul
 		return Result{}, err
 	}
 	t := newTiming(o, r.cfg.Grace, probes)
-	acq := begin(r.cfg.Sink, o.AcquisitionID, n.encode(), t.hurry)
+	acq := begin(r.cfg.Sink, o.AcquisitionID, n.encode(), plan.Wrap, t.hurry)
 	if t.hurry {
 		r.askTool() // so that sealing finds it done
 	} else if err := acq.wait(); err != nil {

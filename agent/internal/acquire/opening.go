@@ -1,6 +1,7 @@
 package acquire
 
 import (
+	"io"
 	"time"
 
 	"hozen/agent/internal/spool"
@@ -15,10 +16,14 @@ type opening struct {
 	err  error
 }
 
-func begin(sink Sink, acquisitionID string, plan []byte, meanwhile bool) *opening {
+func begin(sink Sink, acquisitionID string, plan []byte, wrap func() func(io.Writer) (io.WriteCloser, error), meanwhile bool) *opening {
 	o := &opening{done: make(chan struct{})}
 	do := func() {
 		defer close(o.done)
+		if s, ok := sink.(wrappingSink); ok && wrap != nil {
+			o.acq, o.err = s.BeginWith(acquisitionID, plan, wrap)
+			return
+		}
 		o.acq, o.err = sink.Begin(acquisitionID, plan)
 	}
 	if meanwhile {

@@ -195,6 +195,12 @@ func (s *Spool) Close() error { return errors.Join(s.lock.Close(), s.root.Close(
 // and given back by [Spool.Resume] if this process dies; at most 1 MiB. The error
 // wraps ErrExists when the identifier is known and ErrFull when there is no room.
 func (s *Spool) Begin(acquisitionID string, plan []byte) (*Acquisition, error) {
+	return s.BeginWith(acquisitionID, plan, s.cfg.Wrap)
+}
+
+// BeginWith is [Spool.Begin] with what encrypts the parts of this acquisition, in the place of
+// [Config.Wrap]. After a crash the rest is encrypted as Config.Wrap says then.
+func (s *Spool) BeginWith(acquisitionID string, plan []byte, with func() func(w io.Writer) (io.WriteCloser, error)) (*Acquisition, error) {
 	if err := id.Check(id.Acquisition, acquisitionID); err != nil {
 		return nil, fmt.Errorf("begin acquisition: %w", err)
 	}
@@ -218,7 +224,7 @@ func (s *Spool) Begin(acquisitionID string, plan []byte) (*Acquisition, error) {
 	}
 	s.sequence++
 	e := &entry{id: acquisitionID, sequence: s.sequence, state: Live, begunAt: s.cfg.Now().UTC(), plan: slices.Clone(plan)}
-	wrap := s.wrapping()
+	wrap := wrapping(with)
 	e.sealed = wrap != nil
 	a := s.writer(e, root)
 	a.wrap = wrap
@@ -258,7 +264,7 @@ func (s *Spool) Resume(acquisitionID string) (*Acquisition, error) {
 	}
 	a := s.writer(e, root)
 	if e.sealed {
-		if a.wrap = s.wrapping(); a.wrap == nil {
+		if a.wrap = wrapping(s.cfg.Wrap); a.wrap == nil {
 			a.wrap = noKey
 		}
 		if a.notes, err = openNotes(root); err != nil {
@@ -271,11 +277,11 @@ func (s *Spool) Resume(acquisitionID string) (*Acquisition, error) {
 }
 
 // wrapping is what encrypts the parts of an acquisition that begins; nil: nothing does.
-func (s *Spool) wrapping() func(io.Writer) (io.WriteCloser, error) {
-	if s.cfg.Wrap == nil {
+func wrapping(with func() func(io.Writer) (io.WriteCloser, error)) func(io.Writer) (io.WriteCloser, error) {
+	if with == nil {
 		return nil
 	}
-	return s.cfg.Wrap()
+	return with()
 }
 
 // noKey stands where an acquisition whose parts are encrypted goes on without key.

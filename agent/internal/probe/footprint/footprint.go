@@ -13,16 +13,19 @@ import (
 )
 
 type reader struct {
-	said   func(*record.Footprint)
+	told   record.Footprint // under which conditions the plan was made
 	begun  time.Time
 	before record.Footprint
 }
 
 // New returns the probe that tells what the program did since New was called. That is
 // when the plan of the acquisition is made. said adds under which conditions that is, and may
-// be nil.
+// be nil; what is in force later is not what the acquisition was made under.
 func New(said func(*record.Footprint)) probe.Probe {
-	r := &reader{said: said, begun: time.Now()}
+	r := &reader{begun: time.Now()}
+	if said != nil {
+		said(&r.told)
+	}
 	_ = use(&r.before) // what it cannot tell now it cannot tell later
 	return r
 }
@@ -36,12 +39,10 @@ func (r *reader) Acquire(ctx context.Context, w probe.Writer) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	f := record.Footprint{PID: os.Getpid(), StartedAt: r.begun.Round(0), Gentle: background.Marked(ctx)}
+	f := r.told
+	f.PID, f.StartedAt, f.Gentle = os.Getpid(), r.begun.Round(0), background.Marked(ctx)
 	if err := use(&f); err != nil {
 		return err
-	}
-	if r.said != nil {
-		r.said(&f)
 	}
 	f.FinishedAt = time.Now().Round(0)
 	for _, n := range [...]struct {
