@@ -2,6 +2,7 @@ package act
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/record"
 	"hozen/collector/internal/sqldb"
+	"hozen/collector/internal/transfer"
 	"hozen/internal/id"
 )
 
@@ -74,7 +76,7 @@ func (s *Acts) Sticks(ctx context.Context, a Actor) ([]record.Upload, error) {
 
 // ImportStick is [Acts.ImportKit] of a stick that was sent ([Acts.BeginStick]). It stays, so
 // that receipt codes can be compared later, until everything in it was taken in with its code,
-// or somebody gives it up.
+// or somebody gives it up. While it is taken in, a second import of it is [ErrConflict].
 func (s *Acts) ImportStick(ctx context.Context, a Actor, uploadID string, o ImportOrder) (Imported, error) {
 	var out Imported
 	u, err := s.arriving(ctx, a, uploadID)
@@ -91,6 +93,9 @@ func (s *Acts) ImportStick(ctx context.Context, a Actor, uploadID string, o Impo
 		out, err = s.ImportKit(ctx, a, o, r)
 		return err
 	})
+	if errors.Is(err, transfer.ErrBusy) {
+		return out, fmt.Errorf("%w: it is being taken in", ErrConflict)
+	}
 	if err != nil {
 		return out, known(err)
 	}

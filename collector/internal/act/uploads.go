@@ -395,6 +395,9 @@ func (s *Acts) DropUpload(ctx context.Context, a Actor, uploadID string) error {
 	if err != nil {
 		return err
 	}
+	if s.arrivals.Lent(u.ID) {
+		return fmt.Errorf("%w: it is being taken in", ErrConflict)
+	}
 	n, err := s.arrivals.Size(ctx, u.ID)
 	if err != nil {
 		return err
@@ -449,12 +452,15 @@ func (s *Acts) DropOldUploads(ctx context.Context) error {
 	}
 	var errs []error
 	for _, name := range there {
-		if !slices.ContainsFunc(list, func(u record.Upload) bool { return u.ID == name }) {
+		if !s.arrivals.Lent(name) && !slices.ContainsFunc(list, func(u record.Upload) bool { return u.ID == name }) {
 			s.log.InfoContext(ctx, "what is left of an upload that was given up is removed", slog.String("upload", name))
 			errs = append(errs, s.arrivals.Drop(ctx, name))
 		}
 	}
 	for _, u := range list {
+		if s.arrivals.Lent(u.ID) {
+			continue
+		}
 		n, err := s.arrivals.Size(ctx, u.ID)
 		if err != nil {
 			errs = append(errs, err)

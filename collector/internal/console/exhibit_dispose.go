@@ -61,7 +61,9 @@ func (s *server) exhibitDispose(v *visit) error {
 		if err != nil {
 			return err
 		}
+		answer := unhurried(v)
 		_, err = s.disposals.DisposeExhibit(v.ctx(), v.actor, x.ID, f.Values["reason"], f.Values["confirmed"])
+		answer()
 		if err == nil {
 			return s.done(v, "dispose.done", exhibitPath(c.Incident.ID, x.Short())+"#proof")
 		}

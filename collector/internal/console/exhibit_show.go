@@ -261,7 +261,9 @@ func (s *server) exhibitVerify(v *visit) error {
 	if err != nil {
 		return err
 	}
+	answer := unhurried(v)
 	r, err := s.custody.VerifyExhibit(v.ctx(), v.actor, x.ID, "")
+	answer()
 	if err != nil {
 		return err
 	}

@@ -156,6 +156,7 @@ func (s *server) exportDownload(v *visit) error {
 		attachment(v.w.Header(), name, kind)
 		return nil
 	}
+	unhurried(v) // until the first byte; then each write has its own time
 	w := &slowWriter{w: v.w, c: http.NewResponseController(v.w), begin: func() { attachment(v.w.Header(), name, kind) }}
 	if len(to) > 0 {
 		_, err = s.exports.WriteExportTo(v.ctx(), v.actor, r.ID, to, w)

@@ -289,6 +289,7 @@ func (s *server) uploadDrop(v *visit) error {
 	if err := s.uploads.DropUpload(v.ctx(), v.actor, u.ID); err != nil {
 		return err
 	}
+	s.takings.forget(u.ID)
 	return s.done(v, "upload.dropped", stickPath(u, false))
 }
 

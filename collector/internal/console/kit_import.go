@@ -141,6 +141,7 @@ func (s *server) kitImportBegin(v *visit) error {
 type kitStickView struct {
 	Stick     arrivingView
 	Whole     bool // as many bytes are there as were announced
+	Running   bool // it is being taken in
 	Incidents []incident.Incident
 	Form      form
 	Result    *stickResult // after an import
@@ -159,8 +160,21 @@ type stickAcquisition struct {
 	Problems []string
 }
 
-// kitStick asks where what came of a stick belongs, and for the codes on paper.
+// kitStick asks where what came of a stick belongs, and for the codes on paper. Whoever asked
+// for an import and did not wait for the answer is shown here what came of it.
 func (s *server) kitStick(v *visit) error {
+	t := s.takings.of(v.r.PathValue("id"))
+	switch {
+	case t.running || t.by != v.operator.ID:
+	case t.err == nil:
+		return s.showStick(v, form{}, resultOf(v, t.out), http.StatusOK)
+	default:
+		f := form{Errors: map[string]string{}}
+		if !f.refuseStick(v, t.err) {
+			f.Errors["file"] = v.text.Text("kit.import.failed")
+		}
+		return s.showStick(v, f, nil, http.StatusOK)
+	}
 	return s.showStick(v, form{}, nil, http.StatusOK)
 }
 
@@ -168,7 +182,7 @@ func (s *server) showStick(v *visit, f form, result *stickResult, status int) er
 	if !abilitiesOf(v.operator.Role).Order {
 		return act.ErrForbidden
 	}
-	view := kitStickView{Form: f, Result: result}
+	view := kitStickView{Form: f, Result: result, Running: s.takings.of(v.r.PathValue("id")).running}
 	u, have, err := s.uploads.UploadState(v.ctx(), v.actor, v.r.PathValue("id"))
 	switch {
 	case err == nil && u.Source == record.Stick:
@@ -198,6 +212,9 @@ func (s *server) showStick(v *visit, f form, result *stickResult, status int) er
 
 // kitStickImport takes in what is on a stick.
 func (s *server) kitStickImport(v *visit) error {
+	if !abilitiesOf(v.operator.Role).Order {
+		return act.ErrForbidden
+	}
 	f, err := readForm(v, field{name: "incident", max: 64, empty: true}, field{name: "codes", kind: manyLines, max: 4096, empty: true}, field{name: "foreign", max: 8, empty: true})
 	if err != nil {
 		return err
@@ -219,21 +236,56 @@ func (s *server) kitStickImport(v *visit) error {
 	if !f.ok() {
 		return s.showStick(v, f, nil, http.StatusUnprocessableEntity)
 	}
-	out, err := s.sticks.ImportStick(v.ctx(), v.actor, v.r.PathValue("id"), o)
-	if invalid, is := errors.AsType[*act.Invalid](err); is {
-		switch invalid.Field {
-		case "receipt_code":
-			f.Errors["codes"] = v.text.Text("kit.code.wrong")
-		case "stick":
-			f.Errors["file"] = v.text.Text("kit.not_a_zip")
-		default:
-			f.refuse(v, err)
-		}
+	id := v.r.PathValue("id")
+	if _, _, err := s.uploads.UploadState(v.ctx(), v.actor, id); err != nil {
+		return err
+	}
+	if !s.takings.begin(id, v.operator.ID, v.now) {
+		return s.showStick(v, f, nil, http.StatusConflict)
+	}
+	out, err := s.takeIn(v, id, o)
+	if f.refuseStick(v, err) {
 		return s.showStick(v, f, nil, http.StatusUnprocessableEntity)
 	}
 	if err != nil {
 		return err
 	}
+	status := http.StatusOK
+	if out.Wrong() {
+		status = http.StatusUnprocessableEntity
+	}
+	delete(f.Values, "codes")
+	return s.showStick(v, f, resultOf(v, out), status)
+}
+
+// takeIn takes in what is on a stick, all of it, whether the browser waits for it or not.
+func (s *server) takeIn(v *visit, id string, o act.ImportOrder) (out act.Imported, err error) {
+	defer unhurried(v)()
+	left := false
+	defer func() { s.takings.end(id, out, err, left) }()
+	out, err = s.sticks.ImportStick(context.WithoutCancel(v.ctx()), v.actor, id, o)
+	left = v.ctx().Err() != nil
+	return out, err
+}
+
+// refuseStick puts into words why nothing of a stick was taken in.
+func (f form) refuseStick(v *visit, err error) bool {
+	invalid, is := errors.AsType[*act.Invalid](err)
+	if !is {
+		return false
+	}
+	switch invalid.Field {
+	case "receipt_code":
+		f.Errors["codes"] = v.text.Text("kit.code.wrong")
+	case "stick":
+		f.Errors["file"] = v.text.Text("kit.not_a_zip")
+	default:
+		f.refuse(v, err)
+	}
+	return true
+}
+
+func resultOf(v *visit, out act.Imported) *stickResult {
 	r := &stickResult{Imported: out}
 	for _, p := range out.Problems {
 		r.Kit = append(r.Kit, problemText(v.text, p))
@@ -245,12 +297,7 @@ func (s *server) kitStickImport(v *visit) error {
 		}
 		r.Results = append(r.Results, a)
 	}
-	status := http.StatusOK
-	if out.Wrong() {
-		status = http.StatusUnprocessableEntity
-	}
-	delete(f.Values, "codes")
-	return s.showStick(v, f, r, status)
+	return r
 }
 
 // problemText is one thing that is wrong with a stick in words.

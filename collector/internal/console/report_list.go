@@ -71,6 +71,7 @@ func (s *server) custodyForm(v *visit) error {
 	if err != nil {
 		return err
 	}
+	unhurried(v) // until the first byte; then each write has its own time
 	w := &slowWriter{w: v.w, c: http.NewResponseController(v.w), begin: func() { attachment(v.w.Header(), i.Number+"_custody.pdf", "application/pdf") }}
 	err = s.reports.CustodyForm(v.ctx(), v.actor, i.ID, w)
 	if err != nil && w.begun {

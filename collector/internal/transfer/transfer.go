@@ -31,6 +31,8 @@ var (
 	ErrTooLarge = errors.New("more bytes came than were announced")
 	// ErrGone means that nothing of the file is there.
 	ErrGone = errors.New("nothing of the file is there")
+	// ErrBusy means that the file is lent already.
+	ErrBusy = errors.New("the file is being read")
 )
 
 // OffsetError means that a piece does not go on where the file ends.
@@ -61,6 +63,7 @@ type Folder struct {
 
 	mu   sync.Mutex
 	open map[string]*part
+	lent map[string]bool
 	turn int64
 }
 
@@ -95,7 +98,7 @@ func Open(cfg Config) (*Folder, error) {
 	if err := durable.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the folder of uploads: %w", err)
 	}
-	return &Folder{cfg: cfg, open: map[string]*part{}}, nil
+	return &Folder{cfg: cfg, open: map[string]*part{}, lent: map[string]bool{}}, nil
 }
 
 // path is where a file lies. Identifiers are checked, so no name leads elsewhere.
@@ -348,12 +351,27 @@ func (f *Folder) Finish(ctx context.Context, name string, adopt func(d digest.Di
 	if err := p.close(); err != nil {
 		return fmt.Errorf("store upload: %w", err)
 	}
+	p.known.Store(size + 1) // adopt may take long, and who asks for the size does not wait for it
+	defer p.known.Store(0)
 	return adopt(d, size, path)
 }
 
 // Lend ends a file and hands its bytes to use, for as long as that runs. The file stays, and
-// more can be added to it. r fails where it is not as it was written.
+// more can be added to it. r fails where it is not as it was written. A file that is lent
+// already is [ErrBusy].
 func (f *Folder) Lend(ctx context.Context, name string, use func(r io.Reader, size int64) error) error {
+	f.mu.Lock()
+	if f.lent[name] {
+		f.mu.Unlock()
+		return ErrBusy
+	}
+	f.lent[name] = true
+	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.lent, name)
+	}()
 	return f.Finish(ctx, name, func(_ digest.Digest, size int64, path string) error {
 		file, err := os.Open(path)
 		if err != nil {
@@ -368,6 +386,13 @@ func (f *Folder) Lend(ctx context.Context, name string, use func(r io.Reader, si
 		}
 		return use(r, size)
 	})
+}
+
+// Lent reports whether a file is lent.
+func (f *Folder) Lent(name string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lent[name]
 }
 
 // Drop removes what is there of a file.

@@ -308,6 +308,45 @@ func TestSizeDoesNotWaitForAPiece(t *testing.T) {
 	})
 }
 
+// While a file is read, which may take hours, its size is told, and nobody waits to read it too.
+func TestNobodyWaitsForALend(t *testing.T) {
+	eachStore(t, func(t *testing.T, x *rig) {
+		name := id.New(id.Upload)
+		x.add(name, 0, []byte("stick"))
+		lend := func() error {
+			return x.Lend(t.Context(), name, func(r io.Reader, _ int64) error {
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				defer cancel()
+				if n, err := x.Size(ctx, name); err != nil || n != 5 {
+					t.Errorf("%d bytes, %v", n, err)
+				}
+				if err := x.Lend(ctx, name, func(io.Reader, int64) error { return nil }); !errors.Is(err, transfer.ErrBusy) {
+					t.Errorf("lent twice: %v", err)
+				}
+				if !x.Lent(name) || x.Lent(id.New(id.Upload)) {
+					t.Error("it does not know what is lent")
+				}
+				b, err := io.ReadAll(r)
+				if string(b) != "stick" {
+					t.Errorf("%q", b)
+				}
+				return err
+			})
+		}
+		for range 2 {
+			if err := lend(); err != nil || x.Lent(name) {
+				t.Errorf("after it: %v", err)
+			}
+		}
+		if got := x.whole(name); string(got) != "stick" {
+			t.Errorf("%q", got)
+		}
+		if n, err := x.Size(t.Context(), name); err != nil || n != 0 {
+			t.Errorf("%d bytes of a file that was taken away, %v", n, err)
+		}
+	})
+}
+
 func TestOneAtATime(t *testing.T) {
 	eachStore(t, func(t *testing.T, x *rig) {
 		name := id.New(id.Upload)
