@@ -116,6 +116,7 @@ type Acts struct {
 	lookup    func(ctx context.Context, host string) ([]netip.Addr, error)
 	groups    chan struct{} // wakes RunGroups
 	filling   chan struct{} // held while a workbook is filled
+	searching chan struct{} // held by each search, see maxSearches
 	codes     *codeStock
 	hints     *hintCache
 	lost      lost
@@ -173,7 +174,7 @@ func New(cfg Config) (*Acts, error) {
 	s := &Acts{
 		db: cfg.DB, ca: cfg.CA, hub: cfg.Hub, addresses: cfg.Addresses, recovery: cfg.Recovery, hasher: hasher,
 		evidence: evidence.Reader{DB: cfg.DB, Blobs: cfg.Blobs}, backup: cfg.Backup, restored: cfg.Prove, care: cfg.Care,
-		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), restraint: newRestraint(), ownAddr: cfg.OwnAddr, lookup: cfg.Lookup, groups: make(chan struct{}, 1), filling: make(chan struct{}, 1), codes: newCodeStock(), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
+		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), restraint: newRestraint(), ownAddr: cfg.OwnAddr, lookup: cfg.Lookup, groups: make(chan struct{}, 1), filling: make(chan struct{}, 1), searching: make(chan struct{}, maxSearches), codes: newCodeStock(), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
 		checkpoints: cfg.Checkpoints, outside: cfg.Outside, say: cfg.Say, guides: guides, own: own,
 	}
 	if cfg.Secrets != nil {

@@ -26,7 +26,12 @@ const (
 	MaxHits = 200
 	// searchTime is how long all of a search takes at most.
 	searchTime = 3 * time.Second
+	// maxSearches is how many go on at one time: each reads much of the database.
+	maxSearches = 4
 )
+
+// ErrBusy means that too many search at this moment; trying again helps.
+var ErrBusy = errors.New("too many searches at this moment")
 
 // HitKind is what kind of thing was found.
 type HitKind string
@@ -90,7 +95,7 @@ func searched(a Actor) map[HitKind]search.Source {
 }
 
 // Search looks for words in everything that the actor may see, or, where kind is not empty,
-// in things of one kind. What somebody may not see is not found, and neither is it counted.
+// in things of one kind. It is [ErrBusy] while many others search. What somebody may not see is not found, and neither is it counted.
 func (s *Acts) Search(ctx context.Context, a Actor, text string, kind HitKind) (Findings, error) {
 	f := Findings{Query: search.Parse(text)}
 	a, err := s.identify(ctx, s.db.Read(), a, mayLook)
@@ -99,6 +104,12 @@ func (s *Acts) Search(ctx context.Context, a Actor, text string, kind HitKind) (
 	}
 	if kind != "" && !slices.Contains(HitKinds(), kind) {
 		return Findings{}, &Invalid{Field: "in", Code: "unknown", Err: errors.New("there is no such kind")}
+	}
+	select {
+	case s.searching <- struct{}{}:
+		defer func() { <-s.searching }()
+	default:
+		return Findings{}, ErrBusy
 	}
 	ctx, cancel := context.WithTimeout(ctx, searchTime)
 	defer cancel()

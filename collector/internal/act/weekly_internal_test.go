@@ -3,6 +3,7 @@ package act
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -249,5 +250,22 @@ func TestWeekSaysWhatIsUnknown(t *testing.T) {
 	x.ok(err)
 	if l := e.Week.Incidents; len(l) != 2 || !l[0].Unknown || l[0].Number != ids[2] || l[1].Unknown || l[1].Due.IsZero() {
 		t.Errorf("%+v", l)
+	}
+}
+
+// No more go on at one time than the collector bears.
+func TestSearchesAtOneTime(t *testing.T) {
+	x := newWeeks(t, sqldbtest.Open(t))
+	me := Actor{Kind: BySystem, OrganisationID: x.owner.OrganisationID}
+	for range maxSearches {
+		x.searching <- struct{}{}
+	}
+	if _, err := x.Search(t.Context(), me, "x", ""); !errors.Is(err, ErrBusy) {
+		t.Errorf("%v", err)
+	}
+	<-x.searching
+	for range 2 { // each gives its place back
+		_, err := x.Search(t.Context(), me, "x", "")
+		x.ok(err)
 	}
 }

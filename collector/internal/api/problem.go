@@ -54,6 +54,9 @@ func problemOf(err error) problem {
 	if bad, ok := errors.AsType[*act.Invalid](err); ok {
 		return problem{Status: http.StatusUnprocessableEntity, Code: "invalid", Detail: "an input was not taken", Errors: []wrongInput{{bad.Field, bad.Code, bad.Err.Error()}}}
 	}
+	if errors.Is(err, act.ErrBusy) {
+		return tooMany(3 * time.Second)
+	}
 	for _, k := range []struct {
 		is     error
 		status int

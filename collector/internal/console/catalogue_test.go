@@ -95,7 +95,7 @@ func TestEveryValueHasAWord(t *testing.T) {
 			want("title.", name)
 		}
 	}
-	for _, c := range []string{"not_found", "forbidden", "conflict", "invalid", "form", "too_large", "cross_origin", "host", "scheme", "bytes", "slow", "unavailable", "internal", "too_late"} {
+	for _, c := range []string{"not_found", "forbidden", "conflict", "invalid", "form", "too_large", "cross_origin", "host", "scheme", "bytes", "slow", "unavailable", "internal", "too_late", "busy"} {
 		want("error."+c, ".title", ".next")
 	}
 	for _, c := range []string{"required", "too_long", "too_short", "unknown", "in_use", "weak", "range", "malformed", "changed"} {

@@ -44,6 +44,9 @@ func (s *server) fail(v *visit, err error) {
 	case errors.Is(err, context.DeadlineExceeded):
 		s.log.WarnContext(v.ctx(), "page took too long", slog.String("path", logPath(v.r)))
 		s.errorPage(v, http.StatusServiceUnavailable, "slow", "")
+	case errors.Is(err, act.ErrBusy):
+		v.w.Header().Set("Retry-After", "3")
+		s.errorPage(v, http.StatusTooManyRequests, "busy", "")
 	case errors.Is(err, act.ErrNoSpace):
 		s.log.ErrorContext(v.ctx(), "request failed", slog.String("path", logPath(v.r)), slog.Any("error", err))
 		s.errorPage(v, http.StatusInsufficientStorage, "no_space", "")
