@@ -68,7 +68,8 @@ func (s *Acts) announceFailure(ctx context.Context, d *deed, c dispatch.Command,
 }
 
 // announceDrift tells that an isolation is not as it was ordered, or ended without an order:
-// once an hour for each incident.
+// once an hour for each incident. In a drill people of one's own are told of what no drill
+// brings with it, and everybody of an agent that was removed.
 func (s *Acts) announceDrift(ctx context.Context, d *deed, e endpoint.Endpoint, ev endpoint.IsolationEvent, inc incident.Incident) error {
 	switch ev.Kind {
 	case endpoint.EventDrift, endpoint.EventNotInForce, endpoint.EventLeak, endpoint.EventRecordLost, endpoint.EventReleasedByCode, endpoint.EventReleasedByUninstall, endpoint.EventRolledBack:
@@ -76,6 +77,16 @@ func (s *Acts) announceDrift(ctx context.Context, d *deed, e endpoint.Endpoint, 
 		return nil
 	}
 	n := notify.Event{Kind: notify.IsolationDrift, OrganisationID: e.OrganisationID, Key: hourly(notify.IsolationDrift, e.ID, d.now), Path: "/endpoints/" + e.ID}
+	if inc.Drill {
+		switch ev.Kind {
+		case endpoint.EventReleasedByUninstall: // no drill does that: the agent is gone, and it is told of the endpoint
+			return s.announce(ctx, d, n)
+		case endpoint.EventLeak, endpoint.EventRecordLost, endpoint.EventReleasedByCode:
+			n.Drill = true
+		default: // what a minute of isolation brings with it
+			return nil
+		}
+	}
 	if inc.ID != "" {
 		n.IncidentNumber, n.Path, n.Key = inc.Number, "/incidents/"+inc.ID, hourly(notify.IsolationDrift, inc.ID, d.now)
 	}

@@ -2,6 +2,7 @@ package act_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -270,6 +271,49 @@ func TestDrillWarnsNobodyOutside(t *testing.T) {
 		ok(t, x.CloseIncident(ctx, x.owner, d.ID, "終わり"))
 		if got, err = x.Deadlines(ctx, x.owner, d.ID); err != nil || len(got.List) != 0 {
 			t.Errorf("deadlines of a drill that is over: %+v, %v", got.List, err)
+		}
+	})
+}
+
+// TestDrillHidesNothingReal: of what no drill brings with it people of one's own are told, and
+// everybody of an agent that was removed while it was drilled.
+func TestDrillHidesNothingReal(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		ctx := t.Context()
+		p := x.modern("pc")
+		d := x.drill(p.id)
+		ok(t, x.SetOwnAddress(ctx, x.owner, "owner@example.jp"))
+		ok(t, x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+			return notify.SaveChannel(ctx, tx, notify.Channel{ID: id.New(id.Channel), OrganisationID: d.OrganisationID, Kind: notify.Mail, Name: "m", Language: "ja", Enabled: true, Kinds: []notify.Kind{notify.IsolationDrift},
+				Settings: notify.Settings{Host: "mail.example.jp", From: "hozen@example.jp", To: []string{"vendor@example.jp"}, People: true}})
+		}))
+		c, err := x.Isolate(ctx, x.owner, p.id, act.Order{IncidentID: d.ID, Reason: "r", Isolation: dispatch.Isolation{Drill: true}})
+		ok(t, err)
+		for _, step := range []struct {
+			kind endpoint.IsolationEventKind
+			want string
+		}{
+			{endpoint.EventDrift, ""},
+			{endpoint.EventRolledBack, ""},
+			{endpoint.EventLeak, "owner@example.jp true " + d.Number},
+			{endpoint.EventRecordLost, "owner@example.jp true " + d.Number},
+			{endpoint.EventReleasedByCode, "owner@example.jp true " + d.Number},
+			{endpoint.EventReleasedByUninstall, "owner@example.jp false , vendor@example.jp false "},
+		} {
+			x.clock = x.clock.Add(time.Hour)
+			ok(t, x.IsolationHappened(ctx, p.id, endpoint.IsolationEvent{ID: id.New(id.IsolationEvent), Kind: step.kind, At: x.clock, CommandID: c.ID, Count: 1}, nil))
+			var told []string
+			all, err := x.Deliveries(ctx, x.owner, 100)
+			ok(t, err)
+			for _, n := range all {
+				if n.Event.At.Equal(x.clock) {
+					told = append(told, fmt.Sprint(n.Recipient, " ", n.Event.Drill, " ", n.Event.IncidentNumber))
+				}
+			}
+			slices.Sort(told)
+			if got := strings.Join(told, ", "); got != step.want {
+				t.Errorf("%s: told %q, want %q", step.kind, got, step.want)
+			}
 		}
 	})
 }

@@ -97,7 +97,7 @@ func (s *Acts) eventLine(ctx context.Context, d *deed, e endpoint.Endpoint, ev e
 	if errors.Is(err, incident.ErrNotFound) {
 		return true, s.announceDrift(ctx, d, e, ev, incident.Incident{})
 	}
-	if err == nil && !inc.Drill {
+	if err == nil {
 		err = s.announceDrift(ctx, d, e, ev, inc)
 	}
 	if err != nil {
