@@ -154,6 +154,7 @@ type LinkPage struct {
 	Kind         phone.Kind
 	Organisation string
 	Number       string // of the incident, of a link for photographs
+	Drill        bool   // the incident is a drill
 }
 
 // usableLink finds the link of a token. One that is not good any more, and one of an incident
@@ -204,5 +205,5 @@ func (s *Acts) OpenLink(ctx context.Context, token string) (LinkPage, error) {
 		return LinkPage{}, known(err)
 	}
 	name, err := organisationName(ctx, s.db.Read(), l.OrganisationID)
-	return LinkPage{Kind: l.Kind, Organisation: name, Number: inc.Number}, err
+	return LinkPage{Kind: l.Kind, Organisation: name, Number: inc.Number, Drill: inc.Drill}, err
 }

@@ -92,7 +92,7 @@ type server struct {
 	records     *records.Cache
 	packages    string
 	api         http.Handler
-	photos      chan struct{} // held while a form with photographs comes from a phone
+	photos      places // held while a form with photographs comes from a phone
 	rules       []finding.Rule
 	manual      *manual.Manual
 	helps       map[string]string // page to section of the manual
@@ -116,7 +116,7 @@ func build(cfg Config) (*server, error) {
 		records: records.NewCache(cacheBytes, records.DefaultLimits(), cfg.Now),
 	}
 	s.packages, s.api = cfg.Packages, cfg.API
-	s.photos = make(chan struct{}, maxPhoneForms)
+	s.photos.byLink = map[string]int{}
 	if s.certificate = cfg.Certificate; s.certificate == nil {
 		s.certificate = func() *x509.Certificate { return nil }
 	}

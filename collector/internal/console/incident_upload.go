@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -118,7 +120,7 @@ func (s *server) incidentUpload(v *visit) error {
 	if err != nil || t != "multipart/form-data" || params["boundary"] == "" {
 		return &badRequest{http.StatusUnsupportedMediaType, "form"}
 	}
-	body := http.MaxBytesReader(v.w, io.NopCloser(&patient{v.r.Body, v.w}), maxPlainUpload+maxUploadField)
+	body := http.MaxBytesReader(v.w, io.NopCloser(&patient{Reader: v.r.Body, w: v.w}), maxPlainUpload+maxUploadField)
 	parts, values, room := multipart.NewReader(body, params["boundary"]), url.Values{}, int64(maxUploadField)
 	for {
 		part, err := parts.NextPart()
@@ -182,16 +184,26 @@ func (s *server) takeFile(v *visit, part *multipart.Part, values url.Values) err
 	return s.showUpload(v, f, http.StatusUnprocessableEntity)
 }
 
-// patient lets a request take as long as bytes keep coming.
+// patient lets a request take as long as bytes keep coming, and where until is not zero, not
+// longer than that.
 type patient struct {
 	io.Reader
-	w http.ResponseWriter
+	w     http.ResponseWriter
+	until time.Time
 }
 
 func (p *patient) Read(b []byte) (int, error) {
 	rc := http.NewResponseController(p.w)
-	_ = rc.SetReadDeadline(time.Now().Add(uploadStall)) // of a server that has none, there is none to move
-	_ = rc.SetWriteDeadline(time.Now().Add(uploadStall + time.Minute))
+	now := time.Now()
+	most := now.Add(uploadStall)
+	if !p.until.IsZero() && p.until.Before(most) {
+		most = p.until
+	}
+	if !now.Before(most) {
+		return 0, fmt.Errorf("read what is sent: %w", os.ErrDeadlineExceeded)
+	}
+	_ = rc.SetReadDeadline(most) // of a server that has none, there is none to move
+	_ = rc.SetWriteDeadline(now.Add(uploadStall + time.Minute))
 	return p.Reader.Read(b)
 }
 
@@ -254,7 +266,7 @@ func (s *server) uploadAppend(v *visit) error {
 	if err != nil || offset < 0 {
 		return act.ErrInvalid
 	}
-	body := http.MaxBytesReader(v.w, io.NopCloser(&patient{v.r.Body, v.w}), maxPiece)
+	body := http.MaxBytesReader(v.w, io.NopCloser(&patient{Reader: v.r.Body, w: v.w}), maxPiece)
 	n, err := s.uploads.AppendUpload(v.ctx(), v.actor, v.r.PathValue("id"), offset, body)
 	switch {
 	case errors.Is(err, act.ErrConflict):

@@ -74,7 +74,7 @@ func (s *server) kitImport(v *visit) error {
 	if err != nil || t != "multipart/form-data" || params["boundary"] == "" {
 		return &badRequest{http.StatusUnsupportedMediaType, "form"}
 	}
-	body := http.MaxBytesReader(v.w, io.NopCloser(&patient{v.r.Body, v.w}), maxPlainUpload+maxUploadField)
+	body := http.MaxBytesReader(v.w, io.NopCloser(&patient{Reader: v.r.Body, w: v.w}), maxPlainUpload+maxUploadField)
 	parts, incidentID := multipart.NewReader(body, params["boundary"]), ""
 	for {
 		part, err := parts.NextPart()

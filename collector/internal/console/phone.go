@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
+	"sync"
+	"time"
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/phone"
@@ -18,7 +20,35 @@ import (
 const (
 	maxPhotoForm  = phone.MaxAtOnce*phone.MaxPhoto + maxUploadField // bytes of one form
 	maxPhoneForms = 8                                               // forms with photographs at one time; a phone takes a minute for one
+	maxLinkForms  = 2                                               // of them by one link, so that one who has a link holds not all
+	maxPhoneTime  = 15 * time.Minute                                // for one form, however its bytes come
 )
+
+// places are those for forms with photographs that come at one time.
+type places struct {
+	mu     sync.Mutex
+	taken  int
+	byLink map[string]int
+}
+
+// take takes a place for a form by a link, until done is called, or reports that there is none.
+func (p *places) take(link string) (done func(), ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.taken >= maxPhoneForms || p.byLink[link] >= maxLinkForms {
+		return nil, false
+	}
+	p.taken++
+	p.byLink[link]++
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.taken--
+		if p.byLink[link]--; p.byLink[link] == 0 {
+			delete(p.byLink, link)
+		}
+	}, true
+}
 
 type phoneView struct {
 	Page  act.LinkPage
@@ -110,17 +140,16 @@ func (s *server) phonePhotos(v *visit) error {
 	if _, err := s.phones.OpenLink(v.ctx(), token); err != nil { // before megabytes are read
 		return s.phoneError(v, err)
 	}
-	select {
-	case s.photos <- struct{}{}:
-		defer func() { <-s.photos }()
-	default:
+	done, ok := s.photos.take(token)
+	if !ok {
 		return s.phoneError(v, act.ErrTooMany)
 	}
+	defer done()
 	t, params, err := mime.ParseMediaType(v.r.Header.Get("Content-Type"))
 	if err != nil || t != "multipart/form-data" || params["boundary"] == "" {
 		return &badRequest{http.StatusUnsupportedMediaType, "form"}
 	}
-	body := http.MaxBytesReader(v.w, io.NopCloser(&patient{v.r.Body, v.w}), maxPhotoForm)
+	body := http.MaxBytesReader(v.w, io.NopCloser(&patient{Reader: v.r.Body, w: v.w, until: time.Now().Add(maxPhoneTime)}), maxPhotoForm)
 	parts, values, room := multipart.NewReader(body, params["boundary"]), url.Values{}, int64(maxUploadField)
 	view := phoneView{Form: form{Values: map[string]string{}, Errors: map[string]string{}}}
 	for {

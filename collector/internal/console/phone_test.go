@@ -2,15 +2,24 @@ package console
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"mime/multipart"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"hozen/collector/internal/act"
+	"hozen/collector/internal/incident"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/organisation"
+	"hozen/collector/internal/phone"
 )
 
 const photo = "\xff\xd8\xff\xe1\x00\x20Exif\x00\x00MM and the rest of it"
@@ -127,6 +136,67 @@ func TestAddressesThatNoPhoneReaches(t *testing.T) {
 	for base, want := range map[string]bool{"http://127.0.0.1:8080": true, "https://[::1]:8443": true, "http://localhost:8080": true, "https://a.localhost": true, "https://0.0.0.0:1": true, "https://": true, "https://192.0.2.10:8443": false, "https://hozen.example:8443": false} {
 		if onlyHere(base) != want {
 			t.Errorf("%s: %t", base, !want)
+		}
+	}
+}
+
+// Who has one link holds neither all places for forms nor one for ever.
+func TestPhotosByOneLinkLeaveRoom(t *testing.T) {
+	p := places{byLink: map[string]int{}}
+	var done []func()
+	take := func(link string, want bool) {
+		t.Helper()
+		d, ok := p.take(link)
+		if ok != want {
+			t.Fatalf("%s: %t", link, ok)
+		}
+		if ok {
+			done = append(done, d)
+		}
+	}
+	take("a", true)
+	take("a", true)
+	take("a", false)
+	for _, link := range []string{"b", "b", "c", "c", "d", "d"} {
+		take(link, true)
+	}
+	take("e", false)
+	done[0]()
+	take("e", true)
+	take("a", false)
+	done[1]()
+	take("a", true)
+	for _, d := range done[2:] {
+		d()
+	}
+	if p.taken != 0 || len(p.byLink) != 0 {
+		t.Errorf("%d, %v", p.taken, p.byLink)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		r := patient{Reader: slow{}, w: httptest.NewRecorder(), until: start.Add(maxPhoneTime)}
+		if _, err := io.Copy(io.Discard, &r); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) > maxPhoneTime+time.Minute {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// slow gives a byte a minute, without end.
+type slow struct{}
+
+func (slow) Read(b []byte) (int, error) { <-time.After(time.Minute); return copy(b, "x"), nil }
+
+func TestPhotosOfADrillSaySo(t *testing.T) {
+	x := newSite(t)
+	for _, drill := range []bool{true, false} {
+		inc, err := x.OpenIncident(t.Context(), x.owner, act.NewIncident{Title: "t", Classification: incident.Ransomware, Drill: drill})
+		must(t, err)
+		l, err := x.MakeLink(t.Context(), x.owner, act.NewLink{Kind: phone.Photos, IncidentID: inc.ID, Life: phone.Photos.Lives()[0]})
+		must(t, err)
+		shown, err := x.ShowLink(t.Context(), x.owner, l.ID)
+		must(t, err)
+		if r := x.browser("ja").get("/r/"+shown.Token).want(t, 200); strings.Contains(r.body, "これは訓練です") != drill {
+			t.Errorf("drill %t: %s", drill, r.body)
 		}
 	}
 }
