@@ -29,9 +29,11 @@ var folders struct {
 	list []string
 }
 
-// binVar names a folder of programs to test instead of building them, such as ones
-// that were built with the race detector.
+// binVar names a folder of programs to test instead of building them.
 const binVar = "HOZEN_E2E_BIN"
+
+// raceVar is set where those were built with the race detector, which takes memory.
+const raceVar = "HOZEN_E2E_RACE"
 
 // built builds the programs once for all tests.
 var built = sync.OnceValues(func() (rig.Programs, error) {
