@@ -64,8 +64,8 @@ func (c *command) clear(ctx context.Context, everything bool) int {
 	place := filepath.Join(cfg.Home, keptFolder)
 	log := newLog(c.std.err, slog.LevelInfo, true)
 	if len(kept) > 0 {
-		log.WarnContext(ctx, "the agent is uninstalled; evidence that the collector has not confirmed stays on this PC",
-			slog.String("folder", place), slog.Int("acquisitions", len(kept)), slog.Any("names", kept))
+		log.WarnContext(ctx, "the agent is uninstalled; evidence and reports that the collector has not confirmed stay on this PC",
+			slog.String("folder", place), slog.Int("things", len(kept)), slog.Any("names", kept))
 		c.say("service.clear.kept", "n", strconv.Itoa(len(kept)), "path", place)
 	}
 	if err != nil {
@@ -125,11 +125,15 @@ func removeEmpty(dir string) error {
 }
 
 // readme is put beside the evidence that stays: whoever finds it may not know of the agent.
-const readme = "\ufeff" + `Hozen: コレクターが受け取っていない証拠です / evidence that no collector has received` + "\r\n\r\n" +
-	`エージェントをアンインストールしたときに、まだ送れていなかったものです。フォルダーごとに一回分の証拠取得です。` + "\r\n" +
+const readme = "\ufeff" + `Hozen: コレクターが受け取っていない証拠と通報です / evidence and reports that no collector has received` + "\r\n\r\n" +
+	`エージェントをアンインストールしたときに、まだ送れていなかったものです。acq_ で始まるフォルダーが一回分の証拠取得です。` + "\r\n" +
+	`その中に manifest.json.sig がなければ、途中で終わった証拠取得です。署名がなく、できた分だけが入っています。` + "\r\n" +
+	`journal- で始まるフォルダーには、送れなかった通報や指示の結果が入っています（journal は文字のファイルです）。` + "\r\n" +
 	`そのまま写しを取り、インシデントの担当者に渡してください。.age で終わるファイルは、コレクターの証拠の鍵で開けます。` + "\r\n" +
 	`要らないと担当者が決めるまで、消さないでください。個人の情報が入っていることがあります。` + "\r\n\r\n" +
-	`This could not be sent before the agent was uninstalled. Each folder is one acquisition.` + "\r\n" +
+	`This could not be sent before the agent was uninstalled. Each folder whose name begins with acq_` + "\r\n" +
+	`is one acquisition; without manifest.json.sig in it, it was interrupted: it is not signed and holds what there was.` + "\r\n" +
+	`Folders whose names begin with journal- hold reports and results of commands that were not sent (journal is a text file).` + "\r\n" +
 	`Copy it as it is and hand it to whoever handles the incident. The collector's evidence keys open files` + "\r\n" +
 	`whose names end in .age.` + "\r\n" +
 	`Do not delete it before they say so. It may hold personal data.` + "\r\n"

@@ -1,6 +1,6 @@
 // Package removal takes away what an agent kept on its PC when it is uninstalled: keys,
-// settings and state. Evidence that the collector did not confirm stays in a folder beside
-// them, unless that is to go too. It knows nothing of services, of networks, nor of what the
+// settings and state. Evidence, reports and results that the collector did not confirm stay in
+// a folder beside them, unless that is to go too. It knows nothing of services, of networks, nor of what the
 // evidence says.
 package removal
 
@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"hozen/agent/internal/spool"
+	"hozen/agent/internal/uplink/journal"
 	"hozen/internal/artifact"
 	"hozen/internal/durable"
 )
@@ -33,7 +34,7 @@ type Config struct {
 	State string
 	// Also are further names in Home that go.
 	Also []string
-	// Kept is the name in Home of the folder for evidence that the collector did not
+	// Kept is the name in Home of the folder for evidence and reports that the collector did not
 	// confirm; it is there and only administrators can use it.
 	Kept string
 	// Everything lets that evidence go too, and what an earlier removal kept.
@@ -60,7 +61,10 @@ func Check(state string) error {
 	return fmt.Errorf("look at %s: %w", state, ErrNotOurs)
 }
 
-const spoolName = "spool"
+const (
+	spoolName   = "spool"
+	journalName = "journal" // the folder and the file in it
+)
 
 // Clear takes everything away and returns the names, in Config.Kept, of what stays. It moves
 // that first: until all of it is there, nothing is deleted. The error wraps [spool.ErrInUse]
@@ -84,6 +88,13 @@ func Clear(cfg Config) (kept []string, err error) {
 			return kept, fmt.Errorf("keep evidence: %w", err)
 		}
 	}
+	name, err := cfg.keepJournal()
+	if err != nil {
+		return kept, fmt.Errorf("keep reports: %w", err)
+	}
+	if name != "" {
+		kept = append(kept, name)
+	}
 	home, err := os.OpenRoot(cfg.Home)
 	if err != nil {
 		return kept, fmt.Errorf("open folder: %w", err)
@@ -100,6 +111,30 @@ func Clear(cfg Config) (kept []string, err error) {
 		}
 	}
 	return kept, errors.Join(errs...)
+}
+
+// keepJournal puts the journal, if it holds reports, results or news of an isolation that the
+// collector did not confirm, into a new folder in Config.Kept and returns its name. One that
+// cannot be read stays too.
+func (c Config) keepJournal() (name string, err error) {
+	file := filepath.Join(c.Home, c.State, journalName, journalName)
+	if _, err := os.Lstat(file); c.Everything || errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if j, err := journal.Open(journal.Config{Path: file, Log: c.Log}); err == nil {
+		n := len(j.Alerts()) + len(j.Unconfirmed()) + len(j.Events())
+		if err := j.Close(); err != nil || n == 0 {
+			return "", err
+		}
+	}
+	dir, err := os.MkdirTemp(filepath.Join(c.Home, c.Kept), journalName+"-")
+	if err != nil {
+		return "", err
+	}
+	if err := durable.RenameNew(file, filepath.Join(dir, journalName)); err != nil {
+		return "", errors.Join(err, os.Remove(dir))
+	}
+	return filepath.Base(dir), nil
 }
 
 // asEvidence takes out of what is kept, if it is sealed, what only the spool needed: what

@@ -5,10 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"hozen/agent/internal/removal"
 	"hozen/agent/internal/spool"
+	"hozen/agent/internal/uplink/journal"
 	"hozen/internal/id"
 )
 
@@ -96,6 +98,46 @@ func TestClearKeepsWhatTheCollectorDidNotConfirm(t *testing.T) {
 	p.Everything = true
 	if kept, err = removal.Clear(p.Config); err != nil || len(kept) != 0 || len(p.names(t, ".")) != 2 {
 		t.Errorf("everything: %q, %v, %q is left", kept, err, p.names(t, "."))
+	}
+}
+
+// TestClearKeepsReports that were not sent, and no journal that holds nothing of the kind.
+func TestClearKeepsReports(t *testing.T) {
+	for _, c := range []struct {
+		name                           string
+		confirmed, unread, all, stands bool
+	}{{name: "not sent", stands: true}, {name: "confirmed", confirmed: true}, {name: "not sent, but everything goes", all: true}, {name: "cannot be read", unread: true, stands: true}} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := removal.Config{Home: t.TempDir(), State: "agent", Kept: "unsent-evidence", Everything: c.all}
+			must(t, os.Mkdir(filepath.Join(cfg.Home, cfg.Kept), 0o700))
+			path := filepath.Join(cfg.Home, cfg.State, "journal", "journal")
+			if c.unread {
+				must(t, os.MkdirAll(filepath.Join(path, "odd"), 0o700))
+			} else {
+				j, err := journal.Open(journal.Config{Path: path})
+				must(t, err)
+				a := journal.Alert{ID: id.New(id.Alert), Message: "it began again", Reporter: "x"}
+				must(t, j.AddAlert(a))
+				if c.confirmed {
+					must(t, j.ConfirmAlert(journal.AlertReceipt{AlertID: a.ID}))
+				}
+				must(t, j.Close())
+			}
+			kept, err := removal.Clear(cfg)
+			must(t, err)
+			if len(kept) == 1 != c.stands {
+				t.Fatalf("%q is kept", kept)
+			}
+			if c.stands && !c.unread {
+				b, err := os.ReadFile(filepath.Join(cfg.Home, cfg.Kept, kept[0], "journal"))
+				if err != nil || !strings.Contains(string(b), "it began again") {
+					t.Errorf("%q, %v", b, err)
+				}
+			}
+			if _, err := os.Stat(filepath.Join(cfg.Home, cfg.State)); !errors.Is(err, os.ErrNotExist) {
+				t.Error("the state is left")
+			}
+		})
 	}
 }
 
