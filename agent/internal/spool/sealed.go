@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -142,17 +141,19 @@ func (c *counted) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Envelope returns the beginning of a sealed part's file: header and nonce.
+// Envelope returns the beginning of a sealed part's file: header and nonce. Of a file that does
+// not begin so any more it is what the file begins with, or a zero byte: never nothing, and
+// nothing that opens, so that whoever has the key says so, and puts it on record.
 func (r *Reader) Envelope(name string) ([]byte, error) {
 	b := make([]byte, maxEnvelope)
 	n, err := r.ReadAt(name, b, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	if n = envelopeSize(b[:n]); n == 0 {
-		return nil, fmt.Errorf("read part %s: it does not begin as an encrypted file", name)
+	if size := envelopeSize(b[:n]); size > 0 {
+		n = size
 	}
-	return b[:n], nil
+	return b[:max(n, 1)], nil
 }
 
 // envelopeSize is how long header and nonce are at the beginning of a file; 0: they are not

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -119,6 +120,10 @@ func (p *storedPart) open(with *unseal.Identity) error {
 		p.data, err = io.ReadAll(r)
 	}
 	return err
+}
+
+func refusal(code agentv1.RefusalCode, part string) *agentv1.UploadResponse {
+	return &agentv1.UploadResponse{Result: &agentv1.UploadResponse_Refusal{Refusal: &agentv1.Refusal{Code: code, Part: part}}}
 }
 
 func newCollector(t *testing.T) *collector {
@@ -382,8 +387,10 @@ func (c *collector) Upload(s grpc.ClientStreamingServer[agentv1.UploadRequest, a
 					part = &storedPart{}
 					c.parts[acquisitionID][st.PartBegin.GetName()] = part
 				}
-				if len(st.PartBegin.GetEnvelope()) == 0 {
+				if b := st.PartBegin.GetEnvelope(); len(b) == 0 {
 					c.clear++
+				} else if _, err := age.ExtractHeader(bytes.NewReader(b)); err != nil {
+					return refusal(agentv1.RefusalCode_REFUSAL_CODE_MALFORMED, st.PartBegin.GetName()), nil
 				}
 				return nil, part.begin(st.PartBegin)
 			case *agentv1.UploadRequest_Chunk:

@@ -2,6 +2,8 @@ package uplink_test
 
 import (
 	"io"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -15,7 +17,7 @@ import (
 )
 
 // sealedSpool gives a PC a spool that encrypts to the collector.
-func (p *pc) sealedSpool(t *testing.T, c *collector) {
+func (p *pc) sealedSpool(t *testing.T, c *collector) (dir string) {
 	t.Helper()
 	key, err := unseal.New()
 	if err != nil {
@@ -26,10 +28,53 @@ func (p *pc) sealedSpool(t *testing.T, c *collector) {
 		t.Fatal(err)
 	}
 	wrap := func(w io.Writer) (io.WriteCloser, error) { return envelope.Seal(w, key.Recipient()) }
-	if p.spool, err = spool.Open(spool.Config{Dir: t.TempDir(), MinFreeBytes: -1, Wrap: func() func(io.Writer) (io.WriteCloser, error) { return wrap }}); err != nil {
+	dir = t.TempDir()
+	if p.spool, err = spool.Open(spool.Config{Dir: dir, MinFreeBytes: -1, Wrap: func() func(io.Writer) (io.WriteCloser, error) { return wrap }}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.spool.Close() })
+	return dir
+}
+
+// TestDamagedEnvelopeIsRefused: evidence whose encrypted file lost its beginning, or everything,
+// is sent as it lies there, so that the collector says what is wrong with it, once.
+func TestDamagedEnvelopeIsRefused(t *testing.T) {
+	c := newCollector(t)
+	p := newPC(t, c, time.Now())
+	dir := p.sealedSpool(t, c)
+	var list []string
+	for _, size := range []int64{0, 1, 20 << 10} {
+		e := p.begin(t)
+		e.part(t, "artifacts/process.jsonl.zst", 30_000)
+		e.seal(t)
+		must := func(err error) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		file := filepath.Join(dir, e.ID(), "artifacts", "process.jsonl.zst.age")
+		must(os.WriteFile(file, make([]byte, size), 0o600))
+		list = append(list, e.ID())
+	}
+	if err := p.spool.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if p.spool, err = spool.Open(spool.Config{Dir: dir, MinFreeBytes: -1}); err != nil {
+		t.Fatal(err)
+	}
+	p.start(t, nil)
+	for _, id := range list {
+		await(t, "refusal", func() bool { return p.state(id).State == spool.Refused })
+		if got := p.state(id).Reason; got != "malformed: artifacts/process.jsonl.zst" {
+			t.Errorf("refused because of %s", got)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.uploads != len(list) || c.clear > 0 {
+		t.Errorf("%d uploads, %d parts taken for clear ones", c.uploads, c.clear)
+	}
 }
 
 // TestSealedEvidenceIsHandedOver: what waits encrypted is sent as it lies there, and goes on
