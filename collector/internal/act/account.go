@@ -76,18 +76,23 @@ func (s *Acts) SetOwnAddress(ctx context.Context, a Actor, address string) error
 
 // EndOwnSession ends one of the actor's sessions. One that ended already is no error.
 func (s *Acts) EndOwnSession(ctx context.Context, a Actor, sessionID string) error {
-	return s.endSome(ctx, a, func(x operator.Session) bool { return x.ID == sessionID })
+	return s.endSome(ctx, a, false, func(x operator.Session) bool { return x.ID == sessionID })
 }
 
-// EndOtherSessions ends all of the actor's sessions but one.
+// EndOtherSessions ends all of the actor's sessions but one, and all tokens for programs:
+// whoever was signed in as this person may have made one.
 func (s *Acts) EndOtherSessions(ctx context.Context, a Actor, keep string) error {
-	return s.endSome(ctx, a, func(x operator.Session) bool { return x.ID != keep })
+	return s.endSome(ctx, a, true, func(x operator.Session) bool { return x.ID != keep })
 }
 
-func (s *Acts) endSome(ctx context.Context, a Actor, end func(operator.Session) bool) error {
+func (s *Acts) endSome(ctx context.Context, a Actor, tokens bool, end func(operator.Session) bool) error {
 	return s.ofSelf(ctx, a, func(ctx context.Context, d *deed, o operator.Operator) error {
 		n, err := operator.EndSome(ctx, d.tx, o.ID, d.now, end)
-		if err != nil || n == 0 {
+		was := false
+		if err == nil && tokens {
+			was, err = operator.EndTokens(ctx, d.tx, o.ID, d.now)
+		}
+		if err != nil || n == 0 && !was {
 			return err
 		}
 		_, err = d.record(ctx, "operator.end_sessions", o.ID, map[string]string{"sessions": strconv.Itoa(n)})

@@ -130,7 +130,7 @@ func (s *Acts) factorBegun(ctx context.Context, o operator.Operator) (key, seale
 }
 
 // ConfirmFactor takes the key into use when code is of it, and returns the recovery codes,
-// which are shown once. All other sessions of the person end.
+// which are shown once. All other sessions and all tokens of the person end.
 func (s *Acts) ConfirmFactor(ctx context.Context, a Actor, code, remoteAddr, keep string) (recovery []string, err error) {
 	o, err := s.self(ctx, s.db.Read(), a)
 	if err != nil {
@@ -170,6 +170,9 @@ func (s *Acts) ConfirmFactor(ctx context.Context, a Actor, code, remoteAddr, kee
 			return err
 		}
 		if _, err := operator.EndSome(ctx, d.tx, o.ID, d.now, func(s operator.Session) bool { return s.ID != keep }); err != nil {
+			return err
+		}
+		if _, err := operator.EndTokens(ctx, d.tx, o.ID, d.now); err != nil {
 			return err
 		}
 		_, err = d.record(ctx, "operator.factor_on", o.ID, nil)
@@ -332,7 +335,7 @@ func (s *Acts) useCode(ctx context.Context, o operator.Operator, use func(ctx co
 	})
 }
 
-// RemoveFactor takes one's own second factor away, by a code of it. Where the role needs
+// RemoveFactor takes one's own second factor away, by a code of it, and ends one's tokens. Where the role needs
 // one, another must be set up before anything else.
 func (s *Acts) RemoveFactor(ctx context.Context, a Actor, code, remoteAddr string) error {
 	o, err := s.self(ctx, s.db.Read(), a)
@@ -341,6 +344,9 @@ func (s *Acts) RemoveFactor(ctx context.Context, a Actor, code, remoteAddr strin
 	}
 	return s.checkCode(ctx, o, code, remoteAddr, func(ctx context.Context, d *deed, _ string) error {
 		if err := operator.RemoveFactor(ctx, d.tx, o.ID); err != nil {
+			return err
+		}
+		if _, err := operator.EndTokens(ctx, d.tx, o.ID, d.now); err != nil {
 			return err
 		}
 		_, err := d.record(ctx, "operator.factor_off", o.ID, nil)

@@ -106,6 +106,8 @@ func TestTokenDies(t *testing.T) {
 				x.factor(p)
 				return x.ResetFactor(ctx, x.owner, p.ID, "lost")
 			},
+			"factor set up":        func(p act.Actor, _ operator.Token) error { x.factor(p); return nil },
+			"other sessions ended": func(p act.Actor, _ operator.Token) error { return x.EndOtherSessions(ctx, p, "") },
 			"role changed": func(p act.Actor, _ operator.Token) error {
 				return x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 					_, err := tx.ExecContext(ctx, `UPDATE operator_operator SET role = 'handler' WHERE id = $1`, p.ID)

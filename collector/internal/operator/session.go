@@ -190,9 +190,9 @@ func deleteSession(ctx context.Context, tx *sqldb.Tx, token string, now time.Tim
 // EndSessions ends all sessions of a person, and the tokens with which programs act on the
 // person's behalf: whoever has one is as good as signed in.
 func EndSessions(ctx context.Context, tx *sqldb.Tx, operatorID string, now time.Time) error {
-	return errors.Join(
-		exec(ctx, tx, "end sessions", `UPDATE operator_session SET ended_at = $1, data = '' WHERE operator_id = $2 AND ended_at = ''`, sqldb.FormatTime(now), operatorID),
-		endTokens(ctx, tx, operatorID, now))
+	_, err := EndTokens(ctx, tx, operatorID, now)
+	return errors.Join(err,
+		exec(ctx, tx, "end sessions", `UPDATE operator_session SET ended_at = $1, data = '' WHERE operator_id = $2 AND ended_at = ''`, sqldb.FormatTime(now), operatorID))
 }
 
 func hashToken(token string) string {

@@ -110,7 +110,7 @@ func EndToken(ctx context.Context, tx *sqldb.Tx, id string, at time.Time) (bool,
 	return one(ctx, tx, "end token", `UPDATE operator_token SET ended_at = $1 WHERE id = $2 AND ended_at = ''`, sqldb.FormatTime(at), id)
 }
 
-// endTokens ends all tokens of a person.
-func endTokens(ctx context.Context, tx *sqldb.Tx, operatorID string, at time.Time) error {
-	return exec(ctx, tx, "end tokens", `UPDATE operator_token SET ended_at = $1 WHERE operator_id = $2 AND ended_at = ''`, sqldb.FormatTime(at), operatorID)
+// EndTokens ends all tokens of a person and reports whether one was in force or merely expired.
+func EndTokens(ctx context.Context, tx *sqldb.Tx, operatorID string, at time.Time) (bool, error) {
+	return one(ctx, tx, "end tokens", `UPDATE operator_token SET ended_at = $1 WHERE operator_id = $2 AND ended_at = ''`, sqldb.FormatTime(at), operatorID)
 }
