@@ -139,6 +139,18 @@ func TestTokenDies(t *testing.T) {
 	})
 }
 
+// TestTokenEndsWithTheFactor: what was made while there was a second factor goes with it.
+func TestTokenEndsWithTheFactor(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		_, recovery := x.factor(x.owner)
+		_, _, secret := x.token(x.owner, act.ScopeRead)
+		ok(t, x.RemoveFactor(t.Context(), x.owner, recovery[0], "192.0.2.9"))
+		if _, _, err := x.ActorOfToken(t.Context(), secret, "a"); !errors.Is(err, act.ErrNoToken) {
+			t.Errorf("the token is still good: %v", err)
+		}
+	})
+}
+
 // reached says which acts a scope reaches, and reading all that a mere viewer may see besides;
 // those that are in none no token does, whatever acts there will be.
 func reached() map[act.Scope][]string {
