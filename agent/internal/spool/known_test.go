@@ -131,7 +131,7 @@ func TestWholeFilesWithoutNoteAreKept(t *testing.T) {
 	}
 	must(t, s.Receipt(a.ID(), []byte("receipt")))
 	must(t, s.Close())
-	s = open(t, spool.Config{Dir: dir, KeepAfterReceipt: -1})
+	open(t, spool.Config{Dir: dir, KeepAfterReceipt: -1})
 	if _, err := os.Stat(filepath.Join(dir, a.ID())); err == nil {
 		t.Error("it stays when the acquisition goes")
 	}
