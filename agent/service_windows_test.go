@@ -65,8 +65,16 @@ func installWith(t *testing.T, config string) *rig {
 		if _, err := osservice.Uninstall(context.Background(), osservice.Config{}); err != nil {
 			t.Error(err)
 		}
-		if st, err := osservice.Status(); st != osservice.NotInstalled {
-			t.Errorf("after uninstalling: %s, %v", st, err)
+		// The entry goes with the last handle to it (DeleteService).
+		for deadline := time.Now().Add(10 * time.Second); ; <-time.After(50 * time.Millisecond) {
+			st, err := osservice.Status()
+			if st == osservice.NotInstalled {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Errorf("after uninstalling: %s, %v", st, err)
+				return
+			}
 		}
 	})
 	return r
