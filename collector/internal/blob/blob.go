@@ -93,6 +93,13 @@ const InflowTurns = 8
 type Inflow interface {
 	// Take takes the next bytes of the file.
 	Take(b []byte, give func(clear []byte) error) error
-	// Close opens what is left: no more comes. It does not tell whether the file is whole.
+	// Close opens what is left: no more comes. It tells whether the file is whole only of one
+	// that is kept.
 	Close(give func(clear []byte) error) error
+	// Keep keeps the file in f as it arrives, where it is as the vault would have made it: from
+	// its beginning, and encrypted to the key that the vault encrypts to, and to no other. What
+	// Take and Close hand on is then written to the writer, nothing else, and what that writes
+	// are the bytes that it was opened from. Its Close leaves f open, and what is in f is what
+	// [Vault] Resume takes. A nil writer: the file is not kept.
+	Keep(f *os.File) (io.WriteCloser, error)
 }

@@ -3,6 +3,8 @@ package evidence_test
 import (
 	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"hozen/collector/internal/blob/atrest"
@@ -114,7 +116,14 @@ func TestPartsThatWaitedEncrypted(t *testing.T) {
 	if err := sendSealed(u, process, file, head, clear, st.Parts[0].Size, -1); err != nil {
 		t.Fatal(err)
 	}
-	small, smallHead := sealedFile(t, a.Parts[openfile], to)
+	if keys, err = ring.Recipients(); err != nil {
+		t.Fatal(err)
+	}
+	newest, err := envelope.ParseRecipient(keys[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	small, smallHead := sealedFile(t, a.Parts[openfile], newest)
 	if err := sendSealed(u, openfile, small, smallHead, a.Parts[openfile], 0, -1); err != nil {
 		t.Fatal(err)
 	}
@@ -129,6 +138,12 @@ func TestPartsThatWaitedEncrypted(t *testing.T) {
 		}
 		if info, err := blobs.Stat(ctx, d); err != nil || !info.Sealed || info.Size != e.Stored.Size {
 			t.Errorf("%s lies as %+v, %v", e.Name, info, err)
+		}
+		// To the newest key it stays as it came, to an earlier one it does not.
+		came := map[string][]byte{process: file, openfile: small}[e.Name]
+		lies, err := os.ReadFile(filepath.Join(site.Dir, "blobs", "sha256", d.String()[:2], d.String()+".age"))
+		if err != nil || bytes.Equal(lies, came) != (e.Name == openfile) {
+			t.Errorf("%s lies as it came: %t, %v", e.Name, bytes.Equal(lies, came), err)
 		}
 	}
 

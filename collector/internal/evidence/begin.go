@@ -148,7 +148,7 @@ func (u *Upload) Part(name string, offset int64, envelope []byte) error {
 				return err
 			}
 		}
-		w, err := openPart(s.i.vault(), s.dir, name, offset, s.i.step)
+		w, err := openPart(s.i.vault(), u.inflow, s.dir, name, offset, s.i.step)
 		if err != nil {
 			return fmt.Errorf("begin part: %w", err)
 		}

@@ -60,8 +60,9 @@ func partPath(dir, name, state string) string {
 }
 
 // openPart opens a part for writing at offset: 0 begins it anew; otherwise offset
-// must be its size, and what is there is hashed again from the disk.
-func openPart(v blob.Vault, dir, name string, offset int64, step func(string, func() error) error) (_ *partWriter, err error) {
+// must be its size, and what is there is hashed again from the disk. in opens what arrives;
+// nil for what comes in the clear.
+func openPart(v blob.Vault, in blob.Inflow, dir, name string, offset int64, step func(string, func() error) error) (_ *partWriter, err error) {
 	_, compression, err := ParsePartName(name)
 	if err != nil {
 		return nil, err
@@ -95,7 +96,7 @@ func openPart(v blob.Vault, dir, name string, offset int64, step func(string, fu
 		}
 	}()
 	if offset == 0 {
-		return w, w.begin(v, false)
+		return w, w.begin(v, in, false)
 	}
 	fi, err := w.f.Stat()
 	if err != nil {
@@ -105,7 +106,7 @@ func openPart(v blob.Vault, dir, name string, offset int64, step func(string, fu
 		return nil, fmt.Errorf("%w: %s has %d bytes, not %d", ErrOffset, name, n, offset)
 	}
 	w.resumed = true
-	if err := w.begin(v, true); err != nil {
+	if err := w.begin(v, nil, true); err != nil {
 		return nil, err
 	}
 	if w.size != offset {

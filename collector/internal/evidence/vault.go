@@ -75,13 +75,19 @@ func shown(v blob.Vault, b []byte) ([]byte, error) {
 }
 
 // begin makes the writer's file an encrypted one, and reads what is in it when it is to be
-// gone on with. A file that cannot be read is removed: the part begins anew.
-func (w *partWriter) begin(v blob.Vault, resume bool) (err error) {
+// gone on with. A file that cannot be read is removed: the part begins anew. What arrives as
+// the vault would have made it is kept so: that spares a thing as dear as hashing it.
+func (w *partWriter) begin(v blob.Vault, in blob.Inflow, resume bool) (err error) {
 	switch {
 	case v == nil && resume:
 		return w.readBack(w.f)
 	case v == nil:
 		return nil
+	case !resume && in != nil:
+		if w.sealed, err = in.Keep(w.f); w.sealed != nil || err != nil {
+			return err
+		}
+		fallthrough
 	case !resume:
 		w.sealed, err = v.Begin(w.f)
 		return err

@@ -32,6 +32,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"hozen/agent/internal/acquire"
@@ -41,6 +42,7 @@ import (
 	"hozen/agent/internal/uplink"
 	"hozen/agent/internal/uplink/journal"
 	"hozen/internal/artifact"
+	"hozen/internal/envelope"
 	"hozen/internal/sched"
 )
 
@@ -96,6 +98,7 @@ type agent struct {
 	journal  *journal.Journal
 	log      *slog.Logger
 	text     func() []byte
+	keys     *keys
 	stop     func() error // ends the session; nil without one
 }
 
@@ -105,7 +108,8 @@ func open(state string, log *slog.Logger) (*agent, error) {
 		return nil, err
 	}
 	// Evidence goes as soon as there is a receipt: its bytes are many and worth nothing.
-	s, err := spool.Open(spool.Config{Dir: filepath.Join(state, "spool"), MaxBytes: 1 << 40, KeepAfterReceipt: -1, Log: log})
+	k := &keys{}
+	s, err := spool.Open(spool.Config{Dir: filepath.Join(state, "spool"), MaxBytes: 1 << 40, KeepAfterReceipt: -1, Wrap: k.wrap, Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +117,7 @@ func open(state string, log *slog.Logger) (*agent, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	return &agent{state: state, identity: ids, spool: s, journal: j, log: log, text: randomText()}, nil
+	return &agent{state: state, identity: ids, spool: s, journal: j, log: log, text: randomText(), keys: k}, nil
 }
 
 func (a *agent) close() {
@@ -152,6 +156,9 @@ func (a *agent) obey(ctx context.Context, line string) (string, error) {
 
 // fill seals n acquisitions of about size stored bytes each, no two with the same bytes.
 func (a *agent) fill(ctx context.Context, n int, size int64) error {
+	if err := a.learnKeys(ctx); err != nil {
+		return err
+	}
 	signer := func() (acquire.Identity, error) {
 		e, err := a.identity.Enrolment()
 		if err != nil {
@@ -185,6 +192,7 @@ func (a *agent) connect(ctx context.Context) error {
 		Identity: a.identity, Spool: a.spool, Journal: a.journal, Handler: done{}, RoutesFile: filepath.Join(a.state, "routes"), Log: a.log,
 		Host:       func() uplink.Host { return uplink.Host{Hostname: "bench", OS: "linux", Arch: "amd64", BootID: "bench"} },
 		Isolation:  func(context.Context) journal.Isolation { return released() },
+		Configure:  a.keys.hear,
 		MinBackoff: 20 * time.Millisecond, MaxBackoff: time.Second,
 	})
 	if err != nil {
@@ -198,6 +206,59 @@ func (a *agent) connect(ctx context.Context) error {
 		return <-ended
 	}
 	return nil
+}
+
+// learnKeys asks the collector, once, to what evidence is encrypted while it waits.
+func (a *agent) learnKeys(ctx context.Context) error {
+	if a.keys.known() {
+		return nil
+	}
+	if err := a.connect(ctx); err != nil {
+		return err
+	}
+	defer func() { _, a.stop = a.stop(), nil }() // it ends because it is told to
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for end := time.Now().Add(time.Minute); !a.keys.known(); <-look.C {
+		if time.Now().After(end) {
+			return errors.New("the collector named no key")
+		}
+	}
+	return nil
+}
+
+// keys are those of the collector, to which evidence is encrypted while it waits.
+type keys struct {
+	mu sync.Mutex
+	to []envelope.Recipient
+}
+
+func (k *keys) hear(c uplink.Configure) {
+	var to []envelope.Recipient
+	for _, text := range c.Recipients {
+		if r, err := envelope.ParseRecipient(text); err == nil {
+			to = append(to, r)
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.to = to
+}
+
+func (k *keys) now() []envelope.Recipient {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.to
+}
+
+func (k *keys) known() bool { return len(k.now()) > 0 }
+
+func (k *keys) wrap() func(io.Writer) (io.WriteCloser, error) {
+	to := k.now()
+	if len(to) == 0 {
+		return nil
+	}
+	return func(w io.Writer) (io.WriteCloser, error) { return envelope.Seal(w, to...) }
 }
 
 func released() journal.Isolation {

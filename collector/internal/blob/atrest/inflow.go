@@ -5,6 +5,8 @@ import (
 	"crypto/cipher"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 
 	"filippo.io/age"
 
@@ -36,7 +38,13 @@ func (r *Ring) Inflow(envelope []byte, offset int64) (blob.Inflow, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a file that arrives: %w", err)
 	}
-	return &inflow{box: aead, n: uint64(offset / chunkSize), skip: int(offset % chunkSize), rest: make([]byte, 0, boxSize)}, nil
+	f := &inflow{box: aead, n: uint64(offset / chunkSize), skip: int(offset % chunkSize), rest: make([]byte, 0, boxSize)}
+	if offset == 0 && len(envelope) == headSize {
+		if _, err := age.DecryptHeader(header, r.ages[0]); err == nil { // the newest
+			f.envelope = envelope
+		}
+	}
+	return f, nil
 }
 
 // inflow opens the chunks of a file as they arrive.
@@ -48,20 +56,23 @@ type inflow struct {
 	over  bool   // the last chunk was there
 	rooms [blob.InflowTurns + 1][]byte
 	turn  int
+
+	envelope []byte // of a file that may be kept
+	keep     *keeper
 }
 
 // Take implements [blob.Inflow].
 func (f *inflow) Take(b []byte, give func(clear []byte) error) error {
 	out := f.room()
 	for len(b) > 0 {
-		box := b
+		box, began := b, false
 		if len(f.rest) > 0 || len(b) < boxSize {
 			n := min(len(b), boxSize-len(f.rest))
 			f.rest, b = append(f.rest, b[:n]...), b[n:]
 			if len(f.rest) < boxSize {
 				break
 			}
-			box = f.rest
+			box, began = f.rest, true
 		} else {
 			box, b = b[:boxSize], b[boxSize:]
 		}
@@ -70,8 +81,9 @@ func (f *inflow) Take(b []byte, give func(clear []byte) error) error {
 			if err := f.give(out, give); err != nil {
 				return err
 			}
-			return f.last(box, b, give)
+			return f.last(box, b, began, give)
 		}
+		f.keep.take(box, began)
 		out, f.n, f.rest = clear, f.n+1, f.rest[:0]
 	}
 	return f.give(out, give)
@@ -83,13 +95,19 @@ func (f *inflow) Take(b []byte, give func(clear []byte) error) error {
 func (f *inflow) room() []byte { return f.rooms[f.turn][:0] }
 
 // last opens box as the last chunk; after it nothing may come.
-func (f *inflow) last(box, more []byte, give func(clear []byte) error) error {
+func (f *inflow) last(box, more []byte, began bool, give func(clear []byte) error) error {
 	if f.over || len(more) > 0 {
 		return corrupt(fmt.Errorf("%w: something follows its end", unseal.ErrDamaged))
 	}
 	clear, err := f.box.Open(f.room(), number(f.n, true), box, nil)
 	if err != nil {
 		return corrupt(fmt.Errorf("%w: chunk %d", unseal.ErrDamaged, f.n))
+	}
+	if len(clear) == 0 && f.n > 0 { // C2SP age.md
+		return corrupt(fmt.Errorf("%w: its last chunk is empty", unseal.ErrDamaged))
+	}
+	if f.keep.take(box, began); len(clear) == 0 {
+		f.keep.last()
 	}
 	f.over, f.rest = true, f.rest[:0]
 	return f.give(clear, give)
@@ -109,8 +127,84 @@ func (f *inflow) give(clear []byte, to func([]byte) error) error {
 
 // Close implements [blob.Inflow].
 func (f *inflow) Close(give func(clear []byte) error) error {
-	if f.over || len(f.rest) == 0 {
-		return nil // where it ended without its last chunk, the digest of what came tells
+	switch {
+	case f.over:
+		return nil
+	case len(f.rest) > 0:
+		return f.last(f.rest, nil, true, give)
+	case f.keep != nil:
+		return corrupt(fmt.Errorf("%w: it has no end", unseal.ErrDamaged))
 	}
-	return f.last(f.rest, nil, give)
+	return nil // the digest of what came tells
+}
+
+// Keep implements [blob.Inflow].
+func (f *inflow) Keep(to *os.File) (io.WriteCloser, error) {
+	if f.envelope == nil {
+		return nil, nil
+	}
+	f.keep = &keeper{f: to}
+	return f.keep, f.keep.flush(f.envelope)
+}
+
+// keeper writes the chunks of a file as they came, each when what is in it was handed on.
+type keeper struct {
+	f    *os.File
+	end  int64  // of what is in f
+	rest []byte // of out, what began in an earlier piece
+	out  []byte // opened, and not yet written; part of the piece that is taken
+	// ended is a last chunk with nothing in it, which is never handed on.
+	ended []byte
+	err   error
+}
+
+// take is told of each chunk that opened; a nil keeper keeps nothing. Those after the first
+// follow it in the piece that is taken.
+func (k *keeper) take(box []byte, began bool) {
+	switch {
+	case k == nil:
+	case began:
+		k.rest = append(k.rest, box...)
+	case len(k.out) == 0:
+		k.out = box
+	default:
+		k.out = k.out[:len(k.out)+len(box)]
+	}
+}
+
+// last says that the chunk taken last is empty.
+func (k *keeper) last() {
+	if k != nil {
+		k.ended, k.rest, k.out = append(k.rest, k.out...), nil, nil
+	}
+}
+
+// Write writes the chunks that clear was in, all of it or nothing.
+func (k *keeper) Write(clear []byte) (int, error) {
+	if err := errors.Join(k.flush(k.rest), k.flush(k.out)); err != nil {
+		return 0, err
+	}
+	k.rest, k.out = k.rest[:0], nil
+	return len(clear), nil
+}
+
+func (k *keeper) flush(b []byte) error {
+	if k.err != nil || len(b) == 0 {
+		return k.err
+	}
+	if _, k.err = k.f.Write(b); k.err != nil {
+		k.err = errors.Join(k.err, k.f.Truncate(k.end))
+	}
+	k.end += int64(len(b))
+	return k.err
+}
+
+// Close writes an empty last chunk. What was opened and not handed on is dropped.
+func (k *keeper) Close() error {
+	if k.err != nil {
+		return k.err
+	}
+	b := k.ended
+	k.ended = nil
+	return k.flush(b)
 }
