@@ -26,6 +26,9 @@ const (
 	// cutBar bounds the time to the last byte of an established connection against the
 	// bare batch: about what three such batches take, some milliseconds.
 	cutBar = 3
+	// rateBar is how many packets a second must try to pass while rules are replaced: fewer
+	// would leave gaps between them that a gap of the rules fits into.
+	rateBar = 10_000
 )
 
 // CutNames are the figures of [Cut].
@@ -35,7 +38,7 @@ func CutNames() []string {
 
 // ReplaceNames are the figures of [Replace].
 func ReplaceNames() []string {
-	return []string{"isolation.replace.leaked", "isolation.replace.control", "isolation.replace.sent"}
+	return []string{"isolation.replace.leaked", "isolation.replace.control", "isolation.replace.sent", "isolation.replace.rate"}
 }
 
 // ClickNames are the figures of [Click].
