@@ -57,7 +57,7 @@ func (c *cli) endpointListCmd() *cobra.Command {
 			return c.print(list, func() {
 				var rows [][]string
 				for _, e := range list {
-					rows = append(rows, []string{e.ID, name(e), e.OS, c.presence(e), c.word("isolation.state.", e.Isolation.Observed), when(e.LastSeenAt)})
+					rows = append(rows, []string{e.ID, name(e), e.OS, c.presence(e), c.isolationWord(e.Isolation), when(e.LastSeenAt)})
 				}
 				c.list("endpoint", []string{"endpoint", "name", "os", "presence", "isolation", "last_seen"}, rows)
 			})
@@ -78,24 +78,14 @@ func (c *cli) endpointShowCmd() *cobra.Command {
 				}
 			}
 			return c.print(e, func() {
-				i := e.Isolation
 				rows := [][2]string{
 					{"endpoint", e.ID}, {"name", name(e)}, {"hostname", e.Hostname}, {"system", strings.TrimSpace(e.OS + "/" + e.Arch + " " + e.Platform)},
 					{"agent", e.AgentVersion}, {"presence", c.presence(e)}, {"last_seen", when(e.LastSeenAt)}, {"enrolled", when(e.EnrolledAt)},
 					{"clock_offset", (time.Duration(e.ClockOffsetMS) * time.Millisecond).String()}, {"spooled", itoa(e.Spooled)},
-					{"isolation", c.word("isolation.state.", i.Observed)}, {"ordered", c.word("isolation.state.", i.Desired)}, {"measured", when(i.MeasuredAt)},
 				}
+				rows = append(rows, c.isolationRows(e.Isolation)...)
 				if len(boots) > 0 {
 					rows = append(rows, [2]string{"last_end", c.word("boot.verdict.", boots[0].Verdict) + "  " + when(boots[0].EndedBefore)})
-				}
-				if i.Observed == "isolated" {
-					rows = append(rows, [2]string{"way_home", c.wayHome(i)}, [2]string{"dropped", itoa(i.DroppedPackets)})
-				}
-				if !i.Capable && !i.ReceivedAt.IsZero() {
-					rows = append(rows, [2]string{"note", c.words.Text("isolation.note.incapable")})
-				}
-				if i.Detail != "" {
-					rows = append(rows, [2]string{"detail", i.Detail})
 				}
 				c.fields(rows...)
 			})

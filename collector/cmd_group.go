@@ -180,7 +180,7 @@ func (c *cli) printGroup(g localapi.Group) {
 		case m.Command != nil:
 			state = c.word("command.status.", m.Command.Status)
 		}
-		rows = append(rows, []string{name(m.Endpoint), c.presence(m.Endpoint), state, c.word("isolation.state.", m.Endpoint.Isolation.Observed), when(m.Endpoint.Isolation.MeasuredAt)})
+		rows = append(rows, []string{name(m.Endpoint), c.presence(m.Endpoint), state, c.isolationWord(m.Endpoint.Isolation), when(m.Endpoint.Isolation.MeasuredAt)})
 	}
 	c.list("member", []string{"endpoint", "presence", "state", "isolation", "at"}, rows)
 }

@@ -144,6 +144,42 @@ func TestStepsAreMarkedByMeasurementAlone(t *testing.T) {
 	}
 }
 
+// The state is told with its age, and with all that was tried, in the console's words.
+func TestIsolationIsToldWithItsAge(t *testing.T) {
+	age := func(n int64) *int64 { return &n }
+	at := time.Date(2026, 11, 22, 21, 14, 0, 0, time.UTC)
+	for _, test := range []struct {
+		i          localapi.Isolation
+		list, show []string
+	}{
+		{localapi.Isolation{Desired: "isolated", Observed: "isolated", AgeSeconds: age(5), Mode: "standard", WayHome: true, MeasuredAt: at, Drill: true, Limits: []string{"no egress hook", hostile},
+			Trials: []localapi.Trial{{Name: "tcp4", Result: "cut", Target: "192.0.2.1:53", AgeSeconds: age(20)}, {Name: "udp6", Result: "unknown", Reason: "old", AgeSeconds: age(600)}, {Name: hostile, Result: hostile, Reason: hostile}}},
+			[]string{"隔離済み 訓練 (5秒前)"}, []string{"残す通信", "新しい TCP 接続（IPv4）: 遮断 (20秒前) 192.0.2.1:53", "UDP（IPv6）: 不明 (10分前) 試してから5分以上たった", "できないこと"}},
+		{localapi.Isolation{Desired: "isolated", Observed: "unknown", Why: "stale", AgeSeconds: age(600), WayHome: true}, []string{"不明 (10分前)"}, []string{"測定からの経過", "10分前"}},
+		{localapi.Isolation{Desired: "isolated", Observed: "failed", AgeSeconds: age(0), Notes: []string{"leak"}}, []string{"指示どおりになっていません"}, []string{"遮断したはずの通信が、通ってしまいました"}},
+		{localapi.Isolation{Desired: "unknown", Observed: "unknown", Why: "never"}, []string{"不明"}, []string{"測定からの経過"}},
+	} {
+		c, out, _ := testCLI(t, i18n.Japanese)
+		c.list("endpoint", []string{"isolation"}, [][]string{{c.isolationWord(test.i)}})
+		list := out.String()
+		c.fields(c.isolationRows(test.i)...)
+		tame(t, out.String())
+		for _, want := range test.list {
+			if !strings.Contains(list, want) {
+				t.Errorf("the list has no %q:\n%s", want, list)
+			}
+		}
+		for _, want := range append(test.list, test.show...) {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("no %q in\n%s", want, out)
+			}
+		}
+		if test.i.Observed != "isolated" && strings.Contains(strings.ReplaceAll(out.String(), "最後の指示による状態", "\x00"), "隔離済み (") {
+			t.Errorf("said to be isolated:\n%s", out)
+		}
+	}
+}
+
 func TestProgressOutsideATerminalSaysEachStepOnce(t *testing.T) {
 	c, _, errs := testCLI(t, i18n.Japanese)
 	f := follower{c: c, out: newLiveLine(errs)}

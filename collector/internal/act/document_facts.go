@@ -63,7 +63,7 @@ func (s *Acts) documentEndpoints(ctx context.Context, q sqldb.Queryer, inc incid
 		if system == "" {
 			system = e.OS
 		}
-		f.Endpoints = append(f.Endpoints, report.Endpoint{Name: display(e), System: system, State: string(e.Isolation.Observed), MeasuredAt: e.Isolation.ReceivedAt})
+		f.Endpoints = append(f.Endpoints, report.Endpoint{Name: display(e), System: system, State: string(e.Isolation.Observed), MeasuredAt: e.Shown(s.now()).MeasuredAt})
 	}
 	return names, nil
 }

@@ -42,8 +42,7 @@ func (s *Acts) Endpoint(ctx context.Context, a Actor, id string) (endpoint.Endpo
 func (s *Acts) asOfNow(e endpoint.Endpoint) endpoint.Endpoint {
 	e = s.presence.over(e)
 	e.Online = e.RevokedAt.IsZero() && s.hub.Online(e.ID)
-	e.Isolation = e.Isolation.At(s.now())
-	return e
+	return e.AsOf(s.now())
 }
 
 // LabelEndpoint gives an endpoint the name that people use; an empty one takes it away.

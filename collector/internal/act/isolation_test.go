@@ -263,7 +263,7 @@ func TestWhatHappenedToAnIsolationIsKeptOnce(t *testing.T) {
 		ev := endpoint.IsolationEvent{ID: id.New(id.IsolationEvent), Kind: endpoint.EventDrift, At: x.clock.Add(-time.Minute), Differences: []string{"rule missing"},
 			Seen: []string{"table deleted by nft"}, Count: 3}
 		i := measured(endpoint.Isolated, x.clock)
-		i.More.Trials = []endpoint.Trial{{Name: "tcp4", Outcome: endpoint.Contrary}}
+		i.More.Trials = []endpoint.Trial{{Name: "tcp4", Outcome: endpoint.AsOrdered}}
 		for range 2 {
 			if err := x.IsolationHappened(t.Context(), p.id, ev, &i); err != nil {
 				t.Fatal(err)
@@ -288,6 +288,16 @@ func TestWhatHappenedToAnIsolationIsKeptOnce(t *testing.T) {
 		}
 		if e, err = x.Endpoint(t.Context(), x.owner, p.id); err != nil || e.Isolation.Observed != endpoint.Isolated {
 			t.Errorf("%s, %v", e.Isolation.Observed, err)
+		}
+		// Nor does the newest that is known, if it came late.
+		x.clock = x.clock.Add(time.Hour)
+		stale = measured(endpoint.Isolated, x.clock.Add(-2*endpoint.StaleAfter))
+		ev.ID = id.New(id.IsolationEvent)
+		if err := x.IsolationHappened(t.Context(), p.id, ev, &stale); err != nil {
+			t.Fatal(err)
+		}
+		if e, err = x.Endpoint(t.Context(), x.owner, p.id); err != nil || e.Isolation.Observed != endpoint.Unknown || !e.Isolation.ReceivedAt.Equal(x.clock) {
+			t.Errorf("%s received at %v, %v", e.Isolation.Observed, e.Isolation.ReceivedAt, err)
 		}
 		ev.ID = "iev_x"
 		if err := x.IsolationHappened(t.Context(), p.id, ev, nil); !errors.Is(err, act.ErrInvalid) {

@@ -62,16 +62,6 @@ func viewEntry(e incident.Entry) Entry {
 	return Entry{e.ID, e.At, e.AgentAt, string(e.Kind), e.Actor, e.Text, e.Params, e.LedgerIdx}
 }
 
-// Isolation is the state of an endpoint's network as it was measured.
-type Isolation struct {
-	Desired    endpoint.State `json:"desired"`
-	Observed   endpoint.State `json:"observed" doc:"what the kernel was found to enforce; unknown when the measurement is old or missing"`
-	ReceivedAt time.Time      `json:"received_at,omitzero"`
-	WayHome    bool           `json:"way_home" doc:"the endpoint reaches the collector although it is isolated"`
-	Capable    bool           `json:"capable" doc:"its system can isolate at all"`
-	Detail     string         `json:"detail,omitempty"`
-}
-
 // Endpoint is a PC or server.
 type Endpoint struct {
 	ID            string    `json:"id"`
@@ -92,17 +82,8 @@ type Endpoint struct {
 }
 
 func viewEndpoint(e endpoint.Endpoint) Endpoint {
-	i := e.Isolation
 	return Endpoint{e.ID, e.Label, e.Hostname, e.OS, e.Arch, e.Platform, e.AgentVersion, e.RemoteAddr, e.Online, e.EnrolledAt, e.LastSeenAt, e.RevokedAt,
-		e.ClockOffset.Milliseconds(), e.Spooled, Isolation{state(i.Desired), state(i.Observed), i.ReceivedAt, i.WayHome, i.Capable, i.Detail}}
-}
-
-// state is a state that was never told as unknown.
-func state(s endpoint.State) endpoint.State {
-	if s == "" {
-		return endpoint.Unknown
-	}
-	return s
+		e.ClockOffset.Milliseconds(), e.Spooled, viewIsolation(e, time.Now())}
 }
 
 // Command is an order to an endpoint.

@@ -18,68 +18,23 @@ type endpointView struct {
 	Ends      []endpoint.Boot // how its last boots ended; nil when not looked up or none
 }
 
-// isolationView is an isolation as it may be shown: only what was measured, and only
-// while the measurement is fresh. Everything else is unknown, and unknown never looks
-// like a good state.
+// isolationView is an isolation as it may be shown, see [endpoint.Shown].
 type isolationView struct {
-	State    string // key of the word: released, isolating, isolated, releasing, failed, unknown
-	Why      string // key of the reason when unknown: never, stale, unclear, revoked
-	Ordered  string // of one that went stale: the state that was ordered last, or empty
+	State    string    // key of the word: released, isolating, isolated, releasing, failed, unknown
+	Why      string    // key of the reason when unknown: never, stale, unclear, revoked
+	Ordered  string    // of one that went stale: the state that was ordered last, or empty
+	At       time.Time // when it was measured, by the collector's clock
 	Measured endpoint.IsolationStatus
 	Notes    []string // keys of what else to know: incapable, no_way_home, not_as_ordered, leak, shut
 }
 
 func viewIsolation(e endpoint.Endpoint, now time.Time) isolationView {
-	m := e.Isolation
-	v := isolationView{State: string(endpoint.Unknown), Measured: m}
-	switch {
-	case !e.RevokedAt.IsZero():
-		v.Why = "revoked"
-		return v
-	case m.ReceivedAt.IsZero():
-		v.Why = "never"
-		return v
-	case now.Sub(m.ReceivedAt) > endpoint.StaleAfter:
-		v.Why, v.Ordered = "stale", known(m.Desired)
-		return v
-	}
-	switch m.Observed {
-	case endpoint.Released, endpoint.Isolating, endpoint.Isolated, endpoint.Releasing, endpoint.Failed:
-		v.State = string(m.Observed)
-	default:
-		v.Why = "unclear"
-	}
-	if !m.Capable {
-		v.Notes = append(v.Notes, "incapable")
-	}
-	if m.Observed == endpoint.Isolated || m.Observed == endpoint.Failed {
-		leak, shut := contrary(m.More.Trials)
-		if leak {
-			// Rules that were read back prove nothing against traffic that was seen to pass.
-			v.State = string(endpoint.Failed)
-			v.Notes = append(v.Notes, "leak")
-		}
-		if shut {
-			v.Notes = append(v.Notes, "shut")
-		}
-	}
-	if m.Observed == endpoint.Isolated && !m.WayHome {
-		v.Notes = append(v.Notes, "no_way_home")
-	}
-	settled := m.Observed == endpoint.Isolated || m.Observed == endpoint.Released
-	if settled && (m.Desired == endpoint.Isolated || m.Desired == endpoint.Released) && m.Desired != m.Observed {
-		v.Notes = append(v.Notes, "not_as_ordered")
+	i := e.Shown(now)
+	v := isolationView{State: string(i.State), Why: string(i.Why), Ordered: string(i.Ordered), At: i.MeasuredAt, Measured: e.Isolation}
+	for _, n := range i.Notes {
+		v.Notes = append(v.Notes, string(n))
 	}
 	return v
-}
-
-// known returns the state when it is one, else nothing.
-func known(s endpoint.State) string {
-	switch s {
-	case endpoint.Released, endpoint.Isolating, endpoint.Isolated, endpoint.Releasing, endpoint.Failed:
-		return string(s)
-	}
-	return ""
 }
 
 func viewEndpoint(e endpoint.Endpoint, now time.Time) endpointView {

@@ -301,9 +301,9 @@ func (s *server) score(v *visit, m groupMemberView) (*scoreView, error) {
 		return nil, err
 	}
 	// The trials of the result, those of now while the order is in force, and any told of since.
-	leak := slices.ContainsFunc(r.Leaks, func(name string) bool { return !staysOpen(name, "") })
+	leak := slices.ContainsFunc(r.Leaks, func(name string) bool { return !endpoint.Trial{Name: name}.MustPass("") })
 	if st := m.Endpoint.Isolation; st.CommandID == m.Command.ID {
-		now, _ := contrary(st.More.Trials)
+		now, _ := st.Contrary()
 		leak = leak || now
 	}
 	leak = leak || slices.ContainsFunc(events, func(e endpoint.IsolationEvent) bool {

@@ -58,12 +58,7 @@ const eventsShown = 20
 // isolationCardOf gathers the card of an endpoint.
 func (s *server) isolationCardOf(v *visit, e endpointView) (isolationCard, error) {
 	m := e.Measured()
-	byUs := func(t time.Time) time.Time { // an agent's moment by the collector's clock
-		if t.IsZero() {
-			return t
-		}
-		return t.Add(-e.ClockOffset)
-	}
+	byUs := e.ByUs
 	c := isolationCard{Mode: m.More.Mode, Until: byUs(m.More.Until), LeaseUntil: byUs(m.More.LeaseUntil)}
 	c.InForce = m.Desired == endpoint.Isolated || m.Observed == endpoint.Isolated || m.Observed == endpoint.Isolating
 	c.LeaseOver = !c.LeaseUntil.IsZero() && c.LeaseUntil.Before(v.now)
@@ -133,7 +128,7 @@ func (s *server) isolationOrder(v *visit, e endpointView, c *isolationCard) erro
 	}
 	c.Issuer, c.Permits = order.Issuer, order.Isolation.Permits
 	if order.Status == dispatch.Done && !order.FinishedAt.IsZero() {
-		c.Since = order.FinishedAt.Add(-e.ClockOffset)
+		c.Since = e.ByUs(order.FinishedAt)
 	}
 	return nil
 }
@@ -155,48 +150,23 @@ func (s *server) orderInForce(v *visit, e endpointView) (*dispatch.Command, erro
 	return &order, nil
 }
 
-// The reasons of trials that the pages tell apart; the agent makes them.
-const trialNoAnswer = "no_answer"
-
-// contrary reports whether something passed that should be cut, and whether something
-// does not pass that should.
-func contrary(trials []endpoint.Trial) (leak, shut bool) {
-	for _, t := range trials {
-		if t.Outcome == endpoint.Contrary {
-			if t.Reason == trialNoAnswer {
-				shut = true
-			} else {
-				leak = true // a reason that we don't know is none to be calm
-			}
-		}
-	}
-	return leak, shut
-}
-
 // viewTrial says what came of a trial in an isolation of a mode.
 func viewTrial(p i18n.Printer, t endpoint.Trial, mode string, now, at time.Time) trialView {
-	v := trialView{Trial: t, Label: trialLabel(p, t.Name), Tone: "unknown", Result: "unknown"}
+	v := trialView{Label: trialLabel(p, t.Name), Tone: "unknown"}
+	var age time.Duration
 	if !at.IsZero() {
-		v.Age = ago(p, now, at)
+		v.Age, age = ago(p, now, at), now.Sub(at)
 	}
-	open := staysOpen(t.Name, mode)
-	switch {
-	case t.Outcome == endpoint.AsOrdered && open:
-		v.Result, v.Tone = "passes", "ok"
-	case t.Outcome == endpoint.AsOrdered:
-		v.Result, v.Tone = "cut", "ok"
-	case t.Outcome == endpoint.Contrary && t.Reason == trialNoAnswer:
-		v.Result, v.Tone = "shut", "bad"
-	case t.Outcome == endpoint.Contrary:
-		v.Result, v.Tone = "leaks", "bad"
+	result, reason := t.Result(mode, age)
+	t.Reason = reason
+	v.Trial, v.Result = t, string(result)
+	switch result {
+	case endpoint.ResultCut, endpoint.ResultPasses:
+		v.Tone = "ok"
+	case endpoint.ResultLeaks, endpoint.ResultShut:
+		v.Tone = "bad"
 	}
 	return v
-}
-
-// staysOpen reports whether what a trial tries is to pass in an isolation of a mode.
-func staysOpen(trial, mode string) bool {
-	return strings.HasPrefix(trial, "loopback") || strings.HasPrefix(trial, "own") || strings.HasPrefix(trial, "permit") ||
-		trial == "collector" && mode != string(dispatch.Full)
 }
 
 // trialLabel names a trial by its code, such as "tcp4" or "raw6_bypass".

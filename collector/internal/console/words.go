@@ -44,6 +44,18 @@ func Word(p i18n.Printer, prefix, key string) string { return optional(p, prefix
 // Clock writes a moment for people, "2026-11-22 19:30:05 JST", or "" for the zero time.
 func Clock(t time.Time) string { return clock(t) }
 
+// Ago says how long ago something was.
+func Ago(p i18n.Printer, age time.Duration) string {
+	now := time.Now()
+	return ago(p, now, now.Add(-age))
+}
+
+// TrialLabel names a trial of an isolation by its code, such as "tcp4".
+func TrialLabel(p i18n.Printer, code string) string { return unmarked(trialLabel(p, code)) }
+
+// LimitText is what a system cannot do about an isolation.
+func LimitText(p i18n.Printer, limit string) string { return unmarked(limitText(p, limit)) }
+
 // Size writes a number of bytes in decimal units.
 func Size(n int64) string { return size(n) }
 

@@ -21,9 +21,6 @@ const (
 	Failed    State = "failed"
 )
 
-// StaleAfter is the age from which a measurement is shown as unknown.
-const StaleAfter = 90 * time.Second
-
 // ClockJump is how much the clock of an endpoint must move against ours to be a fact of
 // the case: less is the time that messages take when much is going on.
 const ClockJump = 10 * time.Second
@@ -95,18 +92,3 @@ const MaxLabel = 128
 
 // ErrNotFound means that there is no such endpoint.
 var ErrNotFound = errors.New("no such endpoint")
-
-// At returns the status as it may be shown at a moment: a measurement that is older
-// than [StaleAfter] says nothing about now.
-func (s IsolationStatus) At(now time.Time) IsolationStatus {
-	if s.Observed == "" {
-		s.Observed = Unknown
-	}
-	if s.Desired == "" {
-		s.Desired = Unknown
-	}
-	if s.ReceivedAt.IsZero() || now.Sub(s.ReceivedAt) > StaleAfter {
-		s.Observed = Unknown
-	}
-	return s
-}

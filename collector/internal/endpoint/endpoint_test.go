@@ -14,19 +14,6 @@ import (
 	"hozen/internal/id"
 )
 
-func TestAStaleMeasurementIsUnknown(t *testing.T) {
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	s := endpoint.IsolationStatus{Desired: endpoint.Isolated, Observed: endpoint.Isolated, ReceivedAt: now}
-	for after, want := range map[time.Duration]endpoint.State{0: endpoint.Isolated, endpoint.StaleAfter: endpoint.Isolated, endpoint.StaleAfter + 1: endpoint.Unknown} {
-		if got := s.At(now.Add(after)); got.Observed != want || got.Desired != endpoint.Isolated {
-			t.Errorf("after %s: %+v", after, got)
-		}
-	}
-	if got := (endpoint.IsolationStatus{Observed: endpoint.Isolated}).At(now); got.Observed != endpoint.Unknown || got.Desired != endpoint.Unknown {
-		t.Errorf("never received: %+v", got)
-	}
-}
-
 func TestStore(t *testing.T) {
 	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
 		ctx, now := t.Context(), time.Date(2026, 1, 1, 0, 0, 0, 5, time.UTC)

@@ -65,19 +65,19 @@ type Trial struct {
 	Dropped uint64       `json:"dropped,omitempty"`
 }
 
-// Leak reports whether something passed that must not, in an isolation of a mode. What
-// must pass and does not is contrary too, and is none.
-func (t Trial) Leak(mode string) bool {
-	if t.Outcome != Contrary {
-		return false
-	}
+// MustPass reports whether what a trial tries is to pass in an isolation of a mode.
+func (t Trial) MustPass(mode string) bool {
 	for _, open := range []string{"loopback", "own", "permit"} {
 		if strings.HasPrefix(t.Name, open) {
-			return false
+			return true
 		}
 	}
-	return t.Name != "collector" || mode == "full"
+	return t.Name == "collector" && mode != "full"
 }
+
+// Leak reports whether something passed that must not, in an isolation of a mode. What
+// must pass and does not is contrary too, and is none.
+func (t Trial) Leak(mode string) bool { return t.Outcome == Contrary && !t.MustPass(mode) }
 
 // TrialOutcome is what came of a trial.
 type TrialOutcome string

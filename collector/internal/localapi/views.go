@@ -64,19 +64,6 @@ func viewRequest(r enroll.Request) Request {
 	return Request{r.ID, r.Code, r.Hostname, r.OS, r.Platform, r.RemoteAddr, r.RequestedAt}
 }
 
-// Isolation is the state of an endpoint's network as it was measured.
-type Isolation struct {
-	Desired        string    `json:"desired"`
-	Observed       string    `json:"observed"` // "unknown" when the measurement is too old
-	MeasuredAt     time.Time `json:"measured_at,omitzero"`
-	ReceivedAt     time.Time `json:"received_at,omitzero"`
-	WayHome        bool      `json:"way_home"`
-	DroppedPackets uint64    `json:"dropped_packets"`
-	RulesDigest    string    `json:"rules_digest,omitempty"`
-	Detail         string    `json:"detail,omitempty"`
-	Capable        bool      `json:"capable"`
-}
-
 // Endpoint is a PC or server.
 type Endpoint struct {
 	ID            string    `json:"id"`
@@ -98,10 +85,9 @@ type Endpoint struct {
 }
 
 func viewEndpoint(e endpoint.Endpoint) Endpoint {
-	i := e.Isolation
 	return Endpoint{e.ID, e.Label, e.Hostname, e.OS, e.Arch, e.Platform, e.AgentVersion, e.BootID, e.Online, e.EnrolledAt, e.LastSeenAt,
 		e.ClockOffset.Milliseconds(), e.RevokedAt, e.Spooled,
-		Isolation{string(i.Desired), string(i.Observed), i.MeasuredAt, i.ReceivedAt, i.WayHome, i.DroppedPackets, i.RulesDigest, i.Detail, i.Capable}, string(e.Origin)}
+		viewIsolation(e, time.Now()), string(e.Origin)}
 }
 
 // Command is an order to an endpoint.
