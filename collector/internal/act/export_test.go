@@ -11,6 +11,9 @@ func (s *Acts) LookAtGroups(ctx context.Context) error {
 // ReadHints is readHints.
 var ReadHints = readHints
 
+// ReadLinkHints is readLinkHints.
+var ReadLinkHints = readLinkHints
+
 // CodesReady is how many release codes nobody has yet.
 func (s *Acts) CodesReady() int {
 	s.codes.mu.Lock()

@@ -20,20 +20,21 @@ import (
 	"hozen/internal/artifact/record"
 )
 
-// Hints is what would break if an endpoint were cut off, as its newest connections say.
+// Hints is what would break if an endpoint were cut off, as its newest connections and
+// network devices say.
 type Hints struct {
 	At time.Time // when the connections were captured; zero: there is no evidence
 	// Services are what others use of it now, sorted by code.
 	Services []ServiceHint
 }
 
-// ServiceHint is one thing that an endpoint does for others.
+// ServiceHint is one thing that an endpoint does for others, or needs the network for.
 type ServiceHint struct {
 	Code    ServiceCode
 	Clients int // different addresses connected to it, counted to 1,000 a port; 0: it listens, and nobody is
 }
 
-// ServiceCode is a kind of service, by the port that it listens at.
+// ServiceCode is a kind of service, by the port that it listens at, or of use.
 type ServiceCode string
 
 // The services that an office misses at once.
@@ -49,7 +50,18 @@ const (
 	ServicePrint      ServiceCode = "print_server"
 	ServiceHypervisor ServiceCode = "hypervisor"
 	ServiceWayIn      ServiceCode = "remote_login" // somebody works on it from elsewhere
+	// What is told by other things than a port that it listens at.
+	ServiceGuests    ServiceCode = "guests"      // virtual machines or containers reach the network by a bridge of it
+	ServiceVPNLink   ServiceCode = "vpn_client"  // a tunnel or VPN is up
+	ServiceAdmin     ServiceCode = "administers" // somebody works on other machines from it
+	ServiceLastWayIn ServiceCode = "last_way_in" // both: others are reached by way of it
 )
+
+// ServiceCodes are all of them.
+func ServiceCodes() []ServiceCode {
+	return []ServiceCode{ServiceFiles, ServiceDomain, ServiceDNS, ServiceDHCP, ServiceVPN, ServiceDatabase, ServiceMail, ServiceWeb, ServicePrint, ServiceHypervisor,
+		ServiceWayIn, ServiceGuests, ServiceVPNLink, ServiceAdmin, ServiceLastWayIn}
+}
 
 // serviceOf tells what listens at a port (IANA service names and port numbers).
 func serviceOf(proto string, port uint16) ServiceCode {
@@ -74,7 +86,7 @@ func serviceOf(proto string, port uint16) ServiceCode {
 		return ServiceWeb
 	case port == 515 || port == 631 || port == 9100:
 		return ServicePrint
-	case port == 902 || port == 16509 || port == 16514 || port == 8006:
+	case port == 902 || port == 16509 || port == 16514 || port == 8006 || port == 2179:
 		return ServiceHypervisor
 	case port == 22 || port == 3389 || port == 5900:
 		return ServiceWayIn
@@ -95,6 +107,14 @@ type hintSocket struct {
 	LocalAddr  string `json:"local_addr"`
 	LocalPort  uint16 `json:"local_port"`
 	RemoteAddr string `json:"remote_addr"`
+	RemotePort uint16 `json:"remote_port"`
+}
+
+// remote is who is at the other end; false for nobody, and for the PC itself.
+func (k hintSocket) remote() (netip.Addr, bool) {
+	a, err := netip.ParseAddr(k.RemoteAddr)
+	a = a.Unmap().WithZone("")
+	return a, err == nil && !a.IsLoopback()
 }
 
 // use is what was read of one place. The PC that wrote it may be the attacker's: what is
@@ -105,11 +125,43 @@ type use struct {
 }
 
 // uses is what was read so far. There are as many places as [serviceOf] knows.
-type uses map[place]*use
+type uses struct {
+	at           map[place]*use
+	administered map[netip.Addr]bool // at most maxHintClients
+	tunnel       bool
+}
+
+// administers reports whether somebody works on another machine by a connection with that
+// port of it: SSH, RDP, VNC, WinRM.
+func administers(port uint16) bool {
+	switch port {
+	case 22, 3389, 5900, 5985, 5986:
+		return true
+	}
+	return false
+}
+
+// goes takes one socket that was opened here.
+func (u *uses) goes(k hintSocket) {
+	remote, ok := k.remote()
+	if !ok || k.State != "ESTABLISHED" {
+		return
+	}
+	switch {
+	case k.Proto == record.ProtoTCP && administers(k.RemotePort) && len(u.administered) < maxHintClients:
+		u.administered[remote] = true
+	case k.Proto == record.ProtoUDP && serviceOf(k.Proto, k.RemotePort) == ServiceVPN:
+		u.tunnel = true
+	}
+}
 
 // add takes one socket.
-func (u uses) add(k hintSocket) {
-	if k.Proto != record.ProtoTCP && k.Proto != record.ProtoUDP || serviceOf(k.Proto, k.LocalPort) == "" {
+func (u *uses) add(k hintSocket) {
+	if k.Proto != record.ProtoTCP && k.Proto != record.ProtoUDP {
+		return
+	}
+	if serviceOf(k.Proto, k.LocalPort) == "" {
+		u.goes(k)
 		return
 	}
 	local, err := netip.ParseAddr(k.LocalAddr)
@@ -120,30 +172,30 @@ func (u uses) add(k hintSocket) {
 	if k.Proto == record.ProtoUDP {
 		at.proto = record.ProtoUDP
 	}
-	of := u[at]
+	of := u.at[at]
 	if of == nil {
 		of = &use{}
-		u[at] = of
+		u.at[at] = of
 	}
 	switch {
 	case k.Proto == record.ProtoTCP && k.State == "LISTEN", k.Proto == record.ProtoUDP && k.RemoteAddr == "":
 		of.listens = true
 	case k.State == "ESTABLISHED" && len(of.clients) < maxHintClients:
-		remote, err := netip.ParseAddr(k.RemoteAddr)
-		if err != nil || remote.Unmap().IsLoopback() {
+		remote, ok := k.remote()
+		if !ok {
 			return
 		}
 		if of.clients == nil {
 			of.clients = map[netip.Addr]bool{}
 		}
-		of.clients[remote.Unmap().WithZone("")] = true
+		of.clients[remote] = true
 	}
 }
 
 // hints tells what others use.
-func (u uses) hints() []ServiceHint {
+func (u *uses) hints() []ServiceHint {
 	clients := map[ServiceCode]map[netip.Addr]bool{}
-	for at, of := range u {
+	for at, of := range u.at {
 		if !of.listens {
 			continue
 		}
@@ -160,36 +212,66 @@ func (u uses) hints() []ServiceHint {
 		}
 		hints = append(hints, ServiceHint{code, len(who)})
 	}
-	slices.SortFunc(hints, func(a, b ServiceHint) int { return cmp.Compare(a.Code, b.Code) })
-	return hints
+	if u.tunnel {
+		hints = append(hints, ServiceHint{ServiceVPNLink, 0})
+	}
+	if n := len(u.administered); n > 0 {
+		hints = append(hints, ServiceHint{ServiceAdmin, n})
+		if in := len(clients[ServiceWayIn]); in > 0 {
+			hints = append(hints, ServiceHint{ServiceLastWayIn, in})
+		}
+	}
+	return sortHints(hints)
 }
 
-// readHints reads lines of sockets until they end or enough was read. A line that is
-// none, or longer than any of ours, is passed over.
+// sortHints sorts hints and leaves each code once, with the higher number.
+func sortHints(hints []ServiceHint) []ServiceHint {
+	slices.SortFunc(hints, func(a, b ServiceHint) int {
+		return cmp.Or(cmp.Compare(a.Code, b.Code), cmp.Compare(b.Clients, a.Clients))
+	})
+	return slices.CompactFunc(hints, func(a, b ServiceHint) bool { return a.Code == b.Code })
+}
+
+// readHints reads lines of sockets, see [hintLines].
 func readHints(ctx context.Context, r io.Reader) ([]ServiceHint, error) {
-	in, u, long := bufio.NewReaderSize(r, maxHintLine), uses{}, false
+	u := &uses{at: map[place]*use{}, administered: map[netip.Addr]bool{}}
+	err := hintLines(ctx, r, func(line []byte) {
+		var k hintSocket
+		if json.Unmarshal(line, &k) == nil {
+			u.add(k)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return u.hints(), nil
+}
+
+// hintLines reads lines until they end or enough was read. A line that is longer than any
+// of ours is passed over.
+func hintLines(ctx context.Context, r io.Reader, each func(line []byte)) error {
+	in, long := bufio.NewReaderSize(r, maxHintLine), false
 	for n := 0; n < maxHintSockets; {
 		line, err := in.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {
 			long = true
 			if ctx.Err() != nil {
-				return nil, ctx.Err()
+				return ctx.Err()
 			}
 			continue
 		}
-		var k hintSocket
-		if !long && json.Unmarshal(line, &k) == nil {
-			u.add(k)
+		if !long {
+			each(line)
 		}
 		n, long = n+1, false
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err := errors.Join(err, ctx.Err()); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return u.hints(), nil
+	return nil
 }
 
 const (
@@ -260,19 +342,16 @@ func (s *Acts) hintsFor(ctx context.Context, organisationID, endpointID string) 
 	if ok && old.evidenceID == it.ID {
 		return old.hints, nil
 	}
-	f, err := s.evidence.Open(ctx, it)
-	if err != nil {
-		return Hints{}, err
-	}
-	defer f.Close()
-	z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxHintWindow), zstd.WithDecoderMaxMemory(maxHintWindow))
-	if err != nil {
-		return Hints{}, err
-	}
-	defer z.Close()
 	h := Hints{At: a.ReceivedAt}
-	if h.Services, err = readHints(ctx, z); err != nil {
+	if h.Services, err = s.hintsOf(ctx, it, readHints); err != nil {
 		return Hints{}, err
+	}
+	if i := slices.IndexFunc(items, func(it evidence.Item) bool { return it.Kind == artifact.KindNetConfig }); i >= 0 {
+		links, err := s.hintsOf(ctx, items[i], readLinkHints)
+		if err != nil {
+			return Hints{}, err
+		}
+		h.Services = sortHints(append(h.Services, links...))
 	}
 	s.hints.mu.Lock()
 	defer s.hints.mu.Unlock()
@@ -281,4 +360,19 @@ func (s *Acts) hintsFor(ctx context.Context, organisationID, endpointID string) 
 	}
 	s.hints.m[endpointID] = cachedHints{it.ID, h}
 	return h, nil
+}
+
+// hintsOf reads hints from a piece of evidence.
+func (s *Acts) hintsOf(ctx context.Context, it evidence.Item, read func(context.Context, io.Reader) ([]ServiceHint, error)) ([]ServiceHint, error) {
+	f, err := s.evidence.Open(ctx, it)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxHintWindow), zstd.WithDecoderMaxMemory(maxHintWindow))
+	if err != nil {
+		return nil, err
+	}
+	defer z.Close()
+	return read(ctx, z)
 }

@@ -54,6 +54,53 @@ func TestHintsSayWhatBreaks(t *testing.T) {
 	}
 }
 
+// Who works from a PC on others, who comes in by it, and what hangs on its devices.
+func TestHintsSayWhoReachesOthersByIt(t *testing.T) {
+	in := record.Socket{Proto: "tcp", State: "ESTABLISHED", LocalAddr: "192.0.2.1", LocalPort: 22, RemoteAddr: "198.51.100.7", RemotePort: 50000}
+	listens := record.Socket{Proto: "tcp", State: "LISTEN", LocalAddr: "::", LocalPort: 22}
+	out := func(port uint16, to string) record.Socket {
+		return record.Socket{Proto: "tcp", State: "ESTABLISHED", LocalAddr: "192.0.2.1", LocalPort: 40000, RemoteAddr: to, RemotePort: port}
+	}
+	for _, c := range []struct {
+		sockets []record.Socket
+		want    string
+	}{
+		{[]record.Socket{out(22, "192.0.2.9"), out(3389, "192.0.2.10"), out(22, "::ffff:192.0.2.9"), out(443, "192.0.2.11"), out(22, "127.0.0.1")}, "[{administers 2}]"},
+		{[]record.Socket{listens, in, out(22, "192.0.2.9")}, "[{administers 1} {last_way_in 1} {remote_login 1}]"},
+		{[]record.Socket{listens, in}, "[{remote_login 1}]"},
+		{[]record.Socket{listens, {Proto: "tcp", State: "SYN_SENT", LocalAddr: "192.0.2.1", LocalPort: 40000, RemoteAddr: "192.0.2.9", RemotePort: 22}}, "[]"},
+		{[]record.Socket{{Proto: "udp", State: "ESTABLISHED", LocalAddr: "192.0.2.1", LocalPort: 40000, RemoteAddr: "203.0.113.1", RemotePort: 1194}}, "[{vpn_client 0}]"},
+		{[]record.Socket{{Proto: "tcp", State: "LISTEN", LocalAddr: "::", LocalPort: 2179}}, "[{hypervisor 0}]"},
+	} {
+		if got, err := act.ReadHints(t.Context(), strings.NewReader(lines(t, c.sockets...))); err != nil || fmt.Sprint(got) != c.want {
+			t.Errorf("%v, %v, want %s", got, err, c.want)
+		}
+	}
+	up := []string{"up", "running"}
+	for _, c := range []struct {
+		links []record.NetConfig
+		want  string
+	}{
+		{[]record.NetConfig{{IfIndex: 2, Iface: "eth0"}, {IfIndex: 3, Kind: "bridge"}, {IfIndex: 4, Kind: "tun", Master: 3, Flags: up}, {IfIndex: 5, Kind: "veth", Master: 3}, {IfIndex: 6, Kind: "macvtap", Parent: 2}}, "[{guests 3}]"},
+		{[]record.NetConfig{{IfIndex: 4, Kind: "veth", Master: 3}, {IfIndex: 3, Kind: "bridge"}, {IfIndex: 3, NetNS: 7, Kind: "bond"}, {IfIndex: 4, NetNS: 7, Kind: "veth", Master: 3}}, "[{guests 1}]"},
+		{[]record.NetConfig{{IfIndex: 3, Kind: "bridge"}, {IfIndex: 2, Master: 3}, {IfIndex: 9, Kind: "veth"}}, "[]"},
+		{[]record.NetConfig{{IfIndex: 3, Kind: "wireguard", Oper: "unknown", Flags: up}}, "[{vpn_client 0}]"},
+		{[]record.NetConfig{{IfIndex: 3, Kind: "tun", Oper: "unknown", Flags: up}}, "[{vpn_client 0}]"},
+		{[]record.NetConfig{{IfIndex: 3, Kind: "ppp", Oper: "up"}}, "[{vpn_client 0}]"},
+		{[]record.NetConfig{{IfIndex: 3, Kind: "tun", Oper: "down", Flags: up}, {IfIndex: 4, Kind: "sit"}}, "[]"},
+	} {
+		var b []byte
+		for i := range c.links {
+			c.links[i].Type = record.NetInterface
+			b = append(c.links[i].AppendJSON(b), '\n')
+		}
+		b = append(b, "{\n"+`{"type":"route","ifindex":9,"kind":"wireguard","oper":"up"}`+"\n"...)
+		if got, err := act.ReadLinkHints(t.Context(), bytes.NewReader(b)); err != nil || fmt.Sprint(got) != c.want {
+			t.Errorf("%v, %v, want %s", got, err, c.want)
+		}
+	}
+}
+
 // A PC may write what it likes, and as much: it makes neither the collector big nor its
 // preview wait.
 func TestHintsAreBounded(t *testing.T) {
@@ -100,6 +147,21 @@ func FuzzReadHints(f *testing.F) {
 	f.Add([]byte("{}\n[1\n\xff"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, err := act.ReadHints(t.Context(), bytes.NewReader(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range got {
+			if h.Code == "" || h.Clients < 0 || h.Clients > bytes.Count(b, []byte("\n"))+1 {
+				t.Errorf("%+v", h)
+			}
+		}
+	})
+}
+
+func FuzzReadLinkHints(f *testing.F) {
+	f.Add([]byte(`{"type":"interface","ifindex":3,"kind":"bridge"}` + "\n" + `{"type":"interface","ifindex":4,"kind":"tun","master":3}` + "\n{\n\xff"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, err := act.ReadLinkHints(t.Context(), bytes.NewReader(b))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -144,8 +144,8 @@ func isolationWords(want func(prefix string, values ...string)) {
 	want("isolation.confirm.", "confirmed", "waiting", "missed")
 	want("trial.", "tcp", "udp", "dns", "icmp", "raw", "raw_bypass", "loopback", "own", "collector", "permit")
 	want("trial.result.", "cut", "passes", "leaks", "shut", "unknown")
-	want("trial.reason.", "answered", "left", trialNoAnswer, "no_control", "stale_control", "no_counter", "no_rights", "no_address", "error")
-	for _, s := range []act.ServiceCode{act.ServiceFiles, act.ServiceDomain, act.ServiceDNS, act.ServiceDHCP, act.ServiceVPN, act.ServiceDatabase, act.ServiceMail, act.ServiceWeb, act.ServicePrint, act.ServiceHypervisor, act.ServiceWayIn} {
+	want("trial.reason.", "answered", "left", "no_answer", endpoint.ReasonOld, "no_control", "stale_control", "no_counter", "no_rights", "no_address", "error")
+	for _, s := range act.ServiceCodes() {
 		want("service.", string(s))
 	}
 	want("rail.", string(act.RailShare), string(act.RailCollectorHost), string(act.RailOperatorHere), string(act.RailAlone))
