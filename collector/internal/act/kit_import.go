@@ -1,7 +1,6 @@
 package act
 
 import (
-	"archive/zip"
 	"cmp"
 	"context"
 	"errors"
@@ -167,7 +166,10 @@ func (s *Acts) unpack(ctx context.Context, a Actor, dir string, stick io.Reader)
 	if n > room {
 		return nil, fmt.Errorf("%w: the stick is larger than the room for it, %d bytes", ErrNoSpace, room)
 	}
-	z, err := zip.NewReader(f, n)
+	z, err := kit.OpenZip(f, n)
+	if errors.Is(err, kit.ErrTooMany) {
+		return nil, &Invalid{Field: "stick", Code: "range", Err: err}
+	}
 	if err != nil {
 		return nil, &Invalid{Field: "stick", Code: "malformed", Err: err}
 	}

@@ -279,6 +279,9 @@ func (f form) refuseStick(v *visit, err error) bool {
 		f.Errors["codes"] = v.text.Text("kit.code.wrong")
 	case "stick":
 		f.Errors["file"] = v.text.Text("kit.not_a_zip")
+		if invalid.Code == "range" {
+			f.Errors["file"] = v.text.Text("kit.too_many")
+		}
 	default:
 		f.refuse(v, err)
 	}

@@ -78,7 +78,7 @@ type Unpacking struct {
 // to look or to write.
 func Unpack(ctx context.Context, z *zip.Reader, u Unpacking) (*Stick, error) {
 	if len(z.File) > maxNames {
-		return nil, fmt.Errorf("read stick: more than %d files", maxNames)
+		return nil, fmt.Errorf("read stick: %w", ErrTooMany)
 	}
 	r := &unpacker{ctx: ctx, u: u, stick: &Stick{}, base: baseOf(z.File), files: map[string]*zip.File{}, results: map[string]*Result{}}
 	for _, f := range z.File {
@@ -198,6 +198,8 @@ func (r *unpacker) kit() error {
 		switch {
 		case r.ctx.Err() != nil:
 			return r.ctx.Err()
+		case errors.Is(err, errOtherSize):
+			r.problem(f.Name, CodeDigest, "%v", err)
 		case err != nil:
 			r.problem(f.Name, codeOf(err), "%v", err)
 		case sum != f.SHA256:
@@ -214,17 +216,29 @@ func codeOf(err error) string {
 	return CodeUnreadable
 }
 
+// errOtherSize means that a file cannot be the one of the kit, whatever its bytes are.
+var errOtherSize = errors.New("it is not as large as the file that the kit was made with")
+
+// sum is the SHA-256 of a file of the kit. Nobody has looked yet who signed the document, so
+// the size that it names is believed of nothing: a file of another size is not read at all, and
+// none is larger than a kit's can be.
 func (r *unpacker) sum(name string, size int64) (string, error) {
 	f := r.files[name]
 	if f == nil {
 		return "", fs.ErrNotExist
+	}
+	if size > MaxAgent || f.UncompressedSize64 != uint64(size) {
+		return "", errOtherSize
 	}
 	in, err := f.Open()
 	if err != nil {
 		return "", err
 	}
 	defer in.Close()
-	d, _, err := digest.OfReader(io.LimitReader(ctxReader{r.ctx, in}, size+1))
+	d, n, err := digest.OfReader(io.LimitReader(ctxReader{r.ctx, in}, size+1))
+	if err == nil && n != size { // the zip says something else of it than it holds
+		err = errOtherSize
+	}
 	return d.String(), err
 }
 
