@@ -2,6 +2,7 @@ package act_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,13 +14,21 @@ import (
 	"hozen/internal/verify"
 )
 
-// vector writes a package that package verify keeps, if that was asked for.
+// vector writes a package that package verify keeps, if that was asked for. One that is there
+// is never written again.
 func (o *office) vector(name string, b []byte) {
 	o.t.Helper()
-	if *update {
-		dir := "../../../internal/verify/testdata/packages"
-		ok(o.t, os.WriteFile(filepath.Join(dir, name+".zip"), b, 0o644))
-		ok(o.t, os.WriteFile(filepath.Join(dir, name+".ca"), []byte(o.ca.Fingerprint()+"\n"), 0o644))
+	if !*update {
+		return
+	}
+	for file, content := range map[string][]byte{name + ".zip": b, name + ".ca": []byte(o.ca.Fingerprint() + "\n")} {
+		f, err := os.OpenFile(filepath.Join("../../../internal/verify/testdata/packages", file), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		ok(o.t, err)
+		_, err = f.Write(content)
+		ok(o.t, errors.Join(err, f.Close()))
 	}
 }
 

@@ -111,3 +111,34 @@ func TestPieces(t *testing.T) {
 		t.Errorf("without its last piece: exit %d: %s", code, text)
 	}
 }
+
+// Every tampered vector is named as its list says, by the program as people start it.
+func TestTamperedVectorsAreNamed(t *testing.T) {
+	const dir = "../../verify/testdata/packages/tampered"
+	b, err := os.ReadFile(filepath.Join(dir, "VERDICTS.tsv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")[1:]
+	if len(rows) < 100 {
+		t.Errorf("%d vectors", len(rows))
+	}
+	for _, row := range rows {
+		t.Run(row[:strings.Index(row, ".zip")], func(t *testing.T) {
+			t.Parallel()
+			f := strings.Split(row, "\t") // file, CA, verdict, code, item, what was done
+			code, v := verifies(t, "--ca-fingerprint", f[1], filepath.Join(dir, f[0]))
+			want := map[string]int{"verified": exitVerified, "not_verified": exitNotVerified}[f[2]]
+			named := f[3] == ""
+			problems, _ := v["problems"].([]any)
+			for _, p := range problems {
+				x, _ := p.(map[string]any)
+				file, _ := x["file"].(string)
+				named = named || x["code"] == f[3] && strings.Contains(file, f[4])
+			}
+			if code != want || v["verdict"] != f[2] || !named {
+				t.Errorf("exit %d, %v, problems %v; want %q", code, v["verdict"], problems, f)
+			}
+		})
+	}
+}
