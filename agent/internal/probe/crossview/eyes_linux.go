@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hozen/agent/internal/probe/procfs"
+	"hozen/agent/internal/probe/sockdiag"
 	"hozen/internal/artifact/record"
 )
 
@@ -42,6 +43,10 @@ type eyes struct {
 	ask  func(pid int) bool
 	list func(dir int) ([]int, error)
 	max  int
+	// diag and texted are the two views of a table of sockets, loaded those of modules, replaced in tests.
+	diag   func(context.Context, *sockdiag.Conn, sockdiag.Request) ([]uint64, error)
+	texted func(table) ([]uint64, error)
+	loaded func() (proc, sys []string, err error)
 	// patience is how long numbers are asked for that need not be.
 	patience time.Duration
 }
@@ -53,7 +58,7 @@ func look() (*eyes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open /proc: %w", err)
 	}
-	e := &eyes{proc: dir, fresh: -1, ask: asked, list: listed, max: pidMax(), patience: asking}
+	e := &eyes{proc: dir, fresh: -1, ask: asked, list: listed, max: pidMax(), patience: asking, diag: diag, texted: texted, loaded: modulesLoaded}
 	e.fresh, e.why = ownProc()
 	e.hides = leavesOut(text(dir, "self/mountinfo")) && !there(dir, 1)
 	return e, nil

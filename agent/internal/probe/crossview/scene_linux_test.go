@@ -33,10 +33,7 @@ func TestMain(m *testing.M) {
 		fmt.Println("ready")
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	default:
-		play := hide
-		if part == "hidepid" {
-			play = restricted
-		}
+		play := map[string]func() error{"hide": hide, "hidepid": restricted, "socket": hideSocket}[part]
 		if err := play(); err != nil {
 			fmt.Println("child:", err)
 			os.Exit(1)

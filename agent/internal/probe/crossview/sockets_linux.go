@@ -48,7 +48,7 @@ func (e *eyes) sockets(ctx context.Context) (r result) {
 			r.err = ctx.Err()
 			break
 		}
-		d, x, finds, err := compare(ctx, conn, t, &r.check.Differed)
+		d, x, finds, err := e.compare(ctx, conn, t, &r.check.Differed)
 		if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrNotExist) {
 			single = append(single, t.request.String())
 			continue
@@ -68,14 +68,14 @@ func (e *eyes) sockets(ctx context.Context) (r result) {
 }
 
 // compare compares one table.
-func compare(ctx context.Context, conn *sockdiag.Conn, t table, differed *int) (diags, texts int, finds []record.CrossFinding, err error) {
+func (e *eyes) compare(ctx context.Context, conn *sockdiag.Conn, t table, differed *int) (diags, texts int, finds []record.CrossFinding, err error) {
 	var onlyDiag, onlyText []uint64
 	for n := range looks {
-		d, err := diag(ctx, conn, t.request)
+		d, err := e.diag(ctx, conn, t.request)
 		if err != nil {
 			return 0, 0, nil, err
 		}
-		x, err := texted(t)
+		x, err := e.texted(t)
 		if err != nil {
 			return 0, 0, nil, err
 		}
@@ -142,17 +142,14 @@ func (e *eyes) modules(context.Context) (r result) {
 	r.check.Check = record.CheckModules
 	var onlyProc, onlySys []string
 	for n := range 2 {
-		b, err := os.ReadFile("/proc/modules")
+		proc, sys, err := e.loaded()
 		if errors.Is(err, fs.ErrNotExist) {
-			r.check.Detail = "this kernel loads no modules"
-			return r
+			if len(sys) == 0 {
+				r.check.Detail = "this kernel loads no modules"
+				return r
+			}
+			err = nil // it has some, and their list was taken away
 		}
-		if err != nil {
-			r.err = err
-			return r
-		}
-		proc := moduleNames(b)
-		sys, err := loaded("/sys/module")
 		if err != nil {
 			r.err = err
 			return r
@@ -183,16 +180,18 @@ func (e *eyes) modules(context.Context) (r result) {
 	return r
 }
 
-// loaded lists the modules that have a state.
-func loaded(dir string) (names []string, err error) {
-	list, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
+// modulesLoaded returns the modules of both views. The error wraps fs.ErrNotExist when there is
+// no /proc/modules.
+func modulesLoaded() (proc, sys []string, err error) {
+	list, err := os.ReadDir("/sys/module")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err
 	}
 	for _, d := range list {
-		if _, err := os.Lstat(dir + "/" + d.Name() + "/initstate"); err == nil {
-			names = append(names, d.Name())
+		if _, err := os.Lstat("/sys/module/" + d.Name() + "/initstate"); err == nil {
+			sys = append(sys, d.Name())
 		}
 	}
-	return names, nil
+	b, err := os.ReadFile("/proc/modules")
+	return moduleNames(b), sys, err
 }
