@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -57,9 +56,6 @@ func TestPrivacyScopeIsTheNarrower(t *testing.T) {
 
 // TestWhatTheOrganisationHasSet counts after a restart, and for its own collector alone.
 func TestWhatTheOrganisationHasSet(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("its looks at the file keep it from being replaced there")
-	}
 	state, log := t.TempDir(), newLog(t.Output(), 0, false)
 	owner := "end_1/ca"
 	open := func() *organisation {

@@ -46,14 +46,33 @@ func move(from, to string, flags uint32) error {
 		if err == nil {
 			return nil
 		}
-		if !errors.Is(err, windows.ERROR_SHARING_VIOLATION) || time.Now().After(until) {
+		if !held(err, t) || time.Now().After(until) {
 			return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
 		}
 	}
 }
 
+// held reports whether somebody's open handle is why a file could not be moved. One that is to
+// be replaced and is being read is told as ERROR_ACCESS_DENIED, as if it were not ours to
+// replace; whether it is, asking for it with the right to delete it tells.
+func held(err error, to *uint16) bool {
+	if !errors.Is(err, windows.ERROR_ACCESS_DENIED) {
+		return errors.Is(err, windows.ERROR_SHARING_VIOLATION)
+	}
+	const all = windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE | windows.FILE_SHARE_DELETE
+	attr, err := windows.GetFileAttributes(to)
+	if err != nil || attr&(windows.FILE_ATTRIBUTE_DIRECTORY|windows.FILE_ATTRIBUTE_READONLY) != 0 {
+		return false
+	}
+	h, err := windows.CreateFile(to, windows.DELETE, all, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT, 0)
+	if err == nil { // it was let go of just now
+		return windows.CloseHandle(h) == nil
+	}
+	return errors.Is(err, windows.ERROR_SHARING_VIOLATION)
+}
+
 // Who looks at every new file, as virus scanners and search do, holds it for a moment, in
-// which it cannot be renamed.
+// which it cannot be renamed or replaced.
 const (
 	patience  = 2 * time.Second
 	lookAgain = 5 * time.Millisecond
