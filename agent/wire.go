@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -153,7 +154,7 @@ func newAgent(set settings) (_ *agent, err error) {
 		Isolation:  func(ctx context.Context) journal.Isolation { return measured(a.isolate.Status(ctx)) },
 		Collectors: set.config.Collectors, RoutesFile: filepath.Join(set.state, "routes"),
 		MinBackoff: set.config.Uplink.MinBackoff.Duration, MaxBackoff: set.config.Uplink.MaxBackoff.Duration,
-		Witness: a.witness, Control: a.marks.control, Heard: a.isolate.Heard, Attention: a.attention.hear, Configure: a.organisation.hear, GoDown: a.goDown, Log: set.log,
+		Witness: a.witness, Control: a.marks.control, Heard: a.isolate.Heard, Attention: a.attention.hear, Configure: a.configured, GoDown: a.goDown, Log: set.log,
 	}); err != nil {
 		return nil, err
 	}
@@ -161,6 +162,15 @@ func newAgent(set settings) (_ *agent, err error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// configured takes what the organisation has set. A word of its keys may mean that it got one
+// back, so what was refused for want of one is offered again.
+func (a *agent) configured(c uplink.Configure) {
+	a.organisation.hear(c)
+	if keys := strings.Join(c.Recipients, " "); keys != "" {
+		a.organisation.keeping.Go(func() { a.spool.OfferAgain(keys) })
+	}
 }
 
 // unlessZero turns 0 into the negative that means "not at all" below, where 0 means

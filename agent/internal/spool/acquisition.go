@@ -32,6 +32,8 @@ type entry struct {
 	aside      int64 // bytes of what is kept and is no part
 	reason     string
 	receivedAt time.Time // of the receipt or the refusal
+	verdict    int64     // bytes of the refusal, which are in other
+	offered    string    // under which keys it was offered again last, see Spool.OfferAgain
 	dropped    []string  // half-written parts that recovery took away
 	sealed     bool      // its parts lie encrypted
 }

@@ -73,9 +73,45 @@ func (s *Spool) settle(acquisitionID string, state State, reason, file string, b
 	}
 	e.state, e.reason, e.receivedAt = state, reason, s.cfg.Now()
 	e.other += int64(len(b))
+	if state == Refused { // it may be one of several, of which one file is left
+		e.other -= e.verdict
+		e.verdict = int64(len(b))
+	}
 	s.changedLocked()
 	_, err = s.sweep()
 	return err
+}
+
+// OtherKey begins the reason of a refusal that is not final: the collector lacks the key, as
+// one does that was put back to a state before a key was made, and may get it back.
+const OtherKey = "other_key"
+
+// offerEvery is how long the same word of the collector's keys does not make the spool offer
+// an acquisition again that those did not open.
+const offerEvery = 24 * time.Hour
+
+// locked reports whether an acquisition was refused for want of its key.
+func (e *entry) locked() bool { return e.state == Refused && strings.HasPrefix(e.reason, OtherKey) }
+
+// OfferAgain lets acquisitions that were refused for want of a key wait for the collector
+// again, because it has told of keys: once under the same keys, which is any text that stands
+// for them, and then once a day. It returns how many these are. What is refused anew is
+// settled as before.
+func (s *Spool) OfferAgain(keys string) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.entries {
+		if !e.locked() || e.offered == keys && s.cfg.Now().Sub(e.receivedAt) < offerEvery {
+			continue
+		}
+		e.state, e.reason, e.offered = Sealed, "", keys
+		n++
+	}
+	if n > 0 {
+		s.cfg.Log.Info("evidence that was refused for want of a key is offered again", slog.Int("acquisitions", n))
+		s.changedLocked()
+	}
+	return n
 }
 
 // Sweep drops acquisitions with a receipt that are past their time.
@@ -112,7 +148,7 @@ func (s *Spool) pastTime(e *entry) bool {
 func (s *Spool) candidates() []*entry {
 	var list []*entry
 	for _, e := range s.entries {
-		if e.state == Received || (e.state == Refused && s.pastTime(e)) {
+		if e.state == Received || (e.state == Refused && !e.locked() && s.pastTime(e)) {
 			list = append(list, e)
 		}
 	}

@@ -228,7 +228,7 @@ func readVerdict(root *os.Root, e *entry) error {
 	if err := decodeStrict(b, &v); err != nil {
 		return fmt.Errorf("%s: %w", refusedFile, err)
 	}
-	e.state, e.reason, e.receivedAt = Refused, v.Reason, v.At
+	e.state, e.reason, e.receivedAt, e.verdict = Refused, v.Reason, v.At, int64(len(b))
 	return nil
 }
 

@@ -112,16 +112,19 @@ func (e *entry) find(name string) *part {
 }
 
 // ReadAt reads bytes of a part's file that have been written so far: of a sealed part those
-// that are encrypted. It returns io.EOF at
-// the present end, which may move, and an error wrapping ErrGone when the part was
-// given up or the acquisition dropped.
+// that are encrypted. It returns io.EOF at the present end, which may move, an error wrapping
+// ErrGone when the part was given up or the acquisition dropped, and one wrapping
+// io.ErrUnexpectedEOF where the file ends before what was written to it, or is not there any
+// more.
 func (r *Reader) ReadAt(name string, b []byte, off int64) (int, error) {
 	r.s.mu.Lock()
 	p := r.e.find(name)
 	var f *os.File
 	var size int64
 	err := ErrGone
+	whole := false
 	if p != nil && !p.gone {
+		whole = p.complete && r.s.entries[r.e.id] == r.e
 		// Opened under the mutex, because closing a part changes its name on disk.
 		f, _, err = openRegular(r.root, p.onDisk)
 		if size = p.size; p.sealed {
@@ -130,7 +133,9 @@ func (r *Reader) ReadAt(name string, b []byte, off int64) (int, error) {
 	}
 	r.s.mu.Unlock()
 	if errors.Is(err, os.ErrNotExist) {
-		err = ErrGone
+		if err = ErrGone; whole { // nobody here took it away
+			err = io.ErrUnexpectedEOF
+		}
 	}
 	if err != nil {
 		return 0, fmt.Errorf("read part %.100q: %w", name, err)

@@ -147,7 +147,7 @@ func (c *counted) Write(b []byte) (int, error) {
 func (r *Reader) Envelope(name string) ([]byte, error) {
 	b := make([]byte, maxEnvelope)
 	n, err := r.ReadAt(name, b, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
 	if size := envelopeSize(b[:n]); size > 0 {

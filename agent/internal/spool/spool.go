@@ -11,11 +11,12 @@
 //	manifest.json, signer.pem, signer-cert.pem
 //	manifest.json.sig    written last: from here on nothing may be lost
 //	receipt.json         the collector has it; first thing to drop
-//	refused.json         the collector won't have it; kept, not sent again
+//	refused.json         the collector won't have it; kept, and sent again only where it
+//	                     lacked the key, see [Spool.OfferAgain]
 //
 // What is dropped when room is short, in this order: acquisitions with a receipt,
 // oldest first; refused ones that are older than [Config.KeepAfterReceipt], oldest
-// first. Nothing else is ever dropped: when that isn't enough, [Spool.Begin] and
+// first, but for those whose key the collector lacks. Nothing else is ever dropped: when that isn't enough, [Spool.Begin] and
 // [Part.Write] return [ErrFull].
 package spool
 

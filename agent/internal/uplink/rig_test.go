@@ -409,11 +409,9 @@ func (c *collector) Upload(s grpc.ClientStreamingServer[agentv1.UploadRequest, a
 					part.ended, part = true, nil
 					return nil, nil
 				}
-				if err := part.open(c.opens); err != nil {
-					return nil, status.Error(codes.DataLoss, err.Error())
-				}
-				if d := digest.Of(part.data); int(st.PartEnd.GetSize()) != len(part.data) || string(d[:]) != string(st.PartEnd.GetSha256()) {
-					return nil, status.Error(codes.DataLoss, "digest")
+				err := part.open(c.opens)
+				if d := digest.Of(part.data); err != nil || int(st.PartEnd.GetSize()) != len(part.data) || string(d[:]) != string(st.PartEnd.GetSha256()) {
+					return refusal(agentv1.RefusalCode_REFUSAL_CODE_DIGEST_MISMATCH, ""), nil
 				}
 				part.ended, part = true, nil
 			case *agentv1.UploadRequest_Seal:

@@ -77,6 +77,83 @@ func TestDamagedEnvelopeIsRefused(t *testing.T) {
 	}
 }
 
+// TestFileCutOffWhileTheAgentRuns: what is left of a part's file, be it nothing, is sent, so that
+// the collector refuses it; it is not tried for ever.
+func TestFileCutOffWhileTheAgentRuns(t *testing.T) {
+	for name, encrypted := range map[string]bool{"encrypted": true, "in the clear": false} {
+		t.Run(name, func(t *testing.T) {
+			c := newCollector(t)
+			p := newPC(t, c, time.Now())
+			dir, suffix := filepath.Join(p.dir, "spool"), ""
+			if encrypted {
+				dir, suffix = p.sealedSpool(t, c), ".age"
+			}
+			what := map[string]func(file string) error{
+				"half":    func(file string) error { return os.Truncate(file, 200_000) },
+				"emptied": func(file string) error { return os.Truncate(file, 0) },
+				"removed": os.Remove,
+			}
+			list := map[string]string{}
+			for damage, do := range what {
+				e := p.begin(t)
+				e.part(t, "artifacts/process.jsonl.zst", 500_000)
+				e.seal(t)
+				if err := do(filepath.Join(dir, e.ID(), "artifacts", "process.jsonl.zst"+suffix)); err != nil {
+					t.Fatal(err)
+				}
+				list[damage] = e.ID()
+			}
+			p.start(t, nil)
+			for damage, id := range list {
+				await(t, "refusal of "+damage, func() bool { return p.state(id).State == spool.Refused })
+				if got := p.state(id).Reason; got != "digest_mismatch" && got != "malformed: artifacts/process.jsonl.zst" {
+					t.Errorf("%s: refused because of %s", damage, got)
+				}
+			}
+			if n := c.count(func() int { return c.uploads }); n != len(list) {
+				t.Errorf("%d uploads of %d", n, len(list))
+			}
+		})
+	}
+}
+
+// TestLackingKey: evidence that the collector has no key for waits for it to get one, and is
+// handed over then.
+func TestLackingKey(t *testing.T) {
+	c := newCollector(t)
+	c.refusal = &agentv1.Refusal{Code: agentv1.RefusalCode_REFUSAL_CODE_OTHER_KEY, Part: "artifacts/a"}
+	p := newPC(t, c, time.Now())
+	e := p.begin(t)
+	e.part(t, "artifacts/a", 10)
+	e.seal(t)
+	p.start(t, func(cfg *uplink.Config) {
+		cfg.Configure = func(s uplink.Configure) { p.spool.OfferAgain(s.Recipients[0]) }
+	})
+	tell := func(key string) {
+		c.push <- &agentv1.ConnectResponse{Body: &agentv1.ConnectResponse_Configure{Configure: &agentv1.Configure{Recipients: []string{key}}}}
+	}
+	uploads := func() int { return c.count(func() int { return c.uploads }) }
+	refused := func(after int) {
+		t.Helper()
+		await(t, "refusal", func() bool { return uploads() == after && p.state(e.ID()).State == spool.Refused })
+	}
+	refused(1)
+	tell("age1one")
+	refused(2)
+	c.mu.Lock()
+	c.refusal = nil
+	c.mu.Unlock()
+	tell("age1one") // which did not open it
+	c.order(command(1))
+	await(t, "an order to be carried out", func() bool { return len(c.told()) == 1 })
+	if n, s := uploads(), p.state(e.ID()).State; n != 2 || s != spool.Refused {
+		t.Errorf("%d uploads, %s", n, s)
+	}
+	tell("age1two")
+	await(t, "receipt", func() bool { return p.state(e.ID()).State == spool.Received })
+	e.arrived(t, c)
+}
+
 // TestSealedEvidenceIsHandedOver: what waits encrypted is sent as it lies there, and goes on
 // where it was cut; a collector that is too old to open it is not sent it.
 func TestSealedEvidenceIsHandedOver(t *testing.T) {

@@ -363,7 +363,7 @@ func (s *sender) part(p spool.PartInfo) (moved bool, err error) {
 		}
 		s.open = p.Name
 	}
-	if h.size, err = s.bytes(p.Name, h.size, p.Size); err != nil {
+	if h.size, err = s.bytes(p, h.size, p.Size); err != nil {
 		return false, err
 	}
 	return true, s.partEnd(p, h)
@@ -391,23 +391,27 @@ func (s *sender) sealed(p spool.PartInfo, h *sentPart) (moved bool, err error) {
 		s.open, h.next = p.Name, spool.SealedOffset(len(envelope), h.size)
 	}
 	from := h.next
-	h.next, err = s.bytes(p.Name, from, p.File)
+	h.next, err = s.bytes(p, from, p.File)
 	return h.next > from, err
 }
 
 // bytes sends the bytes of a part's file from one place to another, and returns how far it
-// came.
-func (s *sender) bytes(name string, from, to int64) (int64, error) {
+// came. A complete part whose file was cut off since is sent as far as it is there: its end
+// says how long it was, so that the collector refuses it, and both sides have that on record.
+func (s *sender) bytes(p spool.PartInfo, from, to int64) (int64, error) {
 	for from < to {
-		n, err := s.r.ReadAt(name, s.buf[:min(int64(len(s.buf)), to-from)], from)
+		n, err := s.r.ReadAt(p.Name, s.buf[:min(int64(len(s.buf)), to-from)], from)
 		if errors.Is(err, spool.ErrGone) {
 			return from, errGivenUp
 		}
 		if n == 0 {
+			if p.Complete && errors.Is(err, io.ErrUnexpectedEOF) {
+				return from, nil
+			}
 			if err == nil || errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
-			return from, fmt.Errorf("read %s: %w", name, err)
+			return from, fmt.Errorf("read %s: %w", p.Name, err)
 		}
 		if err := s.send(&agentv1.UploadRequest{Step: &agentv1.UploadRequest_Chunk{Chunk: s.buf[:n]}}); err != nil {
 			return from, err
