@@ -75,7 +75,7 @@ func runIsolation(ctx context.Context, args []string, getenv func(string) string
 // noticeAlone says what somebody without rights can see when no agent runs: what people
 // are told when they sign in.
 func (c *command) noticeAlone() int {
-	if text, since := signin.New(signin.Config{Root: "/"}).Shown(); text != "" {
+	if text, since := signin.New(noticeBoard("/", c.folder())).Shown(); text != "" {
 		c.say("isolation.alone.notice", "since", c.when(since))
 		fmt.Fprint(c.std.out, signin.Clean(text))
 	} else {

@@ -46,7 +46,7 @@ func (c *command) rescued(ctx context.Context, fw isolate.Firewall, done bool, l
 		c.say("isolation.rescue.ordered")
 		return exitNotInForce
 	}
-	clearNotices(ctx, log)
+	c.clearNotices(ctx, log)
 	c.say("isolation.rescue.done")
 	return exitOK
 }

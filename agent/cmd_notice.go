@@ -54,11 +54,7 @@ func noticeOnDesktop(ctx context.Context, root, own string, show func(context.Co
 		say = openText(strings.HasPrefix(string(before), drillMark()), isolate.Notice{})
 	}
 	n := desktop.Notice{Quiet: strings.HasPrefix(say, drillMark())}
-	n.Title, n.Body, _ = strings.Cut(signin.Clean(say), "\n")
-	if n.Quiet { // the mark is a line of its own
-		first, rest, _ := strings.Cut(n.Body, "\n")
-		n.Title, n.Body = n.Title+" "+first, rest
-	}
+	n.Title, n.Body = titled(say)
 	ctx, cancel := context.WithTimeout(ctx, noticeLimit)
 	defer cancel()
 	if err := show(ctx, "unix:path="+filepath.Join(own, "bus"), n); err != nil {

@@ -35,7 +35,7 @@ func (c *command) uninstall(ctx context.Context, release bool) int {
 	case !needsRelease(st):
 		c.sendRest(ctx)
 		code := c.installOrNot(ctx, false, false)
-		clearNotices(ctx, log)
+		c.clearNotices(ctx, log)
 		return code
 	case !release:
 		c.sayNetwork(st, time.Now())
@@ -64,7 +64,7 @@ func (c *command) uninstall(ctx context.Context, release bool) int {
 		return exitNotInForce
 	}
 	c.sayNetwork(st, time.Now())
-	clearNotices(ctx, log)
+	c.clearNotices(ctx, log)
 	return code
 }
 
@@ -122,8 +122,8 @@ func whoRuns() string {
 }
 
 // clearNotices takes away what people see when they sign in, and tells them.
-func clearNotices(ctx context.Context, log *slog.Logger) {
-	n := newNotices("/", log)
+func (c *command) clearNotices(ctx context.Context, log *slog.Logger) {
+	n := newNotices(noticeBoard("/", c.folder()), newPeople(log), log)
 	if was, err := n.board.Clear(); err != nil && !errors.Is(err, os.ErrPermission) {
 		log.WarnContext(ctx, "what people see when they sign in is left", slog.Any("error", err))
 	} else if was != "" { // the agent did not say it

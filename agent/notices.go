@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
 	"hozen/agent/internal/isolate"
 	"hozen/agent/internal/signin"
@@ -15,17 +18,22 @@ import (
 // notices tell the people at the PC that its network is cut, and that it is no longer:
 // everybody who is signed in once, and everybody who signs in meanwhile.
 //
-// Desktops are told by each user's own service manager, see runNotice: a user's message bus
-// speaks to that user alone, and the agent has not the rights to become one (CAP_SETUID).
+// Linux's desktops are told by each user's own service manager, see runNotice: a user's message
+// bus speaks to that user alone, and the agent has not the rights to become one (CAP_SETUID).
 type notices struct {
 	board *signin.Board
 	// wall tells everybody who is signed in; softly means without a bell.
 	wall func(ctx context.Context, text string, softly bool)
-	log  *slog.Logger
+	// greet tells those who signed in since, where the system does not, and returns how many;
+	// know says when an earlier run told everybody.
+	greet func(ctx context.Context, text string, softly bool) (n int)
+	know  func(at time.Time)
+	log   *slog.Logger
 
 	wake chan struct{}
 	mu   sync.Mutex
 	last *isolate.Status // to be told
+	came bool            // somebody may have signed in
 	bye  isolate.Notice  // what the order to release says
 
 	// of the goroutine that tells
@@ -33,11 +41,8 @@ type notices struct {
 	failed string
 }
 
-func newNotices(root string, log *slog.Logger) *notices {
-	return &notices{
-		board: signin.New(signin.Config{Root: root}), log: log, wake: make(chan struct{}, 1),
-		wall: func(ctx context.Context, text string, softly bool) { wallTerminals(ctx, text, softly, log) },
-	}
+func newNotices(board signin.Config, p people, log *slog.Logger) *notices {
+	return &notices{board: signin.New(board), wall: p.announce, greet: p.greet, know: p.know, log: log, wake: make(chan struct{}, 1)}
 }
 
 // follow hears what was measured, and does not wait.
@@ -47,6 +52,14 @@ func (n *notices) follow(st isolate.Status) {
 	}
 	n.mu.Lock()
 	n.last = &st
+	n.mu.Unlock()
+	poke(n.wake)
+}
+
+// arrivals hears that somebody may have signed in, and does not wait.
+func (n *notices) arrivals() {
+	n.mu.Lock()
+	n.came = true
 	n.mu.Unlock()
 	poke(n.wake)
 }
@@ -71,11 +84,14 @@ func (n *notices) run(ctx context.Context) error {
 		case <-n.wake:
 		}
 		n.mu.Lock()
-		st, bye := n.last, n.bye
-		n.last = nil
+		st, bye, came := n.last, n.bye, n.came
+		n.last, n.came = nil, false
 		n.mu.Unlock()
-		if st != nil {
+		switch {
+		case st != nil:
 			n.tell(ctx, *st, bye)
+		case came:
+			n.meet(ctx)
 		}
 	}
 }
@@ -88,11 +104,18 @@ func (n *notices) tell(ctx context.Context, st isolate.Status, bye isolate.Notic
 		changed, err := n.board.Show(text)
 		n.trouble(ctx, err)
 		// An agent that was started again finds its text, and tells nobody twice.
-		if text != n.text && (n.text != "" || changed) {
+		switch {
+		case text == n.text:
+		case n.text != "" || changed:
 			n.log.InfoContext(ctx, "the people at the PC are told that its network is cut")
 			n.wall(ctx, signin.Clean(text), st.Drill)
+			n.said(ctx)
+		default:
+			_, at := n.board.Shown()
+			n.know(at)
 		}
 		n.text = text
+		n.meet(ctx)
 	case st.Desired == isolate.Released && (st.Observed == isolate.Released || !st.Capable):
 		was, err := n.board.Clear()
 		n.trouble(ctx, err)
@@ -103,6 +126,24 @@ func (n *notices) tell(ctx context.Context, st isolate.Status, bye isolate.Notic
 			n.sayOpen(ctx, was, bye)
 			n.farewell(isolate.Notice{})
 		}
+	}
+}
+
+// meet tells who signed in since the others were told.
+func (n *notices) meet(ctx context.Context) {
+	if n.text == "" {
+		return
+	}
+	if met := n.greet(ctx, signin.Clean(n.text), strings.HasPrefix(n.text, drillMark())); met > 0 {
+		n.log.InfoContext(ctx, "who signed in is told that the network is cut", slog.Int("people", met))
+		n.said(ctx)
+	}
+}
+
+// said notes for the next run when people were told. One that finds it wrong tells them again.
+func (n *notices) said(ctx context.Context) {
+	if err := n.board.Said(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		n.log.DebugContext(ctx, "when people were told is not noted", slog.Any("error", err))
 	}
 }
 
@@ -171,6 +212,17 @@ func openText(drill bool, bye isolate.Notice) string {
 	t := noticeText{drill: drill}
 	t.say("notice.open")
 	return t.with(bye.Text)
+}
+
+// titled cuts a text into its first line and the rest. The mark of a drill is a line of its
+// own, and is no title by itself.
+func titled(text string) (title, body string) {
+	title, body, _ = strings.Cut(signin.Clean(text), "\n")
+	if title == drillMark() {
+		first, rest, _ := strings.Cut(body, "\n")
+		title, body = title+" "+first, rest
+	}
+	return title, strings.TrimRight(body, "\n")
 }
 
 // noticeText is a text in both languages, Japanese first; one about a drill says so first

@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"hozen/agent/internal/isolate"
+	"hozen/agent/internal/signin"
 )
 
 // told is a PC whose people are told into a list.
 func told(t *testing.T, root string) (*notices, *[]string) {
 	t.Helper()
-	n := newNotices(root, newLog(t.Output(), 0, false))
+	n := newNotices(signin.Config{Root: root}, people{}, newLog(t.Output(), 0, false))
+	n.greet, n.know = func(context.Context, string, bool) int { return 0 }, func(time.Time) {}
 	var heard []string
 	n.wall = func(_ context.Context, text string, softly bool) {
 		if softly {
@@ -104,6 +106,80 @@ func TestReleasedWhileNobodyRan(t *testing.T) {
 	}
 }
 
+// TestWhoSignsInIsMet: where the system shows nothing at a sign-in, the agent does; one that
+// was started again knows when everybody was told.
+func TestWhoSignsInIsMet(t *testing.T) {
+	board := signin.Config{File: filepath.Join(t.TempDir(), "notice.txt")}
+	var met []string
+	var knew time.Time
+	arrived := 0
+	start := func() (*notices, *[]string) {
+		n, heard := told(t, "")
+		n.board = signin.New(board)
+		n.greet = func(_ context.Context, text string, softly bool) int {
+			if arrived > 0 {
+				met = append(met, text)
+			}
+			count := arrived
+			arrived = 0
+			return count
+		}
+		n.know = func(at time.Time) { knew = at }
+		return n, heard
+	}
+	n, heard := start()
+	arrived = 1
+	n.meet(t.Context())
+	if len(met) != 0 {
+		t.Fatalf("told of nothing: %q", met)
+	}
+	arrived = 0
+	n.tell(t.Context(), cutOff(), isolate.Notice{})
+	if len(*heard) != 1 || len(met) != 0 || !knew.IsZero() {
+		t.Fatalf("at the cut: told %q, met %q, knew of %v", *heard, met, knew)
+	}
+	arrived = 2
+	n.meet(t.Context())
+	if len(met) != 1 || met[0] != (*heard)[0] || !strings.Contains(met[0], "03-1234 -5678") || !strings.Contains(met[0], "情報システム部です") {
+		t.Fatalf("who signed in is told %q", met)
+	}
+	at := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
+	if err := os.Chtimes(board.File, at, at); err != nil {
+		t.Fatal(err)
+	}
+	n, heard = start()
+	arrived = 1
+	n.tell(t.Context(), cutOff(), isolate.Notice{})
+	if len(*heard) != 0 || len(met) != 2 || !knew.Equal(at) {
+		t.Errorf("after a restart: told %q, met %d, knew of %v", *heard, len(met), knew)
+	}
+	if fi, err := os.Stat(board.File); err != nil || !fi.ModTime().After(at) {
+		t.Errorf("when they were told is not noted: %v, %v", fi.ModTime(), err)
+	}
+	n.tell(t.Context(), released(), isolate.Notice{})
+	if _, err := os.Stat(board.File); !os.IsNotExist(err) || len(*heard) != 1 || !strings.Contains((*heard)[0], "RELEASED") {
+		t.Errorf("at release: %q, %v", *heard, err)
+	}
+	arrived = 1
+	n.meet(t.Context())
+	if len(met) != 2 {
+		t.Errorf("who signs in after the release is told %q", met[2:])
+	}
+}
+
+// TestTitles: the first line is a message's title, and a drill's mark alone is none.
+func TestTitles(t *testing.T) {
+	for text, want := range map[string][2]string{
+		"【隔離中】切り離しました\n続き\n次\n":        {"【隔離中】切り離しました", "続き\n次"},
+		drillMark() + "\nこれは訓練です。\n続き": {drillMark() + " これは訓練です。", "続き"},
+		"一行": {"一行", ""},
+	} {
+		if title, body := titled(text); title != want[0] || body != want[1] {
+			t.Errorf("%q: %q, %q", text, title, body)
+		}
+	}
+}
+
 // TestDrillIsSaidFirst: in every text, and without a bell.
 func TestDrillIsSaidFirst(t *testing.T) {
 	root, signIn := noticeRoot(t)
@@ -157,12 +233,19 @@ func TestNoticesFollow(t *testing.T) {
 	n, _ := told(t, root)
 	said := make(chan string, 4)
 	n.wall = func(_ context.Context, text string, _ bool) { said <- text }
+	met := make(chan string, 4)
+	n.greet = func(_ context.Context, text string, _ bool) int { met <- text; return 0 }
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = n.run(ctx) }()
 	n.follow(cutOff())
 	if text := <-said; text != signIn() {
 		t.Errorf("%q", text)
+	}
+	<-met // at every look at the network
+	n.arrivals()
+	if text := <-met; text != signIn() {
+		t.Errorf("who signs in is told %q", text)
 	}
 	n.farewell(isolate.Notice{Text: "お疲れさまでした"})
 	n.follow(released())

@@ -84,7 +84,7 @@ func (p *power) hear(ctx context.Context, wg *sync.WaitGroup) {
 // tell tells the people at the PC, by what they see when they are signed in.
 func (p *power) tell(ctx context.Context, key string) {
 	p.a.set.log.InfoContext(ctx, "the people at the PC are told", slog.String("text", key))
-	tellTerminals(ctx, inBoth(key), p.a.set.log)
+	p.a.people.say(ctx, inBoth(key))
 }
 
 // inBoth is a text for whoever sits there, in both languages.

@@ -105,6 +105,9 @@ func (p *power) heard(h osservice.Heard) {
 	if h == osservice.HeardResumed {
 		p.a.uplink.Wake() // connections of before the sleep are dead, and nothing says so
 	}
+	if h == osservice.HeardSessions {
+		p.a.notices.arrivals()
+	}
 	if p.bus.helpers != nil {
 		p.bus.helpers.Look()
 	}

@@ -58,6 +58,7 @@ type settings struct {
 //	copies/     what is copied of Windows for a moment
 //	witness/    what was seen of the collector's ledger
 //	routes      last known addresses of the collector
+//	notice.txt  what people are told of a cut network, on Windows
 //	organisation.json  what the organisation has set
 //	enroll-later.json  a token that an installer left
 type agent struct {
@@ -80,6 +81,7 @@ type agent struct {
 	attention    *attention
 	organisation *organisation
 	power        *power
+	people       people
 	notices      *notices
 	// lastUninstall is the event of the last release before uninstalling, once it is kept.
 	lastUninstall atomic.Pointer[string]
@@ -142,10 +144,11 @@ func newAgent(set settings) (_ *agent, err error) {
 	if a.attention, err = openAttention(set.state, set.log); err != nil {
 		set.log.Warn("taken for none open", slog.Any("error", err))
 	}
+	a.people = newPeople(set.log)
 	if a.power, err = newPower(a); err != nil {
 		return nil, err
 	}
-	a.notices = newNotices(set.root, set.log)
+	a.notices = newNotices(noticeBoard(set.root, set.state), a.people, set.log)
 	if a.isolate, err = a.newIsolation(); err != nil {
 		return nil, err
 	}

@@ -253,6 +253,8 @@ func TestWindowsFromInstallerToUninstall(t *testing.T) {
 		t.Errorf("%d filters are in force", n)
 	}
 
+	p.peopleAreTold()
+
 	kept := p.unsent()
 	log = p.installer("/x")
 	p.keeps(kept, log)
@@ -277,6 +279,16 @@ func TestWindowsFromInstallerToUninstall(t *testing.T) {
 	}
 	must(t, p.collector.Serve(ctx))
 	p.clean(t, ctx)
+}
+
+// peopleAreTold fails the test unless the agent tells whoever is signed in that the network is
+// cut. Wine shows no messages, which the agent survives.
+func (p *windowsPC) peopleAreTold() {
+	p.t.Helper()
+	p.await(p.t, p.ctx, "a text for the people at the PC", func() (bool, error) {
+		b, err := os.ReadFile(p.file("ProgramData/Hozen/agent/notice.txt"))
+		return strings.Contains(string(b), "ネットワーク隔離中") && strings.Contains(string(b), "NETWORK ISOLATED"), err
+	})
 }
 
 // unsent ends the collector and has evidence taken that cannot reach it, and returns its

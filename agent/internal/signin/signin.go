@@ -23,13 +23,17 @@ type Config struct {
 	// Root is the folder in which the system's files are, "/" for those of this PC. Empty:
 	// nothing is shown.
 	Root string
+	// File is where the text is kept instead of in the system's files, for a system that
+	// shows none: there it only tells the next run of the program what was said, and when.
+	// Its folder is there. Optional.
+	File string
 }
 
 // Board is where the text is. Its methods are for one caller at a time.
-type Board struct{ root string }
+type Board struct{ root, file string }
 
 // New returns a Board; it touches nothing.
-func New(c Config) *Board { return &Board{c.Root} }
+func New(c Config) *Board { return &Board{c.Root, c.File} }
 
 const (
 	motd      = "run/motd.d/60-hozen-agent"
@@ -48,10 +52,13 @@ const (
 // again changes nothing, and puts back what is missing. changed says that signing in
 // told something else before.
 func (b *Board) Show(text string) (changed bool, err error) {
-	if b.root == "" {
+	text = Clean(text)
+	switch {
+	case b.file != "":
+		return b.write(b.file, filepath.Dir(b.file), text)
+	case b.root == "":
 		return true, nil
 	}
-	text = Clean(text)
 	changed, err = b.put(motd, text)
 	// What agetty would take for its own escapes is spelt so that it is not.
 	_, ierr := b.put(b.issue(), "\n"+strings.ReplaceAll(text, `\`, `\\`)+"\n")
@@ -61,11 +68,15 @@ func (b *Board) Show(text string) (changed bool, err error) {
 // Clear takes the text away, whichever program put it there. was is what was shown, empty
 // if nothing was.
 func (b *Board) Clear() (was string, err error) {
-	if b.root == "" {
+	paths := []string{b.file}
+	switch {
+	case b.file != "":
+	case b.root == "":
 		return "", nil
+	default:
+		paths = []string{filepath.Join(b.root, "etc", issueName), filepath.Join(b.root, "run", issueName), filepath.Join(b.root, motd)}
 	}
-	for _, name := range []string{"etc/" + issueName, "run/" + issueName, motd} {
-		path := filepath.Join(b.root, name)
+	for _, path := range paths {
 		text, rerr := read(path)
 		if errors.Is(rerr, fs.ErrNotExist) {
 			continue
@@ -77,6 +88,9 @@ func (b *Board) Clear() (was string, err error) {
 			err = errors.Join(err, rerr)
 		}
 	}
+	if b.file != "" {
+		return strings.TrimSpace(was), err
+	}
 	dir := filepath.Join(b.root, "etc", filepath.Dir(issueName))
 	if os.Remove(filepath.Join(dir, made)) == nil {
 		_ = os.Remove(dir) // not if somebody else uses it by now
@@ -84,15 +98,33 @@ func (b *Board) Clear() (was string, err error) {
 	return strings.TrimSpace(was), err
 }
 
-// Shown returns what is shown, by whichever program, and since when; empty if nothing is.
+// Shown returns what is shown, by whichever program, and since when or since the last
+// [Board.Said]; empty if nothing is.
 func (b *Board) Shown() (text string, since time.Time) {
-	path := filepath.Join(b.root, motd)
+	path := b.path()
 	text, err := read(path)
 	fi, serr := os.Stat(path)
-	if b.root == "" || err != nil || serr != nil {
+	if path == "" || err != nil || serr != nil {
 		return "", time.Time{}
 	}
 	return strings.TrimSpace(text), fi.ModTime()
+}
+
+// Said notes that people were told just now. It is not synced.
+func (b *Board) Said() error {
+	path := b.path()
+	if path == "" {
+		return nil
+	}
+	now := time.Now()
+	return os.Chtimes(path, now, now)
+}
+
+func (b *Board) path() string {
+	if b.file == "" && b.root != "" {
+		return filepath.Join(b.root, motd)
+	}
+	return b.file
 }
 
 func (b *Board) issue() string {
@@ -106,9 +138,6 @@ func (b *Board) issue() string {
 // is written again when the PC has started.
 func (b *Board) put(name, text string) (changed bool, err error) {
 	path := filepath.Join(b.root, name)
-	if had, err := read(path); err == nil && had == text {
-		return false, nil
-	}
 	dir := filepath.Dir(path)
 	if err := os.Mkdir(dir, 0o755); err == nil {
 		err = os.Chmod(dir, 0o755) // whatever the umask
@@ -121,7 +150,15 @@ func (b *Board) put(name, text string) (changed bool, err error) {
 	} else if !errors.Is(err, fs.ErrExist) {
 		return true, err
 	}
-	tmp := filepath.Join(filepath.Dir(dir), temporary)
+	return b.write(path, filepath.Dir(dir), text)
+}
+
+// write makes path hold text, by way of a file in the folder beside.
+func (b *Board) write(path, beside, text string) (changed bool, err error) {
+	if had, err := read(path); err == nil && had == text {
+		return false, nil
+	}
+	tmp := filepath.Join(beside, temporary)
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return true, err
 	}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -174,4 +175,44 @@ func FuzzClean(f *testing.F) {
 			t.Errorf("%q, then %q", got, again)
 		}
 	})
+}
+
+// TestOneFile: where the system shows nothing, the text is kept in one file for the next run.
+func TestOneFile(t *testing.T) {
+	c := signin.Config{Root: t.TempDir(), File: filepath.Join(t.TempDir(), "notice.txt")}
+	b := signin.New(c)
+	if text, _ := b.Shown(); text != "" {
+		t.Errorf("shown before: %q", text)
+	}
+	for i, want := range []bool{true, false} {
+		if changed, err := b.Show("隔離中です\x1b\n"); changed != want || err != nil {
+			t.Errorf("time %d: %v, %v", i, changed, err)
+		}
+	}
+	old := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	if err := os.Chtimes(c.File, old, old); err != nil {
+		t.Fatal(err)
+	}
+	b = signin.New(c)
+	if changed, err := b.Show("隔離中です\x1b\n"); changed || err != nil {
+		t.Errorf("in the next run: %v, %v", changed, err)
+	}
+	if text, at := b.Shown(); text != "隔離中です" || !at.Equal(old) {
+		t.Errorf("%q since %v", text, at)
+	}
+	if err := b.Said(); err != nil {
+		t.Error(err)
+	}
+	if _, at := b.Shown(); !at.After(old) {
+		t.Errorf("said at %v", at)
+	}
+	if was, err := b.Clear(); was != "隔離中です" || err != nil {
+		t.Errorf("%q, %v", was, err)
+	}
+	if list := tree(t, filepath.Dir(c.File)); len(list) != 0 || len(tree(t, c.Root)) != 0 {
+		t.Errorf("left: %q", list)
+	}
+	if was, err := b.Clear(); was != "" || err != nil {
+		t.Errorf("again: %q, %v", was, err)
+	}
 }

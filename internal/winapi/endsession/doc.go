@@ -5,6 +5,8 @@
 // nobody sees, and SetProcessShutdownParameters, by which its program is the first.
 package endsession
 
+import "time"
+
 // Ending is how a session ends.
 type Ending string
 
@@ -33,4 +35,22 @@ func endingOf(message uint32, wParam, lParam uintptr) (e Ending, ok bool) {
 		return Cancelled, true
 	}
 	return "", false
+}
+
+// waiting does something and returns when it is done, or after limit with what is closed
+// then; nil when it was done.
+func waiting(do func(), limit time.Duration) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		do()
+	}()
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-t.C:
+		return done
+	}
 }

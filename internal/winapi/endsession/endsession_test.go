@@ -1,6 +1,10 @@
 package endsession
 
-import "testing"
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
 
 func TestEndingOf(t *testing.T) {
 	for _, c := range []struct {
@@ -20,4 +24,23 @@ func TestEndingOf(t *testing.T) {
 			t.Errorf("%#x %#x %#x: %q", c.message, c.w, c.l, got)
 		}
 	}
+}
+
+// TestWaiting: what is soon done is never explained, what takes longer is.
+func TestWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for took, want := range map[time.Duration]bool{0: false, 400 * time.Millisecond: false, 3 * time.Second: true} {
+			began := time.Now()
+			late := waiting(func() { <-time.After(took) }, time.Second)
+			if (late != nil) != want {
+				t.Errorf("%s: explained: %t", took, late != nil)
+			}
+			if late != nil {
+				<-late
+			}
+			if all := time.Since(began); all != took {
+				t.Errorf("%s: it was waited for %s", took, all)
+			}
+		}
+	})
 }

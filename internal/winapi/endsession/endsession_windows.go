@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
@@ -39,10 +40,15 @@ type message struct {
 	private uint32
 }
 
+// reasonAfter is when a session that still waits says why: what is over before needs no
+// words, and a screen that flashes frightens.
+const reasonAfter = time.Second
+
 // Run listens until ctx ends, and calls told when the session is about to end. Windows
-// waits until it returns, but for no more than some five seconds (HungAppTimeout). It may
-// be called once in a process.
-func Run(ctx context.Context, told func(Ending)) error {
+// waits until it returns, but for no more than some five seconds (HungAppTimeout); reason
+// is what it may show meanwhile, where it shows who keeps the session
+// (ShutdownBlockReasonCreate, at most 256 characters). It may be called once in a process.
+func Run(ctx context.Context, reason string, told func(Ending)) error {
 	runtime.LockOSThread() // a window is its thread's
 	defer runtime.UnlockOSThread()
 	user, kernel := windows.NewLazySystemDLL("user32.dll"), windows.NewLazySystemDLL("kernel32.dll")
@@ -58,9 +64,19 @@ func Run(ctx context.Context, told func(Ending)) error {
 	if err != nil {
 		return err
 	}
+	why, err := windows.UTF16PtrFromString(reason)
+	if err != nil {
+		return err
+	}
+	say, unsay := user.NewProc("ShutdownBlockReasonCreate"), user.NewProc("ShutdownBlockReasonDestroy")
 	class := windowClass{instance: module, name: name, proc: windows.NewCallback(func(window uintptr, m uint32, w, l uintptr) uintptr {
 		if e, ok := endingOf(m, w, l); ok {
-			told(e)
+			late := waiting(func() { told(e) }, reasonAfter)
+			if late != nil { // only the window's own thread may say so
+				_, _, _ = say.Call(window, uintptr(unsafe.Pointer(why)))
+				<-late
+				_, _, _ = unsay.Call(window)
+			}
 		}
 		switch m {
 		case wmQueryEndSession:

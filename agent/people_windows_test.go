@@ -1,0 +1,32 @@
+package main
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"hozen/agent/internal/popup"
+	"hozen/internal/winapi/wts"
+)
+
+// TestScreensOfThisPC: who is signed in is known, and a message that this Windows cannot show
+// is an error and neither ends nor holds the agent.
+func TestScreensOfThisPC(t *testing.T) {
+	list, err := screens{}.Sessions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	active, err := wts.Active()
+	if err != nil || len(list) != len(active) {
+		t.Fatalf("%+v, %v; %v", list, active, err)
+	}
+	for _, s := range list {
+		if !slices.Contains(active, s.ID) || s.Since.After(time.Now().Add(time.Minute)) {
+			t.Errorf("%+v is none of %v", s, active)
+		}
+	}
+	// No session has this number; nobody's screen is touched.
+	if err := (screens{}).Show(0x7ffffff0, popup.Message{Title: "試験 / test", Body: "-", Quiet: true, For: time.Second}); err == nil {
+		t.Error("a session that is none takes messages")
+	}
+}
