@@ -88,13 +88,13 @@ func TestEachRule(t *testing.T) {
 	got, idle := found(t, scene)
 	want := []string{"memory_only:10", "deleted_elsewhere:11", "deleted_system:12", "temp_folder:13", "temp_folder:15", "temp_talks:13",
 		"office_starts_shell:21", "server_starts_shell:31", "hidden_command:40", "hidden_process:rk", "hidden_other:mod", "traced:50", "sniffer:1",
-		"listens_elsewhere:8080", "listens_to_everyone:8080", "listens_to_everyone:22", "raised:51"}
+		"outside_peer:50000", "listens_elsewhere:8080", "listens_to_everyone:8080", "listens_to_everyone:22", "raised:51"}
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("found\n %q, want\n %q", got, want)
 	}
-	if want := []string{"new_program_talks", "new_listener", "new_program", "gone_after"}; !slices.Equal(idle, want) {
+	if want := []string{"new_program_talks", "new_listener", "new_program", "gone_after", "new_since_before", "new_listener_before", "gone_elsewhere"}; !slices.Equal(idle, want) {
 		t.Errorf("not asked: %q", idle)
 	}
 }
@@ -102,7 +102,7 @@ func TestEachRule(t *testing.T) {
 func TestComparedWithEarlier(t *testing.T) {
 	usual := finding.Scene{Processes: []record.Process{proc(900, "/usr/bin/mail"), proc(901, "/usr/sbin/sshd")}, Sockets: []record.Socket{sock(901, "0.0.0.0", 22, "")}}
 	before := finding.Scene{
-		Processes: []record.Process{proc(5, "/usr/bin/mail"), proc(6, "/home/a/beacon"), proc(7, "/home/a/quiet")},
+		Processes: []record.Process{proc(5, "/usr/bin/mail"), proc(6, "/home/a/beacon"), proc(7, "/home/a/quiet"), proc(11, "/usr/bin/ls")},
 		Sockets:   []record.Socket{sock(6, "10.0.0.2", 40000, "198.51.100.7")},
 	}
 	now := finding.Scene{
@@ -111,12 +111,12 @@ func TestComparedWithEarlier(t *testing.T) {
 		Before:    &before, Usual: &usual,
 	}
 	got, _ := found(t, now)
-	for _, want := range []string{"gone_after:6", "new_program_talks:8", "new_program:8", "new_listener:9000"} {
+	for _, want := range []string{"gone_after:6", "new_program_talks:8", "new_program:8", "new_listener:9000", "new_since_before:8", "new_since_before:9", "new_listener_before:9000", "new_listener_before:22", "gone_elsewhere:6", "gone_elsewhere:7", "outside_peer:40001"} {
 		if !slices.Contains(got, want) {
 			t.Errorf("%s is not among %q", want, got)
 		}
 	}
-	for _, not := range []string{"gone_after:5", "gone_after:7", "new_program:5", "new_program_talks:5", "new_program:9", "new_listener:22"} {
+	for _, not := range []string{"gone_after:5", "gone_after:7", "new_program:5", "new_program_talks:5", "new_program:9", "new_listener:22", "new_since_before:5", "gone_elsewhere:11", "gone_elsewhere:5", "outside_peer:22"} {
 		if slices.Contains(got, not) {
 			t.Errorf("%s was found", not)
 		}

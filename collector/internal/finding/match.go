@@ -25,11 +25,13 @@ type scene struct {
 	byPID   map[int]*record.Process
 	outside map[identity]bool // processes with a peer on the internet
 	now     map[identity]bool
-	usual   map[string]bool // programs and sockets of Usual, by what stays the same over a restart
+	// usual and before are the programs and sockets of those scenes, by what stays the same over
+	// a restart.
+	usual, before map[string]bool
 }
 
 func index(s Scene) *scene {
-	x := &scene{Scene: s, byPID: map[int]*record.Process{}, outside: map[identity]bool{}, now: map[identity]bool{}, usual: map[string]bool{}}
+	x := &scene{Scene: s, byPID: map[int]*record.Process{}, outside: map[identity]bool{}, now: map[identity]bool{}}
 	for i := range s.Processes {
 		p := &s.Processes[i]
 		if _, twice := x.byPID[p.PID]; !twice {
@@ -50,18 +52,42 @@ func index(s Scene) *scene {
 	if s.Before != nil {
 		talks(*s.Before, bootOf(*s.Before))
 	}
-	if s.Usual != nil {
-		u := *s.Usual
-		byPID := map[int]*record.Process{}
-		for i := range u.Processes {
-			byPID[u.Processes[i].PID] = &u.Processes[i]
-			x.usual[program(&u.Processes[i])] = true
-		}
-		for i := range u.Sockets {
-			x.usual[place(&u.Sockets[i], byPID)] = true
-		}
-	}
+	x.usual, x.before = known(s.Usual), known(s.Before)
 	return x
+}
+
+// known are the programs and the sockets of an earlier scene.
+func known(s *Scene) map[string]bool {
+	list := map[string]bool{}
+	if s == nil {
+		return list
+	}
+	byPID := map[int]*record.Process{}
+	for i := range s.Processes {
+		byPID[s.Processes[i].PID] = &s.Processes[i]
+		list[program(&s.Processes[i])] = true
+	}
+	for i := range s.Sockets {
+		list[place(&s.Sockets[i], byPID)] = true
+	}
+	return list
+}
+
+// since is the earlier scene that a rule names by [When.New], and what is known of it.
+func (x *scene) since(name string) (*Scene, map[string]bool) {
+	switch name {
+	case sinceUsual:
+		return x.Usual, x.usual
+	case sinceBefore:
+		return x.Before, x.before
+	}
+	return nil, nil
+}
+
+// news reports whether what a rule looks at was not there in the scene that it names.
+func (x *scene) news(name, what string) bool {
+	_, list := x.since(name)
+	return name == "" || !list[what]
 }
 
 // bootOf returns the boot that a process of a scene ran in, which its sockets do not say.
@@ -75,17 +101,20 @@ func bootOf(s Scene) func(int) string {
 
 // can says whether what the rule needs is there.
 func (x *scene) can(r Rule) bool {
+	earlier, _ := x.since(r.When.New)
 	switch {
-	case r.When.Gone == sinceBefore && (x.Before == nil || len(x.Before.Processes) == 0), r.When.New == sinceUsual && x.Usual == nil:
+	case r.When.Gone == sinceBefore && (x.Before == nil || len(x.Before.Processes) == 0), r.When.New != "" && earlier == nil:
 		return false
-	case r.On == onSocket && r.When.New == sinceUsual:
-		return len(x.Sockets) > 0 && len(x.Usual.Sockets) > 0
+	case r.On == onSocket && r.When.New != "":
+		return len(x.Sockets) > 0 && len(earlier.Sockets) > 0
+	case r.When.TalksOutside && r.When.New != "":
+		return len(x.Sockets) > 0 && len(earlier.Processes) > 0
 	case r.On == onSocket, r.When.TalksOutside:
 		return len(x.Sockets) > 0
 	case r.On == onDifference:
 		return x.Differences != nil
-	case r.When.New == sinceUsual:
-		return len(x.Usual.Processes) > 0
+	case r.When.New != "":
+		return len(x.Processes) > 0 && len(earlier.Processes) > 0
 	}
 	return len(x.Processes) > 0
 }
@@ -153,7 +182,7 @@ func (x *scene) processApplies(w When, f Finding) bool {
 		return false
 	case w.TalksOutside && !x.outside[identityOf(p)]:
 		return false
-	case w.New == sinceUsual && x.usual[program(p)]:
+	case !x.news(w.New, program(p)):
 		return false
 	case !argsHave(w.ArgsHave, p.Args):
 		return false
@@ -177,7 +206,7 @@ func (x *scene) socketApplies(w When, k *record.Socket) bool {
 		return false
 	case len(w.Proto) > 0 && !slices.Contains(w.Proto, k.Proto):
 		return false
-	case w.New == sinceUsual && x.usual[place(k, x.byPID)]:
+	case !x.news(w.New, place(k, x.byPID)):
 		return false
 	}
 	if len(w.ExeUnder)+len(w.ExeNotUnder)+len(w.Name)+len(w.NameNot) == 0 {

@@ -62,7 +62,7 @@ type When struct {
 	Raised       bool     `toml:"raised"`        // started by an ordinary user, runs as root
 	Traced       bool     `toml:"traced"`        // another process controls it
 	TalksOutside bool     `toml:"talks_outside"` // has a connection to an address on the internet
-	New          string   `toml:"new_since"`     // "usual": not in the acquisition before the incident
+	New          string   `toml:"new_since"`     // "usual": not in the acquisition before the incident; "before": not in the earlier acquisition of the incident
 	Gone         string   `toml:"gone_since"`    // "before": was in the earlier acquisition of the incident, and is not now
 
 	Listens bool     `toml:"listens"` // takes connections
@@ -137,7 +137,7 @@ func (r Rule) check() error {
 		return errors.New("when: it would hold always")
 	case r.On != onProcess && r.On != onSocket && r.On != onDifference:
 		return fmt.Errorf("on: there is no %.40q", r.On)
-	case w.New != "" && w.New != sinceUsual:
+	case w.New != "" && w.New != sinceUsual && w.New != sinceBefore:
 		return fmt.Errorf("new_since: there is no %.40q", w.New)
 	case w.Gone != "" && w.Gone != sinceBefore:
 		return fmt.Errorf("gone_since: there is no %.40q", w.Gone)
