@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,7 +32,7 @@ func routes() []route {
 		lists("/incidents", "listIncidents", "Incidents, newest first", act.ScopeRead, func(i Incident) string { return i.ID }, listIncidents),
 		does(post, "/incidents", "openIncident", "Open an incident", act.ScopeRecord, http.StatusCreated, openIncident),
 		does(get, "/incidents/{id}", "getIncident", "One incident", act.ScopeRead, http.StatusOK, getIncident),
-		lists("/incidents/{id}/timeline", "listTimeline", "What was done and seen, oldest first; of very many entries the newest 2,000", act.ScopeRead, func(e Entry) string { return e.ID }, listTimeline),
+		lists("/incidents/{id}/timeline", "listTimeline", "What was done and seen, oldest first; of very many entries the newest 2,000", act.ScopeRead, entryKey, listTimeline),
 		does(post, "/incidents/{id}/timeline", "addNote", "Write into the timeline of an incident, open or closed", act.ScopeRecord, http.StatusCreated, addNote),
 		lists("/incidents/{id}/acquisitions", "listAcquisitions", "What endpoints acquired for an incident, newest first", act.ScopeRead, func(a Acquisition) string { return a.ID }, listAcquisitions),
 		lists("/incidents/{id}/evidence", "listEvidence", "The evidence of an incident, by its numbers", act.ScopeRead, func(e Evidence) string { return e.ID }, listEvidence),
@@ -109,6 +110,10 @@ type ListOf struct {
 	ByID
 	Paging
 }
+
+// entryKey names an entry of a timeline. The one that stands for those that are not shown has
+// no identifier, and a page may end with it.
+func entryKey(e Entry) string { return cmp.Or(e.ID, string(incident.EntryOlder)) }
 
 func listTimeline(ctx context.Context, c *call, in ListOf) ([]Entry, error) {
 	list, err := c.acts.Timeline(ctx, c.actor, in.ID)

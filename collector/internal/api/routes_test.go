@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"hozen/collector/internal/act"
+	"hozen/collector/internal/incident"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/sqldb"
 	"hozen/collector/internal/sqldb/sqldbtest"
@@ -279,6 +280,34 @@ func TestPages(t *testing.T) {
 	}
 	if got := strings.Join(titles, " "); got != "3 2 1 0 不審な動作 <b>" {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestATimelineOfVeryManyIsReadOneByOne: the entry that stands for those that are not shown has
+// no identifier, and what comes after it is found all the same.
+func TestATimelineOfVeryManyIsReadOneByOne(t *testing.T) {
+	x := newFixture(t, sqldbtest.Open(t), generous)
+	must(t, x.db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+		for n := range incident.MaxShown + 5 {
+			if err := incident.AddEntry(ctx, tx, x.owner.OrganisationID, incident.Entry{ID: fmt.Sprintf("tml_%05d", n), IncidentID: x.incident, At: x.clock, Kind: incident.EntryNote, Text: "t", LedgerIdx: int64(n + 1000)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	token, cursor := x.token(act.ScopeRead), ""
+	var got []string
+	for range 3 {
+		a := x.ask("GET", "/incidents/"+x.incident+"/timeline?limit=1"+cursor, token, "", nil)
+		var p Page[Entry]
+		must(t, json.Unmarshal([]byte(a.body), &p))
+		if len(p.Items) != 1 || p.Next == "" {
+			t.Fatalf("%d %s", a.code, a.body)
+		}
+		got, cursor = append(got, p.Items[0].Kind+" "+p.Items[0].ID), "&cursor="+p.Next
+	}
+	if want := []string{"older ", "note tml_00005", "note tml_00006"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
