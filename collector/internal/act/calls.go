@@ -101,6 +101,9 @@ type NewIncident struct {
 	// Drill means that it is a drill (訓練) of the playbook of its classification. It stays one.
 	Drill bool
 
+	// Heard is of a report by telephone. Optional.
+	Heard Heard
+
 	foundIn string // the drill in which it was found
 }
 

@@ -82,6 +82,9 @@ func (s *Acts) OpenIncident(ctx context.Context, a Actor, n NewIncident) (inc in
 	if n.DiscoveredAt.After(s.now()) {
 		return inc, &Invalid{Field: "discovered_at", Code: "range", Err: errors.New("it lies in the future")}
 	}
+	if err := n.Heard.check(s.now()); err != nil {
+		return inc, err
+	}
 	err = s.write(ctx, a, mayRunIncident, func(ctx context.Context, d *deed) error {
 		for _, e := range n.EndpointIDs {
 			if _, err := d.endpoint(ctx, e); err != nil {
@@ -121,6 +124,7 @@ func (s *Acts) open(ctx context.Context, d *deed, n NewIncident) (incident.Incid
 	if inc.Drill {
 		facts["drill"] = "true"
 	}
+	n.Heard.add(facts)
 	with := map[string]string{"title": inc.Title, "found_in": inc.FoundIn}
 	for k, v := range facts {
 		with[k] = v

@@ -241,6 +241,7 @@ func (s *Acts) joinRecent(ctx context.Context, d *deed, n NewIncident) (inc inci
 	if facts["reporter"] == "" {
 		facts["reporter"] = d.actor.Name
 	}
+	n.Heard.add(facts)
 	with := map[string]string{"incident": inc.ID, "message": n.Title}
 	for k, v := range facts {
 		with[k] = v

@@ -41,7 +41,7 @@ func may() map[string]string {
 		"Acquisitions": all, "AcquisitionItems": all, "Boots": all, "Command": all, "Commands": all, "Custody": all, "Endpoint": all, "EndpointAcquisitions": all, "Endpoints": all,
 		"EnrollmentRequests": all, "Evidence": all, "EvidenceItem": all, "Exhibit": all, "Export": all, "Exports": all, "Group": all, "Groups": all, "Incident": all, "Incidents": all,
 		"IsolationEvents": all, "IsolationSettings": all, "LedgerDiffers": all, "Listen": all, "ManifestOf": all, "Operators": all, "ReleaseWaiting": all, "Retention": all, "Sealed": all, "Timeline": all, "TimelinePage": all,
-		"DrillOf": all, "DrillMark": all, "Decisions": audit, "Enquiries": staff, "LogSizes": all, "Record": all, "Workplan": all, "Deadlines": all, "NextDeadlines": all, "OwnContact": all, "OwnContacts": all,
+		"DrillOf": all, "DrillMark": all, "Decisions": audit, "Enquiries": staff, "LogSizes": all, "Record": all, "Workplan": all, "Deadlines": all, "NextDeadlines": all, "UncutOrders": all, "OwnContact": all, "OwnContacts": all,
 		"DraftReport": staff, "Report": audit, "Reports": audit, "IssuedDocument": audit, "IssuedFile": audit, "FormValues": staff, "Watch": "orhva",
 		// Handling.
 		"Acquire": staff, "Isolate": staff, "Release": staff, "RefuseRelease": staff, "ShowReleaseCode": staff, "Preserve": staff, "PowerOffGate": staff, "Withdraw": staff,
@@ -62,7 +62,7 @@ func may() map[string]string {
 		// People and settings.
 		"AddOperator": lead, "SetRole": lead, "SessionCounts": lead, "ResetPassword": lead, "DisableOperator": lead, "ResetFactor": lead, "EndSessionsOf": lead, "Person": lead, "GrantIncident": lead, "EndGrant": lead,
 		"PeopleSettings": lead, "SetPeopleSettings": lead, "SetIsolationSettings": lead, "Backup": lead, "ProveBackup": lead,
-		"Search": all, "Running": all, "TriageScope": all, "SetTriageScope": lead, "MakeAPIToken": lead, "APITokens": lead, "EndAPIToken": lead,
+		"Search": all, "Running": all, "TriageScope": all, "SetTriageScope": lead, "MakeAPIToken": lead, "MakeAPITokenProved": lead, "APITokens": lead, "EndAPIToken": lead,
 		"Channel": lead, "Channels": lead, "Deliveries": lead, "SaveChannel": lead, "RemoveChannel": lead, "TestChannel": lead, "WeeklySettings": lead, "SetWeeklySettings": lead, "WeeklyPreview": lead,
 		"KnowStorageKeys": machine, "StorageEncrypted": machine, "StorageKeysLost": machine, "StorageRotated": machine, "UseRecoveryKey": machine,
 		// One's own account.

@@ -96,6 +96,29 @@ func (s *Acts) MakeAPIToken(ctx context.Context, a Actor, n NewAPIToken) (t oper
 	return t, secret, nil
 }
 
+// MakeAPITokenProved is [Acts.MakeAPIToken] for somebody at a console, who proves once more to
+// be who signed in there: a token outlives a screen that was left open. A wrong password makes
+// the field "password" [Invalid]; too many of them are [ErrLocked].
+func (s *Acts) MakeAPITokenProved(ctx context.Context, a Actor, password string, n NewAPIToken) (t operator.Token, secret string, err error) {
+	a, err = s.identify(ctx, s.db.Read(), a, mayMakeTokens)
+	if err != nil {
+		return operator.Token{}, "", err
+	}
+	if a.Kind != ByOperator || a.token != "" {
+		return operator.Token{}, "", fmt.Errorf("%w: a token acts on behalf of a person, who makes it", ErrForbidden)
+	}
+	o, err := operator.ByID(ctx, s.db.Read(), a.ID)
+	if err != nil {
+		return operator.Token{}, "", known(err)
+	}
+	if err := s.ownPassword(ctx, o, password); errors.Is(err, ErrForbidden) {
+		return operator.Token{}, "", &Invalid{Field: "password", Code: "password", Err: err}
+	} else if err != nil {
+		return operator.Token{}, "", err
+	}
+	return s.MakeAPIToken(ctx, a, n)
+}
+
 // APITokens lists the tokens of the actor's organisation, the newest first, ended ones too.
 func (s *Acts) APITokens(ctx context.Context, a Actor) ([]APIToken, error) {
 	return read(ctx, s, a, mayMakeTokens, func(q sqldb.Queryer, a Actor) ([]APIToken, error) {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -65,7 +66,7 @@ func (s *server) showAPITokens(v *visit, status int, f form, chosen []act.Scope,
 }
 
 func (s *server) apiTokenMake(v *visit) error {
-	f, err := readForm(v, field{name: "name", max: 64}, field{name: "days", max: 4})
+	f, err := readForm(v, field{name: "name", max: 64}, field{name: "days", max: 4}, field{name: "password", kind: secretText, max: 1024})
 	if err != nil {
 		return err
 	}
@@ -80,15 +81,18 @@ func (s *server) apiTokenMake(v *visit) error {
 		}
 	}
 	if f.ok() {
-		t, secret, err := s.tokens.MakeAPIToken(v.ctx(), v.actor, act.NewAPIToken{Name: f.Values["name"], Scopes: chosen, Life: time.Duration(days) * 24 * time.Hour})
+		t, secret, err := s.tokens.MakeAPITokenProved(v.ctx(), v.actor, f.Values["password"], act.NewAPIToken{Name: f.Values["name"], Scopes: chosen, Life: time.Duration(days) * 24 * time.Hour})
 		if err == nil {
 			id := s.minted.put(v.now, v.operator.ID, secret, mintedAbout{TokenID: t.ID, ExpiresAt: t.ExpiresAt})
 			return redirect(v, "/settings/tokens?token="+url.QueryEscape(id))
 		}
-		if !f.refuse(v, err) {
+		if errors.Is(err, act.ErrLocked) {
+			f.Errors["password"] = v.text.Text("sign_in.wait")
+		} else if !f.refuse(v, err) {
 			return err
 		}
 	}
+	delete(f.Values, "password") // never sent back
 	return s.showAPITokens(v, http.StatusUnprocessableEntity, f, chosen, "")
 }
 

@@ -26,6 +26,8 @@ type dashboardView struct {
 	// Concerns are those of the watch itself.
 	Concerns []watch.Concern
 	Urgent   int
+	// Now answers the three questions that somebody has who opens the page.
+	Now nowView
 }
 
 // dashboard is the first page: what waits for a person, then every endpoint.
@@ -59,9 +61,11 @@ func (s *server) dashboard(v *visit) error {
 			view.Unknown++
 		}
 	}
-	if view.Deadlines, err = s.nextDeadlines(v); err != nil {
+	next, err := s.workbench.NextDeadlines(v.ctx(), v.actor)
+	if err != nil {
 		return err
 	}
+	view.Deadlines = viewNextDeadlines(next, v.now)
 	differs, err := s.ledger.LedgerDiffers(v.ctx(), v.actor)
 	if err != nil {
 		return err
@@ -73,6 +77,9 @@ func (s *server) dashboard(v *visit) error {
 		return err
 	}
 	view.Urgent = urgent(view.Concerns)
+	if err := s.viewNow(v, &view, next); err != nil {
+		return err
+	}
 	p := s.page(v, "dashboard", v.text.Text("title.dashboard"))
 	p.Live, p.Refresh = "all=1", 30
 	return s.showStatus(v, 200, p, view)

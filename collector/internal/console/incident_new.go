@@ -49,6 +49,8 @@ func (s *server) incidentNew(v *visit) error {
 		field{name: "classification", max: 32, empty: true},
 		field{name: "reporter", max: 256, empty: true},
 		field{name: "discovered", max: 32},
+		field{name: "heard_tel", max: 64, empty: true},
+		field{name: "heard_at", max: 32, empty: true},
 		field{name: "separate", max: 8, empty: true})
 	if err != nil {
 		return err
@@ -60,6 +62,12 @@ func (s *server) incidentNew(v *visit) error {
 	if discovered.After(v.now.Add(time.Minute)) {
 		f.Errors["discovered"] = v.text.Text("invalid.future")
 	}
+	heard := act.Heard{Tel: f.Values["heard_tel"]}
+	if at := f.Values["heard_at"]; at != "" {
+		if heard.At, err = parseLocal(at); err != nil {
+			f.Errors["heard_at"] = v.text.Text("invalid.time")
+		}
+	}
 	ids := v.r.PostForm["endpoint"]
 	chosen := make(map[string]bool, len(ids))
 	for _, id := range ids {
@@ -68,7 +76,7 @@ func (s *server) incidentNew(v *visit) error {
 	if f.ok() {
 		i, err := s.incidents.OpenIncident(v.ctx(), v.actor, act.NewIncident{
 			Title: f.Values["title"], Classification: incident.Classification(f.Values["classification"]),
-			Reporter: f.Values["reporter"], DiscoveredAt: discovered, EndpointIDs: ids, Join: f.Values["separate"] == "",
+			Reporter: f.Values["reporter"], DiscoveredAt: discovered, EndpointIDs: ids, Join: f.Values["separate"] == "", Heard: heard,
 		})
 		if err == nil {
 			return s.done(v, "incident.opened", "/incidents/"+i.ID)

@@ -24,6 +24,7 @@ type incidentShowView struct {
 	Playbook     playbookCard
 	Deadlines    deadlineCard
 	Note         form
+	Status       incidentStatus
 }
 
 // incidentEndpoint is an endpoint of the incident and the order under way on it.
@@ -104,6 +105,9 @@ func (s *server) showIncidentWith(v *visit, note, hold form, status int) error {
 			}
 		}
 		view.Endpoints = append(view.Endpoints, ie)
+	}
+	if err := s.status(v, &view, commands, acquisitions); err != nil {
+		return err
 	}
 	view.Acquisitions = groupEvidence(acquisitions, items, names)
 	view.Entries = viewTimeline(v.text, entries, names)

@@ -69,6 +69,7 @@ type ports struct {
 	watch     watching
 	drills    drills
 	tokens    apiTokens
+	uncut     uncutting
 	finds     finds
 }
 
@@ -175,7 +176,7 @@ type watching interface {
 
 type apiTokens interface {
 	APITokens(ctx context.Context, a act.Actor) ([]act.APIToken, error)
-	MakeAPIToken(ctx context.Context, a act.Actor, n act.NewAPIToken) (operator.Token, string, error)
+	MakeAPITokenProved(ctx context.Context, a act.Actor, password string, n act.NewAPIToken) (operator.Token, string, error)
 	EndAPIToken(ctx context.Context, a act.Actor, tokenID string) error
 }
 

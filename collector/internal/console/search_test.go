@@ -85,7 +85,7 @@ func TestTokensForPrograms(t *testing.T) {
 	x := newSite(t)
 	x.person("sato", "佐藤 花子", operator.Handler)
 	b := x.as("owner", "ja")
-	r := b.post("/settings/tokens", url.Values{"name": {"監視 <b>"}, "days": {"30"}, "scope_read": {"1"}, "scope_isolate": {"1"}})
+	r := b.post("/settings/tokens", url.Values{"name": {"監視 <b>"}, "days": {"30"}, "scope_read": {"1"}, "scope_isolate": {"1"}, "password": {password}})
 	where := r.header.Get("Location")
 	if r.code != http.StatusSeeOther || !strings.HasPrefix(where, "/settings/tokens?token=") {
 		t.Fatalf("%d to %q\n%s", r.code, where, r.body)
@@ -100,18 +100,20 @@ func TestTokensForPrograms(t *testing.T) {
 		t.Error("the secret is shown again")
 	}
 	for name, v := range map[string]url.Values{
-		"no name":   {"days": {"30"}, "scope_read": {"1"}},
-		"no scope":  {"name": {"n"}, "days": {"30"}},
-		"odd days":  {"name": {"n"}, "days": {"9999"}, "scope_read": {"1"}},
-		"long name": {"name": {strings.Repeat("x", 65)}, "days": {"30"}, "scope_read": {"1"}},
+		"no name":        {"password": {password}, "days": {"30"}, "scope_read": {"1"}},
+		"no scope":       {"password": {password}, "name": {"n"}, "days": {"30"}},
+		"odd days":       {"password": {password}, "name": {"n"}, "days": {"9999"}, "scope_read": {"1"}},
+		"long name":      {"password": {password}, "name": {strings.Repeat("x", 65)}, "days": {"30"}, "scope_read": {"1"}},
+		"no password":    {"name": {"n"}, "days": {"30"}, "scope_read": {"1"}},
+		"wrong password": {"name": {"n"}, "days": {"30"}, "scope_read": {"1"}, "password": {"geheim"}},
 	} {
-		if r := b.post("/settings/tokens", v); r.code != http.StatusUnprocessableEntity || !strings.Contains(r.body, `class="wrong"`) {
+		if r := b.post("/settings/tokens", v); r.code != http.StatusUnprocessableEntity || strings.Contains(r.body, "geheim") || strings.Contains(r.body, password) || !strings.Contains(r.body, `class="wrong"`) {
 			t.Errorf("%s: %d", name, r.code)
 		}
 	}
 	h := x.as("sato", "ja")
 	h.get("/settings/tokens").want(t, http.StatusForbidden)
-	if r := h.post("/settings/tokens", url.Values{"name": {"n"}, "days": {"30"}, "scope_read": {"1"}}); r.code != http.StatusForbidden {
+	if r := h.post("/settings/tokens", url.Values{"name": {"n"}, "days": {"30"}, "scope_read": {"1"}, "password": {password}}); r.code != http.StatusForbidden {
 		t.Errorf("a handler makes a token: %d", r.code)
 	}
 	all, err := x.APITokens(t.Context(), x.owner)

@@ -63,8 +63,21 @@ func entryFacts(p i18n.Printer, e incident.Entry) []string {
 		return whenFacts(p, e)
 	case incident.EntryPlaybook, incident.EntryDeadline:
 		return workbenchFacts(p, e)
+	case incident.EntryOpened, incident.EntryAlert:
+		return heardFacts(p, e)
 	}
 	return nil
+}
+
+// heardFacts are those of a report that somebody heard by telephone.
+func heardFacts(p i18n.Printer, e incident.Entry) (out []string) {
+	if at, err := time.Parse(time.RFC3339Nano, e.Params["heard_at"]); err == nil {
+		out = append(out, p.Text("timeline.heard_at", "at", clock(at)))
+	}
+	if tel := e.Params["heard_tel"]; tel != "" {
+		out = append(out, p.Text("timeline.heard_tel", "tel", own(tel, 64)))
+	}
+	return out
 }
 
 // heldBackFacts tells of words of the same kind that have no entry of their own.

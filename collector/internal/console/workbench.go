@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"hozen/collector/internal/act"
 	"hozen/collector/internal/incident"
 	"hozen/internal/i18n"
 )
@@ -33,20 +34,16 @@ type dashboardDeadline struct {
 // maxDeadlines is how many the first page shows.
 const maxDeadlines = 3
 
-func (s *server) nextDeadlines(v *visit) ([]dashboardDeadline, error) {
-	all, err := s.workbench.NextDeadlines(v.ctx(), v.actor)
-	if err != nil {
-		return nil, err
-	}
+func viewNextDeadlines(all []act.NextDeadline, now time.Time) []dashboardDeadline {
 	var list []dashboardDeadline
 	for _, n := range all {
 		d := dashboardDeadline{Incident: n.Incident, Behind: n.Behind, Unknown: n.Unknown}
 		if !n.Unknown {
-			d.deadlineView = viewDeadline(n.Deadline, v.now)
+			d.deadlineView = viewDeadline(n.Deadline, now)
 		}
 		list = append(list, d)
 	}
-	return list[:min(len(list), maxDeadlines)], nil
+	return list[:min(len(list), maxDeadlines)]
 }
 
 // workbenchFacts are the facts of an entry about the playbook or a deadline that its
