@@ -241,7 +241,11 @@ func (s *Acts) expectAlert(ctx context.Context, d *deed, e endpoint.Endpoint, m 
 	if err != nil {
 		return incident.Incident{}, err
 	}
-	return inc, incident.InsertAlert(ctx, d.tx, incident.Alert{ID: m.AlertID, OrganisationID: e.OrganisationID, EndpointID: e.ID, IncidentID: inc.ID})
+	if err := incident.InsertAlert(ctx, d.tx, incident.Alert{ID: m.AlertID, OrganisationID: e.OrganisationID, EndpointID: e.ID, IncidentID: inc.ID}); err != nil {
+		return inc, err
+	}
+	_, err = d.record(ctx, incident.ActExpect, m.AlertID, map[string]string{"endpoint": e.ID, "incident": inc.ID})
+	return inc, err
 }
 
 // OnAccepted puts accepted evidence into the timeline of its incident. It is for

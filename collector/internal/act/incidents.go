@@ -130,7 +130,7 @@ func (s *Acts) open(ctx context.Context, d *deed, n NewIncident) (incident.Incid
 		with[k] = v
 	}
 	d.attend(inc.EndpointIDs...)
-	idx, err := d.record(ctx, "incident.open", inc.ID, with)
+	idx, err := d.record(ctx, incident.ActOpen, inc.ID, with)
 	if err != nil {
 		return incident.Incident{}, err
 	}
@@ -197,7 +197,7 @@ func (s *Acts) join(ctx context.Context, d *deed, inc incident.Incident, e endpo
 		return err
 	}
 	d.attend(e.ID)
-	idx, err := d.record(ctx, "incident.join", inc.ID, map[string]string{"endpoint": e.ID, "hostname": e.Hostname})
+	idx, err := d.record(ctx, incident.ActJoin, inc.ID, map[string]string{"endpoint": e.ID, "hostname": e.Hostname})
 	if err != nil {
 		return err
 	}
@@ -257,7 +257,7 @@ func (s *Acts) ReportTrouble(ctx context.Context, endpointID string, c AlertCall
 		for k, v := range facts {
 			with[k] = v
 		}
-		idx, err := d.record(ctx, "incident.alert", c.AlertID, with)
+		idx, err := d.record(ctx, incident.ActAlert, c.AlertID, with)
 		if err != nil {
 			return err
 		}

@@ -42,7 +42,7 @@ func (s *Acts) CloseIncidentAs(ctx context.Context, a Actor, incidentID string, 
 			return err
 		}
 		d.attend(inc.EndpointIDs...)
-		idx, err := d.record(ctx, "incident.close", inc.ID, map[string]string{"number": inc.Number, "code": string(code), "reason": reason})
+		idx, err := d.record(ctx, incident.ActClose, inc.ID, map[string]string{"number": inc.Number, "code": string(code), "reason": reason})
 		if err != nil {
 			return err
 		}
@@ -75,7 +75,7 @@ func (s *Acts) ReopenIncident(ctx context.Context, a Actor, incidentID, reason s
 			return err
 		}
 		d.attend(inc.EndpointIDs...)
-		idx, err := d.record(ctx, "incident.reopen", inc.ID, map[string]string{"number": inc.Number, "closed_at": sqldb.FormatTime(inc.ClosedAt), "code": string(inc.CloseCode), "reason": reason})
+		idx, err := d.record(ctx, incident.ActReopen, inc.ID, map[string]string{"number": inc.Number, "closed_at": sqldb.FormatTime(inc.ClosedAt), "code": string(inc.CloseCode), "reason": reason})
 		if err != nil {
 			return err
 		}
@@ -135,7 +135,7 @@ func (s *Acts) MergeIncident(ctx context.Context, a Actor, incidentID, intoID, r
 		if err := incident.Merge(ctx, d.tx, inc.ID, into.ID, d.now); err != nil {
 			return err
 		}
-		idx, err := d.record(ctx, "incident.merge", inc.ID, map[string]string{"number": inc.Number, "into": into.ID, "into_number": into.Number, "reason": reason})
+		idx, err := d.record(ctx, incident.ActMerge, inc.ID, map[string]string{"number": inc.Number, "into": into.ID, "into_number": into.Number, "reason": reason})
 		if err != nil {
 			return err
 		}
@@ -203,7 +203,7 @@ func (s *Acts) SplitIncident(ctx context.Context, a Actor, incidentID string, en
 				return err
 			}
 		}
-		idx, err := d.record(ctx, "incident.split", inc.ID, map[string]string{"number": inc.Number, "into": made.ID, "into_number": made.Number,
+		idx, err := d.record(ctx, incident.ActSplit, inc.ID, map[string]string{"number": inc.Number, "into": made.ID, "into_number": made.Number,
 			"endpoints": strings.Join(endpointIDs, " "), "reason": reason})
 		if err != nil {
 			return err
@@ -246,7 +246,7 @@ func (s *Acts) joinRecent(ctx context.Context, d *deed, n NewIncident) (inc inci
 	for k, v := range facts {
 		with[k] = v
 	}
-	idx, err := d.record(ctx, "incident.alert", inc.ID, with)
+	idx, err := d.record(ctx, incident.ActAlert, inc.ID, with)
 	if err != nil {
 		return inc, true, err
 	}

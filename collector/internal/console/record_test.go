@@ -88,7 +88,7 @@ func TestEveryWordOfTheRecord(t *testing.T) {
 	for _, c := range append(incident.CloseCodes(), incident.Merged) {
 		want("incident.close_code.", string(c))
 	}
-	want("ledger.act.", record.ActAnswer, record.ActDecide, record.ActEnquire, "incident.reopen", "incident.merge", "incident.split", record.ActBegin, record.ActUpload, record.ActForget)
+	want("ledger.act.", record.ActAnswer, record.ActDecide, record.ActEnquire, "incident.reopen", "incident.merge", "incident.split", incident.ActLine, incident.ActSeal, incident.ActExpect, record.ActBegin, record.ActUpload, record.ActForget)
 	want("", "record.answered", "record.changed", "record.decided", "record.enquired", "lifecycle.reopened", "lifecycle.merged", "lifecycle.split", "upload.received", "upload.dropped", "error.upload_pieces.title", "error.upload_pieces.next")
 }
 

@@ -82,17 +82,15 @@ func (i *Intake) store(ctx context.Context, s *session, in *sealed) (Receipt, er
 		if err != nil {
 			return err
 		}
-		placed, err := ledger.Place(ctx, tx, ledger.Entry{
+		if a.LedgerIdx, err = ledger.Append(ctx, tx, ledger.Entry{
 			OrganisationID: a.OrganisationID, At: now, ActorKind: "endpoint", ActorID: a.EndpointID, ActorName: in.m.Host.Hostname,
 			Act: ActAccepted, Subject: a.ID, Details: map[string]string{
 				"incident_id": a.IncidentID, "incident_number": tied.IncidentNumber, "manifest_sha256": a.ManifestSHA256,
 				"items": strconv.Itoa(a.Items), "stored_bytes": strconv.FormatInt(a.StoredBytes, 10), "outcome": string(a.Outcome),
 			},
-		})
-		if err != nil {
+		}); err != nil {
 			return err
 		}
-		a.LedgerIdx = placed.Index
 		for _, it := range items {
 			if err := insertItem(ctx, tx, it); err != nil {
 				return err
@@ -102,6 +100,10 @@ func (i *Intake) store(ctx context.Context, s *session, in *sealed) (Receipt, er
 			if err := i.cfg.OnAccepted(ctx, tx, a, slices.Clone(itemsOf(items))); err != nil {
 				return fmt.Errorf("record acquisition: %w", err)
 			}
+		}
+		placed, err := ledger.Prove(ctx, tx, a.OrganisationID, a.LedgerIdx) // with what OnAccepted attached to it
+		if err != nil {
+			return err
 		}
 		signed, err := issue.Receipt(receiptOf(a, items, tied, placed, i.cfg.CollectorName, i.cfg.CASHA256), i.cfg.Signer, i.cfg.Certificate)
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 	"hozen/collector/internal/deadline"
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/exhibit"
+	"hozen/collector/internal/incident"
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/playbook"
 	"hozen/collector/internal/record"
@@ -28,7 +29,7 @@ import (
 // Code says what kind of thing is wrong: one of the codes of [ledger.Code] after
 // "ledger_", one of [checkpoint.Code] after "checkpoint_", one of [evidence.Fault],
 // [exhibit.Fault], [record.Fault] or [report.Fault], a code of [ledger.Difference] after
-// "deadline_", "playbook_" or "contact_", or one of those below.
+// the name of one of [audits] and "_", or one of those below.
 type Code string
 
 // Codes of the blob store.
@@ -185,7 +186,8 @@ type rowAudit struct {
 }
 
 func audits() []rowAudit {
-	return []rowAudit{{"deadline", deadline.Audit}, {"playbook", playbook.Audit}, {"contact", contact.Audit}}
+	return []rowAudit{{"deadline", deadline.Audit}, {"playbook", playbook.Audit}, {"contact", contact.Audit},
+		{"timeline", incident.AuditTimelines}, {"incident", incident.Audit}}
 }
 
 func (r *Report) ledger(ctx context.Context, q sqldb.Queryer, progress func(string, int, int)) error {

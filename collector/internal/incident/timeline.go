@@ -2,7 +2,9 @@ package incident
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,10 +12,20 @@ import (
 	"strconv"
 	"time"
 
+	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/sqldb"
 )
 
-// AddEntry adds a line to the timeline of an incident.
+// DetailTimeline is the detail by which an entry of the ledger says which lines of timelines
+// name it: the SHA-256 of each, in hexadecimal, with a space between.
+const DetailTimeline = "timeline"
+
+// ActLine is the act of an entry that says so for another one (detail "of") that was sealed
+// before its line was written. Its subject is the incident.
+const ActLine = "incident.line"
+
+// AddEntry adds a line to the timeline of an incident, and to its entry of the ledger that
+// this is the line.
 func AddEntry(ctx context.Context, tx *sqldb.Tx, organisationID string, e Entry) error {
 	params := map[string]string{}
 	for k, v := range e.Params {
@@ -23,13 +35,41 @@ func AddEntry(ctx context.Context, tx *sqldb.Tx, organisationID string, e Entry)
 	if err != nil {
 		return fmt.Errorf("add to timeline: %w", err)
 	}
-	err = tx.Gather(ctx, sqldb.Rows{Table: "incident_entry", Columns: "id, organisation_id, incident_id, at, agent_at, kind, actor, text, params, ledger_idx"},
-		e.ID, organisationID, e.IncidentID, sqldb.FormatTime(e.At), sqldb.FormatTime(e.AgentAt), string(e.Kind),
-		sqldb.CleanText(e.Actor), sqldb.CleanText(e.Text), string(text), e.LedgerIdx)
+	l := line{e.ID, organisationID, e.IncidentID, sqldb.FormatTime(e.At), sqldb.FormatTime(e.AgentAt), string(e.Kind),
+		sqldb.CleanText(e.Actor), sqldb.CleanText(e.Text), string(text)}
+	sum := l.sum()
+	if !ledger.Attach(tx, organisationID, e.LedgerIdx, DetailTimeline, sum) {
+		if _, err := ledger.Append(ctx, tx, ledger.Entry{OrganisationID: organisationID, At: e.At, ActorKind: "system", Act: ActLine, Subject: e.IncidentID,
+			Details: map[string]string{"of": strconv.FormatInt(e.LedgerIdx, 10), DetailTimeline: sum}}); err != nil {
+			return fmt.Errorf("add to timeline: %w", err)
+		}
+	}
+	err = tx.Gather(ctx, sqldb.Rows{Table: "incident_entry", Columns: lineColumns + ", ledger_idx"},
+		l[0], l[1], l[2], l[3], l[4], l[5], l[6], l[7], l[8], e.LedgerIdx)
 	if err != nil {
 		return fmt.Errorf("add to timeline: %w", err)
 	}
 	return nil
+}
+
+// lineColumns are the columns that [line.sum] covers, in its order.
+const lineColumns = "id, organisation_id, incident_id, at, agent_at, kind, actor, text, params"
+
+// line is a line of a timeline as the database has it, without the index of its entry.
+type line [9]string
+
+// sum is the SHA-256 of the columns, each as a netstring (https://cr.yp.to/proto/netstrings.txt),
+// in hexadecimal.
+func (l *line) sum() string {
+	var b []byte
+	for _, s := range l {
+		b = strconv.AppendInt(b, int64(len(s)), 10)
+		b = append(b, ':')
+		b = append(b, s...)
+		b = append(b, ',')
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }
 
 // MaxShown is how many entries [Timeline] returns at most, besides the one that says so.

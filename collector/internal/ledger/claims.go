@@ -33,8 +33,9 @@ type Difference struct {
 }
 
 // HowActed are the names of details that entries of any act can have and rows never have: why
-// somebody acted without signing in, and by which token a program acted.
-func HowActed() []string { return []string{"break_glass", "api_token"} }
+// somebody acted without signing in, by which token a program acted, which lines of timelines
+// name the entry, and what time the act told.
+func HowActed() []string { return []string{"break_glass", "api_token", "timeline", detailTold} }
 
 // Differences holds every claim, by the index of its entry, against that entry, and every entry
 // of an organisation with one of the acts against its claim. Details of the names beside stand
@@ -65,7 +66,7 @@ func Differences(ctx context.Context, q sqldb.Queryer, organisationID string, ac
 // differs names the facts that differ, not what they say.
 func (c Claim) differs(e Recorded, beside []string) []string {
 	what := map[string]bool{"act": c.Act != e.Act, "subject": sqldb.CleanText(c.Subject) != e.Subject,
-		"at": !c.At.IsZero() && sqldb.FormatTime(c.At) != sqldb.FormatTime(e.At), "by": c.By != "" && sqldb.CleanText(c.By) != e.ActorName}
+		"at": !c.At.IsZero() && sqldb.FormatTime(c.At) != sqldb.FormatTime(e.Told), "by": c.By != "" && sqldb.CleanText(c.By) != e.ActorName}
 	for _, side := range []map[string]string{c.Details, e.Details} {
 		for k := range side {
 			if _, later := c.Later[k]; !later && !slices.Contains(beside, k) && sqldb.CleanText(c.Details[k]) != sqldb.CleanText(e.Details[k]) {

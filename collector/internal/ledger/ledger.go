@@ -6,12 +6,12 @@ package ledger
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -69,73 +69,102 @@ type Placed struct {
 }
 
 // Append records e in the caller's transaction and returns its index. When the
-// transaction is rolled back, there was no entry.
+// transaction is rolled back, there was no entry. The entry is sealed, that is hashed and
+// written, at the end of the transaction: until then [Attach] adds to it.
 func Append(ctx context.Context, tx *sqldb.Tx, e Entry) (int64, error) {
-	_, idx, _, err := add(ctx, tx, e)
-	return idx, err
+	if e.OrganisationID == "" || e.ActorKind == "" || e.Act == "" || e.At.IsZero() {
+		return 0, errors.New("append to ledger: an entry needs an organisation, a kind of actor, an act and a time")
+	}
+	r, err := recall(ctx, tx, e.OrganisationID)
+	if err != nil {
+		return 0, fmt.Errorf("append to ledger: %w", err)
+	}
+	u := unsealed{Entry: e}
+	u.Details = maps.Clone(e.Details) // the caller may go on with its own
+	u.At = e.At.UTC().Round(0)
+	if back := r.at.Sub(u.At); back > MaxClockBack {
+		return 0, fmt.Errorf("append to ledger: %w: %s after %s", ErrClock, sqldb.FormatTime(u.At), sqldb.FormatTime(r.at))
+	} else if back > ClockSlack {
+		u.clockBack = back
+	} else if back > 0 {
+		if u.Details == nil {
+			u.Details = map[string]string{}
+		}
+		u.Details[detailTold] = sqldb.FormatTime(u.At) // rows have that one
+		u.At = r.at
+	}
+	if u.At.After(r.at) {
+		r.at = u.At
+	}
+	r.unsealed = append(r.unsealed, u)
+	index := r.size() - 1
+	if len(r.unsealed) > maxUnsealed {
+		if err := r.seal(ctx, tx, r.size()-maxUnsealed/2); err != nil {
+			return 0, fmt.Errorf("append to ledger: %w", err)
+		}
+	}
+	tx.First("ledger_", recentKey{e.OrganisationID}, func(ctx context.Context) error {
+		if err := r.seal(ctx, tx, r.size()); err != nil {
+			return fmt.Errorf("append to ledger: %w", err)
+		}
+		return nil
+	})
+	return index, nil
 }
 
-// Place is [Append] for callers that prove the entry to others.
+// Attach adds a word to a detail of an entry that the transaction appended and has not sealed
+// yet, after the words that it has; a word holds no space. It reports whether it did: a
+// sealed entry is never changed.
+func Attach(tx *sqldb.Tx, organisationID string, index int64, detail, word string) bool {
+	r, ok := tx.Noted(recentKey{organisationID}).(*recent)
+	if !ok || index < r.head.Size || index >= r.size() {
+		return false
+	}
+	u := &r.unsealed[index-r.head.Size]
+	if u.Details == nil {
+		u.Details = map[string]string{}
+	}
+	if said := u.Details[detail]; said != "" {
+		word = said + " " + word
+	}
+	u.Details[detail] = word
+	return true
+}
+
+// Prove seals the entries of a transaction up to one, for callers that prove it to others
+// before the commit.
+func Prove(ctx context.Context, tx *sqldb.Tx, organisationID string, index int64) (Placed, error) {
+	fail := func(err error) (Placed, error) {
+		return Placed{}, fmt.Errorf("prove entry %d of ledger: %w", index, err)
+	}
+	r, err := recall(ctx, tx, organisationID)
+	if err != nil {
+		return fail(err)
+	}
+	if index < 0 || index >= r.size() {
+		return fail(errors.New("there is no such entry"))
+	}
+	if err := r.seal(ctx, tx, index+1); err != nil {
+		return fail(err)
+	}
+	leaf, err := r.reader(ctx, tx).ReadHashes([]int64{tlog.StoredHashIndex(0, index)})
+	if err != nil {
+		return fail(err)
+	}
+	root, err := tlog.TreeHash(index+1, r.reader(ctx, tx))
+	if err != nil {
+		return fail(err)
+	}
+	return Placed{Index: index, Leaf: leaf[0], Head: Head{OrganisationID: organisationID, Size: index + 1, Root: root, At: r.head.At}}, nil
+}
+
+// Place is [Append] and [Prove] at once.
 func Place(ctx context.Context, tx *sqldb.Tx, e Entry) (Placed, error) {
-	r, idx, leaf, err := add(ctx, tx, e)
+	index, err := Append(ctx, tx, e)
 	if err != nil {
 		return Placed{}, err
 	}
-	head, err := r.rooted(ctx, tx)
-	if err != nil {
-		return Placed{}, fmt.Errorf("append to ledger: %w", err)
-	}
-	return Placed{Index: idx, Leaf: leaf, Head: head}, nil
-}
-
-// add writes the entry and its hashes, together with others of the transaction; the head
-// is written once at its end.
-func add(ctx context.Context, tx *sqldb.Tx, e Entry) (r *recent, index int64, leaf tlog.Hash, err error) {
-	if e.OrganisationID == "" || e.ActorKind == "" || e.Act == "" || e.At.IsZero() {
-		return nil, 0, leaf, errors.New("append to ledger: an entry needs an organisation, a kind of actor, an act and a time")
-	}
-	fail := func(err error) (*recent, int64, tlog.Hash, error) {
-		return nil, 0, tlog.Hash{}, fmt.Errorf("append to ledger: %w", err)
-	}
-	if r, err = recall(ctx, tx, e.OrganisationID); err != nil {
-		return fail(err)
-	}
-	head := r.head
-	var clockBack time.Duration
-	e.At = e.At.UTC().Round(0)
-	if back := head.At.Sub(e.At); back > MaxClockBack {
-		return fail(fmt.Errorf("%w: %s after %s", ErrClock, sqldb.FormatTime(e.At), sqldb.FormatTime(head.At)))
-	} else if back > ClockSlack {
-		clockBack = back
-	} else if back > 0 {
-		e.At = head.At
-	}
-
-	var salt [32]byte
-	rand.Read(salt[:]) // never fails (crypto/rand)
-	text, err := encode(head.Size, e, clockBack)
-	if err != nil {
-		return fail(err)
-	}
-	record := recordOf(salt[:], text)
-	leaf = tlog.RecordHash(record[:])
-	hashes, err := tlog.StoredHashesForRecordHash(head.Size, leaf, r.reader(ctx, tx))
-	if err != nil {
-		return fail(err)
-	}
-	if err := tx.Gather(ctx, entryRows(), e.OrganisationID, head.Size, sqldb.FormatTime(e.At), e.ActorKind, sqldb.CleanText(e.ActorID), e.Act,
-		sqldb.CleanText(e.Subject), text, hex.EncodeToString(salt[:]), hex.EncodeToString(record[:])); err != nil {
-		return fail(err)
-	}
-	if err := r.store(ctx, tx, tlog.StoredHashCount(head.Size), hashes); err != nil {
-		return fail(err)
-	}
-	r.head = Head{OrganisationID: e.OrganisationID, Size: head.Size + 1, At: head.At}
-	if e.At.After(head.At) {
-		r.head.At = e.At
-	}
-	tx.Last("ledger_heads", recentKey{e.OrganisationID}, func(ctx context.Context) error { return r.writeHead(ctx, tx) })
-	return r, head.Size, leaf, nil
+	return Prove(ctx, tx, e.OrganisationID, index)
 }
 
 func entryRows() sqldb.Rows {

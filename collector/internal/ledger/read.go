@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,6 +23,9 @@ type Recorded struct {
 	Text      string        // exact text that was hashed
 	Salt      string        // hexadecimal
 	Leaf      tlog.Hash
+	// Told is the time that the act told: a little before At where the clock was behind the
+	// entry before by no more than [ClockSlack], else At.
+	Told time.Time
 }
 
 // Filter selects entries.
@@ -58,32 +62,82 @@ func Entries(ctx context.Context, q sqldb.Queryer, f Filter) ([]Recorded, error)
 	defer rows.Close()
 	var out []Recorded
 	for rows.Next() {
-		var r Recorded
-		var record string
-		if err := rows.Scan(&r.Index, &r.Text, &r.Salt, &record); err != nil {
+		r, err := scanRecorded(rows)
+		if err != nil {
 			return nil, fmt.Errorf("read ledger: %w", err)
 		}
-		d, err := decode(r.Text)
-		if err != nil {
-			return nil, fmt.Errorf("read ledger: %w: entry %d: %w", ErrBroken, r.Index, err)
-		}
-		at, err := sqldb.ParseTime(d.At)
-		if err != nil {
-			return nil, fmt.Errorf("read ledger: %w: entry %d: %w", ErrBroken, r.Index, err)
-		}
-		rec, err := hex.DecodeString(record)
-		if err != nil {
-			return nil, fmt.Errorf("read ledger: %w: entry %d: %w", ErrBroken, r.Index, err)
-		}
-		r.Leaf, r.ClockBack = tlog.RecordHash(rec), time.Duration(d.ClockBackNS)
-		r.Entry = Entry{OrganisationID: d.OrganisationID, At: at, ActorKind: d.Actor.Kind, ActorID: d.Actor.ID,
-			ActorName: d.Actor.Name, Act: d.Act, Subject: d.Subject, Details: d.Details}
 		out = append(out, r)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read ledger: %w", err)
 	}
 	return out, nil
+}
+
+func scanRecorded(rows interface{ Scan(...any) error }) (Recorded, error) {
+	var r Recorded
+	var record string
+	if err := rows.Scan(&r.Index, &r.Text, &r.Salt, &record); err != nil {
+		return r, err
+	}
+	d, err := decode(r.Text)
+	if err != nil {
+		return r, fmt.Errorf("%w: entry %d: %w", ErrBroken, r.Index, err)
+	}
+	at, err := sqldb.ParseTime(d.At)
+	if err != nil {
+		return r, fmt.Errorf("%w: entry %d: %w", ErrBroken, r.Index, err)
+	}
+	rec, err := hex.DecodeString(record)
+	if err != nil {
+		return r, fmt.Errorf("%w: entry %d: %w", ErrBroken, r.Index, err)
+	}
+	r.Leaf, r.ClockBack = tlog.RecordHash(rec), time.Duration(d.ClockBackNS)
+	r.Entry = Entry{OrganisationID: d.OrganisationID, At: at, ActorKind: d.Actor.Kind, ActorID: d.Actor.ID,
+		ActorName: d.Actor.Name, Act: d.Act, Subject: d.Subject, Details: d.Details}
+	r.Told = at
+	if told, err := sqldb.ParseTime(d.Details[detailTold]); err == nil && !told.IsZero() {
+		r.Told = told
+	}
+	return r, nil
+}
+
+// detailTold is the detail of an entry that got the time of the one before it: the time that
+// its act told.
+const detailTold = "told_at"
+
+// Walk calls do for every entry of an organisation with one of the acts, or for every entry
+// where none is named, in their order. Entries that cannot be read are passed over: [Verify]
+// tells of them. do may not ask the database.
+func Walk(ctx context.Context, q sqldb.Queryer, organisationID string, acts []string, do func(Recorded)) error {
+	args, places := []any{organisationID}, []string{}
+	for _, act := range acts {
+		args = append(args, act)
+		places = append(places, fmt.Sprintf("$%d", len(args)))
+	}
+	where := ""
+	if len(acts) > 0 {
+		where = ` AND act IN (` + strings.Join(places, ", ") + `)`
+	}
+	rows, err := q.QueryContext(ctx, `SELECT idx, entry_json, salt, record_sha256 FROM ledger_entries WHERE organisation_id = $1`+where+` ORDER BY idx`, args...)
+	if err != nil {
+		return fmt.Errorf("walk ledger: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		r, err := scanRecorded(rows)
+		if errors.Is(err, ErrBroken) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("walk ledger: %w", err)
+		}
+		do(r)
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("walk ledger: %w", err)
+	}
+	return nil
 }
 
 // RootAt returns the root of the tree as it was with size entries.

@@ -2,8 +2,10 @@ package ledger
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -15,10 +17,57 @@ import (
 type recent struct {
 	organisationID string
 	written        Head // as the database has it
-	head           Head // with the entries of this transaction; without its root
+	head           Head // with the entries of this transaction that are sealed; without its root
+	unsealed       []unsealed
+	at             time.Time // of the newest entry, sealed or not
 	hashes         map[int64]tlog.Hash
 	run            []byte // hashes that fill no row of the database yet, one behind the other
 	runFirst       int64  // number of the first of them
+}
+
+// unsealed is an entry that may still be added to.
+type unsealed struct {
+	Entry
+	clockBack time.Duration
+}
+
+// maxUnsealed bounds the entries of one transaction that wait in memory.
+const maxUnsealed = 4096
+
+// size is how many entries there are, sealed or not.
+func (r *recent) size() int64 { return r.head.Size + int64(len(r.unsealed)) }
+
+// seal writes the entries before index, and their hashes, together with others of the
+// transaction; the head is written once at its end.
+func (r *recent) seal(ctx context.Context, tx *sqldb.Tx, index int64) error {
+	for r.head.Size < index {
+		e := r.unsealed[0]
+		r.unsealed = r.unsealed[1:]
+		var salt [32]byte
+		rand.Read(salt[:]) // never fails (crypto/rand)
+		text, err := encode(r.head.Size, e.Entry, e.clockBack)
+		if err != nil {
+			return err
+		}
+		record := recordOf(salt[:], text)
+		hashes, err := tlog.StoredHashesForRecordHash(r.head.Size, tlog.RecordHash(record[:]), r.reader(ctx, tx))
+		if err != nil {
+			return err
+		}
+		if err := tx.Gather(ctx, entryRows(), e.OrganisationID, r.head.Size, sqldb.FormatTime(e.At), e.ActorKind, sqldb.CleanText(e.ActorID), e.Act,
+			sqldb.CleanText(e.Subject), text, hex.EncodeToString(salt[:]), hex.EncodeToString(record[:])); err != nil {
+			return err
+		}
+		if err := r.store(ctx, tx, tlog.StoredHashCount(r.head.Size), hashes); err != nil {
+			return err
+		}
+		r.head.Size++
+		if e.At.After(r.head.At) {
+			r.head.At = e.At
+		}
+		tx.Last("ledger_heads", recentKey{e.OrganisationID}, func(ctx context.Context) error { return r.writeHead(ctx, tx) })
+	}
+	return nil
 }
 
 // recentKey is under what the transaction keeps it.
@@ -34,7 +83,7 @@ func recall(ctx context.Context, tx *sqldb.Tx, organisationID string) (*recent, 
 	if err != nil {
 		return nil, err
 	}
-	r := &recent{organisationID: organisationID, written: head, head: head, hashes: map[int64]tlog.Hash{}}
+	r := &recent{organisationID: organisationID, written: head, head: head, at: head.At, hashes: map[int64]tlog.Hash{}}
 	if head.Size > 0 {
 		if _, err := tlog.TreeHash(head.Size, r.reader(ctx, tx)); err != nil {
 			return nil, err

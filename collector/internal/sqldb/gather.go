@@ -33,6 +33,13 @@ const gatherMost = 1024
 // are kept. The last is 1.
 var gatherSizes = [...]int{64, 8, 1}
 
+// first is work that waits for the end of a transaction and makes rows.
+type first struct {
+	prefix string
+	key    any
+	fn     func(ctx context.Context) error
+}
+
 // last is work that waits for the end of a transaction.
 type last struct {
 	table string
@@ -50,7 +57,7 @@ func (t *Tx) Gather(ctx context.Context, r Rows, row ...any) error {
 		return err
 	}
 	if g.args = append(g.args, row...); len(g.args) >= gatherMost*g.width {
-		return t.Flush(ctx)
+		return t.flush(ctx)
 	}
 	return nil
 }
@@ -67,7 +74,7 @@ func (t *Tx) gathering(ctx context.Context, r Rows, width int, key any) (*gather
 			return g, nil
 		}
 		if g.Table == r.Table {
-			if err := t.Flush(ctx); err != nil {
+			if err := t.flush(ctx); err != nil {
 				return nil, err
 			}
 			break
@@ -79,6 +86,19 @@ func (t *Tx) gathering(ctx context.Context, r Rows, width int, key any) (*gather
 		g.keys = map[any]bool{key: true}
 	}
 	return g, nil
+}
+
+// First runs fn, which gathers rows that nobody needs before, as late as [Tx.Gather] writes:
+// before the commit, and before any statement of this transaction that names a table with the
+// prefix. That others write their rows does not run it. Of calls with the same key the first
+// counts until then.
+func (t *Tx) First(prefix string, key any, fn func(ctx context.Context) error) {
+	for _, f := range t.firsts {
+		if f.key == key {
+			return
+		}
+	}
+	t.firsts = append(t.firsts, first{prefix, key, fn})
 }
 
 // Last runs fn, which writes a table, when [Tx.Gather] inserts, after the rows. Of calls
@@ -94,6 +114,16 @@ func (t *Tx) Last(table string, key any, fn func(ctx context.Context) error) {
 
 // Flush writes what waits. After an error the transaction cannot be committed.
 func (t *Tx) Flush(ctx context.Context) error {
+	for t.failed == nil && len(t.firsts) > 0 {
+		fn := t.firsts[0].fn
+		t.firsts = t.firsts[1:]
+		t.failed = fn(ctx)
+	}
+	return t.flush(ctx)
+}
+
+// flush is [Tx.Flush] of rows that wait and what comes after them.
+func (t *Tx) flush(ctx context.Context) error {
 	if t.failed != nil {
 		return t.failed
 	}
@@ -115,21 +145,27 @@ func (t *Tx) Flush(ctx context.Context) error {
 
 // forget drops what waits.
 func (t *Tx) forget() {
-	t.gathered, t.lasts, t.failed = nil, nil, nil
+	t.firsts, t.gathered, t.lasts, t.failed = nil, nil, nil, nil
 	clear(t.notes)
 }
 
 // settle writes what waits if a statement may see it; an error is kept for the commit.
 func (t *Tx) settle(ctx context.Context, query string) {
+	for i := range t.firsts {
+		if strings.Contains(query, t.firsts[i].prefix) {
+			_ = t.Flush(ctx)
+			return
+		}
+	}
 	for i := range t.gathered {
 		if strings.Contains(query, t.gathered[i].Table) {
-			_ = t.Flush(ctx)
+			_ = t.flush(ctx)
 			return
 		}
 	}
 	for i := range t.lasts {
 		if strings.Contains(query, t.lasts[i].table) {
-			_ = t.Flush(ctx)
+			_ = t.flush(ctx)
 			return
 		}
 	}

@@ -23,6 +23,7 @@ type Tx struct {
 	texts   texts
 	notes   map[any]any
 
+	firsts   []first
 	gathered []gathered // rows that wait
 	lasts    []last
 	failed   error // of writing them: the transaction is lost
