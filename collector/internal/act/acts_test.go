@@ -172,7 +172,7 @@ func (x *fixture) acts(subject string) []string {
 // rowAudits hold rows against the ledger, as fsck does.
 func rowAudits() map[string]func(context.Context, sqldb.Queryer) (map[string][]ledger.Difference, error) {
 	return map[string]func(context.Context, sqldb.Queryer) (map[string][]ledger.Difference, error){"deadline": deadline.Audit, "playbook": playbook.Audit, "contact": contact.Audit,
-		"timeline": incident.AuditTimelines, "incident": incident.Audit}
+		"timeline": incident.AuditTimelines, "incident": incident.Audit, "endpoint": endpoint.Audit}
 }
 
 // ledgerStands recomputes the tree, and holds rows against it.

@@ -177,10 +177,8 @@ func TestAnotherTimeOfDiscoveryMakesAVersion(t *testing.T) {
 // discovered changes when an incident was discovered.
 func (x *fixture) discovered(incidentID string, at time.Time) {
 	x.t.Helper()
-	ok(x.t, x.db.Tx(x.t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE incident_incident SET discovered_at = $1 WHERE id = $2`, sqldb.FormatTime(at), incidentID)
-		return err
-	}))
+	_, err := x.SetAnswer(x.t.Context(), x.owner, incidentID, act.NewAnswer{Item: record.DiscoveredAt, State: record.Known, Value: record.Value{At: at}, Reason: "分かった", After: act.AnyVersion})
+	ok(x.t, err)
 }
 
 // TestUnreadableAnswerStopsNoOther: an answer that can't be read stops the deadlines of its own

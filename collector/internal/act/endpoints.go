@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
@@ -59,7 +60,7 @@ func (s *Acts) LabelEndpoint(ctx context.Context, a Actor, id, label string) err
 			return err
 		}
 		d.tell(s, Event{Kind: EventEndpoint, EndpointID: id})
-		_, err = d.record(ctx, "endpoint.label", id, map[string]string{"from": e.Label, "to": label})
+		_, err = d.record(ctx, endpoint.ActLabel, id, map[string]string{"from": e.Label, "to": label})
 		return err
 	})
 }
@@ -91,7 +92,7 @@ func (s *Acts) RevokeEndpoint(ctx context.Context, a Actor, id, reason string) e
 			return err
 		}
 		d.tell(s, Event{Kind: EventEndpoint, EndpointID: id})
-		_, err = d.record(ctx, "endpoint.revoke", id, map[string]string{"reason": reason, "hostname": e.Hostname})
+		_, err = d.record(ctx, endpoint.ActRevoke, id, map[string]string{"reason": reason, "hostname": e.Hostname})
 		return err
 	})
 }
@@ -183,11 +184,14 @@ func (s *Acts) EndpointConnected(ctx context.Context, endpointID string, desc en
 		} {
 			if f.from != sqldb.CleanText(f.to) {
 				changed[f.name] = f.to
+				if f.to == "" {
+					changed[endpoint.Emptied] = strings.TrimSpace(changed[endpoint.Emptied] + " " + f.name)
+				}
 			}
 		}
 		if len(changed) > 0 {
 			// A host that changes its name or has booted is a fact of the case.
-			if _, err := d.record(ctx, "endpoint.describe", endpointID, changed); err != nil {
+			if _, err := d.record(ctx, endpoint.ActDescribe, endpointID, changed); err != nil {
 				return err
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -157,8 +158,9 @@ func (s *Acts) approve(ctx context.Context, d *deed, r enroll.Request) (enroll.C
 		return enroll.Certificate{}, err
 	}
 	d.tell(s, Event{Kind: EventEndpoint, EndpointID: e.ID})
-	_, err = d.record(ctx, "enroll.approve", e.ID, map[string]string{"request": r.ID, "token": r.TokenID, "code": r.Code, "hostname": r.Hostname,
-		"key_sha256": r.KeySHA256, "serial": c.Serial, "remote_addr": r.RemoteAddr})
+	facts := e.Details()
+	maps.Copy(facts, map[string]string{"request": r.ID, "token": r.TokenID, "code": r.Code, "key_sha256": r.KeySHA256, "serial": c.Serial, "remote_addr": r.RemoteAddr})
+	_, err = d.record(ctx, endpoint.ActApprove, e.ID, facts)
 	return c, err
 }
 

@@ -2,8 +2,8 @@ package act
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
+	"maps"
 	"math"
 	"strconv"
 	"strings"
@@ -12,7 +12,6 @@ import (
 	"hozen/collector/internal/group"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/sqldb"
-	"hozen/internal/digest"
 	"hozen/internal/id"
 )
 
@@ -80,16 +79,15 @@ func (s *Acts) eventLine(ctx context.Context, d *deed, e endpoint.Endpoint, ev e
 		"endpoint": e.ID, "event": string(ev.Kind), "event_id": ev.ID, "at": sqldb.FormatTime(ev.At), "command_id": ev.CommandID, "by": ev.By, "detail": ev.Detail,
 		"differences": firstLine(ev.Differences), "seen": firstLine(ev.Seen), "count": strconv.FormatUint(uint64(ev.Count), 10),
 	}
-	if lines := append(append([]string{}, ev.Differences...), ev.Seen...); len(lines) > 0 {
-		sum := digest.Of([]byte(strings.Join(lines, "\n")))
-		facts["lines_sha256"] = hex.EncodeToString(sum[:])
-	}
 	if i != nil {
 		facts["observed"] = string(i.Observed)
 	}
 	held.tell(facts)
 	d.after = append(d.after, func() { s.restraint.wrote(e.ID, string(ev.Kind), d.now) })
-	idx, err := d.record(ctx, "endpoint.isolation_event", e.ID, facts)
+	row := ev.Details()
+	facts["lines_sha256"] = row["lines_sha256"]
+	maps.Copy(row, facts)
+	idx, err := d.record(ctx, endpoint.ActEvent, e.ID, row)
 	if err != nil {
 		return false, err
 	}

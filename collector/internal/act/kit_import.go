@@ -529,7 +529,9 @@ func (s *Acts) endpointOf(ctx context.Context, d *deed, f kit.Found, hosts []str
 		return e, "", err
 	}
 	d.tell(s, Event{Kind: EventEndpoint, EndpointID: e.ID})
-	_, err := d.record(ctx, "endpoint.add", e.ID, map[string]string{"origin": string(e.Origin), "hostname": e.Hostname, "host_id": f.Host.HostID, "acquisition": f.AcquisitionID})
+	facts := e.Details()
+	facts["origin"], facts["host_id"], facts["acquisition"] = string(e.Origin), f.Host.HostID, f.AcquisitionID
+	_, err := d.record(ctx, endpoint.ActAdd, e.ID, facts)
 	return e, MatchNew, err
 }
 

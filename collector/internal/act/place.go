@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/sqldb"
 )
 
 // Place is where an endpoint stands, what it is, and what people call it together with
@@ -41,14 +42,15 @@ func (s *Acts) PlaceEndpoint(ctx context.Context, a Actor, id string, p Place) e
 		}
 		e.Site, e.Purpose, e.Tags = strings.TrimSpace(p.Site), p.Purpose, nil
 		for _, t := range p.Tags {
-			e.Tags = append(e.Tags, strings.TrimSpace(t))
+			e.Tags = append(e.Tags, sqldb.CleanText(strings.TrimSpace(t)))
 		}
 		slices.Sort(e.Tags)
+		e.Tags = slices.Compact(e.Tags)
 		if err := endpoint.SetPlace(ctx, d.tx, e); err != nil {
 			return err
 		}
 		d.tell(s, Event{Kind: EventEndpoint, EndpointID: id})
-		_, err = d.record(ctx, "endpoint.place", id, map[string]string{"site": e.Site, "purpose": string(e.Purpose), "tags": strings.Join(e.Tags, ", ")})
+		_, err = d.record(ctx, endpoint.ActPlace, id, map[string]string{"site": e.Site, "purpose": string(e.Purpose), "tags": strings.Join(e.Tags, ", ")})
 		return err
 	})
 }

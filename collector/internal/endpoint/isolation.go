@@ -199,18 +199,10 @@ const (
 
 // InsertIsolationEvent stores an event and reports whether it was new.
 func InsertIsolationEvent(ctx context.Context, tx *sqldb.Tx, e IsolationEvent) (bool, error) {
-	lines := func(ls []string) string {
-		ls = slices.Clone(ls)
-		for i := range ls {
-			ls[i] = sqldb.CleanText(ls[i])
-		}
-		b, _ := json.Marshal(ls) // strings always encode
-		return string(b)
-	}
 	res, err := tx.ExecContext(ctx, `INSERT INTO endpoint_isolation_event (id, organisation_id, endpoint_id, kind, at, received_at, command_id,
 		told_by, detail, differences, seen, times) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (id) DO NOTHING`,
 		e.ID, e.OrganisationID, e.EndpointID, string(e.Kind), sqldb.FormatTime(e.At), sqldb.FormatTime(e.ReceivedAt), sqldb.CleanText(e.CommandID),
-		sqldb.CleanText(e.By), sqldb.CleanText(e.Detail), lines(e.Differences), lines(e.Seen), int64(e.Count))
+		sqldb.CleanText(e.By), sqldb.CleanText(e.Detail), encodeLines(e.Differences), encodeLines(e.Seen), int64(e.Count))
 	if err != nil {
 		return false, fmt.Errorf("store isolation event: %w", err)
 	}

@@ -103,7 +103,7 @@ func Append(ctx context.Context, tx *sqldb.Tx, e Entry) (int64, error) {
 			return 0, fmt.Errorf("append to ledger: %w", err)
 		}
 	}
-	tx.First("ledger_", recentKey{e.OrganisationID}, func(ctx context.Context) error {
+	tx.First(tables(), recentKey{e.OrganisationID}, func(ctx context.Context) error {
 		if err := r.seal(ctx, tx, r.size()); err != nil {
 			return fmt.Errorf("append to ledger: %w", err)
 		}
@@ -111,6 +111,8 @@ func Append(ctx context.Context, tx *sqldb.Tx, e Entry) (int64, error) {
 	})
 	return index, nil
 }
+
+func tables() []string { return []string{"ledger_entries", "ledger_hashes", "ledger_heads"} }
 
 // Attach adds a word to a detail of an entry that the transaction appended and has not sealed
 // yet, after the words that it has; a word holds no space. It reports whether it did: a

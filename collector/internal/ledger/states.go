@@ -37,9 +37,9 @@ func (s States) Change(key string, columns ...string) {
 
 // AuditStates holds the rows of a table, which change, against what the entries with one of the
 // acts make of them when they are gone through in their order, by organisation. query reads
-// all rows: organisation, key, and columns by their names. The error is only about not being
-// able to look.
-func AuditStates(ctx context.Context, q sqldb.Queryer, query string, acts []string, replay func(States, Recorded)) (map[string][]Difference, error) {
+// all rows: organisation, key, and columns by their names. derive adds to a row what follows
+// from it. The error is only about not being able to look.
+func AuditStates(ctx context.Context, q sqldb.Queryer, query string, acts []string, replay func(States, Recorded), derive ...func(key string, columns map[string]string)) (map[string][]Difference, error) {
 	heads, err := Heads(ctx, q)
 	if errors.Is(err, ErrBroken) {
 		return nil, nil // [Verify] names it
@@ -50,6 +50,13 @@ func AuditStates(ctx context.Context, q sqldb.Queryer, query string, acts []stri
 	rows, err := readStates(ctx, q, query)
 	if err != nil {
 		return nil, err
+	}
+	for _, list := range rows {
+		for key, columns := range list {
+			for _, d := range derive {
+				d(key, columns)
+			}
+		}
 	}
 	found := map[string][]Difference{}
 	for _, h := range heads {

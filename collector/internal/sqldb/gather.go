@@ -3,6 +3,7 @@ package sqldb
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -35,7 +36,7 @@ var gatherSizes = [...]int{64, 8, 1}
 
 // first is work that waits for the end of a transaction and makes rows.
 type first struct {
-	prefix string
+	tables []string
 	key    any
 	fn     func(ctx context.Context) error
 }
@@ -89,16 +90,16 @@ func (t *Tx) gathering(ctx context.Context, r Rows, width int, key any) (*gather
 }
 
 // First runs fn, which gathers rows that nobody needs before, as late as [Tx.Gather] writes:
-// before the commit, and before any statement of this transaction that names a table with the
-// prefix. That others write their rows does not run it. Of calls with the same key the first
+// before the commit, and before any statement of this transaction that names one of the
+// tables. That others write their rows does not run it. Of calls with the same key the first
 // counts until then.
-func (t *Tx) First(prefix string, key any, fn func(ctx context.Context) error) {
+func (t *Tx) First(tables []string, key any, fn func(ctx context.Context) error) {
 	for _, f := range t.firsts {
 		if f.key == key {
 			return
 		}
 	}
-	t.firsts = append(t.firsts, first{prefix, key, fn})
+	t.firsts = append(t.firsts, first{tables, key, fn})
 }
 
 // Last runs fn, which writes a table, when [Tx.Gather] inserts, after the rows. Of calls
@@ -152,7 +153,7 @@ func (t *Tx) forget() {
 // settle writes what waits if a statement may see it; an error is kept for the commit.
 func (t *Tx) settle(ctx context.Context, query string) {
 	for i := range t.firsts {
-		if strings.Contains(query, t.firsts[i].prefix) {
+		if slices.ContainsFunc(t.firsts[i].tables, func(table string) bool { return strings.Contains(query, table) }) {
 			_ = t.Flush(ctx)
 			return
 		}
