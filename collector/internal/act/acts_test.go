@@ -12,6 +12,7 @@ import (
 	"hozen/collector/internal/contact"
 	"hozen/collector/internal/deadline"
 	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/enroll"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/operator"
@@ -172,7 +173,7 @@ func (x *fixture) acts(subject string) []string {
 // rowAudits hold rows against the ledger, as fsck does.
 func rowAudits() map[string]func(context.Context, sqldb.Queryer) (map[string][]ledger.Difference, error) {
 	return map[string]func(context.Context, sqldb.Queryer) (map[string][]ledger.Difference, error){"deadline": deadline.Audit, "playbook": playbook.Audit, "contact": contact.Audit,
-		"timeline": incident.AuditTimelines, "incident": incident.Audit, "endpoint": endpoint.Audit}
+		"timeline": incident.AuditTimelines, "incident": incident.Audit, "endpoint": endpoint.Audit, "enroll": enroll.Audit}
 }
 
 // ledgerStands recomputes the tree, and holds rows against it.

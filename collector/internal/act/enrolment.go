@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strconv"
 	"time"
 
 	"hozen/collector/internal/endpoint"
@@ -45,11 +44,11 @@ func (s *Acts) MintToken(ctx context.Context, a Actor, n NewToken) (MintedToken,
 	err = s.write(ctx, a, mayEnrol, func(ctx context.Context, d *deed) error {
 		t = enroll.Token{ID: id.New(id.Token), OrganisationID: d.actor.OrganisationID, Auto: n.Auto, Note: n.Note, CreatedBy: d.actor.ID,
 			CreatedAt: d.now, ExpiresAt: d.now.Add(n.TTL), MaxUses: n.MaxUses}
-		if err := enroll.InsertToken(ctx, d.tx, t, enroll.HashSecret(secret)); err != nil {
+		hash := enroll.HashSecret(secret)
+		if err := enroll.InsertToken(ctx, d.tx, t, hash); err != nil {
 			return err
 		}
-		_, err := d.record(ctx, "enroll.mint_token", t.ID, map[string]string{"auto": strconv.FormatBool(t.Auto),
-			"expires_at": sqldb.FormatTime(t.ExpiresAt), "max_uses": strconv.Itoa(t.MaxUses), "note": t.Note})
+		_, err := d.record(ctx, enroll.ActMint, t.ID, t.Details(hash))
 		return err
 	})
 	if err != nil {
@@ -79,7 +78,7 @@ func (s *Acts) RevokeToken(ctx context.Context, a Actor, tokenID string) error {
 		if err := enroll.RevokeToken(ctx, d.tx, tokenID, d.now); err != nil {
 			return err
 		}
-		_, err = d.record(ctx, "enroll.revoke_token", tokenID, nil)
+		_, err = d.record(ctx, enroll.ActEnd, tokenID, nil)
 		return err
 	})
 }
@@ -117,7 +116,7 @@ func (s *Acts) RejectEnrollment(ctx context.Context, a Actor, requestID, reason 
 			return err
 		}
 		d.tell(s, Event{Kind: EventEndpoint})
-		_, err = d.record(ctx, "enroll.reject", r.ID, map[string]string{"hostname": r.Hostname, "code": r.Code, "reason": reason})
+		_, err = d.record(ctx, enroll.ActReject, r.ID, map[string]string{"hostname": r.Hostname, "code": r.Code, "reason": reason})
 		return err
 	})
 }
@@ -159,7 +158,8 @@ func (s *Acts) approve(ctx context.Context, d *deed, r enroll.Request) (enroll.C
 	}
 	d.tell(s, Event{Kind: EventEndpoint, EndpointID: e.ID})
 	facts := e.Details()
-	maps.Copy(facts, map[string]string{"request": r.ID, "token": r.TokenID, "code": r.Code, "key_sha256": r.KeySHA256, "serial": c.Serial, "remote_addr": r.RemoteAddr})
+	maps.Copy(facts, c.Details())
+	maps.Copy(facts, map[string]string{"request": r.ID, "token": r.TokenID, "code": r.Code, "remote_addr": r.RemoteAddr})
 	_, err = d.record(ctx, endpoint.ActApprove, e.ID, facts)
 	return c, err
 }
@@ -253,7 +253,11 @@ func (s *Acts) requestOf(ctx context.Context, d *deed, t enroll.Token, c EnrollC
 			return enroll.Request{}, err
 		}
 		r.TokenID = t.ID
-		return r, errors.Join(enroll.UseToken(ctx, d.tx, t.ID), enroll.Retoken(ctx, d.tx, r.ID, t.ID))
+		if err := errors.Join(enroll.UseToken(ctx, d.tx, t.ID), enroll.Retoken(ctx, d.tx, r.ID, t.ID)); err != nil {
+			return enroll.Request{}, err
+		}
+		_, err := d.record(ctx, enroll.ActAskAgain, r.ID, map[string]string{"token": t.ID, "hostname": r.Hostname})
+		return r, err
 	case !t.RevokedAt.IsZero():
 		return enroll.Request{}, fmt.Errorf("%w: the token is revoked", ErrForbidden)
 	default:
@@ -278,8 +282,7 @@ func (s *Acts) requestOf(ctx context.Context, d *deed, t enroll.Token, c EnrollC
 		return enroll.Request{}, err
 	}
 	d.tell(s, Event{Kind: EventEndpoint})
-	_, err = d.record(ctx, "enroll.request", r.ID, map[string]string{"token": t.ID, "code": r.Code, "hostname": r.Hostname,
-		"remote_addr": r.RemoteAddr, "key_sha256": keySHA256})
+	_, err = d.record(ctx, enroll.ActRequest, r.ID, r.Details())
 	return r, err
 }
 
@@ -306,7 +309,7 @@ func (s *Acts) approved(ctx context.Context, d *deed, t enroll.Token, r enroll.R
 	if c, err = s.issue(ctx, d, e, r.KeySHA256, r.PublicKey); err != nil {
 		return enroll.Certificate{}, err
 	}
-	_, err = d.record(ctx, "enroll.renew", e.ID, map[string]string{"serial": c.Serial, "token": t.ID})
+	_, err = d.record(ctx, enroll.ActRenew, e.ID, with(c.Details(), "token", t.ID))
 	return c, err
 }
 
@@ -358,7 +361,7 @@ func (s *Acts) Renew(ctx context.Context, endpointID, oldCertSerial string, csr 
 			return err
 		}
 		der = c.DER
-		_, err = d.record(ctx, "enroll.renew", endpointID, map[string]string{"serial": c.Serial, "old_serial": old.Serial, "key_sha256": keySHA256})
+		_, err = d.record(ctx, enroll.ActRenew, endpointID, with(c.Details(), "old_serial", old.Serial))
 		return err
 	})
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"hozen/collector/internal/contact"
 	"hozen/collector/internal/deadline"
 	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/enroll"
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/exhibit"
 	"hozen/collector/internal/incident"
@@ -188,7 +189,7 @@ type rowAudit struct {
 
 func audits() []rowAudit {
 	return []rowAudit{{"deadline", deadline.Audit}, {"playbook", playbook.Audit}, {"contact", contact.Audit},
-		{"timeline", incident.AuditTimelines}, {"incident", incident.Audit}, {"endpoint", endpoint.Audit}}
+		{"timeline", incident.AuditTimelines}, {"incident", incident.Audit}, {"endpoint", endpoint.Audit}, {"enroll", enroll.Audit}}
 }
 
 func (r *Report) ledger(ctx context.Context, q sqldb.Queryer, progress func(string, int, int)) error {

@@ -11,7 +11,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -80,16 +79,16 @@ func Append(ctx context.Context, tx *sqldb.Tx, e Entry) (int64, error) {
 		return 0, fmt.Errorf("append to ledger: %w", err)
 	}
 	u := unsealed{Entry: e}
-	u.Details = maps.Clone(e.Details) // the caller may go on with its own
+	u.Details = make(map[string]string, len(e.Details)) // the caller may go on with its own
+	for name, word := range e.Details {
+		u.Details[name] = sqldb.CleanText(word) // as columns have it
+	}
 	u.At = e.At.UTC().Round(0)
 	if back := r.at.Sub(u.At); back > MaxClockBack {
 		return 0, fmt.Errorf("append to ledger: %w: %s after %s", ErrClock, sqldb.FormatTime(u.At), sqldb.FormatTime(r.at))
 	} else if back > ClockSlack {
 		u.clockBack = back
 	} else if back > 0 {
-		if u.Details == nil {
-			u.Details = map[string]string{}
-		}
 		u.Details[detailTold] = sqldb.FormatTime(u.At) // rows have that one
 		u.At = r.at
 	}
@@ -123,9 +122,6 @@ func Attach(tx *sqldb.Tx, organisationID string, index int64, detail, word strin
 		return false
 	}
 	u := &r.unsealed[index-r.head.Size]
-	if u.Details == nil {
-		u.Details = map[string]string{}
-	}
 	if said := u.Details[detail]; said != "" {
 		word = said + " " + word
 	}
