@@ -116,6 +116,9 @@ func (c *cli) passage(e localapi.CustodyEvent) string {
 	if e.Medium.SealNo != "" {
 		add(c.sentence("custody.seal", "number", e.Medium.SealNo))
 	}
+	if e.Witness != "" {
+		add(c.sentence("custody.witness", "name", e.Witness))
+	}
 	if e.Result != "" {
 		add(c.word("custody.result.", e.Result))
 	}
@@ -289,6 +292,7 @@ not named is the custodian of before. What is recorded is never changed: add a n
 	f.StringVar(&e.Purpose, "purpose", "", "why")
 	f.StringVar(&e.HashBefore, "hash-before", "", "`SHA-256` before")
 	f.StringVar(&e.HashAfter, "hash-after", "", "`SHA-256` after")
+	f.StringVar(&e.Witness, "witness", "", "`name` of who was present")
 	f.StringVar(&e.Text, "text", "", "what else there is to say")
 	return cmd
 }

@@ -39,7 +39,7 @@ func toldDetail(name string) bool {
 	switch name {
 	case "incident_id", "kind", "parent", "acquisition_id", "endpoint_id", "field", "value", "seq", "at", "clock",
 		"from_person", "from_organisation", "to_person", "to_organisation", "place", "medium_type", "medium_serial", "seal_no", "carrier", "tracking_no",
-		"purpose", "hash_before", "hash_after", "result", "text":
+		"purpose", "hash_before", "hash_after", "result", "witness", "text":
 		return true
 	}
 	return strings.HasPrefix(name, "field_")

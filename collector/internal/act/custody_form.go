@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"hozen/collector/internal/exhibit"
 	"hozen/collector/internal/export"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/ledger"
+	"hozen/collector/internal/timestamp"
 )
 
 // CustodyForm writes the custody form (PDF) of all exhibits of an incident as they are now, the
@@ -38,6 +40,19 @@ func (s *Acts) CustodyForm(ctx context.Context, a Actor, incidentID string, w io
 		}
 		p = &export.Package{Record: export.Record{OrganisationID: inc.OrganisationID, IncidentID: inc.ID, At: d.now, ActorKind: string(d.actor.Kind), ActorName: d.actor.Name,
 			LedgerSize: head.Size, LedgerRoot: fmt.Sprintf("%x", head.Root[:])}}
+		stamps, err := timestamp.List(ctx, d.tx, inc.OrganisationID, 0, 1)
+		if err != nil {
+			return err
+		}
+		for _, t := range stamps {
+			p.StampedSize = t.Size
+			p.Stamped = fmt.Sprintf("RFC 3161, %s UTC, %s, 台帳 ledger %d", t.At.UTC().Format(time.DateTime), t.Authority, t.Size)
+		}
+		lines, err := incident.TimelineBefore(ctx, d.tx, inc.ID, head.Size)
+		if err != nil {
+			return err
+		}
+		p.Timeline = timelineOf(lines)
 		if p.Frozen, err = s.freeze(ctx, d, inc, p.Record); err != nil {
 			return err
 		}

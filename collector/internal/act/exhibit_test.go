@@ -361,15 +361,16 @@ func TestCustodyRowsAreHeldAgainstTheLedger(t *testing.T) {
 			sql  string
 			want string
 		}{
-			"a name in an event":     {`UPDATE exhibit_event SET to_person = '鈴木' WHERE type = 'hand_over'`, "custody_edited"},
-			"the time of an event":   {`UPDATE exhibit_event SET at = '2026-01-01T00:00:00.000000000Z' WHERE type = 'receive'`, "custody_edited"},
-			"its type":               {`UPDATE exhibit_event SET type = 'note' WHERE type = 'hand_over'`, "custody_edited"},
-			"an event that is gone":  {`DELETE FROM exhibit_event WHERE type = 'hand_over'`, "custody_missing"},
-			"an event that is new":   {`INSERT INTO exhibit_event SELECT incident_id, 99, organisation_id, item_id, type, at, clock, from_person, from_org, to_person, to_org, place, medium_type, medium_serial, seal_no, carrier, tracking_no, purpose, hash_before, hash_after, result, note, recorded_at, actor_kind, actor_id, actor_name, ledger_idx + 9999 FROM exhibit_event WHERE type = 'receive'`, "custody_surplus"},
-			"what was said":          {`UPDATE exhibit_change SET value = '別の会社' WHERE field = 'owner'`, "custody_edited"},
-			"what was said at first": {`UPDATE exhibit_change SET value = 'pc-9' WHERE field = 'host'`, "custody_edited"},
-			"an exhibit's number":    {`UPDATE exhibit_item SET number = 'INC-2026-0001-E09'`, "custody_edited"},
-			"an exhibit":             {`DELETE FROM exhibit_item`, "custody_missing"},
+			"a name in an event":          {`UPDATE exhibit_event SET to_person = '鈴木' WHERE type = 'hand_over'`, "custody_edited"},
+			"the time of an event":        {`UPDATE exhibit_event SET at = '2026-01-01T00:00:00.000000000Z' WHERE type = 'receive'`, "custody_edited"},
+			"its type":                    {`UPDATE exhibit_event SET type = 'note' WHERE type = 'hand_over'`, "custody_edited"},
+			"an event that is gone":       {`DELETE FROM exhibit_event WHERE type = 'hand_over'`, "custody_missing"},
+			"a witness who was not there": {`UPDATE exhibit_event SET witness = 'x' WHERE seq = 1`, "custody_edited"},
+			"an event that is new":        {`INSERT INTO exhibit_event SELECT incident_id, 99, organisation_id, item_id, type, at, clock, from_person, from_org, to_person, to_org, place, medium_type, medium_serial, seal_no, carrier, tracking_no, purpose, hash_before, hash_after, result, note, recorded_at, actor_kind, actor_id, actor_name, ledger_idx + 9999, witness FROM exhibit_event WHERE type = 'receive'`, "custody_surplus"},
+			"what was said":               {`UPDATE exhibit_change SET value = '別の会社' WHERE field = 'owner'`, "custody_edited"},
+			"what was said at first":      {`UPDATE exhibit_change SET value = 'pc-9' WHERE field = 'host'`, "custody_edited"},
+			"an exhibit's number":         {`UPDATE exhibit_item SET number = 'INC-2026-0001-E09'`, "custody_edited"},
+			"an exhibit":                  {`DELETE FROM exhibit_item`, "custody_missing"},
 			"a disposal that never was": {`INSERT INTO evidence_disposal (acquisition_id, organisation_id, at, ledger_idx, finished_at, finished_idx)
 				SELECT id, organisation_id, received_at, ledger_idx, received_at, ledger_idx FROM evidence_acquisitions WHERE id = '` + a + `'`, "disposal_wrong"},
 		} {

@@ -373,10 +373,10 @@ func (s *Acts) checkEvent(e *exhibit.Event) error {
 		return err
 	}
 	*e = exhibit.Event{Type: e.Type, At: e.At, From: e.From, To: e.To, Place: e.Place, Medium: e.Medium, Carrier: e.Carrier, TrackingNo: e.TrackingNo,
-		Purpose: e.Purpose, HashBefore: e.HashBefore, HashAfter: e.HashAfter, Text: e.Text}
+		Purpose: e.Purpose, HashBefore: e.HashBefore, HashAfter: e.HashAfter, Witness: e.Witness, Text: e.Text}
 	*e = e.Clean()
 	for field, v := range map[string]string{"from": e.From.Person, "from_organisation": e.From.Organisation, "to": e.To.Person, "to_organisation": e.To.Organisation,
-		"place": e.Place, "medium": e.Medium.Type, "medium_serial": e.Medium.Serial, "seal_no": e.Medium.SealNo, "carrier": e.Carrier, "tracking_no": e.TrackingNo} {
+		"place": e.Place, "medium": e.Medium.Type, "medium_serial": e.Medium.Serial, "seal_no": e.Medium.SealNo, "carrier": e.Carrier, "tracking_no": e.TrackingNo, "witness": e.Witness} {
 		if err := text(field, v, exhibit.MaxName, false); err != nil {
 			return err
 		}

@@ -286,7 +286,7 @@ func (s *Acts) packageOf(ctx context.Context, r export.Record) (*export.Package,
 			about.command(v)
 		}
 		indexes = append(indexes, l.LedgerIdx)
-		p.Timeline = append(p.Timeline, export.Line{At: l.At, AgentAt: l.AgentAt, Kind: string(l.Kind), Actor: l.Actor, Text: l.Text, Params: l.Params, LedgerIdx: l.LedgerIdx})
+		p.Timeline = append(p.Timeline, timelineOf([]incident.Entry{l})...)
 	}
 	if err := s.addCustody(ctx, q, p, all, about); err != nil {
 		return nil, err
@@ -298,6 +298,14 @@ func (s *Acts) packageOf(ctx context.Context, r export.Record) (*export.Package,
 		return nil, err
 	}
 	return p, s.addOutside(ctx, q, p)
+}
+
+// timelineOf are lines of a timeline as packages and forms have them.
+func timelineOf(lines []incident.Entry) (out []export.Line) {
+	for _, l := range lines {
+		out = append(out, export.Line{At: l.At, AgentAt: l.AgentAt, Kind: string(l.Kind), Actor: l.Actor, Text: l.Text, Params: l.Params, LedgerIdx: l.LedgerIdx})
+	}
+	return out
 }
 
 // addAcquisitions adds the acquisitions in scope and returns all that were accepted.
@@ -388,7 +396,7 @@ func (x sealedSource) Sealed(ctx context.Context, acquisitionID string) (export.
 	if err != nil {
 		return export.Sealed{}, err
 	}
-	out := export.Sealed{Files: files, Tool: strings.TrimSpace(m.Tool.Name + " " + m.Tool.Version), ToolSHA256: m.Tool.SHA256}
+	out := export.Sealed{Files: files, Tool: strings.TrimSpace(m.Tool.Name + " " + m.Tool.Version), ToolSHA256: m.Tool.SHA256, CommandID: m.CommandID}
 	if !m.StartedAt.Wall.IsZero() && m.StartedAt.BootNS > 0 {
 		out.BootedAt = m.StartedAt.Wall.Add(-time.Duration(m.StartedAt.BootNS))
 	}

@@ -270,8 +270,12 @@ func (s *Acts) received(ctx context.Context, d *deed, uploadID string, sum diges
 	if u.Name != "" {
 		what = strings.TrimSpace(u.Name + "\n" + what)
 	}
+	offset := ""
+	if u.ClockKnown {
+		offset = cutName(strings.TrimSpace(u.ClockOffset.String() + " " + u.ClockNote))
+	}
 	i, err := s.addExhibit(ctx, d, inc, exhibit.Item{Kind: uploadKind(u.Source)}, map[exhibit.Field]string{exhibit.Description: cutText(what, exhibit.MaxText), exhibit.Host: u.Device,
-		exhibit.AcquiredBy: u.Person})
+		exhibit.AcquiredBy: u.Person, exhibit.ClockOffset: offset})
 	if err != nil {
 		return u, err
 	}

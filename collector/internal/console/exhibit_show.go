@@ -143,7 +143,7 @@ func recordTypes() []exhibit.EventType {
 // exhibitRecord records an event.
 func (s *server) exhibitRecord(v *visit) error {
 	fields := []field{{name: "type", max: 32}, {name: "at", max: 32}, {name: "purpose", kind: manyLines, max: exhibit.MaxText, empty: true}, {name: "text", kind: manyLines, max: exhibit.MaxText, empty: true}}
-	for _, name := range []string{"from", "from_organisation", "to", "to_organisation", "place", "medium", "medium_serial", "seal_no", "carrier", "tracking_no", "hash_before", "hash_after"} {
+	for _, name := range []string{"from", "from_organisation", "to", "to_organisation", "place", "medium", "medium_serial", "seal_no", "carrier", "tracking_no", "witness", "hash_before", "hash_after"} {
 		fields = append(fields, field{name: name, max: exhibit.MaxName, empty: true})
 	}
 	f, err := readForm(v, fields...)
@@ -171,7 +171,7 @@ func (s *server) exhibitRecord(v *visit) error {
 		_, err = s.custody.RecordCustody(v.ctx(), v.actor, x.ID, exhibit.Event{Type: exhibit.EventType(w["type"]), At: at,
 			From: exhibit.Party{Person: w["from"], Organisation: w["from_organisation"]}, To: exhibit.Party{Person: w["to"], Organisation: w["to_organisation"]},
 			Place: w["place"], Medium: exhibit.Medium{Type: w["medium"], Serial: w["medium_serial"], SealNo: w["seal_no"]}, Carrier: w["carrier"], TrackingNo: w["tracking_no"],
-			Purpose: w["purpose"], HashBefore: w["hash_before"], HashAfter: w["hash_after"], Text: w["text"]})
+			Purpose: w["purpose"], HashBefore: w["hash_before"], HashAfter: w["hash_after"], Witness: w["witness"], Text: w["text"]})
 		if err == nil {
 			return s.done(v, "custody.recorded", exhibitPath(c.Incident.ID, x.Short())+"#events")
 		}

@@ -41,7 +41,7 @@ func (e Event) Details(number string) map[string]string {
 		"from_person": e.From.Person, "from_organisation": e.From.Organisation, "to_person": e.To.Person, "to_organisation": e.To.Organisation,
 		"place": e.Place, "medium_type": e.Medium.Type, "medium_serial": e.Medium.Serial, "seal_no": e.Medium.SealNo,
 		"carrier": e.Carrier, "tracking_no": e.TrackingNo, "purpose": e.Purpose,
-		"hash_before": e.HashBefore, "hash_after": e.HashAfter, "result": e.Result, "text": e.Text,
+		"hash_before": e.HashBefore, "hash_after": e.HashAfter, "result": e.Result, "witness": e.Witness, "text": e.Text,
 	})
 }
 

@@ -54,12 +54,17 @@ const (
 	AuthorisedByRole Field = "authorised_by_role"
 	AuthorisedBasis  Field = "authorised_basis" // such as a regulation or a written consent
 	Witness          Field = "witness"
+	ClockZone        Field = "clock_zone"   // the time zone that it was set to
+	ClockOffset      Field = "clock_offset" // how far its clock was ahead, and of which clock
+	ClockSync        Field = "clock_sync"   // whether its clock was kept by a time server
+	Network          Field = "network_state"
 )
 
 // Fields returns all fields in the order in which a form has them.
 func Fields() []Field {
 	return []Field{Description, Host, AssetNo, Maker, Model, Serial, OS, User, Owner, Location,
-		AcquiredBy, AcquiredByOrg, AcquiredByRole, AuthorisedBy, AuthorisedByRole, AuthorisedBasis, Witness, Reason}
+		AcquiredBy, AcquiredByOrg, AcquiredByRole, AuthorisedBy, AuthorisedByRole, AuthorisedBasis, Witness, Reason,
+		ClockZone, ClockOffset, ClockSync, Network}
 }
 
 // Valid reports whether f is one of the fields.
@@ -208,6 +213,7 @@ type Event struct {
 	HashBefore     string // SHA-256, hexadecimal
 	HashAfter      string // SHA-256, hexadecimal
 	Result         string
+	Witness        string // who was present, as told
 	Text           string // what else there is to say; of a view or copy, the number of the evidence
 	RecordedAt     time.Time
 	ActorKind      string // of the ledger: "operator", "endpoint", "system", "local"

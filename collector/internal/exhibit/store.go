@@ -138,7 +138,7 @@ func addChanges(ctx context.Context, q sqldb.Queryer, list []Item, cond string, 
 }
 
 const eventColumns = `incident_id, seq, organisation_id, item_id, type, at, clock, from_person, from_org, to_person, to_org, place, medium_type, medium_serial, seal_no,
-	carrier, tracking_no, purpose, hash_before, hash_after, result, note, recorded_at, actor_kind, actor_id, actor_name, ledger_idx`
+	carrier, tracking_no, purpose, hash_before, hash_after, result, witness, note, recorded_at, actor_kind, actor_id, actor_name, ledger_idx`
 
 // NextSeq returns the number that the next event of an incident gets.
 func NextSeq(ctx context.Context, q sqldb.Queryer, incidentID string) (int64, error) {
@@ -154,7 +154,7 @@ func Add(ctx context.Context, tx *sqldb.Tx, e Event) error {
 	if err := tx.Gather(ctx, sqldb.Rows{Table: "exhibit_event", Columns: eventColumns},
 		e.IncidentID, e.Seq, e.OrganisationID, e.ItemID, string(e.Type), sqldb.FormatTime(e.At), e.Clock,
 		e.From.Person, e.From.Organisation, e.To.Person, e.To.Organisation, e.Place, e.Medium.Type, e.Medium.Serial, e.Medium.SealNo,
-		e.Carrier, e.TrackingNo, e.Purpose, e.HashBefore, e.HashAfter, e.Result, e.Text,
+		e.Carrier, e.TrackingNo, e.Purpose, e.HashBefore, e.HashAfter, e.Result, e.Witness, e.Text,
 		sqldb.FormatTime(e.RecordedAt), e.ActorKind, e.ActorID, e.ActorName, e.LedgerIdx); err != nil {
 		return fmt.Errorf("add custody event: %w", err)
 	}
@@ -164,7 +164,7 @@ func Add(ctx context.Context, tx *sqldb.Tx, e Event) error {
 // Clean returns the event with texts as the database keeps them.
 func (e Event) Clean() Event {
 	for _, s := range []*string{&e.From.Person, &e.From.Organisation, &e.To.Person, &e.To.Organisation, &e.Place, &e.Medium.Type, &e.Medium.Serial, &e.Medium.SealNo,
-		&e.Carrier, &e.TrackingNo, &e.Purpose, &e.Text, &e.ActorID, &e.ActorName} {
+		&e.Carrier, &e.TrackingNo, &e.Purpose, &e.Witness, &e.Text, &e.ActorID, &e.ActorName} {
 		*s = sqldb.CleanText(strings.TrimSpace(*s))
 	}
 	e.At, e.RecordedAt = e.At.UTC().Round(0), e.RecordedAt.UTC().Round(0)
@@ -188,7 +188,7 @@ func queryEvents(ctx context.Context, q sqldb.Queryer, cond string, args ...any)
 		var e Event
 		if err := rows.Scan(&e.IncidentID, &e.Seq, &e.OrganisationID, &e.ItemID, &e.Type, sqldb.ScanTime(&e.At), &e.Clock,
 			&e.From.Person, &e.From.Organisation, &e.To.Person, &e.To.Organisation, &e.Place, &e.Medium.Type, &e.Medium.Serial, &e.Medium.SealNo,
-			&e.Carrier, &e.TrackingNo, &e.Purpose, &e.HashBefore, &e.HashAfter, &e.Result, &e.Text,
+			&e.Carrier, &e.TrackingNo, &e.Purpose, &e.HashBefore, &e.HashAfter, &e.Result, &e.Witness, &e.Text,
 			sqldb.ScanTime(&e.RecordedAt), &e.ActorKind, &e.ActorID, &e.ActorName, &e.LedgerIdx); err != nil {
 			return nil, fmt.Errorf("read custody events: %w", err)
 		}

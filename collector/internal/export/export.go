@@ -195,6 +195,7 @@ type Sealed struct {
 	// ToolSHA256 is of its program, and BootedAt when the endpoint was started, by its clock. Zero: not known.
 	ToolSHA256 string
 	BootedAt   time.Time
+	CommandID  string // by which it was started; empty: by none
 }
 
 // Line is one line of the incident's timeline.
@@ -237,11 +238,15 @@ type Package struct {
 	// Stamp is the time stamp of the checkpoint (RFC 3161, TimeStampResp, DER), and StampCA the
 	// certificates above the authority's own, PEM. Cosigned is the checkpoint with the
 	// signatures of witnesses below it. Empty: there is none.
-	Stamp    []byte
-	StampCA  string
-	Cosigned string
-	Exhibits []Exhibit // in the order of their numbers
-	Custody  []Fact    // what was done with all of them
+	Stamp   []byte
+	StampCA string
+	// Stamped tells of a time stamp that is not in the package, and StampedSize is how many
+	// entries of the ledger it covers; for a form without a package.
+	Stamped     string
+	StampedSize int64
+	Cosigned    string
+	Exhibits    []Exhibit // in the order of their numbers
+	Custody     []Fact    // what was done with all of them
 }
 
 // Source gives what lies in the store of evidence.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +30,8 @@ func paper(ctx context.Context, p *Package, src Source) (pdf.Form, error) {
 	}
 	if len(p.Stamp) > 0 {
 		f.Timestamp = "custody/checkpoint.tsr (RFC 3161)"
+	} else {
+		f.Timestamp = p.Stamped
 	}
 	hosts, acquisitions := map[string]*Host{}, map[string]*Acquisition{}
 	for i := range p.Frozen.Hosts {
@@ -49,7 +52,19 @@ func paper(ctx context.Context, p *Package, src Source) (pdf.Form, error) {
 				return f, err
 			}
 			acquired(&e, a, &s)
+			if err := measured(ctx, &e, p, a, src); err != nil {
+				return f, err
+			}
 		}
+		if n := slices.IndexFunc(p.Frozen.Uploads, func(u Upload) bool { return u.ExhibitID == x.ID }); n >= 0 {
+			u := p.Frozen.Uploads[n]
+			e.SHA256, e.Size, e.Files = u.SHA256, fmt.Sprintf("%d bytes", u.Size), "1 file"
+		}
+		if len(p.Stamp) > 0 || len(x.Said) > 0 && x.Said[0].Index < p.StampedSize {
+			e.Timestamp = f.Timestamp
+		}
+		e.Clock.Zone, e.Clock.Offset = also(e.Clock.Zone, x.Fields["clock_zone"]), also(e.Clock.Offset, x.Fields["clock_offset"])
+		e.Clock.NTP, e.NetworkState = also(e.Clock.NTP, x.Fields["clock_sync"]), also(e.NetworkState, x.Fields["network_state"])
 		f.Exhibits = append(f.Exhibits, e)
 	}
 	return f, nil
@@ -82,7 +97,7 @@ func pageOf(x *Exhibit) pdf.Exhibit {
 		seq, _ := strconv.ParseInt(d["seq"], 10, 64)
 		line := pdf.Event{Sequence: seq, At: at, Type: strings.TrimPrefix(v.Act, "custody."), From: party(d, "from"), To: party(d, "to"), Place: d["place"],
 			Medium: strings.TrimSpace(d["medium_type"] + " " + d["medium_serial"]), Seal: d["seal_no"], Tracking: strings.TrimSpace(d["carrier"] + " " + d["tracking_no"]),
-			Purpose: d["purpose"], Result: d["result"], Text: d["text"], Before: d["hash_before"], After: d["hash_after"], Actor: v.Actor, Entry: "台帳 ledger " + strconv.FormatInt(v.Index, 10)}
+			Purpose: d["purpose"], Result: d["result"], Text: d["text"], Before: d["hash_before"], After: d["hash_after"], Witness: d["witness"], Actor: v.Actor, Entry: "台帳 ledger " + strconv.FormatInt(v.Index, 10)}
 		if d["clock"] == "endpoint" {
 			line.Clock = "端末の時計 endpoint's clock"
 		}
@@ -121,12 +136,23 @@ func acquired(e *pdf.Exhibit, a *Acquisition, s *Sealed) {
 	for _, it := range a.Items {
 		size += it.StoredSize
 	}
+	if s.CommandID != "" {
+		q.Parameters = "指示 command " + s.CommandID
+	}
 	e.Size, e.Files = fmt.Sprintf("%d bytes", size), strconv.Itoa(len(a.Items))+" files"
 	e.ManifestSHA256, e.Signature, e.Clock.BootTime = a.ManifestSHA256, "ECDSA P-256, SHA-256 ("+a.EndpointID+")", s.BootedAt
 	if e.LedgerIndex != "" {
 		e.LedgerIndex += " / "
 	}
 	e.LedgerIndex += strconv.FormatInt(a.LedgerIdx, 10)
+}
+
+// also is what was measured and, behind it, what a person said of the same.
+func also(measured, said string) string {
+	if measured == "" || said == "" {
+		return measured + said
+	}
+	return measured + " (" + said + ")"
 }
 
 func party(d map[string]string, side string) string {

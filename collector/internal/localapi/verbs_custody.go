@@ -38,6 +38,7 @@ type CustodyEvent struct {
 	HashBefore string    `json:"hash_before,omitempty"`
 	HashAfter  string    `json:"hash_after,omitempty"`
 	Result     string    `json:"result,omitempty"`
+	Witness    string    `json:"witness,omitempty"`
 	Text       string    `json:"text,omitempty"`
 	RecordedAt time.Time `json:"recorded_at"`
 	By         string    `json:"by"`
@@ -46,7 +47,7 @@ type CustodyEvent struct {
 
 func viewEvent(e exhibit.Event) CustodyEvent {
 	return CustodyEvent{e.Seq, string(e.Type), e.At, e.Clock, e.ItemID == "", Party(e.From), Party(e.To), e.Place, Medium(e.Medium), e.Carrier, e.TrackingNo,
-		e.Purpose, e.HashBefore, e.HashAfter, e.Result, e.Text, e.RecordedAt, e.ActorName, e.LedgerIdx}
+		e.Purpose, e.HashBefore, e.HashAfter, e.Result, e.Witness, e.Text, e.RecordedAt, e.ActorName, e.LedgerIdx}
 }
 
 // CustodyGap is an interval in which custody is not shown.
@@ -210,7 +211,7 @@ func custodyRecord(ctx context.Context, c *call, in CustodyRecord) (any, error) 
 	e := in.Event
 	out, err := c.acts.RecordCustody(ctx, c.actor, in.Ref, exhibit.Event{Type: exhibit.EventType(e.Type), At: e.At, From: exhibit.Party(e.From), To: exhibit.Party(e.To),
 		Place: e.Place, Medium: exhibit.Medium(e.Medium), Carrier: e.Carrier, TrackingNo: e.TrackingNo, Purpose: e.Purpose,
-		HashBefore: e.HashBefore, HashAfter: e.HashAfter, Text: e.Text})
+		HashBefore: e.HashBefore, HashAfter: e.HashAfter, Witness: e.Witness, Text: e.Text})
 	return viewEvent(out), err
 }
 

@@ -46,10 +46,11 @@ type Exhibit struct {
 	Source struct{ Host, AssetNumber, Maker, Model, Serial, OS, User, Location string }
 
 	Acquisition struct {
-		Method, Tool, ToolVersion, ToolSHA256, Profile, Parameters string
-		Started, Ended                                             time.Time // by the endpoint's clock
-		Outcome                                                    string    // also whether it is partial
-		Errors                                                     string
+		Method, Tool, ToolSHA256, Profile string
+		Parameters                        string    // with what it was started, such as the command
+		Started, Ended                    time.Time // by the endpoint's clock
+		Outcome                           string    // also whether it is partial
+		Errors                            string
 	}
 	AcquiredBy struct{ Name, Organisation, Role string }
 	Authorised struct{ Name, Role, Basis string }
@@ -63,11 +64,11 @@ type Exhibit struct {
 	}
 	NetworkState string // at the capture: connected, isolated, offline
 
-	SHA256, SHA1, MD5 string // SHA-1 and MD5 for looking things up alone
-	ManifestSHA256    string
-	Signature         string // who signed the manifest, and by which key
-	Timestamp         string // of the outside authority
-	LedgerIndex       string // of the entry that accepted it
+	SHA256         string // of a file that is one thing; of an acquisition the manifest's counts
+	ManifestSHA256 string
+	Signature      string // who signed the manifest, and by which key
+	Timestamp      string // of the outside authority
+	LedgerIndex    string // of the entry that accepted it
 
 	// Custodian is who holds it now, and Gap where nobody is known to have held it.
 	Custodian, Gap string
@@ -186,7 +187,7 @@ func (x form) cover() {
 	head()
 	x.top = head
 	for _, e := range f.Exhibits {
-		x.row(0, x.value(widths[0], e.Number), x.value(widths[1], Word(e.Kind)), x.value(widths[2], join("\n", e.Source.Host, e.Description)), x.value(widths[3], groups(e.SHA256)))
+		x.row(0, x.value(widths[0], e.Number), x.value(widths[1], Word(e.Kind)), x.value(widths[2], join("\n", e.Source.Host, e.Description)), x.value(widths[3], groups(e.sum())))
 	}
 	x.top = nil
 	x.y += 10
@@ -243,7 +244,7 @@ func (x form) exhibit(e Exhibit) {
 	x.pair(field{"メーカー・型番", "Maker, model", person(s.Maker, s.Model)}, field{"製造番号", "Serial number", s.Serial})
 	x.pair(field{"システム", "Operating system", s.OS}, field{"PCの利用者・場所", "PC user, location", person(s.User, s.Location)})
 	a := e.Acquisition
-	x.pair(field{"取得方法・プロファイル", "Method, profile", person(a.Method, a.Profile)}, field{"ツール", "Tool", person(a.Tool, a.ToolVersion)})
+	x.pair(field{"取得方法・プロファイル", "Method, profile", person(a.Method, a.Profile)}, field{"ツール", "Tool", a.Tool})
 	x.wide(field{"ツールの SHA-256", "SHA-256 of the tool", groups(a.ToolSHA256)})
 	if a.Parameters != "" {
 		x.wide(field{"取得の設定", "Parameters", a.Parameters})
@@ -257,11 +258,12 @@ func (x form) exhibit(e Exhibit) {
 	x.pair(field{"時計のずれ（端末−基準）", "Clock offset", person(c.Offset, plusMinus(c.Uncertainty))}, field{"測定日時", "Measured", x.at(c.UTC)})
 	x.pair(field{"タイムゾーン・時刻同期", "Time zone, synchronisation", person(c.Zone, c.NTP)}, field{"起動日時", "Booted", x.at(c.BootTime)})
 	x.pair(field{"取得時のネットワーク", "Network at the capture", e.NetworkState}, field{"台帳番号", "Ledger entry", e.LedgerIndex})
-	x.wide(field{"SHA-256", "SHA-256", groups(e.SHA256)})
-	if e.SHA1 != "" || e.MD5 != "" {
-		x.wide(field{"SHA-1・MD5（検索用）", "SHA-1, MD5 (lookup only)", person(e.SHA1, e.MD5)})
+	if e.ManifestSHA256 != "" {
+		x.wide(field{"マニフェストの SHA-256", "SHA-256 of the manifest", groups(e.ManifestSHA256)})
 	}
-	x.wide(field{"マニフェストの SHA-256", "SHA-256 of the manifest", groups(e.ManifestSHA256)})
+	if e.SHA256 != "" || e.ManifestSHA256 == "" {
+		x.wide(field{"SHA-256", "SHA-256", groups(e.SHA256)})
+	}
 	x.pair(field{"署名", "Signature", e.Signature}, field{"タイムスタンプ", "Time stamp", e.Timestamp})
 	x.pair(field{"現在の保管者", "Custodian now", e.Custodian}, field{"保管者不明の期間", "Gap in custody", e.Gap})
 	x.y += 8
@@ -276,11 +278,15 @@ const codeSide = 76.0
 // code is what the code of an exhibit says: a word that names the form, its number, and the
 // SHA-256 of its manifest or of itself, where there is one. Capitals make the code smaller.
 func (e Exhibit) code() string {
-	sum := e.ManifestSHA256
-	if sum == "" {
-		sum = e.SHA256
+	return strings.ToUpper(strings.TrimRight("HOZEN1:"+e.Number+":"+e.sum(), ":"))
+}
+
+// sum is the SHA-256 that stands for all of it: of its manifest, else of itself.
+func (e Exhibit) sum() string {
+	if e.ManifestSHA256 != "" {
+		return e.ManifestSHA256
 	}
-	return strings.ToUpper(strings.TrimRight("HOZEN1:"+e.Number+":"+sum, ":"))
+	return e.SHA256
 }
 
 func plusMinus(s string) string {

@@ -51,7 +51,7 @@ func sample() Form {
 		Description: "実行中のプロセスの一覧と、それぞれのネットワーク接続。"}
 	e.Source.Host, e.Source.AssetNumber, e.Source.Maker, e.Source.Model, e.Source.Serial = "経理-PC01", "資産-0042", "吉野電機株式会社", "YN-5000", "S/N 8F3K-22"
 	e.Source.OS, e.Source.User, e.Source.Location = "Ubuntu 24.04.1 LTS", "𠮷野 沿子", "本社３階 経理部"
-	e.Acquisition.Method, e.Acquisition.Tool, e.Acquisition.ToolVersion, e.Acquisition.ToolSHA256 = "エージェントによるライブ取得", "hozen-agent", "v0.2.0", hash(1)
+	e.Acquisition.Method, e.Acquisition.Tool, e.Acquisition.ToolSHA256 = "エージェントによるライブ取得", "hozen-agent v0.2.0", hash(1)
 	e.Acquisition.Profile, e.Acquisition.Parameters, e.Acquisition.Outcome, e.Acquisition.Errors = "volatile", "max_bytes=4194304", "partial", "process 4242: exited while it was read"
 	e.Acquisition.Started, e.Acquisition.Ended = at.Add(-time.Minute), at.Add(-50*time.Second)
 	e.AcquiredBy.Name, e.AcquiredBy.Organisation, e.AcquiredBy.Role = "記録 太郎", "サンプル商事", "担当ユーザー"
@@ -59,7 +59,7 @@ func sample() Form {
 	e.Witness, e.Reason = "立会 次郎", "不審な外部通信が検知されたため、電源を切る前に揮発性の情報を取得した。"
 	e.Clock.UTC, e.Clock.Zone, e.Clock.Offset, e.Clock.Uncertainty, e.Clock.NTP = at, "Asia/Tokyo +09:00", "+1,250 ms", "3 ms", "同期していない"
 	e.Clock.BootTime, e.NetworkState = at.Add(-72*time.Hour), "isolated"
-	e.SHA256, e.SHA1, e.MD5, e.ManifestSHA256 = hash(0xab), strings.Repeat("cd", 20), strings.Repeat("ef", 16), hash(0x12)
+	e.SHA256, e.ManifestSHA256 = hash(0xab), hash(0x12)
 	e.Signature, e.Timestamp, e.LedgerIndex = "end_0123 (ECDSA P-256)", "2026-11-23 08:51:02 UTC", "412"
 	e.Custodian, e.Gap = "運送 三郎（サンプル運輸）", "2026-11-23 10:00 – 11:30"
 	for i := range int64(3) {
@@ -93,10 +93,10 @@ func TestFormSaysEverything(t *testing.T) {
 	e := f.Exhibits[0]
 	for _, want := range []string{f.Number, f.CaseNumber, f.CaseTitle, f.Organisation, f.OrderedBy, f.Recipient, f.Purpose, f.LedgerRoot, "2026-11-23 17:50:45 +09:00 (2026-11-23 08:50:45 UTC)",
 		e.Number, e.ParentNumber, e.Kind, e.Description, e.Size, e.Files, e.Source.Host, e.Source.AssetNumber, e.Source.Maker, e.Source.Model, e.Source.Serial, e.Source.OS,
-		"[U+20BB7]野 沿子", e.Source.Location, e.Acquisition.Method, e.Acquisition.Tool, e.Acquisition.ToolVersion, e.Acquisition.ToolSHA256, e.Acquisition.Profile,
+		"[U+20BB7]野 沿子", e.Source.Location, e.Acquisition.Method, e.Acquisition.Tool, e.Acquisition.ToolSHA256, e.Acquisition.Profile,
 		e.Acquisition.Parameters, "2026-11-23 17:49:45 +09:00", "2026-11-23 17:49:55 +09:00", e.Acquisition.Outcome, e.Acquisition.Errors, e.AcquiredBy.Name, e.AcquiredBy.Organisation, e.AcquiredBy.Role,
 		e.Authorised.Name, e.Authorised.Role, e.Authorised.Basis, e.Witness, e.Reason, e.Clock.Zone, e.Clock.Offset, "±" + e.Clock.Uncertainty, e.Clock.NTP, "2026-11-20 17:50:45",
-		e.NetworkState, e.SHA256, e.SHA1, e.MD5, e.ManifestSHA256, e.Signature, e.Timestamp, e.LedgerIndex, e.Custodian, e.Gap,
+		e.NetworkState, e.SHA256, e.ManifestSHA256, e.Signature, e.Timestamp, e.LedgerIndex, e.Custodian, e.Gap,
 		"手渡し hand_over", "揮発性情報 volatile", "一部のみ partial", "記録太郎→運送三郎", "東京都千代田区丸の内１－１", "USBSSD3A7K", "封-00731", "1234-5678-9012", "外部専門家による解析", hash(0x33) + "→" + hash(0x44), "担当四郎", "台帳413",
 		"渡した人（署名）", "Received by (signature)"} {
 		if !strings.Contains(got, squeeze(want)) {

@@ -1,0 +1,3 @@
+-- Who was present when something was done with an exhibit.
+-- +goose Up
+ALTER TABLE exhibit_event ADD COLUMN witness TEXT NOT NULL DEFAULT '';
