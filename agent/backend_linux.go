@@ -8,6 +8,7 @@ import (
 
 	"hozen/agent/internal/isolate"
 	"hozen/agent/internal/isolate/nft"
+	"hozen/agent/internal/isolate/sever"
 )
 
 func defaultConfig() string { return "/etc/hozen/agent.toml" }
@@ -15,6 +16,10 @@ func defaultState() string  { return "/var/lib/hozen" }
 func defaultSocket() string { return "/run/hozen/agent.sock" }
 
 func firewall() isolate.Firewall { return nft.New(nft.Config{Elsewhere: true}) }
+
+func connections() isolate.Connections {
+	return sever.New(sever.Config{Others: nft.New(nft.Config{}).Others})
+}
 
 // homeMark is the mark on the agent's sockets ("hzn"), by which an isolated PC's rules
 // know the agent's way home from anybody else's.

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"syscall"
 
+	"hozen/agent/internal/isolate"
+	"hozen/agent/internal/isolate/sever"
 	"hozen/agent/internal/localapi"
 )
 
@@ -27,6 +29,8 @@ func defaultSocket() string {
 	}
 	return filepath.Join(base(), "run", "agent.sock")
 }
+
+func connections() isolate.Connections { return sever.New(sever.Config{}) }
 
 // marker does nothing where sockets have no marks.
 type marker struct{}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -152,7 +153,9 @@ func TestMeasuredSaysEverything(t *testing.T) {
 	m := measured(isolate.Status{
 		Desired: isolate.Isolated, Observed: isolate.Isolated, Policy: isolate.Policy{Mode: isolate.Selective, Tunnels: tunnels}, Capable: true, Persisted: true, Drill: true,
 		Until: at, LeaseUntil: at.Add(1), Confirm: &isolate.Confirm{By: at, Else: isolate.RollBack, At: at.Add(2), Missed: at.Add(3)},
-		Severed: &isolate.Severed{At: at, Took: 4, Destroyed: 5, Gone: 6, Failed: 7, Unsupported: true},
+		Severed: &isolate.Severed{At: at, Took: 4, Destroyed: 5, Gone: 6, Failed: 7, Unsupported: true, Detail: "not all", List: slices.Repeat([]isolate.Connection{{
+			Protocol: "tcp", Remote: netip.MustParseAddrPort("192.0.2.5:443"), PID: 4711, Process: "curl", StartTicks: 8, Started: at, Sent: 1, Received: 2, Outcome: "destroyed", NetNS: 3,
+		}}, severedShown+1)},
 		Trials:  []isolate.Trial{{Name: "tcp4", Outcome: isolate.Contrary, Reason: "answered", Target: "192.0.2.1:53", At: at, Dropped: 8}},
 		WayHome: &isolate.WayHome{OK: true},
 		Observation: isolate.Observation{
@@ -166,7 +169,9 @@ func TestMeasuredSaysEverything(t *testing.T) {
 	if c := m.Confirmation; c == nil || *c != (journal.Confirmation{By: at, Fallback: journal.RollBack, ConfirmedAt: at.Add(2), MissedAt: at.Add(3)}) {
 		t.Errorf("%+v", c)
 	}
-	if s := m.Severed; s == nil || *s != (journal.Severed{At: at, Took: 4, Destroyed: 5, Gone: 6, Failed: 7, Unsupported: true}) {
+	if s := m.Severed; s == nil || !reflect.DeepEqual(*s, journal.Severed{At: at, Took: 4, Destroyed: 5, Gone: 6, Failed: 7, Unsupported: true, Detail: "not all", First: slices.Repeat([]journal.SeveredConnection{{
+		Protocol: "tcp", Remote: "192.0.2.5:443", PID: 4711, Process: "curl", StartedAt: at, Sent: 1, Received: 2, Outcome: "destroyed", NetNS: 3,
+	}}, severedShown)}) {
 		t.Errorf("%+v", s)
 	}
 	if len(m.Trials) != 1 || m.Trials[0] != (journal.Trial{Name: "tcp4", Outcome: journal.TrialContrary, Reason: "answered", Target: "192.0.2.1:53", At: at, Dropped: 8}) {

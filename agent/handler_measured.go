@@ -10,6 +10,9 @@ import (
 	"hozen/internal/id"
 )
 
+// severedShown is how many connections a measurement names; all of them are evidence.
+const severedShown = 16
+
 func wayHome(st isolate.Status) bool { return st.WayHome != nil && st.WayHome.OK }
 
 // measured puts what the manager measured into the words of the wire.
@@ -37,7 +40,18 @@ func measured(st isolate.Status) journal.Isolation {
 		m.Confirmation = &journal.Confirmation{By: c.By, Fallback: journal.Fallback(c.Else), ConfirmedAt: c.At, MissedAt: c.Missed}
 	}
 	if s := st.Severed; s != nil {
-		m.Severed = &journal.Severed{At: s.At, Took: s.Took, Destroyed: s.Destroyed, Gone: s.Gone, Failed: s.Failed, Unsupported: s.Unsupported}
+		m.Severed = &journal.Severed{At: s.At, Took: s.Took, Destroyed: s.Destroyed, Gone: s.Gone, Failed: s.Failed, Unsupported: s.Unsupported, Detail: s.Detail}
+		for _, c := range s.List[:min(len(s.List), severedShown)] {
+			m.Severed.First = append(m.Severed.First, journal.SeveredConnection{
+				Protocol: c.Protocol, Remote: c.Remote.String(), PID: c.PID, Process: c.Process, StartedAt: c.Started,
+				Sent: c.Sent, Received: c.Received, Outcome: c.Outcome, NetNS: c.NetNS,
+			})
+		}
+	}
+	if o := st.Others; o != nil {
+		m.Others = &journal.Others{
+			Verdict: string(o.Verdict), Before: o.Before, After: o.After, BeforeAt: o.BeforeAt, AfterAt: o.AfterAt, Differences: o.Differences,
+		}
 	}
 	if st.Desired == isolate.Isolated {
 		for _, t := range st.Policy.Tunnels {

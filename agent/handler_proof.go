@@ -357,10 +357,10 @@ func severedLines(list []isolate.Connection) []record.Severed {
 		lines[i] = record.Severed{
 			Proto: c.Protocol, State: c.State, LocalAddr: c.Local.Addr().WithZone("").String(), LocalPort: c.Local.Port(),
 			RemoteAddr: c.Remote.Addr().WithZone("").String(), RemotePort: c.Remote.Port(), UID: int64(c.UID), Inode: uint64(c.Inode), Cookie: c.Cookie,
-			PID: c.PID, BytesAcked: c.Sent, BytesReceived: c.Received, Outcome: c.Outcome,
+			NetNS: c.NetNS, PID: c.PID, StartTicks: c.StartTicks, Comm: c.Process, BytesAcked: c.Sent, BytesReceived: c.Received, Outcome: c.Outcome,
 		}
-		if c.PID != 0 {
-			lines[i].UID = -1 // nobody tells whose it is
+		if c.PID != 0 && c.Inode == 0 {
+			lines[i].UID = -1 // Windows tells nobody whose it is
 		}
 	}
 	return lines

@@ -22,7 +22,6 @@ import (
 	"hozen/agent/internal/config"
 	"hozen/agent/internal/identity"
 	"hozen/agent/internal/isolate"
-	"hozen/agent/internal/isolate/sever"
 	"hozen/agent/internal/isolate/trial"
 	"hozen/agent/internal/isolate/tunnel"
 	"hozen/agent/internal/localapi"
@@ -194,7 +193,7 @@ func (a *agent) newIsolation() (*isolate.Manager, error) {
 	a.trials = trial.New(trial.Config{WayHome: home})
 	return isolate.NewManager(isolate.Config{
 		Firewall: firewall(), Store: store, Log: a.set.log,
-		Connections: sever.New(sever.Config{}),
+		Connections: connections(),
 		Before:      captureBefore,
 		BeforeLimit: captureLimit,
 		WayHome:     home,

@@ -213,7 +213,7 @@ func (m *Manager) rollBack(ctx context.Context, rec Record, st Status) (Status, 
 	}
 	if to := next.To; to != nil {
 		back.Desired, back.CommandID, back.OrderedAt, back.Policy = Isolated, to.CommandID, to.OrderedAt, to.Policy
-		back.terms, back.Count, back.Tries, back.Controls, back.Heard = to.terms, to.Count, to.Tries, rec.Controls, t.wall
+		back.terms, back.Count, back.Tries, back.Controls, back.Beside, back.Heard = to.terms, to.Count, to.Tries, rec.Controls, rec.Beside, t.wall
 		back.resume(t)
 		back.Policy.Permits, _ = back.ended(t)
 	}
@@ -226,7 +226,7 @@ func (m *Manager) rollBack(ctx context.Context, rec Record, st Status) (Status, 
 	if back.Desired == Isolated {
 		did = m.apply(ctx, back.Policy)
 	} else {
-		did = m.restore(ctx)
+		did = m.openUp(ctx, rec.Beside, rec.Desired)
 	}
 	st = m.finish(ctx, did)
 	m.tell(Happening{Kind: HappenedRolledBack, CommandID: rec.CommandID}, st)

@@ -14,7 +14,8 @@ import (
 type Connections interface {
 	// Sever lists every connection that p does not allow and then ends it for good; its
 	// program is told that it was aborted. Connections on the endpoint itself and the
-	// agent's own with the collector are left alone, and so are services that listen.
+	// agent's own with the collector are left alone, and so are services that listen. In
+	// other network namespaces of the endpoint p allows none but what carries a tunnel.
 	// The error wraps [ErrNeedsRoot] without the rights and [errors.ErrUnsupported]
 	// where the system cannot do it; what was done until then stands in Severed.
 	Sever(ctx context.Context, p Policy) (Severed, error)
@@ -56,9 +57,17 @@ type Connection struct {
 	UID    uint32 `json:"uid"`
 	Inode  uint32 `json:"inode,omitempty"`
 	Cookie uint64 `json:"cookie"`
-	// PID is the process that has the socket, where sockets have no inodes; 0 if that is
-	// not told.
+	// PID is the process that had the socket when it was listed, of several the one with the
+	// lowest number; 0 if none was found in time.
 	PID uint32 `json:"pid,omitempty"`
+	// Process is its name, StartTicks when it was started in ticks since boot
+	// (proc_pid_stat(5)), which with PID is its identity, and Started the same by the agent's
+	// wall clock. Empty where that is not told.
+	Process    string    `json:"process,omitempty"`
+	StartTicks uint64    `json:"start_ticks,omitempty"`
+	Started    time.Time `json:"started,omitzero"`
+	// NetNS is the inode of the network namespace that it is in, 0 for the endpoint's own.
+	NetNS uint64 `json:"net_ns,omitempty"`
 	// Sent and Received are the bytes that the remote end acknowledged and that arrived
 	// from it; 0 for UDP, which does not count.
 	Sent     uint64 `json:"sent_bytes,omitempty"`

@@ -42,7 +42,7 @@ func (m *Manager) end(ctx context.Context, what string, h Happening) (st Status,
 		m.setPhase("")
 		return m.measure(ctx, m.cfg.FirewallLimit), false, fmt.Errorf("%s: %w", what, err)
 	}
-	did := m.restore(ctx)
+	did := m.openUp(ctx, rec.Beside, rec.Desired)
 	st = m.finish(ctx, did)
 	if rec.Desired == Isolated {
 		m.tell(h, st)

@@ -69,8 +69,8 @@ type Manager struct {
 	op   chan struct{} // held by the one order that is being carried out
 	load sync.Mutex    // held while the store is used
 	// A call that is stuck keeps its gate shut.
-	change, read, before, home, ends, controls, tests, carriers gate
-	teller                                                      *teller
+	change, read, before, home, ends, controls, tests, carriers, beside gate
+	teller                                                              *teller
 
 	mu        sync.Mutex
 	gen       int // counts every change of the fields below
@@ -80,6 +80,7 @@ type Manager struct {
 	phase     State // Isolating or Releasing while an order is being carried out
 	lastHome  *WayHome
 	severed   *Severed // since the order
+	intact    *Others  // after the release
 	lease     lease
 	recount   bool          // rec.Count is not on disk
 	rebooted  bool          // nobody but a restart took our rules away
@@ -118,7 +119,7 @@ func NewManager(c Config) (*Manager, error) {
 	m := &Manager{
 		cfg: c, op: make(chan struct{}, 1), changed: make(chan struct{}),
 		change: newGate(), read: newGate(), before: newGate(), home: newGate(), ends: newGate(),
-		controls: newGate(), tests: newGate(), carriers: newGate(),
+		controls: newGate(), tests: newGate(), carriers: newGate(), beside: newGate(),
 	}
 	m.teller = newTeller(c.Tell, m.reported)
 	return m, nil
@@ -166,15 +167,15 @@ func (m *Manager) Isolate(ctx context.Context, r Request) (Status, error) {
 	if err != nil {
 		return m.decline(ctx, what, err)
 	}
-	before, controls := BeforeOutcome(""), was.Controls
+	before, controls, beside := BeforeOutcome(""), was.Controls, was.Beside
 	if p := r.Policy.Clean(); was.Desired == Isolated {
 		r.Policy.Tunnels, _ = m.follow(context.WithoutCancel(ctx), p, was.Policy.Tunnels)
 	} else {
-		before, controls, r.Policy.Tunnels = m.prepare(ctx, p, r.IsolateFirst)
+		before, controls, beside, r.Policy.Tunnels = m.prepare(ctx, p, r.IsolateFirst)
 	}
 	// From here on a caller that goes away does not leave the network half cut.
 	ctx = context.WithoutCancel(ctx)
-	rec := m.newRecord(r, was, confirm, controls)
+	rec := m.newRecord(r, was, confirm, controls, beside)
 	var applied error
 	if !rec.same(was) || seen.Observed != Isolated || !seen.Persisted {
 		if err := m.save(rec); err != nil {
@@ -204,7 +205,7 @@ func (m *Manager) Isolate(ctx context.Context, r Request) (Status, error) {
 
 // newRecord is the record of an order that replaces was. The same command again changes
 // no more of it than the ways to the collector: it gives no more time, and no more tries.
-func (m *Manager) newRecord(r Request, was Record, confirm *Confirm, controls Controls) Record {
+func (m *Manager) newRecord(r Request, was Record, confirm *Confirm, controls Controls, beside Beside) Record {
 	t, p := m.instant(), r.Policy.Clean()
 	if r.CommandID != "" && was.CommandID == r.CommandID && was.Desired == Isolated {
 		rec := was
@@ -214,7 +215,7 @@ func (m *Manager) newRecord(r Request, was Record, confirm *Confirm, controls Co
 	}
 	rec := Record{
 		Desired: Isolated, CommandID: r.CommandID, OrderedAt: t.wall, Policy: p, terms: r.terms(),
-		Confirm: confirm.begin(t), Controls: controls, Heard: t.wall,
+		Confirm: confirm.begin(t), Controls: controls, Beside: beside, Heard: t.wall,
 	}
 	rec.begin(t)
 	rec.Policy.Permits, _ = rec.ended(t)
@@ -235,11 +236,12 @@ func (m *Manager) Release(ctx context.Context, r Request) (Status, error) {
 	if seen := m.measure(ctx, capableLimit); !seen.Capable {
 		return seen, fmt.Errorf("release: %w", reasonError(seen.Reason))
 	}
-	rec := Record{Desired: Released, CommandID: r.CommandID, OrderedAt: m.instant().wall, Policy: m.record().Policy}
+	was := m.record()
+	rec := Record{Desired: Released, CommandID: r.CommandID, OrderedAt: m.instant().wall, Policy: was.Policy}
 	if err := m.save(rec); err != nil {
 		return m.measure(ctx, m.cfg.FirewallLimit), fmt.Errorf("release: %w", err)
 	}
-	restored := m.restore(ctx)
+	restored := m.openUp(ctx, was.Beside, was.Desired)
 	st := m.finish(ctx, restored)
 	m.tellLost(st)
 	return st, m.verdict("release", st, restored)

@@ -147,6 +147,19 @@ func (m *Manager) restore(ctx context.Context) error {
 	return m.change.run(ctx, m.cfg.FirewallLimit, m.cfg.Firewall.Restore)
 }
 
+// openUp restores the network and compares the rules of others with those of before the
+// cut, if there was one.
+func (m *Manager) openUp(ctx context.Context, before Beside, was State) error {
+	did := m.restore(ctx)
+	if did == nil && was == Isolated {
+		o := before.compare(m.lookBeside(ctx, othersLimit))
+		m.mu.Lock()
+		m.intact = o
+		m.mu.Unlock()
+	}
+	return did
+}
+
 func (m *Manager) observe(ctx context.Context, p *Policy, limit time.Duration) (Observation, error) {
 	var o Observation
 	out := make(chan Observation, 1) // an abandoned call must not write to o
@@ -190,6 +203,9 @@ func (m *Manager) describe(t instant) Status {
 		Desired: cmp.Or(r.Desired, Released), CommandID: r.CommandID, OrderedAt: r.OrderedAt, Policy: r.Policy,
 		Persisted: m.persisted, RecordLost: r.Lost, WayHome: m.lastHome, Severed: m.severed, Confirm: r.Confirm,
 		Until: r.Until, Notice: r.Notice, Drill: r.Drill, Ended: r.Ended,
+	}
+	if r.Desired == Released {
+		st.Others = m.intact
 	}
 	if r.Code != nil {
 		st.CodeNumber = r.Code.Number

@@ -27,16 +27,24 @@ const (
 )
 
 // prepare does what comes before the cut: the capture and, beside it, the controls and
-// the search for tunnels.
-func (m *Manager) prepare(ctx context.Context, p Policy, haste bool) (BeforeOutcome, Controls, []Tunnel) {
+// the search for tunnels and the look at the rules of others.
+func (m *Manager) prepare(ctx context.Context, p Policy, haste bool) (BeforeOutcome, Controls, Beside, []Tunnel) {
 	var controls Controls
+	var beside Beside
 	var tunnels []Tunnel
 	var wg sync.WaitGroup
 	wg.Go(func() { controls = m.tryControls(ctx, haste) })
 	wg.Go(func() { tunnels = m.carried(context.WithoutCancel(ctx), p) })
+	wg.Go(func() {
+		limit := controlsLimit
+		if haste {
+			limit = controlsHaste
+		}
+		beside = m.lookBeside(ctx, limit)
+	})
 	before := m.runBefore(ctx, haste)
 	wg.Wait()
-	return before, controls, tunnels
+	return before, controls, beside, tunnels
 }
 
 func (m *Manager) tryControls(ctx context.Context, haste bool) Controls {

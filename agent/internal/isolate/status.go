@@ -99,6 +99,9 @@ type Status struct {
 	// Seen is what the kernel told about it while it happened: which rules or devices,
 	// and which program. Empty if nobody watched. In the answer of Reconcile alone.
 	Seen []string `json:"seen,omitempty"`
+	// Others says whether the release left the rules of others as they were, nil but after
+	// one.
+	Others *Others `json:"others,omitempty"`
 	// Observation is the measurement itself, zero if it failed.
 	Observation Observation `json:"observation,omitzero"`
 }

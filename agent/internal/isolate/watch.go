@@ -109,7 +109,7 @@ func (m *Manager) ordered() (State, <-chan struct{}) {
 // order keeps r as the last order and wakes who watches. The lock is held by the caller.
 func (m *Manager) order(r Record, t instant, loaded bool) {
 	if !m.rec.same(r) {
-		m.lastHome, m.severed, m.trials, m.triedAt = nil, nil, m.trialsUnder(r), time.Time{}
+		m.lastHome, m.severed, m.intact, m.trials, m.triedAt = nil, nil, nil, m.trialsUnder(r), time.Time{}
 		m.orders++
 	}
 	if loaded && r.Desired == Isolated {

@@ -78,6 +78,19 @@ func toIsolation(i journal.Isolation) *agentv1.IsolationStatus {
 	if s := i.Severed; s != nil {
 		m.Severed = &agentv1.IsolationSevered{
 			At: moment(s.At), Took: durationpb.New(s.Took), Destroyed: count(s.Destroyed), Gone: count(s.Gone), Failed: count(s.Failed), Unsupported: s.Unsupported,
+			Detail: wire.Line(s.Detail, wire.MaxSeenLine),
+		}
+		for _, c := range s.First[:min(len(s.First), wire.MaxSevered)] {
+			m.Severed.Connections = append(m.Severed.Connections, &agentv1.IsolationSeveredConnection{
+				Protocol: code(c.Protocol, maxHeld), Remote: wire.Line(c.Remote, wire.MaxAddress), Pid: c.PID, Process: wire.Line(c.Process, wire.MaxLink),
+				StartedAt: moment(c.StartedAt), SentBytes: c.Sent, ReceivedBytes: c.Received, Outcome: code(c.Outcome, maxHeld), NetNamespace: c.NetNS,
+			})
+		}
+	}
+	if o := i.Others; o != nil {
+		m.Others = &agentv1.IsolationOthers{
+			Verdict: code(o.Verdict, maxHeld), BeforeDigest: hexDigest(o.Before), AfterDigest: hexDigest(o.After),
+			BeforeAt: moment(o.BeforeAt), AfterAt: moment(o.AfterAt), Differences: toLines(o.Differences, wire.MaxSeen),
 		}
 	}
 	for _, t := range i.Trials[:min(len(i.Trials), wire.MaxTrials)] {

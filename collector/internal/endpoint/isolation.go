@@ -25,6 +25,7 @@ type Measured struct {
 	Limits       []string      `json:"limits,omitempty"` // English
 	Persisted    bool          `json:"persisted,omitempty"`
 	Tunnels      []Tunnel      `json:"tunnels,omitempty"` // that lead to the collector; their outer ends stay open
+	Others       *Others       `json:"others,omitzero"`   // nil: not released since, or nobody looked
 }
 
 // Tunnel is the outer end of a tunnel that leads to the collector.
@@ -35,6 +36,17 @@ type Tunnel struct {
 	Link     string    `json:"link,omitempty"` // the tunnel's device
 	Why      string    `json:"why,omitempty"`  // how it was found, English
 	Since    time.Time `json:"since,omitzero"` // when it was opened; zero: not known
+}
+
+// Others says whether the packet filter rules of others are after a release what they were
+// before the cut.
+type Others struct {
+	Verdict     string    `json:"verdict,omitempty"` // "same", "differs", "unknown"
+	Before      string    `json:"before,omitempty"`  // SHA-256 over their rules before the cut
+	After       string    `json:"after,omitempty"`   // and after the release
+	BeforeAt    time.Time `json:"before_at,omitzero"`
+	AfterAt     time.Time `json:"after_at,omitzero"`
+	Differences []string  `json:"differences,omitempty"` // which tables, or why nothing is known; English
 }
 
 // Confirmation is how far an order was confirmed by a connection through the rules.
@@ -53,6 +65,22 @@ type Severed struct {
 	Gone        uint32        `json:"gone,omitempty"`
 	Failed      uint32        `json:"failed,omitempty"`
 	Unsupported bool          `json:"unsupported,omitempty"`
+	Detail      string        `json:"detail,omitempty"` // what could not be done, English
+	// First are the first of them, as the agent says; all of them are evidence.
+	First []SeveredConnection `json:"first,omitempty"`
+}
+
+// SeveredConnection is one connection that existed at the cut.
+type SeveredConnection struct {
+	Protocol  string    `json:"protocol"` // "tcp", "udp"
+	Remote    string    `json:"remote"`
+	PID       uint32    `json:"pid,omitempty"`       // 0: no process was found
+	Process   string    `json:"process,omitempty"`   // its name
+	StartedAt time.Time `json:"started_at,omitzero"` // when it was started
+	Sent      int64     `json:"sent,omitempty"`      // bytes that the other end acknowledged; UDP does not count
+	Received  int64     `json:"received,omitempty"`  // bytes
+	Outcome   string    `json:"outcome,omitempty"`   // "destroyed", "gone", "failed", "unsupported"
+	NetNS     uint64    `json:"net_ns,omitempty"`    // inode of its network namespace; 0: the endpoint's own
 }
 
 // Trial is one thing that was tried through the rules.
@@ -120,6 +148,23 @@ func (m Measured) text() (string, error) {
 	}
 	for i := range m.Limits {
 		m.Limits[i] = sqldb.CleanText(m.Limits[i])
+	}
+	if m.Severed != nil {
+		s := *m.Severed
+		s.Detail, s.First = sqldb.CleanText(s.Detail), slices.Clone(s.First)
+		for i := range s.First {
+			c := &s.First[i]
+			c.Protocol, c.Remote, c.Process, c.Outcome = sqldb.CleanText(c.Protocol), sqldb.CleanText(c.Remote), sqldb.CleanText(c.Process), sqldb.CleanText(c.Outcome)
+		}
+		m.Severed = &s
+	}
+	if m.Others != nil {
+		o := *m.Others
+		o.Verdict, o.Differences = sqldb.CleanText(o.Verdict), slices.Clone(o.Differences)
+		for i := range o.Differences {
+			o.Differences[i] = sqldb.CleanText(o.Differences[i])
+		}
+		m.Others = &o
 	}
 	m.Tunnels = slices.Clone(m.Tunnels)
 	for i := range m.Tunnels {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"slices"
 	"syscall"
@@ -153,6 +154,11 @@ func TestNothingGoesOnAfterRelease(t *testing.T) {
 	}
 	if c := s.List[i]; c.Protocol != "tcp" || c.State != "ESTABLISHED" || c.Sent < 4 || c.Received != 4 || c.Inode == 0 || c.Outcome != "destroyed" {
 		t.Errorf("%+v", c)
+	}
+	for _, c := range s.List { // both ends are this process's
+		if ran := time.Since(c.Started); c.PID != uint32(os.Getpid()) || c.Process == "" || c.StartTicks == 0 || ran < 0 || ran > time.Hour || c.NetNS != 0 {
+			t.Errorf("not named: %+v", c)
+		}
 	}
 	for name, p := range cut {
 		if err := aborted(p.near); !errors.Is(err, unix.ECONNABORTED) {

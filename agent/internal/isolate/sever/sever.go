@@ -4,10 +4,12 @@
 package sever
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 
 	"hozen/agent/internal/isolate"
 )
@@ -102,6 +104,15 @@ func attrs(b []byte, fn func(typ uint16, v []byte)) error {
 		b = b[min(len(b), (n+3)&^3):]
 	}
 	return nil
+}
+
+// parseLink reads what a descriptor of a socket is a link to, "socket:[4711]"
+// (proc_pid_fd(5)).
+func parseLink(to []byte) (inode uint32, ok bool) {
+	number, ok := bytes.CutPrefix(to, []byte("socket:["))
+	number, end := bytes.CutSuffix(number, []byte("]"))
+	n, err := strconv.ParseUint(string(number), 10, 32)
+	return uint32(n), ok && end && err == nil
 }
 
 // allowed reports whether a connection is one of those that rules for p let through,

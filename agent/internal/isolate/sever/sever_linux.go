@@ -1,11 +1,13 @@
 package sever
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/mdlayher/netlink"
@@ -14,22 +16,31 @@ import (
 	"hozen/agent/internal/isolate"
 )
 
-// Config is what a Kernel is built from. Its zero value is right for an agent.
+// Config is what a Kernel is built from.
 type Config struct {
 	// NetNS is the file descriptor of the network namespace to work in. Default 0: the
-	// one of this process. Connections of other namespaces, such as containers, are not
-	// touched.
+	// one of this process.
 	NetNS int
+	// Others passes on every other network namespace of this endpoint, such as those of
+	// containers, each once: a descriptor, which fn closes, its inode and who has it. It
+	// returns how many were left out because there are too many. Optional: without it their
+	// connections are not touched.
+	Others func(ctx context.Context, fn func(file *os.File, inode uint64, who string)) (unseen int)
+	// Proc is where processes are looked for. Default "/proc".
+	Proc string
 }
 
 // Kernel is isolate.Connections by sock_diag(7): it needs CAP_NET_ADMIN and a kernel
-// with CONFIG_INET_DIAG_DESTROY (Linux 4.5).
+// with CONFIG_INET_DIAG_DESTROY (Linux 4.5), and CAP_SYS_ADMIN for other namespaces.
 type Kernel struct{ cfg Config }
 
 var _ isolate.Connections = (*Kernel)(nil)
 
 // New returns a Kernel; it touches nothing.
-func New(c Config) *Kernel { return &Kernel{cfg: c} }
+func New(c Config) *Kernel {
+	c.Proc = cmp.Or(c.Proc, "/proc")
+	return &Kernel{cfg: c}
+}
 
 // Message types of linux/sock_diag.h.
 const (
@@ -67,48 +78,101 @@ func (k *Kernel) Sever(ctx context.Context, p isolate.Policy) (isolate.Severed, 
 }
 
 func (k *Kernel) sever(ctx context.Context, p isolate.Policy, s *isolate.Severed) error {
-	own, err := k.addresses(ctx)
+	here := place{fd: k.cfg.NetNS}
+	errs := []error{here.list(ctx, p)}
+	others, troubles := k.others(ctx, p)
+	places := append([]place{here}, others...)
+	k.holders(ctx, places) // before they are ended: a program that is told so may be gone
+	for i := range places {
+		o := &places[i]
+		switch err := o.end(ctx, s); {
+		case err == nil:
+		case i == 0:
+			errs = append(errs, err)
+		default:
+			troubles = append(troubles, fmt.Sprintf("network namespace of %s: %v", o.who, err))
+		}
+		if i > 0 {
+			_ = o.file.Close()
+		}
+	}
+	return errors.Join(append(errs, told(troubles))...)
+}
+
+// place is a network namespace, and what is to be ended in it.
+type place struct {
+	fd    int      // 0: ours
+	file  *os.File // fd's; nil if it is not ours to close
+	inode uint64   // 0 for the endpoint's own
+	who   string
+	found []socket
+}
+
+// list finds what p does not allow. What was found until an error is ended all the same.
+func (o *place) list(ctx context.Context, p isolate.Policy) error {
+	own, err := o.addresses(ctx)
 	if err != nil {
 		return err
 	}
-	c, end, err := k.dial(ctx, unix.NETLINK_INET_DIAG)
+	c, end, err := o.dial(ctx, unix.NETLINK_INET_DIAG)
 	if err != nil {
 		return err
 	}
 	defer end()
 	var errs []error
 	for _, q := range questions {
-		var found []socket
 		seen := map[uint64]bool{} // sockets that change under the dump are listed twice
 		err := dump(c, typeByFamily, request(q.family, q.protocol, q.states, [idSize]byte{}), func(b []byte) error {
-			o, err := parse(q.name, b)
-			if err == nil && !seen[o.Cookie] && !o.allowed(p, own) {
-				seen[o.Cookie] = true
-				found = append(found, o)
+			one, err := parse(q.name, b)
+			if err == nil && !seen[one.Cookie] && !one.allowed(p, own) {
+				seen[one.Cookie] = true
+				one.NetNS = o.inode
+				o.found = append(o.found, one)
 			}
 			return err
 		})
 		if err != nil {
-			// What was listed until then is ended all the same.
 			errs = append(errs, fmt.Errorf("list %s connections of family %d: %w", q.name, q.family, explain(ctx, err)))
 		}
-		var failure error // the first one stands for all
-		for i := range found {
-			if err := destroy(c, q.protocol, &found[i], s); err != nil && failure == nil {
-				failure = fmt.Errorf("end %s connection with %s: %w", q.name, found[i].Remote, explain(ctx, err))
-			}
-			s.Add(found[i].Connection)
-			if ctx.Err() != nil {
-				s.Failed += len(found) - i - 1
-				return errors.Join(append(errs, failure, ctx.Err())...)
-			}
-		}
-		errs = append(errs, failure)
 	}
 	return errors.Join(errs...)
 }
 
-func destroy(c *netlink.Conn, protocol byte, o *socket, s *isolate.Severed) error {
+// end ends what was found.
+func (o *place) end(ctx context.Context, s *isolate.Severed) error {
+	if len(o.found) == 0 {
+		return nil
+	}
+	c, end, err := o.dial(ctx, unix.NETLINK_INET_DIAG)
+	if err != nil {
+		for i := range o.found {
+			o.found[i].Outcome = "failed"
+			s.Failed++
+			s.Add(o.found[i].Connection)
+		}
+		return err
+	}
+	defer end()
+	var failure error // the first one stands for all
+	for i := range o.found {
+		one := &o.found[i]
+		if err := destroy(c, one, s); err != nil && failure == nil {
+			failure = fmt.Errorf("end %s connection with %s: %w", one.Protocol, one.Remote, explain(ctx, err))
+		}
+		s.Add(one.Connection)
+		if ctx.Err() != nil {
+			s.Failed += len(o.found) - i - 1
+			return errors.Join(failure, ctx.Err())
+		}
+	}
+	return failure
+}
+
+func destroy(c *netlink.Conn, o *socket, s *isolate.Severed) error {
+	protocol := byte(unix.IPPROTO_TCP)
+	if o.Protocol == udp {
+		protocol = unix.IPPROTO_UDP
+	}
 	_, err := c.Execute(netlink.Message{
 		Header: netlink.Header{Type: typeDestroy, Flags: netlink.Request | netlink.Acknowledge},
 		Data:   request(o.family, protocol, 0, o.id),
@@ -145,8 +209,8 @@ func explain(ctx context.Context, err error) error {
 }
 
 // addresses lists this endpoint's own addresses.
-func (k *Kernel) addresses(ctx context.Context) (map[netip.Addr]bool, error) {
-	c, end, err := k.dial(ctx, unix.NETLINK_ROUTE)
+func (o *place) addresses(ctx context.Context) (map[netip.Addr]bool, error) {
+	c, end, err := o.dial(ctx, unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, err
 	}
@@ -191,11 +255,11 @@ func dump(c *netlink.Conn, typ netlink.HeaderType, body []byte, row func([]byte)
 	return rerr
 }
 
-func (k *Kernel) dial(ctx context.Context, family int) (c *netlink.Conn, end func(), err error) {
+func (o *place) dial(ctx context.Context, family int) (c *netlink.Conn, end func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
-	c, err = netlink.Dial(family, &netlink.Config{NetNS: k.cfg.NetNS})
+	c, err = netlink.Dial(family, &netlink.Config{NetNS: o.fd})
 	if err != nil {
 		return nil, nil, fmt.Errorf("open netlink: %w", explain(ctx, err))
 	}

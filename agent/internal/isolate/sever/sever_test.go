@@ -1,6 +1,7 @@
 package sever
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net/netip"
 	"strings"
@@ -174,6 +175,17 @@ func TestOwnAddress(t *testing.T) {
 }
 
 // FuzzParse takes what a kernel may answer.
+func TestParseLink(t *testing.T) {
+	for text, want := range map[string]uint32{
+		"socket:[4711]": 4711, "socket:[4294967295]": 4294967295, "socket:[4294967296]": 0, "socket:[]": 0, "socket:[-1]": 0,
+		"socket:[12": 0, "pipe:[12]": 0, "/tmp/socket:[12]": 0, "": 0,
+	} {
+		if n, ok := parseLink([]byte(text)); n != want && ok || ok != (want != 0) {
+			t.Errorf("%q is %d, %v", text, n, ok)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add(row(netip.MustParseAddrPort("192.0.2.77:40000"), netip.MustParseAddrPort("192.0.2.1:7443"), 1, 5))
 	f.Add(row(netip.MustParseAddrPort("[2001:db8::1]:40000"), netip.MustParseAddrPort("[2001:db8::1]:7443"), 255, 0))
@@ -184,5 +196,8 @@ func FuzzParse(f *testing.F) {
 		}
 		_ = s.allowed(isolate.Policy{}, nil)
 		_, _ = ownAddress(b)
+		if n, ok := parseLink(b); ok && n == 0 && !bytes.Contains(b, []byte("0")) {
+			t.Errorf("%q is inode 0", b)
+		}
 	})
 }
