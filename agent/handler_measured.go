@@ -42,16 +42,11 @@ func measured(st isolate.Status) journal.Isolation {
 	if s := st.Severed; s != nil {
 		m.Severed = &journal.Severed{At: s.At, Took: s.Took, Destroyed: s.Destroyed, Gone: s.Gone, Failed: s.Failed, Unsupported: s.Unsupported, Detail: s.Detail}
 		for _, c := range s.List[:min(len(s.List), severedShown)] {
-			m.Severed.First = append(m.Severed.First, journal.SeveredConnection{
-				Protocol: c.Protocol, Remote: c.Remote.String(), PID: c.PID, Process: c.Process, StartedAt: c.Started,
-				Sent: c.Sent, Received: c.Received, Outcome: c.Outcome, NetNS: c.NetNS,
-			})
+			m.Severed.First = append(m.Severed.First, c.String())
 		}
 	}
 	if o := st.Others; o != nil {
-		m.Others = &journal.Others{
-			Verdict: string(o.Verdict), Before: o.Before, After: o.After, BeforeAt: o.BeforeAt, AfterAt: o.AfterAt, Differences: o.Differences,
-		}
+		m.Others, m.OthersDifferences = string(o.Verdict), o.Differences
 	}
 	if st.Desired == isolate.Isolated {
 		for _, t := range st.Policy.Tunnels {

@@ -151,26 +151,11 @@ func isolation(f string, m *agentv1.IsolationStatus) error {
 		}
 	}
 	c, s := m.GetConfirmation(), m.GetSevered()
-	if n := len(s.GetConnections()); n > MaxSevered {
-		return wrong(f+".severed.connections", "%d, at most %d are allowed", n, MaxSevered)
-	}
-	for i, o := range s.GetConnections() {
-		f := fmt.Sprintf("%s.severed.connections[%d]", f, i)
-		if err := first(
-			word(f+".protocol", o.GetProtocol(), 1, maxTrialName),
-			line(f+".remote", o.GetRemote(), MaxAddress),
-			line(f+".process", o.GetProcess(), MaxLink),
-			word(f+".outcome", o.GetOutcome(), 0, maxTrialName),
-			optionalMoment(f+".started_at", o.GetStartedAt()),
-		); err != nil {
-			return err
-		}
-	}
-	if err := others(f+".others", m.GetOthers()); err != nil {
-		return err
-	}
 	return first(
 		line(f+".severed.detail", s.GetDetail(), MaxSeenLine),
+		lines(f+".severed.connections", s.GetConnections(), MaxSevered),
+		word(f+".others", m.GetOthers(), 0, 16),
+		lines(f+".others_differences", m.GetOthersDifferences(), MaxSeen),
 		optionalMoment(f+".measured_at", m.GetMeasuredAt()),
 		optionalDigest(f+".rules_digest", m.GetRulesDigest()),
 		text(f+".detail", m.GetDetail(), MaxDetail),
@@ -183,17 +168,6 @@ func isolation(f string, m *agentv1.IsolationStatus) error {
 		optionalMoment(f+".severed.at", s.GetAt()),
 		word(f+".held", m.GetHeld(), 0, 16),
 		lines(f+".limits", m.GetLimits(), MaxLimits),
-	)
-}
-
-func others(f string, m *agentv1.IsolationOthers) error {
-	return first(
-		word(f+".verdict", m.GetVerdict(), 0, maxTrialName),
-		optionalDigest(f+".before_digest", m.GetBeforeDigest()),
-		optionalDigest(f+".after_digest", m.GetAfterDigest()),
-		optionalMoment(f+".before_at", m.GetBeforeAt()),
-		optionalMoment(f+".after_at", m.GetAfterAt()),
-		lines(f+".differences", m.GetDifferences(), MaxSeen),
 	)
 }
 

@@ -3,6 +3,7 @@ package isolate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -74,6 +75,21 @@ type Connection struct {
 	Received uint64 `json:"received_bytes,omitempty"`
 	// Outcome is "destroyed", "gone", "failed" or "unsupported".
 	Outcome string `json:"outcome"`
+}
+
+// String says in one line who talked with whom, in words that need no translation.
+func (c Connection) String() string {
+	s := fmt.Sprintf("%s %s sent=%d received=%d %s", c.Protocol, c.Remote, c.Sent, c.Received, c.Outcome)
+	if c.PID != 0 {
+		s += fmt.Sprintf(" pid=%d", c.PID)
+	}
+	if c.Process != "" {
+		s += fmt.Sprintf(" %q started=%s", c.Process, c.Started.Format(time.RFC3339))
+	}
+	if c.NetNS != 0 {
+		s += fmt.Sprintf(" net:[%d]", c.NetNS)
+	}
+	return s
 }
 
 // Add keeps c in the list, if there is room.

@@ -58,7 +58,7 @@ func toIsolation(i journal.Isolation) *agentv1.IsolationStatus {
 		RulesDigest: hexDigest(i.RulesDigest), DroppedPackets: i.DroppedPackets, Detail: wire.Text(i.Detail, wire.MaxDetail),
 		CommandId: identifier(id.Command, i.CommandID), Capable: i.Capable, Persisted: i.Persisted,
 		Mode: toMode(i.Mode), Until: moment(i.Until), LeaseUntil: moment(i.LeaseUntil), Held: code(i.Held, maxHeld),
-		Drill: i.Drill, Limits: toLines(i.Limits, wire.MaxLimits),
+		Drill: i.Drill, Limits: toLines(i.Limits, wire.MaxLimits), Others: code(i.Others, maxHeld), OthersDifferences: toLines(i.OthersDifferences, wire.MaxSeen),
 	}
 	for _, t := range i.Tunnels[:min(len(i.Tunnels), wire.MaxTunnels)] {
 		to := wire.Line(t.Address, wire.MaxAddress)
@@ -78,19 +78,7 @@ func toIsolation(i journal.Isolation) *agentv1.IsolationStatus {
 	if s := i.Severed; s != nil {
 		m.Severed = &agentv1.IsolationSevered{
 			At: moment(s.At), Took: durationpb.New(s.Took), Destroyed: count(s.Destroyed), Gone: count(s.Gone), Failed: count(s.Failed), Unsupported: s.Unsupported,
-			Detail: wire.Line(s.Detail, wire.MaxSeenLine),
-		}
-		for _, c := range s.First[:min(len(s.First), wire.MaxSevered)] {
-			m.Severed.Connections = append(m.Severed.Connections, &agentv1.IsolationSeveredConnection{
-				Protocol: code(c.Protocol, maxHeld), Remote: wire.Line(c.Remote, wire.MaxAddress), Pid: c.PID, Process: wire.Line(c.Process, wire.MaxLink),
-				StartedAt: moment(c.StartedAt), SentBytes: c.Sent, ReceivedBytes: c.Received, Outcome: code(c.Outcome, maxHeld), NetNamespace: c.NetNS,
-			})
-		}
-	}
-	if o := i.Others; o != nil {
-		m.Others = &agentv1.IsolationOthers{
-			Verdict: code(o.Verdict, maxHeld), BeforeDigest: hexDigest(o.Before), AfterDigest: hexDigest(o.After),
-			BeforeAt: moment(o.BeforeAt), AfterAt: moment(o.AfterAt), Differences: toLines(o.Differences, wire.MaxSeen),
+			Detail: wire.Line(s.Detail, wire.MaxSeenLine), Connections: toLines(s.First, wire.MaxSevered),
 		}
 	}
 	for _, t := range i.Trials[:min(len(i.Trials), wire.MaxTrials)] {

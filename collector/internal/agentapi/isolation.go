@@ -1,7 +1,6 @@
 package agentapi
 
 import (
-	"math"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -17,7 +16,7 @@ import (
 func fromMeasured(m *agentv1.IsolationStatus) endpoint.Measured {
 	r := endpoint.Measured{
 		Mode: fromMode(m.GetMode()), Until: wire.Time(m.GetUntil()), LeaseUntil: wire.Time(m.GetLeaseUntil()), Held: m.GetHeld(),
-		Drill: m.GetDrill(), Limits: m.GetLimits(), Persisted: m.GetPersisted(),
+		Drill: m.GetDrill(), Limits: m.GetLimits(), Persisted: m.GetPersisted(), Others: m.GetOthers(), OthersDifferences: m.GetOthersDifferences(),
 	}
 	if c := m.GetConfirmation(); c != nil {
 		r.Confirmation = &endpoint.Confirmation{
@@ -28,19 +27,7 @@ func fromMeasured(m *agentv1.IsolationStatus) endpoint.Measured {
 	if s := m.GetSevered(); s != nil {
 		r.Severed = &endpoint.Severed{
 			At: wire.Time(s.GetAt()), Took: max(0, s.GetTook().AsDuration()), Destroyed: s.GetDestroyed(), Gone: s.GetGone(),
-			Failed: s.GetFailed(), Unsupported: s.GetUnsupported(), Detail: s.GetDetail(),
-		}
-		for _, c := range s.GetConnections() {
-			r.Severed.First = append(r.Severed.First, endpoint.SeveredConnection{
-				Protocol: c.GetProtocol(), Remote: c.GetRemote(), PID: c.GetPid(), Process: c.GetProcess(), StartedAt: wire.Time(c.GetStartedAt()),
-				Sent: int64(min(c.GetSentBytes(), math.MaxInt64)), Received: int64(min(c.GetReceivedBytes(), math.MaxInt64)), Outcome: c.GetOutcome(), NetNS: c.GetNetNamespace(),
-			})
-		}
-	}
-	if o := m.GetOthers(); o != nil {
-		r.Others = &endpoint.Others{
-			Verdict: o.GetVerdict(), Before: o.GetBeforeDigest(), After: o.GetAfterDigest(), BeforeAt: wire.Time(o.GetBeforeAt()),
-			AfterAt: wire.Time(o.GetAfterAt()), Differences: o.GetDifferences(),
+			Failed: s.GetFailed(), Unsupported: s.GetUnsupported(), Detail: s.GetDetail(), First: s.GetConnections(),
 		}
 	}
 	for _, t := range m.GetTrials() {

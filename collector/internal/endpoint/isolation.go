@@ -25,7 +25,11 @@ type Measured struct {
 	Limits       []string      `json:"limits,omitempty"` // English
 	Persisted    bool          `json:"persisted,omitempty"`
 	Tunnels      []Tunnel      `json:"tunnels,omitempty"` // that lead to the collector; their outer ends stay open
-	Others       *Others       `json:"others,omitzero"`   // nil: not released since, or nobody looked
+	// Others says whether packet filter rules of others are after a release what they were
+	// before the cut: "same", "differs", "unknown"; empty but after a release.
+	// OthersDifferences are which tables differ, or why nothing is known, English.
+	Others            string   `json:"others,omitempty"`
+	OthersDifferences []string `json:"others_differences,omitempty"`
 }
 
 // Tunnel is the outer end of a tunnel that leads to the collector.
@@ -36,17 +40,6 @@ type Tunnel struct {
 	Link     string    `json:"link,omitempty"` // the tunnel's device
 	Why      string    `json:"why,omitempty"`  // how it was found, English
 	Since    time.Time `json:"since,omitzero"` // when it was opened; zero: not known
-}
-
-// Others says whether the packet filter rules of others are after a release what they were
-// before the cut.
-type Others struct {
-	Verdict     string    `json:"verdict,omitempty"` // "same", "differs", "unknown"
-	Before      string    `json:"before,omitempty"`  // SHA-256 over their rules before the cut
-	After       string    `json:"after,omitempty"`   // and after the release
-	BeforeAt    time.Time `json:"before_at,omitzero"`
-	AfterAt     time.Time `json:"after_at,omitzero"`
-	Differences []string  `json:"differences,omitempty"` // which tables, or why nothing is known; English
 }
 
 // Confirmation is how far an order was confirmed by a connection through the rules.
@@ -66,21 +59,8 @@ type Severed struct {
 	Failed      uint32        `json:"failed,omitempty"`
 	Unsupported bool          `json:"unsupported,omitempty"`
 	Detail      string        `json:"detail,omitempty"` // what could not be done, English
-	// First are the first of them, as the agent says; all of them are evidence.
-	First []SeveredConnection `json:"first,omitempty"`
-}
-
-// SeveredConnection is one connection that existed at the cut.
-type SeveredConnection struct {
-	Protocol  string    `json:"protocol"` // "tcp", "udp"
-	Remote    string    `json:"remote"`
-	PID       uint32    `json:"pid,omitempty"`       // 0: no process was found
-	Process   string    `json:"process,omitempty"`   // its name
-	StartedAt time.Time `json:"started_at,omitzero"` // when it was started
-	Sent      int64     `json:"sent,omitempty"`      // bytes that the other end acknowledged; UDP does not count
-	Received  int64     `json:"received,omitempty"`  // bytes
-	Outcome   string    `json:"outcome,omitempty"`   // "destroyed", "gone", "failed", "unsupported"
-	NetNS     uint64    `json:"net_ns,omitempty"`    // inode of its network namespace; 0: the endpoint's own
+	// First are the first of them with their process, as the agent says; all are evidence.
+	First []string `json:"first,omitempty"`
 }
 
 // Trial is one thing that was tried through the rules.
@@ -141,30 +121,16 @@ func (s IsolationStatus) Same(o IsolationStatus) bool {
 
 func (m Measured) text() (string, error) {
 	m.Held = sqldb.CleanText(m.Held)
-	m.Trials, m.Limits = slices.Clone(m.Trials), slices.Clone(m.Limits)
+	m.Trials, m.Limits = slices.Clone(m.Trials), cleaned(m.Limits)
 	for i := range m.Trials {
 		t := &m.Trials[i]
 		t.Name, t.Reason, t.Target = sqldb.CleanText(t.Name), sqldb.CleanText(t.Reason), sqldb.CleanText(t.Target)
 	}
-	for i := range m.Limits {
-		m.Limits[i] = sqldb.CleanText(m.Limits[i])
-	}
+	m.Others, m.OthersDifferences = sqldb.CleanText(m.Others), cleaned(m.OthersDifferences)
 	if m.Severed != nil {
 		s := *m.Severed
-		s.Detail, s.First = sqldb.CleanText(s.Detail), slices.Clone(s.First)
-		for i := range s.First {
-			c := &s.First[i]
-			c.Protocol, c.Remote, c.Process, c.Outcome = sqldb.CleanText(c.Protocol), sqldb.CleanText(c.Remote), sqldb.CleanText(c.Process), sqldb.CleanText(c.Outcome)
-		}
+		s.Detail, s.First = sqldb.CleanText(s.Detail), cleaned(s.First)
 		m.Severed = &s
-	}
-	if m.Others != nil {
-		o := *m.Others
-		o.Verdict, o.Differences = sqldb.CleanText(o.Verdict), slices.Clone(o.Differences)
-		for i := range o.Differences {
-			o.Differences[i] = sqldb.CleanText(o.Differences[i])
-		}
-		m.Others = &o
 	}
 	m.Tunnels = slices.Clone(m.Tunnels)
 	for i := range m.Tunnels {
@@ -176,6 +142,14 @@ func (m Measured) text() (string, error) {
 		return "", fmt.Errorf("encode isolation: %w", err)
 	}
 	return string(b), nil
+}
+
+func cleaned(lines []string) []string {
+	lines = slices.Clone(lines)
+	for i := range lines {
+		lines[i] = sqldb.CleanText(lines[i])
+	}
+	return lines
 }
 
 // scanMeasured reads what text wrote.

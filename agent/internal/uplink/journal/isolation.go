@@ -108,17 +108,10 @@ type Isolation struct {
 	Drill        bool          `json:"drill,omitempty"`        // it is one
 	Limits       []string      `json:"limits,omitempty"`       // what this kernel cannot do
 	Tunnels      []Tunnel      `json:"tunnels,omitempty"`      // that lead to the collector, and stay open
-	Others       *Others       `json:"others,omitempty"`       // nil but after a release
-}
-
-// Others says whether rules of others are as before, as isolate.Others.
-type Others struct {
-	Verdict     string    `json:"verdict"`
-	Before      string    `json:"before,omitempty"`
-	After       string    `json:"after,omitempty"`
-	BeforeAt    time.Time `json:"before_at,omitzero"`
-	AfterAt     time.Time `json:"after_at,omitzero"`
-	Differences []string  `json:"differences,omitempty"`
+	// Others says whether rules of others are as before: "same", "differs", "unknown", or
+	// empty but after a release; OthersDifferences are in what.
+	Others            string   `json:"others,omitempty"`
+	OthersDifferences []string `json:"others_differences,omitempty"`
 }
 
 // Tunnel is the outer end of a tunnel, as isolate.Tunnel.
@@ -148,21 +141,8 @@ type Severed struct {
 	Failed      int           `json:"failed,omitempty"`
 	Unsupported bool          `json:"unsupported,omitempty"`
 	Detail      string        `json:"detail,omitempty"` // English
-	// First are the first of them; all are evidence.
-	First []SeveredConnection `json:"first,omitempty"`
-}
-
-// SeveredConnection is one of them, as isolate.Connection.
-type SeveredConnection struct {
-	Protocol  string    `json:"protocol"`
-	Remote    string    `json:"remote"`
-	PID       uint32    `json:"pid,omitempty"`
-	Process   string    `json:"process,omitempty"`
-	StartedAt time.Time `json:"started_at,omitzero"`
-	Sent      uint64    `json:"sent,omitempty"`
-	Received  uint64    `json:"received,omitempty"`
-	Outcome   string    `json:"outcome,omitempty"`
-	NetNS     uint64    `json:"net_ns,omitempty"`
+	// First are the first of them, with their process; all are evidence.
+	First []string `json:"first,omitempty"`
 }
 
 // TrialOutcome is what came of a trial.

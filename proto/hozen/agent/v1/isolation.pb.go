@@ -694,10 +694,13 @@ type IsolationStatus struct {
 	Persisted bool `protobuf:"varint,19,opt,name=persisted,proto3" json:"persisted,omitempty"`
 	// Outer ends of tunnels behind which the collector is: what is open to them besides.
 	Tunnels []*IsolationTunnel `protobuf:"bytes,20,rep,name=tunnels,proto3" json:"tunnels,omitempty"`
-	// Whether rules of others are as before; after a release alone.
-	Others        *IsolationOthers `protobuf:"bytes,21,opt,name=others,proto3" json:"others,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Whether packet filter rules of others are as before the cut: "same", "differs" or
+	// "unknown"; after a release alone, else empty.
+	Others string `protobuf:"bytes,21,opt,name=others,proto3" json:"others,omitempty"`
+	// Which of their tables differ, or why nothing is known; at most 16 of 512 bytes.
+	OthersDifferences []string `protobuf:"bytes,22,rep,name=others_differences,json=othersDifferences,proto3" json:"others_differences,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *IsolationStatus) Reset() {
@@ -870,9 +873,16 @@ func (x *IsolationStatus) GetTunnels() []*IsolationTunnel {
 	return nil
 }
 
-func (x *IsolationStatus) GetOthers() *IsolationOthers {
+func (x *IsolationStatus) GetOthers() string {
 	if x != nil {
 		return x.Others
+	}
+	return ""
+}
+
+func (x *IsolationStatus) GetOthersDifferences() []string {
+	if x != nil {
+		return x.OthersDifferences
 	}
 	return nil
 }
@@ -1058,8 +1068,8 @@ type IsolationSevered struct {
 	Failed uint32 `protobuf:"varint,5,opt,name=failed,proto3" json:"failed,omitempty"`
 	// This system cannot end connections of others.
 	Unsupported bool `protobuf:"varint,6,opt,name=unsupported,proto3" json:"unsupported,omitempty"`
-	// The first of them, at most 16. All of them are evidence.
-	Connections []*IsolationSeveredConnection `protobuf:"bytes,7,rep,name=connections,proto3" json:"connections,omitempty"`
+	// The first of them with their process, at most 16 of 512 bytes. All of them are evidence.
+	Connections []string `protobuf:"bytes,7,rep,name=connections,proto3" json:"connections,omitempty"`
 	// What could not be done, English, at most 512 bytes.
 	Detail        string `protobuf:"bytes,8,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1138,7 +1148,7 @@ func (x *IsolationSevered) GetUnsupported() bool {
 	return false
 }
 
-func (x *IsolationSevered) GetConnections() []*IsolationSeveredConnection {
+func (x *IsolationSevered) GetConnections() []string {
 	if x != nil {
 		return x.Connections
 	}
@@ -1150,216 +1160,6 @@ func (x *IsolationSevered) GetDetail() string {
 		return x.Detail
 	}
 	return ""
-}
-
-// IsolationSeveredConnection is one connection that existed at the cut.
-type IsolationSeveredConnection struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// "tcp" or "udp".
-	Protocol string `protobuf:"bytes,1,opt,name=protocol,proto3" json:"protocol,omitempty"`
-	// The other end, address and port, at most 128 bytes.
-	Remote string `protobuf:"bytes,2,opt,name=remote,proto3" json:"remote,omitempty"`
-	// Process that had it at the cut; 0 if none was found.
-	Pid uint32 `protobuf:"varint,3,opt,name=pid,proto3" json:"pid,omitempty"`
-	// Its name, at most 64 bytes.
-	Process string `protobuf:"bytes,4,opt,name=process,proto3" json:"process,omitempty"`
-	// When it was started, by the agent's clock; absent if that is not known.
-	StartedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
-	// Bytes that the other end acknowledged and that arrived from it; UDP does not count.
-	SentBytes uint64 `protobuf:"varint,6,opt,name=sent_bytes,json=sentBytes,proto3" json:"sent_bytes,omitempty"`
-	// See sent_bytes.
-	ReceivedBytes uint64 `protobuf:"varint,7,opt,name=received_bytes,json=receivedBytes,proto3" json:"received_bytes,omitempty"`
-	// "destroyed", "gone", "failed" or "unsupported".
-	Outcome string `protobuf:"bytes,8,opt,name=outcome,proto3" json:"outcome,omitempty"`
-	// Inode of the network namespace that it is in, where that is not the endpoint's own.
-	NetNamespace  uint64 `protobuf:"varint,9,opt,name=net_namespace,json=netNamespace,proto3" json:"net_namespace,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *IsolationSeveredConnection) Reset() {
-	*x = IsolationSeveredConnection{}
-	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[7]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *IsolationSeveredConnection) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*IsolationSeveredConnection) ProtoMessage() {}
-
-func (x *IsolationSeveredConnection) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[7]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use IsolationSeveredConnection.ProtoReflect.Descriptor instead.
-func (*IsolationSeveredConnection) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{7}
-}
-
-func (x *IsolationSeveredConnection) GetProtocol() string {
-	if x != nil {
-		return x.Protocol
-	}
-	return ""
-}
-
-func (x *IsolationSeveredConnection) GetRemote() string {
-	if x != nil {
-		return x.Remote
-	}
-	return ""
-}
-
-func (x *IsolationSeveredConnection) GetPid() uint32 {
-	if x != nil {
-		return x.Pid
-	}
-	return 0
-}
-
-func (x *IsolationSeveredConnection) GetProcess() string {
-	if x != nil {
-		return x.Process
-	}
-	return ""
-}
-
-func (x *IsolationSeveredConnection) GetStartedAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.StartedAt
-	}
-	return nil
-}
-
-func (x *IsolationSeveredConnection) GetSentBytes() uint64 {
-	if x != nil {
-		return x.SentBytes
-	}
-	return 0
-}
-
-func (x *IsolationSeveredConnection) GetReceivedBytes() uint64 {
-	if x != nil {
-		return x.ReceivedBytes
-	}
-	return 0
-}
-
-func (x *IsolationSeveredConnection) GetOutcome() string {
-	if x != nil {
-		return x.Outcome
-	}
-	return ""
-}
-
-func (x *IsolationSeveredConnection) GetNetNamespace() uint64 {
-	if x != nil {
-		return x.NetNamespace
-	}
-	return 0
-}
-
-// IsolationOthers says whether the packet filter rules of others are after a release what
-// they were before the cut.
-type IsolationOthers struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// "same", "differs", or "unknown".
-	Verdict string `protobuf:"bytes,1,opt,name=verdict,proto3" json:"verdict,omitempty"`
-	// SHA-256 over their rules before the cut, 64 hexadecimal digits, or empty.
-	BeforeDigest string `protobuf:"bytes,2,opt,name=before_digest,json=beforeDigest,proto3" json:"before_digest,omitempty"`
-	// After the release.
-	AfterDigest string `protobuf:"bytes,3,opt,name=after_digest,json=afterDigest,proto3" json:"after_digest,omitempty"`
-	// When they were read before the cut, by the agent's clock; absent if they were not.
-	BeforeAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=before_at,json=beforeAt,proto3" json:"before_at,omitempty"`
-	// When they were read after the release.
-	AfterAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=after_at,json=afterAt,proto3" json:"after_at,omitempty"`
-	// Which tables differ, or why nothing is known; English, at most 16 of 512 bytes.
-	Differences   []string `protobuf:"bytes,6,rep,name=differences,proto3" json:"differences,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *IsolationOthers) Reset() {
-	*x = IsolationOthers{}
-	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *IsolationOthers) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*IsolationOthers) ProtoMessage() {}
-
-func (x *IsolationOthers) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use IsolationOthers.ProtoReflect.Descriptor instead.
-func (*IsolationOthers) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{8}
-}
-
-func (x *IsolationOthers) GetVerdict() string {
-	if x != nil {
-		return x.Verdict
-	}
-	return ""
-}
-
-func (x *IsolationOthers) GetBeforeDigest() string {
-	if x != nil {
-		return x.BeforeDigest
-	}
-	return ""
-}
-
-func (x *IsolationOthers) GetAfterDigest() string {
-	if x != nil {
-		return x.AfterDigest
-	}
-	return ""
-}
-
-func (x *IsolationOthers) GetBeforeAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.BeforeAt
-	}
-	return nil
-}
-
-func (x *IsolationOthers) GetAfterAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.AfterAt
-	}
-	return nil
-}
-
-func (x *IsolationOthers) GetDifferences() []string {
-	if x != nil {
-		return x.Differences
-	}
-	return nil
 }
 
 // IsolationTrial is one thing that was tried through the rules.
@@ -1383,7 +1183,7 @@ type IsolationTrial struct {
 
 func (x *IsolationTrial) Reset() {
 	*x = IsolationTrial{}
-	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[9]
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1195,7 @@ func (x *IsolationTrial) String() string {
 func (*IsolationTrial) ProtoMessage() {}
 
 func (x *IsolationTrial) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[9]
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1208,7 @@ func (x *IsolationTrial) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IsolationTrial.ProtoReflect.Descriptor instead.
 func (*IsolationTrial) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{9}
+	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *IsolationTrial) GetName() string {
@@ -1483,7 +1283,7 @@ type IsolationEvent struct {
 
 func (x *IsolationEvent) Reset() {
 	*x = IsolationEvent{}
-	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[10]
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1495,7 +1295,7 @@ func (x *IsolationEvent) String() string {
 func (*IsolationEvent) ProtoMessage() {}
 
 func (x *IsolationEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[10]
+	mi := &file_hozen_agent_v1_isolation_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1508,7 +1308,7 @@ func (x *IsolationEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IsolationEvent.ProtoReflect.Descriptor instead.
 func (*IsolationEvent) Descriptor() ([]byte, []int) {
-	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{10}
+	return file_hozen_agent_v1_isolation_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *IsolationEvent) GetEventId() string {
@@ -1606,7 +1406,7 @@ const file_hozen_agent_v1_isolation_proto_rawDesc = "" +
 	"iterations\"2\n" +
 	"\x06Notice\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x14\n" +
-	"\x05phone\x18\x02 \x01(\tR\x05phone\"\xb1\a\n" +
+	"\x05phone\x18\x02 \x01(\tR\x05phone\"\xbf\a\n" +
 	"\x0fIsolationStatus\x128\n" +
 	"\adesired\x18\x01 \x01(\x0e2\x1e.hozen.agent.v1.IsolationStateR\adesired\x12:\n" +
 	"\bobserved\x18\x02 \x01(\x0e2\x1e.hozen.agent.v1.IsolationStateR\bobserved\x12;\n" +
@@ -1631,8 +1431,9 @@ const file_hozen_agent_v1_isolation_proto_rawDesc = "" +
 	"\x05drill\x18\x11 \x01(\bR\x05drill\x12\x16\n" +
 	"\x06limits\x18\x12 \x03(\tR\x06limits\x12\x1c\n" +
 	"\tpersisted\x18\x13 \x01(\bR\tpersisted\x129\n" +
-	"\atunnels\x18\x14 \x03(\v2\x1f.hozen.agent.v1.IsolationTunnelR\atunnels\x127\n" +
-	"\x06others\x18\x15 \x01(\v2\x1f.hozen.agent.v1.IsolationOthersR\x06others\"\xb3\x01\n" +
+	"\atunnels\x18\x14 \x03(\v2\x1f.hozen.agent.v1.IsolationTunnelR\atunnels\x12\x16\n" +
+	"\x06others\x18\x15 \x01(\tR\x06others\x12-\n" +
+	"\x12others_differences\x18\x16 \x03(\tR\x11othersDifferences\"\xb3\x01\n" +
 	"\x0fIsolationTunnel\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x1a\n" +
 	"\bprotocol\x18\x02 \x01(\rR\bprotocol\x12\x12\n" +
@@ -1644,35 +1445,16 @@ const file_hozen_agent_v1_isolation_proto_rawDesc = "" +
 	"\x02by\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02by\x12=\n" +
 	"\bfallback\x18\x02 \x01(\x0e2!.hozen.agent.v1.IsolationFallbackR\bfallback\x12=\n" +
 	"\fconfirmed_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\vconfirmedAt\x127\n" +
-	"\tmissed_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bmissedAt\"\xbf\x02\n" +
+	"\tmissed_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bmissedAt\"\x93\x02\n" +
 	"\x10IsolationSevered\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12-\n" +
 	"\x04took\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04took\x12\x1c\n" +
 	"\tdestroyed\x18\x03 \x01(\rR\tdestroyed\x12\x12\n" +
 	"\x04gone\x18\x04 \x01(\rR\x04gone\x12\x16\n" +
 	"\x06failed\x18\x05 \x01(\rR\x06failed\x12 \n" +
-	"\vunsupported\x18\x06 \x01(\bR\vunsupported\x12L\n" +
-	"\vconnections\x18\a \x03(\v2*.hozen.agent.v1.IsolationSeveredConnectionR\vconnections\x12\x16\n" +
-	"\x06detail\x18\b \x01(\tR\x06detail\"\xbc\x02\n" +
-	"\x1aIsolationSeveredConnection\x12\x1a\n" +
-	"\bprotocol\x18\x01 \x01(\tR\bprotocol\x12\x16\n" +
-	"\x06remote\x18\x02 \x01(\tR\x06remote\x12\x10\n" +
-	"\x03pid\x18\x03 \x01(\rR\x03pid\x12\x18\n" +
-	"\aprocess\x18\x04 \x01(\tR\aprocess\x129\n" +
-	"\n" +
-	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x1d\n" +
-	"\n" +
-	"sent_bytes\x18\x06 \x01(\x04R\tsentBytes\x12%\n" +
-	"\x0ereceived_bytes\x18\a \x01(\x04R\rreceivedBytes\x12\x18\n" +
-	"\aoutcome\x18\b \x01(\tR\aoutcome\x12#\n" +
-	"\rnet_namespace\x18\t \x01(\x04R\fnetNamespace\"\x85\x02\n" +
-	"\x0fIsolationOthers\x12\x18\n" +
-	"\averdict\x18\x01 \x01(\tR\averdict\x12#\n" +
-	"\rbefore_digest\x18\x02 \x01(\tR\fbeforeDigest\x12!\n" +
-	"\fafter_digest\x18\x03 \x01(\tR\vafterDigest\x127\n" +
-	"\tbefore_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bbeforeAt\x125\n" +
-	"\bafter_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aafterAt\x12 \n" +
-	"\vdifferences\x18\x06 \x03(\tR\vdifferences\"\xdb\x01\n" +
+	"\vunsupported\x18\x06 \x01(\bR\vunsupported\x12 \n" +
+	"\vconnections\x18\a \x03(\tR\vconnections\x12\x16\n" +
+	"\x06detail\x18\b \x01(\tR\x06detail\"\xdb\x01\n" +
 	"\x0eIsolationTrial\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12?\n" +
 	"\aoutcome\x18\x02 \x01(\x0e2%.hozen.agent.v1.IsolationTrialOutcomeR\aoutcome\x12\x16\n" +
@@ -1748,64 +1530,57 @@ func file_hozen_agent_v1_isolation_proto_rawDescGZIP() []byte {
 }
 
 var file_hozen_agent_v1_isolation_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_hozen_agent_v1_isolation_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_hozen_agent_v1_isolation_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_hozen_agent_v1_isolation_proto_goTypes = []any{
-	(IsolationMode)(0),                 // 0: hozen.agent.v1.IsolationMode
-	(IsolationProtocol)(0),             // 1: hozen.agent.v1.IsolationProtocol
-	(IsolationFallback)(0),             // 2: hozen.agent.v1.IsolationFallback
-	(IsolationState)(0),                // 3: hozen.agent.v1.IsolationState
-	(IsolationTrialOutcome)(0),         // 4: hozen.agent.v1.IsolationTrialOutcome
-	(IsolationEventKind)(0),            // 5: hozen.agent.v1.IsolationEventKind
-	(*IsolationPermit)(nil),            // 6: hozen.agent.v1.IsolationPermit
-	(*ReleaseCode)(nil),                // 7: hozen.agent.v1.ReleaseCode
-	(*Notice)(nil),                     // 8: hozen.agent.v1.Notice
-	(*IsolationStatus)(nil),            // 9: hozen.agent.v1.IsolationStatus
-	(*IsolationTunnel)(nil),            // 10: hozen.agent.v1.IsolationTunnel
-	(*IsolationConfirmation)(nil),      // 11: hozen.agent.v1.IsolationConfirmation
-	(*IsolationSevered)(nil),           // 12: hozen.agent.v1.IsolationSevered
-	(*IsolationSeveredConnection)(nil), // 13: hozen.agent.v1.IsolationSeveredConnection
-	(*IsolationOthers)(nil),            // 14: hozen.agent.v1.IsolationOthers
-	(*IsolationTrial)(nil),             // 15: hozen.agent.v1.IsolationTrial
-	(*IsolationEvent)(nil),             // 16: hozen.agent.v1.IsolationEvent
-	(*timestamppb.Timestamp)(nil),      // 17: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 18: google.protobuf.Duration
+	(IsolationMode)(0),            // 0: hozen.agent.v1.IsolationMode
+	(IsolationProtocol)(0),        // 1: hozen.agent.v1.IsolationProtocol
+	(IsolationFallback)(0),        // 2: hozen.agent.v1.IsolationFallback
+	(IsolationState)(0),           // 3: hozen.agent.v1.IsolationState
+	(IsolationTrialOutcome)(0),    // 4: hozen.agent.v1.IsolationTrialOutcome
+	(IsolationEventKind)(0),       // 5: hozen.agent.v1.IsolationEventKind
+	(*IsolationPermit)(nil),       // 6: hozen.agent.v1.IsolationPermit
+	(*ReleaseCode)(nil),           // 7: hozen.agent.v1.ReleaseCode
+	(*Notice)(nil),                // 8: hozen.agent.v1.Notice
+	(*IsolationStatus)(nil),       // 9: hozen.agent.v1.IsolationStatus
+	(*IsolationTunnel)(nil),       // 10: hozen.agent.v1.IsolationTunnel
+	(*IsolationConfirmation)(nil), // 11: hozen.agent.v1.IsolationConfirmation
+	(*IsolationSevered)(nil),      // 12: hozen.agent.v1.IsolationSevered
+	(*IsolationTrial)(nil),        // 13: hozen.agent.v1.IsolationTrial
+	(*IsolationEvent)(nil),        // 14: hozen.agent.v1.IsolationEvent
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 16: google.protobuf.Duration
 }
 var file_hozen_agent_v1_isolation_proto_depIdxs = []int32{
 	1,  // 0: hozen.agent.v1.IsolationPermit.protocol:type_name -> hozen.agent.v1.IsolationProtocol
-	17, // 1: hozen.agent.v1.IsolationPermit.expires_at:type_name -> google.protobuf.Timestamp
-	18, // 2: hozen.agent.v1.IsolationPermit.lasts:type_name -> google.protobuf.Duration
+	15, // 1: hozen.agent.v1.IsolationPermit.expires_at:type_name -> google.protobuf.Timestamp
+	16, // 2: hozen.agent.v1.IsolationPermit.lasts:type_name -> google.protobuf.Duration
 	3,  // 3: hozen.agent.v1.IsolationStatus.desired:type_name -> hozen.agent.v1.IsolationState
 	3,  // 4: hozen.agent.v1.IsolationStatus.observed:type_name -> hozen.agent.v1.IsolationState
-	17, // 5: hozen.agent.v1.IsolationStatus.measured_at:type_name -> google.protobuf.Timestamp
+	15, // 5: hozen.agent.v1.IsolationStatus.measured_at:type_name -> google.protobuf.Timestamp
 	0,  // 6: hozen.agent.v1.IsolationStatus.mode:type_name -> hozen.agent.v1.IsolationMode
-	17, // 7: hozen.agent.v1.IsolationStatus.until:type_name -> google.protobuf.Timestamp
-	17, // 8: hozen.agent.v1.IsolationStatus.lease_until:type_name -> google.protobuf.Timestamp
+	15, // 7: hozen.agent.v1.IsolationStatus.until:type_name -> google.protobuf.Timestamp
+	15, // 8: hozen.agent.v1.IsolationStatus.lease_until:type_name -> google.protobuf.Timestamp
 	11, // 9: hozen.agent.v1.IsolationStatus.confirmation:type_name -> hozen.agent.v1.IsolationConfirmation
 	12, // 10: hozen.agent.v1.IsolationStatus.severed:type_name -> hozen.agent.v1.IsolationSevered
-	15, // 11: hozen.agent.v1.IsolationStatus.trials:type_name -> hozen.agent.v1.IsolationTrial
+	13, // 11: hozen.agent.v1.IsolationStatus.trials:type_name -> hozen.agent.v1.IsolationTrial
 	10, // 12: hozen.agent.v1.IsolationStatus.tunnels:type_name -> hozen.agent.v1.IsolationTunnel
-	14, // 13: hozen.agent.v1.IsolationStatus.others:type_name -> hozen.agent.v1.IsolationOthers
-	17, // 14: hozen.agent.v1.IsolationTunnel.since:type_name -> google.protobuf.Timestamp
-	17, // 15: hozen.agent.v1.IsolationConfirmation.by:type_name -> google.protobuf.Timestamp
-	2,  // 16: hozen.agent.v1.IsolationConfirmation.fallback:type_name -> hozen.agent.v1.IsolationFallback
-	17, // 17: hozen.agent.v1.IsolationConfirmation.confirmed_at:type_name -> google.protobuf.Timestamp
-	17, // 18: hozen.agent.v1.IsolationConfirmation.missed_at:type_name -> google.protobuf.Timestamp
-	17, // 19: hozen.agent.v1.IsolationSevered.at:type_name -> google.protobuf.Timestamp
-	18, // 20: hozen.agent.v1.IsolationSevered.took:type_name -> google.protobuf.Duration
-	13, // 21: hozen.agent.v1.IsolationSevered.connections:type_name -> hozen.agent.v1.IsolationSeveredConnection
-	17, // 22: hozen.agent.v1.IsolationSeveredConnection.started_at:type_name -> google.protobuf.Timestamp
-	17, // 23: hozen.agent.v1.IsolationOthers.before_at:type_name -> google.protobuf.Timestamp
-	17, // 24: hozen.agent.v1.IsolationOthers.after_at:type_name -> google.protobuf.Timestamp
-	4,  // 25: hozen.agent.v1.IsolationTrial.outcome:type_name -> hozen.agent.v1.IsolationTrialOutcome
-	17, // 26: hozen.agent.v1.IsolationTrial.at:type_name -> google.protobuf.Timestamp
-	5,  // 27: hozen.agent.v1.IsolationEvent.kind:type_name -> hozen.agent.v1.IsolationEventKind
-	17, // 28: hozen.agent.v1.IsolationEvent.at:type_name -> google.protobuf.Timestamp
-	9,  // 29: hozen.agent.v1.IsolationEvent.isolation:type_name -> hozen.agent.v1.IsolationStatus
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	15, // 13: hozen.agent.v1.IsolationTunnel.since:type_name -> google.protobuf.Timestamp
+	15, // 14: hozen.agent.v1.IsolationConfirmation.by:type_name -> google.protobuf.Timestamp
+	2,  // 15: hozen.agent.v1.IsolationConfirmation.fallback:type_name -> hozen.agent.v1.IsolationFallback
+	15, // 16: hozen.agent.v1.IsolationConfirmation.confirmed_at:type_name -> google.protobuf.Timestamp
+	15, // 17: hozen.agent.v1.IsolationConfirmation.missed_at:type_name -> google.protobuf.Timestamp
+	15, // 18: hozen.agent.v1.IsolationSevered.at:type_name -> google.protobuf.Timestamp
+	16, // 19: hozen.agent.v1.IsolationSevered.took:type_name -> google.protobuf.Duration
+	4,  // 20: hozen.agent.v1.IsolationTrial.outcome:type_name -> hozen.agent.v1.IsolationTrialOutcome
+	15, // 21: hozen.agent.v1.IsolationTrial.at:type_name -> google.protobuf.Timestamp
+	5,  // 22: hozen.agent.v1.IsolationEvent.kind:type_name -> hozen.agent.v1.IsolationEventKind
+	15, // 23: hozen.agent.v1.IsolationEvent.at:type_name -> google.protobuf.Timestamp
+	9,  // 24: hozen.agent.v1.IsolationEvent.isolation:type_name -> hozen.agent.v1.IsolationStatus
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_hozen_agent_v1_isolation_proto_init() }
@@ -1819,7 +1594,7 @@ func file_hozen_agent_v1_isolation_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hozen_agent_v1_isolation_proto_rawDesc), len(file_hozen_agent_v1_isolation_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   11,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
