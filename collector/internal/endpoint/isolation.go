@@ -121,15 +121,15 @@ func (s IsolationStatus) Same(o IsolationStatus) bool {
 
 func (m Measured) text() (string, error) {
 	m.Held = sqldb.CleanText(m.Held)
-	m.Trials, m.Limits = slices.Clone(m.Trials), cleaned(m.Limits)
+	m.Trials, m.Limits = slices.Clone(m.Trials), cleanedLines(m.Limits)
 	for i := range m.Trials {
 		t := &m.Trials[i]
 		t.Name, t.Reason, t.Target = sqldb.CleanText(t.Name), sqldb.CleanText(t.Reason), sqldb.CleanText(t.Target)
 	}
-	m.Others, m.OthersDifferences = sqldb.CleanText(m.Others), cleaned(m.OthersDifferences)
+	m.Others, m.OthersDifferences = sqldb.CleanText(m.Others), cleanedLines(m.OthersDifferences)
 	if m.Severed != nil {
 		s := *m.Severed
-		s.Detail, s.First = sqldb.CleanText(s.Detail), cleaned(s.First)
+		s.Detail, s.First = sqldb.CleanText(s.Detail), cleanedLines(s.First)
 		m.Severed = &s
 	}
 	m.Tunnels = slices.Clone(m.Tunnels)
@@ -144,7 +144,7 @@ func (m Measured) text() (string, error) {
 	return string(b), nil
 }
 
-func cleaned(lines []string) []string {
+func cleanedLines(lines []string) []string {
 	lines = slices.Clone(lines)
 	for i := range lines {
 		lines[i] = sqldb.CleanText(lines[i])
