@@ -14,10 +14,10 @@ import (
 
 // Click orders a PC to be isolated and waits for the word that it is: the agent as it is
 // shipped in a network namespace with the kernel's rules, the collector as it is shipped,
-// from the call at the collector's local socket, which does what a click in the console
-// does, until the collector says that the PC is isolated and has its way home: the agent
-// tells so when it has read its rules back, tried them, and reached the collector through
-// them. In turns the evidence is taken before, and afterwards, as an order says that wants
+// from the moment when the console's form is sent, by somebody who is signed in, as a
+// browser sends it. Two moments are taken: when the kernel tells that the rules are in
+// force, and when the collector says that the PC is isolated and has its way home, as the agent
+// tells when it has read its rules back, tried them, and reached the collector through them. In turns the evidence is taken before, and afterwards, as an order says that wants
 // the cut first. It needs root.
 func Click(ctx context.Context, c Config) (err error) {
 	runs := 100
@@ -29,28 +29,32 @@ func Click(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	var first, flash []time.Duration
+	var first, flash clicks
 	verified := 0
 	for i := range 2 * runs {
-		now := i%2 == 0
-		took, ok, err := s.isolate(ctx, now)
+		of := &first
+		if i%2 != 0 {
+			of = &flash
+		}
+		ok, err := s.isolate(ctx, i%2 == 0, of)
 		if err != nil {
 			return err
 		}
 		if ok {
 			verified++
 		}
-		if now {
-			first = append(first, took)
-		} else {
-			flash = append(flash, took)
-		}
 	}
-	percentiles(c.Print, "isolation.click.verified", first)
-	percentiles(c.Print, "isolation.click.verified.flash", flash)
+	percentiles(c.Print, "isolation.click.rules", first.rules)
+	percentiles(c.Print, "isolation.click.verified", first.verified)
+	percentiles(c.Print, "isolation.click.rules.flash", flash.rules)
+	percentiles(c.Print, "isolation.click.verified.flash", flash.verified)
 	c.Print(bench.Figure{Name: "isolation.click.verified.reported", Value: float64(verified), Unit: fmt.Sprintf("of %d", 2*runs), Bar: bench.Exactly(float64(2 * runs))})
 	return nil
 }
+
+// clicks are how long it took from each click: until the rules were in force, and until that
+// was verified.
+type clicks struct{ rules, verified []time.Duration }
 
 // desk is a collector, an operator who is signed in, and a PC with an agent.
 type desk struct {
@@ -58,6 +62,8 @@ type desk struct {
 	lab       *netlab.Practice
 	collector *rig.Collector
 	operator  *rig.Local
+	console   *console
+	rules     *ruleWatch
 	endpoint  string
 }
 
@@ -82,6 +88,12 @@ func newDesk(ctx context.Context, c Config) (_ *desk, err error) {
 		return nil, err
 	}
 	if s.operator, err = s.collector.SignIn(ctx); err != nil {
+		return nil, err
+	}
+	if s.console, err = signIn(ctx, s.collector.Console); err != nil {
+		return nil, err
+	}
+	if s.rules, err = watchRules(s.lab.PC); err != nil {
 		return nil, err
 	}
 	token, err := s.collector.Token(ctx, 1)
@@ -109,6 +121,9 @@ func newDesk(ctx context.Context, c Config) (_ *desk, err error) {
 
 func (s *desk) close() error {
 	err := s.nursery.Close()
+	if s.rules != nil {
+		err = errors.Join(err, s.rules.close())
+	}
 	if s.lab != nil {
 		err = errors.Join(err, s.lab.Close())
 	}
@@ -118,37 +133,44 @@ func (s *desk) close() error {
 // lookEvery is how often is looked at what the collector says.
 const lookEvery = 5 * time.Millisecond
 
-// isolate is how long an order took until the collector said that it is so, and whether
-// the result says the same. Afterwards the PC is released.
-func (s *desk) isolate(ctx context.Context, first bool) (took time.Duration, ok bool, err error) {
+// isolate adds how long an order took until the rules were in force and until the collector
+// said so, and reports whether the result says the same. Afterwards the PC is released.
+func (s *desk) isolate(ctx context.Context, first bool, to *clicks) (ok bool, err error) {
+	fail := func(err error) (bool, error) { return false, err }
 	begun := time.Now()
-	c, err := s.order(ctx, "isolate", first)
+	command, err := s.console.isolate(ctx, s.endpoint, first)
 	if err != nil {
-		return 0, false, err
+		return fail(err)
 	}
+	c, took := rig.Command{ID: command, Verb: "isolate"}, time.Duration(0)
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	for isolated := false; !isolated; {
 		select {
 		case <-look.C:
 		case <-ctx.Done():
-			return 0, false, fmt.Errorf("wait for the isolation: %w", ctx.Err())
+			return fail(fmt.Errorf("wait for the isolation: %w", ctx.Err()))
 		}
 		if isolated, err = s.isolated(ctx); err != nil {
-			return 0, false, err
+			return fail(err)
 		}
 		took = time.Since(begun)
 	}
+	rules, err := s.rules.since(begun)
+	if err != nil {
+		return fail(err)
+	}
+	to.rules, to.verified = append(to.rules, rules), append(to.verified, took)
 	if err := s.ended(ctx, c); err != nil {
-		return 0, false, err
+		return fail(err)
 	}
 	if ok, err = s.isolated(ctx); err != nil {
-		return 0, false, err
+		return fail(err)
 	}
-	if c, err = s.order(ctx, "release", false); err != nil {
-		return 0, false, err
+	if c, err = s.release(ctx); err != nil {
+		return fail(err)
 	}
-	return took, ok, s.ended(ctx, c)
+	return ok, s.ended(ctx, c)
 }
 
 // isolated reports what the collector says of the PC.
@@ -161,8 +183,8 @@ func (s *desk) isolated(ctx context.Context) (bool, error) {
 	return i.Observed == "isolated" && i.WayHome, nil
 }
 
-func (s *desk) order(ctx context.Context, verb string, first bool) (c rig.Command, err error) {
-	in := map[string]any{"verb": verb, "endpoint": s.endpoint, "reason": "bench", "isolate_first": first}
+func (s *desk) release(ctx context.Context) (c rig.Command, err error) {
+	in := map[string]any{"verb": "release", "endpoint": s.endpoint, "reason": "bench"}
 	return c, s.operator.Call(ctx, "command.order", in, &c)
 }
 

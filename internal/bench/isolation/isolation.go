@@ -44,6 +44,7 @@ func ReplaceNames() []string {
 // ClickNames are the figures of [Click].
 func ClickNames() []string {
 	return []string{
+		"isolation.click.rules.p50.ms", "isolation.click.rules.p99.ms", "isolation.click.rules.flash.p50.ms", "isolation.click.rules.flash.p99.ms",
 		"isolation.click.verified.p50.ms", "isolation.click.verified.p99.ms",
 		"isolation.click.verified.flash.p50.ms", "isolation.click.verified.flash.p99.ms", "isolation.click.verified.reported",
 	}
