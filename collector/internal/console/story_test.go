@@ -16,6 +16,7 @@ import (
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/operator"
+	"hozen/collector/internal/organisation"
 	"hozen/internal/artifact"
 	"hozen/internal/i18n"
 )
@@ -52,7 +53,68 @@ func TestBrowserStories(t *testing.T) {
 			})
 		}
 	}
+	// From here on a release takes two persons, which nobody switches off at once.
+	for n, l := range []i18n.Language{i18n.Japanese, i18n.English} {
+		t.Run(string(l)+"/two", func(t *testing.T) {
+			w := x.walk(t, b, l, "two")
+			w.signInAs("sato")
+			twoPersons(w, fmt.Sprintf("pc-two-%d", n))
+			w.signOut()
+		})
+	}
 	b.calm()
+}
+
+// twoPersons is what one person cannot do alone: the PC at which the operator sits is cut for
+// a reason in writing, and given back by two.
+func twoPersons(w *walker, host string) {
+	p := w.x.modern(host, "127.0.0.1") // where the browser is
+	pcs := []*pc{p, w.x.modern(host+"b", "192.0.2.91")}
+	must(w.t, w.x.SetIsolationSettings(w.t.Context(), w.x.owner, organisation.Isolation{TwoPersons: true}))
+	title := w.either("自分のPCの不審な通信", "Odd traffic of one's own PC")
+	i, err := w.x.OpenIncident(w.t.Context(), w.x.owner, act.NewIncident{Title: title, Classification: incident.Malware, EndpointIDs: []string{p.ID, pcs[1].ID}})
+	must(w.t, err)
+	w.press(w.Text("menu.incidents"))
+	w.press(i.Number)
+	w.press(w.Text("group.isolate.incident"))
+	w.write(w.Text("command.reason"), "", w.either("不審な通信", "Odd traffic"))
+	w.press(w.Text("group.check"))
+	w.see(w.Text("rail.short.operator_here"), w.Text("group.break_glass"))
+	glass := w.either("ほかにPCがない", "There is no other PC")
+	w.write(w.Text("group.break_glass"), "", glass)
+	w.press(w.Text("group.isolate.do", "n", "2"))
+	w.see(glass)
+	for _, p := range pcs {
+		c := p.newest(dispatch.Acquire)
+		p.finish(c, endpoint.Released, p.send(func(m *artifact.Manifest) { m.Trigger, m.CommandID = artifact.TriggerCommand, c.ID }, captured(5, w.x.now())))
+	}
+	w.until(`document.querySelectorAll(".mem-sent").length === 2`)
+	for _, p := range pcs {
+		p.carryOut()
+	}
+
+	w.press(w.Text("menu.endpoints"))
+	w.press(host)
+	w.see(w.Text("isolation.state.isolated"))
+	w.press(w.Text("order.release.button"))
+	w.see(w.Text("release.two"))
+	cleaned := w.either("駆除を確認", "Cleaned")
+	w.write(w.Text("command.reason"), "", cleaned)
+	w.press(w.Text("release.ask"))
+	w.see(w.Text("release.waiting"), w.Text("release.mine"), w.Text("isolation.state.isolated"))
+	w.signOut()
+
+	w.signInAs("tanaka")
+	w.press(host)
+	w.see(w.Text("release.waiting"), "Sato Hanako", cleaned)
+	w.press(w.Text("release.agree"))
+	w.write(w.Text("command.reason"), "", cleaned)
+	w.press(w.Text("release.agree"))
+	p.finish(p.newest(dispatch.Release), endpoint.Released, "")
+	w.see(w.Text("isolation.state.released"))
+	w.press(w.Text("menu.incidents"))
+	w.press(i.Number)
+	w.see("Sato Hanako", "Tanaka Jiro")
 }
 
 // either is a text of people in the language of the walk.

@@ -1,12 +1,29 @@
 // Keeps a page up to date: the stream says that something changed, the page asks for
-// itself again. Without news it asks every 20 seconds, because measurements age.
+// itself again. Without news it asks every 20 seconds, because measurements age. A page that
+// gets no answer for a minute says of no endpoint any more that it is isolated, or is not.
 import { renew } from "./region.js";
+
+const known = 60_000; // ms for which the last answer may be shown
+
+// age takes back what nobody knows any more. The next answer puts it right again.
+function age() {
+  for (const e of document.querySelectorAll(".iso-isolated, .iso-released")) {
+    e.classList.remove("iso-isolated", "iso-released");
+    e.classList.add("iso-unknown");
+    for (const words of e.matches("[data-iso]") ? [e] : e.querySelectorAll("[data-iso]")) words.textContent = document.body.dataset.unknown;
+    for (const picture of e.querySelectorAll(".emblem")) picture.textContent = "?";
+  }
+}
 
 export function live() {
   const address = document.body.dataset.live;
   if (!address || !globalThis.EventSource) return;
   const state = document.getElementById("live-state");
-  let timer = 0, last = 0, busy = false, again = false;
+  let timer = 0, last = 0, busy = false, again = false, heard = Date.now();
+  function lost() {
+    if (state) state.textContent = document.body.dataset.lost;
+    if (Date.now() - heard > known) age();
+  }
 
   async function now() {
     if (document.hidden) return;
@@ -15,9 +32,12 @@ export function live() {
     last = Date.now();
     try {
       const ok = await renew(location.pathname + location.search);
-      if (state) state.textContent = ok ? "" : document.body.dataset.lost;
+      if (ok) {
+        heard = last;
+        if (state) state.textContent = "";
+      } else lost();
     } catch {
-      if (state) state.textContent = document.body.dataset.lost;
+      lost();
     }
     busy = false;
     if (again) { again = false; soon(); }
