@@ -189,7 +189,13 @@ func TestBrowserIsolates(t *testing.T) {
 	b.until(`document.querySelector(".state").classList.contains("iso-unknown")`)
 	b.until(`document.querySelector("#h-isolation").innerText.includes(document.body.dataset.unknown)`)
 	b.do(chromedp.Evaluate[chromedp.Void](`{ [window.fetch, Date.now] = window.really; ` + retry + `; undefined }`))
-	b.until(`document.querySelector(".state").classList.contains("iso-isolated") && !document.querySelector("#h-isolation").innerText.includes(document.body.dataset.unknown)`)
+	b.until(`document.getElementById("live-state").textContent === "" && document.querySelector(".state").classList.contains("iso-isolated") && !document.querySelector("#h-isolation").innerText.includes(document.body.dataset.unknown)`)
+	for _, path := range []string{"/", "/incidents/" + c.IncidentID} {
+		b.open(path)
+		b.until(`document.readyState === "complete" && document.querySelector(".iso-isolated")`)
+		b.do(chromedp.Evaluate[chromedp.Void](`{ const now = Date.now; window.fetch = () => Promise.reject(new Error("away")); Date.now = () => now() + 65_000; ` + retry + `; undefined }`))
+		b.until(`document.querySelector(".iso-unknown") && !document.querySelector(".iso-isolated, .iso-released, .st[data-aged].is-ok, .is-calm, .iso")`)
+	}
 	b.calm()
 }
 

@@ -35,7 +35,7 @@ func viewStatus(endpoints []incidentEndpoint, orders map[string]bool, commands [
 		switch endpoint.State(e.Isolation.State) {
 		case endpoint.Isolated:
 			st.Cut++
-			if at := e.Measured().ReceivedAt; st.Oldest.IsZero() || at.Before(st.Oldest) {
+			if at := e.Isolation.At; st.Oldest.IsZero() || at.Before(st.Oldest) {
 				st.Oldest = at
 			}
 		case endpoint.Unknown:

@@ -7,9 +7,9 @@ const known = 60_000; // ms for which the last answer may be shown
 
 // age takes back what nobody knows any more. The next answer puts it right again.
 function age() {
-  for (const e of document.querySelectorAll(".iso-isolated, .iso-released")) {
-    e.classList.remove("iso-isolated", "iso-released");
-    e.classList.add("iso-unknown");
+  for (const e of document.querySelectorAll(".iso-isolated, .iso-released, [data-aged]:is(.is-ok, .is-calm, .iso)")) {
+    e.classList.remove("iso-isolated", "iso-released", "is-ok", "is-calm", "iso");
+    e.classList.add("aged" in e.dataset ? "is-unknown" : "iso-unknown");
     for (const words of e.matches("[data-iso]") ? [e] : e.querySelectorAll("[data-iso]")) words.textContent = document.body.dataset.unknown;
     for (const picture of e.querySelectorAll(".emblem")) picture.textContent = "?";
   }
