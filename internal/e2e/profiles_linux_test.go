@@ -52,7 +52,7 @@ func TestEveryProfile(t *testing.T) {
 			}
 			f := records[record.Footprint](t, dir, artifact.KindFootprint)
 			// The kernel counts memory by processor and adds up from time to time.
-			if len(f) != 1 || f[0].MaxRSSBytes > peak+1<<20 || f[0].MaxRSSBytes < peak/2 || f[0].ReadCalls == 0 || f[0].UserNS == 0 {
+			if len(f) != 1 || f[0].MaxRSSBytes > peak+1<<20 || f[0].MaxRSSBytes < peak/2 || f[0].ReadCalls == 0 || f[0].UserNS == 0 || f[0].FilesOpened == 0 {
 				t.Errorf("the peak is %d bytes; the evidence says %+v", peak, f)
 			}
 		})

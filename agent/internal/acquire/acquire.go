@@ -17,6 +17,7 @@ import (
 
 	"hozen/agent/internal/background"
 	"hozen/agent/internal/probe"
+	"hozen/agent/internal/probe/touch"
 	"hozen/agent/internal/sorted"
 	"hozen/agent/internal/spool"
 	"hozen/internal/artifact"
@@ -247,7 +248,7 @@ func (r *Runner) Run(ctx context.Context, o Order) (Result, error) {
 	if o.Deadline.IsZero() && o.Limit > 0 {
 		o.Deadline = time.Now().Add(o.Limit)
 	}
-	res, err := r.run(ctx, o, at.stopped, func() { at.aside(); pass() })
+	res, err := r.run(touch.With(ctx), o, at.stopped, func() { at.aside(); pass() })
 	if errors.Is(err, spool.ErrExists) {
 		return Result{AcquisitionID: o.AcquisitionID, Repeated: true}, nil
 	}

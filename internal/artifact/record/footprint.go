@@ -26,6 +26,9 @@ type Footprint struct {
 	WriteCalls int64 `json:"write_calls,omitempty"`
 	DiskReads  int64 `json:"disk_read_bytes,omitempty"`
 	DiskWrites int64 `json:"disk_write_bytes,omitempty"`
+	// FilesOpened is how many files and folders were opened, those of /proc and /sys included;
+	// some fixed ones of the system are not counted. Linux alone.
+	FilesOpened int64 `json:"files_opened,omitempty"`
 	// MinorFaults and MajorFaults are page faults, without and with the disk; Switches how
 	// often somebody else got the processor.
 	MinorFaults int64 `json:"minor_faults,omitempty"`
@@ -66,6 +69,7 @@ func (f *Footprint) AppendJSON(b []byte) []byte {
 	b = num(b, "write_calls", f.WriteCalls)
 	b = num(b, "disk_read_bytes", f.DiskReads)
 	b = num(b, "disk_write_bytes", f.DiskWrites)
+	b = num(b, "files_opened", f.FilesOpened)
 	b = num(b, "minor_faults", f.MinorFaults)
 	b = num(b, "major_faults", f.MajorFaults)
 	b = num(b, "involuntary_switches", f.Switches)

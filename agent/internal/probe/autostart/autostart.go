@@ -62,7 +62,7 @@ func read(ctx context.Context, root string, o *facts.Out) error {
 			return err
 		}
 	}
-	r, err := facts.Open(root)
+	r, err := facts.In(ctx, root)
 	if err != nil {
 		return err
 	}

@@ -86,7 +86,7 @@ type walker struct {
 }
 
 func read(ctx context.Context, c *Config, o *facts.Out) error {
-	t, err := tree.Open(c.Root)
+	t, err := tree.In(ctx, c.Root)
 	if err != nil {
 		return err
 	}

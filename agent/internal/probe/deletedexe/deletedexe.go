@@ -14,6 +14,7 @@ import (
 	"hozen/agent/internal/background"
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/probe/scan"
+	"hozen/agent/internal/probe/touch"
 	"hozen/agent/internal/sorted"
 	"hozen/internal/artifact"
 	"hozen/internal/artifact/record"
@@ -180,6 +181,7 @@ func (r reader) fetch(ctx context.Context, f *file, limit int64, parts chan<- pa
 		return
 	}
 	defer src.Close()
+	touch.Of(ctx).One()
 	var bufs [2][]byte // one is written out while the other is filled
 	for i := range bufs {
 		bufs[i] = make([]byte, min(piece, limit+1))

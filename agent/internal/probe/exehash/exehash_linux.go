@@ -18,6 +18,7 @@ import (
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/probe/procfs"
 	"hozen/agent/internal/probe/scan"
+	"hozen/agent/internal/probe/touch"
 	"hozen/agent/internal/sorted"
 	"hozen/internal/artifact/record"
 	"hozen/internal/digest"
@@ -137,7 +138,7 @@ func sum(ctx context.Context, p record.ProcRef, id identity, buf []byte) (d dige
 	if err := ctx.Err(); err != nil {
 		return d, false, err
 	}
-	f, err := os.Open(exePath(p.PID))
+	f, err := touch.Open(ctx, exePath(p.PID))
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errGone

@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,10 +9,31 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"hozen/agent/internal/probe/touch"
 )
 
 // Root is a tree of files that are read within bounds. No link leads out of it.
-type Root struct{ *os.Root }
+type Root struct {
+	*os.Root
+	opened *touch.Counter
+}
+
+// In is [Open] for an acquisition, which counts the files that it opens.
+func In(ctx context.Context, dir string) (Root, error) {
+	r, err := Open(dir)
+	r.opened = touch.Of(ctx)
+	return r, err
+}
+
+// OpenFile is that of [os.Root], counted.
+func (r Root) OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
+	f, err := r.Root.OpenFile(name, flag, perm)
+	if err == nil {
+		r.opened.One()
+	}
+	return f, err
+}
 
 // Open opens the tree below dir, usually "/".
 func Open(dir string) (Root, error) {
@@ -19,7 +41,7 @@ func Open(dir string) (Root, error) {
 	if err != nil {
 		return Root{}, fmt.Errorf("open %s: %w", dir, err)
 	}
-	return Root{r}, nil
+	return Root{Root: r}, nil
 }
 
 // File reads at most limit bytes of a regular file, without waiting for a pipe or a

@@ -76,7 +76,7 @@ func (p *part) probe(root string, read func(ctx context.Context, c *copier) erro
 	return facts.New(facts.Config{
 		Kind: p.kind, Schema: p.schema, Volatility: probe.Derivable, OS: "linux",
 		Read: func(ctx context.Context, o *facts.Out) error {
-			t, err := tree.Open(root)
+			t, err := tree.In(ctx, root)
 			if err != nil {
 				return err
 			}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"hozen/agent/internal/probe/touch"
 )
 
 const (
@@ -31,7 +33,7 @@ func read() ([]byte, error) {
 // open lists what a process has open. Sockets and pipes are among it; nobody locks them.
 func open(ctx context.Context, pid int) ([]opened, error) {
 	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
-	d, err := os.Open(dir)
+	d, err := touch.Open(ctx, dir)
 	if err != nil {
 		return nil, err
 	}

@@ -3,11 +3,13 @@ package footprint
 import (
 	"context"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"time"
 
 	"hozen/agent/internal/background"
 	"hozen/agent/internal/probe"
+	"hozen/agent/internal/probe/touch"
 	"hozen/internal/artifact"
 	"hozen/internal/artifact/record"
 )
@@ -45,6 +47,9 @@ func (r *reader) Acquire(ctx context.Context, w probe.Writer) error {
 		return err
 	}
 	f.FinishedAt = time.Now().Round(0)
+	if runtime.GOOS == "linux" { // elsewhere much is asked of the system that is no file
+		f.FilesOpened = touch.Of(ctx).Count()
+	}
 	for _, n := range [...]struct {
 		now    *int64
 		before int64

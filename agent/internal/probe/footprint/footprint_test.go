@@ -10,6 +10,7 @@ import (
 	"hozen/agent/internal/background"
 	"hozen/agent/internal/probe"
 	"hozen/agent/internal/probe/probetest"
+	"hozen/agent/internal/probe/touch"
 	"hozen/internal/artifact/record"
 )
 
@@ -53,6 +54,41 @@ func TestCountsWhatWasReadMeanwhile(t *testing.T) {
 	}
 	if f.MaxRSSBytes < f.RSSBytes || f.RSSBytes < 1<<20 || !f.Gentle || f.PID != os.Getpid() || f.FinishedAt.Before(f.StartedAt) {
 		t.Errorf("%s", l.All[0])
+	}
+}
+
+// TestFilesOpened: what an acquisition opened up to the footprint, and nothing of others.
+func TestFilesOpened(t *testing.T) {
+	for _, counted := range []bool{true, false} {
+		ctx := t.Context()
+		if counted {
+			ctx = touch.With(ctx)
+		}
+		p := New(nil)
+		for range 3 {
+			f, err := touch.Open(ctx, ".")
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.Close()
+		}
+		var l probetest.Lines
+		if err := p.Acquire(ctx, &l); errors.Is(err, errors.ErrUnsupported) {
+			t.Skip("this system has no such probe yet")
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		var f record.Footprint
+		if err := json.Unmarshal(l.All[0], &f); err != nil {
+			t.Fatal(err)
+		}
+		want := int64(0)
+		if counted && runtime.GOOS == "linux" {
+			want = 3
+		}
+		if f.FilesOpened != want {
+			t.Errorf("%d files opened, want %d: %s", f.FilesOpened, want, l.All[0])
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ func New(root string) probe.Probe {
 	return facts.New(facts.Config{
 		Kind: artifact.KindKeyring, Schema: record.SchemaKeyring, Volatility: probe.Presence, OS: "linux",
 		Read: func(ctx context.Context, o *facts.Out) error {
-			r, err := facts.Open(root)
+			r, err := facts.In(ctx, root)
 			if err != nil {
 				return err
 			}

@@ -95,7 +95,7 @@ func (c *Capture) take(ctx context.Context, w probe.Writer) error {
 	if runtime.GOOS != "linux" || !ok {
 		return errors.ErrUnsupported
 	}
-	r, err := facts.Open(c.root)
+	r, err := facts.In(ctx, c.root)
 	if err != nil {
 		return err
 	}

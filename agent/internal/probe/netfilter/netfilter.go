@@ -55,7 +55,7 @@ var errMany = errors.New("more rows than are taken")
 var errChanged = errors.New("it changed while it was read")
 
 func rules(ctx context.Context, root string, o *facts.Out) error {
-	r, err := facts.Open(root)
+	r, err := facts.In(ctx, root)
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func rules(ctx context.Context, root string, o *facts.Out) error {
 }
 
 func flows(ctx context.Context, root string, o *facts.Out) error {
-	r, err := facts.Open(root)
+	r, err := facts.In(ctx, root)
 	if err != nil {
 		return err
 	}

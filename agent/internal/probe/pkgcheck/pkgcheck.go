@@ -73,7 +73,7 @@ type checker struct {
 }
 
 func read(ctx context.Context, root string, o *facts.Out) error {
-	t, err := tree.Open(root)
+	t, err := tree.In(ctx, root)
 	if err != nil {
 		return err
 	}

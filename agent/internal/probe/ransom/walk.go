@@ -32,7 +32,7 @@ type walker struct {
 
 // walk looks at the files that people keep: at most so many.
 func walk(ctx context.Context, root string, most, now int64) (*seen, error) {
-	t, err := tree.Open(root)
+	t, err := tree.In(ctx, root)
 	if err != nil {
 		return nil, err
 	}

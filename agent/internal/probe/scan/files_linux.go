@@ -61,7 +61,7 @@ func (p *Pass) readFiles(w *worker, i int) {
 		sl.gone.Store(true)
 		return
 	}
-	fd, e := openat(dir, append(w.path[:0], "fd\x00"...), unix.O_RDONLY|unix.O_DIRECTORY)
+	fd, e := w.openat(dir, append(w.path[:0], "fd\x00"...), unix.O_RDONLY|unix.O_DIRECTORY)
 	if e != 0 {
 		if gone(e) {
 			sl.gone.Store(true)

@@ -16,7 +16,7 @@ func appendPID(b []byte, pid int) []byte {
 // file reads a small text of a process; the bytes are valid until the next read.
 func (w *worker) file(dir int, name string) ([]byte, unix.Errno) {
 	w.path = append(w.path[:0], name...)
-	fd, e := openat(dir, w.path, unix.O_RDONLY)
+	fd, e := w.openat(dir, w.path, unix.O_RDONLY)
 	if e != 0 {
 		return nil, e
 	}
@@ -52,7 +52,7 @@ func (w *worker) link(dir int, name string) ([]byte, unix.Errno) {
 // readCmdline reads the command line; cut says that there was more than limit bytes.
 func readCmdline(dir int, w *worker, limit int) (b []byte, cut bool, e unix.Errno) {
 	w.path = append(w.path[:0], "cmdline\x00"...)
-	fd, e := openat(dir, w.path, unix.O_RDONLY)
+	fd, e := w.openat(dir, w.path, unix.O_RDONLY)
 	if e != 0 {
 		if gone(e) {
 			return nil, false, 0

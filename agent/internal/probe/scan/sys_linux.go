@@ -21,6 +21,15 @@ func openat(dir int, path []byte, flags int) (int, unix.Errno) {
 	}
 }
 
+// openat counts what it opens for reading.
+func (w *worker) openat(dir int, path []byte, flags int) (int, unix.Errno) {
+	fd, e := openat(dir, path, flags)
+	if e == 0 {
+		w.opened.One()
+	}
+	return fd, e
+}
+
 func read(fd int, b []byte) (int, unix.Errno) {
 	for {
 		n, _, e := unix.Syscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))

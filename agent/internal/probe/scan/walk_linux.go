@@ -123,7 +123,7 @@ func (p *Pass) visit(w *worker, slot int, b []byte, read Reader) ([]byte, error)
 func (a *At) File(name string, limit int) (b []byte, cut bool, err error) {
 	w := a.w
 	w.path = append(append(w.path[:0], name...), 0)
-	fd, e := openat(a.dir, w.path, unix.O_RDONLY)
+	fd, e := w.openat(a.dir, w.path, unix.O_RDONLY)
 	if e != 0 {
 		return nil, false, e
 	}
@@ -166,7 +166,7 @@ func (a *At) Stat(name string, st *unix.Stat_t) error {
 // call File.
 func (a *At) Names(name string, f func(name string) bool) error {
 	a.w.path = append(append(a.w.path[:0], name...), 0)
-	fd, e := openat(a.dir, a.w.path, unix.O_RDONLY|unix.O_DIRECTORY)
+	fd, e := a.w.openat(a.dir, a.w.path, unix.O_RDONLY|unix.O_DIRECTORY)
 	if e != 0 {
 		return e
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hozen/agent/internal/background"
+	"hozen/agent/internal/probe/touch"
 )
 
 const (
@@ -30,6 +31,8 @@ type worker struct {
 	ends  []fdEnd
 	path  []byte
 	texts map[string]string
+	// opened counts for the acquisition that it works for.
+	opened *touch.Counter
 }
 
 func newWorker() *worker {
@@ -70,7 +73,7 @@ func (p *Pass) each(ctx context.Context, next *atomic.Int64, n int, do func(w *w
 		if k := len(p.state.idle); k > 0 {
 			w, p.state.idle = p.state.idle[k-1], p.state.idle[:k-1]
 		}
-		w.seen = 0
+		w.seen, w.opened = 0, touch.Of(ctx)
 		live = append(live, w)
 		go func() {
 			defer background.Enter(ctx)()

@@ -30,7 +30,7 @@ func New(root string, pass *scan.Pass) probe.Probe {
 }
 
 func read(ctx context.Context, root string, pass *scan.Pass, o *facts.Out) error {
-	r, err := facts.Open(root)
+	r, err := facts.In(ctx, root)
 	if err != nil {
 		return err
 	}

@@ -88,7 +88,7 @@ func New(root string) probe.Probe {
 }
 
 func read(ctx context.Context, root string, o *facts.Out) error {
-	r, err := facts.Open(root)
+	r, err := facts.In(ctx, root)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package tree
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io/fs"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"hozen/agent/internal/probe/procfs"
+	"hozen/agent/internal/probe/touch"
 	"hozen/internal/artifact/record"
 )
 
@@ -66,6 +68,16 @@ const maxLinks = 40
 type Tree struct {
 	root   string
 	mounts map[string]string
+	opened *touch.Counter
+}
+
+// In is [Open] for an acquisition, which counts the files that it opens.
+func In(ctx context.Context, root string) (*Tree, error) {
+	t, err := Open(root)
+	if err == nil {
+		t.opened = touch.Of(ctx)
+	}
+	return t, err
 }
 
 // local reports whether a kind of file system answers by itself and holds files. What is

@@ -189,13 +189,13 @@ func (d *Dir) open(name string, flags int) (fd int, noatime bool, err error) {
 	flags |= unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC | unix.O_NOCTTY | unix.O_NOATIME
 	for {
 		switch fd, err = unix.Openat(d.fd, name, flags, 0); {
+		case err == nil:
+			d.t.opened.One()
+			return fd, flags&unix.O_NOATIME != 0, nil
 		case err == unix.EPERM && flags&unix.O_NOATIME != 0:
 			flags &^= unix.O_NOATIME
 		case err != unix.EINTR:
-			if err != nil {
-				err = At(path.Join(d.Path, name), err) // without the "." of a folder itself
-			}
-			return fd, flags&unix.O_NOATIME != 0, err
+			return fd, flags&unix.O_NOATIME != 0, At(path.Join(d.Path, name), err) // without the "." of a folder itself
 		}
 	}
 }

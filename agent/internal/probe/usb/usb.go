@@ -22,7 +22,7 @@ func New(root string) probe.Probe {
 
 func read(ctx context.Context, root string, o *facts.Out) error {
 	const dir = "sys/bus/usb/devices"
-	r, err := facts.Open(root)
+	r, err := facts.In(ctx, root)
 	if err != nil {
 		return err
 	}
