@@ -22,7 +22,8 @@ func TestEveryProfile(t *testing.T) {
 		t.Skip("needs root to cover what makes a disk large")
 	}
 	need(t, "unshare")
-	ctx := within(t, patience)
+	programs(t) // building takes time of its own
+	ctx := within(t, 2*patience)
 	s := newSystem(t, ctx, options{notRunning: true})
 	must(t, s.collector.Serve(ctx))
 	s.agent.Program = s.onSmallDisk(t)

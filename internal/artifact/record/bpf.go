@@ -10,9 +10,11 @@ const (
 	BPFProgram = "program"
 	BPFMap     = "map"
 	BPFLink    = "link"
+	// BPFAttached is a program that a network interface runs without a link.
+	BPFAttached = "attached"
 )
 
-// BPF is a program, a map or a link (an attachment) of eBPF in the kernel (bpf(2)).
+// BPF is a program, a map, a link (an attachment), or what is attached without one, of eBPF in the kernel (bpf(2)).
 type BPF struct {
 	Type     string    `json:"type"`
 	ID       uint32    `json:"id"`
@@ -30,12 +32,19 @@ type BPF struct {
 	RunNS    uint64 `json:"run_ns,omitempty"` // where the system is set to count
 	// Maps are the identifiers of a program's maps.
 	Maps    []int64 `json:"maps,omitempty"`
-	Device  uint32  `json:"ifindex,omitempty"` // that a program or map is offloaded to
+	Device  uint32  `json:"ifindex,omitempty"` // that a program or map is offloaded to, or a link or program is attached to
 	Key     uint32  `json:"key_bytes,omitempty"`
 	Value   uint32  `json:"value_bytes,omitempty"`
 	Entries uint32  `json:"max_entries,omitempty"`
 	Flags   uint32  `json:"flags,omitempty"`
-	Program uint32  `json:"program,omitempty"` // that a link attaches
+	Program uint32  `json:"program,omitempty"` // that a link attaches, or that is attached
+	// Interface is the name of the interface of what is attached without a link; Hook is where:
+	// driver, generic, offloaded, ingress, egress, or the number of a queueing discipline.
+	Interface string `json:"interface,omitempty"`
+	Hook      string `json:"hook,omitempty"`
+	// Priority and Handle name a filter of tc(8).
+	Priority uint32 `json:"priority,omitempty"`
+	Handle   uint32 `json:"handle,omitempty"`
 	// Raw is the kernel's description of a link (struct bpf_link_info), as its form
 	// depends on the kind.
 	Raw []byte `json:"raw_b64,omitempty"`
@@ -63,5 +72,9 @@ func (p *BPF) AppendJSON(b []byte) []byte {
 	b = unum(b, "max_entries", p.Entries)
 	b = unum(b, "flags", p.Flags)
 	b = unum(b, "program", p.Program)
+	b = str(b, "interface", p.Interface)
+	b = str(b, "hook", p.Hook)
+	b = unum(b, "priority", p.Priority)
+	b = unum(b, "handle", p.Handle)
 	return append(b64(b, "raw_b64", p.Raw), '}')
 }

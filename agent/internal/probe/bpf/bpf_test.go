@@ -18,7 +18,7 @@ func TestConformance(t *testing.T) {
 	if err := fresh().Acquire(t.Context(), new(probetest.Lines)); errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) {
 		t.Skip("not to be read here: ", err)
 	}
-	probetest.Run(t, probetest.Config{New: fresh, Key: probetest.Join("type", "id"), MayBeEmpty: true})
+	probetest.Run(t, probetest.Config{New: fresh, Key: probetest.Join("type", "id", "kind", "ifindex", "hook", "priority", "handle"), MayBeEmpty: true})
 }
 
 func TestParse(t *testing.T) {
@@ -51,6 +51,18 @@ func FuzzParse(f *testing.F) {
 			if !json.Valid(p.AppendJSON(nil)) {
 				t.Fatal("no JSON")
 			}
+		}
+		_, _, list, _ := parseXDP(b)
+		if f, ok, _ := parseFilter(b, spot{}); ok {
+			list = append(list, f)
+		}
+		for _, p := range list {
+			if !json.Valid(p.AppendJSON(nil)) || p.Program == 0 {
+				t.Fatalf("%+v", p)
+			}
+		}
+		if at, _ := parseSpots(b); len(at) > 2 {
+			t.Fatal(at)
 		}
 		if ids := identifiers(b, maxMaps); len(ids) > len(b)/4 {
 			t.Fatal("more identifiers than bytes")

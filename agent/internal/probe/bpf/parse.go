@@ -73,10 +73,18 @@ func parseMap(b []byte) record.BPF {
 }
 
 func parseLink(b []byte) record.BPF {
-	return record.BPF{
+	p := record.BPF{
 		Type: record.BPFLink, Kind: name(linkKinds(), field(b, 0, 4)), Program: uint32(field(b, 8, 4)), UID: record.Unknown,
 		Raw: append([]byte(nil), b...),
 	}
+	switch p.Kind { // what follows has the form of the kind
+	case "tcx":
+		p.Hook = map[uint64]string{46: hookIn, 47: hookOut}[field(b, 20, 4)] // BPF_TCX_INGRESS, BPF_TCX_EGRESS
+		fallthrough
+	case "xdp", "netkit":
+		p.Device = uint32(field(b, 16, 4))
+	}
+	return p
 }
 
 // label reads a name of at most 16 bytes.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hozen/agent/internal/probe/facts"
+	"hozen/agent/internal/probe/sockdiag"
 	"hozen/internal/artifact/record"
 )
 
@@ -70,6 +71,68 @@ func read(ctx context.Context, o *facts.Out) error {
 			if err := o.Write(&p); err != nil {
 				return err
 			}
+		}
+	}
+	return attached(ctx, o)
+}
+
+// attached tells of the programs that interfaces run without a link: those of XDP and of tc(8),
+// in the network namespace of the agent.
+func attached(ctx context.Context, o *facts.Out) error {
+	conn, err := sockdiag.Dial()
+	if err != nil {
+		o.Miss(fmt.Errorf("ask for programs at interfaces: %w", err))
+		return nil
+	}
+	defer conn.Close()
+	names := map[uint32]string{}
+	var list []record.BPF
+	err = conn.Routing(ctx, getLink, make([]byte, linkSize), func(typ uint16, body []byte) error {
+		if typ != newLink {
+			return nil
+		}
+		index, name, xdp, err := parseXDP(body)
+		names[index], list = name, append(list, xdp...)
+		return err
+	})
+	var spots []spot
+	if err == nil {
+		err = conn.Routing(ctx, getQdisc, make([]byte, tcSize), func(typ uint16, body []byte) error {
+			if typ != newQdisc || len(spots) >= maxObjects {
+				return nil
+			}
+			at, err := parseSpots(body)
+			spots = append(spots, at...)
+			return err
+		})
+	}
+	for _, at := range spots {
+		if err != nil {
+			break
+		}
+		question := make([]byte, tcSize)
+		binary.NativeEndian.PutUint32(question[4:], at.index)
+		binary.NativeEndian.PutUint32(question[12:], at.parent)
+		err = conn.Routing(ctx, getFilter, question, func(typ uint16, body []byte) error {
+			if typ != newFilter || len(list) >= maxObjects {
+				return nil
+			}
+			p, ok, err := parseFilter(body, at)
+			if p.Interface = names[at.index]; ok {
+				list = append(list, p)
+			}
+			return err
+		})
+	}
+	if cerr := ctx.Err(); cerr != nil {
+		return cerr
+	}
+	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) { // a kernel without tc
+		o.Miss(fmt.Errorf("ask for programs at interfaces: %w", err))
+	}
+	for i := range list {
+		if err := o.Write(&list[i]); err != nil {
+			return err
 		}
 	}
 	return nil
