@@ -1,9 +1,8 @@
 package bpf
 
 import (
-	"errors"
+	"bytes"
 	"strconv"
-	"strings"
 
 	"hozen/agent/internal/probe/sockdiag"
 	"hozen/internal/artifact/record"
@@ -18,10 +17,10 @@ const (
 // The messages of rtnetlink(7) that are asked for, and the sizes of their fixed parts: struct
 // ifinfomsg and struct tcmsg.
 const (
-	getLink, newLink     = 18, 16
-	getQdisc, newQdisc   = 38, 36
-	getFilter, newFilter = 46, 44
-	linkSize, tcSize     = 16, 20
+	getLink, getQdisc = 18, 38
+	getFilter         = 46
+	linkSize, tcSize  = 16, 20
+	tcKind            = 1 // TCA_KIND
 )
 
 // The numbers of the classes at which clsact and ingress hang their filters
@@ -31,91 +30,80 @@ const (
 	egressClass  = 0xfffffff3
 )
 
-var errBrief = errors.New("shorter than its fixed part")
+// spot is a place where programs hang: an interface, and where of it filters do.
+type spot struct {
+	index, parent uint32
+	hook, name    string
+}
+
+// pick returns the first attribute of a kind. What is odd has none.
+func pick(b []byte, kind uint16) (found []byte) {
+	_ = sockdiag.Attrs(b, func(typ uint16, v []byte) {
+		if typ == kind && found == nil {
+			found = v
+		}
+	})
+	return found
+}
+
+func pickText(b []byte, kind uint16) []byte { return bytes.TrimRight(pick(b, kind), "\x00") }
+
+// at makes the record of a program that hangs at an interface.
+func (s *spot) at(kind, hook string, program uint32) *record.BPF {
+	return &record.BPF{Type: record.BPFAttached, Kind: kind, Program: program, Hook: hook, Device: s.index, Interface: s.name, UID: record.Unknown}
+}
 
 // parseXDP reads which programs an interface runs before anything else sees a packet
 // (IFLA_XDP of linux/if_link.h). Those of a link are told with it as well.
-func parseXDP(b []byte) (index uint32, name string, list []record.BPF, err error) {
+func parseXDP(b []byte) (dev spot, list []*record.BPF) {
 	if len(b) < linkSize {
-		return 0, "", nil, errBrief
+		return dev, nil
 	}
-	index = uint32(field(b, 4, 4))
-	err = sockdiag.Attrs(b[linkSize:], func(typ uint16, v []byte) {
-		switch typ {
-		case 3: // IFLA_IFNAME
-			name, _ = record.TextOf(strings.TrimRight(string(v), "\x00"))
-		case 43: // IFLA_XDP
-			_ = sockdiag.Attrs(v, func(typ uint16, v []byte) { // what is odd has no number
-				if hook := map[uint16]string{5: "driver", 6: "generic", 7: "offloaded"}[typ]; hook != "" {
-					if id := uint32(field(v, 0, 4)); id != 0 {
-						list = append(list, record.BPF{Type: record.BPFAttached, Kind: "xdp", Program: id, Hook: hook, Device: index, UID: record.Unknown})
-					}
-				}
-			})
+	const ifName, ifXDP, first = 3, 43, 5 // IFLA_IFNAME, IFLA_XDP, IFLA_XDP_DRV_PROG_ID
+	dev.index = uint32(field(b, 4, 4))
+	dev.name, _ = record.Text(pickText(b[linkSize:], ifName))
+	xdp := pick(b[linkSize:], ifXDP)
+	for i, hook := range [...]string{"driver", "generic", "offloaded"} {
+		if id := uint32(field(pick(xdp, first+uint16(i)), 0, 4)); id != 0 {
+			list = append(list, dev.at("xdp", hook, id))
 		}
-	})
-	for i := range list {
-		list[i].Interface = name
 	}
-	return index, name, list, err
-}
-
-// spot is a place at an interface where filters hang.
-type spot struct {
-	index, parent uint32
-	hook          string
+	return dev, list
 }
 
 // parseSpots reads where a queueing discipline lets filters hang.
-func parseSpots(b []byte) (list []spot, err error) {
+func parseSpots(b []byte) (list []spot) {
 	if len(b) < tcSize {
-		return nil, errBrief
+		return nil
 	}
-	var kind string
 	index, handle := uint32(field(b, 4, 4)), uint32(field(b, 8, 4))
-	err = sockdiag.Attrs(b[tcSize:], func(typ uint16, v []byte) {
-		if typ == 1 { // TCA_KIND
-			kind = strings.TrimRight(string(v), "\x00")
-		}
-	})
-	switch {
-	case kind == "clsact":
-		list = append(list, spot{index, egressClass, hookOut})
+	switch string(pickText(b[tcSize:], tcKind)) {
+	case "clsact":
+		list = append(list, spot{index: index, parent: egressClass, hook: hookOut})
 		fallthrough
-	case kind == "ingress":
-		list = append(list, spot{index, ingressClass, hookIn})
-	case handle != 0: // as tc(8) writes it
-		list = append(list, spot{index, handle, strconv.FormatUint(uint64(handle>>16), 16) + ":"})
+	case "ingress":
+		list = append(list, spot{index: index, parent: ingressClass, hook: hookIn})
+	default:
+		if handle != 0 { // as tc(8) writes it
+			list = append(list, spot{index: index, parent: handle, hook: strconv.FormatUint(uint64(handle>>16), 16) + ":"})
+		}
 	}
-	return list, err
+	return list
 }
 
-// parseFilter reads a filter of tc(8); ok says that it is a program (TCA_BPF_ID of
-// linux/pkt_cls.h).
-func parseFilter(b []byte, at spot) (p record.BPF, ok bool, err error) {
-	if len(b) < tcSize {
-		return p, false, errBrief
+// parseFilter reads a filter of tc(8); nil when it is no program.
+func parseFilter(b []byte, at *spot) *record.BPF {
+	if len(b) < tcSize || string(pickText(b[tcSize:], tcKind)) != "bpf" {
+		return nil
 	}
-	p = record.BPF{Type: record.BPFAttached, Kind: "tc", Hook: at.hook, Device: at.index, UID: record.Unknown,
-		Handle: uint32(field(b, 8, 4)), Priority: uint32(field(b, 16, 4)) >> 16}
-	var kind string
-	err = sockdiag.Attrs(b[tcSize:], func(typ uint16, v []byte) {
-		switch typ {
-		case 1: // TCA_KIND
-			kind = strings.TrimRight(string(v), "\x00")
-		case 2: // TCA_OPTIONS
-			if kind != "bpf" {
-				return
-			}
-			_ = sockdiag.Attrs(v, func(typ uint16, v []byte) { // what is odd has no number
-				switch typ {
-				case 7: // TCA_BPF_NAME
-					p.Name, p.NameRaw = record.TextOf(strings.TrimRight(string(v), "\x00"))
-				case 11: // TCA_BPF_ID
-					p.Program = uint32(field(v, 0, 4))
-				}
-			})
-		}
-	})
-	return p, kind == "bpf" && p.Program != 0, err
+	const options, bpfName, bpfID = 2, 7, 11 // TCA_OPTIONS, TCA_BPF_NAME, TCA_BPF_ID
+	o := pick(b[tcSize:], options)
+	id := uint32(field(pick(o, bpfID), 0, 4))
+	if id == 0 {
+		return nil
+	}
+	p := at.at("tc", at.hook, id)
+	p.Name, p.NameRaw = record.Text(pickText(o, bpfName))
+	p.Handle, p.Priority = uint32(field(b, 8, 4)), uint32(field(b, 16, 4))>>16
+	return p
 }

@@ -24,37 +24,34 @@ func u32(n ...uint32) (b []byte) {
 
 func TestParseAttached(t *testing.T) {
 	link := slices.Concat(u32(0, 7, 0, 0), attr(3, []byte("eth0\x00")...), attr(43|1<<15, slices.Concat(attr(2, 4), attr(5, u32(31)...), attr(6, u32(32)...), attr(4, u32(31)...))...))
-	index, name, list, err := parseXDP(link)
-	if err != nil || index != 7 || name != "eth0" || len(list) != 2 || list[0].Program != 31 || list[0].Hook != "driver" || list[1].Hook != "generic" || list[1].Interface != "eth0" {
-		t.Errorf("%d %s %+v, %v", index, name, list, err)
+	dev, list := parseXDP(link)
+	if dev.index != 7 || dev.name != "eth0" || len(list) != 2 || list[0].Program != 31 || list[0].Hook != "driver" || list[1].Hook != "generic" || list[1].Interface != "eth0" {
+		t.Errorf("%+v %+v", dev, list)
 	}
 	for kind, want := range map[string][]spot{
-		"clsact":  {{7, egressClass, hookOut}, {7, ingressClass, hookIn}},
-		"ingress": {{7, ingressClass, hookIn}},
-		"htb":     {{7, 0x10000, "1:"}},
+		"clsact":  {{7, egressClass, hookOut, ""}, {7, ingressClass, hookIn, ""}},
+		"ingress": {{7, ingressClass, hookIn, ""}},
+		"htb":     {{7, 0x10000, "1:", ""}},
 	} {
-		if got, err := parseSpots(slices.Concat(u32(0, 7, 0x10000, 0xffffffff, 0), attr(1, []byte(kind+"\x00")...))); err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: %v, %v", kind, got, err)
+		if got := parseSpots(slices.Concat(u32(0, 7, 0x10000, 0xffffffff, 0), attr(1, []byte(kind+"\x00")...))); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v", kind, got)
 		}
 	}
 	filter := slices.Concat(u32(0, 7, 9, ingressClass, 5<<16|3), attr(1, []byte("bpf\x00")...), attr(2, slices.Concat(attr(7, []byte("x.o\x00")...), attr(11, u32(33)...))...))
-	want := record.BPF{Type: record.BPFAttached, Kind: "tc", Program: 33, Name: "x.o", Hook: hookIn, Device: 7, Priority: 5, Handle: 9, UID: record.Unknown}
-	if got, ok, err := parseFilter(filter, spot{7, ingressClass, hookIn}); !ok || err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("%+v, %t, %v", got, ok, err)
+	want := record.BPF{Type: record.BPFAttached, Kind: "tc", Program: 33, Name: "x.o", Hook: hookIn, Device: 7, Interface: "eth0", Priority: 5, Handle: 9, UID: record.Unknown}
+	if got := parseFilter(filter, &spot{7, ingressClass, hookIn, "eth0"}); !reflect.DeepEqual(got, &want) {
+		t.Errorf("%+v", got)
 	}
 	other := slices.Concat(u32(0, 7, 9, ingressClass, 5<<16|3), attr(1, []byte("u32\x00")...), attr(2, attr(11, u32(33)...)...))
-	if _, ok, err := parseFilter(other, spot{}); ok || err != nil {
-		t.Errorf("a filter without program: %t, %v", ok, err)
+	if got := parseFilter(other, &spot{}); got != nil {
+		t.Errorf("a filter without program: %+v", got)
 	}
 	if p := parseLink(u32(11, 5, 40, 0, 7, 46)); p.Kind != "tcx" || p.Device != 7 || p.Hook != hookIn || p.Program != 40 {
 		t.Errorf("%+v", p)
 	}
 	for _, b := range [][]byte{nil, make([]byte, 15)} {
-		_, _, _, e1 := parseXDP(b)
-		_, e2 := parseSpots(b)
-		_, _, e3 := parseFilter(b, spot{})
-		if e1 == nil || e2 == nil || e3 == nil {
-			t.Errorf("%d bytes: %v, %v, %v", len(b), e1, e2, e3)
+		if _, list := parseXDP(b); list != nil || parseSpots(b) != nil || parseFilter(b, &spot{}) != nil {
+			t.Errorf("%d bytes tell something", len(b))
 		}
 	}
 }

@@ -52,8 +52,8 @@ func FuzzParse(f *testing.F) {
 				t.Fatal("no JSON")
 			}
 		}
-		_, _, list, _ := parseXDP(b)
-		if f, ok, _ := parseFilter(b, spot{}); ok {
+		_, list := parseXDP(b)
+		if f := parseFilter(b, &spot{}); f != nil {
 			list = append(list, f)
 		}
 		for _, p := range list {
@@ -61,7 +61,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%+v", p)
 			}
 		}
-		if at, _ := parseSpots(b); len(at) > 2 {
+		if at := parseSpots(b); len(at) > 2 {
 			t.Fatal(at)
 		}
 		if ids := identifiers(b, maxMaps); len(ids) > len(b)/4 {

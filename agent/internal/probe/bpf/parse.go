@@ -79,7 +79,12 @@ func parseLink(b []byte) record.BPF {
 	}
 	switch p.Kind { // what follows has the form of the kind
 	case "tcx":
-		p.Hook = map[uint64]string{46: hookIn, 47: hookOut}[field(b, 20, 4)] // BPF_TCX_INGRESS, BPF_TCX_EGRESS
+		switch field(b, 20, 4) {
+		case 46: // BPF_TCX_INGRESS
+			p.Hook = hookIn
+		case 47: // BPF_TCX_EGRESS
+			p.Hook = hookOut
+		}
 		fallthrough
 	case "xdp", "netkit":
 		p.Device = uint32(field(b, 16, 4))

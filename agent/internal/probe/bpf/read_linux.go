@@ -81,59 +81,45 @@ func read(ctx context.Context, o *facts.Out) error {
 func attached(ctx context.Context, o *facts.Out) error {
 	conn, err := sockdiag.Dial()
 	if err != nil {
-		o.Miss(fmt.Errorf("ask for programs at interfaces: %w", err))
-		return nil
+		return err
 	}
 	defer conn.Close()
 	names := map[uint32]string{}
-	var list []record.BPF
-	err = conn.Routing(ctx, getLink, make([]byte, linkSize), func(typ uint16, body []byte) error {
-		if typ != newLink {
-			return nil
-		}
-		index, name, xdp, err := parseXDP(body)
-		names[index], list = name, append(list, xdp...)
-		return err
-	})
+	var list []*record.BPF
 	var spots []spot
+	err = conn.Routing(ctx, getLink, make([]byte, linkSize), func(_ uint16, body []byte) error {
+		dev, xdp := parseXDP(body)
+		names[dev.index], list = dev.name, append(list, xdp...)
+		return nil
+	})
 	if err == nil {
-		err = conn.Routing(ctx, getQdisc, make([]byte, tcSize), func(typ uint16, body []byte) error {
-			if typ != newQdisc || len(spots) >= maxObjects {
-				return nil
-			}
-			at, err := parseSpots(body)
-			spots = append(spots, at...)
-			return err
+		err = conn.Routing(ctx, getQdisc, make([]byte, tcSize), func(_ uint16, body []byte) error {
+			spots = append(spots, parseSpots(body)...)
+			return nil
 		})
 	}
-	for _, at := range spots {
-		if err != nil {
-			break
-		}
+	for _, at := range spots[:min(len(spots), maxObjects)] {
+		at.name = names[at.index]
 		question := make([]byte, tcSize)
 		binary.NativeEndian.PutUint32(question[4:], at.index)
 		binary.NativeEndian.PutUint32(question[12:], at.parent)
-		err = conn.Routing(ctx, getFilter, question, func(typ uint16, body []byte) error {
-			if typ != newFilter || len(list) >= maxObjects {
-				return nil
-			}
-			p, ok, err := parseFilter(body, at)
-			if p.Interface = names[at.index]; ok {
+		err = conn.Routing(ctx, getFilter, question, func(_ uint16, body []byte) error {
+			if p := parseFilter(body, &at); p != nil && len(list) < maxObjects {
 				list = append(list, p)
 			}
-			return err
+			return nil
 		})
+		if err != nil {
+			break
+		}
 	}
-	if cerr := ctx.Err(); cerr != nil {
-		return cerr
-	}
-	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) { // a kernel without tc
-		o.Miss(fmt.Errorf("ask for programs at interfaces: %w", err))
-	}
-	for i := range list {
-		if err := o.Write(&list[i]); err != nil {
+	for _, p := range list {
+		if err := o.Write(p); err != nil {
 			return err
 		}
+	}
+	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) { // a kernel without tc
+		return fmt.Errorf("ask for programs at interfaces: %w", err)
 	}
 	return nil
 }

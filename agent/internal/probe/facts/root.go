@@ -14,7 +14,9 @@ import (
 )
 
 // Root is a tree of files that are read within bounds. No link leads out of it.
-type Root struct {
+type Root struct{ *counted }
+
+type counted struct {
 	*os.Root
 	opened *touch.Counter
 }
@@ -22,12 +24,14 @@ type Root struct {
 // In is [Open] for an acquisition, which counts the files that it opens.
 func In(ctx context.Context, dir string) (Root, error) {
 	r, err := Open(dir)
-	r.opened = touch.Of(ctx)
+	if err == nil {
+		r.opened = touch.Of(ctx)
+	}
 	return r, err
 }
 
 // OpenFile is that of [os.Root], counted.
-func (r Root) OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
+func (r *counted) OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
 	f, err := r.Root.OpenFile(name, flag, perm)
 	if err == nil {
 		r.opened.One()
@@ -41,7 +45,7 @@ func Open(dir string) (Root, error) {
 	if err != nil {
 		return Root{}, fmt.Errorf("open %s: %w", dir, err)
 	}
-	return Root{Root: r}, nil
+	return Root{&counted{Root: r}}, nil
 }
 
 // File reads at most limit bytes of a regular file, without waiting for a pipe or a
