@@ -31,7 +31,7 @@ const (
 // WatchNotices tells people what nobody reports: endpoints that fell silent, and what became
 // of groups, until ctx ends. One collector runs it once.
 func (s *Acts) WatchNotices(ctx context.Context) {
-	w := noticeWatch{since: s.now(), silent: map[string]bool{}, groups: map[string]bool{}}
+	w := noticeWatch{since: s.now(), silent: map[string]bool{}, groups: map[string]bool{}, care: map[string]bool{}}
 	for {
 		timer := time.NewTimer(noticeTick)
 		select {
@@ -52,6 +52,7 @@ type noticeWatch struct {
 	since  time.Time
 	silent map[string]bool // endpoint and when it was last seen
 	groups map[string]bool
+	care   map[string]bool // keys of what the collector needs
 }
 
 func (s *Acts) lookForNotices(ctx context.Context, w *noticeWatch) error {
@@ -76,6 +77,7 @@ func (s *Acts) lookForNotices(ctx context.Context, w *noticeWatch) error {
 		if s.now().Sub(w.since) >= silentGrace {
 			errs = append(errs, s.tellSilent(ctx, w, o.ID))
 		}
+		errs = append(errs, s.tellCare(ctx, w, o.ID))
 		errs = append(errs, s.tellGroups(ctx, w, o.ID))
 	}
 	return errors.Join(errs...)

@@ -20,6 +20,7 @@ const (
 	IsolationDrift  Kind = "isolation_drift"  // an isolation is not as it was ordered
 	EndpointSilent  Kind = "endpoint_silent"  // nothing was heard of an endpoint for long
 	DeadlineNear    Kind = "deadline"         // half of a time is over, a day is left, or it is overdue
+	CollectorCare   Kind = "collector_care"   // the collector itself needs somebody: its disk, its backups, its certificates
 	GroupResult     Kind = "group_result"     // what became of an order to many endpoints
 	WeeklySummary   Kind = "weekly"           // how things are, once a week
 	Test            Kind = "test"             // somebody pressed the button
@@ -27,7 +28,7 @@ const (
 
 // Kinds returns the kinds that a channel can be asked to carry.
 func Kinds() []Kind {
-	return []Kind{IncidentOpened, IsolationFailed, IsolationDrift, EndpointSilent, DeadlineNear, GroupResult, WeeklySummary}
+	return []Kind{IncidentOpened, IsolationFailed, IsolationDrift, EndpointSilent, CollectorCare, DeadlineNear, GroupResult, WeeklySummary}
 }
 
 // Event is something that people are told of. It holds nothing that a person or a PC
@@ -54,6 +55,8 @@ type Event struct {
 	Due   time.Time `json:"due,omitzero"`
 	Stage string    `json:"stage,omitempty"`
 	Clock string    `json:"clock,omitempty"`
+	// Care is of CollectorCare: "disk", "backup" or "certificate".
+	Care string `json:"care,omitempty"`
 	// Verb, Done and Of are of GroupResult: "isolate" or "release", and how many of how many
 	// endpoints did it.
 	Verb string `json:"verb,omitempty"`

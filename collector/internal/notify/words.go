@@ -53,7 +53,7 @@ func Words(p i18n.Printer, e Event, base string) Message {
 		number = p.Text("no_incident")
 	}
 	values := map[string]string{
-		"incident": number, "at": clock(e.At), "done": strconv.Itoa(e.Done), "of": strconv.Itoa(e.Of), "stage": "", "due": "", "clock": "", "verb": "",
+		"incident": number, "at": clock(e.At), "done": strconv.Itoa(e.Done), "of": strconv.Itoa(e.Of), "stage": "", "due": "", "clock": "", "verb": "", "care": "",
 	}
 	if e.Stage != "" {
 		values["stage"] = named(p, "stage.", e.Stage)
@@ -69,6 +69,9 @@ func Words(p i18n.Printer, e Event, base string) Message {
 		if e.Week != nil && e.Week.Needs() == 0 {
 			key += ".nothing"
 		}
+	}
+	if e.Care != "" {
+		values["care"] = named(p, "care.", e.Care)
 	}
 	if e.Verb != "" {
 		values["verb"] = named(p, "verb.", e.Verb)
