@@ -39,6 +39,8 @@ func must(t testing.TB, err error) {
 type maker struct {
 	ca   *pki.CA
 	made kit.Made
+	// order is that of a kit with these programs.
+	order func(k usbkit.Kit, agents ...usbkit.File) kit.Order
 }
 
 func newMaker(t testing.TB) maker {
@@ -49,12 +51,15 @@ func newMaker(t testing.TB) maker {
 	must(t, err)
 	der, _, err := ca.IssueCollector([]string{"collector.test"}, nil, key.Public(), time.Now())
 	must(t, err)
-	made, err := kit.Make(kit.Order{Signer: key, Certificate: der, Kit: usbkit.Kit{
+	order := func(k usbkit.Kit, agents ...usbkit.File) kit.Order {
+		return kit.Order{Signer: key, Certificate: der, Kit: k, Agents: agents}
+	}
+	made, err := kit.Make(order(usbkit.Kit{
 		KitID: id.New(id.Kit), Organisation: usbkit.Organisation{ID: id.New(id.Organisation), Name: "<○○>株式会社"},
 		Collector: usbkit.Collector{Name: "c", CASHA256: ca.Fingerprint()}, Profile: "volatile", Language: "ja", MadeAt: time.Now().UTC(), MadeBy: "山田"},
-		Agents: []usbkit.File{{Name: usbkit.LinuxAgent, SHA256: digest.Of([]byte("agent")).String(), Size: 5}}})
+		usbkit.File{Name: usbkit.LinuxAgent, SHA256: digest.Of([]byte("agent")).String(), Size: 5}))
 	must(t, err)
-	return maker{ca, made}
+	return maker{ca, made, order}
 }
 
 func TestMakeAndVerify(t *testing.T) {
