@@ -50,7 +50,11 @@ func (s *Acts) booted(ctx context.Context, d *deed, a evidence.Acquisition, item
 		}
 		b := endpoint.ReadBoot(line)
 		b.AcquisitionID, b.OrganisationID, b.EndpointID, b.EvidenceID, b.ReceivedAt = a.ID, a.OrganisationID, a.EndpointID, it.ID, a.ReceivedAt
-		if err := endpoint.InsertBoot(ctx, d.tx, b); err != nil {
+		facts, err := endpoint.InsertBoot(ctx, d.tx, b)
+		if err == nil {
+			_, err = d.record(ctx, endpoint.ActBoot, a.EndpointID, facts)
+		}
+		if err != nil {
 			return err
 		}
 		d.tell(s, Event{Kind: EventEndpoint, EndpointID: a.EndpointID, IncidentID: a.IncidentID})

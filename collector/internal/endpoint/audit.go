@@ -59,8 +59,14 @@ func Audit(ctx context.Context, q sqldb.Queryer) (map[string][]ledger.Difference
 	if err != nil {
 		return nil, fmt.Errorf("audit isolation events: %w", err)
 	}
-	for org, list := range events {
-		found[org] = append(found[org], list...)
+	boots, err := ledger.AuditStates(ctx, q, `SELECT organisation_id AS organisation, acquisition_id AS key, `+bootColumns+` FROM endpoint_boot`, []string{ActBoot}, replayBoot, deriveBoot)
+	if err != nil {
+		return nil, fmt.Errorf("audit boots: %w", err)
+	}
+	for _, more := range []map[string][]ledger.Difference{events, boots} {
+		for org, list := range more {
+			found[org] = append(found[org], list...)
+		}
 	}
 	return found, nil
 }

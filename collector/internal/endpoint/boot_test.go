@@ -100,7 +100,7 @@ func TestBootsAreKept(t *testing.T) {
 			stored = append(stored, endpoint.Boot{AcquisitionID: "acq_9" + v + strings.Repeat("x", i), OrganisationID: "org_a", EndpointID: "end_1", Verdict: v, ReceivedAt: at.Add(time.Duration(9+i) * time.Hour)})
 		}
 		for _, b := range stored {
-			if err := db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error { return endpoint.InsertBoot(ctx, tx, b) }); err != nil {
+			if err := db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error { _, err := endpoint.InsertBoot(ctx, tx, b); return err }); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -80,3 +80,18 @@ func deriveEvent(_ string, columns map[string]string) {
 	}
 	columns["lines_sha256"], columns["differences_count"] = linesSum(differences, seen), count(differences)
 }
+
+// ActBoot is the act of the ledger's entry of how a boot ended; its subject is the endpoint.
+const ActBoot = "endpoint.boot"
+
+func replayBoot(s ledger.States, e ledger.Recorded) {
+	s.Set(e.Details["acquisition"], "row_sha256", e.Details["row_sha256"])
+}
+
+func deriveBoot(_ string, columns map[string]string) {
+	var texts []string
+	for name := range strings.SplitSeq(bootColumns, ",") {
+		texts = append(texts, columns[strings.TrimSpace(name)])
+	}
+	columns["row_sha256"] = ledger.RowSum(texts...)
+}

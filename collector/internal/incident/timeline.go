@@ -2,9 +2,7 @@ package incident
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -58,19 +56,8 @@ const lineColumns = "id, organisation_id, incident_id, at, agent_at, kind, actor
 // line is a line of a timeline as the database has it, without the index of its entry.
 type line [9]string
 
-// sum is the SHA-256 of the columns, each as a netstring (https://cr.yp.to/proto/netstrings.txt),
-// in hexadecimal.
-func (l *line) sum() string {
-	var b []byte
-	for _, s := range l {
-		b = strconv.AppendInt(b, int64(len(s)), 10)
-		b = append(b, ':')
-		b = append(b, s...)
-		b = append(b, ',')
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
-}
+// sum is by what the ledger knows the line.
+func (l *line) sum() string { return ledger.RowSum(l[:]...) }
 
 // MaxShown is how many entries [Timeline] returns at most, besides the one that says so.
 const MaxShown = 2000

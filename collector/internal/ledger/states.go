@@ -2,11 +2,14 @@ package ledger
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"hozen/collector/internal/sqldb"
@@ -33,6 +36,20 @@ func (s States) Change(key string, columns ...string) {
 	if s[key] != nil {
 		s.Set(key, columns...)
 	}
+}
+
+// RowSum is the SHA-256 of the columns of a row, each as a netstring
+// (https://cr.yp.to/proto/netstrings.txt), in hexadecimal.
+func RowSum(columns ...string) string {
+	var b []byte
+	for _, s := range columns {
+		b = strconv.AppendInt(b, int64(len(s)), 10)
+		b = append(b, ':')
+		b = append(b, s...)
+		b = append(b, ',')
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }
 
 // AuditStates holds the rows of a table, which change, against what the entries with one of the

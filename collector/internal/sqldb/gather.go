@@ -128,6 +128,8 @@ func (t *Tx) flush(ctx context.Context) error {
 	if t.failed != nil {
 		return t.failed
 	}
+	defer func(before bool) { t.writing = before }(t.writing)
+	t.writing = true
 	rows, lasts := t.gathered, t.lasts
 	t.gathered, t.lasts = nil, nil
 	for _, g := range rows {
@@ -153,6 +155,9 @@ func (t *Tx) forget() {
 // settle writes what waits if a statement may see it; an error is kept for the commit.
 func (t *Tx) settle(ctx context.Context, query string) {
 	for i := range t.firsts {
+		if t.writing {
+			break // their own rows are, of which those that wait know
+		}
 		if slices.ContainsFunc(t.firsts[i].tables, func(table string) bool { return strings.Contains(query, table) }) {
 			_ = t.Flush(ctx)
 			return

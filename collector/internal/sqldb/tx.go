@@ -26,6 +26,7 @@ type Tx struct {
 	firsts   []first
 	gathered []gathered // rows that wait
 	lasts    []last
+	writing  bool  // what waited
 	failed   error // of writing them: the transaction is lost
 }
 
