@@ -26,7 +26,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export HOZEN_WALK_SHOTS ?= $(CURDIR)/.build/walks
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check wine packages packages-linux packages-windows sign bench soak fuzz generate clean
+.PHONY: help build run test check wine packages packages-linux packages-windows packages-windows-agent packages-windows-collector sign bench soak fuzz generate clean
 
 help: ## This list
 	@echo 'Hozen (保全): make TARGET [VARIABLE=value]'; echo
@@ -53,7 +53,6 @@ wine: ## A command with Windows programs at hand, under Wine (ARGS='go test ./ag
 
 packages: ## The agent's deb, rpm and MSI, and the collector for Windows, into .build/packages
 	@rm -rf $(PACKAGES) && $(MAKE) --no-print-directory packages-linux packages-windows
-	@GOOS=windows GOARCH=amd64 $(GOBUILD) -o $(PACKAGES)/hozen-collector.exe ./collector
 
 packages-linux: $(BIN)/nfpm
 	@mkdir -p $(PACKAGES)
@@ -62,7 +61,15 @@ packages-linux: $(BIN)/nfpm
 		for kind in deb rpm; do HOZEN_ARCH=$$arch HOZEN_VERSION='$(PKGVERSION)' HOZEN_BIN=$(BIN)/linux-$$arch/hozen-agent \
 			SOURCE_DATE_EPOCH=$(EPOCH) nfpm package -f agent/packaging/nfpm.yaml -p $$kind -t $(PACKAGES)/; done; done
 
-packages-windows: $(BIN)/go-winres
+packages-windows: packages-windows-agent packages-windows-collector
+
+packages-windows-collector: $(BIN)/go-winres
+	@mkdir -p $(PACKAGES)
+	@GOOS=windows GOARCH=amd64 $(GOBUILD) -o $(PACKAGES)/hozen-collector.exe ./collector
+	@go-winres patch --no-backup --in collector/packaging/windows/winres.json --product-version '$(PKGVERSION)' --file-version '$(WINVERSION)' $(PACKAGES)/hozen-collector.exe
+	@$(if $(KEY),$(call SIGN,$(PACKAGES)/hozen-collector.exe))
+
+packages-windows-agent: $(BIN)/go-winres
 	@mkdir -p $(PACKAGES)
 	@GOOS=windows GOARCH=amd64 $(GOAGENT) -o $(WINDOWS)/hozen-agent.exe ./agent
 	@go-winres patch --no-backup --in agent/packaging/windows/winres.json --product-version '$(PKGVERSION)' --file-version '$(WINVERSION)' $(WINDOWS)/hozen-agent.exe
@@ -70,7 +77,7 @@ packages-windows: $(BIN)/go-winres
 	@$(GOBUILD) -o $(BIN)/hozen-msi ./internal/cmd/hozen-msi && $(BIN)/hozen-msi -agent $(WINDOWS)/hozen-agent.exe -version '$(PKGVERSION)' -out $(PACKAGES)
 	@$(if $(KEY),set -e; for f in $(PACKAGES)/*.msi; do $(call SIGN,$$f); done)
 
-sign: ## The packages, with the agent for Windows and its MSI signed (KEY=key.pem CERT=certificate.pem [SIGNFLAGS='-ts URL'])
+sign: ## The packages, with what is for Windows signed: agent, MSI, collector (KEY=key.pem CERT=certificate.pem [SIGNFLAGS='-ts URL'])
 	@test -n '$(KEY)' -a -n '$(CERT)' || { echo "make sign KEY=key.pem CERT=certificate.pem [SIGNFLAGS='-ts URL']"; exit 2; }
 	@$(MAKE) --no-print-directory packages
 

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -64,7 +66,11 @@ func newWindowsPC(t *testing.T, ctx context.Context) *windowsPC {
 	run(t, ctx, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-subj", "/CN=test", "-days", "2", "-addext", "extendedKeyUsage=codeSigning")
 	run(t, ctx, "make", "--silent", "packages-windows", "PACKAGES="+w.Dir(), "WINDOWS="+w.Dir(), "VERSION=0.9.1", "COMMIT=test", "BUILT=2026-01-02T03:04:05Z", "KEY="+key, "CERT="+cert)
 	msi := packageFile(t, w.Dir(), "hozen-agent_0.9.1_ja.msi")
-	for _, signed := range []string{msi, filepath.Join(w.Dir(), "hozen-agent.exe")} {
+	for signed, says := range map[string]string{msi: "", "hozen-agent.exe": "Hozen エージェント", "hozen-collector.exe": "Hozen コレクター"} {
+		if says != "" {
+			signed = filepath.Join(w.Dir(), signed)
+			saysWhatItIs(t, signed, "0.9.1", says)
+		}
 		run(t, ctx, "osslsigncode", "verify", "-CAfile", cert, "-in", signed)
 	}
 	return &windowsPC{s, t, ctx, w, msi}
@@ -215,7 +221,9 @@ func TestWindowsFromInstallerToUninstall(t *testing.T) {
 	}
 
 	p.planted()
+	p.offersReport("おかしい！報告する", "report --ask --lang ja")
 
+	tested := p.selfTest()
 	pid, local, remote := p.scene()
 	cmd := p.order(t, ctx, "acquire", map[string]any{"profile": "flash"})
 	if cmd.Status != "done" || cmd.AcquisitionID == "" {
@@ -230,6 +238,7 @@ func TestWindowsFromInstallerToUninstall(t *testing.T) {
 		t.Errorf("the evidence does not show process %d", pid)
 	}
 	p.showsFlow(t, dir, pid, local, remote)
+	tested()
 
 	// The installer in the other language takes its place, and the PC stays who it is.
 	p.msi = packageFile(t, p.wine.Dir(), "hozen-agent_0.9.1_en.msi")
@@ -241,6 +250,7 @@ func TestWindowsFromInstallerToUninstall(t *testing.T) {
 	if e := p.endpoint(t, ctx); e.ID != p.id {
 		t.Errorf("after an upgrade the PC is %s, it was %s", e.ID, p.id)
 	}
+	p.offersReport("Report a problem", "report --ask --lang en")
 
 	if cmd := p.order(t, ctx, "isolate", nil); cmd.Status != "done" {
 		t.Errorf("isolate ended as %s: %s", cmd.Status, cmd.Detail)
@@ -267,6 +277,7 @@ func TestWindowsFromInstallerToUninstall(t *testing.T) {
 	if p.isThere("Program Files/Hozen/hozen-agent.exe") {
 		t.Error("the program is still there")
 	}
+	p.offersReport("", "")
 	if out, code := p.try("reg", "query", `HKLM\System\CurrentControlSet\Services\EventLog\Application\hozen-agent`); code == 0 {
 		t.Errorf("the source of events is still there:\n%s", out)
 	}
@@ -289,6 +300,81 @@ func (p *windowsPC) peopleAreTold() {
 		b, err := os.ReadFile(p.file("ProgramData/Hozen/agent/notice.txt"))
 		return strings.Contains(string(b), "ネットワーク隔離中") && strings.Contains(string(b), "NETWORK ISOLATED"), err
 	})
+}
+
+// selfTest begins the self-test with a minute's isolation as its drill and returns when that is
+// in force. The function that it returns waits for the end, and fails the test unless the PC
+// came back by itself and the collector has the signed results.
+func (p *windowsPC) selfTest() (ended func()) {
+	t := p.t
+	t.Helper()
+	spec := p.wine.Spec(p.wine.Dir(), `C:\Program Files\Hozen\hozen-agent.exe`, "selftest", "--isolate", "--json")
+	spec.Log = filepath.Join(p.dir, "selftest.log")
+	proc, err := p.Start(spec)
+	must(t, err)
+	said := func() string { b, _ := os.ReadFile(spec.Log); return string(b) }
+	p.await(t, p.ctx, "the drill", func() (bool, error) {
+		select {
+		case <-proc.Done():
+			return false, fmt.Errorf("the self-test ended: %s", said())
+		default:
+		}
+		e := p.endpoint(t, p.ctx)
+		return e.Isolation.Observed == "isolated" && e.Online, fmt.Errorf("it is %+v", e.Isolation)
+	})
+	return func() {
+		t.Helper()
+		select {
+		case <-proc.Done():
+		case <-p.ctx.Done():
+			t.Fatalf("the self-test does not end: %s", said())
+		}
+		var got struct {
+			AcquisitionID string `json:"acquisition_id"`
+		}
+		if err := json.Unmarshal([]byte(said()), &got); err != nil || got.AcquisitionID == "" {
+			t.Fatalf("%v: %s", err, said())
+		}
+		p.await(t, p.ctx, "the results at the collector", func() (bool, error) {
+			list, err := p.collector.Acquisitions(p.ctx, p.id)
+			return slices.ContainsFunc(list, func(a rig.Acquisition) bool { return a.ID == got.AcquisitionID }), err
+		})
+		lines := map[string]record.SelfTest{}
+		for _, r := range records[record.SelfTest](t, p.verified(t, p.ctx, got.AcquisitionID), artifact.KindSelfTest) {
+			lines[r.Check] = r
+		}
+		for _, check := range []string{"agent", "capture", "rehearsal", "restart", "drill"} {
+			// Wine lacks some of what a capture reads, which is a warning.
+			if r := lines[check]; r.Outcome != "ok" && (check != "capture" || r.Outcome != "warn") {
+				t.Errorf("%s: %+v", check, r)
+			}
+		}
+		if r := lines["drill"]; r.Got != "isolated, released" {
+			t.Errorf("the drill came to %q", r.Got)
+		}
+	}
+}
+
+// offersReport fails the test unless the start menu offers to report by an entry of that name
+// alone, which calls the agent so; none where name is empty. Wine takes the menu of the account
+// that installs for everybody's.
+func (p *windowsPC) offersReport(name, call string) {
+	p.t.Helper()
+	menu := p.file("users/root/AppData/Roaming/Microsoft/Windows/Start Menu/Programs")
+	var found []string
+	for _, n := range []string{"おかしい！報告する", "Report a problem"} {
+		b, err := os.ReadFile(filepath.Join(menu, n+".lnk"))
+		if err != nil {
+			continue
+		}
+		found = append(found, n)
+		if !bytes.Contains(b, utf16le(call)) {
+			p.t.Errorf("the entry %s does not call %q", n, call)
+		}
+	}
+	if got := strings.Join(found, ", "); got != name {
+		p.t.Errorf("the start menu offers %q, want %q", got, name)
+	}
 }
 
 // unsent ends the collector and has evidence taken that cannot reach it, and returns its

@@ -59,7 +59,7 @@ func (m *maker) words(l language) (map[string]string, error) {
 		"UPGRADE": upgradeCode, "VERSION": version, "SIZE": strconv.Itoa(size), "LCID": l.lcid,
 		// Windows takes two packages with the same code for the same file.
 		"PRODUCT": guid("product", m.version, l.code, content), "PACKAGE": guid("package", m.version, l.code, content),
-		"NAME": l.name, "DESCRIPTION": l.description, "NEWER": l.newer, "OLD": l.old,
+		"NAME": l.name, "DESCRIPTION": l.description, "NEWER": l.newer, "OLD": l.old, "LANG": l.code, "REPORT": l.report, "REPORTHINT": l.reportHint,
 	}, nil
 }
 

@@ -61,14 +61,18 @@ type language struct {
 	description string
 	newer       string // said when a newer version is there
 	old         string // said when this Windows is too old
+	report      string // entry of the start menu, see agent/packaging/desktop
+	reportHint  string
 }
 
 func languages() []language {
 	return []language{
 		{"ja", "1041", "Hozen エージェント", "消える前に証拠を取り、指示があればネットワークを切り離します",
-			"新しい版の Hozen エージェントがすでに入っています。", "Windows 10、Windows Server 2016 以降の 64 ビット版が必要です。"},
+			"新しい版の Hozen エージェントがすでに入っています。", "Windows 10、Windows Server 2016 以降の 64 ビット版が必要です。",
+			"おかしい！報告する", "このPCがおかしいことを担当者に知らせ、状態を証拠として残します"},
 		{"en", "1033", "Hozen agent", "Keeps volatile evidence and cuts the network on command",
-			"A newer version of the Hozen agent is installed already.", "This needs a 64-bit Windows 10, Windows Server 2016 or later."},
+			"A newer version of the Hozen agent is installed already.", "This needs a 64-bit Windows 10, Windows Server 2016 or later.",
+			"Report a problem", "Tell the people in charge that something is wrong with this PC, and keep its evidence"},
 	}
 }
 

@@ -77,6 +77,7 @@ func TestInstallers(t *testing.T) {
 			"InstallExecuteSequence":         "RemoveExistingProducts\t\t1501\r\n",
 			"Registry":                       `#%%SystemRoot%\System32\EventCreate.exe`,
 			"Upgrade":                        upgradeCode + "\t\t0.1.0\t\t513\t\tOLDER",
+			"Shortcut":                       "Report\tProgramMenuFolder\tHOZENREP|" + l.report + "\tAgent\t[#AgentExe]\treport --ask --lang " + l.code + "\t" + l.reportHint,
 			"LaunchCondition":                "NOT NEWER\t" + l.newer,
 		} {
 			if got := info(t, "export", path, table); !strings.Contains(got, want) {
