@@ -272,7 +272,7 @@ func (s *Acts) received(ctx context.Context, d *deed, uploadID string, sum diges
 	}
 	offset := ""
 	if u.ClockKnown {
-		offset = cutName(strings.TrimSpace(u.ClockOffset.String() + " " + u.ClockNote))
+		offset = cutName(strings.TrimSpace(u.ClockOffset.String() + " " + seen(u.ClockNote)))
 	}
 	i, err := s.addExhibit(ctx, d, inc, exhibit.Item{Kind: uploadKind(u.Source)}, map[exhibit.Field]string{exhibit.Description: cutText(what, exhibit.MaxText), exhibit.Host: u.Device,
 		exhibit.AcquiredBy: u.Person, exhibit.ClockOffset: offset})
@@ -500,4 +500,14 @@ func (s *Acts) WatchUploads(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// seen is a text without the characters that nobody sees, for a field that a person edits.
+func seen(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Cf, unicode.Cc) {
+			return -1
+		}
+		return r
+	}, s)
 }

@@ -160,6 +160,7 @@ func (x *office) paths() []string {
 var (
 	tags     = regexp.MustCompile(`(?i)<script[^>]*>|<img[^>]*>|<style|<iframe|<object|<embed|<base|javascript:`)
 	handlers = regexp.MustCompile(`(?i)<[a-z][^>]*\s(on[a-z]+|style)\s*=`)
+	values   = regexp.MustCompile(`="[^"]*"`) // of attributes, in which a quotation mark is written otherwise
 	visible  = regexp.MustCompile("[\u202a-\u202e\u2066-\u2069\u200b-\u200f\ue000\ue001\u0000-\u0008\u000b-\u001f\u007f]")
 	holes    = regexp.MustCompile(`⟦|\{[a-z_]+\}|%!|&lt;nil|ZgotmplZ`)
 )
@@ -172,7 +173,7 @@ func inertPage(t *testing.T, path string, r reply) {
 			t.Errorf("%s: %s", path, tag)
 		}
 	}
-	if m := handlers.FindString(r.body); m != "" {
+	if m := handlers.FindString(values.ReplaceAllString(r.body, `=""`)); m != "" {
 		t.Errorf("%s: attribute that runs or styles: %s", path, m)
 	}
 	if m := visible.FindString(r.body); m != "" {
