@@ -47,7 +47,8 @@ func (c *cli) fsckCmd() *cobra.Command {
 		Long: `Verify ledger, evidence, receipts and blobs from their bytes, and the ledger against
 everything that was signed of it. It asks the running collector, or looks itself when none
 runs. A ledger that was put back to an older state shows only against a later checkpoint
-that was kept elsewhere: give it with --checkpoint. Exit code 9 means that something is wrong.`,
+that was kept elsewhere: give it with --checkpoint, as a file of its own or as the evidence
+package (zip) that has it. Exit code 9 means that something is wrong.`,
 		Args: argsExactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var r localapi.Check
@@ -65,7 +66,7 @@ that was kept elsewhere: give it with --checkpoint. Exit code 9 means that somet
 			}
 			return c.printCheck(r)
 		}}
-	cmd.Flags().StringArrayVar(&files, "checkpoint", nil, "a later checkpoint, kept elsewhere, in this `file`; may be repeated")
+	cmd.Flags().StringArrayVar(&files, "checkpoint", nil, "a later checkpoint, kept elsewhere, in this `file` or evidence package; may be repeated")
 	return cmd
 }
 
@@ -73,7 +74,7 @@ that was kept elsewhere: give it with --checkpoint. Exit code 9 means that somet
 func keptNotes(files []string) (localapi.CheckAll, error) {
 	var in localapi.CheckAll
 	for _, name := range files {
-		b, err := readSmall(name)
+		b, err := keptNote(name)
 		if err != nil {
 			return in, err
 		}

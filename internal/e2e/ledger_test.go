@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"archive/zip"
 	"database/sql"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -114,7 +116,7 @@ func (s *system) seen(t *testing.T) (note string, conflicts int) {
 func TestYesterdaysBackup(t *testing.T) {
 	ctx := within(t, 2*time.Minute)
 	s := newSystem(t, ctx, options{})
-	var inc struct{ ID string }
+	var inc struct{ ID, Number string }
 	must(t, s.collector.Glass().Call(ctx, "incident.open", map[string]string{"title": "t"}, &inc))
 	must(t, s.agent.Proc.Stop())
 	must(t, s.collector.Proc.Stop())
@@ -123,6 +125,10 @@ func TestYesterdaysBackup(t *testing.T) {
 	must(t, s.collector.Serve(ctx))
 	for range 3 {
 		must(t, s.collector.Glass().Call(ctx, "incident.note", map[string]string{"ref": inc.ID, "text": "what must not be known"}, nil))
+	}
+	old := filepath.Join(t.TempDir(), "old.zip")
+	if r, err := s.collector.CLI(ctx, "--break-glass", "hand-over", "incident", "export", inc.Number, "--out", old, "--to", "警察", "--purpose", "相談"); err != nil || r.Code != 0 {
+		t.Fatalf("%+v, %v", r, err)
 	}
 	kept, size := s.signed(t)
 	must(t, s.agent.Run(ctx))
@@ -140,6 +146,12 @@ func TestYesterdaysBackup(t *testing.T) {
 	}
 	if codes, exit := s.checkOf(t, yesterday, "--checkpoint", kept); exit != 9 || len(codes) != 1 || codes[0] != "checkpoint_shorter" {
 		t.Errorf("with a later checkpoint: exit code %d, %v", exit, codes)
+	}
+	// An old package is as good, as it lies there and unpacked.
+	for _, file := range []string{old, unpacked(t, old, "custody/checkpoint.txt")} {
+		if codes, exit := s.checkOf(t, yesterday, "--checkpoint", file); exit != 9 || len(codes) != 1 || codes[0] != "checkpoint_shorter" {
+			t.Errorf("with %s: exit code %d, %v", filepath.Base(file), exit, codes)
+		}
 	}
 	must(t, s.collector.Serve(ctx))
 	if d := s.differs(t); len(d) != 0 {
@@ -193,6 +205,27 @@ func (s *system) differs(t *testing.T) (kinds []string) {
 		kinds = append(kinds, d.Kind)
 	}
 	return kinds
+}
+
+// unpacked is one file of a package, by the end of its name.
+func unpacked(t *testing.T, file, name string) string {
+	t.Helper()
+	z, err := zip.OpenReader(file)
+	must(t, err)
+	defer z.Close()
+	for _, f := range z.File {
+		if strings.HasSuffix(f.Name, "/"+name) {
+			r, err := f.Open()
+			must(t, err)
+			b, err := io.ReadAll(r)
+			must(t, err)
+			path := filepath.Join(t.TempDir(), filepath.Base(name))
+			must(t, os.WriteFile(path, b, 0o600))
+			return path
+		}
+	}
+	t.Fatalf("the package has no %s", name)
+	return ""
 }
 
 func sizeOf(note string) (n int64) {

@@ -206,3 +206,17 @@ func ParseReceiptCode(s string) (string, error) {
 	}
 	return grouped(code), nil
 }
+
+// Printable makes a text one that a document of a kit takes.
+func Printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, " "))
+	if len(s) > 400 {
+		s = strings.ToValidUTF8(s[:400], "")
+	}
+	return s
+}

@@ -69,7 +69,7 @@ func (s *Acts) SetOwnAddress(ctx context.Context, a Actor, address string) error
 		if err := operator.SetAddress(ctx, d.tx, o.ID, address); err != nil {
 			return err
 		}
-		_, err := d.record(ctx, "operator.address", o.ID, map[string]string{"set": strconv.FormatBool(address != "")})
+		_, err := d.record(ctx, operator.ActAddress, o.ID, map[string]string{"set": strconv.FormatBool(address != ""), operator.AddressSHA256: operator.ShortAddress(o.ID, address)})
 		return err
 	})
 }
@@ -95,7 +95,7 @@ func (s *Acts) endSome(ctx context.Context, a Actor, tokens bool, end func(opera
 		if err != nil || n == 0 && !was {
 			return err
 		}
-		_, err = d.record(ctx, "operator.end_sessions", o.ID, map[string]string{"sessions": strconv.Itoa(n)})
+		_, err = d.record(ctx, operator.ActEndSessions, o.ID, map[string]string{"sessions": strconv.Itoa(n), operator.TokensEnded: strconv.FormatBool(tokens)})
 		return err
 	})
 }
@@ -138,7 +138,7 @@ func (s *Acts) EndSessionsOf(ctx context.Context, a Actor, operatorID string) er
 		if err := operator.EndSessions(ctx, d.tx, o.ID, d.now); err != nil {
 			return err
 		}
-		_, err = d.record(ctx, "operator.end_sessions", o.ID, map[string]string{"name": o.Name})
+		_, err = d.record(ctx, operator.ActEndSessions, o.ID, map[string]string{"name": o.Name})
 		return err
 	})
 }
@@ -179,7 +179,7 @@ func (s *Acts) SetPeopleSettings(ctx context.Context, a Actor, p organisation.Pe
 		if err := organisation.SetPeople(ctx, d.tx, d.actor.OrganisationID, p); err != nil {
 			return err
 		}
-		_, err = d.record(ctx, "organisation.people", d.actor.OrganisationID, map[string]string{"factor_roles": strings.Join(p.FactorRoles, " "), "console_url": p.ConsoleURL})
+		_, err = d.record(ctx, organisation.ActPeople, d.actor.OrganisationID, map[string]string{"factor_roles": strings.Join(p.FactorRoles, " "), "console_url": p.ConsoleURL})
 		return err
 	})
 }

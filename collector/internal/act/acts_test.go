@@ -9,14 +9,10 @@ import (
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/blob/fsblob"
-	"hozen/collector/internal/contact"
-	"hozen/collector/internal/deadline"
 	"hozen/collector/internal/endpoint"
-	"hozen/collector/internal/enroll"
-	"hozen/collector/internal/incident"
+	"hozen/collector/internal/fsck"
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/operator"
-	"hozen/collector/internal/playbook"
 	"hozen/collector/internal/secret"
 	"hozen/collector/internal/sqldb"
 	"hozen/collector/internal/sqldb/sqldbtest"
@@ -90,16 +86,11 @@ func (x *fixture) welcome(o operator.Operator, once, password string) act.Actor 
 // person makes an operator of a role who can act.
 func (x *fixture) person(name string, r operator.Role) act.Actor {
 	x.t.Helper()
-	o, once, err := x.AddOperator(x.t.Context(), x.owner, act.NewOperator{Name: name, Role: r})
+	o, once, err := x.AddOperator(x.t.Context(), act.Actor{Kind: act.BySystem}, act.NewOperator{Name: name, Role: r}) // what somebody handed over is a test of its own
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	a := x.welcome(o, once, "a long password of "+string(name[0])+"xyz")
-	// Known for long: what was handed over today is a test of its own.
-	ok(x.t, x.db.Tx(x.t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
-		return operator.Handed(ctx, tx, o.ID, "", x.clock)
-	}))
-	return a
+	return x.welcome(o, once, "a long password of "+string(name[0])+"xyz")
 }
 
 // pc is an agent as the collector sees it.
@@ -172,8 +163,11 @@ func (x *fixture) acts(subject string) []string {
 
 // rowAudits hold rows against the ledger, as fsck does.
 func rowAudits() map[string]func(context.Context, sqldb.Queryer) (map[string][]ledger.Difference, error) {
-	return map[string]func(context.Context, sqldb.Queryer) (map[string][]ledger.Difference, error){"deadline": deadline.Audit, "playbook": playbook.Audit, "contact": contact.Audit,
-		"timeline": incident.AuditTimelines, "incident": incident.Audit, "endpoint": endpoint.Audit, "enroll": enroll.Audit}
+	of := map[string]func(context.Context, sqldb.Queryer) (map[string][]ledger.Difference, error){}
+	for _, a := range fsck.RowAudits() {
+		of[a.Of] = a.Audit
+	}
+	return of
 }
 
 // ledgerStands recomputes the tree, and holds rows against it.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"hozen/collector/internal/notify"
@@ -124,8 +123,11 @@ func (s *Acts) SaveChannel(ctx context.Context, a Actor, n NewChannel) (c notify
 		if err := notify.SaveChannel(ctx, d.tx, c); err != nil {
 			return err
 		}
-		_, err = d.record(ctx, "notify.channel", c.ID, map[string]string{"kind": string(c.Kind), "name": c.Name, "host": c.Settings.Host, "security": string(c.Settings.Security),
-			"inside": strconv.FormatBool(c.Settings.Inside), "enabled": strconv.FormatBool(c.Enabled), "kinds": kindsOf(c), "recipients": strconv.Itoa(len(c.Settings.To)), "people": strconv.FormatBool(c.Settings.People)})
+		facts, err := c.Details()
+		if err != nil {
+			return err
+		}
+		_, err = d.record(ctx, notify.ActChannel, c.ID, facts)
 		return err
 	})
 	if err != nil {
@@ -138,14 +140,6 @@ func replace(old *string, fresh string) {
 	if fresh != "" {
 		*old = fresh
 	}
-}
-
-func kindsOf(c notify.Channel) string {
-	words := make([]string, 0, len(c.Kinds))
-	for _, k := range c.Kinds {
-		words = append(words, string(k))
-	}
-	return strings.Join(words, " ")
 }
 
 // channel finds a channel of the actor's organisation and what it keeps sealed. A secret
@@ -176,7 +170,7 @@ func (s *Acts) RemoveChannel(ctx context.Context, a Actor, channelID string) err
 		if err := notify.RemoveChannel(ctx, d.tx, c.ID, d.now); err != nil {
 			return err
 		}
-		_, err = d.record(ctx, "notify.channel_remove", c.ID, map[string]string{"kind": string(c.Kind), "name": c.Name})
+		_, err = d.record(ctx, notify.ActRemove, c.ID, map[string]string{"kind": string(c.Kind), "name": c.Name})
 		return err
 	})
 }

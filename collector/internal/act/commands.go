@@ -112,11 +112,15 @@ func (s *Acts) give(ctx context.Context, d *deed, endpointID string, c dispatch.
 	if inc.Drill {
 		facts["drill"] = "true"
 	}
-	with := map[string]string{"incident": inc.ID, "reason": c.Reason, "counter": strconv.FormatUint(stored.Counter, 10)}
+	order, err := c.Short()
+	if err != nil {
+		return none, err
+	}
+	with := map[string]string{"incident": inc.ID, "reason": c.Reason, "counter": strconv.FormatUint(stored.Counter, 10), dispatch.OrderSHA256: order}
 	for k, v := range facts {
 		with[k] = v
 	}
-	idx, err := d.record(ctx, "dispatch."+string(c.Verb), c.ID, with)
+	idx, err := d.record(ctx, c.Verb.Act(), c.ID, with)
 	if err != nil {
 		return none, err
 	}
@@ -254,7 +258,7 @@ func (s *Acts) expireDue(ctx context.Context, d *deed, endpointID string) error 
 
 // finish stores a result with its ledger entry and its line in the timeline.
 func (s *Acts) finish(ctx context.Context, d *deed, c dispatch.Command, r dispatch.Result, i *endpoint.IsolationStatus) error {
-	return s.ended(ctx, d, "dispatch.finish", c, r, i, nil)
+	return s.ended(ctx, d, dispatch.ActFinish, c, r, i, nil)
 }
 
 // ended is finish under another name of the act, and with more to record.
@@ -273,7 +277,7 @@ func (s *Acts) endLine(ctx context.Context, d *deed, act string, c dispatch.Comm
 		facts["observed"], facts["way_home"] = string(i.Observed), strconv.FormatBool(i.WayHome)
 	}
 	maps.Copy(facts, more)
-	idx, err := d.record(ctx, act, c.ID, facts)
+	idx, err := d.record(ctx, act, c.ID, with(facts, dispatch.FinishedAt, sqldb.FormatTime(r.FinishedAt)))
 	if err != nil {
 		return err
 	}

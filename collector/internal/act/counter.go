@@ -21,7 +21,7 @@ func (d *deed) countOn(ctx context.Context, s *Acts, e endpoint.Endpoint, reache
 		return err
 	}
 	for _, m := range moved {
-		if _, err := d.record(ctx, "dispatch.renumber", m.ID, map[string]string{"endpoint": e.ID, "from": number(m.From), "to": number(m.To)}); err != nil {
+		if _, err := d.record(ctx, dispatch.ActRenumber, m.ID, map[string]string{"endpoint": e.ID, "from": number(m.From), "to": number(m.To)}); err != nil {
 			return err
 		}
 	}

@@ -290,7 +290,7 @@ func TestRemindersGoOutByTheChannels(t *testing.T) {
 		inc, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: "秘密の題"})
 		ok(t, err)
 		ok(t, x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-			return notify.SaveChannel(ctx, tx, notify.Channel{ID: id.New(id.Channel), OrganisationID: inc.OrganisationID, Kind: notify.Webhook, Name: "w", Language: "ja", Enabled: true, Kinds: []notify.Kind{notify.DeadlineNear}})
+			return x.channel(ctx, tx, notify.Channel{ID: id.New(id.Channel), OrganisationID: inc.OrganisationID, Kind: notify.Webhook, Name: "w", Language: "ja", Enabled: true, Kinds: []notify.Kind{notify.DeadlineNear}})
 		}))
 		ok(t, x.LookAtDeadlines(ctx))
 		x.clock = japan("2026-11-24 12:00")

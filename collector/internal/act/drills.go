@@ -150,7 +150,7 @@ type DrillStep struct {
 // StepDrill records something that is only simulated in an open drill, or that its owner was
 // told. Nothing is sent to any endpoint.
 func (s *Acts) StepDrill(ctx context.Context, a Actor, incidentID string, n DrillStep) error {
-	p, act := mayRunIncident, "drill.simulate"
+	p, act := mayRunIncident, drill.ActSimulate
 	switch n.What {
 	case drill.Acquire:
 		p = mayAcquire
@@ -159,7 +159,7 @@ func (s *Acts) StepDrill(ctx context.Context, a Actor, incidentID string, n Dril
 	case drill.Release:
 		p = mayRelease
 	case drill.ToldOwner:
-		act = "drill.told"
+		act = drill.ActTold
 		if n.EndpointID != "" {
 			return &Invalid{Field: "endpoint", Code: "conflict", Err: errors.New("the owner is told of the incident, not of an endpoint")}
 		}
@@ -187,7 +187,7 @@ func (s *Acts) StepDrill(ctx context.Context, a Actor, incidentID string, n Dril
 		step := drill.Step{ID: id.New(id.DrillStep), OrganisationID: inc.OrganisationID, IncidentID: inc.ID, EndpointID: n.EndpointID, What: n.What, At: d.now,
 			ActorKind: string(d.actor.Kind), ActorID: d.actor.ID, ActorName: d.actor.Name, Note: n.Note}
 		facts := map[string]string{"what": string(n.What), "endpoint": n.EndpointID, "number": inc.Number, "simulated": strconv.FormatBool(n.What != drill.ToldOwner)}
-		if step.LedgerIdx, err = d.record(ctx, act, inc.ID, with(facts, "note", n.Note)); err != nil {
+		if step.LedgerIdx, err = d.record(ctx, act, inc.ID, with(with(facts, "note", n.Note), drill.StepID, step.ID)); err != nil {
 			return err
 		}
 		if err := drill.InsertStep(ctx, d.tx, step); err != nil {
@@ -281,7 +281,7 @@ func (s *Acts) keepResult(ctx context.Context, d *deed, inc incident.Incident) e
 	for _, l := range k.Result.Laps {
 		said["lap."+string(l.Moment)] = fmt.Sprintf("%s after %ds, target %ds", l.State, int64(l.Took.Seconds()), int64(l.Limit().Seconds()))
 	}
-	if k.LedgerIdx, err = d.record(ctx, "drill.result", inc.ID, said); err != nil {
+	if k.LedgerIdx, err = d.record(ctx, drill.ActResult, inc.ID, said); err != nil {
 		return err
 	}
 	if err := drill.InsertResult(ctx, d.tx, inc.OrganisationID, k); err != nil {

@@ -237,7 +237,7 @@ func TestDrillWarnsNobodyOutside(t *testing.T) {
 				{Kind: notify.Mail, Name: "o", Settings: notify.Settings{Host: "mail.example.jp", From: "hozen@example.jp", To: []string{"insurer@example.jp"}}},
 			} {
 				c.ID, c.OrganisationID, c.Language, c.Enabled, c.Kinds = id.New(id.Channel), d.OrganisationID, "ja", true, notify.Kinds()
-				if err := notify.SaveChannel(ctx, tx, c); err != nil {
+				if err := x.channel(ctx, tx, c); err != nil {
 					return err
 				}
 			}
@@ -284,7 +284,7 @@ func TestDrillHidesNothingReal(t *testing.T) {
 		d := x.drill(p.id)
 		ok(t, x.SetOwnAddress(ctx, x.owner, "owner@example.jp"))
 		ok(t, x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-			return notify.SaveChannel(ctx, tx, notify.Channel{ID: id.New(id.Channel), OrganisationID: d.OrganisationID, Kind: notify.Mail, Name: "m", Language: "ja", Enabled: true, Kinds: []notify.Kind{notify.IsolationDrift},
+			return x.channel(ctx, tx, notify.Channel{ID: id.New(id.Channel), OrganisationID: d.OrganisationID, Kind: notify.Mail, Name: "m", Language: "ja", Enabled: true, Kinds: []notify.Kind{notify.IsolationDrift},
 				Settings: notify.Settings{Host: "mail.example.jp", From: "hozen@example.jp", To: []string{"vendor@example.jp"}, People: true}})
 		}))
 		c, err := x.Isolate(ctx, x.owner, p.id, act.Order{IncidentID: d.ID, Reason: "r", Isolation: dispatch.Isolation{Drill: true}})

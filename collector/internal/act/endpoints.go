@@ -107,7 +107,7 @@ func (s *Acts) expire(ctx context.Context, d *deed, endpointID, why string) erro
 		if err := dispatch.Finish(ctx, d.tx, dispatch.Result{CommandID: c.ID, Status: dispatch.Expired, Detail: why}, c.AcceptedAt, d.now); err != nil {
 			return err
 		}
-		if _, err := d.record(ctx, "dispatch.expire", c.ID, map[string]string{"endpoint": endpointID, "verb": string(c.Verb), "detail": why}); err != nil {
+		if _, err := d.record(ctx, dispatch.ActExpire, c.ID, map[string]string{"endpoint": endpointID, "verb": string(c.Verb), "detail": why}); err != nil {
 			return err
 		}
 		d.tell(s, Event{Kind: EventCommand, EndpointID: endpointID, IncidentID: c.IncidentID})

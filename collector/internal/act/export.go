@@ -80,7 +80,7 @@ func (s *Acts) orderExport(ctx context.Context, d *deed, inc incident.Incident, 
 	for k, v := range facts {
 		with[k] = v
 	}
-	idx, err := d.record(ctx, "export.order", r.ID, with)
+	idx, err := d.record(ctx, export.ActOrder, r.ID, with)
 	if err != nil {
 		return r, err
 	}
@@ -98,7 +98,12 @@ func (s *Acts) orderExport(ctx context.Context, d *deed, inc incident.Incident, 
 	if !n.LeaveUploads {
 		r.Frozen.Uploads, r.Frozen.Elsewhere.Files = sent, nil
 	}
-	if err := export.Insert(ctx, d.tx, no, r); err != nil {
+	frozen, err := export.Insert(ctx, d.tx, no, r)
+	if err != nil {
+		return r, err
+	}
+	// It depends on the ledger as it is with the order, so it has an entry of its own.
+	if _, err := d.record(ctx, export.ActFrozen, r.ID, map[string]string{"number": number, export.FrozenSHA256: frozen}); err != nil {
 		return r, err
 	}
 	return r, s.line(ctx, d, inc, "", incident.Entry{Kind: incident.EntryExport, Params: facts, LedgerIdx: idx})
@@ -228,11 +233,11 @@ func (s *Acts) WriteExport(ctx context.Context, a Actor, idOrNumber string, w io
 		return r, err
 	}
 	err = s.write(ctx, a, mayExport, func(ctx context.Context, d *deed) error {
-		with := map[string]string{"number": r.Number, "sha256": out.Sum(), "bytes": strconv.FormatInt(out.Size(), 10)}
+		with := map[string]string{"number": r.Number, "sha256": out.Sum(), "bytes": strconv.FormatInt(out.Size(), 10), export.CheckpointSHA256: r.ShortCheckpoint()}
 		if r.SHA256 != "" && r.SHA256 != out.Sum() {
 			with["first_sha256"] = r.SHA256
 		}
-		if _, err := d.record(ctx, "export.written", r.ID, with); err != nil {
+		if _, err := d.record(ctx, export.ActWritten, r.ID, with); err != nil {
 			return err
 		}
 		// Now, and not before: of what was refused or broke off nobody has a copy.

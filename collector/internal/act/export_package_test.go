@@ -244,7 +244,7 @@ func TestPackageIsWhatTheVerifierTakes(t *testing.T) {
 			t.Errorf("by the key of the ledger: %s %+v", got.Verdict, got.Problems)
 		}
 		o.looksRight(b)
-		if acts := strings.Join(x.acts(r.ID), " "); acts != "export.order export.open export.written" {
+		if acts := strings.Join(x.acts(r.ID), " "); acts != "export.order export.frozen export.open export.written" {
 			t.Errorf("ledger: %s", acts)
 		}
 		again, err := x.Export(t.Context(), x.owner, r.ID)
@@ -404,7 +404,7 @@ func TestDamagedEvidenceIsNotPacked(t *testing.T) {
 	if _, err := x.WriteExport(t.Context(), x.owner, r.ID, io.Discard); err == nil || !strings.Contains(err.Error(), items[1].Number) {
 		t.Errorf("%v, want the number %s in it", err, items[1].Number)
 	}
-	if acts := strings.Join(x.acts(r.ID), " "); acts != "export.order export.open" {
+	if acts := strings.Join(x.acts(r.ID), " "); acts != "export.order export.frozen export.open" {
 		t.Errorf("ledger: %s", acts)
 	}
 }

@@ -94,7 +94,7 @@ func (s *Acts) BeginFactor(ctx context.Context, a Actor, password string) (key, 
 		if err := operator.BeginFactor(ctx, d.tx, o.ID, sealed); err != nil {
 			return err
 		}
-		_, err = d.record(ctx, "operator.factor_begin", o.ID, nil)
+		_, err = d.record(ctx, operator.ActFactorBegin, o.ID, map[string]string{operator.FactorSHA256: operator.ShortFactor(sealed)})
 		return err
 	})
 	if err != nil {
@@ -175,7 +175,7 @@ func (s *Acts) ConfirmFactor(ctx context.Context, a Actor, code, remoteAddr, kee
 		if _, err := operator.EndTokens(ctx, d.tx, o.ID, d.now); err != nil {
 			return err
 		}
-		_, err = d.record(ctx, "operator.factor_on", o.ID, nil)
+		_, err = d.record(ctx, operator.ActFactorOn, o.ID, map[string]string{operator.CodesSHA256: operator.ShortCodes(hashes)})
 		return err
 	})
 	if err != nil {
@@ -302,7 +302,7 @@ func (s *Acts) checkCode(ctx context.Context, o operator.Operator, code, remoteA
 			if err != nil || !fresh {
 				return false, err
 			}
-			_, err = d.record(ctx, "operator.recovery_used", o.ID, map[string]string{"code": strconv.Itoa(no), "left": strconv.Itoa(f.Left - 1), "remote_addr": remoteAddr})
+			_, err = d.record(ctx, operator.ActCodeUsed, o.ID, map[string]string{"code": strconv.Itoa(no), "left": strconv.Itoa(f.Left - 1), "remote_addr": remoteAddr})
 			return true, err
 		}, "recovery")
 	}
@@ -349,7 +349,7 @@ func (s *Acts) RemoveFactor(ctx context.Context, a Actor, code, remoteAddr strin
 		if _, err := operator.EndTokens(ctx, d.tx, o.ID, d.now); err != nil {
 			return err
 		}
-		_, err := d.record(ctx, "operator.factor_off", o.ID, nil)
+		_, err := d.record(ctx, operator.ActFactorOff, o.ID, nil)
 		return err
 	})
 }
@@ -369,7 +369,7 @@ func (s *Acts) NewRecoveryCodes(ctx context.Context, a Actor, code, remoteAddr s
 		if err := operator.SetRecovery(ctx, d.tx, o, hashes); err != nil {
 			return err
 		}
-		_, err := d.record(ctx, "operator.recovery_new", o.ID, nil)
+		_, err := d.record(ctx, operator.ActCodesNew, o.ID, map[string]string{operator.CodesSHA256: operator.ShortCodes(hashes)})
 		return err
 	})
 	if err != nil {
@@ -403,7 +403,7 @@ func (s *Acts) ResetFactor(ctx context.Context, a Actor, operatorID, reason stri
 			operator.FactorTaken(ctx, d.tx, o.ID, d.byOperator(), d.now)); err != nil {
 			return err
 		}
-		_, err = d.record(ctx, "operator.factor_reset", o.ID, map[string]string{"name": o.Name, "reason": reason})
+		_, err = d.record(ctx, operator.ActFactorReset, o.ID, map[string]string{"name": o.Name, "reason": reason})
 		return err
 	})
 }

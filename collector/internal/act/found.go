@@ -37,7 +37,7 @@ func (s *Acts) Found(ctx context.Context, organisationName string, owner NewOper
 				return err
 			}
 		}
-		_, err = d.record(ctx, "organisation.found", o.ID, facts)
+		_, err = d.record(ctx, organisation.ActFound, o.ID, facts)
 		return err
 	}); err != nil {
 		return operator.Operator{}, "", err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"hozen/collector/internal/incident"
@@ -30,7 +31,7 @@ func (s *Acts) GrantIncident(ctx context.Context, a Actor, operatorID, incidentI
 		if err := operator.SetGrant(ctx, d.tx, g); err != nil {
 			return err
 		}
-		return s.granted(ctx, d, o, inc, "grant", sqldb.FormatTime(until))
+		return s.granted(ctx, d, o, inc, operator.ActGrant, sqldb.FormatTime(until))
 	})
 }
 
@@ -45,7 +46,7 @@ func (s *Acts) EndGrant(ctx context.Context, a Actor, operatorID, incidentID str
 		if err != nil || !was {
 			return err
 		}
-		return s.granted(ctx, d, o, inc, "end_grant", "")
+		return s.granted(ctx, d, o, inc, operator.ActEndGrant, "")
 	})
 }
 
@@ -62,12 +63,12 @@ func (d *deed) guest(ctx context.Context, operatorID, incidentID string) (operat
 	return o, inc, err
 }
 
-func (s *Acts) granted(ctx context.Context, d *deed, o operator.Operator, inc incident.Incident, what, until string) error {
+func (s *Acts) granted(ctx context.Context, d *deed, o operator.Operator, inc incident.Incident, act, until string) error {
 	facts := map[string]string{"operator": o.ID, "name": o.Name, "until": until}
-	idx, err := d.record(ctx, "operator."+what, o.ID, map[string]string{"incident": inc.ID, "number": inc.Number, "name": o.Name, "until": until})
+	idx, err := d.record(ctx, act, o.ID, map[string]string{"incident": inc.ID, "number": inc.Number, "name": o.Name, "until": until})
 	if err != nil {
 		return err
 	}
-	facts["what"] = what
+	facts["what"] = strings.TrimPrefix(act, "operator.")
 	return s.line(ctx, d, inc, "", incident.Entry{Kind: incident.EntryAccess, Params: facts, LedgerIdx: idx})
 }

@@ -410,6 +410,7 @@ func (s *Acts) OrderGroup(ctx context.Context, a Actor, sel Selection, o GroupOr
 		for _, r := range pv.Rails {
 			facts["rail_"+string(r)] = "passed"
 		}
+		facts[group.Incident], facts[group.OrderSHA256] = g.IncidentID, g.Short()
 		if _, err := d.record(ctx, "group."+g.Verb, g.ID, facts); err != nil {
 			return err
 		}
@@ -424,6 +425,9 @@ func (s *Acts) OrderGroup(ctx context.Context, a Actor, sel Selection, o GroupOr
 			g.Phase, g.CutAt = group.Ordered, d.now
 		}
 		d.tell(s, Event{Kind: EventIncident, IncidentID: g.IncidentID})
+		if err := d.members(ctx, g, members); err != nil {
+			return err
+		}
 		return group.Insert(ctx, d.tx, g, members)
 	})
 	var waits *SecondPerson
@@ -435,6 +439,12 @@ func (s *Acts) OrderGroup(ctx context.Context, a Actor, sel Selection, o GroupOr
 	}
 	s.pokeGroups()
 	return g, nil
+}
+
+// members records who is in a group by now, and with which orders.
+func (d *deed) members(ctx context.Context, g group.Order, members []group.Member) error {
+	_, err := d.record(ctx, group.ActMembers, g.ID, map[string]string{"phase": string(g.Phase), "members": strconv.Itoa(len(members)), group.MembersSHA256: group.ShortMembers(members)})
+	return err
 }
 
 // maxSelectedBy is how much of a selection the ledger keeps as it was written.

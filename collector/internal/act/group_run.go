@@ -125,7 +125,10 @@ func (s *Acts) cutIfReady(ctx context.Context, g group.Order) (cut bool, err err
 		if err != nil {
 			return err
 		}
-		g.CutAt = d.now
+		g.Phase, g.CutAt = group.Ordered, d.now
+		if err := d.members(ctx, g, done); err != nil {
+			return err
+		}
 		d.tell(s, Event{Kind: EventIncident, IncidentID: g.IncidentID})
 		return group.Cut(ctx, d.tx, g, done)
 	})

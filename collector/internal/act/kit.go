@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
 
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/exhibit"
@@ -52,9 +51,6 @@ type Kits struct {
 // called before anybody acts.
 func (s *Acts) UseKits(k Kits) { s.kits = &k }
 
-// actKitBuild is the entry about a kit that was made.
-const actKitBuild = "kit.build"
-
 var errNoKits = fmt.Errorf("USB kits: %w", errors.ErrUnsupported)
 
 // NewKit is what a kit is to be.
@@ -86,13 +82,13 @@ func (s *Acts) BuildKit(ctx context.Context, a Actor, n NewKit) (kit.Made, error
 	}
 	var made kit.Made
 	err = s.write(ctx, a, mayAcquire, func(ctx context.Context, d *deed) error {
-		k := usbkit.Kit{KitID: id.New(id.Kit), Collector: usbkit.Collector{Name: printable(s.kits.Name), CASHA256: s.ca.Fingerprint()},
-			Profile: n.Profile, Language: n.Language, MadeAt: d.now.UTC().Round(0), MadeBy: printable(d.actor.Name)}
+		k := usbkit.Kit{KitID: id.New(id.Kit), Collector: usbkit.Collector{Name: usbkit.Printable(s.kits.Name), CASHA256: s.ca.Fingerprint()},
+			Profile: n.Profile, Language: n.Language, MadeAt: d.now.UTC().Round(0), MadeBy: usbkit.Printable(d.actor.Name)}
 		own, err := organisationName(ctx, d.tx, d.actor.OrganisationID)
 		if err != nil {
 			return err
 		}
-		k.Organisation = usbkit.Organisation{ID: d.actor.OrganisationID, Name: printable(own)}
+		k.Organisation = usbkit.Organisation{ID: d.actor.OrganisationID, Name: usbkit.Printable(own)}
 		if n.IncidentID != "" {
 			inc, err := s.incidentOpen(ctx, d, n.IncidentID)
 			if err != nil {
@@ -126,24 +122,10 @@ func (s *Acts) BuildKit(ctx context.Context, a Actor, n NewKit) (kit.Made, error
 		for _, f := range n.Agents {
 			with["sha256_"+f.Name] = f.SHA256
 		}
-		_, err = d.record(ctx, actKitBuild, k.KitID, with)
+		_, err = d.record(ctx, kit.ActBuild, k.KitID, with)
 		return err
 	})
 	return made, err
-}
-
-// printable makes a text one that a document of a kit takes.
-func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, " "))
-	if len(s) > 400 {
-		s = strings.ToValidUTF8(s[:400], "")
-	}
-	return s
 }
 
 // kitKey returns the one-time key (DER) of evidence that was imported for an endpoint, for

@@ -291,7 +291,7 @@ func (x *importing) programs(ctx context.Context, s *record.Kit, same bool) (sum
 		}
 		return sums, nil
 	}
-	list, err := ledger.Entries(ctx, x.s.db.Read(), ledger.Filter{OrganisationID: x.a.OrganisationID, Subject: s.KitID, Act: actKitBuild})
+	list, err := ledger.Entries(ctx, x.s.db.Read(), ledger.Filter{OrganisationID: x.a.OrganisationID, Subject: s.KitID, Act: kit.ActBuild})
 	if errors.Is(err, ledger.ErrBroken) {
 		return nil, nil
 	}
@@ -372,7 +372,7 @@ func codeFitted(ctx context.Context, d *deed, f kit.Found) error {
 	if err := kit.CodeFitted(ctx, d.tx, f.AcquisitionID); err != nil {
 		return err
 	}
-	_, err := d.record(ctx, "kit.code", f.AcquisitionID, map[string]string{"receipt_code": f.ReceiptCode})
+	_, err := d.record(ctx, kit.ActCode, f.AcquisitionID, map[string]string{"receipt_code": f.ReceiptCode})
 	return err
 }
 
@@ -453,7 +453,7 @@ func (x *importing) place(ctx context.Context, f kit.Found, res *ImportedResult)
 		if err := kit.InsertImport(ctx, d.tx, i); err != nil {
 			return err
 		}
-		_, err = d.record(ctx, "kit.import", f.AcquisitionID, importFacts(i, f, match))
+		_, err = d.record(ctx, kit.ActImport, f.AcquisitionID, importFacts(i, f, match))
 		return err
 	})
 	return i, err

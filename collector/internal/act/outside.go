@@ -12,6 +12,7 @@ import (
 
 	"hozen/collector/internal/checkpoint"
 	"hozen/collector/internal/cosign"
+	"hozen/collector/internal/export"
 	"hozen/collector/internal/fsck"
 	"hozen/collector/internal/organisation"
 	"hozen/collector/internal/sqldb"
@@ -207,7 +208,7 @@ func (s *Acts) exportStamp(ctx context.Context, organisationID, note, dir string
 }
 
 // auditOutside checks every time stamp and cosignature again, and returns the checkpoints
-// that those outside know of. They are looked at also when nobody outside is in the settings any more.
+// that those outside and packages know of. They are looked at also when nobody outside is in the settings any more.
 func (s *Acts) auditOutside(ctx context.Context) (problems, notes []fsck.Problem, kept []checkpoint.Known, err error) {
 	q := s.db.Read()
 	all, err := organisation.All(ctx, q)
@@ -234,5 +235,13 @@ func (s *Acts) auditOutside(ctx context.Context) (problems, notes []fsck.Problem
 			problems = append(problems, p)
 		}
 	}
-	return problems, notes, append(kept, cosigned...), err
+	kept = append(kept, cosigned...)
+	for _, org := range orgs {
+		if err == nil {
+			var packages []checkpoint.Known
+			packages, err = export.Checkpoints(ctx, q, org)
+			kept = append(kept, packages...)
+		}
+	}
+	return problems, notes, kept, err
 }

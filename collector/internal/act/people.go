@@ -115,7 +115,7 @@ func (s *Acts) ChangePassword(ctx context.Context, a Actor, old, new string) err
 		if err := operator.SetPassword(ctx, d.tx, o.ID, fresh, false, d.now); err != nil {
 			return err
 		}
-		_, err := d.record(ctx, "operator.change_password", o.ID, nil)
+		_, err := d.record(ctx, operator.ActPassword, o.ID, map[string]string{operator.PasswordSHA256: operator.ShortPassword(fresh)})
 		return err
 	})
 }
@@ -189,7 +189,7 @@ func (s *Acts) AddOperator(ctx context.Context, a Actor, n NewOperator) (op oper
 		if err := operator.Handed(ctx, d.tx, op.ID, d.byOperator(), d.now); err != nil {
 			return err
 		}
-		_, err = d.record(ctx, "operator.add", op.ID, map[string]string{"name": op.Name, "display_name": op.DisplayName, "role": string(op.Role)})
+		_, err = d.record(ctx, operator.ActAdd, op.ID, map[string]string{"name": op.Name, "display_name": op.DisplayName, "role": string(op.Role), operator.PasswordSHA256: operator.ShortPassword(hash)})
 		return err
 	})
 	if err != nil {
@@ -223,7 +223,7 @@ func (s *Acts) ResetPassword(ctx context.Context, a Actor, operatorID string) (o
 		if err := operator.Handed(ctx, d.tx, o.ID, d.byOperator(), d.now); err != nil {
 			return err
 		}
-		_, err = d.record(ctx, "operator.reset_password", o.ID, map[string]string{"name": o.Name})
+		_, err = d.record(ctx, operator.ActReset, o.ID, map[string]string{"name": o.Name, operator.PasswordSHA256: operator.ShortPassword(hash)})
 		return err
 	})
 	if err != nil {
@@ -249,7 +249,7 @@ func (s *Acts) DisableOperator(ctx context.Context, a Actor, operatorID string) 
 		if err := operator.Disable(ctx, d.tx, o.ID, d.now); err != nil {
 			return err
 		}
-		_, err = d.record(ctx, "operator.disable", o.ID, map[string]string{"name": o.Name})
+		_, err = d.record(ctx, operator.ActDisable, o.ID, map[string]string{"name": o.Name})
 		return err
 	})
 }

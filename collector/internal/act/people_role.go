@@ -40,10 +40,11 @@ func (s *Acts) SetRole(ctx context.Context, a Actor, operatorID string, to opera
 				return err
 			}
 		}
-		if err := operator.SetRole(ctx, d.tx, o, to, d.now.Add(-organisation.TwoPersonsLinger), d.now); err != nil {
+		before, err := operator.SetRole(ctx, d.tx, o, to, d.now.Add(-organisation.TwoPersonsLinger), d.now)
+		if err != nil {
 			return err
 		}
-		_, err = d.record(ctx, "operator.role", o.ID, map[string]string{"name": o.Name, "was": string(o.Role), "role": string(to)})
+		_, err = d.record(ctx, operator.ActRole, o.ID, map[string]string{"name": o.Name, "was": string(o.Role), "role": string(to), operator.RolesWere: before})
 		return err
 	})
 }
@@ -79,7 +80,7 @@ func (s *Acts) endGrants(ctx context.Context, d *deed, o operator.Operator) erro
 		if _, err := operator.EndGrant(ctx, d.tx, o.ID, inc.ID); err != nil {
 			return err
 		}
-		if err := s.granted(ctx, d, o, inc, "end_grant", ""); err != nil {
+		if err := s.granted(ctx, d, o, inc, operator.ActEndGrant, ""); err != nil {
 			return err
 		}
 	}

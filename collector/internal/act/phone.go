@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"hozen/collector/internal/incident"
@@ -69,14 +70,16 @@ func (s *Acts) MakeLink(ctx context.Context, a Actor, n NewLink) (l phone.Link, 
 		if err := phone.Insert(ctx, d.tx, l, token); err != nil {
 			return err
 		}
-		return s.linkLine(ctx, d, l, inc, "phone.link", "link")
+		return s.linkLine(ctx, d, l, inc, phone.ActLink, "link", map[string]string{phone.TokenSHA256: phone.ShortToken(token), phone.SealedSHA256: phone.ShortSealed(l.Sealed)})
 	})
 	return l, err
 }
 
 // linkLine records what was done with a link, in the timeline too where it is of an incident.
-func (s *Acts) linkLine(ctx context.Context, d *deed, l phone.Link, inc incident.Incident, act, what string) error {
-	idx, err := d.record(ctx, act, l.ID, map[string]string{"kind": string(l.Kind), "incident": l.IncidentID, "note": l.Note, "expires_at": sqldb.FormatTime(l.ExpiresAt)})
+func (s *Acts) linkLine(ctx context.Context, d *deed, l phone.Link, inc incident.Incident, act, what string, more map[string]string) error {
+	facts := map[string]string{"kind": string(l.Kind), "incident": l.IncidentID, "note": l.Note, "expires_at": sqldb.FormatTime(l.ExpiresAt)}
+	maps.Copy(facts, more)
+	idx, err := d.record(ctx, act, l.ID, facts)
 	if err != nil || inc.ID == "" {
 		return err
 	}
@@ -142,7 +145,7 @@ func (s *Acts) RevokeLink(ctx context.Context, a Actor, linkID string) error {
 				return err
 			}
 		}
-		return s.linkLine(ctx, d, l, inc, "phone.revoke", "end_link")
+		return s.linkLine(ctx, d, l, inc, phone.ActRevoke, "end_link", nil)
 	})
 }
 

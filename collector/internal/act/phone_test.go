@@ -240,7 +240,7 @@ func TestReportsThatJoinAreTold(t *testing.T) {
 		ctx := t.Context()
 		l, token := x.link(act.NewLink{Kind: phone.Reports, Note: "受付の掲示"})
 		ok(t, x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-			return notify.SaveChannel(ctx, tx, notify.Channel{ID: id.New(id.Channel), OrganisationID: l.OrganisationID, Kind: notify.Webhook, Name: "w", Language: "ja", Enabled: true, Kinds: []notify.Kind{notify.IncidentOpened}})
+			return x.channel(ctx, tx, notify.Channel{ID: id.New(id.Channel), OrganisationID: l.OrganisationID, Kind: notify.Webhook, Name: "w", Language: "ja", Enabled: true, Kinds: []notify.Kind{notify.IncidentOpened}})
 		}))
 		x.clock = x.clock.Truncate(time.Hour)
 		report := func(from string) string {

@@ -26,7 +26,7 @@ func (s *Acts) UseRecoveryKey(ctx context.Context, a Actor, replace bool) error 
 		if err := organisation.SetRecoveryKey(ctx, d.tx, d.actor.OrganisationID, now); err != nil {
 			return err
 		}
-		_, err = d.record(ctx, "organisation.recovery_key", d.actor.OrganisationID, map[string]string{"from": was, "to": now})
+		_, err = d.record(ctx, organisation.ActRecoveryKey, d.actor.OrganisationID, map[string]string{"from": was, "to": now})
 		return err
 	})
 }

@@ -106,6 +106,7 @@ func (s *Acts) agreed(ctx context.Context, d *deed, e endpoint.Endpoint, command
 	if d.second != nil {
 		facts = d.second
 	}
+	facts = with(facts, dispatch.ReleaseID, asked.ID)
 	return facts, dispatch.DecideRelease(ctx, d.tx, asked)
 }
 
@@ -146,7 +147,7 @@ func (s *Acts) asks(ctx context.Context, d *deed, e endpoint.Endpoint, o Order) 
 		return asked, err
 	}
 	facts := map[string]string{"command": "ask_release", "endpoint": e.ID, "release": asked.ID}
-	idx, err := d.record(ctx, "dispatch.ask_release", e.ID, with(facts, "reason", o.Reason))
+	idx, err := d.record(ctx, dispatch.ActAsk, e.ID, with(with(facts, "reason", o.Reason), dispatch.ReleaseOf, inc.ID))
 	if err != nil {
 		return asked, err
 	}
@@ -205,7 +206,7 @@ func (s *Acts) RefuseRelease(ctx context.Context, a Actor, endpointID, reason st
 		}
 		d.tell(s, Event{Kind: EventCommand, EndpointID: e.ID, IncidentID: asked.IncidentID})
 		facts := map[string]string{"command": "refuse_release", "endpoint": e.ID, "release": asked.ID, "asked_by": asked.AskedBy}
-		idx, err := d.record(ctx, "dispatch.refuse_release", e.ID, with(facts, "reason", reason))
+		idx, err := d.record(ctx, dispatch.ActRefuse, e.ID, with(facts, "reason", reason))
 		if err != nil || asked.IncidentID == "" {
 			return err
 		}
@@ -360,11 +361,13 @@ func (s *Acts) SetIsolationSettings(ctx context.Context, a Actor, i organisation
 		} else {
 			i.TwoShareWas, i.TwoShareUntil = 0, time.Time{}
 		}
-		if err := organisation.SetIsolation(ctx, d.tx, d.actor.OrganisationID, i); err != nil {
+		stored, err := organisation.SetIsolation(ctx, d.tx, d.actor.OrganisationID, i)
+		if err != nil {
 			return err
 		}
-		_, err = d.record(ctx, "organisation.isolation", d.actor.OrganisationID, map[string]string{
-			"two_persons": fmt.Sprint(i.TwoPersons), "notice": i.NoticeText, "phone": i.NoticePhone, "lease": i.Lease.String(), "max_share": fmt.Sprint(i.MaxShare), "two_share": fmt.Sprint(i.TwoShare),
+		_, err = d.record(ctx, organisation.ActIsolation, d.actor.OrganisationID, map[string]string{
+			organisation.SettingsSHA256: stored,
+			"two_persons":               fmt.Sprint(i.TwoPersons), "notice": i.NoticeText, "phone": i.NoticePhone, "lease": i.Lease.String(), "max_share": fmt.Sprint(i.MaxShare), "two_share": fmt.Sprint(i.TwoShare),
 			"drill_days": fmt.Sprint(i.DrillDays), "drill_hour": fmt.Sprint(i.DrillHour),
 		})
 		return err

@@ -301,7 +301,7 @@ func (s *Acts) acked(ctx context.Context, d *deed, c *dispatch.Command, at time.
 	if before.EndedHere() {
 		facts["overrules"], facts["status"], facts["then"] = string(before.Status), string(dispatch.Accepted), string(c.Then)
 	}
-	idx, err := d.record(ctx, "dispatch.accept", c.ID, facts)
+	idx, err := d.record(ctx, dispatch.ActAccept, c.ID, with(facts, dispatch.AcceptedAt, sqldb.FormatTime(at)))
 	if err != nil || !before.EndedHere() {
 		return err
 	}
@@ -336,9 +336,9 @@ func (s *Acts) finished(ctx context.Context, d *deed, e endpoint.Endpoint, c *di
 		if more == nil {
 			more = map[string]string{}
 		}
-		more["accepted_at"] = sqldb.FormatTime(acked)
+		more[dispatch.AcceptedAt] = sqldb.FormatTime(acked)
 	}
-	if err := s.endLine(ctx, d, "dispatch.finish", *c, r, i, more); err != nil {
+	if err := s.endLine(ctx, d, dispatch.ActFinish, *c, r, i, more); err != nil {
 		return err
 	}
 	c.Status, c.Detail, c.FinishedAt, c.ReceivedAt, c.AcquisitionID = r.Status, r.Detail, r.FinishedAt, d.now, r.AcquisitionID

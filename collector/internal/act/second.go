@@ -91,7 +91,7 @@ func (s *Acts) groupSecond(ctx context.Context, d *deed, o GroupOrder, pv GroupP
 			continue
 		}
 		a.DecidedBy, a.DecidedName, a.DecidedAt, a.Decision, a.GroupID = d.actor.ID, d.actor.Name, d.now, group.Agreed, groupID
-		return map[string]string{"asked_by": a.AskedBy, "asked_name": a.AskedName, "asked_reason": a.Reason}, group.DecideAsked(ctx, d.tx, a)
+		return map[string]string{"asked_by": a.AskedBy, "asked_name": a.AskedName, "asked_reason": a.Reason, group.AskedID: a.ID}, group.DecideAsked(ctx, d.tx, a)
 	}
 	if own == nil && one != nil {
 		return nil, &SecondPerson{Group: one, Handed: true}
@@ -169,7 +169,7 @@ func (s *Acts) askGroup(ctx context.Context, a Actor, sel Selection, o GroupOrde
 			}
 		}
 		d.tell(s, Event{Kind: EventIncident})
-		_, err = d.record(ctx, "group.ask", asked.ID, map[string]string{"verb": asked.Verb, "members": strconv.Itoa(pv.Cut), "share": strconv.Itoa(pv.Share), "reason": o.Reason})
+		_, err = d.record(ctx, group.ActAsk, asked.ID, map[string]string{"verb": asked.Verb, group.SaidSHA256: group.ShortSaid(asked.Said), "members": strconv.Itoa(pv.Cut), "share": strconv.Itoa(pv.Share), "reason": o.Reason})
 		return err
 	})
 	if err != nil {
@@ -290,7 +290,7 @@ func (s *Acts) RefuseGroup(ctx context.Context, a Actor, askedID, reason string)
 			return err
 		}
 		d.tell(s, Event{Kind: EventIncident})
-		_, err = d.record(ctx, "group.refuse", asked.ID, map[string]string{"verb": asked.Verb, "asked_by": asked.AskedBy, "reason": reason})
+		_, err = d.record(ctx, group.ActRefuse, asked.ID, map[string]string{"verb": asked.Verb, "asked_by": asked.AskedBy, "reason": reason})
 		return err
 	})
 }

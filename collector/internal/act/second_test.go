@@ -56,7 +56,7 @@ func TestGroupIsolationAboveTheShareTakesTwo(t *testing.T) {
 		if commands, err = x.Commands(ctx, x.owner, act.CommandFilter{}); err != nil || len(commands) != 4 {
 			t.Errorf("%d commands, %v", len(commands), err)
 		}
-		if list, err := x.LedgerEntries(ctx, x.owner, act.LedgerFilter{Subject: g.ID}); err != nil || len(list) != 1 || list[0].Details["asked_by"] != x.owner.ID || list[0].ActorID != second.ID {
+		if list, err := x.LedgerEntries(ctx, x.owner, act.LedgerFilter{Subject: g.ID}); err != nil || len(list) != 2 || list[1].Details["asked_by"] != x.owner.ID || list[1].ActorID != second.ID {
 			t.Errorf("%+v, %v", list, err)
 		}
 		if _, err := x.AgreeGroup(ctx, second, asked, "", netip.Addr{}); !errors.Is(err, act.ErrConflict) {
@@ -87,7 +87,7 @@ func TestAgreeingFromAPCOfTheGroup(t *testing.T) {
 		g, err := x.AgreeGroup(ctx, second, waits.Group.ID, "I have a phone", here)
 		ok(t, err)
 		list, err := x.LedgerEntries(ctx, x.owner, act.LedgerFilter{Subject: g.ID})
-		if err != nil || len(list) != 1 || list[0].Details["agreed_glass_reason"] != "I have a phone" || list[0].Details["rail_operator_here"] != "passed" {
+		if err != nil || len(list) != 2 || list[1].Details["agreed_glass_reason"] != "I have a phone" || list[1].Details["rail_operator_here"] != "passed" {
 			t.Errorf("%+v, %v", list, err)
 		}
 		x.ledgerStands()
@@ -155,7 +155,7 @@ func TestTheOnlyPersonIsNotStuck(t *testing.T) {
 			t.Fatalf("%v, %v", waits, err)
 		}
 		list, err := x.LedgerEntries(ctx, x.owner, act.LedgerFilter{Subject: g})
-		if err != nil || list[0].Details["alone"] != "true" || list[0].Details["break_glass_reason"] != "nobody else is here" {
+		if err != nil || len(list) != 2 || list[1].Details["alone"] != "true" || list[1].Details["break_glass_reason"] != "nobody else is here" {
 			t.Errorf("%+v, %v", list, err)
 		}
 		_, err = x.Release(ctx, x.owner, pcs[0].id, act.Order{})

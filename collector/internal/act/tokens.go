@@ -87,7 +87,8 @@ func (s *Acts) MakeAPIToken(ctx context.Context, a Actor, n NewAPIToken) (t oper
 		if err := operator.InsertToken(ctx, d.tx, t, secret); err != nil {
 			return err
 		}
-		_, err = d.record(ctx, "operator.make_token", t.ID, map[string]string{"name": t.Name, "scopes": strings.Join(t.Scopes, " "), "expires_at": sqldb.FormatTime(t.ExpiresAt)})
+		_, err = d.record(ctx, operator.ActMakeToken, t.ID, map[string]string{"name": t.Name, "scopes": strings.Join(t.Scopes, " "), "expires_at": sqldb.FormatTime(t.ExpiresAt),
+			"role": string(t.Role), operator.SecretSHA256: operator.ShortSecret(secret)})
 		return err
 	})
 	if err != nil {
@@ -163,7 +164,7 @@ func (s *Acts) EndAPIToken(ctx context.Context, a Actor, tokenID string) error {
 		if err != nil || !was {
 			return err
 		}
-		_, err = d.record(ctx, "operator.end_token", t.ID, map[string]string{"name": t.Name, "operator": t.OperatorID})
+		_, err = d.record(ctx, operator.ActEndToken, t.ID, map[string]string{"name": t.Name, "operator": t.OperatorID})
 		return err
 	})
 }

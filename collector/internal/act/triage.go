@@ -104,7 +104,7 @@ func (s *Acts) SetTriageScope(ctx context.Context, a Actor, t organisation.Triag
 		if err := organisation.SetTriage(ctx, d.tx, organisationID, t); err != nil {
 			return err
 		}
-		_, err := d.record(ctx, "organisation.triage", organisationID, map[string]string{"private": strconv.FormatBool(t.Private), "histories": strconv.FormatBool(t.Histories)})
+		_, err := d.record(ctx, organisation.ActTriage, organisationID, map[string]string{"private": strconv.FormatBool(t.Private), "histories": strconv.FormatBool(t.Histories)})
 		return err
 	})
 	if err != nil {

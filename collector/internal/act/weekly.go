@@ -42,7 +42,7 @@ func (s *Acts) SetWeeklySettings(ctx context.Context, a Actor, w notify.Weekly) 
 		if err := notify.SetWeekly(ctx, d.tx, d.actor.OrganisationID, w, d.now); err != nil {
 			return err
 		}
-		_, err := d.record(ctx, "notify.weekly", d.actor.OrganisationID, map[string]string{"enabled": strconv.FormatBool(w.Enabled), "weekday": strconv.Itoa(int(w.Weekday)), "hour": strconv.Itoa(w.Hour)})
+		_, err := d.record(ctx, notify.ActWeekly, d.actor.OrganisationID, map[string]string{"enabled": strconv.FormatBool(w.Enabled), "weekday": strconv.Itoa(int(w.Weekday)), "hour": strconv.Itoa(w.Hour)})
 		return err
 	})
 }

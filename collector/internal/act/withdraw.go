@@ -45,7 +45,7 @@ func (s *Acts) Withdraw(ctx context.Context, a Actor, commandID, reason string) 
 }
 
 func (s *Acts) withdraw(ctx context.Context, d *deed, c dispatch.Command, reason string, more map[string]string) error {
-	return s.ended(ctx, d, "dispatch.withdraw", c, dispatch.Result{CommandID: c.ID, Status: dispatch.Withdrawn, Detail: reason}, nil, more)
+	return s.ended(ctx, d, dispatch.ActWithdraw, c, dispatch.Result{CommandID: c.ID, Status: dispatch.Withdrawn, Detail: reason}, nil, more)
 }
 
 // withdrawAll takes back what was ordered for an incident to have PCs go down and waits
@@ -114,5 +114,5 @@ func (s *Acts) stayedUp(ctx context.Context, d *deed, e endpoint.Endpoint, c Ale
 	why, _, _ := strings.Cut(c.Message, "\n") // the rest says it in another language
 	r, more := lateWord(list[i], dispatch.Result{CommandID: list[i].ID, Detail: why, FinishedAt: c.ReportedAt})
 	more["alert"] = c.AlertID
-	return s.ended(ctx, d, "dispatch.finish", list[i], r, nil, more)
+	return s.ended(ctx, d, dispatch.ActFinish, list[i], r, nil, more)
 }

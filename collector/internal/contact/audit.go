@@ -45,7 +45,7 @@ func Audit(ctx context.Context, q sqldb.Queryer) (map[string][]ledger.Difference
 		list, err := query(ctx, q, `SELECT `+ownColumns+` FROM contact_version WHERE organisation_id = $1`, org)
 		claims := map[int64]ledger.Claim{}
 		for _, o := range list {
-			claims[o.LedgerIdx] = ledger.Claim{Act: o.Act(), Subject: o.ID, Details: o.Details(), At: o.At, By: o.ActorName}
+			ledger.Put(claims, o.LedgerIdx, ledger.Claim{Act: o.Act(), Subject: o.ID, Details: o.Details(), At: o.At, By: o.ActorName})
 		}
 		return claims, err
 	}, []string{ActAdd, ActChange, ActRemove})

@@ -77,7 +77,7 @@ func claimAnswers(ctx context.Context, q sqldb.Queryer, org string, claims map[i
 		for question, answer := range given {
 			c.Details["answer."+question] = answer
 		}
-		claims[idx] = c
+		ledger.Put(claims, idx, c)
 		return nil
 	})
 }
@@ -104,7 +104,7 @@ func claimVersions(ctx context.Context, q sqldb.Queryer, org string, claims map[
 					delete(c.Details, name)
 				}
 			}
-			claims[idx] = c
+			ledger.Put(claims, idx, c)
 		}
 	}
 	return err
@@ -126,11 +126,11 @@ func claimDone(ctx context.Context, q sqldb.Queryer, org string, claims map[int6
 	logs, err := logsOf(ctx, q, org, "deadline_done", readDone)
 	for incident, l := range logs {
 		for _, d := range l.Done {
-			claims[d.LedgerIdx] = ledger.Claim{Act: ActDone, Subject: incident, At: d.At, By: d.By,
-				Details: map[string]string{"clock": d.Clock, "done_at": sqldb.FormatTime(d.DoneAt), "receipt_no": d.ReceiptNo, "note": d.Note}}
+			ledger.Put(claims, d.LedgerIdx, ledger.Claim{Act: ActDone, Subject: incident, At: d.At, By: d.By,
+				Details: map[string]string{"clock": d.Clock, "done_at": sqldb.FormatTime(d.DoneAt), "receipt_no": d.ReceiptNo, "note": d.Note}})
 			if w := d.Withdrawn; w != nil {
-				claims[w.LedgerIdx] = ledger.Claim{Act: ActWithdraw, Subject: incident, At: w.At, By: w.By,
-					Details: map[string]string{"clock": d.Clock, "done": strconv.FormatInt(d.LedgerIdx, 10), "reason": w.Reason}}
+				ledger.Put(claims, w.LedgerIdx, ledger.Claim{Act: ActWithdraw, Subject: incident, At: w.At, By: w.By,
+					Details: map[string]string{"clock": d.Clock, "done": strconv.FormatInt(d.LedgerIdx, 10), "reason": w.Reason}})
 			}
 		}
 	}

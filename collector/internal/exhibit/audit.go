@@ -143,10 +143,10 @@ func claimsOf(ctx context.Context, q sqldb.Queryer, org string) (map[int64]claim
 	numbers := map[string]string{}
 	for _, i := range items {
 		numbers[i.ID] = i.Number
-		claims[i.LedgerIdx] = claim{ActAdd, i.ID, i.Details()}
+		put(claims, i.LedgerIdx, claim{ActAdd, i.ID, i.Details()})
 		for _, c := range i.Changes {
 			if c.LedgerIdx != i.LedgerIdx {
-				claims[c.LedgerIdx] = claim{ActDescribe, i.ID, c.Details(i.Number)}
+				put(claims, c.LedgerIdx, claim{ActDescribe, i.ID, c.Details(i.Number)})
 			}
 		}
 	}
@@ -156,7 +156,15 @@ func claimsOf(ctx context.Context, q sqldb.Queryer, org string) (map[int64]claim
 	}
 	for _, e := range events {
 		number := numbers[e.ItemID]
-		claims[e.LedgerIdx] = claim{e.Type.Act(), e.Subject(), e.Details(number)}
+		put(claims, e.LedgerIdx, claim{e.Type.Act(), e.Subject(), e.Details(number)})
 	}
 	return claims, nil
+}
+
+// put adds what a row says of an entry. Two rows that name one entry agree with none.
+func put(claims map[int64]claim, idx int64, c claim) {
+	if _, twice := claims[idx]; twice {
+		c.act += " twice"
+	}
+	claims[idx] = c
 }

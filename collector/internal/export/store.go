@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/sqldb"
 )
 
@@ -23,28 +24,29 @@ func NextNumber(ctx context.Context, q sqldb.Queryer, organisationID, incidentID
 	return no, fmt.Sprintf("%s-P%02d", incidentNumber, no), nil
 }
 
-// Insert stores the record of a package under its number.
-func Insert(ctx context.Context, tx *sqldb.Tx, no int64, r Record) error {
+// Insert stores the record of a package under its number, and returns [FrozenSHA256] of it.
+func Insert(ctx context.Context, tx *sqldb.Tx, no int64, r Record) (frozenSHA256 string, err error) {
 	hosts, err := json.Marshal(r.Hosts)
 	if err != nil {
-		return fmt.Errorf("store package: %w", err)
+		return "", fmt.Errorf("store package: %w", err)
 	}
 	profiles, err := json.Marshal(r.Profiles)
 	if err != nil {
-		return fmt.Errorf("store package: %w", err)
+		return "", fmt.Errorf("store package: %w", err)
 	}
 	frozen, err := json.Marshal(r.Frozen)
 	if err != nil {
-		return fmt.Errorf("store package: %w", err)
+		return "", fmt.Errorf("store package: %w", err)
 	}
+	stored := sqldb.CleanText(string(frozen))
 	if _, err := tx.ExecContext(ctx, `INSERT INTO export_package (`+columns+`, package_no)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
 		r.ID, r.OrganisationID, r.IncidentID, r.Number, sqldb.FormatTime(r.At), r.ActorKind, r.ActorID, sqldb.CleanText(r.ActorName),
 		sqldb.CleanText(r.Recipient), sqldb.CleanText(r.Purpose), string(hosts), string(profiles), r.LedgerSize, r.LedgerRoot,
-		sqldb.CleanText(string(frozen)), "", sqldb.FormatTime(r.FinishedAt), r.SHA256, r.Size, no); err != nil {
-		return fmt.Errorf("store package: %w", err)
+		stored, "", sqldb.FormatTime(r.FinishedAt), r.SHA256, r.Size, no); err != nil {
+		return "", fmt.Errorf("store package: %w", err)
 	}
-	return nil
+	return ledger.Short("frozen", stored), nil
 }
 
 // Finish notes what came of the first complete writing of a package.

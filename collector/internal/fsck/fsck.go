@@ -15,12 +15,21 @@ import (
 	"hozen/collector/internal/checkpoint"
 	"hozen/collector/internal/contact"
 	"hozen/collector/internal/deadline"
+	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/drill"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/enroll"
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/exhibit"
+	"hozen/collector/internal/export"
+	"hozen/collector/internal/group"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/kit"
 	"hozen/collector/internal/ledger"
+	"hozen/collector/internal/notify"
+	"hozen/collector/internal/operator"
+	"hozen/collector/internal/organisation"
+	"hozen/collector/internal/phone"
 	"hozen/collector/internal/playbook"
 	"hozen/collector/internal/record"
 	"hozen/collector/internal/report"
@@ -31,7 +40,7 @@ import (
 // Code says what kind of thing is wrong: one of the codes of [ledger.Code] after
 // "ledger_", one of [checkpoint.Code] after "checkpoint_", one of [evidence.Fault],
 // [exhibit.Fault], [record.Fault] or [report.Fault], a code of [ledger.Difference] after
-// the name of one of [audits] and "_", or one of those below.
+// the name of a [RowAudit], as in "deadline_edited", or one of those below.
 type Code string
 
 // Codes of the blob store.
@@ -147,14 +156,14 @@ func Run(ctx context.Context, cfg Config, progress func(step string, done, total
 		for _, f := range written {
 			r.Problems = append(r.Problems, Problem{Code(f.Fault), f.OrganisationID, f.Subject, f.Detail})
 		}
-		for _, a := range audits() {
-			found, err := a.audit(ctx, q)
+		for _, a := range RowAudits() {
+			found, err := a.Audit(ctx, q)
 			if err != nil {
 				return err
 			}
 			for _, org := range slices.Sorted(maps.Keys(found)) {
 				for _, f := range found[org] {
-					r.Problems = append(r.Problems, Problem{Code(a.of + "_" + string(f.Code)), org, f.Subject, f.Detail})
+					r.Problems = append(r.Problems, Problem{Code(a.Of + "_" + string(f.Code)), org, f.Subject, f.Detail})
 				}
 			}
 		}
@@ -180,16 +189,23 @@ func Run(ctx context.Context, cfg Config, progress func(step string, done, total
 	return r, nil
 }
 
-// rowAudit holds rows against the ledger. Its codes are "deadline_edited" and so on, see
+// RowAudit holds rows against the ledger. Its codes are "deadline_edited" and so on, see
 // [ledger.Difference].
-type rowAudit struct {
-	of    string
-	audit func(context.Context, sqldb.Queryer) (map[string][]ledger.Difference, error)
+type RowAudit struct {
+	Of    string
+	Audit func(context.Context, sqldb.Queryer) (map[string][]ledger.Difference, error)
 }
 
-func audits() []rowAudit {
-	return []rowAudit{{"deadline", deadline.Audit}, {"playbook", playbook.Audit}, {"contact", contact.Audit},
-		{"timeline", incident.AuditTimelines}, {"incident", incident.Audit}, {"endpoint", endpoint.Audit}, {"enroll", enroll.Audit}}
+// RowAudits are the audits of rows that are not part of evidence, custody, record or reports.
+func RowAudits() []RowAudit {
+	return []RowAudit{
+		{"deadline", deadline.Audit}, {"playbook", playbook.Audit}, {"contact", contact.Audit},
+		{"operator", operator.AuditPeople}, {"grant", operator.AuditGrants}, {"token", operator.AuditTokens},
+		{"organisation", organisation.Audit}, {"channel", notify.Audit}, {"weekly", notify.AuditWeekly}, {"link", phone.Audit},
+		{"retention", exhibit.AuditRetention}, {"package", export.Audit}, {"kit", kit.Audit}, {"drill", drill.Audit}, {"upload", record.AuditUploads},
+		{"timeline", incident.AuditTimelines}, {"incident", incident.Audit}, {"endpoint", endpoint.Audit}, {"enroll", enroll.Audit},
+		{"order", dispatch.Audit}, {"release", dispatch.AuditReleases}, {"group", group.Audit}, {"asked", group.AuditAsked},
+	}
 }
 
 func (r *Report) ledger(ctx context.Context, q sqldb.Queryer, progress func(string, int, int)) error {

@@ -32,6 +32,15 @@ type Difference struct {
 	Detail  string // English, for experts
 }
 
+// Put adds what a row says of an entry. Two rows that name one entry agree with none: each of
+// them could be the one that nobody wrote.
+func Put(claims map[int64]Claim, idx int64, c Claim) {
+	if _, twice := claims[idx]; twice {
+		c.Act += " twice"
+	}
+	claims[idx] = c
+}
+
 // HowActed are the names of details that entries of any act can have and rows never have: why
 // somebody acted without signing in, by which token a program acted, which lines of timelines
 // name the entry, and what time the act told.

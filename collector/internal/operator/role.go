@@ -11,13 +11,13 @@ import (
 )
 
 // SetRole gives an operator another role and ends all sessions. Which roles it was since a
-// time is kept for [RolesBefore].
-func SetRole(ctx context.Context, tx *sqldb.Tx, o Operator, to Role, since, now time.Time) error {
-	before, err := RolesBefore(ctx, tx, o.OrganisationID, since)
+// time is kept for [RolesBefore], and returned, in words.
+func SetRole(ctx context.Context, tx *sqldb.Tx, o Operator, to Role, since, now time.Time) (before string, err error) {
+	of, err := RolesBefore(ctx, tx, o.OrganisationID, since)
 	if err != nil {
-		return err
+		return "", err
 	}
-	roles := before[o.ID]
+	roles := of[o.ID]
 	if !slices.Contains(roles, o.Role) {
 		roles = append(roles, o.Role)
 	}
@@ -25,11 +25,12 @@ func SetRole(ctx context.Context, tx *sqldb.Tx, o Operator, to Role, since, now 
 	for _, r := range roles {
 		words = append(words, string(r))
 	}
+	before = strings.Join(words, " ")
 	if err := exec(ctx, tx, "change role", `UPDATE operator_operator SET role = $1, role_at = $2, roles_before = $3 WHERE id = $4`,
-		string(to), sqldb.FormatTime(now), strings.Join(words, " "), o.ID); err != nil {
-		return err
+		string(to), sqldb.FormatTime(now), before, o.ID); err != nil {
+		return "", err
 	}
-	return EndSessions(ctx, tx, o.ID, now)
+	return before, EndSessions(ctx, tx, o.ID, now)
 }
 
 // RolesBefore are the roles that operators of an organisation had before a change since a

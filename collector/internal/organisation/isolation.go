@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/sqldb"
 )
 
@@ -105,15 +106,15 @@ func FindIsolation(ctx context.Context, q sqldb.Queryer, id string) (Isolation, 
 	return i, nil
 }
 
-// SetIsolation stores how an organisation isolates.
-func SetIsolation(ctx context.Context, tx *sqldb.Tx, id string, i Isolation) error {
+// SetIsolation stores how an organisation isolates, and returns [SettingsSHA256] of it.
+func SetIsolation(ctx context.Context, tx *sqldb.Tx, id string, i Isolation) (settingsSHA256 string, err error) {
 	i.NoticeText, i.NoticePhone = sqldb.CleanText(i.NoticeText), sqldb.CleanText(i.NoticePhone)
 	b, err := json.Marshal(i)
 	if err != nil {
-		return fmt.Errorf("encode how an organisation isolates: %w", err)
+		return "", fmt.Errorf("encode how an organisation isolates: %w", err)
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE organisation_profile SET isolation = $1 WHERE id = $2`, string(b), id); err != nil {
-		return fmt.Errorf("store how an organisation isolates: %w", err)
+		return "", fmt.Errorf("store how an organisation isolates: %w", err)
 	}
-	return nil
+	return ledger.Short("isolation", string(b)), nil
 }

@@ -25,7 +25,7 @@ func Audit(ctx context.Context, q sqldb.Queryer) (map[string][]ledger.Difference
 		list, err := query(ctx, q, `organisation_id = $1`, org)
 		claims := map[int64]ledger.Claim{}
 		for _, m := range list {
-			claims[m.LedgerIdx] = ledger.Claim{Act: ActMark, Subject: m.ID, Details: m.Details(), At: m.At, By: m.ActorName}
+			ledger.Put(claims, m.LedgerIdx, ledger.Claim{Act: ActMark, Subject: m.ID, Details: m.Details(), At: m.At, By: m.ActorName})
 		}
 		return claims, err
 	}, []string{ActMark}, "text", "edition")

@@ -99,7 +99,7 @@ func claimsOf(ctx context.Context, q sqldb.Queryer, org string) (map[int64]claim
 	claims := map[int64]claim{}
 	add := func(idx int64, act, subject string, details map[string]string) {
 		maps.DeleteFunc(details, func(_, v string) bool { return v == "" })
-		claims[idx] = claim{act, subject, details}
+		put(claims, idx, claim{act, subject, details})
 	}
 	versions, err := queryVersions(ctx, q, `organisation_id = $1`, org)
 	if err != nil {
@@ -130,4 +130,12 @@ func claimsOf(ctx context.Context, q sqldb.Queryer, org string) (map[int64]claim
 		add(u.LedgerIdx, ActUpload, u.ID, u.Details())
 	}
 	return claims, nil
+}
+
+// put adds what a row says of an entry. Two rows that name one entry agree with none.
+func put(claims map[int64]claim, idx int64, c claim) {
+	if _, twice := claims[idx]; twice {
+		c.act += " twice"
+	}
+	claims[idx] = c
 }

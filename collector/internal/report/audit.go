@@ -112,10 +112,10 @@ func auditRows(ctx context.Context, q sqldb.Queryer, org string, list []Report) 
 			continue
 		}
 		for _, v := range r.Versions {
-			claims[v.LedgerIdx] = claim{ActIssue, r.ID, v.Details(r)}
+			put(claims, v.LedgerIdx, claim{ActIssue, r.ID, v.Details(r)})
 		}
 		for _, s := range r.Sendings {
-			claims[s.LedgerIdx] = claim{ActSend, r.ID, s.Details(r)}
+			put(claims, s.LedgerIdx, claim{ActSend, r.ID, s.Details(r)})
 		}
 	}
 	var found []Finding
@@ -150,4 +150,12 @@ func auditRows(ctx context.Context, q sqldb.Queryer, org string, list []Report) 
 		found = append(found, Finding{org, c.subject, RowSurplus, fmt.Sprintf("its row names entry %d of the ledger, which is none of its kind", idx)})
 	}
 	return found, nil
+}
+
+// put adds what a row says of an entry. Two rows that name one entry agree with none.
+func put(claims map[int64]claim, idx int64, c claim) {
+	if _, twice := claims[idx]; twice {
+		c.act += " twice"
+	}
+	claims[idx] = c
 }
