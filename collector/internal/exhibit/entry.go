@@ -53,6 +53,9 @@ func (i Item) Details() map[string]string {
 	}
 	for _, c := range i.Changes {
 		if c.LedgerIdx == i.LedgerIdx {
+			if _, twice := d["field_"+string(c.Field)]; twice {
+				c.Value += " twice" // no entry says that
+			}
 			d["field_"+string(c.Field)] = c.Value
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/sqldb"
@@ -32,6 +33,8 @@ type Finding struct {
 type claim struct {
 	act, subject string
 	details      map[string]string
+	byID, by     string    // who entered it
+	at           time.Time // zero: another audit holds that
 }
 
 // Audit holds every row against its entry in the ledger, and every entry against its row. q
@@ -79,7 +82,8 @@ func audit(ctx context.Context, q sqldb.Queryer, org string, found *[]Finding) e
 				switch {
 				case !ok:
 					find(e.Subject, RowMissing, "entry %d of the ledger, %s, has no row", e.Index, act)
-				case c.act != act || c.subject != e.Subject || !maps.Equal(c.details, e.Details):
+				case c.act != act || c.subject != e.Subject || !maps.Equal(c.details, e.Details),
+					!c.at.IsZero() && (c.byID != e.ActorID || sqldb.CleanText(c.by) != sqldb.CleanText(e.ActorName) || sqldb.FormatTime(c.at) != sqldb.FormatTime(e.Told)):
 					find(e.Subject, RowEdited, "its row does not say what entry %d of the ledger, %s, says", e.Index, act)
 				}
 			}
@@ -97,37 +101,37 @@ func audit(ctx context.Context, q sqldb.Queryer, org string, found *[]Finding) e
 // claimsOf are what the rows say, by the index of the entry that must say it too.
 func claimsOf(ctx context.Context, q sqldb.Queryer, org string) (map[int64]claim, error) {
 	claims := map[int64]claim{}
-	add := func(idx int64, act, subject string, details map[string]string) {
+	add := func(idx int64, act, subject string, details map[string]string, byID, by string, at time.Time) {
 		maps.DeleteFunc(details, func(_, v string) bool { return v == "" })
-		put(claims, idx, claim{act, subject, details})
+		put(claims, idx, claim{act, subject, details, byID, by, at})
 	}
 	versions, err := queryVersions(ctx, q, `organisation_id = $1`, org)
 	if err != nil {
 		return nil, err
 	}
 	for _, v := range versions {
-		add(v.LedgerIdx, ActAnswer, v.IncidentID, v.Details())
+		add(v.LedgerIdx, ActAnswer, v.IncidentID, v.Details(), v.EnteredID, v.EnteredBy, v.EnteredAt)
 	}
 	decisions, err := queryDecisions(ctx, q, `organisation_id = $1`, org)
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range decisions {
-		add(d.LedgerIdx, ActDecide, d.IncidentID, d.Details())
+		add(d.LedgerIdx, ActDecide, d.IncidentID, d.Details(), d.EnteredID, d.EnteredBy, d.EnteredAt)
 	}
 	enquiries, err := queryEnquiries(ctx, q, `organisation_id = $1`, org)
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range enquiries {
-		add(e.LedgerIdx, ActEnquire, e.IncidentID, e.Details())
+		add(e.LedgerIdx, ActEnquire, e.IncidentID, e.Details(), e.EnteredID, e.EnteredBy, e.EnteredAt)
 	}
 	uploads, err := queryUploads(ctx, q, `organisation_id = $1 AND received_at <> ''`, org)
 	if err != nil {
 		return nil, err
 	}
 	for _, u := range uploads {
-		add(u.LedgerIdx, ActUpload, u.ID, u.Details())
+		add(u.LedgerIdx, ActUpload, u.ID, u.Details(), "", "", time.Time{})
 	}
 	return claims, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"time"
 
 	"hozen/collector/internal/blob"
 	"hozen/collector/internal/ledger"
@@ -103,22 +104,27 @@ func check(ctx context.Context, blobs blob.Store, d digest.Digest, v Version) er
 type claim struct {
 	act, subject string
 	details      map[string]string
+	kind, id, by string // who did it
+	at           time.Time
 }
 
 func auditRows(ctx context.Context, q sqldb.Queryer, org string, list []Report) ([]Finding, error) {
+	var found []Finding
 	claims := map[int64]claim{}
 	for _, r := range list {
 		if r.OrganisationID != org {
 			continue
 		}
+		if len(r.Versions) == 0 { // it is made with its first one
+			found = append(found, Finding{org, r.ID, RowSurplus, "it has no version"})
+		}
 		for _, v := range r.Versions {
-			put(claims, v.LedgerIdx, claim{ActIssue, r.ID, v.Details(r)})
+			put(claims, v.LedgerIdx, claim{ActIssue, r.ID, v.Details(r), v.ActorKind, v.ActorID, v.ActorName, v.At})
 		}
 		for _, s := range r.Sendings {
-			put(claims, s.LedgerIdx, claim{ActSend, r.ID, s.Details(r)})
+			put(claims, s.LedgerIdx, claim{ActSend, r.ID, s.Details(r), s.ActorKind, s.ActorID, s.ActorName, s.RecordedAt})
 		}
 	}
-	var found []Finding
 	for _, act := range []string{ActIssue, ActSend} {
 		for f := (ledger.Filter{OrganisationID: org, Act: act}); ; {
 			page, err := ledger.Entries(ctx, q, f)
@@ -137,7 +143,8 @@ func auditRows(ctx context.Context, q sqldb.Queryer, org string, list []Report) 
 				switch {
 				case !ok:
 					found = append(found, Finding{org, e.Subject, RowMissing, fmt.Sprintf("entry %d of the ledger, %s, has no row", e.Index, act)})
-				case c.act != act || c.subject != e.Subject || !maps.Equal(c.details, e.Details):
+				case c.act != act || c.subject != e.Subject || !maps.Equal(c.details, e.Details),
+					c.kind != e.ActorKind || c.id != e.ActorID || sqldb.CleanText(c.by) != sqldb.CleanText(e.ActorName) || sqldb.FormatTime(c.at) != sqldb.FormatTime(e.Told):
 					found = append(found, Finding{org, e.Subject, RowEdited, fmt.Sprintf("its row does not say what entry %d of the ledger says", e.Index)})
 				}
 			}
