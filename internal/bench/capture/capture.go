@@ -25,6 +25,7 @@ func Names() []string {
 		"capture.fast.1000p5000s", "capture.fast.1000p5000s.ms", "capture.limit.agreement",
 		"capture.sockets.1500", "capture.sockets.5000", "capture.size.1000p5000s",
 		"capture.volatile.1000p5000s", "capture.volatile.1000p5000s.ms", "capture.volatile.limit.ms", "capture.volatile.extras.ms",
+		"capture.volatile.whole.ms", "capture.volatile.whole.cpu.ms",
 		"capture.memory.rss", "capture.memory.rate",
 	}
 }
@@ -33,11 +34,11 @@ func Names() []string {
 const measuring = "hozen/agent/internal/probe/probebench"
 
 // Run measures and passes each figure to print; what the program says beside goes to
-// note. It needs root, Go, and to be run inside the module. quick makes fewer rounds.
+// note. agent is the path of the shipped agent. It needs root, Go, and to be run inside the module. quick makes fewer rounds.
 //
 // The environment variable HOZEN_SNAPLIMIT may name a foreign limit reader to compare
 // ours with; without it, capture.limit.agreement says that nothing was compared.
-func Run(ctx context.Context, quick bool, note io.Writer, print func(bench.Figure)) error {
+func Run(ctx context.Context, quick bool, agent string, note io.Writer, print func(bench.Figure)) error {
 	dir, err := os.MkdirTemp("", "hozen-capture-")
 	if err != nil {
 		return fmt.Errorf("make folder: %w", err)
@@ -47,7 +48,7 @@ func Run(ctx context.Context, quick bool, note io.Writer, print func(bench.Figur
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, bin)
+	cmd := exec.CommandContext(ctx, bin, "-agent", agent)
 	if quick {
 		cmd.Args = append(cmd.Args, "-quick")
 	}

@@ -60,7 +60,9 @@ type group struct {
 
 func groups() []group {
 	return []group{
-		{names: capture.Names(), run: func(ctx context.Context, e env) error { return capture.Run(ctx, e.quick, e.note, e.print) }},
+		{names: capture.Names(), run: func(ctx context.Context, e env) error {
+			return capture.Run(ctx, e.quick, filepath.Join(e.bin, "hozen-agent"), e.note, e.print)
+		}},
 		{names: []string{"command.stall", "command.stall.max.ms"}, run: commandStall},
 		{names: []string{"agent.size.linux-amd64"}, run: agentSize, beside: true},
 		{names: []string{"windows.agent.size", "windows.msi.size"}, run: windowsSize},

@@ -7,7 +7,7 @@
 // system calls, and understands nothing. The ratio to it, round by round in one run,
 // says what understanding and writing cost, on any machine.
 //
-// Usage: probebench [-quick]. Each line of the output is one figure as JSON. The
+// Usage: probebench [-quick] [-agent PROGRAM]. Each line of the output is one figure as JSON. The
 // environment variable HOZEN_SNAPLIMIT names a foreign program of the same purpose,
 // which the limit reader is then compared with.
 package main

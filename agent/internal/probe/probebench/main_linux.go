@@ -27,6 +27,7 @@ func main() {
 func run(args []string) error {
 	flags := flag.NewFlagSet("probebench", flag.ContinueOnError)
 	quick := flags.Bool("quick", false, "fewer rounds")
+	agent := flags.String("agent", "", "the agent's `program`, which takes a whole volatile profile; without it that is left out")
 	scene := flags.String("scene", "", "used by the program itself: what to do inside its namespaces")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -35,7 +36,7 @@ func run(args []string) error {
 	case "1500":
 		return inside(func() error { return countSockets(300, 600) })
 	case "5000":
-		return inside(func() error { return busyServer(*quick) })
+		return inside(func() error { return busyServer(*quick, *agent) })
 	case "memory":
 		return inside(func() error { return imageOfMemory(*quick) })
 	case "":
@@ -43,7 +44,7 @@ func run(args []string) error {
 		return fmt.Errorf("no scene %q", *scene)
 	}
 	for _, name := range []string{"memory", "1500", "5000"} {
-		args := []string{os.Args[0], "-scene", name}
+		args := []string{os.Args[0], "-scene", name, "-agent", *agent}
 		if *quick {
 			args = append(args, "-quick")
 		}

@@ -97,7 +97,7 @@ func tcpRows(a *artifact) (rows, owned int, err error) {
 }
 
 // busyServer prints the figures of the big scene.
-func busyServer(quick bool) error {
+func busyServer(quick bool, agent string) error {
 	dir, err := os.MkdirTemp("", "probebench-")
 	if err != nil {
 		return err
@@ -152,7 +152,7 @@ func busyServer(quick bool) error {
 		print("capture.sockets.5000", float64(rows), "rows", fmt.Sprintf("=%d", sceneProcs*sceneSockets)),
 		print("capture.size.1000p5000s", float64(size), "bytes", fmt.Sprintf("<=%d", sizeBar)),
 		agreement(),
-		volatile(quick),
+		volatile(quick), wholeProfile(agent, dir),
 	)
 }
 
