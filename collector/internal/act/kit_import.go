@@ -582,21 +582,3 @@ func uploadPart(u *evidence.Upload, dir, name string) error {
 	d := sum.Sum()
 	return u.EndPart(sum.Size(), d[:])
 }
-
-// DropOldSticks removes what a crash left of sticks that were being read.
-func (s *Acts) DropOldSticks() error {
-	if s.kits == nil {
-		return nil
-	}
-	list, err := os.ReadDir(s.kits.Dir)
-	if err != nil {
-		return fmt.Errorf("drop old sticks: %w", err)
-	}
-	var errs []error
-	for _, e := range list {
-		if strings.HasPrefix(e.Name(), "stick-") {
-			errs = append(errs, os.RemoveAll(filepath.Join(s.kits.Dir, e.Name())))
-		}
-	}
-	return errors.Join(errs...)
-}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,4 +105,22 @@ func (s *Acts) ImportStick(ctx context.Context, a Actor, uploadID string, o Impo
 		return out, nil
 	}
 	return out, s.DropUpload(ctx, a, u.ID)
+}
+
+// DropOldSticks removes what a crash left of sticks that were being read.
+func (s *Acts) DropOldSticks() error {
+	if s.kits == nil {
+		return nil
+	}
+	list, err := os.ReadDir(s.kits.Dir)
+	if err != nil {
+		return fmt.Errorf("drop old sticks: %w", err)
+	}
+	var errs []error
+	for _, e := range list {
+		if strings.HasPrefix(e.Name(), "stick-") {
+			errs = append(errs, os.RemoveAll(filepath.Join(s.kits.Dir, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
 }
