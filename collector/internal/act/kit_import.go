@@ -489,26 +489,6 @@ func (x *importing) goOn(ctx context.Context, d *deed, i kit.Import, f kit.Found
 	return nil
 }
 
-// importFacts are what the ledger says of an import. What the person stated is in the
-// evidence; here stands what whoever reads the ledger needs to judge it.
-func importFacts(i kit.Import, f kit.Found, match string) map[string]string {
-	with := map[string]string{"kit": i.KitID, "endpoint": i.EndpointID, "endpoint_by": match, "incident": i.IncidentID,
-		"manifest_sha256": digest.Of(f.Raw).String(), "key_sha256": i.KeySHA256, "code_compared": strconv.FormatBool(i.CodeCompared)}
-	if i.CodeCompared { // else whoever compares it would find it here
-		with["receipt_code"] = i.ReceiptCode
-	}
-	if i.Foreign {
-		with["foreign_kit"] = "true"
-	}
-	if s := f.Statement; s != nil {
-		with["place"], with["reason"], with["by"], with["witness"] = s.Place, s.Reason, s.By, s.Witness
-		if s.Reference.Typed != "" {
-			with["clock_offset_ms"] = strconv.FormatInt(s.Reference.Offset, 10)
-		}
-	}
-	return with
-}
-
 // endpointOf finds the endpoint with the machine identifier that the acquisition claims, or
 // makes one.
 func (s *Acts) endpointOf(ctx context.Context, d *deed, f kit.Found, hosts []string) (endpoint.Endpoint, string, error) {

@@ -239,14 +239,10 @@ type tokenEnd struct {
 
 func auditTokens(ctx context.Context, q sqldb.Queryer, org string, rows map[string]ledger.Row) ([]ledger.Difference, error) {
 	ends := map[string][]tokenEnd{}
-	made := map[string]ledger.Recorded{}
-	if err := ledger.Walk(ctx, q, org, []string{ActMakeToken, ActEndToken, ActPassword, ActReset, ActRole, ActDisable, ActFactorOn, ActFactorOff, ActFactorReset, ActEndSessions}, func(e ledger.Recorded) {
+	if err := ledger.Walk(ctx, q, org, []string{ActEndToken, ActPassword, ActReset, ActRole, ActDisable, ActFactorOn, ActFactorOff, ActFactorReset, ActEndSessions}, func(e ledger.Recorded) {
 		end := tokenEnd{idx: e.Index, at: sqldb.FormatTime(e.Told)}
 		person := e.Subject
 		switch e.Act {
-		case ActMakeToken:
-			made[e.Subject] = e
-			return
 		case ActEndToken:
 			end.token, person = e.Subject, e.Details["operator"]
 		case ActEndSessions:
