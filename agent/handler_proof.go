@@ -334,6 +334,9 @@ func isolationLine(one proof) record.Isolation {
 			At: s.At, TookNS: int64(s.Took), Destroyed: s.Destroyed, Gone: s.Gone, Failed: s.Failed, Omitted: s.Omitted, Unsupported: s.Unsupported, Detail: s.Detail,
 		}
 	}
+	if t := st.Others; t != nil {
+		l.Others, l.OthersBefore, l.OthersAfter, l.OthersDifferences = string(t.Verdict), t.Before.Tables, t.After.Tables, t.Differences
+	}
 	for _, t := range st.Trials {
 		l.Trials = append(l.Trials, record.IsolationTrial{
 			Name: t.Name, Outcome: string(t.Outcome), Reason: t.Reason, Target: t.Target, At: t.At, TookNS: int64(t.Took), Chain: t.Chain, Dropped: t.Dropped,

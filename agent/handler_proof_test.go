@@ -371,6 +371,7 @@ func TestEveryMeasurementIsInTheProof(t *testing.T) {
 		},
 		Severed: &isolate.Severed{At: at, Took: 1, Destroyed: 2, Gone: 3, Failed: 4, Unsupported: true, Detail: "s", Omitted: 5},
 		Confirm: &isolate.Confirm{Within: 1, By: at, Else: isolate.RollBack, At: at, Missed: at},
+		Others:  &isolate.Others{Verdict: isolate.OthersDiffer, Before: isolate.Beside{Tables: []string{"b"}}, After: isolate.Beside{Tables: []string{"a"}}, Differences: []string{"d"}},
 		Ended:   &isolate.Ended{CommandID: "e", How: isolate.HappenedReleasedByCode, At: at, By: "b"},
 		Trials:  []isolate.Trial{{Name: "t", Outcome: isolate.Contrary, Reason: "r", Target: "g", At: at, Took: 1, Chain: "c", Dropped: 2}},
 		Observation: isolate.Observation{

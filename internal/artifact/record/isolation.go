@@ -72,6 +72,14 @@ type Isolation struct {
 	// Severed sums up the connections that existed at the cut; hozen.severed/1 lists them.
 	Severed IsolationSevered `json:"severed,omitzero"`
 	Trials  []IsolationTrial `json:"trials,omitempty"`
+	// Others says after a release whether packet filter rules of others are as before the cut:
+	// "same", "differs", "unknown". OthersBefore and OthersAfter have a line for each of their
+	// tables, its name and SHA-256; OthersDifferences are those that differ, or why nothing is
+	// known.
+	Others            string   `json:"others,omitempty"`
+	OthersBefore      []string `json:"others_before,omitempty"`
+	OthersAfter       []string `json:"others_after,omitempty"`
+	OthersDifferences []string `json:"others_differences,omitempty"`
 }
 
 // IsolationPermit is one way that stays open in selective mode.
@@ -215,6 +223,10 @@ func (o *Isolation) AppendJSON(b []byte) []byte {
 		b = o.Severed.append(key(b, "severed"))
 	}
 	b = list(b, "trials", o.Trials, (*IsolationTrial).append)
+	b = str(b, "others", o.Others)
+	b = strs(b, "others_before", o.OthersBefore)
+	b = strs(b, "others_after", o.OthersAfter)
+	b = strs(b, "others_differences", o.OthersDifferences)
 	return append(b, '}')
 }
 
