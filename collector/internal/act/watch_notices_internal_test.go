@@ -66,7 +66,7 @@ func TestSilenceIsNoFlood(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	w := noticeWatch{since: clock, silent: map[string]bool{}, groups: map[string]bool{}}
+	w := noticeWatch{since: clock, silent: map[string]bool{}, groups: map[string]bool{}, care: map[string]bool{}}
 	for range 180 {
 		clock = clock.Add(time.Minute)
 		if err := s.lookForNotices(t.Context(), &w); err != nil {
@@ -85,7 +85,7 @@ func TestSilenceIsNoFlood(t *testing.T) {
 	if told < 1 || told > 3 {
 		t.Errorf("%d notices of 30 PCs that fell silent within an hour", told)
 	}
-	again := noticeWatch{since: clock.Add(-time.Hour), silent: map[string]bool{}, groups: map[string]bool{}}
+	again := noticeWatch{since: clock.Add(-time.Hour), silent: map[string]bool{}, groups: map[string]bool{}, care: map[string]bool{}}
 	if err := s.lookForNotices(t.Context(), &again); err != nil {
 		t.Fatal(err)
 	}

@@ -92,7 +92,7 @@ func (x *weeks) look(at string) []notify.Delivery {
 	now, err := time.ParseInLocation("2006-01-02 15:04", at, time.FixedZone("JST", 9*60*60))
 	x.ok(err)
 	x.clock = now.UTC()
-	w := noticeWatch{since: x.clock.Add(-time.Hour), silent: map[string]bool{}, groups: map[string]bool{}}
+	w := noticeWatch{since: x.clock.Add(-time.Hour), silent: map[string]bool{}, groups: map[string]bool{}, care: map[string]bool{}}
 	x.ok(x.lookForNotices(x.t.Context(), &w))
 	all, err := notify.Newest(x.t.Context(), x.db.Read(), x.owner.OrganisationID, 1000)
 	x.ok(err)
@@ -216,7 +216,7 @@ func TestWeekThatFailsSilencesNothing(t *testing.T) {
 		_, err := tx.ExecContext(ctx, `UPDATE notify_weekly SET told_for = 'zz'`)
 		return err
 	}))
-	w := noticeWatch{since: x.clock.Add(-time.Hour), silent: map[string]bool{}, groups: map[string]bool{}}
+	w := noticeWatch{since: x.clock.Add(-time.Hour), silent: map[string]bool{}, groups: map[string]bool{}, care: map[string]bool{}}
 	if err := x.lookForNotices(t.Context(), &w); err == nil {
 		t.Error("nobody hears of the summary that can't be made")
 	}

@@ -287,9 +287,11 @@ func TestPages(t *testing.T) {
 // no identifier, and what comes after it is found all the same.
 func TestATimelineOfVeryManyIsReadOneByOne(t *testing.T) {
 	x := newFixture(t, sqldbtest.Open(t), generous)
+	inc, err := x.Incident(t.Context(), x.owner, x.incident)
+	must(t, err)
 	must(t, x.db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
 		for n := range incident.MaxShown + 5 {
-			if err := incident.AddEntry(ctx, tx, x.owner.OrganisationID, incident.Entry{ID: fmt.Sprintf("tml_%05d", n), IncidentID: x.incident, At: x.clock, Kind: incident.EntryNote, Text: "t", LedgerIdx: int64(n + 1000)}); err != nil {
+			if err := incident.AddEntry(ctx, tx, inc.OrganisationID, incident.Entry{ID: fmt.Sprintf("tml_%05d", n), IncidentID: inc.ID, At: x.clock, Kind: incident.EntryNote, Text: "t", LedgerIdx: int64(n + 1000)}); err != nil {
 				return err
 			}
 		}
