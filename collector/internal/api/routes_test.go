@@ -291,7 +291,7 @@ func TestATimelineOfVeryManyIsReadOneByOne(t *testing.T) {
 	must(t, err)
 	must(t, x.db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
 		for n := range incident.MaxShown + 5 {
-			if err := incident.AddEntry(ctx, tx, inc.OrganisationID, incident.Entry{ID: fmt.Sprintf("tml_%05d", n), IncidentID: inc.ID, At: x.clock, Kind: incident.EntryNote, Text: "t", LedgerIdx: int64(n + 1000)}); err != nil {
+			if err := incident.AddEntry(ctx, tx, inc.OrganisationID, incident.Entry{ID: fmt.Sprintf("tml_%05d", n), IncidentID: inc.ID, At: inc.OpenedAt, Kind: incident.EntryNote, Text: "t", LedgerIdx: int64(n + 1000)}); err != nil {
 				return err
 			}
 		}
