@@ -18,8 +18,9 @@ type incidentStatus struct {
 	Oldest            time.Time // of the measurements behind Cut; zero: none
 	// Received is how many acquisitions the collector has; it verifies each before it says so.
 	// Coming is how many more are ordered or wait on a PC.
-	Received, Coming int
-	Deadline         deadlineCard
+	// Lost is how many orders to take evidence ended without any.
+	Received, Coming, Lost int
+	Deadline               deadlineCard
 }
 
 // viewStatus counts only what was measured and what was received.
@@ -55,7 +56,10 @@ func viewStatus(endpoints []incidentEndpoint, orders map[string]bool, commands [
 		if c.Verb == dispatch.Release || c.Isolation.Drill || here[c.ID] || c.AcquisitionID != "" && here[c.AcquisitionID] {
 			continue
 		}
-		if !c.Status.Final() || c.AcquisitionID != "" {
+		switch {
+		case gaveNothing(c):
+			st.Lost++
+		case !c.Status.Final() || c.AcquisitionID != "":
 			coming[c.EndpointID]++
 		}
 	}
@@ -63,6 +67,20 @@ func viewStatus(endpoints []incidentEndpoint, orders map[string]bool, commands [
 		st.Coming += n
 	}
 	return st
+}
+
+// gaveNothing reports whether an order to take evidence, of which the collector has none, ended so
+// that none need come. An acquisition that failed at the PC may have kept a part; when that
+// arrives, it counts as received.
+func gaveNothing(c dispatch.Command) bool {
+	if c.Verb != dispatch.Acquire && c.Verb != dispatch.Preserve {
+		return false
+	}
+	switch c.Status {
+	case dispatch.Failed, dispatch.Expired, dispatch.Unsupported, dispatch.Refused:
+		return true
+	}
+	return false
 }
 
 // Tone is how bad the isolation looks.
@@ -81,7 +99,7 @@ func (s incidentStatus) Tone() string {
 // Kept is how the evidence looks.
 func (s incidentStatus) Kept() string {
 	switch {
-	case s.Coming > 0:
+	case s.Coming > 0, s.Lost > 0:
 		return "warn"
 	case s.Received > 0:
 		return "ok"
@@ -89,8 +107,8 @@ func (s incidentStatus) Kept() string {
 	return ""
 }
 
-// All is how many acquisitions there are or will be.
-func (s incidentStatus) All() int { return s.Received + s.Coming }
+// All is how many acquisitions there are, will be, or should have been.
+func (s incidentStatus) All() int { return s.Received + s.Coming + s.Lost }
 
 // status fills the strip of an incident's page.
 func (s *server) status(v *visit, view *incidentShowView, commands []dispatch.Command, acquisitions []evidence.Acquisition) error {

@@ -1,0 +1,39 @@
+package console
+
+import (
+	"fmt"
+	"testing"
+
+	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/evidence"
+)
+
+// Evidence that could not be taken is never passed over, and waits for nobody for ever.
+func TestTheStripTellsOfEvidenceThatFailed(t *testing.T) {
+	order := func(verb dispatch.Verb, status dispatch.Status, acquisition string) dispatch.Command {
+		return dispatch.Command{ID: "cmd_2", EndpointID: "end_2", Verb: verb, Status: status, AcquisitionID: acquisition}
+	}
+	for name, c := range map[string]struct {
+		order dispatch.Command
+		want  string // received, coming, lost of all, tone
+	}{
+		"none":                      {order(dispatch.Release, dispatch.Failed, ""), "1 0 0 of 1 ok"},
+		"waits":                     {order(dispatch.Acquire, dispatch.Queued, ""), "1 1 0 of 2 warn"},
+		"taken, not here":           {order(dispatch.Acquire, dispatch.Done, "acq_2"), "1 1 0 of 2 warn"},
+		"taken and here":            {order(dispatch.Acquire, dispatch.Done, "acq_1"), "1 0 0 of 1 ok"},
+		"failed":                    {order(dispatch.Acquire, dispatch.Failed, ""), "1 0 1 of 2 warn"},
+		"failed, with a number":     {order(dispatch.Preserve, dispatch.Failed, "acq_2"), "1 0 1 of 2 warn"},
+		"failed, a part is here":    {order(dispatch.Preserve, dispatch.Failed, "acq_1"), "1 0 0 of 1 ok"},
+		"expired":                   {order(dispatch.Preserve, dispatch.Expired, ""), "1 0 1 of 2 warn"},
+		"refused":                   {order(dispatch.Acquire, dispatch.Refused, ""), "1 0 1 of 2 warn"},
+		"unsupported":               {order(dispatch.Acquire, dispatch.Unsupported, ""), "1 0 1 of 2 warn"},
+		"taken back":                {order(dispatch.Acquire, dispatch.Withdrawn, ""), "1 0 0 of 1 ok"},
+		"sealed, did not go down":   {order(dispatch.Preserve, dispatch.NotDown, "acq_2"), "1 1 0 of 2 warn"},
+		"isolation failed, nothing": {order(dispatch.Isolate, dispatch.Failed, ""), "1 0 0 of 1 ok"},
+	} {
+		st := viewStatus(nil, nil, []dispatch.Command{c.order}, []evidence.Acquisition{{ID: "acq_1", CommandID: "cmd_1"}})
+		if got := fmt.Sprint(st.Received, " ", st.Coming, " ", st.Lost, " of ", st.All(), " ", st.Kept()); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
