@@ -24,6 +24,7 @@ type isolationView struct {
 	Why      string    // key of the reason when unknown: never, stale, unclear, revoked
 	Ordered  string    // of one that went stale: the state that was ordered last, or empty
 	At       time.Time // when it was measured, by the collector's clock
+	Ahead    bool      // of one that went stale: At is in the future, so how long ago it was is not known
 	Measured endpoint.IsolationStatus
 	Notes    []string // keys of what else to know: incapable, no_way_home, not_as_ordered, leak, shut
 }
@@ -31,6 +32,8 @@ type isolationView struct {
 func viewIsolation(e endpoint.Endpoint, now time.Time) isolationView {
 	i := e.Shown(now)
 	v := isolationView{State: string(i.State), Why: string(i.Why), Ordered: string(i.Ordered), At: i.MeasuredAt, Measured: e.Isolation}
+	_, known := i.Age(now)
+	v.Ahead = i.Why == endpoint.WhyStale && !known
 	for _, n := range i.Notes {
 		v.Notes = append(v.Notes, string(n))
 	}

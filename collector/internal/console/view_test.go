@@ -89,6 +89,7 @@ func TestUnknownIsNeverAGoodState(t *testing.T) {
 		"as measured":   {with(func(*endpoint.Endpoint) {}), "isolated", "", nil},
 		"never":         {with(func(e *endpoint.Endpoint) { e.Isolation = endpoint.IsolationStatus{} }), "unknown", "never", nil},
 		"old":           {with(func(e *endpoint.Endpoint) { e.Isolation.ReceivedAt = now.Add(-endpoint.StaleAfter - 1) }), "unknown", "stale", nil},
+		"future":        {with(func(e *endpoint.Endpoint) { e.Isolation.ReceivedAt = now.Add(24 * time.Hour) }), "unknown", "stale", nil},
 		"revoked":       {with(func(e *endpoint.Endpoint) { e.RevokedAt = now }), "unknown", "revoked", nil},
 		"not said":      {with(func(e *endpoint.Endpoint) { e.Isolation.Observed = "" }), "unknown", "unclear", nil},
 		"odd":           {with(func(e *endpoint.Endpoint) { e.Isolation.Observed = "perfect" }), "unknown", "unclear", nil},
@@ -96,7 +97,7 @@ func TestUnknownIsNeverAGoodState(t *testing.T) {
 		"not as wished": {with(func(e *endpoint.Endpoint) { e.Isolation.Observed = endpoint.Released }), "released", "", []string{"not_as_ordered"}},
 		"incapable":     {with(func(e *endpoint.Endpoint) { e.Isolation.Capable = false }), "isolated", "", []string{"incapable"}},
 	} {
-		if c.got.State != c.state || c.got.Why != c.why || !slices.Equal(c.got.Notes, c.notes) {
+		if c.got.State != c.state || c.got.Ahead != (name == "future") || c.got.Why != c.why || !slices.Equal(c.got.Notes, c.notes) {
 			t.Errorf("%s: %+v", name, c.got)
 		}
 	}

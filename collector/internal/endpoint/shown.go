@@ -15,7 +15,7 @@ type Why string
 // The reasons.
 const (
 	WhyNever   Why = "never"   // nothing was measured yet
-	WhyStale   Why = "stale"   // the measurement is older than [StaleAfter]
+	WhyStale   Why = "stale"   // the measurement is older than [StaleAfter], or from as far in the future
 	WhyUnclear Why = "unclear" // the agent does not say
 	WhyRevoked Why = "revoked" // its word does not count any more
 )
@@ -44,9 +44,11 @@ type Shown struct {
 	MeasuredAt time.Time
 }
 
-// Age returns how old the measurement is; false if there is none.
+// Age returns how old the measurement is; false if there is none, or if it is from more than
+// [StaleAfter] in the future: the collector's clock was put back since, and no age is known.
 func (s Shown) Age(now time.Time) (time.Duration, bool) {
-	return max(0, now.Sub(s.MeasuredAt)), !s.MeasuredAt.IsZero()
+	age := now.Sub(s.MeasuredAt)
+	return max(0, age), !s.MeasuredAt.IsZero() && age >= -StaleAfter
 }
 
 // ByUs returns a moment of the endpoint's clock by the collector's, as far as the
@@ -80,7 +82,7 @@ func (e Endpoint) Shown(now time.Time) Shown {
 	case v.MeasuredAt.IsZero():
 		v.Why = WhyNever
 		return v
-	case now.Sub(v.MeasuredAt) > StaleAfter:
+	case now.Sub(v.MeasuredAt) > StaleAfter, v.MeasuredAt.Sub(now) > StaleAfter:
 		v.Why = WhyStale
 		if m.Desired.known() {
 			v.Ordered = m.Desired

@@ -31,10 +31,19 @@ func TestIsolatedIsShownOnlyWhileItWasJustMeasured(t *testing.T) {
 		"at the limit": {with(func(e *endpoint.Endpoint) {
 			e.Isolation.ReceivedAt, e.Isolation.MeasuredAt = now.Add(-endpoint.StaleAfter), time.Time{}
 		}), "isolated   [] 1m30s"},
-		"received long ago":                  {with(func(e *endpoint.Endpoint) { e.Isolation.ReceivedAt = now.Add(-endpoint.StaleAfter - 1) }), "unknown stale isolated [] 1m30.000000001s"},
-		"waited at the endpoint":             {with(func(e *endpoint.Endpoint) { e.Isolation.MeasuredAt = now }), "unknown stale isolated [] 1h0m0s"},
-		"nothing new is measured":            {with(func(e *endpoint.Endpoint) { e.ClockOffset, e.Isolation.MeasuredAt = 0, now.Add(-2*endpoint.StaleAfter) }), "unknown stale isolated [] 3m0s"},
-		"a clock that runs ahead":            {with(func(e *endpoint.Endpoint) { e.ClockOffset = 0 }), "isolated   [] 1s"},
+		"received long ago":       {with(func(e *endpoint.Endpoint) { e.Isolation.ReceivedAt = now.Add(-endpoint.StaleAfter - 1) }), "unknown stale isolated [] 1m30.000000001s"},
+		"waited at the endpoint":  {with(func(e *endpoint.Endpoint) { e.Isolation.MeasuredAt = now }), "unknown stale isolated [] 1h0m0s"},
+		"nothing new is measured": {with(func(e *endpoint.Endpoint) { e.ClockOffset, e.Isolation.MeasuredAt = 0, now.Add(-2*endpoint.StaleAfter) }), "unknown stale isolated [] 3m0s"},
+		"a clock that runs ahead": {with(func(e *endpoint.Endpoint) { e.ClockOffset = 0 }), "isolated   [] 1s"},
+		"of a future that is near": {with(func(e *endpoint.Endpoint) {
+			e.Isolation.ReceivedAt, e.Isolation.MeasuredAt = now.Add(endpoint.StaleAfter), time.Time{}
+		}), "isolated   [] 0s"},
+		"of a future that is far": {with(func(e *endpoint.Endpoint) {
+			e.Isolation.ReceivedAt, e.Isolation.MeasuredAt = now.Add(endpoint.StaleAfter+1), time.Time{}
+		}), "unknown stale isolated [] -"},
+		"measured and received in a future that is far": {with(func(e *endpoint.Endpoint) {
+			e.Isolation.ReceivedAt, e.Isolation.MeasuredAt = now.Add(24*time.Hour), now.Add(24*time.Hour+time.Hour)
+		}), "unknown stale isolated [] -"},
 		"old, and ordered what nobody knows": {with(func(e *endpoint.Endpoint) { e.Isolation.Desired, e.Isolation.ReceivedAt = "odd", now.Add(-time.Hour) }), "unknown stale  [] 1h0m0s"},
 		"never":                              {with(func(e *endpoint.Endpoint) { e.Isolation = endpoint.IsolationStatus{Observed: endpoint.Isolated} }), "unknown never  [] -"},
 		"measured, never received":           {with(func(e *endpoint.Endpoint) { e.Isolation.ReceivedAt = time.Time{} }), "unknown never  [] -"},
