@@ -75,6 +75,9 @@ type Config struct {
 	Checkpoints *checkpoint.Log
 	// Outside speaks for the ledger beside this collector. Optional.
 	Outside Outside
+	// Inbound opens one TCP connection to an endpoint, within a second, and reports whether
+	// anything came back. Optional: without it nothing is tried from here.
+	Inbound func(ctx context.Context, to netip.AddrPort) (answered bool, err error)
 	// Lookup finds the addresses of a host name. Optional; default the system's resolver.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	// Say writes an entry of a timeline in words, for documents; names are the endpoints' names by
@@ -111,6 +114,7 @@ type Acts struct {
 	hasher    *operator.Hasher
 	limiter   *operator.Limiter
 	presence  *presence
+	inbound   inboundTrials
 	restraint *restraint
 	ownAddr   func(netip.Addr) bool
 	lookup    func(ctx context.Context, host string) ([]netip.Addr, error)
@@ -175,7 +179,7 @@ func New(cfg Config) (*Acts, error) {
 		db: cfg.DB, ca: cfg.CA, hub: cfg.Hub, addresses: cfg.Addresses, recovery: cfg.Recovery, hasher: hasher,
 		evidence: evidence.Reader{DB: cfg.DB, Blobs: cfg.Blobs}, backup: cfg.Backup, restored: cfg.Prove, care: cfg.Care,
 		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), restraint: newRestraint(), ownAddr: cfg.OwnAddr, lookup: cfg.Lookup, groups: make(chan struct{}, 1), filling: make(chan struct{}, 1), searching: make(chan struct{}, maxSearches), codes: newCodeStock(), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
-		checkpoints: cfg.Checkpoints, outside: cfg.Outside, say: cfg.Say, guides: guides, own: own,
+		inbound: inboundTrials{answers: cfg.Inbound, m: map[string]*inboundTrial{}}, checkpoints: cfg.Checkpoints, outside: cfg.Outside, say: cfg.Say, guides: guides, own: own,
 	}
 	if cfg.Secrets != nil {
 		s.secrets = *cfg.Secrets

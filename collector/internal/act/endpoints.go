@@ -41,7 +41,7 @@ func (s *Acts) Endpoint(ctx context.Context, a Actor, id string) (endpoint.Endpo
 }
 
 func (s *Acts) asOfNow(e endpoint.Endpoint) endpoint.Endpoint {
-	e = s.presence.over(e)
+	e = s.inbound.over(s.presence.over(e))
 	e.Online = e.RevokedAt.IsZero() && s.hub.Online(e.ID)
 	return e.AsOf(s.now())
 }
@@ -270,7 +270,10 @@ func (s *Acts) measured(ctx context.Context, d *deed, e endpoint.Endpoint, i end
 		return nil
 	}
 	i.ReceivedAt = at
-	d.after = append(d.after, func() { s.presence.stored(id, at, i) })
+	d.after = append(d.after, func() {
+		s.presence.stored(id, at, i)
+		s.inboundDue(id, i)
+	})
 	if i.Observed == "" {
 		i.Observed = endpoint.Unknown
 	}

@@ -92,6 +92,13 @@ func (p *presence) stored(endpointID string, at time.Time, i endpoint.IsolationS
 	p.seen[endpointID] = s
 }
 
+// isolated reports whether an endpoint's newest word was that it is isolated.
+func (p *presence) isolated(endpointID string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.seen[endpointID].isolation.Observed == endpoint.Isolated
+}
+
 // over puts what is remembered over what the database said.
 func (p *presence) over(e endpoint.Endpoint) endpoint.Endpoint {
 	p.mu.Lock()

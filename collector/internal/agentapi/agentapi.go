@@ -52,6 +52,9 @@ type Orders interface {
 	// EndpointClock hears how far the endpoint's clock is ahead of ours by its newest word.
 	EndpointClock(ctx context.Context, endpointID string, offset time.Duration) error
 	Outstanding(ctx context.Context, endpointID string) ([]dispatch.Command, error)
+	// CommandSends hears that a command is about to go out to an endpoint that is connected
+	// from that address; it does not keep it waiting.
+	CommandSends(endpointID, remote string, c dispatch.Command)
 	// CommandUnsendable hears that a command has no form that agents take.
 	CommandUnsendable(ctx context.Context, endpointID, commandID, why string) error
 	// CommandsReported stores what take returns when it is its turn, all or none; see

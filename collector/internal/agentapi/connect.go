@@ -255,6 +255,7 @@ func (c *control) sendCommands(ctx context.Context) error {
 			}
 			continue
 		}
+		c.s.cfg.Orders.CommandSends(c.who.endpointID, c.who.remote, cmd)
 		if err := c.stream.Send(whole); err != nil {
 			return err
 		}

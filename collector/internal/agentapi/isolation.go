@@ -1,6 +1,7 @@
 package agentapi
 
 import (
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -31,6 +32,9 @@ func fromMeasured(m *agentv1.IsolationStatus) endpoint.Measured {
 		}
 	}
 	for _, t := range m.GetTrials() {
+		if strings.HasPrefix(t.GetName(), endpoint.InboundPrefix) {
+			continue // what the collector found is said by the collector alone
+		}
 		r.Trials = append(r.Trials, endpoint.Trial{
 			Name: t.GetName(), Outcome: fromOutcome(t.GetOutcome()), Reason: t.GetReason(), Target: t.GetTarget(), At: wire.Time(t.GetAt()), Dropped: t.GetDropped(),
 		})

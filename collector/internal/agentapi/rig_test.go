@@ -112,6 +112,10 @@ func (a *acts) EndpointSeen(_ context.Context, endpointID string, i endpoint.Iso
 	return a.note("seen %s %s", endpointID, i.Observed)
 }
 
+func (a *acts) CommandSends(endpointID, remote string, c dispatch.Command) {
+	_ = a.note("sends %s %s %s", endpointID, remote, c.ID)
+}
+
 func (a *acts) CommandUnsendable(_ context.Context, _, commandID, why string) error {
 	a.mu.Lock()
 	a.commands = slices.DeleteFunc(slices.Clone(a.commands), func(c dispatch.Command) bool { return c.ID == commandID })

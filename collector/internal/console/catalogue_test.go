@@ -142,9 +142,9 @@ func isolationWords(want func(prefix string, values ...string)) {
 	want("isolation.fallback.", string(dispatch.StayClosed), string(dispatch.RollBack))
 	want("isolation.held.", "here", "elsewhere", "nobody", "open")
 	want("isolation.confirm.", "confirmed", "waiting", "missed")
-	want("trial.", "tcp", "udp", "dns", "icmp", "raw", "raw_bypass", "loopback", "own", "collector", "permit")
+	want("trial.", "tcp", "udp", "dns", "icmp", "raw", "raw_bypass", "loopback", "own", "collector", "permit", "in_tcp")
 	want("trial.result.", "cut", "passes", "leaks", "shut", "unknown")
-	want("trial.reason.", "answered", "left", "no_answer", endpoint.ReasonOld, "no_control", "stale_control", "no_counter", "no_rights", "no_address", "error")
+	want("trial.reason.", "answered", "left", "no_answer", endpoint.ReasonOld, "no_control", "stale_control", "no_counter", "no_rights", "no_address", "error", endpoint.ReasonUnseen, endpoint.ReasonPermits, endpoint.ReasonNotTried)
 	for _, s := range act.ServiceCodes() {
 		want("service.", string(s))
 	}

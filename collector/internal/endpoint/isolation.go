@@ -73,6 +73,21 @@ type Trial struct {
 	Dropped uint64       `json:"dropped,omitempty"`
 }
 
+// The collector's own trial: one TCP connection from there to the endpoint.
+const (
+	InboundTCP4 = InboundPrefix + "tcp4"
+	InboundTCP6 = InboundPrefix + "tcp6"
+	// InboundPrefix begins the names of what the collector tries; no agent may use it.
+	InboundPrefix = "in_"
+)
+
+// The reasons why the collector's own trial shows nothing, beside those of agents.
+const (
+	ReasonUnseen   = "unseen"    // the address that it sees is not known to be the endpoint's own
+	ReasonPermits  = "permits"   // a permit may let it pass
+	ReasonNotTried = "not_tried" // too many were ordered at once
+)
+
 // MustPass reports whether what a trial tries is to pass in an isolation of a mode.
 func (t Trial) MustPass(mode string) bool {
 	for _, open := range []string{"loopback", "own", "permit"} {
