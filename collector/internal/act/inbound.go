@@ -296,11 +296,15 @@ func (s *Acts) inboundLeak(ctx context.Context, d *deed, endpointID string, in *
 	if i.CommandID != in.command || i.Desired != endpoint.Isolated {
 		return false, nil
 	}
+	order, err := dispatch.ByID(ctx, d.tx, in.command)
+	if err != nil {
+		return true, err
+	}
 	open, err := dispatch.Outstanding(ctx, d.tx, endpointID)
 	if err != nil {
 		return true, err
 	}
-	if slices.ContainsFunc(open, func(c dispatch.Command) bool { return c.Verb == dispatch.Release }) {
+	if slices.ContainsFunc(open, func(c dispatch.Command) bool { return c.Verb == dispatch.Release && c.Counter > order.Counter }) {
 		return false, nil
 	}
 	d.actor = Actor{Kind: BySystem, OrganisationID: e.OrganisationID}
