@@ -167,6 +167,34 @@ func TestWhoSignsInIsMet(t *testing.T) {
 	}
 }
 
+// TestDiedBeforeItWasSaid: an agent that ended between keeping the text and telling people does
+// not make the next one believe that they know.
+func TestDiedBeforeItWasSaid(t *testing.T) {
+	board := signin.Config{File: filepath.Join(t.TempDir(), "notice.txt")}
+	n, _ := told(t, "")
+	n.board = signin.New(board)
+	n.wall = func(context.Context, string, bool) { panic("it ends here") }
+	func() {
+		defer func() { _ = recover() }()
+		n.tell(t.Context(), cutOff(), isolate.Notice{})
+	}()
+	if text, since := n.board.Shown(); text == "" || !since.IsZero() {
+		t.Errorf("since %v: %q", since, text)
+	}
+	n, heard := told(t, "")
+	n.board = signin.New(board)
+	knew := time.Now()
+	n.know = func(at time.Time) { knew = at }
+	n.greet = func(context.Context, string, bool) int { return 1 }
+	n.tell(t.Context(), cutOff(), isolate.Notice{})
+	if len(*heard) != 0 || !knew.IsZero() {
+		t.Errorf("told %q, they are believed to know since %v", *heard, knew)
+	}
+	if _, since := n.board.Shown(); since.IsZero() {
+		t.Error("that they were told now is not noted")
+	}
+}
+
 // TestTitles: the first line is a message's title, and a drill's mark alone is none.
 func TestTitles(t *testing.T) {
 	for text, want := range map[string][2]string{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/windows"
@@ -15,8 +16,13 @@ import (
 	"hozen/internal/winapi/wts"
 )
 
-// momentStays is how long a message of the moment is on a screen.
-const momentStays = time.Minute
+const (
+	// momentStays is how long a message of the moment is on a screen.
+	momentStays = time.Minute
+	// stays is how long one is that stands; then it is shown anew. Nothing can take it away
+	// sooner but a click, and it is wrong from the moment that another one is true.
+	stays = 10 * time.Minute
+)
 
 // people are whoever is signed in to the PC: each session's screen shows a message. Windows
 // shows nothing at a sign-in by itself but what an administrator may have set, which is left
@@ -24,7 +30,7 @@ const momentStays = time.Minute
 type people struct{ *popup.Teller }
 
 func newPeople(log *slog.Logger) people {
-	return people{popup.New(popup.Config{Screens: screens{}, Log: log})}
+	return people{popup.New(popup.Config{Screens: screens{}, Again: stays, Log: log})}
 }
 
 // announce tells everybody what stands from now on; softly means without a sound.
@@ -47,9 +53,11 @@ func (p people) say(ctx context.Context, text string) {
 	p.Say(ctx, m)
 }
 
+// messageOf says when it was true, because an older message may stand beside it.
 func messageOf(text string, softly bool) popup.Message {
 	title, body := titled(text)
-	return popup.Message{Title: title, Body: body, Quiet: softly}
+	body = strings.TrimPrefix(body+"\n\n"+time.Now().Format("2006-01-02 15:04 -07:00"), "\n\n")
+	return popup.Message{Title: title, Body: body, Quiet: softly, For: stays}
 }
 
 // noticeBoard keeps what is told, so that an agent that was started again tells nobody twice;

@@ -2,12 +2,24 @@ package main
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"hozen/agent/internal/popup"
 	"hozen/internal/winapi/wts"
 )
+
+// TestMessagesEnd: none stays for ever, and each says when it was true.
+func TestMessagesEnd(t *testing.T) {
+	for text, body := range map[string]string{"題\n本文\n続き\n": "本文\n続き\n\n", "題": ""} {
+		m := messageOf(text, true)
+		shown, err := time.ParseInLocation("2006-01-02 15:04 -07:00", strings.TrimPrefix(m.Body, body), time.Local)
+		if m.Title != "題" || !m.Quiet || m.For <= 0 || err != nil || time.Since(shown) > time.Hour {
+			t.Errorf("%+v, %v", m, err)
+		}
+	}
+}
 
 // TestScreensOfThisPC: who is signed in is known, and a message that this Windows cannot show
 // is an error and neither ends nor holds the agent.

@@ -21,11 +21,16 @@ type pc struct {
 	in   []popup.Session
 	err  error
 	seen []string
+	// list is asked before the list of sessions is given.
+	list func()
 	// show is asked before a screen shows something.
 	show func(session uint32) error
 }
 
 func (p *pc) Sessions() ([]popup.Session, error) {
+	if p.list != nil {
+		p.list()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.in), p.err
@@ -39,7 +44,7 @@ func (p *pc) Show(session uint32, m popup.Message) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.seen = append(p.seen, fmt.Sprintf("%d %s", session, m.Title))
+	p.seen = append(p.seen, fmt.Sprintf("%d %s", session, m.Title)+map[bool]string{true: " quietly"}[m.Quiet])
 	return nil
 }
 
@@ -157,4 +162,95 @@ func TestTroubleIsToldOnce(t *testing.T) {
 	if n := teller.Greet(context.Background(), popup.Message{Title: "cut"}); n != 0 || !strings.Contains(log.String(), "does not run") {
 		t.Errorf("%d told, log:\n%s", n, log.String())
 	}
+}
+
+// TestAListThatHangs holds nobody up, is not asked for a second time meanwhile, and makes nobody
+// hear twice what they know.
+func TestAListThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck, asked := make(chan struct{}), 0
+		p := &pc{}
+		p.signsIn(popup.Session{ID: 1}, popup.Session{ID: 2})
+		teller := popup.New(popup.Config{Screens: p, Limit: time.Second})
+		cut := popup.Message{Title: "cut"}
+		teller.Announce(t.Context(), cut)
+		p.shows(t, "at the cut", "1 cut", "2 cut")
+		p.list = func() { asked++; <-stuck }
+		began := time.Now()
+		for range 3 {
+			if n := teller.Greet(t.Context(), cut); n != 0 {
+				t.Errorf("%d were told", n)
+			}
+		}
+		if took := time.Since(began); took != time.Second || asked != 1 {
+			t.Errorf("it took %s, the list was asked for %d times", took, asked)
+		}
+		close(stuck)
+		synctest.Wait()
+		p.signsIn(popup.Session{ID: 1}, popup.Session{ID: 2}, popup.Session{ID: 3})
+		teller.Greet(t.Context(), cut)
+		p.shows(t, "when the list comes again", "3 cut")
+		p.err = errors.New("only some are listed")
+		p.signsIn(popup.Session{ID: 1})
+		teller.Greet(t.Context(), cut)
+		p.err = nil
+		p.signsIn(popup.Session{ID: 1}, popup.Session{ID: 2})
+		teller.Greet(t.Context(), cut)
+		p.shows(t, "after a list that was not whole")
+	})
+}
+
+// TestTakenLate: a screen that takes a message after the limit is not shown it twice, and does
+// not know the next one by it.
+func TestTakenLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck := make(chan struct{})
+		p := &pc{show: func(uint32) error { <-stuck; return nil }}
+		p.signsIn(popup.Session{ID: 1})
+		teller := popup.New(popup.Config{Screens: p, Limit: time.Second})
+		cut, ten := popup.Message{Title: "cut"}, popup.Message{Title: "until ten"}
+		teller.Announce(t.Context(), cut)
+		stuck <- struct{}{}
+		synctest.Wait()
+		teller.Greet(t.Context(), cut)
+		p.shows(t, "taken late", "1 cut")
+		teller.Announce(t.Context(), cut)
+		teller.Announce(t.Context(), ten)
+		close(stuck)
+		synctest.Wait()
+		teller.Greet(t.Context(), ten)
+		p.shows(t, "one late, and the next", "1 cut", "1 until ten")
+	})
+}
+
+// TestShownAgain: a message that stands comes again after its time and quietly, also where an
+// earlier run of the program showed it; who comes new hears it as the others did.
+func TestShownAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pc{}
+		start := time.Now()
+		p.signsIn(popup.Session{ID: 1, Since: start})
+		cfg := popup.Config{Screens: p, Again: 10 * time.Minute}
+		teller := popup.New(cfg)
+		cut := popup.Message{Title: "cut"}
+		teller.Announce(t.Context(), cut)
+		p.shows(t, "at the cut", "1 cut")
+		time.Sleep(9 * time.Minute)
+		teller.Greet(t.Context(), cut)
+		p.shows(t, "before its time")
+		time.Sleep(time.Minute)
+		p.signsIn(popup.Session{ID: 1, Since: start}, popup.Session{ID: 2, Since: time.Now()})
+		teller.Greet(t.Context(), cut)
+		teller.Greet(t.Context(), cut)
+		p.shows(t, "in its time", "1 cut quietly", "2 cut")
+		teller = popup.New(cfg)
+		teller.Known(time.Now())
+		time.Sleep(9 * time.Minute)
+		teller.Greet(t.Context(), cut)
+		p.shows(t, "soon after a restart")
+		time.Sleep(time.Minute)
+		teller.Greet(t.Context(), cut)
+		teller.Greet(t.Context(), cut)
+		p.shows(t, "later", "1 cut quietly", "2 cut quietly")
+	})
 }

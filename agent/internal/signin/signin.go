@@ -98,8 +98,11 @@ func (b *Board) Clear() (was string, err error) {
 	return strings.TrimSpace(was), err
 }
 
+// unsaid is the time of a [Config.File] of which nobody was told yet.
+func unsaid() time.Time { return time.Unix(0, 0) }
+
 // Shown returns what is shown, by whichever program, and since when or since the last
-// [Board.Said]; empty if nothing is.
+// [Board.Said]; empty if nothing is. A text of Config.File of which nobody was told has no time.
 func (b *Board) Shown() (text string, since time.Time) {
 	path := b.path()
 	text, err := read(path)
@@ -107,7 +110,10 @@ func (b *Board) Shown() (text string, since time.Time) {
 	if path == "" || err != nil || serr != nil {
 		return "", time.Time{}
 	}
-	return strings.TrimSpace(text), fi.ModTime()
+	if since = fi.ModTime(); since.Equal(unsaid()) {
+		since = time.Time{}
+	}
+	return strings.TrimSpace(text), since
 }
 
 // Said notes that people were told just now. It is not synced.
@@ -168,6 +174,9 @@ func (b *Board) write(path, beside, text string) (changed bool, err error) {
 	}
 	_, err = f.WriteString(text)
 	err = errors.Join(err, f.Chmod(0o644), f.Close())
+	if err == nil && path == b.file {
+		err = os.Chtimes(tmp, unsaid(), unsaid())
+	}
 	if err == nil {
 		err = os.Rename(tmp, path)
 	}
