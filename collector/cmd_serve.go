@@ -123,6 +123,11 @@ func newServing(ctx context.Context, dir string, cfg config.Config, log *slog.Lo
 	if s.store, err = openStore(ctx, dir, cfg, log); err != nil {
 		return nil, err
 	}
+	if n, err := s.acts.SealOlderRows(ctx); err != nil {
+		return nil, err
+	} else if n > 0 {
+		log.InfoContext(ctx, "rows of an earlier version were tied to the ledger", slog.Int("rows", n))
+	}
 	if n, err := s.acts.SealTimelines(ctx); err != nil {
 		return nil, err
 	} else if n > 0 {

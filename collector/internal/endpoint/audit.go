@@ -44,7 +44,7 @@ func Audit(ctx context.Context, q sqldb.Queryer) (map[string][]ledger.Difference
 		enrolled_at, revoked_at, site, purpose, origin FROM endpoint_endpoint`,
 		[]string{ActApprove, ActAdd, ActLabel, ActPlace, ActRevoke, ActDescribe}, replay, func(id string, columns map[string]string) {
 			key := columns["organisation"] + " " + id
-			columns["tags"] = strings.Join(tags[key], ", ")
+			columns["tags"] = strings.Join(slices.Compact(strings.Split(strings.Join(tags[key], ", "), ", ")), ", ")
 			delete(tags, key)
 		})
 	if err != nil {
@@ -59,7 +59,7 @@ func Audit(ctx context.Context, q sqldb.Queryer) (map[string][]ledger.Difference
 	if err != nil {
 		return nil, fmt.Errorf("audit isolation events: %w", err)
 	}
-	boots, err := ledger.AuditStates(ctx, q, `SELECT organisation_id AS organisation, acquisition_id AS key, `+bootColumns+` FROM endpoint_boot`, []string{ActBoot}, replayBoot, deriveBoot)
+	boots, err := ledger.AuditStates(ctx, q, bootRows, []string{ActBoot}, replayBoot, deriveBoot)
 	if err != nil {
 		return nil, fmt.Errorf("audit boots: %w", err)
 	}
@@ -83,7 +83,8 @@ func replay(s ledger.States, e ledger.Recorded) {
 	case ActLabel:
 		s.Change(e.Subject, "label", with["to"])
 	case ActPlace:
-		s.Change(e.Subject, "site", with["site"], "purpose", with["purpose"], "tags", with["tags"])
+		tags := strings.Split(with["tags"], ", ") // earlier versions said one twice
+		s.Change(e.Subject, "site", with["site"], "purpose", with["purpose"], "tags", strings.Join(slices.Compact(tags), ", "))
 	case ActRevoke:
 		s.Change(e.Subject, "revoked_at", sqldb.FormatTime(e.Told))
 	case ActDescribe:

@@ -84,6 +84,9 @@ func deriveEvent(_ string, columns map[string]string) {
 // ActBoot is the act of the ledger's entry of how a boot ended; its subject is the endpoint.
 const ActBoot = "endpoint.boot"
 
+// bootRows reads boots for [ledger.AuditStates].
+const bootRows = `SELECT organisation_id AS organisation, acquisition_id AS key, ` + bootColumns + ` FROM endpoint_boot`
+
 func replayBoot(s ledger.States, e ledger.Recorded) {
 	s.Set(e.Details["acquisition"], "row_sha256", e.Details["row_sha256"])
 }

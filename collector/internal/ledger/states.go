@@ -120,6 +120,12 @@ func (s States) differ(rows States) []Difference {
 	return found
 }
 
+// ReadStates returns rows of one organisation as [AuditStates] reads them with the same query.
+func ReadStates(ctx context.Context, q sqldb.Queryer, query, organisationID string) (States, error) {
+	all, err := readStates(ctx, q, query)
+	return all[organisationID], err
+}
+
 func readStates(ctx context.Context, q sqldb.Queryer, query string) (map[string]States, error) {
 	rows, err := q.QueryContext(ctx, query)
 	if err != nil {

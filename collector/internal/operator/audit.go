@@ -127,6 +127,10 @@ func toldOfPeople(e ledger.Recorded) []ledger.Told {
 		if e.ActorKind == "operator" {
 			by = e.ActorID
 		}
+		if e.Details[PasswordSHA256] == "" { // so is the row of an earlier version: it does not say
+			t.Some = append(t.Some, "password_by", "password_at")
+			return
+		}
 		t.Is["password_by"], t.Is["password_at"] = by, at
 	}
 	noCodes := func() {

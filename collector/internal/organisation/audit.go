@@ -18,6 +18,9 @@ const (
 	ActPeople      = "organisation.people"
 	ActTriage      = "organisation.triage"
 	ActRecoveryKey = "organisation.recovery_key"
+	// ActSealOlder is made once, at the first start of a version whose entries speak of rows of
+	// which those of earlier versions did not; entries about these rows follow it.
+	ActSealOlder = "organisation.seal_older"
 )
 
 // SettingsSHA256 is the detail of [ActIsolation] that stands for all that is stored; entries of
