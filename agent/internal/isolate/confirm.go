@@ -210,6 +210,7 @@ func (m *Manager) rollBack(ctx context.Context, rec Record, st Status) (Status, 
 	back := Record{
 		Desired: Released, CommandID: rec.CommandID, OrderedAt: next.Missed, Policy: rec.Policy, Confirm: &next,
 		Ended: &Ended{CommandID: rec.CommandID, How: HappenedRolledBack, At: t.wall},
+		Beside: rec.Beside.owed(rec.Desired),
 	}
 	if to := next.To; to != nil {
 		back.Desired, back.CommandID, back.OrderedAt, back.Policy = Isolated, to.CommandID, to.OrderedAt, to.Policy
@@ -226,7 +227,7 @@ func (m *Manager) rollBack(ctx context.Context, rec Record, st Status) (Status, 
 	if back.Desired == Isolated {
 		did = m.apply(ctx, back.Policy)
 	} else {
-		did = m.openUp(ctx, rec.Beside, rec.Desired)
+		did = m.openUp(ctx)
 	}
 	st = m.finish(ctx, did)
 	m.tell(Happening{Kind: HappenedRolledBack, CommandID: rec.CommandID}, st)

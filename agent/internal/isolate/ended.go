@@ -34,6 +34,7 @@ func (m *Manager) end(ctx context.Context, what string, h Happening) (st Status,
 	rec, t := m.record(), m.instant()
 	next := Record{
 		Desired: Released, CommandID: rec.CommandID, OrderedAt: t.wall, Policy: rec.Policy,
+		Beside: rec.Beside.owed(rec.Desired),
 	}
 	if rec.Desired == Isolated {
 		next.Ended = &Ended{CommandID: rec.CommandID, How: h.Kind, At: t.wall, By: clip(h.By, byMax)}
@@ -42,7 +43,7 @@ func (m *Manager) end(ctx context.Context, what string, h Happening) (st Status,
 		m.setPhase("")
 		return m.measure(ctx, m.cfg.FirewallLimit), false, fmt.Errorf("%s: %w", what, err)
 	}
-	did := m.openUp(ctx, rec.Beside, rec.Desired)
+	did := m.openUp(ctx)
 	st = m.finish(ctx, did)
 	if rec.Desired == Isolated {
 		m.tell(h, st)

@@ -81,6 +81,7 @@ type Manager struct {
 	lastHome  *WayHome
 	severed   *Severed // since the order
 	intact    *Others  // after the release
+	opened    bool     // this process opened the network since the last cut
 	lease     lease
 	recount   bool          // rec.Count is not on disk
 	rebooted  bool          // nobody but a restart took our rules away
@@ -237,11 +238,12 @@ func (m *Manager) Release(ctx context.Context, r Request) (Status, error) {
 		return seen, fmt.Errorf("release: %w", reasonError(seen.Reason))
 	}
 	was := m.record()
-	rec := Record{Desired: Released, CommandID: r.CommandID, OrderedAt: m.instant().wall, Policy: was.Policy}
+	rec := Record{Desired: Released, CommandID: r.CommandID, OrderedAt: m.instant().wall, Policy: was.Policy,
+		Beside: was.Beside.owed(was.Desired)}
 	if err := m.save(rec); err != nil {
 		return m.measure(ctx, m.cfg.FirewallLimit), fmt.Errorf("release: %w", err)
 	}
-	restored := m.openUp(ctx, was.Beside, was.Desired)
+	restored := m.openUp(ctx)
 	st := m.finish(ctx, restored)
 	m.tellLost(st)
 	return st, m.verdict("release", st, restored)
@@ -339,6 +341,10 @@ func (m *Manager) settle(ctx context.Context, what string, st Status, t instant,
 	}
 	if st.inForce() && !edited {
 		m.setRebooted(false)
+		if rec.Desired == Released && rec.Beside.known() {
+			m.compareBeside(ctx)
+			st = m.measure(ctx, m.cfg.FirewallLimit)
+		}
 		if h := st.WayHome; rec.Desired == Isolated && (h == nil || !h.OK) {
 			m.tryWayHome(ctx)
 			st.WayHome, _ = m.results()
@@ -363,7 +369,7 @@ func (m *Manager) settle(ctx context.Context, what string, st Status, t instant,
 	if rec.Desired == Isolated {
 		did = m.apply(ctx, rec.Policy)
 	} else {
-		did = m.restore(ctx)
+		did = m.openUp(ctx)
 	}
 	st = m.finish(ctx, did)
 	err := m.verdict(what, st, did)

@@ -138,6 +138,9 @@ func (m *Manager) tellPutRight(st Status, err error, ended []Permit, read bool) 
 }
 
 func (m *Manager) apply(ctx context.Context, p Policy) error {
+	m.mu.Lock()
+	m.opened = false
+	m.mu.Unlock()
 	return m.change.run(ctx, m.cfg.FirewallLimit, func(ctx context.Context) error {
 		return m.cfg.Firewall.Apply(ctx, p)
 	})
@@ -148,14 +151,14 @@ func (m *Manager) restore(ctx context.Context) error {
 }
 
 // openUp restores the network and compares the rules of others with those of before the
-// cut, if there was one.
-func (m *Manager) openUp(ctx context.Context, before Beside, was State) error {
+// cut, if the record has them still.
+func (m *Manager) openUp(ctx context.Context) error {
 	did := m.restore(ctx)
-	if did == nil && was == Isolated {
-		o := before.compare(m.lookBeside(ctx, othersLimit))
-		m.mu.Lock()
-		m.intact = o
-		m.mu.Unlock()
+	m.mu.Lock()
+	m.opened = true
+	m.mu.Unlock()
+	if did == nil {
+		m.compareBeside(ctx)
 	}
 	return did
 }

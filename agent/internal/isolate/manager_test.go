@@ -109,7 +109,7 @@ func TestOrderOfSteps(t *testing.T) {
 	if _, err := r.Release(t.Context(), isolate.Request{}); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(steps, ", "); got != "observe, record, restore, observe" {
+	if got := strings.Join(steps, ", "); got != "observe, record, restore, record, observe" {
 		t.Errorf("steps of release: %s", got)
 	}
 }

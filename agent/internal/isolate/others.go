@@ -3,6 +3,7 @@ package isolate
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 )
@@ -74,6 +75,38 @@ func (m *Manager) lookBeside(ctx context.Context, limit time.Duration) Beside {
 		return Beside{Why: clip(err.Error(), 256)}
 	}
 	return Beside{At: m.instant().wall, Tables: <-out}
+}
+
+// owed returns what a record of a release has to keep of b until it is compared.
+func (b Beside) owed(was State) Beside {
+	if was == Isolated && !b.known() {
+		b.Why = "an older agent made the cut, or its record was lost"
+	}
+	return b
+}
+
+func (b Beside) known() bool { return !b.At.IsZero() || b.Why != "" }
+
+// compareBeside compares, once, what the record of a release has of before the cut with
+// what there is now.
+func (m *Manager) compareBeside(ctx context.Context) {
+	m.mu.Lock()
+	rec, opened := m.rec, m.opened
+	m.mu.Unlock()
+	if rec.Desired != Released || !rec.Beside.known() {
+		return
+	}
+	after := Beside{Why: "the agent ended meanwhile"} // who knows what happened since
+	if opened {
+		after = m.lookBeside(ctx, othersLimit)
+	}
+	m.mu.Lock()
+	m.intact, m.rec.Beside = rec.Beside.compare(after), Beside{}
+	rec = m.rec
+	m.mu.Unlock()
+	if err := m.save(rec); err != nil { // Reconcile writes it again
+		m.cfg.Log.WarnContext(ctx, "that others' rules were compared is not on disk", slog.Any("error", err))
+	}
 }
 
 // compare says what became of the rules of others.

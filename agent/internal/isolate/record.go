@@ -29,7 +29,8 @@ type Record struct {
 	Confirm *Confirm `json:"confirm,omitempty"`
 	// Controls are the ways that were open before the cut.
 	Controls Controls `json:"controls,omitzero"`
-	// Beside are the rules of others before the cut.
+	// Beside are the rules of others before the cut; a release keeps them until they were
+	// compared.
 	Beside Beside `json:"beside,omitzero"`
 	// Count is how long the order has been in force.
 	Count Count `json:"count,omitzero"`
