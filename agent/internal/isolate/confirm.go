@@ -209,7 +209,7 @@ func (m *Manager) rollBack(ctx context.Context, rec Record, st Status) (Status, 
 	next.Missed = t.wall
 	back := Record{
 		Desired: Released, CommandID: rec.CommandID, OrderedAt: next.Missed, Policy: rec.Policy, Confirm: &next,
-		Ended: &Ended{CommandID: rec.CommandID, How: HappenedRolledBack, At: t.wall},
+		Ended:  &Ended{CommandID: rec.CommandID, How: HappenedRolledBack, At: t.wall},
 		Beside: rec.Beside.owed(rec.Desired),
 	}
 	if to := next.To; to != nil {

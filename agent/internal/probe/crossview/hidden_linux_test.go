@@ -149,6 +149,19 @@ func TestHiddenModules(t *testing.T) {
 	}
 }
 
+// TestModulesWithoutSysfs: a view that is not there is no view that says no.
+func TestModulesWithoutSysfs(t *testing.T) {
+	root := t.TempDir()
+	if err := errors.Join(os.Mkdir(root+"/proc", 0o700),
+		os.WriteFile(root+"/proc/modules", []byte("xfs 1 0 - Live 0x0\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	e := &eyes{loaded: func() ([]string, []string, error) { return modulesUnder(root) }}
+	if r := e.modules(t.Context()); !errors.Is(r.err, fs.ErrNotExist) || len(r.finds) > 0 || r.check.Differed != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestHiddenSocketScene: a listener whose line is missing in the text of /proc/net, as what
 // filters that text makes it, is found on the real system.
 func TestHiddenSocketScene(t *testing.T) {

@@ -143,7 +143,7 @@ func (e *eyes) modules(context.Context) (r result) {
 	var onlyProc, onlySys []string
 	for n := range 2 {
 		proc, sys, err := e.loaded()
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) && len(proc) == 0 {
 			if len(sys) == 0 {
 				r.check.Detail = "this kernel loads no modules"
 				return r
@@ -180,18 +180,23 @@ func (e *eyes) modules(context.Context) (r result) {
 	return r
 }
 
-// modulesLoaded returns the modules of both views. The error wraps fs.ErrNotExist when there is
-// no /proc/modules.
-func modulesLoaded() (proc, sys []string, err error) {
-	list, err := os.ReadDir("/sys/module")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, err
+// modulesLoaded returns the modules of both views. The error wraps fs.ErrNotExist when one of
+// them is not there.
+func modulesLoaded() (proc, sys []string, err error) { return modulesUnder("") }
+
+func modulesUnder(root string) (proc, sys []string, err error) {
+	list, missing := os.ReadDir(root + "/sys/module")
+	if missing != nil && !errors.Is(missing, fs.ErrNotExist) {
+		return nil, nil, missing
 	}
 	for _, d := range list {
-		if _, err := os.Lstat("/sys/module/" + d.Name() + "/initstate"); err == nil {
+		if _, err := os.Lstat(root + "/sys/module/" + d.Name() + "/initstate"); err == nil {
 			sys = append(sys, d.Name())
 		}
 	}
-	b, err := os.ReadFile("/proc/modules")
+	b, err := os.ReadFile(root + "/proc/modules")
+	if err == nil {
+		err = missing
+	}
 	return moduleNames(b), sys, err
 }
