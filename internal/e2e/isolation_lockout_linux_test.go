@@ -73,7 +73,11 @@ func TestIsolationNoLockOut(t *testing.T) {
 	a.release()
 	a.floods[0].flows(t, a.ctx)
 	a.print()
-	a.clean(t, a.ctx)
+	check, err := a.collector.Fsck(a.ctx)
+	must(t, err)
+	if len(check.Problems) != 1 || check.Problems[0].Code != "enroll_surplus" { // the certificate that no act issued
+		t.Errorf("fsck: %+v", check.Problems)
+	}
 }
 
 // moved takes the NIC into another network namespace, where the PC's rules are not, and

@@ -48,10 +48,11 @@ func Environ() []string {
 
 // Entry returns the program of this machine, with its arguments, that runs a program of
 // Wine's tree (such as "wine", followed by a Windows program) in the session whose PID 1
-// is pid, in the folder dir. Its environment must hold [Environ].
+// is pid, in the folder dir. Its environment must hold [Environ]. With TMPDIR in it, whatever
+// it says, Wine 10 of Debian 13 ends every program at its start ("free(): invalid pointer").
 func Entry(pid int, dir string, args ...string) []string {
 	return append([]string{"/usr/bin/nsenter", "--target=" + strconv.Itoa(pid), "--mount", "--pid", "--root", "--wdns=/", "--",
-		"/bin/sh", "-c", `cd "$1" && shift && exec "$@"`, "sh", dir}, args...)
+		"/bin/sh", "-c", `unset TMPDIR; cd "$1" && shift && exec "$@"`, "sh", dir}, args...)
 }
 
 // DriveC returns where a path of drive C, such as "Program Files/Hozen", lies below the

@@ -68,6 +68,7 @@ const temp = prefix + "/drive_c/users/root/AppData/Local/Temp"
 // launch makes the tree and starts what keeps the session; $1 where the tree is mounted,
 // $2 its options, the rest folders to be seen inside.
 const launch = `set -e
+unset TMPDIR
 root=$1; mount -t overlay hozen-wine -o "$2" "$root"; shift 2
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
