@@ -37,6 +37,7 @@ func newWindowsPC(t *testing.T, ctx context.Context) *windowsPC {
 	for _, program := range []string{"wixl", "msibuild", "osslsigncode", "openssl"} {
 		need(t, program)
 	}
+	t.Setenv("TMPDIR", os.TempDir()) // as an account may have it, which Wine itself does not bear
 	dir := shortDir(t)
 	library, err := wine.StandIn(ctx, "../..", dir)
 	if errors.Is(err, wine.ErrNoCompiler) {
@@ -289,6 +290,7 @@ func TestWindowsFromInstallerToUninstall(t *testing.T) {
 		t.Error("there still is a folder of state")
 	}
 	must(t, p.collector.Serve(ctx))
+	p.kit()
 	p.clean(t, ctx)
 }
 
