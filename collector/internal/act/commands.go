@@ -13,6 +13,7 @@ import (
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/id"
 	"hozen/internal/profile"
@@ -277,7 +278,7 @@ func (s *Acts) endLine(ctx context.Context, d *deed, act string, c dispatch.Comm
 		facts["observed"], facts["way_home"] = string(i.Observed), strconv.FormatBool(i.WayHome)
 	}
 	maps.Copy(facts, more)
-	idx, err := d.record(ctx, act, c.ID, with(facts, dispatch.FinishedAt, sqldb.FormatTime(r.FinishedAt)))
+	idx, err := d.record(ctx, act, c.ID, with(facts, dispatch.FinishedAt, ledger.OrNone(sqldb.FormatTime(r.FinishedAt))))
 	if err != nil {
 		return err
 	}

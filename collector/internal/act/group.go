@@ -19,6 +19,7 @@ import (
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/group"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/organisation"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/capability"
@@ -410,7 +411,7 @@ func (s *Acts) OrderGroup(ctx context.Context, a Actor, sel Selection, o GroupOr
 		for _, r := range pv.Rails {
 			facts["rail_"+string(r)] = "passed"
 		}
-		facts[group.Incident], facts[group.OrderSHA256] = g.IncidentID, g.Short()
+		facts[group.Incident], facts[group.OrderSHA256] = ledger.OrNone(g.IncidentID), g.Short()
 		if _, err := d.record(ctx, "group."+g.Verb, g.ID, facts); err != nil {
 			return err
 		}

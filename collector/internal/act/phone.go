@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/phone"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/id"
@@ -70,7 +71,7 @@ func (s *Acts) MakeLink(ctx context.Context, a Actor, n NewLink) (l phone.Link, 
 		if err := phone.Insert(ctx, d.tx, l, token); err != nil {
 			return err
 		}
-		return s.linkLine(ctx, d, l, inc, phone.ActLink, "link", map[string]string{phone.TokenSHA256: phone.ShortToken(token), phone.SealedSHA256: phone.ShortSealed(l.Sealed)})
+		return s.linkLine(ctx, d, l, inc, phone.ActLink, "link", map[string]string{phone.TokenSHA256: phone.ShortToken(token), phone.SealedSHA256: ledger.OrNone(phone.ShortSealed(l.Sealed))})
 	})
 	return l, err
 }

@@ -11,6 +11,7 @@ import (
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/id"
 )
@@ -301,7 +302,7 @@ func (s *Acts) acked(ctx context.Context, d *deed, c *dispatch.Command, at time.
 	if before.EndedHere() {
 		facts["overrules"], facts["status"], facts["then"] = string(before.Status), string(dispatch.Accepted), string(c.Then)
 	}
-	idx, err := d.record(ctx, dispatch.ActAccept, c.ID, with(facts, dispatch.AcceptedAt, sqldb.FormatTime(at)))
+	idx, err := d.record(ctx, dispatch.ActAccept, c.ID, with(facts, dispatch.AcceptedAt, ledger.OrNone(sqldb.FormatTime(at))))
 	if err != nil || !before.EndedHere() {
 		return err
 	}

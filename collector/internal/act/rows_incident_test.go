@@ -2,6 +2,8 @@ package act_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"maps"
 	"slices"
@@ -160,4 +162,54 @@ func TestOlderTimelinesAreSealed(t *testing.T) {
 		"two exchanged":                           {"timeline", "edited", `UPDATE incident_entry SET ledger_idx = 1 - ledger_idx WHERE incident_id = 'inc_a'`},
 		"one of now that passes for an older one": {"timeline", "missing", `UPDATE incident_entry SET ledger_idx = 0 WHERE text = '新しい'`},
 	})
+}
+
+// Once the ledger speaks of timelines, no line that was written by hand gets an entry.
+func TestForgedLinesAreNotSealed(t *testing.T) {
+	ctx, x := t.Context(), newFixture(t, sqldbtest.Open(t))
+	org := x.organisation()
+	inc, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: "t"})
+	ok(t, err)
+	columns := []string{id.New(id.Timeline), org, inc.ID, "2026-11-22T12:00:00.000000000Z", "", "note", "社長", "作り話", "{}"}
+	forged := `INSERT INTO incident_entry (id, organisation_id, incident_id, at, agent_at, kind, actor, text, params, ledger_idx) VALUES ('` + strings.Join(columns, "', '") + `', 0)`
+	asked := `INSERT INTO incident_unsealed (organisation_id) VALUES ('` + org + `')`
+	x.named(t, map[string]wrong{
+		"a line":               {"timeline", "surplus", forged},
+		"that lines be sealed": {"timeline", "surplus", asked},
+	})
+	ok(t, x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		_, err := tx.ExecContext(ctx, forged)
+		ok(t, err)
+		_, err = tx.ExecContext(ctx, asked)
+		return err
+	}))
+	if n, err := x.SealTimelines(ctx); n != 0 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	differ := func(want int) {
+		t.Helper()
+		found, err := incident.AuditTimelines(ctx, x.db.Read())
+		ok(t, err)
+		if len(found[org]) != want {
+			t.Errorf("%+v; want %d", found[org], want)
+		}
+	}
+	differ(1)
+	sum := sha256.Sum256([]byte("0 " + ledger.RowSum(columns...) + "\n"))
+	ok(t, x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error { // as an earlier version did when it was asked
+		_, err := ledger.Append(ctx, tx, ledger.Entry{OrganisationID: org, At: x.clock, ActorKind: "system", Act: incident.ActSeal, Subject: inc.ID,
+			Details: map[string]string{"lines": "1", "older": hex.EncodeToString(sum[:])}})
+		return err
+	}))
+	differ(2)
+}
+
+// What was written empty is held too: a withdrawn order has no end by the endpoint's clock.
+func TestEmptyColumnsAreHeld(t *testing.T) {
+	ctx, x := t.Context(), newFixture(t, sqldbtest.Open(t))
+	p := x.connected("pc")
+	c, err := x.down(p)
+	ok(t, err)
+	ok(t, x.Withdraw(ctx, x.owner, c.ID, "誤りでした"))
+	x.named(t, map[string]wrong{"an end where there was none": {"order", "edited", `UPDATE dispatch_command SET finished_at = '2026-11-22T12:00:00.000000000Z' WHERE status = 'withdrawn'`}})
 }

@@ -51,6 +51,7 @@ const (
 	signed    = "signed by others, checked at each look, see packages timestamp and cosign"
 	byCase    = "rows are found by their incident or report, whose organisation is held"
 	elsewhere = "held by the audits of timelines, incidents, endpoints and enrolment, with tests of their own"
+	ordered   = "its order alone counts, which must be that of the ledger: see the rows exchanged"
 	repeats   = "says again what the entry and the held columns say"
 )
 
@@ -71,9 +72,9 @@ func schema() map[string]table {
 		"notify_delivery":      {free: progress},
 		"phone_link":           {by: "link"},
 		"phone_use":            {free: counted},
-		"exhibit_item":         {by: "custody", columns: map[string]string{"item_no": repeats, "created_at": repeats, "created_by": repeats}},
-		"exhibit_change":       {by: "custody", columns: map[string]string{"at": repeats, "changed_by": repeats, "change_no": repeats, "incident_id": searched}},
-		"exhibit_event":        {by: "custody", columns: map[string]string{"recorded_at": repeats, "actor_kind": repeats, "actor_id": repeats, "actor_name": repeats, "seq": repeats}},
+		"exhibit_item":         {by: "custody", columns: map[string]string{"item_no": repeats}},
+		"exhibit_change":       {by: "custody", columns: map[string]string{"change_no": ordered, "incident_id": searched}},
+		"exhibit_event":        {by: "custody"},
 		"exhibit_retention":    {by: "retention"},
 		"export_package":       {by: "package"},
 		"kit_kit":              {by: "kit"},
@@ -84,10 +85,10 @@ func schema() map[string]table {
 		"record_version":       {by: "record"},
 		"record_decision":      {by: "record"},
 		"record_enquiry":       {by: "record"},
-		"playbook_mark":        {by: "playbook", columns: map[string]string{"seq": repeats, "actor_kind": repeats, "actor_id": repeats}},
-		"deadline_answer":      {by: "deadline", columns: map[string]string{"seq": repeats}},
+		"playbook_mark":        {by: "playbook", columns: map[string]string{"seq": ordered, "actor_kind": repeats, "actor_id": repeats}},
+		"deadline_answer":      {by: "deadline", columns: map[string]string{"seq": ordered}},
 		"deadline_version":     {by: "deadline", columns: map[string]string{"organisation_id": byCase}},
-		"deadline_done":        {by: "deadline", columns: map[string]string{"seq": repeats}},
+		"deadline_done":        {by: "deadline", columns: map[string]string{"seq": ordered}},
 		"deadline_reminder":    {by: "deadline", columns: map[string]string{"at": progress}},
 		"contact_version":      {by: "contact"},
 		"report_report":        {by: "report", columns: map[string]string{"report_no": searched}},
@@ -100,7 +101,7 @@ func schema() map[string]table {
 		"group_member":         {by: "group", columns: map[string]string{"result": repeats, "ended": repeats, "ended_at": repeats}},
 		"group_asked":          {by: "asked"},
 		"incident_incident":    {free: elsewhere}, "incident_entry": {free: elsewhere}, "incident_alert": {free: elsewhere}, "incident_endpoint": {free: elsewhere},
-		"incident_counter": {free: counted}, "incident_drill_counter": {free: counted}, "incident_unsealed": {free: progress},
+		"incident_counter": {free: counted}, "incident_drill_counter": {free: counted}, "incident_unsealed": {free: elsewhere},
 		"endpoint_endpoint": {free: elsewhere}, "endpoint_isolation_event": {free: elsewhere}, "endpoint_tag": {free: elsewhere}, "endpoint_boot": {free: "made of evidence, which is signed, and made again from it"},
 		"enroll_token": {free: elsewhere}, "enroll_request": {free: elsewhere}, "enroll_certificate": {free: elsewhere},
 		"evidence_acquisitions": {by: "evidence"}, "evidence_items": {by: "evidence"}, "evidence_disposal": {by: "evidence"},
@@ -152,14 +153,20 @@ func scene(t *testing.T) *fixture {
 	_, err = x.RecordEnquiry(ctx, x.owner, inc.ID, record.Enquiry{Channel: record.ByPhone, Who: "w", Question: "q"})
 	ok(t, err)
 	ok(t, x.LookAtDeadlines(ctx))
-	_, err = x.AnswerReportable(ctx, x.owner, inc.ID, reportable("yes"), "x")
-	ok(t, err)
+	for _, said := range []string{"no", "yes"} {
+		_, err = x.AnswerReportable(ctx, x.owner, inc.ID, reportable(said), "x")
+		ok(t, err)
+		ok(t, d.DescribeExhibit(ctx, x.owner, d.incident+"-E01", map[exhibit.Field]string{exhibit.Owner: said}))
+	}
 	x.clock = x.clock.Add(4 * 24 * time.Hour)
 	ok(t, x.LookAtDeadlines(ctx))
 	ok(t, x.MeetDeadline(ctx, x.owner, inc.ID, "ppc.preliminary", act.DeadlineMet{ReceiptNo: "受-0042"}))
+	ok(t, x.WithdrawDone(ctx, x.owner, inc.ID, "ppc.preliminary", "送れていなかった"))
+	ok(t, x.MeetDeadline(ctx, x.owner, inc.ID, "ppc.preliminary", act.DeadlineMet{ReceiptNo: "受-0043"}))
 	other, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: "t", Classification: incident.Malware})
 	ok(t, err)
 	ok(t, x.MarkItem(ctx, x.owner, other.ID, "malware.detect.1", act.ItemMark{State: playbook.Done, Note: "した"}))
+	ok(t, x.MarkItem(ctx, x.owner, other.ID, "malware.detect.1", act.ItemMark{State: playbook.Open, Note: "まだ"}))
 	_, err = x.SaveContact(ctx, x.owner, contact.Own{Kind: contact.Insurer, Name: "保険", Tel: "03-1234-5678", WithinHours: 72})
 	ok(t, err)
 	n := d.newReport(report.Owner)
@@ -296,6 +303,11 @@ func (x *fixture) holds(ctx context.Context, t *testing.T, name string, d table)
 				CASE WHEN %[2]s = '' THEN '1026-01-01T00:00:00.000000000Z' WHEN %[2]s LIKE '____-__-__T__:__:__.%%Z' THEN '1' || substr(%[2]s, 2) ELSE %[2]s || 'x' END END WHERE rowid = %[3]s`, name, column, rows[0]))
 		}
 	}
+	for column, why := range d.columns {
+		if why == ordered {
+			x.exchanged(t, name, column, tamper)
+		}
+	}
 	tamper("all rows taken away", `DELETE FROM `+name)
 	for _, odd := range []string{"'a'", "'~'"} { // a copy that is read before the row, and after it
 		var copied []string
@@ -317,6 +329,27 @@ func (x *fixture) holds(ctx context.Context, t *testing.T, name string, d table)
 			copied = append(copied, c)
 		}
 		tamper("a row more", fmt.Sprintf(`INSERT INTO %s (%s) SELECT %s FROM %[1]s WHERE rowid = %[4]s`, name, strings.Join(columns, ", "), strings.Join(copied, ", "), rows[0]))
+	}
+}
+
+// exchanged gives two rows of one exhibit or incident each the number of the other.
+func (x *fixture) exchanged(t *testing.T, name, number string, tamper func(what string, sql ...string)) {
+	t.Helper()
+	of := "incident_id"
+	if name == "exhibit_change" {
+		of = "item_id"
+	}
+	pairs := x.column(t, fmt.Sprintf(`SELECT a.%[2]s || ' ' || b.%[2]s || ' ' || a.%[3]s FROM %[1]s a JOIN %[1]s b ON a.%[3]s = b.%[3]s AND a.%[2]s < b.%[2]s AND a.ledger_idx < b.ledger_idx`, name, number, of))
+	if len(pairs) == 0 {
+		t.Errorf("the scene has no two rows of %s in order", name)
+		return
+	}
+	for _, pair := range pairs {
+		p := strings.Fields(pair)
+		set := func(from, to string) string {
+			return fmt.Sprintf(`UPDATE %s SET %s = %s WHERE %[2]s = %[4]s AND %[5]s = '%[6]s'`, name, number, to, from, of, p[2])
+		}
+		tamper("two rows exchanged", set(p[0], "-1"), set(p[1], p[0]), set("-1", p[1]))
 	}
 }
 

@@ -16,13 +16,14 @@ func (s *Acts) SealTimelines(ctx context.Context) (int, error) {
 	}
 	sealed := 0
 	for _, org := range list {
-		if err := s.transact(ctx, func(ctx context.Context, d *deed) error {
-			n, err := incident.SealOlder(ctx, d.tx, org, d.now)
-			sealed += n
+		n := 0
+		if err := s.transact(ctx, func(ctx context.Context, d *deed) (err error) {
+			n, err = incident.SealOlder(ctx, d.tx, org, d.now)
 			return err
 		}); err != nil {
 			return sealed, err
 		}
+		sealed += n
 	}
 	return sealed, nil
 }

@@ -48,6 +48,17 @@ func Audit(ctx context.Context, q sqldb.Queryer) (map[string][]ledger.Difference
 				return nil, err
 			}
 		}
+		for _, table := range []string{"deadline_answer", "deadline_done"} {
+			odd, err := ledger.OutOfOrder(ctx, q, org, table, "incident_id", "seq")
+			if err != nil {
+				return nil, err
+			}
+			for _, idx := range odd {
+				if c, ok := claims[idx]; ok { // a withdrawal of nothing claims nothing
+					c.Details["seq"] = "in another order" // no entry says that
+				}
+			}
+		}
 		return claims, nil
 	}, []string{ActAnswer, ActSet, ActDone, ActWithdraw})
 	for org := range found {
@@ -134,7 +145,19 @@ func claimDone(ctx context.Context, q sqldb.Queryer, org string, claims map[int6
 			}
 		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return each(ctx, q, `SELECT ledger_idx FROM deadline_done WHERE organisation_id <> $1 AND incident_id IN (SELECT incident_id FROM deadline_done WHERE organisation_id = $1)`, []any{org}, func(rows *sql.Rows) error {
+		var idx int64
+		if err := rows.Scan(&idx); err != nil {
+			return err
+		}
+		if c, ok := claims[idx]; ok {
+			c.Details["organisation"] = "another" // no entry says that
+		}
+		return nil
+	})
 }
 
 // logsOf reads the rows of one table of an organisation.

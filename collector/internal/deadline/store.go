@@ -137,7 +137,7 @@ func unread(of func(string) *Log, incident string, err error) error {
 }
 
 func (b *Book) readAnswers(ctx context.Context, q sqldb.Queryer, ids []any, in string, of func(string) *Log) error {
-	return each(ctx, q, `SELECT incident_id, seq, answers, note, at, actor_name FROM deadline_answer WHERE incident_id IN `+in+` ORDER BY incident_id, seq`, ids, func(rows *sql.Rows) error {
+	return each(ctx, q, `SELECT incident_id, seq, answers, note, at, actor_name FROM deadline_answer WHERE incident_id IN `+in+` ORDER BY incident_id, ledger_idx, seq`, ids, func(rows *sql.Rows) error {
 		var incident, answers string
 		var a Answered
 		if err := rows.Scan(&incident, &a.Seq, &answers, &a.Note, sqldb.ScanTime(&a.At), &a.By); err != nil {
@@ -175,7 +175,7 @@ func readVersions(ctx context.Context, q sqldb.Queryer, ids []any, in string, of
 
 func readDone(ctx context.Context, q sqldb.Queryer, ids []any, in string, of func(string) *Log) error {
 	return each(ctx, q, `SELECT incident_id, seq, clock, done_at, receipt_no, note, at, actor_name, ledger_idx, withdrawn FROM deadline_done
-		WHERE incident_id IN `+in+` ORDER BY incident_id, seq`, ids, func(rows *sql.Rows) error {
+		WHERE incident_id IN `+in+` ORDER BY incident_id, ledger_idx, seq`, ids, func(rows *sql.Rows) error {
 		var incident string
 		var d Done
 		var withdrawn bool

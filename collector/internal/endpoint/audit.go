@@ -24,11 +24,16 @@ const (
 
 // Details are what the entry of [ActApprove] or [ActAdd] says of the endpoint, beside others.
 func (e Endpoint) Details() map[string]string {
-	return map[string]string{"hostname": e.Hostname, "os": e.OS, "arch": e.Arch, "platform": e.Platform, "agent_version": e.AgentVersion, "boot_id": e.BootID}
+	d := map[string]string{"hostname": e.Hostname, "os": e.OS, "arch": e.Arch, "platform": e.Platform, "agent_version": e.AgentVersion, "boot_id": e.BootID}
+	if e.OS == "" {
+		d[Emptied] = "os"
+	}
+	return d
 }
 
-// Emptied is the detail of [ActDescribe] that names what an endpoint no longer says, with a
-// space between: empty details don't stand in entries.
+// Emptied is the detail that names what an endpoint no longer says, with a space between:
+// empty details don't stand in entries. In an entry of [ActApprove] or [ActAdd] it tells one
+// that says no system from one of earlier versions.
 const Emptied = "emptied"
 
 // Audit holds every endpoint against the ledger, and the ledger against it, by organisation:
@@ -77,7 +82,7 @@ func replay(s ledger.States, e ledger.Recorded) {
 	case ActApprove, ActAdd:
 		s.Set(e.Subject, "label", "", "hostname", with["hostname"], "origin", with["origin"], "enrolled_at", sqldb.FormatTime(e.Told), "revoked_at", "",
 			"site", "", "purpose", "", "tags", "", "capability", "0")
-		if with["os"] != "" { // entries of earlier versions lack these
+		if with["os"] != "" || with[Emptied] != "" { // entries of earlier versions lack these
 			s.Set(e.Subject, "os", with["os"], "arch", with["arch"], "platform", with["platform"], "agent_version", with["agent_version"], "boot_id", with["boot_id"])
 		}
 	case ActLabel:

@@ -28,9 +28,17 @@ const (
 
 // Details are what the entry of [ActRequest] says.
 func (r Request) Details() map[string]string {
-	return map[string]string{"token": r.TokenID, "code": r.Code, "hostname": r.Hostname, "os": r.OS, "arch": r.Arch, "platform": r.Platform,
+	d := map[string]string{"token": r.TokenID, "code": r.Code, "hostname": r.Hostname, "os": r.OS, "arch": r.Arch, "platform": r.Platform,
 		"agent_version": r.AgentVersion, "remote_addr": r.RemoteAddr, "key_sha256": r.KeySHA256}
+	if r.OS == "" {
+		d[emptied] = "os"
+	}
+	return d
 }
+
+// emptied is the detail that tells an entry of [ActRequest] whose PC says no system from one of
+// earlier versions.
+const emptied = "emptied"
 
 // Details are what the entry of [ActMint] says. Of the secret it has the SHA-256 of its hash,
 // from which nobody can make a token.
@@ -103,7 +111,7 @@ func replayRequests(s ledger.States, e ledger.Recorded) {
 	case ActRequest:
 		s.Set(e.Subject, "token_id", with["token"], "code", with["code"], "hostname", with["hostname"], "remote_addr", with["remote_addr"], "key_sha256", with["key_sha256"],
 			"public_key_sha256", with["key_sha256"], "requested_at", sqldb.FormatTime(e.Told), "status", string(Pending), "decided_at", "", "decided_by", "", "reason", "", "endpoint_id", "")
-		if with["os"] != "" { // entries of earlier versions lack these
+		if with["os"] != "" || with[emptied] != "" { // entries of earlier versions lack these
 			s.Set(e.Subject, "os", with["os"], "arch", with["arch"], "platform", with["platform"], "agent_version", with["agent_version"])
 		}
 	case ActAskAgain:

@@ -1,11 +1,14 @@
 package exhibit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/sqldb"
@@ -33,7 +36,38 @@ type Finding struct {
 type claim struct {
 	act, subject string
 	details      map[string]string
+	kind         string      // of who recorded it; empty: the row doesn't say
+	byID         string      // of who recorded it, where kind is said
+	by           []string    // by name; several where several rows say it
+	at           []time.Time // when it was recorded
 }
+
+// differs names what e says otherwise.
+func (c claim) differs(e ledger.Recorded) []string {
+	var names []string
+	if c.act != e.Act {
+		names = append(names, "act")
+	}
+	if c.subject != e.Subject {
+		names = append(names, "subject")
+	}
+	if c.kind != "" && c.kind != e.ActorKind {
+		names = append(names, "actor_kind")
+	}
+	if c.kind != "" && c.byID != cleaned(e.ActorID) {
+		names = append(names, "actor_id")
+	}
+	if slices.ContainsFunc(c.by, func(by string) bool { return cleaned(by) != cleaned(e.ActorName) }) {
+		names = append(names, "by")
+	}
+	if slices.ContainsFunc(c.at, func(at time.Time) bool { return sqldb.FormatTime(at) != sqldb.FormatTime(e.Told) }) {
+		names = append(names, "recorded_at")
+	}
+	return names
+}
+
+// cleaned is a name as [Event.Clean] leaves it.
+func cleaned(s string) string { return sqldb.CleanText(strings.TrimSpace(s)) }
 
 // Audit holds every row against its entry in the ledger, and every entry against its row. q
 // is one unchanging view. The error is only about not being able to look.
@@ -87,7 +121,7 @@ func audit(ctx context.Context, q sqldb.Queryer, org string) ([]Finding, error) 
 				switch {
 				case !ok:
 					find(e.Subject, RowMissing, "entry %d of the ledger, %s, has no row", e.Index, act)
-				case c.act != act || c.subject != e.Subject || !maps.Equal(c.details, e.Details):
+				case len(c.differs(e)) > 0 || !maps.Equal(c.details, e.Details):
 					find(e.Subject, RowEdited, "its row does not say what entry %d of the ledger says: %s", e.Index, differing(c, e))
 				}
 			}
@@ -110,13 +144,7 @@ func onlyInLedger() []string {
 
 // differing names the facts that differ, not what they say.
 func differing(c claim, e ledger.Recorded) string {
-	var names []string
-	if c.act != e.Act {
-		names = append(names, "act")
-	}
-	if c.subject != e.Subject {
-		names = append(names, "subject")
-	}
+	names := c.differs(e)
 	for k, v := range e.Details {
 		if w, ok := c.details[k]; !ok || w != v {
 			names = append(names, k)
@@ -143,12 +171,15 @@ func claimsOf(ctx context.Context, q sqldb.Queryer, org string) (map[int64]claim
 	numbers := map[string]string{}
 	for _, i := range items {
 		numbers[i.ID] = i.Number
-		put(claims, i.LedgerIdx, claim{ActAdd, i.ID, i.Details()})
+		added := claim{act: ActAdd, subject: i.ID, details: i.Details(), by: []string{i.CreatedBy}, at: []time.Time{i.CreatedAt}}
 		for _, c := range i.Changes {
-			if c.LedgerIdx != i.LedgerIdx {
-				put(claims, c.LedgerIdx, claim{ActDescribe, i.ID, c.Details(i.Number)})
+			if c.LedgerIdx == i.LedgerIdx {
+				added.by, added.at = append(added.by, c.By), append(added.at, c.At)
+				continue
 			}
+			put(claims, c.LedgerIdx, claim{act: ActDescribe, subject: i.ID, details: c.Details(i.Number), by: []string{c.By}, at: []time.Time{c.At}})
 		}
+		put(claims, i.LedgerIdx, added)
 	}
 	events, err := queryEvents(ctx, q, `organisation_id = $1 ORDER BY incident_id, seq`, org)
 	if err != nil {
@@ -156,9 +187,16 @@ func claimsOf(ctx context.Context, q sqldb.Queryer, org string) (map[int64]claim
 	}
 	for _, e := range events {
 		number := numbers[e.ItemID]
-		put(claims, e.LedgerIdx, claim{e.Type.Act(), e.Subject(), e.Details(number)})
+		put(claims, e.LedgerIdx, claim{act: e.Type.Act(), subject: e.Subject(), details: e.Details(number),
+			kind: cmp.Or(e.ActorKind, "none"), byID: e.ActorID, by: []string{e.ActorName}, at: []time.Time{e.RecordedAt}})
 	}
-	return claims, nil
+	odd, err := ledger.OutOfOrder(ctx, q, org, "exhibit_change", "item_id", "change_no")
+	for _, idx := range odd {
+		if c, ok := claims[idx]; ok { // a change of no exhibit names none
+			c.details["change_no"] = "in another order" // no entry says that
+		}
+	}
+	return claims, err
 }
 
 // put adds what a row says of an entry. Two rows that name one entry agree with none.

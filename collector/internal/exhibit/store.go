@@ -112,7 +112,7 @@ func queryItems(ctx context.Context, q sqldb.Queryer, cond string, args ...any) 
 }
 
 func addChanges(ctx context.Context, q sqldb.Queryer, list []Item, cond string, arg any) error {
-	rows, err := q.QueryContext(ctx, `SELECT item_id, field, value, at, changed_by, ledger_idx FROM exhibit_change WHERE `+cond+` ORDER BY item_id, change_no`, arg)
+	rows, err := q.QueryContext(ctx, `SELECT item_id, field, value, at, changed_by, ledger_idx FROM exhibit_change WHERE `+cond+` ORDER BY item_id, ledger_idx, change_no`, arg)
 	if err != nil {
 		return fmt.Errorf("read exhibits: %w", err)
 	}

@@ -27,13 +27,22 @@ func AuditTimelines(ctx context.Context, q sqldb.Queryer) (map[string][]ledger.D
 	if err != nil {
 		return nil, fmt.Errorf("audit timelines: %w", err)
 	}
+	unsealed, err := Unsealed(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("audit timelines: %w", err)
+	}
 	found := map[string][]ledger.Difference{}
 	for _, h := range heads {
 		s, err := saidOf(ctx, q, h.OrganisationID)
 		if err != nil {
 			return nil, fmt.Errorf("audit timelines: %w", err)
 		}
+		spoken := s.first >= 0 || len(s.seals) > 0
 		found[h.OrganisationID] = s.differs(all[h.OrganisationID])
+		if spoken && slices.Contains(unsealed, h.OrganisationID) {
+			found[h.OrganisationID] = append(found[h.OrganisationID], ledger.Difference{Code: ledger.Surplus, Subject: h.OrganisationID,
+				Detail: "a row asks that lines of timelines be sealed, of which the ledger speaks already"})
+		}
 		delete(all, h.OrganisationID)
 	}
 	for org, list := range all { // of organisations that have no ledger
@@ -52,7 +61,7 @@ func (l kept) surplus() ledger.Difference {
 func (s said) differs(lines []kept) []ledger.Difference {
 	var found []ledger.Difference
 	var older []kept
-	spoken := len(s.sums) > 0 || len(s.seals) > 0
+	spoken := s.first >= 0 || len(s.seals) > 0
 	left := map[int64][]kept{} // lines that their entry does not speak of as they are
 	for _, l := range lines {
 		sums, ok := s.sums[l.idx]
@@ -97,6 +106,11 @@ func (s said) olderDiffer(older []kept) []ledger.Difference {
 	}
 	sealed := map[string]int64{}
 	for _, e := range s.seals {
+		if s.first >= 0 && e.Index > s.first { // lines are sealed once, before the first that is spoken of
+			found = append(found, ledger.Difference{Code: ledger.Surplus, Subject: e.Subject,
+				Detail: fmt.Sprintf("entry %d of the ledger seals lines of the timeline after entry %d began to speak of lines", e.Index, s.first)})
+			continue
+		}
 		sealed[e.Subject] = max(sealed[e.Subject], e.Index)
 		before := slices.DeleteFunc(slices.Clone(of[e.Subject]), func(l kept) bool { return l.idx > e.Index })
 		if e.Details["older"] == sumOf(before) {

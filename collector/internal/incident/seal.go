@@ -28,7 +28,8 @@ type kept struct {
 
 // SealOlder makes the entries of [ActSeal] of an organisation, if it has lines of an earlier
 // version that none speaks for, and returns how many it made. It is called at the start,
-// before any other line is written.
+// before any other line is written. Once the ledger speaks of lines it makes none: then a line
+// of which it does not speak is one that somebody wrote by hand.
 func SealOlder(ctx context.Context, tx *sqldb.Tx, organisationID string, at time.Time) (int, error) {
 	res, err := tx.ExecContext(ctx, `DELETE FROM incident_unsealed WHERE organisation_id = $1`, organisationID)
 	if err != nil {
@@ -44,6 +45,9 @@ func SealOlder(ctx context.Context, tx *sqldb.Tx, organisationID string, at time
 	said, err := saidOf(ctx, tx, organisationID)
 	if err != nil {
 		return 0, fmt.Errorf("seal older timelines: %w", err)
+	}
+	if said.first >= 0 || len(said.seals) > 0 {
+		return 0, nil
 	}
 	older := map[string][]kept{}
 	for _, l := range lines[organisationID] {
@@ -102,10 +106,11 @@ type said struct {
 	sums  map[int64][]string // by the index of the entry that the lines name
 	about map[int64]string   // what these entries are about
 	seals []ledger.Recorded
+	first int64 // index of the oldest entry that speaks of a line; -1: none
 }
 
 func saidOf(ctx context.Context, q sqldb.Queryer, organisationID string) (said, error) {
-	s := said{sums: map[int64][]string{}, about: map[int64]string{}}
+	s := said{sums: map[int64][]string{}, about: map[int64]string{}, first: -1}
 	err := ledger.Walk(ctx, q, organisationID, nil, func(e ledger.Recorded) {
 		if e.Act == ActSeal {
 			s.seals = append(s.seals, e)
@@ -113,6 +118,9 @@ func saidOf(ctx context.Context, q sqldb.Queryer, organisationID string) (said, 
 		sums := e.Details[DetailTimeline]
 		if sums == "" {
 			return
+		}
+		if s.first < 0 {
+			s.first = e.Index
 		}
 		of := e.Index
 		if e.Act == ActLine {

@@ -134,3 +134,33 @@ func EachDifference(ctx context.Context, q sqldb.Queryer, claims func(ctx contex
 	}
 	return all, nil
 }
+
+// OutOfOrder returns the entries of rows that are numbered in another order than that in which
+// the ledger has them: of a table the rows with one value of a column, numbered by another. q is
+// one unchanging view.
+func OutOfOrder(ctx context.Context, q sqldb.Queryer, organisationID, table, of, number string) ([]int64, error) {
+	rows, err := q.QueryContext(ctx, fmt.Sprintf(`SELECT %s, %s, ledger_idx FROM %s WHERE organisation_id = $1 ORDER BY %[1]s, ledger_idx, %[2]s`, of, number, table), organisationID)
+	if err != nil {
+		return nil, fmt.Errorf("read the order of %s: %w", table, err)
+	}
+	defer rows.Close()
+	var odd []int64
+	var last string
+	var most int64
+	for rows.Next() {
+		var whose string
+		var n, idx int64
+		if err := rows.Scan(&whose, &n, &idx); err != nil {
+			return nil, fmt.Errorf("read the order of %s: %w", table, err)
+		}
+		switch {
+		case whose != last:
+			last, most = whose, n
+		case n < most:
+			odd = append(odd, idx)
+		default:
+			most = n
+		}
+	}
+	return odd, rows.Err()
+}

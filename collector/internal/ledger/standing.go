@@ -36,10 +36,26 @@ type Told struct {
 // Later says of a column what a detail of the entry says, which entries of earlier versions lack.
 func (t *Told) Later(e Recorded, column, detail string) {
 	if v, ok := e.Details[detail]; ok {
+		if v == noWord {
+			v = ""
+		}
 		t.Is[column] = v
 	} else {
 		t.Some = append(t.Some, column)
 	}
+}
+
+// noWord stands in entries for an empty detail, which would not be in them, where entries of
+// earlier versions lack the detail.
+const noWord = "-"
+
+// OrNone is a value as an entry says it for [Told.Later]: one that is empty is said too. No
+// other value may be a hyphen.
+func OrNone(value string) string {
+	if value == "" {
+		return noWord
+	}
+	return value
 }
 
 // Short stands in entries for a value that must not be in them, a secret or an address: who has

@@ -39,7 +39,7 @@ func (c Channel) Details() (map[string]string, error) {
 	return map[string]string{"kind": string(c.Kind), "name": c.Name, "host": c.Settings.Host, "security": string(c.Settings.Security),
 		"inside": strconv.FormatBool(c.Settings.Inside), "enabled": strconv.FormatBool(c.Enabled), "kinds": strings.Join(words, " "),
 		"recipients": strconv.Itoa(len(c.Settings.To)), "people": strconv.FormatBool(c.Settings.People),
-		Language: c.Language, SettingsSHA256: ledger.Short("channel "+c.ID, string(settings)), SecretSHA256: ledger.Short("secret", c.Sealed)}, nil
+		Language: c.Language, SettingsSHA256: ledger.Short("channel "+c.ID, string(settings)), SecretSHA256: ledger.OrNone(ledger.Short("secret", c.Sealed))}, nil
 }
 
 // Audit holds the channels against the ledger, by organisation. q is one unchanging view. The

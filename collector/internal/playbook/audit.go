@@ -23,9 +23,16 @@ func (m Mark) Details() map[string]string {
 func Audit(ctx context.Context, q sqldb.Queryer) (map[string][]ledger.Difference, error) {
 	found, err := ledger.EachDifference(ctx, q, func(ctx context.Context, org string) (map[int64]ledger.Claim, error) {
 		list, err := query(ctx, q, `organisation_id = $1`, org)
+		if err != nil {
+			return nil, err
+		}
 		claims := map[int64]ledger.Claim{}
 		for _, m := range list {
 			ledger.Put(claims, m.LedgerIdx, ledger.Claim{Act: ActMark, Subject: m.ID, Details: m.Details(), At: m.At, By: m.ActorName})
+		}
+		odd, err := ledger.OutOfOrder(ctx, q, org, "playbook_mark", "incident_id", "seq")
+		for _, idx := range odd {
+			claims[idx].Details["seq"] = "in another order" // no entry says that
 		}
 		return claims, err
 	}, []string{ActMark}, "text", "edition")

@@ -15,7 +15,7 @@ const markColumns = `id, organisation_id, incident_id, seq, item, state, note, g
 
 // Marks returns the marks of an incident in the order in which they were made.
 func Marks(ctx context.Context, q sqldb.Queryer, incidentID string) ([]Mark, error) {
-	return query(ctx, q, `incident_id = $1 ORDER BY seq`, incidentID)
+	return query(ctx, q, `incident_id = $1 ORDER BY ledger_idx, seq`, incidentID)
 }
 
 func query(ctx context.Context, q sqldb.Queryer, cond string, args ...any) ([]Mark, error) {
