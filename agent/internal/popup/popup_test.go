@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -168,22 +169,23 @@ func TestTroubleIsToldOnce(t *testing.T) {
 // hear twice what they know.
 func TestAListThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		stuck, asked := make(chan struct{}), 0
+		stuck := make(chan struct{})
+		var asked atomic.Int32
 		p := &pc{}
 		p.signsIn(popup.Session{ID: 1}, popup.Session{ID: 2})
 		teller := popup.New(popup.Config{Screens: p, Limit: time.Second})
 		cut := popup.Message{Title: "cut"}
 		teller.Announce(t.Context(), cut)
 		p.shows(t, "at the cut", "1 cut", "2 cut")
-		p.list = func() { asked++; <-stuck }
+		p.list = func() { asked.Add(1); <-stuck }
 		began := time.Now()
 		for range 3 {
 			if n := teller.Greet(t.Context(), cut); n != 0 {
 				t.Errorf("%d were told", n)
 			}
 		}
-		if took := time.Since(began); took != time.Second || asked != 1 {
-			t.Errorf("it took %s, the list was asked for %d times", took, asked)
+		if took := time.Since(began); took != time.Second || asked.Load() != 1 {
+			t.Errorf("it took %s, the list was asked for %d times", took, asked.Load())
 		}
 		close(stuck)
 		synctest.Wait()
