@@ -236,7 +236,7 @@ func (c *checker) raceTests(ctx context.Context) error {
 		return err
 	}
 	// One more than there are processors: they wait for disks, clocks and other programs.
-	args := []string{"-race", "-vet=off", "-timeout", "15m", "-p", strconv.Itoa(runtime.NumCPU() + 1), "-gcflags=modernc.org/sqlite/lib=-race=false", "-gcflags=modernc.org/libc/...=-race=false"}
+	args := []string{"-race", "-vet=off", "-timeout", "30m", "-p", strconv.Itoa(runtime.NumCPU() + 1), "-gcflags=modernc.org/sqlite/lib=-race=false", "-gcflags=modernc.org/libc/...=-race=false"}
 	return c.goTest(ctx, []string{"CGO_ENABLED=1"}, append(args, pkgs...)...)
 }
 
