@@ -11,6 +11,7 @@ import (
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/group"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/notify"
@@ -82,6 +83,9 @@ func TestEveryValueHasAWord(t *testing.T) {
 		artifact.KindNamespace, artifact.KindDNSCache, artifact.KindSecurity, artifact.KindKernLog,
 		artifact.KindBodyFile, artifact.KindLogFile, artifact.KindHistory, artifact.KindStartFile, artifact.KindUserFile, artifact.KindPkgCheck, artifact.KindProcIO, artifact.KindFileStat, artifact.KindRansomNote, artifact.KindBackup} {
 		want("kind.", string(k))
+	}
+	for _, c := range evidence.Codes() {
+		want("refusal.", string(c))
 	}
 	for _, p := range profile.All() {
 		want("profile."+p.Name, "", ".hint")
@@ -194,6 +198,19 @@ func TestEveryActOfTheLedgerHasAWord(t *testing.T) {
 		if strings.Contains(m[1], ".") {
 			t.Errorf("the act %q has no text", m[1])
 		}
+	}
+}
+
+// TestRefusedEvidenceIsExplained: why, of which list, and how many more, in the person's words.
+func TestRefusedEvidenceIsExplained(t *testing.T) {
+	p := i18ntest.Parity(t, sub("translations")).Printer(i18n.Japanese)
+	view := viewTimeline(p, []incident.Entry{{Kind: incident.EntryRefused, Params: map[string]string{"endpoint": "end_x", "code": "other_key", "part": "artifacts/process.jsonl.zst", "detail": "x", "suppressed": "7"}},
+		{Kind: incident.EntryRefused, Params: map[string]string{"code": "malformed", "part": "artifacts/\u202e.zst"}}}, nil)
+	if e := view[1]; !strings.Contains(e.Sentence, "鍵で暗号化") || strings.Join(e.Facts, " ") != "受け入れられなかったデータ: "+p.Text("kind.process")+" この前に、短い時間に続いた受け入れの拒否が7件あります（個別には記録していません）。" {
+		t.Errorf("%q %q", e.Sentence, e.Facts)
+	}
+	if e := view[0]; len(e.Facts) != 1 || !strings.Contains(e.Facts[0], "U+202E") {
+		t.Errorf("%q", e.Facts)
 	}
 }
 

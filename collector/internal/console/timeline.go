@@ -2,6 +2,7 @@ package console
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"hozen/collector/internal/endpoint"
@@ -51,6 +52,8 @@ func entryFacts(p i18n.Printer, e incident.Entry) []string {
 		return heldBackFacts(p, e.Params)
 	case incident.EntryIsolationEvent:
 		return append(isolationEventFacts(p, e.Params), heldBackFacts(p, e.Params)...)
+	case incident.EntryRefused:
+		return refusedFacts(p, e.Params)
 	case incident.EntryBoot:
 		return bootFacts(p, e.Params)
 	case incident.EntryEvidence:
@@ -76,6 +79,24 @@ func heardFacts(p i18n.Printer, e incident.Entry) (out []string) {
 	}
 	if tel := e.Params["heard_tel"]; tel != "" {
 		out = append(out, p.Text("timeline.heard_tel", "tel", own(tel, 64)))
+	}
+	return out
+}
+
+// refusedFacts say what of an acquisition was refused, and how many refusals before it have no
+// entry of their own.
+func refusedFacts(p i18n.Printer, f map[string]string) (out []string) {
+	if part := f["part"]; part != "" {
+		// A part is named by its kind: artifacts/process.jsonl.zst.
+		kind, _, _ := strings.Cut(strings.TrimPrefix(part, artifact.ArtifactDir+"/"), ".")
+		word := own(part, 80)
+		if p.Has("kind." + kind) {
+			word = p.Text("kind." + kind)
+		}
+		out = append(out, p.Text("timeline.refused.part", "part", word))
+	}
+	if n := f["suppressed"]; n != "" {
+		out = append(out, p.Text("timeline.refused.more", "n", plain(n, 20)))
 	}
 	return out
 }

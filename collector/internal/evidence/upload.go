@@ -41,6 +41,11 @@ const (
 	OtherKey        Code = "other_key" // encrypted, and not to a key of this collector
 )
 
+// Codes returns every code.
+func Codes() []Code {
+	return []Code{DigestMismatch, BadSignature, ArtifactMissing, ArtifactUnknown, ForeignEndpoint, Conflict, Malformed, TooLarge, OtherKey}
+}
+
 // Refusal is final: sending the same again won't help. Nothing of the acquisition
 // was kept.
 type Refusal struct {
