@@ -1,9 +1,13 @@
 package console
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/console/records"
@@ -21,6 +25,7 @@ type findingListView struct {
 	// What was looked at: nil where it was not acquired.
 	Sockets *evidence.Item
 	Cross   *evidence.Item
+	Tools   *evidence.Item
 	// What it was compared with: nil where there is nothing.
 	Before, Usual *evidence.Acquisition
 }
@@ -39,6 +44,7 @@ type findingRow struct {
 	Process    *processRow
 	Socket     *socketRow
 	Difference *finding.Difference
+	Tool       *record.SecurityTool
 	Past       bool
 }
 
@@ -71,6 +77,14 @@ func (s *server) findingList(v *visit) error {
 	} else if item != nil {
 		view.Cross, scene.Differences = item, differences(file)
 	}
+	if item, file, err := s.sibling(v, f, artifact.KindSecurity); err != nil {
+		return err
+	} else if item != nil {
+		view.Tools, scene.Tools = item, securityTools(file)
+	}
+	if scene.At, err = s.startOf(v, f.Item); err != nil {
+		return err
+	}
 	before, usual, err := s.findingBases(v, f)
 	if err != nil {
 		return err
@@ -90,7 +104,7 @@ func (s *server) findingList(v *visit) error {
 	for _, g := range report.Groups {
 		group := findingGroup{Words: g.Rule.Words(v.text.Language()), ID: g.Rule.ID, Weight: g.Rule.Weight, More: g.More}
 		for _, one := range g.Findings {
-			row := findingRow{Item: f.Item, Difference: one.Difference, Past: one.Past}
+			row := findingRow{Item: f.Item, Difference: one.Difference, Tool: one.Tool, Past: one.Past}
 			switch {
 			case one.Process != nil:
 				row.Process = &processRow{one.Process}
@@ -101,6 +115,8 @@ func (s *server) findingList(v *visit) error {
 				row.Socket, row.Item = &socketRow{one.Socket}, *view.Sockets
 			case one.Difference != nil:
 				row.Item = *view.Cross
+			case one.Tool != nil:
+				row.Item = *view.Tools
 			}
 			group.Rows = append(group.Rows, row)
 		}
@@ -132,6 +148,49 @@ func differences(f *records.File) []finding.Difference {
 		}
 	}
 	return list
+}
+
+// securityTools reads what [record.SecurityTool] wrote, as [differences] does. Where a line is
+// missing nobody can say that a tool is not there, so there are none then.
+func securityTools(f *records.File) (list []record.SecurityTool) {
+	if f.Bad > 0 || f.Cut {
+		return nil
+	}
+	for _, line := range f.Lines {
+		var t record.SecurityTool
+		for _, field := range line {
+			switch field.Name {
+			case "name":
+				t.Name = field.Value
+			case "category":
+				t.Category = field.Value
+			case "state":
+				t.State = field.Value
+			case "mode":
+				t.Mode = field.Value
+			case "units":
+				_ = json.Unmarshal([]byte(field.Value), &t.Units) // what is no list tells nothing
+			case "paths":
+				_ = json.Unmarshal([]byte(field.Value), &t.Paths)
+			}
+		}
+		list = append(list, t)
+	}
+	return list
+}
+
+// startOf is when the acquisition of an item began by the clock of its endpoint; zero: not known.
+func (s *server) startOf(v *visit, item evidence.Item) (time.Time, error) {
+	all, err := s.endpoints.EndpointAcquisitions(v.ctx(), v.actor, item.EndpointID)
+	if err != nil && !errors.Is(err, act.ErrNotFound) {
+		return time.Time{}, fmt.Errorf("look for the acquisition: %w", err)
+	}
+	for _, a := range all {
+		if a.ID == item.AcquisitionID {
+			return a.StartedAt, nil
+		}
+	}
+	return time.Time{}, nil
 }
 
 // findingBases finds what to compare with: the acquisition before this one in the same
@@ -221,4 +280,28 @@ func (r findingRow) Holder() *record.Owner {
 		return nil
 	}
 	return &r.Socket.Owners[0]
+}
+
+// ToolState is the key of the state of the row's tool; what an endpoint made up is unknown.
+func (r findingRow) ToolState() string {
+	if slices.Contains([]string{record.SecurityRunning, record.SecurityInstalled, record.SecurityDisabled, record.SecurityAbsent}, r.Tool.State) {
+		return r.Tool.State
+	}
+	return record.SecurityUnknown
+}
+
+// Told is what else the evidence tells of the row's tool, in the words of its system: settings,
+// services, and what it does not look at. Where its files lie says nothing here.
+func (r findingRow) Told() []string {
+	var list []string
+	if r.Tool.Mode != "" {
+		list = append(list, r.Tool.Mode)
+	}
+	list = append(list, r.Tool.Units...)
+	for _, p := range r.Tool.Paths {
+		if !strings.HasPrefix(p, "/") {
+			list = append(list, p)
+		}
+	}
+	return list
 }

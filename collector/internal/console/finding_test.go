@@ -42,6 +42,7 @@ func TestFindingsCompareWithWhatWasThere(t *testing.T) {
 	first := send(map[artifact.Kind][]string{artifact.KindProcess: {ps(10, "/usr/bin/mail"), ps(11, "/home/a/beacon")}, artifact.KindNetConn: {talk(11)}})
 	x.advance(time.Minute)
 	second := send(map[artifact.Kind][]string{artifact.KindProcess: {ps(10, "/usr/bin/mail"), ps(12, "/tmp/.x/run")}, artifact.KindNetConn: {talk(12)},
+		artifact.KindSecurity:  {line(&record.SecurityTool{Name: "clamav", Category: "antivirus", State: record.SecurityDisabled, Units: []string{"clamav-daemon.service masked"}})},
 		artifact.KindCrossView: {line(&record.CrossFinding{Check: record.CheckProcesses, Finding: record.FindUnlisted, PID: 99, Comm: "rootkit"})}})
 
 	b := x.as("owner", "ja")
@@ -51,7 +52,11 @@ func TestFindingsCompareWithWhatWasThere(t *testing.T) {
 		t.Error("what was found on the first acquisition is called good")
 	}
 	b.get("/evidence/"+second+"/findings").want(t, 200, "一時フォルダーのプログラムがインターネットに接続している", "/evidence/"+second+"/processes/12-12",
-		"前の取得ではインターネットに接続していたが、今はいない", "/evidence/"+first+"/processes/11-11", "前の取得のみ", "一覧に出てこないプロセスがある", "rootkit", "これだけでは言えないこと")
+		"前の取得ではインターネットに接続していたが、今はいない", "/evidence/"+first+"/processes/11-11", "前の取得のみ", "一覧に出てこないプロセスがある", "rootkit", "これだけでは言えないこと",
+		"ウイルス対策ソフトがあるのに動いていない", "動かない設定", "clamav-daemon.service masked")
+	if n := strings.Count(early.body, "ウイルス対策ソフトが見つからない"); n != 1 || !strings.Contains(early.body, "調べられなかった規則") {
+		t.Errorf("nobody looked for an antivirus, and it is told %d times", n)
+	}
 	x.as("owner", "en").get("/evidence/"+second+"/findings").want(t, 200, "talks to the internet", "Only in the earlier acquisition", "What it does not prove")
 
 	// Looking at findings is looking at the evidence, of the earlier acquisition too.

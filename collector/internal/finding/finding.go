@@ -9,6 +9,7 @@ package finding
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"hozen/internal/artifact/record"
 )
@@ -19,6 +20,10 @@ type Scene struct {
 	Processes   []record.Process
 	Sockets     []record.Socket
 	Differences []Difference
+	// Tools are the security tools that were looked for; nil: nobody looked.
+	Tools []record.SecurityTool
+	// At is when the acquisition began, by the clock of the PC. Optional.
+	At time.Time
 	// Before was acquired in the same incident, such as the flash capture before isolation.
 	// Nil: there is none, or it holds no processes.
 	Before *Scene
@@ -39,6 +44,7 @@ type Finding struct {
 	Process    *record.Process
 	Socket     *record.Socket
 	Difference *Difference
+	Tool       *record.SecurityTool // without a name: all of its category
 	// Past says that it stands in [Scene.Before], not in the scene itself.
 	Past bool
 }

@@ -103,6 +103,8 @@ func bootOf(s Scene) func(int) string {
 func (x *scene) can(r Rule) bool {
 	earlier, _ := x.since(r.When.New)
 	switch {
+	case r.On == onTool, r.On == onTools:
+		return x.canTool(r.When)
 	case r.When.Gone == sinceBefore && (x.Before == nil || len(x.Before.Processes) == 0), r.When.New != "" && earlier == nil:
 		return false
 	case r.On == onSocket && r.When.New != "":
@@ -123,6 +125,14 @@ func (x *scene) can(r Rule) bool {
 func (x *scene) candidates(r Rule) iter.Seq[Finding] {
 	return func(yield func(Finding) bool) {
 		switch {
+		case r.On == onTools:
+			yield(Finding{Tool: &record.SecurityTool{Category: strings.Join(r.When.Category, " "), State: r.When.State[0]}})
+		case r.On == onTool:
+			for i := range x.Tools {
+				if !yield(Finding{Tool: &x.Tools[i]}) {
+					return
+				}
+			}
 		case r.On == onDifference:
 			for i := range x.Differences {
 				if !yield(Finding{Difference: &x.Differences[i]}) {
@@ -156,6 +166,10 @@ func (x *scene) applies(r Rule, f Finding) bool {
 	switch {
 	case f.Difference != nil:
 		return slices.Contains(w.Finding, f.Difference.Finding)
+	case f.Tool != nil && r.On == onTools:
+		return x.allTools(w)
+	case f.Tool != nil:
+		return x.toolApplies(w, f.Tool)
 	case f.Socket != nil:
 		return x.socketApplies(w, f.Socket)
 	}

@@ -19,7 +19,8 @@ import (
 type Rule struct {
 	// ID names the rule for ever.
 	ID string `toml:"id"`
-	// On is what it looks at: "process", "socket" or "difference".
+	// On is what it looks at: "process", "socket", "difference", "tool" (a security tool) or
+	// "tools" (all security tools together, once).
 	On string `toml:"on"`
 	// Weight orders findings: 3 look at this first, 2 look, 1 for the sake of completeness.
 	Weight int `toml:"weight"`
@@ -71,6 +72,17 @@ type When struct {
 	Proto   []string `toml:"proto"`   // see [record.Socket]
 
 	Finding []string `toml:"finding"` // of a difference, see [record.CrossFinding]
+
+	Category []string `toml:"category"` // of a security tool, see [record.SecurityTool]
+	State    []string `toml:"state"`    // of a security tool; of "tools": that each of the category is in
+	Alone    bool     `toml:"alone"`    // no other tool of the category runs
+	ModeHas  []string `toml:"mode_has"` // a setting of it, such as PassiveMode=1
+	UnitHas  []string `toml:"unit_has"` // a service of it and how it starts
+	PathHas  []string `toml:"path_has"` // how one of its paths begins
+	// DateOf names a setting that is a moment; it holds where that lies DaysOld or more before
+	// the acquisition, by the same PC's clock.
+	DateOf  string `toml:"date_of"`
+	DaysOld int    `toml:"days_old"`
 }
 
 // On what a rule can look.
@@ -78,6 +90,8 @@ const (
 	onProcess    = "process"
 	onSocket     = "socket"
 	onDifference = "difference"
+	onTool       = "tool"
+	onTools      = "tools"
 )
 
 // With what it can compare.
@@ -124,18 +138,27 @@ func (r Rule) check() error {
 	aboutProcess := len(w.ExeUnder)+len(w.ExeNotUnder)+len(w.Name)+len(w.NameNot)+len(w.Parent)+len(w.ArgsHave) > 0 ||
 		w.Deleted || w.Memory || w.Raised || w.Traced || w.TalksOutside || w.Gone != ""
 	aboutSocket := w.Listens || w.Anyone || w.Outside || len(w.Proto) > 0
+	aboutTool := len(w.Category)+len(w.State)+len(w.ModeHas)+len(w.UnitHas)+len(w.PathHas)+w.DaysOld > 0 || w.Alone || w.DateOf != ""
+	if r.On == onTool || r.On == onTools {
+		if aboutProcess || aboutSocket || w.New != "" {
+			return fmt.Errorf("when: a condition is not about a %s", r.On)
+		}
+		if err := w.checkTool(r.On); err != nil {
+			return err
+		}
+	}
 	switch {
 	case r.ID == "" || strings.Trim(r.ID, "abcdefghijklmnopqrstuvwxyz0123456789_") != "":
 		return errors.New("id: want a-z, 0-9 and _")
 	case r.Weight < 1 || r.Weight > 3:
 		return errors.New("weight: want 1 to 3")
-	case r.On == onProcess && aboutSocket, r.On == onDifference && (aboutSocket || aboutProcess || w.New != ""), r.On != onDifference && len(w.Finding) > 0:
+	case aboutTool && r.On != onTool && r.On != onTools, r.On == onProcess && aboutSocket, r.On == onDifference && (aboutSocket || aboutProcess || w.New != ""), r.On != onDifference && len(w.Finding) > 0:
 		return fmt.Errorf("when: a condition is not about a %s", r.On)
 	case r.On == onSocket && (len(w.Parent)+len(w.ArgsHave) > 0 || w.Raised || w.Traced || w.TalksOutside || w.Gone != "" || w.Deleted || w.Memory):
 		return errors.New("when: of a socket's process, only exe_under, exe_not_under, name and name_not are known")
 	case r.On == onProcess && !aboutProcess && w.New == "", r.On == onSocket && !aboutSocket, r.On == onDifference && len(w.Finding) == 0:
 		return errors.New("when: it would hold always")
-	case r.On != onProcess && r.On != onSocket && r.On != onDifference:
+	case !slices.Contains([]string{onProcess, onSocket, onDifference, onTool, onTools}, r.On):
 		return fmt.Errorf("on: there is no %.40q", r.On)
 	case w.New != "" && w.New != sinceUsual && w.New != sinceBefore:
 		return fmt.Errorf("new_since: there is no %.40q", w.New)
@@ -152,6 +175,28 @@ func (r Rule) check() error {
 		if t.Title == "" || t.Means == "" || t.Not == "" || t.Next == "" {
 			return errors.New("a title, a meaning, what it does not prove or what to do next is missing in one of the languages")
 		}
+	}
+	return nil
+}
+
+// checkTool looks at the conditions on security tools.
+func (w When) checkTool(on string) error {
+	states := []string{record.SecurityRunning, record.SecurityInstalled, record.SecurityDisabled, record.SecurityAbsent, record.SecurityUnknown}
+	for _, s := range w.State {
+		if !slices.Contains(states, s) {
+			return fmt.Errorf("state: there is no %.40q", s)
+		}
+	}
+	narrow := len(w.ModeHas) + len(w.UnitHas) + len(w.PathHas) + w.DaysOld
+	switch {
+	case len(w.Category) == 0:
+		return errors.New("category: want one, or the rule is about every tool there is")
+	case on == onTools && (narrow > 0 || w.Alone || len(w.State) == 0):
+		return errors.New("when: of all tools together, only category and state are known")
+	case on == onTool && len(w.State) == 0 && narrow == 0:
+		return errors.New("when: it would hold always")
+	case (w.DateOf == "") != (w.DaysOld == 0), w.DaysOld < 0:
+		return errors.New("days_old: want date_of and a number of days")
 	}
 	return nil
 }

@@ -47,7 +47,11 @@ func values(key string) (map[string]string, error) {
 	list, _, err := winsys.Registry{}.Values("HKLM", key)
 	m := make(map[string]string, len(list))
 	for _, v := range list {
-		const dword = 4 // REG_DWORD
+		const regBinary, dword = 3, 4 // REG_BINARY, REG_DWORD
+		if at := fileTime(v.Data); v.Kind == regBinary && at != "" {
+			m[strings.ToLower(v.Name)] = at
+			continue
+		}
 		if v.Kind == dword && len(v.Data) == 4 {
 			m[strings.ToLower(v.Name)] = strconv.FormatUint(uint64(binary.LittleEndian.Uint32(v.Data)), 10)
 			continue

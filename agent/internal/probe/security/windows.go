@@ -1,12 +1,14 @@
 package security
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"hozen/agent/internal/probe/facts"
 	"hozen/internal/artifact/record"
@@ -50,6 +52,7 @@ Microsoft Defender Antivirus|SOFTWARE\Microsoft\Windows Defender\Real-Time Prote
 Microsoft Defender Antivirus|SOFTWARE\Policies\Microsoft\Windows Defender|DisableAntiSpyware
 Microsoft Defender Antivirus|SOFTWARE\Policies\Microsoft\Windows Defender\Real-Time Protection|DisableRealtimeMonitoring
 Microsoft Defender Antivirus|SOFTWARE\Microsoft\Windows Defender\Signature Updates|AVSignatureVersion
+Microsoft Defender Antivirus|SOFTWARE\Microsoft\Windows Defender\Signature Updates|SignaturesLastUpdated
 Windows Firewall|SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\DomainProfile|EnableFirewall
 Windows Firewall|SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\StandardProfile|EnableFirewall
 Windows Firewall|SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\PublicProfile|EnableFirewall
@@ -169,4 +172,19 @@ func excluded(registry winRegistry, o *facts.Out) (list []string) {
 		}
 	}
 	return list
+}
+
+// fileTime writes a moment of the registry, 8 bytes that count 100 ns since 1601; "" where it is
+// none that a PC could have had.
+func fileTime(b []byte) string {
+	const since1601 = 11_644_473_600 // seconds until 1970
+	if len(b) != 8 {
+		return ""
+	}
+	n := binary.LittleEndian.Uint64(b)
+	at := time.Unix(int64(n/1e7)-since1601, 0).UTC()
+	if at.Year() < 1990 || at.Year() > 2200 {
+		return ""
+	}
+	return at.Format(time.RFC3339)
 }

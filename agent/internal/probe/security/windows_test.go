@@ -68,3 +68,17 @@ func TestToolsOfWindows(t *testing.T) {
 		t.Errorf("nobody could look, and it says %q", blind["ESET"].State)
 	}
 }
+
+func TestFileTime(t *testing.T) {
+	for want, b := range map[string][]byte{
+		"2026-11-20T03:04:05Z": {0x80, 0x80, 0x43, 0xcd, 0x9b, 0x78, 0xdd, 0x01},
+		"":                     {0, 0, 0, 0, 0, 0, 0, 0},
+	} {
+		if got := fileTime(b); got != want {
+			t.Errorf("%x: %q, want %q", b, got, want)
+		}
+	}
+	if fileTime([]byte{1, 2}) != "" || fileTime([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}) != "" {
+		t.Error("no moment is one")
+	}
+}
