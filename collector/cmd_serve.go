@@ -24,7 +24,6 @@ import (
 	"hozen/collector/internal/console"
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/localapi"
-	"hozen/collector/internal/operator"
 	"hozen/collector/internal/osservice"
 	"hozen/internal/buildinfo"
 )
@@ -206,7 +205,7 @@ func (s *serving) openConsole(ctx context.Context) error {
 		return err
 	}
 	h, err := console.New(console.Config{
-		Acts: s.acts, API: programs, Sessions: operator.NewSessionStore(s.db, time.Now), Log: s.log, Version: buildinfo.Get(), Secure: secure, Hosts: consoleHosts(s.cfg), Packages: s.paths.Packages,
+		Acts: s.acts, API: programs, Sessions: s.acts.SessionStore(), Log: s.log, Version: buildinfo.Get(), Secure: secure, Hosts: consoleHosts(s.cfg), Packages: s.paths.Packages,
 		Certificate: func() *x509.Certificate { return s.cert.Load().Leaf },
 	})
 	if err != nil {

@@ -39,7 +39,7 @@ func (s *Acts) OwnAccount(ctx context.Context, a Actor) (Account, error) {
 	if err != nil {
 		return Account{}, err
 	}
-	sessions, err := operator.Sessions(ctx, q, o.ID, s.now())
+	sessions, err := operator.Sessions(ctx, q, s.seals, o.ID, s.now())
 	if err != nil {
 		return Account{}, err
 	}
@@ -87,7 +87,7 @@ func (s *Acts) EndOtherSessions(ctx context.Context, a Actor, keep string) error
 
 func (s *Acts) endSome(ctx context.Context, a Actor, tokens bool, end func(operator.Session) bool) error {
 	return s.ofSelf(ctx, a, func(ctx context.Context, d *deed, o operator.Operator) error {
-		n, err := operator.EndSome(ctx, d.tx, o.ID, d.now, end)
+		n, err := operator.EndSome(ctx, d.tx, s.seals, o.ID, d.now, end)
 		was := false
 		if err == nil && tokens {
 			was, err = operator.EndTokens(ctx, d.tx, o.ID, d.now)
@@ -120,7 +120,7 @@ func (s *Acts) Person(ctx context.Context, a Actor, operatorID string) (Person, 
 			return Person{}, err
 		}
 		p := Person{Operator: o, Reachable: mayGrant(a.Role, o.Role)}
-		if p.Sessions, err = operator.Sessions(ctx, q, o.ID, s.now()); err != nil {
+		if p.Sessions, err = operator.Sessions(ctx, q, s.seals, o.ID, s.now()); err != nil {
 			return Person{}, err
 		}
 		p.Grants, err = operator.Grants(ctx, q, o.ID)

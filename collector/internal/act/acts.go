@@ -85,8 +85,8 @@ type Config struct {
 	Say func(l i18n.Language, e incident.Entry, names map[string]string) string
 	// PasswordCost is what checking a password costs. Optional; default [operator.DefaultCost].
 	PasswordCost operator.Cost
-	// Secrets seals second factors and the secrets of channels. Optional: without it there
-	// are neither.
+	// Secrets seals sessions, second factors and the secrets of channels. Optional: without it
+	// there are no sessions after a restart, and neither of the others.
 	Secrets *secret.Key
 	// OwnSteps are the bytes of the file with the items that the organisation adds to playbooks.
 	// Optional: without it there are none.
@@ -141,6 +141,7 @@ type Acts struct {
 	arrivals *transfer.Folder
 
 	secrets secret.Key
+	seals   operator.Seals
 	sender  *notify.Sender // nil: nobody is told
 	guides  Guides
 	own     ownSteps
@@ -181,6 +182,15 @@ func New(cfg Config) (*Acts, error) {
 		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), restraint: newRestraint(), ownAddr: cfg.OwnAddr, lookup: cfg.Lookup, groups: make(chan struct{}, 1), filling: make(chan struct{}, 1), searching: make(chan struct{}, maxSearches), codes: newCodeStock(), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
 		inbound: inboundTrials{answers: cfg.Inbound, m: map[string]*inboundTrial{}}, checkpoints: cfg.Checkpoints, outside: cfg.Outside, say: cfg.Say, guides: guides, own: own,
 	}
+	sessions := cfg.Secrets
+	if sessions == nil {
+		passing, err := secret.Passing()
+		if err != nil {
+			return nil, fmt.Errorf("make acts: %w", err)
+		}
+		sessions = &passing
+	}
+	s.seals = operator.NewSeals(*sessions)
 	if cfg.Secrets != nil {
 		s.secrets = *cfg.Secrets
 		n := cfg.Notices

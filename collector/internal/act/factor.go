@@ -169,7 +169,7 @@ func (s *Acts) ConfirmFactor(ctx context.Context, a Actor, code, remoteAddr, kee
 		if err != nil {
 			return err
 		}
-		if _, err := operator.EndSome(ctx, d.tx, o.ID, d.now, func(s operator.Session) bool { return s.ID != keep }); err != nil {
+		if _, err := operator.EndSome(ctx, d.tx, s.seals, o.ID, d.now, func(x operator.Session) bool { return x.ID != keep }); err != nil {
 			return err
 		}
 		if _, err := operator.EndTokens(ctx, d.tx, o.ID, d.now); err != nil {

@@ -29,7 +29,7 @@ func (s *Acts) Fsck(ctx context.Context, a Actor, kept []checkpoint.Known, progr
 		kept = append(slices.Clip(kept), outside...)
 	}
 	s.kept.RLock()
-	r, err := fsck.Run(ctx, fsck.Config{DB: s.db, Blobs: s.evidence.Blobs, CA: s.ca.Certificate(), Verifier: s, Checkpoints: s.checkpoints, Kept: kept}, progress)
+	r, err := fsck.Run(ctx, fsck.Config{DB: s.db, Blobs: s.evidence.Blobs, CA: s.ca.Certificate(), Verifier: s, Checkpoints: s.checkpoints, Sessions: &s.seals, Now: s.now, Kept: kept}, progress)
 	s.kept.RUnlock()
 	if err != nil {
 		return fsck.Report{}, err

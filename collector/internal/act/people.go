@@ -284,10 +284,15 @@ func (s *Acts) Operators(ctx context.Context, a Actor) ([]operator.Operator, err
 	})
 }
 
+// SessionStore keeps the sessions of the console.
+func (s *Acts) SessionStore() *operator.SessionStore {
+	return operator.NewSessionStore(s.db, s.seals, s.now)
+}
+
 // BeginLocalSession gives somebody who has just signed in a token for the local socket.
 func (s *Acts) BeginLocalSession(ctx context.Context, operatorID string) (token string, expiresAt time.Time, err error) {
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		token, expiresAt, err = operator.NewLocalSession(ctx, tx, operatorID, s.now())
+		token, expiresAt, err = operator.NewLocalSession(ctx, tx, s.seals, operatorID, s.now())
 		return err
 	})
 	if err != nil {
@@ -299,7 +304,7 @@ func (s *Acts) BeginLocalSession(ctx context.Context, operatorID string) (token 
 // LocalSession returns the operator of a token from [Acts.BeginLocalSession], or
 // [ErrForbidden] when it has expired or was ended.
 func (s *Acts) LocalSession(ctx context.Context, token string) (operator.Operator, error) {
-	o, err := operator.LocalSession(ctx, s.db.Read(), token, s.now())
+	o, err := operator.LocalSession(ctx, s.db.Read(), s.seals, token, s.now())
 	if errors.Is(err, operator.ErrNotFound) {
 		return operator.Operator{}, fmt.Errorf("%w: the sign-in has expired", ErrForbidden)
 	}

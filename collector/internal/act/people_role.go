@@ -91,6 +91,6 @@ func (s *Acts) endGrants(ctx context.Context, d *deed, o operator.Operator) erro
 // in, by identifier.
 func (s *Acts) SessionCounts(ctx context.Context, a Actor) (map[string]int, error) {
 	return read(ctx, s, a, mayManagePeople, func(q sqldb.Queryer, a Actor) (map[string]int, error) {
-		return operator.SessionCounts(ctx, q, a.OrganisationID, s.now())
+		return operator.SessionCounts(ctx, q, s.seals, a.OrganisationID, s.now())
 	})
 }

@@ -3,6 +3,7 @@ package act
 import (
 	"cmp"
 	"context"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"maps"
@@ -165,6 +166,11 @@ type LinkPage struct {
 // that is closed, does not exist: whoever has it needs not know more.
 func (s *Acts) usableLink(ctx context.Context, q sqldb.Queryer, token string, kind phone.Kind) (phone.Link, incident.Incident, error) {
 	l, err := phone.ByToken(ctx, q, token, s.now())
+	if err == nil { // a link that somebody wrote into the database is none
+		if own, e := s.secrets.Open(linkThing(l.ID), l.Sealed); e != nil || subtle.ConstantTimeCompare(own, []byte(token)) != 1 {
+			err = phone.ErrNotFound
+		}
+	}
 	if err == nil && kind != "" && l.Kind != kind {
 		err = phone.ErrNotFound
 	}

@@ -132,6 +132,28 @@ func TestReportByLink(t *testing.T) {
 
 const jpeg = "\xff\xd8\xff\xe1\x00\x20Exif\x00\x00MM\x00*GPS 35.6,139.7 and all the rest of it"
 
+// A link that somebody wrote into the database opens nothing.
+func TestForgedLink(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		ctx := t.Context()
+		l, token := x.link(act.NewLink{Kind: phone.Reports, Note: "受付の掲示"})
+		_, err := x.OpenLink(ctx, token)
+		ok(t, err)
+		forged := phone.NewToken()
+		for _, sealed := range []string{"token_sealed", "''"} { // that of another link, and none
+			ok(t, x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+				_, err := tx.ExecContext(ctx, `DELETE FROM phone_link WHERE id = 'lnk_x'`)
+				ok(t, err)
+				_, err = tx.ExecContext(ctx, `INSERT INTO phone_link (id, organisation_id, kind, incident_id, note, token_sha256, token_sealed, made_id, made_by, made_at, expires_at, revoked_at, revoked_by)
+					SELECT 'lnk_x', organisation_id, kind, incident_id, note, $1, `+sealed+`, made_id, made_by, made_at, expires_at, revoked_at, revoked_by FROM phone_link WHERE id = $2`, phone.HashToken(forged), l.ID)
+				return err
+			}))
+			_, err = x.OpenLink(ctx, forged)
+			wantErr(t, err, act.ErrNotFound)
+		}
+	})
+}
+
 func TestPhotoByLink(t *testing.T) {
 	run(t, func(t *testing.T, x *fixture) {
 		ctx := t.Context()

@@ -61,7 +61,7 @@ func schema() map[string]table {
 		"ledger_entries": {free: byEdge}, "ledger_hashes": {free: byEdge}, "ledger_heads": {free: byEdge},
 		"checkpoint_lines": {free: byEdge}, "checkpoint_notes": {free: byEdge}, "checkpoint_conflicts": {free: "entries of the acts about differences say the same; signed notes are in it"},
 		"timestamp_tokens": {free: signed}, "cosign_signatures": {free: signed},
-		"operator_session":     {free: "sign-ins that are in force; each began with an entry"},
+		"operator_session":     {free: "sealed with a key outside the database: see operator.AuditSessions"},
 		"operator_operator":    {by: "operator", columns: map[string]string{"last_sign_in_at": remembers, "factor_step": "counts on with each code, so that none works twice; a code is good for 90 seconds"}},
 		"operator_recovery":    {by: "operator"},
 		"operator_grant":       {by: "grant"},

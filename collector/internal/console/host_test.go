@@ -5,15 +5,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"hozen/collector/internal/operator"
 )
 
 // TestOnlyItsOwnNamesAreAnswered: a page of a stranger may lead its own name to this
 // machine and would be of the same origin as the console then.
 func TestOnlyItsOwnNamesAreAnswered(t *testing.T) {
 	x := newSite(t)
-	h, err := New(Config{Acts: x.Acts, Sessions: operator.NewSessionStore(nil, x.now), Hosts: []string{"localhost", "127.0.0.1", "::1", "Hozen.example"}})
+	h, err := New(Config{Acts: x.Acts, Sessions: x.SessionStore(), Hosts: []string{"localhost", "127.0.0.1", "::1", "Hozen.example"}})
 	must(t, err)
 	ask := func(h http.Handler, host, path string) int {
 		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil)

@@ -102,7 +102,7 @@ func newSite(t testing.TB) *site {
 	o, once, err := x.Found(t.Context(), "テスト商事", act.NewOperator{Name: "owner", DisplayName: "社長 田中"})
 	must(t, err)
 	x.owner = x.welcome(o, once)
-	x.sessions = operator.NewSessionStore(db, x.now)
+	x.sessions = x.SessionStore()
 	x.handler, err = New(Config{Acts: x.Acts, Sessions: x.sessions, Log: slog.New(slog.NewTextHandler(io.MultiWriter(x.log, t.Output()), nil)),
 		Version: buildinfo.Info{Version: "0.1.0", Commit: "abc1234", Go: "go1.26", OS: "linux", Arch: "amd64"}, Packages: filepath.Join(x.dir, "packages"), Now: x.now, Certificate: ca.Certificate})
 	must(t, err)

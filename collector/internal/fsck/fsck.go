@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"hozen/collector/internal/blob"
 	"hozen/collector/internal/checkpoint"
@@ -59,6 +60,10 @@ const (
 	UploadCorrupt Code = "upload_corrupt"
 )
 
+// SessionForged means that a row passes for a sign-in that is in force and has not the collector's
+// seal: somebody wrote or changed it in the database. Nobody is signed in by it.
+const SessionForged Code = "session_forged"
+
 // Problem is one thing that is wrong, by name.
 type Problem struct {
 	Code           Code
@@ -99,6 +104,10 @@ type Config struct {
 	// Checkpoints holds the ledger against what was signed of it. Optional: without it a
 	// ledger that was rewritten as a whole agrees with itself.
 	Checkpoints *checkpoint.Log
+	// Sessions are the seals of sessions. Optional: without them no session is looked at.
+	Sessions *operator.Seals
+	// Now is the clock, which says what has expired. Optional; default time.Now.
+	Now func() time.Time
 	// Kept are checkpoints that were kept elsewhere. Optional.
 	Kept []checkpoint.Known
 }
@@ -116,6 +125,9 @@ const (
 func Run(ctx context.Context, cfg Config, progress func(step string, done, total int)) (Report, error) {
 	if progress == nil {
 		progress = func(string, int, int) {}
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	var r Report
 	var files checkpoint.Files
@@ -165,6 +177,15 @@ func Run(ctx context.Context, cfg Config, progress func(step string, done, total
 				for _, f := range found[org] {
 					r.Problems = append(r.Problems, Problem{Code(a.Of + "_" + string(f.Code)), org, f.Subject, f.Detail})
 				}
+			}
+		}
+		if cfg.Sessions != nil {
+			forged, err := operator.AuditSessions(ctx, q, *cfg.Sessions, cfg.Now())
+			if err != nil {
+				return err
+			}
+			for _, f := range forged {
+				r.Problems = append(r.Problems, Problem{SessionForged, f.OrganisationID, f.Subject(), f.Detail()})
 			}
 		}
 		used := a.Used()

@@ -11,6 +11,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 
 	"hozen/collector/internal/operator"
+	"hozen/collector/internal/secret"
 	"hozen/collector/internal/sqldb"
 	"hozen/collector/internal/sqldb/sqldbtest"
 	"hozen/internal/id"
@@ -140,11 +141,20 @@ func withOperator(t *testing.T, db *sqldb.DB) operator.Operator {
 	return o
 }
 
+func seals(t *testing.T) operator.Seals {
+	t.Helper()
+	k, err := secret.NewKey(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return operator.NewSeals(k)
+}
+
 func TestSessionStore(t *testing.T) {
 	sqldbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
 		o := withOperator(t, db)
 		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-		s := operator.NewSessionStore(db, func() time.Time { return now })
+		s := operator.NewSessionStore(db, seals(t), func() time.Time { return now })
 		gob.Register("")
 		data := func(values map[string]any) []byte {
 			b, err := scs.GobCodec{}.Encode(now.Add(time.Hour), values)
@@ -203,18 +213,18 @@ func TestLocalSessionIsNoConsoleSession(t *testing.T) {
 		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 		var token string
 		if err := db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) (err error) {
-			token, _, err = operator.NewLocalSession(ctx, tx, o.ID, now)
+			token, _, err = operator.NewLocalSession(ctx, tx, seals(t), o.ID, now)
 			return err
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := operator.LocalSession(t.Context(), db.Read(), token, now); err != nil || got.ID != o.ID {
+		if got, err := operator.LocalSession(t.Context(), db.Read(), seals(t), token, now); err != nil || got.ID != o.ID {
 			t.Errorf("%+v, %v", got, err)
 		}
-		if _, ok, err := operator.NewSessionStore(db, func() time.Time { return now }).Find(token); ok || err != nil {
+		if _, ok, err := operator.NewSessionStore(db, seals(t), func() time.Time { return now }).Find(token); ok || err != nil {
 			t.Errorf("%t, %v", ok, err)
 		}
-		if _, err := operator.LocalSession(t.Context(), db.Read(), token, now.Add(operator.LocalSessionLife)); !errors.Is(err, operator.ErrNotFound) {
+		if _, err := operator.LocalSession(t.Context(), db.Read(), seals(t), token, now.Add(operator.LocalSessionLife)); !errors.Is(err, operator.ErrNotFound) {
 			t.Errorf("after its life: %v", err)
 		}
 	})

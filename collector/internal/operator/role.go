@@ -56,8 +56,8 @@ func RolesBefore(ctx context.Context, q sqldb.Queryer, organisationID string, si
 
 // SessionCounts tells in how many places the people of an organisation are signed in, by
 // identifier. Who is signed in nowhere is not in it.
-func SessionCounts(ctx context.Context, q sqldb.Queryer, organisationID string, now time.Time) (map[string]int, error) {
-	rows, err := q.QueryContext(ctx, `SELECT operator_id, COUNT(*) FROM operator_session WHERE organisation_id = $1 AND ended_at = '' AND expires_at > $2 GROUP BY operator_id`,
+func SessionCounts(ctx context.Context, q sqldb.Queryer, seals Seals, organisationID string, now time.Time) (map[string]int, error) {
+	rows, err := q.QueryContext(ctx, `SELECT `+sessionColumns+` FROM operator_session WHERE organisation_id = $1 AND operator_id <> '' AND ended_at = '' AND expires_at > $2`,
 		organisationID, sqldb.FormatTime(now))
 	if err != nil {
 		return nil, fmt.Errorf("count sessions: %w", err)
@@ -65,12 +65,13 @@ func SessionCounts(ctx context.Context, q sqldb.Queryer, organisationID string, 
 	defer rows.Close()
 	of := map[string]int{}
 	for rows.Next() {
-		var id string
-		var n int
-		if err := rows.Scan(&id, &n); err != nil {
+		row, err := scanSession(rows)
+		if err != nil {
 			return nil, fmt.Errorf("count sessions: %w", err)
 		}
-		of[id] = n
+		if _, err := seals.open(row); err == nil {
+			of[row.operatorID]++
+		}
 	}
 	return of, rows.Err()
 }

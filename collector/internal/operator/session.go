@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/alexedwards/scs/v2"
 
+	"hozen/collector/internal/secret"
 	"hozen/collector/internal/sqldb"
 )
 
@@ -39,19 +39,46 @@ const (
 // LocalSessionLife is how long a sign-in at the local socket lasts.
 const LocalSessionLife = 12 * time.Hour
 
+// Seals makes sessions what they are: of each the row holds the data sealed for this token,
+// kind, organisation, person and end, with a key that is not in the database. So nobody reads
+// in the database what a session keeps, and a row that somebody wrote there, or changed, is no
+// session. The zero Seals seals nothing and takes nothing.
+type Seals struct{ key secret.Key }
+
+// NewSeals returns the seals of sessions of a collector with that key of secrets.
+func NewSeals(k secret.Key) Seals { return Seals{k.For("sessions")} }
+
+// sessionRow is a session as the database has it, but for whether it was ended.
+type sessionRow struct{ tokenSHA256, organisationID, operatorID, kind, data, expiresAt string }
+
+const sessionColumns = `token_sha256, organisation_id, operator_id, kind, data, expires_at`
+
+func scanSession(s scanner, more ...any) (r sessionRow, err error) {
+	return r, s.Scan(append([]any{&r.tokenSHA256, &r.organisationID, &r.operatorID, &r.kind, &r.data, &r.expiresAt}, more...)...)
+}
+
+// thing is what the data of a row is sealed for.
+func (r sessionRow) thing() string {
+	return fmt.Sprintf("session %q", []string{r.tokenSHA256, r.organisationID, r.operatorID, r.kind, r.expiresAt})
+}
+
+// open returns the data of a session, or [secret.ErrSealed] when the row is none.
+func (s Seals) open(r sessionRow) ([]byte, error) { return s.key.Open(r.thing(), r.data) }
+
 // SessionStore keeps the sessions of the console in the database, by the SHA-256 of
-// their tokens: whoever reads the database can't take over a session. It is an
-// scs.Store and scs.CtxStore.
+// their tokens and sealed, see [Seals]: whoever reads the database can't take over a session,
+// and whoever writes to it can't make one. It is an scs.Store and scs.CtxStore.
 type SessionStore struct {
-	db  *sqldb.DB
-	now func() time.Time
+	db    *sqldb.DB
+	seals Seals
+	now   func() time.Time
 }
 
 var _ scs.CtxStore = (*SessionStore)(nil)
 
-// NewSessionStore returns a store on db with that clock.
-func NewSessionStore(db *sqldb.DB, now func() time.Time) *SessionStore {
-	return &SessionStore{db: db, now: now}
+// NewSessionStore returns a store on db with those seals and that clock.
+func NewSessionStore(db *sqldb.DB, seals Seals, now func() time.Time) *SessionStore {
+	return &SessionStore{db: db, seals: seals, now: now}
 }
 
 // Find is FindCtx without a context.
@@ -72,18 +99,17 @@ func (s *SessionStore) Delete(token string) error {
 // FindCtx returns the data of a session that has not expired and whose operator, if
 // it has one, is active.
 func (s *SessionStore) FindCtx(ctx context.Context, token string) ([]byte, bool, error) {
-	var data string
-	err := s.db.Read().QueryRowContext(ctx, `SELECT data FROM operator_session s
+	row, err := scanSession(s.db.Read().QueryRowContext(ctx, `SELECT `+sessionColumns+` FROM operator_session s
 		WHERE token_sha256 = $1 AND kind = $2 AND expires_at > $3 AND ended_at = ''
 		AND (operator_id = '' OR EXISTS (SELECT 1 FROM operator_operator o WHERE o.id = s.operator_id AND o.disabled_at = ''))`,
-		hashToken(token), kindConsole, sqldb.FormatTime(s.now())).Scan(&data)
+		hashToken(token), kindConsole, sqldb.FormatTime(s.now())))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, false, nil
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("find session: %w", err)
 	}
-	b, err := base64.StdEncoding.DecodeString(data)
+	b, err := s.seals.open(row)
 	if err != nil {
 		return nil, false, nil // as scs asks for with malformed ones
 	}
@@ -98,7 +124,7 @@ func (s *SessionStore) CommitCtx(ctx context.Context, token string, b []byte, ex
 	}
 	operatorID, _ := values[SessionKey].(string)
 	return s.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		return insertSession(ctx, tx, session{token: token, operatorID: operatorID, kind: kindConsole, data: b, expiresAt: expiry}, s.now())
+		return insertSession(ctx, tx, s.seals, session{token: token, operatorID: operatorID, kind: kindConsole, data: b, expiresAt: expiry}, s.now())
 	})
 }
 
@@ -111,25 +137,27 @@ func (s *SessionStore) DeleteCtx(ctx context.Context, token string) error {
 
 // NewLocalSession makes a session for the local socket and returns its token, which
 // is stored only as a hash.
-func NewLocalSession(ctx context.Context, tx *sqldb.Tx, operatorID string, now time.Time) (token string, expiresAt time.Time, err error) {
+func NewLocalSession(ctx context.Context, tx *sqldb.Tx, seals Seals, operatorID string, now time.Time) (token string, expiresAt time.Time, err error) {
 	token = rand.Text()
 	expiresAt = now.Add(LocalSessionLife)
-	return token, expiresAt, insertSession(ctx, tx, session{token: token, operatorID: operatorID, kind: kindLocal, expiresAt: expiresAt}, now)
+	return token, expiresAt, insertSession(ctx, tx, seals, session{token: token, operatorID: operatorID, kind: kindLocal, expiresAt: expiresAt}, now)
 }
 
 // LocalSession returns the operator of a token from [NewLocalSession], or
-// [ErrNotFound] when it has expired or its operator is disabled.
-func LocalSession(ctx context.Context, q sqldb.Queryer, token string, now time.Time) (Operator, error) {
-	var operatorID string
-	err := q.QueryRowContext(ctx, `SELECT operator_id FROM operator_session WHERE token_sha256 = $1 AND kind = $2 AND expires_at > $3 AND ended_at = ''`,
-		hashToken(token), kindLocal, sqldb.FormatTime(now)).Scan(&operatorID)
+// [ErrNotFound] when it has expired, its seal is broken or its operator is disabled.
+func LocalSession(ctx context.Context, q sqldb.Queryer, seals Seals, token string, now time.Time) (Operator, error) {
+	row, err := scanSession(q.QueryRowContext(ctx, `SELECT `+sessionColumns+` FROM operator_session WHERE token_sha256 = $1 AND kind = $2 AND expires_at > $3 AND ended_at = ''`,
+		hashToken(token), kindLocal, sqldb.FormatTime(now)))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Operator{}, ErrNotFound
 	}
 	if err != nil {
 		return Operator{}, fmt.Errorf("find session: %w", err)
 	}
-	o, err := ByID(ctx, q, operatorID)
+	if _, err := seals.open(row); err != nil {
+		return Operator{}, ErrNotFound
+	}
+	o, err := ByID(ctx, q, row.operatorID)
 	if err != nil {
 		return Operator{}, err
 	}
@@ -150,7 +178,7 @@ type session struct {
 	expiresAt               time.Time
 }
 
-func insertSession(ctx context.Context, tx *sqldb.Tx, s session, now time.Time) error {
+func insertSession(ctx context.Context, tx *sqldb.Tx, seals Seals, s session, now time.Time) error {
 	organisationID := ""
 	if s.operatorID != "" {
 		o, err := ByID(ctx, tx, s.operatorID)
@@ -167,12 +195,17 @@ func insertSession(ctx context.Context, tx *sqldb.Tx, s session, now time.Time) 
 	if _, err := tx.ExecContext(ctx, `DELETE FROM operator_session WHERE expires_at <= $1`, sqldb.FormatTime(now)); err != nil {
 		return fmt.Errorf("drop expired sessions: %w", err)
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO operator_session (token_sha256, organisation_id, operator_id, kind, data, expires_at)
+	row := sessionRow{tokenSHA256: hashToken(s.token), organisationID: organisationID, operatorID: s.operatorID, kind: s.kind, expiresAt: sqldb.FormatTime(s.expiresAt)}
+	var err error
+	if row.data, err = seals.key.Seal(row.thing(), s.data); err != nil {
+		return fmt.Errorf("store session: %w", err)
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO operator_session (`+sessionColumns+`)
 		VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (token_sha256) DO UPDATE SET organisation_id = excluded.organisation_id, operator_id = excluded.operator_id,
 			kind = excluded.kind, data = excluded.data, expires_at = excluded.expires_at
 		WHERE operator_session.ended_at = ''`,
-		hashToken(s.token), organisationID, s.operatorID, s.kind, base64.StdEncoding.EncodeToString(s.data), sqldb.FormatTime(s.expiresAt))
+		row.tokenSHA256, row.organisationID, row.operatorID, row.kind, row.data, row.expiresAt)
 	if err != nil {
 		return fmt.Errorf("store session: %w", err)
 	}

@@ -2,7 +2,6 @@ package operator
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"time"
@@ -24,8 +23,8 @@ type Session struct {
 }
 
 // Sessions lists the sessions of a person that are in force, the newest first.
-func Sessions(ctx context.Context, q sqldb.Queryer, operatorID string, now time.Time) ([]Session, error) {
-	stored, err := storedSessions(ctx, q, operatorID, now)
+func Sessions(ctx context.Context, q sqldb.Queryer, seals Seals, operatorID string, now time.Time) ([]Session, error) {
+	stored, err := storedSessions(ctx, q, seals, operatorID, now)
 	if err != nil {
 		return nil, err
 	}
@@ -42,8 +41,8 @@ type storedSession struct {
 	tokenSHA256 string
 }
 
-func storedSessions(ctx context.Context, q sqldb.Queryer, operatorID string, now time.Time) ([]storedSession, error) {
-	rows, err := q.QueryContext(ctx, `SELECT token_sha256, kind, data, expires_at FROM operator_session
+func storedSessions(ctx context.Context, q sqldb.Queryer, seals Seals, operatorID string, now time.Time) ([]storedSession, error) {
+	rows, err := q.QueryContext(ctx, `SELECT `+sessionColumns+` FROM operator_session
 		WHERE operator_id = $1 AND ended_at = '' AND expires_at > $2`, operatorID, sqldb.FormatTime(now))
 	if err != nil {
 		return nil, fmt.Errorf("list sessions: %w", err)
@@ -51,12 +50,19 @@ func storedSessions(ctx context.Context, q sqldb.Queryer, operatorID string, now
 	defer rows.Close()
 	var list []storedSession
 	for rows.Next() {
-		var s storedSession
-		var kind, data string
-		if err := rows.Scan(&s.tokenSHA256, &kind, &data, sqldb.ScanTime(&s.ExpiresAt)); err != nil {
+		row, err := scanSession(rows)
+		if err != nil {
 			return nil, fmt.Errorf("read session: %w", err)
 		}
-		s.describe(kind, data)
+		data, err := seals.open(row)
+		if err != nil {
+			continue // nobody is signed in by it
+		}
+		s := storedSession{tokenSHA256: row.tokenSHA256}
+		if err := sqldb.ScanTime(&s.ExpiresAt).Scan(row.expiresAt); err != nil {
+			return nil, fmt.Errorf("read session: %w", err)
+		}
+		s.describe(row.kind, data)
 		list = append(list, s)
 	}
 	return list, rows.Err()
@@ -64,17 +70,13 @@ func storedSessions(ctx context.Context, q sqldb.Queryer, operatorID string, now
 
 // describe fills in what a session says of itself. What can't be read leaves it as it is:
 // a session that nobody could see could not be ended either.
-func (s *storedSession) describe(kind, data string) {
+func (s *storedSession) describe(kind string, data []byte) {
 	s.ID = s.tokenSHA256[:min(16, len(s.tokenSHA256))]
 	if kind == kindLocal {
 		s.Local, s.StartedAt = true, s.ExpiresAt.Add(-LocalSessionLife)
 		return
 	}
-	b, err := base64.StdEncoding.DecodeString(data)
-	if err != nil {
-		return
-	}
-	_, values, err := scs.GobCodec{}.Decode(b)
+	_, values, err := scs.GobCodec{}.Decode(data)
 	if err != nil {
 		return
 	}
@@ -92,8 +94,8 @@ func (s *storedSession) describe(kind, data string) {
 }
 
 // EndSome ends the sessions of a person for which end says so and returns how many.
-func EndSome(ctx context.Context, tx *sqldb.Tx, operatorID string, now time.Time, end func(Session) bool) (int, error) {
-	stored, err := storedSessions(ctx, tx, operatorID, now)
+func EndSome(ctx context.Context, tx *sqldb.Tx, seals Seals, operatorID string, now time.Time, end func(Session) bool) (int, error) {
+	stored, err := storedSessions(ctx, tx, seals, operatorID, now)
 	if err != nil {
 		return 0, err
 	}

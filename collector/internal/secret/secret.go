@@ -4,9 +4,12 @@
 package secret
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -19,7 +22,10 @@ import (
 )
 
 // Key seals and opens. The zero Key does neither.
-type Key struct{ aead cipher.AEAD }
+type Key struct {
+	aead cipher.AEAD
+	raw  []byte
+}
 
 // keyBytes is the size of a key: AES-256.
 const keyBytes = 32
@@ -44,7 +50,30 @@ func NewKey(b []byte) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("make key: %w", err)
 	}
-	return Key{aead}, nil
+	return Key{aead, bytes.Clone(b)}, nil
+}
+
+// For returns a key of its own for one purpose, such as "sessions" (HKDF, RFC 5869, with SHA-256).
+// Of the zero Key it is the zero Key.
+func (k Key) For(purpose string) Key {
+	if k.aead == nil {
+		return Key{}
+	}
+	b, err := hkdf.Key(sha256.New, k.raw, nil, "hozen "+purpose, keyBytes)
+	if err == nil {
+		k, err = NewKey(b)
+	}
+	if err != nil {
+		panic(err) // neither size can be refused
+	}
+	return k
+}
+
+// Passing returns a key that nobody else has and that is gone with the program.
+func Passing() (Key, error) {
+	raw := make([]byte, keyBytes)
+	rand.Read(raw) // never fails (crypto/rand)
+	return NewKey(raw)
 }
 
 // File returns the key in a file, one line of hexadecimal. A file that is not there is

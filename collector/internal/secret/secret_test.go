@@ -60,6 +60,25 @@ func TestKey(t *testing.T) {
 	}
 }
 
+func TestKeysOfPurposes(t *testing.T) {
+	k, err := secret.NewKey(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := k.For("sessions").Seal("x", []byte("geheim"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := k.For("sessions").Open("x", sealed); err != nil || string(b) != "geheim" {
+		t.Errorf("%q, %v", b, err)
+	}
+	for name, other := range map[string]secret.Key{"its own": k, "another purpose's": k.For("links"), "none": secret.Key{}.For("sessions")} {
+		if b, err := other.Open("x", sealed); err == nil {
+			t.Errorf("%s opened it: %q", name, b)
+		}
+	}
+}
+
 func FuzzOpen(f *testing.F) {
 	k, err := secret.NewKey(make([]byte, 32))
 	if err != nil {
