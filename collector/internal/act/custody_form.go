@@ -31,7 +31,11 @@ func (s *Acts) CustodyForm(ctx context.Context, a Actor, incidentID string, w io
 		if len(items) == 0 {
 			return fmt.Errorf("%w: %s has no exhibits", ErrNotFound, inc.Number)
 		}
-		if _, err := d.record(ctx, "export.form", inc.ID, map[string]string{"number": inc.Number, "exhibits": strconv.Itoa(len(items))}); err != nil {
+		idx, err := d.record(ctx, "export.form", inc.ID, map[string]string{"number": inc.Number, "exhibits": strconv.Itoa(len(items))})
+		if err == nil {
+			err = s.line(ctx, d, inc, "", incident.Entry{Kind: incident.EntryExport, LedgerIdx: idx, Params: map[string]string{"event": "form", "n": strconv.Itoa(len(items))}})
+		}
+		if err != nil {
 			return err
 		}
 		head, err := ledger.HeadOf(ctx, d.tx, inc.OrganisationID)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
@@ -92,8 +93,18 @@ func (s *Acts) RevokeEndpoint(ctx context.Context, a Actor, id, reason string) e
 			return err
 		}
 		d.tell(s, Event{Kind: EventEndpoint, EndpointID: id})
-		_, err = d.record(ctx, endpoint.ActRevoke, id, map[string]string{"reason": reason, "hostname": e.Hostname})
-		return err
+		idx, err := d.record(ctx, endpoint.ActRevoke, id, map[string]string{"reason": reason, "hostname": e.Hostname})
+		if err != nil {
+			return err
+		}
+		inc, err := incident.NewestOpenBare(ctx, d.tx, id, time.Time{})
+		if errors.Is(err, incident.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return s.line(ctx, d, inc, id, incident.Entry{Kind: incident.EntryCommand, Text: reason, LedgerIdx: idx, Params: map[string]string{"command": "revoke_endpoint", "endpoint": id}})
 	})
 }
 
@@ -107,7 +118,12 @@ func (s *Acts) expire(ctx context.Context, d *deed, endpointID, why string) erro
 		if err := dispatch.Finish(ctx, d.tx, dispatch.Result{CommandID: c.ID, Status: dispatch.Expired, Detail: why}, c.AcceptedAt, d.now); err != nil {
 			return err
 		}
-		if _, err := d.record(ctx, dispatch.ActExpire, c.ID, map[string]string{"endpoint": endpointID, "verb": string(c.Verb), "detail": why}); err != nil {
+		idx, err := d.record(ctx, dispatch.ActExpire, c.ID, map[string]string{"endpoint": endpointID, "verb": string(c.Verb), "detail": why})
+		if err != nil {
+			return err
+		}
+		if err := s.resultLine(ctx, d, c, incident.Entry{Kind: incident.EntryResult, LedgerIdx: idx, Params: map[string]string{"command": string(c.Verb), "command_id": c.ID,
+			"endpoint": endpointID, "status": string(dispatch.Expired), "then": string(c.Then), "detail": why}}); err != nil {
 			return err
 		}
 		d.tell(s, Event{Kind: EventCommand, EndpointID: endpointID, IncidentID: c.IncidentID})

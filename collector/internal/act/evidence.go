@@ -104,7 +104,7 @@ func (s *Acts) OpenEvidence(ctx context.Context, a Actor, evidenceID string, p P
 		if err != nil {
 			return err
 		}
-		return d.looked(ctx, it, p)
+		return s.looked(ctx, d, it, p)
 	})
 	if err != nil {
 		return evidence.Item{}, nil, err

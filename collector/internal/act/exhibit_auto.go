@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"hozen/collector/internal/blob"
 	"hozen/collector/internal/dispatch"
@@ -118,8 +119,12 @@ func (s *Acts) AdoptExhibits(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// looked records that somebody saw or copied a piece of an exhibit.
-func (d *deed) looked(ctx context.Context, it evidence.Item, p Purpose) error {
+// lookedAgain is how long one person's looking at one exhibit is one line of the timeline.
+const lookedAgain = 24 * time.Hour
+
+// looked records that somebody saw or copied a piece of an exhibit. Each has its event; the
+// timeline has a line for every copy, and one a day for what one person looks at in an exhibit.
+func (s *Acts) looked(ctx context.Context, d *deed, it evidence.Item, p Purpose) error {
 	i, err := exhibit.OfAcquisition(ctx, d.tx, it.AcquisitionID)
 	if errors.Is(err, exhibit.ErrNotFound) {
 		return nil // it belongs to no incident
@@ -131,8 +136,20 @@ func (d *deed) looked(ctx context.Context, it evidence.Item, p Purpose) error {
 	if p == ToDownload {
 		e.Type = exhibit.Copy
 	}
-	_, err = d.happened(ctx, i, e, nil)
-	return err
+	before := false
+	if e.Type == exhibit.View {
+		if before, err = exhibit.Viewed(ctx, d.tx, i, d.actor.ID, d.now.Add(-lookedAgain)); err != nil {
+			return err
+		}
+	}
+	if e, err = d.happened(ctx, i, e, nil); err != nil || before {
+		return err
+	}
+	inc, err := incident.FindBare(ctx, d.tx, i.OrganisationID, i.IncidentID)
+	if err != nil {
+		return err
+	}
+	return s.custodyLine(ctx, d, inc, i.Number, e)
 }
 
 // exported records that somebody took a package that these exhibits are in.
@@ -320,7 +337,15 @@ func (s *Acts) rechecked(ctx context.Context, d *deed, r fsck.Report) error {
 		}
 		if code, bad := wrong[i.AcquisitionID]; bad {
 			result[i.IncidentID] = exhibit.ResultMismatch
-			if _, err := d.happened(ctx, i, exhibit.Event{Type: exhibit.Verify, Result: exhibit.ResultMismatch, Text: "fsck: " + code}, nil); err != nil {
+			e, err := d.happened(ctx, i, exhibit.Event{Type: exhibit.Verify, Result: exhibit.ResultMismatch, Text: "fsck: " + code}, nil)
+			if err != nil {
+				return err
+			}
+			inc, err := incident.FindBare(ctx, d.tx, i.OrganisationID, i.IncidentID)
+			if err != nil {
+				return err
+			}
+			if err := s.custodyLine(ctx, d, inc, i.Number, e); err != nil {
 				return err
 			}
 		}

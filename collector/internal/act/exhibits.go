@@ -304,6 +304,7 @@ func (s *Acts) DescribeExhibit(ctx context.Context, a Actor, idOrNumber string, 
 		if err != nil {
 			return err
 		}
+		var last int64
 		for _, f := range exhibit.Fields() {
 			v, said := fields[f]
 			v = sqldb.CleanText(strings.TrimSpace(v))
@@ -317,9 +318,16 @@ func (s *Acts) DescribeExhibit(ctx context.Context, a Actor, idOrNumber string, 
 			if err := exhibit.Describe(ctx, d.tx, i, c); err != nil {
 				return err
 			}
+			last = c.LedgerIdx
 		}
-		d.tell(s, Event{Kind: EventIncident, EndpointID: i.EndpointID, IncidentID: i.IncidentID})
-		return nil
+		if last == 0 { // the first entry of a ledger is never this one
+			return nil
+		}
+		inc, err := incident.FindBare(ctx, d.tx, i.OrganisationID, i.IncidentID)
+		if err != nil {
+			return err
+		}
+		return s.line(ctx, d, inc, i.EndpointID, incident.Entry{Kind: incident.EntryCustody, LedgerIdx: last, Params: map[string]string{"event": "describe", "exhibit": i.Number}})
 	})
 }
 

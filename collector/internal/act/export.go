@@ -237,7 +237,15 @@ func (s *Acts) WriteExport(ctx context.Context, a Actor, idOrNumber string, w io
 		if r.SHA256 != "" && r.SHA256 != out.Sum() {
 			with["first_sha256"] = r.SHA256
 		}
-		if _, err := d.record(ctx, export.ActWritten, r.ID, with); err != nil {
+		idx, err := d.record(ctx, export.ActWritten, r.ID, with)
+		if err != nil {
+			return err
+		}
+		inc, err := incident.FindBare(ctx, d.tx, r.OrganisationID, r.IncidentID)
+		if err != nil {
+			return err
+		}
+		if err := s.line(ctx, d, inc, "", incident.Entry{Kind: incident.EntryExport, LedgerIdx: idx, Params: map[string]string{"event": "taken", "number": r.Number, "recipient": r.Recipient}}); err != nil {
 			return err
 		}
 		// Now, and not before: of what was refused or broke off nobody has a copy.

@@ -15,6 +15,7 @@ import (
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/group"
+	"hozen/collector/internal/incident"
 	"hozen/internal/capability"
 	"hozen/internal/id"
 )
@@ -118,7 +119,11 @@ func (s *Acts) cutIfReady(ctx context.Context, g group.Order) (cut bool, err err
 		if errors.Is(err, ErrConflict) {
 			// A person closed the incident meanwhile: it was a mistake, or it is over.
 			done, err = leaveOut(members, LeftOutClosed), nil
-			if _, err := d.record(ctx, "group.give_up", g.ID, map[string]string{"reason": "the incident was closed before the cut"}); err != nil {
+			idx, err := d.record(ctx, "group.give_up", g.ID, map[string]string{"reason": "the incident was closed before the cut"})
+			if err != nil {
+				return err
+			}
+			if err := s.groupLine(ctx, d, g.IncidentID, incident.Entry{LedgerIdx: idx, Params: map[string]string{"command": "give_up_group"}}); err != nil {
 				return err
 			}
 		}

@@ -14,6 +14,7 @@ import (
 
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/group"
+	"hozen/collector/internal/incident"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/organisation"
 	"hozen/collector/internal/sqldb"
@@ -169,8 +170,11 @@ func (s *Acts) askGroup(ctx context.Context, a Actor, sel Selection, o GroupOrde
 			}
 		}
 		d.tell(s, Event{Kind: EventIncident})
-		_, err = d.record(ctx, group.ActAsk, asked.ID, map[string]string{"verb": asked.Verb, group.SaidSHA256: group.ShortSaid(asked.Said), "members": strconv.Itoa(pv.Cut), "share": strconv.Itoa(pv.Share), "reason": o.Reason})
-		return err
+		idx, err := d.record(ctx, group.ActAsk, asked.ID, map[string]string{"verb": asked.Verb, group.SaidSHA256: group.ShortSaid(asked.Said), "members": strconv.Itoa(pv.Cut), "share": strconv.Itoa(pv.Share), "reason": o.Reason})
+		if err != nil {
+			return err
+		}
+		return s.groupLine(ctx, d, o.IncidentID, incident.Entry{Text: o.Reason, LedgerIdx: idx, Params: map[string]string{"command": "ask_group", "verb": asked.Verb, "n": strconv.Itoa(pv.Cut)}})
 	})
 	if err != nil {
 		return err
@@ -290,9 +294,30 @@ func (s *Acts) RefuseGroup(ctx context.Context, a Actor, askedID, reason string)
 			return err
 		}
 		d.tell(s, Event{Kind: EventIncident})
-		_, err = d.record(ctx, group.ActRefuse, asked.ID, map[string]string{"verb": asked.Verb, "asked_by": asked.AskedBy, "reason": reason})
-		return err
+		idx, err := d.record(ctx, group.ActRefuse, asked.ID, map[string]string{"verb": asked.Verb, "asked_by": asked.AskedBy, "reason": reason})
+		if err != nil {
+			return err
+		}
+		var said askedGroup
+		if err := json.Unmarshal([]byte(asked.Said), &said); err != nil {
+			return fmt.Errorf("read order to group that waits: %w", err)
+		}
+		return s.groupLine(ctx, d, said.IncidentID, incident.Entry{Text: reason, LedgerIdx: idx, Params: map[string]string{"command": "refuse_group", "verb": asked.Verb}})
 	})
+}
+
+// groupLine adds a line about an order to a group to the timeline of the incident for which it
+// is, if it is for one yet.
+func (s *Acts) groupLine(ctx context.Context, d *deed, incidentID string, e incident.Entry) error {
+	if incidentID == "" {
+		return nil
+	}
+	inc, err := incident.FindBare(ctx, d.tx, d.actor.OrganisationID, incidentID)
+	if err != nil {
+		return err
+	}
+	e.Kind = incident.EntryCommand
+	return s.line(ctx, d, inc, "", e)
 }
 
 // byOneself is what the ledger keeps of a release that takes two persons and is ordered by

@@ -186,7 +186,9 @@ func isolationWords(want func(prefix string, values ...string)) {
 		want("notice.lead.", string(k))
 	}
 	want("notice.state.", string(notify.Waiting), string(notify.Sent), string(notify.Failed), string(notify.Dropped))
-	want("timeline.command.", "ask_release", "show_release_code")
+	want("timeline.command.", "ask_release", "show_release_code", "ask_group", "refuse_group", "give_up_group", "revoke_endpoint")
+	want("timeline.export.", "form", "taken")
+	want("timeline.custody.", "describe")
 	want("invalid.", "out_of_range", "conflict", "too_many", "too_wide", "unresolved", "old_agent", "nobody")
 }
 

@@ -149,7 +149,7 @@ func markedSentence(p i18n.Printer, e incident.Entry, names map[string]string) s
 			}
 		}
 	}
-	if variant := e.Params["event"]; (e.Kind == incident.EntryIsolationEvent || e.Kind == incident.EntryLedgerDiffers || e.Kind == incident.EntryCustody || e.Kind == incident.EntryReport) && p.Has(key+"."+variant) {
+	if variant := e.Params["event"]; (e.Kind == incident.EntryIsolationEvent || e.Kind == incident.EntryLedgerDiffers || e.Kind == incident.EntryCustody || e.Kind == incident.EntryReport || e.Kind == incident.EntryExport) && p.Has(key+"."+variant) {
 		key += "." + variant
 	}
 	if variant := e.Params["close_code"]; e.Kind == incident.EntryClosed && p.Has(key+"."+variant) {

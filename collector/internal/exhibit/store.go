@@ -240,3 +240,14 @@ func Acquisitions(ctx context.Context, q sqldb.Queryer, organisationID string) (
 func OfOrganisation(ctx context.Context, q sqldb.Queryer, organisationID string) ([]Item, error) {
 	return queryItems(ctx, q, `organisation_id = $1 ORDER BY incident_id, item_no`, organisationID)
 }
+
+// Viewed reports whether a person looked at an exhibit since some moment, as the collector
+// recorded it by itself or somebody wrote down.
+func Viewed(ctx context.Context, q sqldb.Queryer, i Item, actorID string, since time.Time) (bool, error) {
+	var n int
+	if err := q.QueryRowContext(ctx, `SELECT COUNT(*) FROM exhibit_event WHERE incident_id = $1 AND item_id = $2 AND type = $3 AND actor_id = $4 AND recorded_at > $5`,
+		i.IncidentID, i.ID, string(View), actorID, sqldb.FormatTime(since)).Scan(&n); err != nil {
+		return false, fmt.Errorf("read custody of %s: %w", i.ID, err)
+	}
+	return n > 0, nil
+}
