@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -12,7 +13,9 @@ import (
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/report"
 	"hozen/collector/internal/sqldb"
+	"hozen/internal/i18n"
 	"hozen/internal/id"
 )
 
@@ -120,4 +123,51 @@ func BenchmarkPages(b *testing.B) {
 	b.Logf("%d pages, the slowest: %s", len(took), slowest.String())
 	worst := took[0].p95
 	b.ReportMetric(float64(worst.Microseconds())/1000, "ms-p95")
+}
+
+// BenchmarkDocuments issues every document of an incident that has something of everything and
+// a timeline of thousands of lines, in both languages, and takes its custody form. It reports the
+// slowest: from the order until the frozen version is kept, with PDF, Word file and text.
+func BenchmarkDocuments(b *testing.B) {
+	manyEntries := 5000
+	if testing.Short() {
+		manyEntries /= 10
+	}
+	x := newOffice(b, 300)
+	ctx := b.Context()
+	at := x.now().UTC()
+	inc, err := x.Incident(ctx, x.owner, x.incidentID)
+	must(b, err)
+	must(b, x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		for n := range manyEntries {
+			err := incident.AddEntry(ctx, tx, inc.OrganisationID, incident.Entry{ID: id.New(id.Timeline), IncidentID: inc.ID, At: at.Add(time.Duration(n) * time.Second),
+				Kind: incident.EntryNote, Actor: "𠮷田", Text: "利用者に電話。LANケーブルは抜いていないとのこと。𩸽😀", LedgerIdx: int64(n)})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	var slowest time.Duration
+	var which string
+	for b.Loop() {
+		timed1 := func(name string, do func() error) {
+			begun := time.Now()
+			must(b, do())
+			if took := time.Since(begun); took > slowest {
+				slowest, which = took, name
+			}
+		}
+		for _, k := range report.Kinds() {
+			for _, l := range i18n.Languages() {
+				timed1(string(k)+"."+string(l), func() error {
+					_, _, err := x.IssueReport(ctx, x.owner, act.NewReport{IncidentID: x.incidentID, Kind: k, Language: l, Era: true})
+					return err
+				})
+			}
+		}
+		timed1("custody form", func() error { return x.CustodyForm(ctx, x.owner, x.incidentID, io.Discard) })
+	}
+	b.Logf("the slowest is %s", which)
+	b.ReportMetric(float64(slowest.Microseconds())/1000, "ms-slowest")
 }

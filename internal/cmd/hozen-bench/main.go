@@ -71,6 +71,7 @@ func groups() []group {
 		{names: []string{"custody.ledger.append"}, run: ledgerAppend},
 		{names: []string{"evidence.export", "evidence.verify", "evidence.export.text", "evidence.verify.text"}, run: evidencePackage},
 		{names: []string{"console.page.p95"}, run: consolePages},
+		{names: []string{"report.document.max"}, run: documents},
 		{names: []string{"upload.verified", "upload.verified.mb", "upload.bare.mb"}, run: uploadVerified},
 		{names: []string{"agent.cpu.idle"}, run: idleAgent},
 		{names: []string{"agent.rss", "shutdown.recorder.idle", "shutdown.recorder.active"}, run: idleRecorder, beside: true},
