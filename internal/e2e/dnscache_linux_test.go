@@ -18,7 +18,6 @@ import (
 // TestCacheOfSystemdResolved looks up a name that is there and one that is not in a guest
 // with systemd-resolved 257, and finds both in the evidence.
 func TestCacheOfSystemdResolved(t *testing.T) {
-	soakOnly(t)
 	r := machine.Trixie()
 	r.Packages = append(slices.Clone(r.Packages), "systemd-resolved")
 	p := newPC(t, r, func(d *machine.Disk) error {
