@@ -40,8 +40,7 @@ Start with:
   hozen-collector serve
   hozen-collector operator sign-in owner
 
-Commands other than init, serve, service and version speak to the running collector
-over its local socket, on behalf of the operator who signed in, or, as root with
+Most commands speak to the running collector over its local socket, on behalf of the operator who signed in, or, as root with
 --break-glass, on nobody's behalf but with a reason that stays in the ledger.`
 
 // run runs one command and returns the exit code.
@@ -78,7 +77,7 @@ func (c *cli) root() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&c.data, "data", defaultData(c.getenv), "data folder (environment "+envData+")")
+	f.StringVar(&c.data, "data", defaultData(c.getenv), "data `folder` (environment "+envData+")")
 	f.BoolVar(&c.json, "json", false, "print JSON")
 	f.Func("lang", "language of the output, `ja|en` (default: LC_ALL, LC_MESSAGES, LANG)", func(s string) error {
 		if !slices.Contains(i18n.Languages(), i18n.Language(s)) {

@@ -88,7 +88,7 @@ func (c *cli) incidentExportCmd() *cobra.Command {
 	f.StringVar(&in.Recipient, "to", "", "who gets the package, such as a police department")
 	f.StringVar(&in.Purpose, "purpose", "", "why it is handed over")
 	f.StringArrayVar(&in.Endpoints, "host", nil, "only about this `endpoint`; may be repeated")
-	f.StringArrayVar(&in.Profiles, "profile", nil, "only acquisitions of this profile; may be repeated")
+	f.StringArrayVar(&in.Profiles, "profile", nil, "only acquisitions of this `profile`; may be repeated")
 	f.BoolVar(&in.LeaveUploads, "no-uploads", false, "without the bytes of files that people sent (logs of a router, photographs); they are named")
 	f.StringArrayVar(&keys, "recipient", nil, "encrypt to this age public `key`, age1…; may be repeated")
 	f.StringVar(&split, "split", "", "cut into pieces of at most this `size`, such as 4GB or 650MB")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -212,6 +213,9 @@ means that something is wrong. It needs no data folder and no network.`,
 				cfg.Older = append(cfg.Older, string(b))
 			}
 			r, err := logdir.Verify(os.DirFS(args[0]), cfg)
+			if errors.Is(err, fs.ErrNotExist) {
+				return &hinted{err, "hint.exported_ledger"}
+			}
 			if err != nil {
 				return err
 			}

@@ -218,3 +218,14 @@ func TestALineThatChangesLeavesNothingBehind(t *testing.T) {
 		t.Errorf("%q", parts)
 	}
 }
+
+// TestFolderThatIsNoExportedLedger: whoever names the wrong folder is told what a right one has.
+func TestFolderThatIsNoExportedLedger(t *testing.T) {
+	for lang, want := range map[string]string{"ja": "ledger export が書き出したフォルダー", "en": "the folder that ledger export wrote"} {
+		var out bytes.Buffer
+		code := run(t.Context(), []string{"--lang", lang, "ledger", "verify", t.TempDir()}, func(string) string { return "" }, stdio{strings.NewReader(""), &out, &out})
+		if code != exitFailure || !strings.Contains(out.String(), want) {
+			t.Errorf("%s: exit code %d: %s", lang, code, out.String())
+		}
+	}
+}

@@ -81,6 +81,9 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if key := unfit(paths[0]); key != "" {
+		return usage(p, stderr, errors.New(p.Text(key, "file", paths[0])))
+	}
 	verdict, show, err := check(ctx, paths[0], o)
 	if ctx.Err() != nil {
 		fmt.Fprintln(stderr, "hozen-verify:", p.Text("verify.broken_off"))
@@ -94,6 +97,27 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 		return exitBroken
 	}
 	return exitOf(verdict)
+}
+
+// unfit says why a path is no evidence that could be checked, as the key of a text; empty when it
+// may be some. What only looks damaged is checked, and gets a verdict.
+func unfit(path string) string {
+	f, err := os.Open(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "verify.not_there"
+	case errors.Is(err, fs.ErrPermission):
+		return "verify.not_allowed"
+	case err != nil:
+		return "" // whoever reads it says why
+	}
+	defer f.Close()
+	const age = "age-encryption.org/v1\n" // C2SP age.md
+	b := make([]byte, len(age))
+	if n, _ := io.ReadFull(f, b); string(b[:n]) == age {
+		return "verify.encrypted"
+	}
+	return ""
 }
 
 // check checks a package or the folder of an acquisition, and returns how to tell of it.

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 
 	"hozen/internal/i18n"
@@ -52,6 +54,9 @@ func printPackage(out io.Writer, p i18n.Printer, path string, r verify.PackageRe
 	case verify.Consistent:
 		line("package.next_anchor")
 	case verify.NotVerified:
+		if slices.ContainsFunc(r.Problems, func(x verify.Problem) bool { return changedName.MatchString(x.File) }) {
+			line("verify.names_changed")
+		}
 		line("package.next_not_verified")
 	}
 	line("verify.stock")
@@ -112,6 +117,10 @@ func printUnchecked(w io.Writer, p i18n.Printer, r verify.PackageReport) {
 		fmt.Fprintf(w, "  %s: %s\n", printable(x.File), p.Text("unchecked."+x.Why, "n", strconv.Itoa(x.Count)))
 	}
 }
+
+// changedName is a name that unzip wrote where the locale has no Japanese: #U and the character's
+// number.
+var changedName = regexp.MustCompile(`#U[0-9a-f]{4}`)
 
 // stockPackage lists commands that check a package's lists without this program.
 func stockPackage(goos string) []string {

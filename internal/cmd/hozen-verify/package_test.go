@@ -1,8 +1,12 @@
 package main
 
 import (
+	"archive/zip"
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -141,4 +145,63 @@ func TestTamperedVectorsAreNamed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a newcomer gives in the place of a package is told as that, in both languages, and not
+// as evidence that does not verify.
+func TestMistakesOfNewcomers(t *testing.T) {
+	dir := t.TempDir()
+	encrypted := filepath.Join(dir, "p.zip.age")
+	if err := os.WriteFile(encrypted, []byte("age-encryption.org/v1\n-> X25519 x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	unpacked := unpackedInASCII(t, "../../verify/testdata/packages/v4-one.zip")
+	for _, c := range []struct {
+		name, path string
+		code       int
+		ja, en     string
+	}{
+		{"encrypted", encrypted, exitUsage, "暗号化されています", "age -d -i KEYFILE"},
+		{"not there", filepath.Join(dir, "none.zip"), exitUsage, "がありません", "is not there"},
+		{"another folder", t.TempDir(), exitNotVerified, "フォルダーを間違えていないか", "may be the wrong folder"},
+		{"names that were changed", unpacked, exitNotVerified, "LC_ALL=C.UTF-8 unzip", "Give the zip itself"},
+	} {
+		for lang, want := range map[string]string{"ja": c.ja, "en": c.en} {
+			var out, errs bytes.Buffer
+			if code := run([]string{"--lang", lang, c.path}, func(string) string { return "" }, &out, &errs); code != c.code || !strings.Contains(out.String()+errs.String(), want) {
+				t.Errorf("%s, %s: exit %d\n%s%s", c.name, lang, code, out.String(), errs.String())
+			}
+		}
+	}
+}
+
+// unpackedInASCII unpacks a package as unzip does where the locale knows ASCII alone.
+func unpackedInASCII(t *testing.T, file string) string {
+	t.Helper()
+	z, err := zip.OpenReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	dir := t.TempDir()
+	for _, f := range z.File {
+		var name strings.Builder
+		for _, r := range f.Name {
+			if r < 0x80 {
+				name.WriteRune(r)
+			} else {
+				fmt.Fprintf(&name, "#U%04x", r)
+			}
+		}
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r)
+		path := filepath.Join(dir, filepath.FromSlash(name.String()))
+		if err = errors.Join(err, r.Close(), os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, b, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }

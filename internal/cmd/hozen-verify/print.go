@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,6 +42,9 @@ func printReport(out io.Writer, p i18n.Printer, dir string, r verify.Report) err
 	case r.Verdict == verify.Consistent:
 		line("verify.next_ca")
 	case r.Verdict == verify.NotVerified:
+		if r.AcquisitionID == "" && slices.ContainsFunc(r.Problems, func(x verify.Problem) bool { return x.Code == "missing" && x.File == "manifest.json" }) {
+			line("verify.wrong_folder")
+		}
 		line("verify.next_not_verified")
 	}
 	line("verify.stock")
