@@ -303,6 +303,15 @@ func (s *Acts) measured(ctx context.Context, d *deed, e endpoint.Endpoint, i end
 	if old.Desired == endpoint.Isolated && i.Desired == endpoint.Released {
 		d.after = append(d.after, func() { s.lost.note(id, at) })
 	}
+	if err := s.changed(ctx, d, e, i); err != nil {
+		return err
+	}
+	return s.severedLine(ctx, d, e, i)
+}
+
+// changed records that the state of an isolation is another than before.
+func (s *Acts) changed(ctx context.Context, d *deed, e endpoint.Endpoint, i endpoint.IsolationStatus) error {
+	id, at, old := e.ID, d.now, e.Isolation
 	first := old.ReceivedAt.IsZero() && (i.Observed == endpoint.Released || i.Observed == endpoint.Unknown)
 	same := old.Observed == i.Observed && old.Desired == i.Desired
 	held, ok := s.restraint.may(id, changes, at)

@@ -90,7 +90,7 @@ func TestEveryValueHasAWord(t *testing.T) {
 	for _, p := range profile.All() {
 		want("profile."+p.Name, "", ".hint")
 	}
-	for _, k := range []incident.EntryKind{incident.EntryNote, incident.EntryOpened, incident.EntryJoined, incident.EntryClosed, incident.EntryAlert, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryIsolationEvent, incident.EntryLedgerDiffers, incident.EntryBoot, incident.EntryExport, incident.EntryOlder,
+	for _, k := range []incident.EntryKind{incident.EntryNote, incident.EntryOpened, incident.EntryJoined, incident.EntryClosed, incident.EntryAlert, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryIsolationEvent, incident.EntrySevered, incident.EntryLedgerDiffers, incident.EntryBoot, incident.EntryExport, incident.EntryOlder,
 		incident.EntryAnswer, incident.EntryDecision, incident.EntryEnquiry, incident.EntryReopened, incident.EntryMerged, incident.EntryMergedIn, incident.EntrySplit, incident.EntrySplitFrom, incident.EntryUpload} {
 		want("timeline.", string(k))
 	}

@@ -50,6 +50,8 @@ func entryFacts(p i18n.Printer, e incident.Entry) []string {
 		return append(isolationOrderFacts(p, e.Params), lost(p, e.Params)...)
 	case incident.EntryIsolation:
 		return heldBackFacts(p, e.Params)
+	case incident.EntrySevered:
+		return append(severedFacts(p, e.Params), heldBackFacts(p, e.Params)...)
 	case incident.EntryIsolationEvent:
 		return append(isolationEventFacts(p, e.Params), heldBackFacts(p, e.Params)...)
 	case incident.EntryRefused:
@@ -97,6 +99,20 @@ func refusedFacts(p i18n.Printer, f map[string]string) (out []string) {
 	}
 	if n := f["suppressed"]; n != "" {
 		out = append(out, p.Text("timeline.refused.more", "n", plain(n, 20)))
+	}
+	return out
+}
+
+// severedFacts are the connections that a cut ended, with whom and of which program.
+func severedFacts(p i18n.Printer, f map[string]string) (out []string) {
+	if n := f["failed"]; n != "" {
+		out = append(out, p.Text("isolation.severed.failed", "n", plain(n, 12)))
+	}
+	if list := f["connections"]; list != "" {
+		out = append(out, p.Text("timeline.severed.list"))
+		for line := range strings.Lines(list) {
+			out = append(out, own(strings.TrimSpace(line), 300))
+		}
 	}
 	return out
 }
@@ -240,6 +256,11 @@ func tone(e incident.Entry) (tone, icon string) {
 		return "bad", "cross"
 	case incident.EntryIsolation:
 		return "order", "shield"
+	case incident.EntrySevered:
+		if e.Params["failed"] != "" {
+			return "alert", "warn"
+		}
+		return "plain", "shield"
 	case incident.EntryIsolationEvent:
 		switch tone := isolationEventTone(endpoint.IsolationEventKind(e.Params["event"])); tone {
 		case "bad", "alert":

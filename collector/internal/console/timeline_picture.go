@@ -182,7 +182,7 @@ func laneOf(e incident.Entry) string {
 	switch e.Kind {
 	case incident.EntryEvidence, incident.EntryUpload, incident.EntryExport, incident.EntryCustody, incident.EntryRefused:
 		return "evidence"
-	case incident.EntryAlert, incident.EntryResult, incident.EntryIsolation, incident.EntryIsolationEvent, incident.EntryBoot, incident.EntryLedgerDiffers:
+	case incident.EntryAlert, incident.EntryResult, incident.EntryIsolation, incident.EntryIsolationEvent, incident.EntrySevered, incident.EntryBoot, incident.EntryLedgerDiffers:
 		if id := e.Params["endpoint"]; id != "" {
 			return id
 		}

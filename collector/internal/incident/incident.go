@@ -73,6 +73,7 @@ const (
 	EntryRefused        EntryKind = "refused"         // evidence was refused
 	EntryIsolation      EntryKind = "isolation"       // measured isolation changed
 	EntryIsolationEvent EntryKind = "isolation_event" // something happened to an isolation without an order
+	EntrySevered        EntryKind = "severed"         // connections were ended by a cut
 	EntryBoot           EntryKind = "boot"            // how the boot before the present one ended
 	EntryLedgerDiffers  EntryKind = "ledger_differs"  // the ledger does not go on from what was signed before
 	EntryExport         EntryKind = "export"          // an evidence package was ordered
