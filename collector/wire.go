@@ -95,11 +95,8 @@ func openStore(ctx context.Context, dir string, cfg config.Config, log *slog.Log
 	if err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
-	own, err := ownStepsOf(s.paths)
-	if err != nil { // the playbooks of the guide are there without it
-		log.ErrorContext(ctx, "the organisation's own steps can't be read", slog.Any("error", err))
-	}
-	s.acts, err = act.New(act.Config{Secrets: &secrets, OwnSteps: own, Checkpoints: s.checkpoints, Outside: outside(dir, cfg, s.paths, s.db, s.checkpoints, log), DB: s.db, CA: s.ca, Blobs: s.blobs, Hub: s.hub, Addresses: cfg.Addresses, Backup: s.backup, Prove: s.proveBackup, Care: s.cares, Recovery: &s.recovery, OwnAddr: isOwnAddr, Inbound: answers, Say: say, Log: log})
+	own, err := ownStepsOf(s.paths) // the playbooks of the guide are there without it
+	s.acts, err = act.New(act.Config{Secrets: &secrets, OwnSteps: own, OwnStepsErr: err, Checkpoints: s.checkpoints, Outside: outside(dir, cfg, s.paths, s.db, s.checkpoints, log), DB: s.db, CA: s.ca, Blobs: s.blobs, Hub: s.hub, Addresses: cfg.Addresses, Backup: s.backup, Prove: s.proveBackup, Care: s.cares, Recovery: &s.recovery, OwnAddr: isOwnAddr, Inbound: answers, Say: say, Log: log})
 	if err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}

@@ -91,6 +91,8 @@ type Config struct {
 	// OwnSteps are the bytes of the file with the items that the organisation adds to playbooks.
 	// Optional: without it there are none.
 	OwnSteps []byte
+	// OwnStepsErr is why that file could not be read. Optional.
+	OwnStepsErr error
 	// Notices says how notices go out: Lookup, Dial and Roots count, the rest is filled in.
 	// Optional.
 	Notices notify.Config
@@ -169,6 +171,9 @@ func New(cfg Config) (*Acts, error) {
 		return nil, fmt.Errorf("make acts: %w", err)
 	}
 	own, err := guides.add(cfg.OwnSteps)
+	if cfg.OwnStepsErr != nil {
+		own, err = ownSteps{broken: true, problem: cfg.OwnStepsErr.Error()}, cfg.OwnStepsErr
+	}
 	if err != nil {
 		cfg.Log.Error("the organisation's own steps can't be used, the playbooks are without them", slog.Any("error", err))
 	}

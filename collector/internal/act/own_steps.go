@@ -20,6 +20,8 @@ type ownSteps struct {
 	items int
 	// broken means that there is a file that can't be used.
 	broken bool
+	// problem says what is wrong with it, line by line.
+	problem string
 }
 
 // add adds the items of a file to the playbooks. One that is wrong in anything adds nothing.
@@ -29,7 +31,7 @@ func (g *Guides) add(text []byte) (ownSteps, error) {
 	}
 	more, n, err := g.Playbooks.With(text)
 	if err != nil {
-		return ownSteps{broken: true}, err
+		return ownSteps{broken: true, problem: err.Error()}, err
 	}
 	g.Playbooks = more
 	return ownSteps{text: text, items: n}, nil

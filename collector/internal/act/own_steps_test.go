@@ -3,6 +3,7 @@ package act_test
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/playbook"
+	"hozen/collector/internal/watch"
 )
 
 const ownSteps = `format = "hozen-playbook-own/1"
@@ -68,6 +70,19 @@ func TestOwnStepsAreUsedAndEachVersionIsKept(t *testing.T) {
 		broken := x.with(strings.Replace(ownSteps, "contain", "nowhere", 1))
 		if plan, err = broken.Workplan(ctx, x.owner, inc.ID); err != nil || len(plan.Plan.Tasks()) == 0 || len(versions()) != 1 {
 			t.Errorf("%d versions, %v", len(versions()), err)
+		}
+		// Whoever looks is told, with the line to mend.
+		const says = `own-steps.toml:5: substep is "nowhere"`
+		list, err := broken.Watch(ctx, x.owner)
+		ok(t, err)
+		told := slices.ContainsFunc(list, func(c watch.Concern) bool {
+			return c.Code == watch.OwnSteps && c.Urgent && strings.Contains(c.Detail, says)
+		})
+		if !told || !strings.Contains(plan.OwnProblem, says) {
+			t.Errorf("%+v, %q", list, plan.OwnProblem)
+		}
+		if list, err = a.Watch(ctx, x.owner); err != nil || slices.ContainsFunc(list, func(c watch.Concern) bool { return c.Code == watch.OwnSteps }) {
+			t.Errorf("nothing is wrong, and it is told: %+v, %v", list, err)
 		}
 		x.with(strings.Replace(ownSteps, "複合機", "金庫", 1))
 		x.with("")

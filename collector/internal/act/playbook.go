@@ -95,6 +95,9 @@ type Workplan struct {
 	// NoEvidence and NotIsolated are the endpoints because of which a fact does not hold.
 	NoEvidence  []endpoint.Endpoint
 	NotIsolated []endpoint.Endpoint
+	// OwnProblem is what is wrong with the file of the organisation's own steps, which are
+	// not among the items then; empty: nothing.
+	OwnProblem string
 }
 
 // Workplan returns the playbook of an incident with what was done of it.
@@ -109,7 +112,7 @@ func (s *Acts) Workplan(ctx context.Context, a Actor, incidentID string) (Workpl
 }
 
 func (s *Acts) workplan(ctx context.Context, q sqldb.Queryer, inc incident.Incident) (Workplan, error) {
-	p := Workplan{Incident: inc}
+	p := Workplan{Incident: inc, OwnProblem: s.own.problem}
 	marks, err := playbook.Marks(ctx, q, inc.ID)
 	if err != nil {
 		return p, err

@@ -47,6 +47,7 @@ func (s *Acts) watched(ctx context.Context, q sqldb.Queryer, organisationID stri
 	if s.care != nil {
 		c = s.care()
 	}
+	c.OwnSteps = s.own.problem
 	return pcs, c, nil
 }
 

@@ -175,9 +175,10 @@ func TestHowBootsEndedIsShownAndUnknownIsNotGreen(t *testing.T) {
 	}
 	r = b.get("/endpoints/"+x.evilPC.ID).want(t, 200, "端末が伝えた判定: ⟨U&#43;202E⟩gpj.exe", "boot-unknown")
 	inertPage(t, "evil boot", r)
-	r = b.get("/incidents/"+x.incidentID).want(t, 200, "前回の終了のしかたは「正常終了（直前の証拠あり）」です。", "の保全で取った証拠を3件受領し", "に「保全してシャットダウン」を指示しました", "メモリーの内容は取得していません",
+	inertPage(t, "incident", b.get("/incidents/"+x.incidentID))
+	r = b.get("/incidents/"+x.incidentID+"/timeline").want(t, 200, "前回の終了のしかたは「正常終了（直前の証拠あり）」です。", "の保全で取った証拠を3件受領し", "に「保全してシャットダウン」を指示しました", "メモリーの内容は取得していません",
 		"知らせの元: 保全の指示（電源オフ）", "uid 0", "停止を待たせてよい時間: 2.0秒まで（OS の上限 5.0秒）")
-	inertPage(t, "incident", r)
+	inertPage(t, "timeline", r)
 }
 
 func TestThatAPCWentDownIsShownOnlyWhenItsNextBootSaysSo(t *testing.T) {

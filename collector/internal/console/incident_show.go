@@ -23,6 +23,8 @@ type incidentShowView struct {
 	Record       recordCard
 	Playbook     playbookCard
 	Deadlines    deadlineCard
+	Steps        []briefStep
+	People       peopleCard
 	Note         form
 	Status       incidentStatus
 }

@@ -51,6 +51,7 @@ func viewStatus(endpoints []incidentEndpoint, orders map[string]bool, commands [
 		}
 		here[a.ID], here[a.CommandID] = true, true
 	}
+	again := repeated(commands, here)
 	coming := map[string]int{} // by endpoint
 	for _, c := range commands {
 		if c.Verb == dispatch.Release || c.Isolation.Drill || here[c.ID] || c.AcquisitionID != "" && here[c.AcquisitionID] {
@@ -58,7 +59,9 @@ func viewStatus(endpoints []incidentEndpoint, orders map[string]bool, commands [
 		}
 		switch {
 		case gaveNothing(c):
-			st.Lost++
+			if !again[c.ID] {
+				st.Lost++
+			}
 		case !c.Status.Final() || c.AcquisitionID != "":
 			coming[c.EndpointID]++
 		}
@@ -67,6 +70,21 @@ func viewStatus(endpoints []incidentEndpoint, orders map[string]bool, commands [
 		st.Coming += n
 	}
 	return st
+}
+
+// repeated are the orders after which the same was ordered of the same endpoint and its evidence
+// is here: that one of them gave nothing needs nobody any more.
+func repeated(commands []dispatch.Command, here map[string]bool) map[string]bool {
+	again := map[string]bool{}
+	for _, c := range commands {
+		for _, o := range commands {
+			if o.EndpointID == c.EndpointID && o.IssuedAt.After(c.IssuedAt) && (o.Verb == c.Verb || o.Verb == dispatch.Preserve) && o.Profile == c.Profile &&
+				(here[o.ID] || o.AcquisitionID != "" && here[o.AcquisitionID]) {
+				again[c.ID] = true
+			}
+		}
+	}
+	return again
 }
 
 // gaveNothing reports whether an order to take evidence, of which the collector has none, ended so

@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/evidence"
@@ -33,6 +34,34 @@ func TestTheStripTellsOfEvidenceThatFailed(t *testing.T) {
 	} {
 		st := viewStatus(nil, nil, []dispatch.Command{c.order}, []evidence.Acquisition{{ID: "acq_1", CommandID: "cmd_1"}})
 		if got := fmt.Sprint(st.Received, " ", st.Coming, " ", st.Lost, " of ", st.All(), " ", st.Kept()); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// An order that failed is no trouble any more when the same was ordered again and its evidence came.
+func TestTheStripForgetsWhatWasRepeated(t *testing.T) {
+	at := time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
+	failed := dispatch.Command{ID: "cmd_2", EndpointID: "end_1", Verb: dispatch.Acquire, Status: dispatch.Failed, IssuedAt: at}
+	good := func(change func(*dispatch.Command)) dispatch.Command {
+		c := dispatch.Command{ID: "cmd_1", EndpointID: "end_1", Verb: dispatch.Acquire, Status: dispatch.Done, AcquisitionID: "acq_1", IssuedAt: at.Add(time.Minute)}
+		change(&c)
+		return c
+	}
+	for name, c := range map[string]struct {
+		then dispatch.Command
+		want string
+	}{
+		"repeated":           {good(func(*dispatch.Command) {}), "1 0 ok"},
+		"preserved instead":  {good(func(c *dispatch.Command) { c.Verb = dispatch.Preserve }), "1 0 ok"},
+		"isolated instead":   {good(func(c *dispatch.Command) { c.Verb = dispatch.Isolate }), "1 1 warn"},
+		"on another PC":      {good(func(c *dispatch.Command) { c.EndpointID = "end_2" }), "1 1 warn"},
+		"of another profile": {good(func(c *dispatch.Command) { c.Profile = "memory" }), "1 1 warn"},
+		"before it":          {good(func(c *dispatch.Command) { c.IssuedAt = at.Add(-time.Minute) }), "1 1 warn"},
+		"not here":           {good(func(c *dispatch.Command) { c.ID, c.AcquisitionID = "cmd_3", "acq_3" }), "1 1 warn"},
+	} {
+		st := viewStatus(nil, nil, []dispatch.Command{failed, c.then}, []evidence.Acquisition{{ID: "acq_1", CommandID: "cmd_1"}})
+		if got := fmt.Sprint(st.Received, " ", st.Lost, " ", st.Kept()); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}

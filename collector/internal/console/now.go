@@ -111,33 +111,21 @@ func (s *server) viewNow(v *visit, d *dashboardView, next []act.NextDeadline) er
 	add("watch", d.Urgent, "/watch")
 
 	d.Now.Case = theCase(d.Incidents, next)
-	filter := contact.Filter{}
+	key := ""
 	if d.Now.Case != nil {
 		plan, err := s.workbench.Workplan(v.ctx(), v.actor, d.Now.Case.ID)
 		if err != nil {
 			return err
 		}
-		if plan.Plan.Playbook.Key != playbook.Common {
-			filter.Playbook = plan.Plan.Playbook.Key
-		}
+		key = plan.Plan.Playbook.Key
 		if plan.Plan.Next != nil {
 			d.Now.Press.Next = plan.Plan.Next.Text
 		}
 	}
 	s.viewPress(v, d, open)
 	d.Now.May = abilitiesOf(v.operator.Role).Run
-	own, err := s.workbench.OwnContacts(v.ctx(), v.actor)
-	if err != nil {
-		return err
-	}
-	if c, ok := s.workbench.Guides().Contacts.First(own, filter, v.now); ok {
-		others := "/contacts"
-		if filter.Playbook != "" {
-			others += "?playbook=" + filter.Playbook
-		}
-		d.Now.Call = &callView{c, others}
-	}
-	return nil
+	d.Now.Call, err = s.viewCall(v, key)
+	return err
 }
 
 // viewPress chooses the one action: to cut what is open, then to go on with an incident, then

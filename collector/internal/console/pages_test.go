@@ -202,7 +202,7 @@ func TestStrangersTextIsInertAndVisible(t *testing.T) {
 	r := b.get("/evidence/"+x.processes+"/processes/42-4200").want(t, 200,
 		`⟨U+202E⟩`, `&lt;script&gt;alert(1)&lt;/script&gt;`, `\x00`, `\x1b`, `⟨U+200B⟩`, `{{.}}`)
 	inertPage(t, "process", r)
-	b.get("/incidents/"+x.incidentID).want(t, 200, "&lt;b&gt;要確認&lt;/b&gt;")
+	b.get("/incidents/"+x.incidentID+"/timeline").want(t, 200, "&lt;b&gt;要確認&lt;/b&gt;")
 	// In an attribute (the options of a form) and in the title.
 	inertPage(t, "endpoint", b.get("/endpoints/"+x.evilPC.ID).want(t, 200, "<title>⟨U&#43;202E⟩gpj.exe"))
 }

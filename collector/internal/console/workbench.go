@@ -19,8 +19,9 @@ func (s *server) fillWorkbench(v *visit, incidentID string, view *incidentShowVi
 	if err != nil {
 		return err
 	}
-	view.Playbook, view.Deadlines = s.viewPlaybook(v, p), viewDeadlines(d, v.now)
-	return nil
+	view.Playbook, view.Deadlines, view.Steps = s.viewPlaybook(v, p), viewDeadlines(d, v.now), briefSteps(p.Plan)
+	view.People, err = s.peopleCard(v, view.Incident, p, d)
+	return err
 }
 
 // dashboardDeadline is the deadline of an incident that ends first.

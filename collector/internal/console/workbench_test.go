@@ -12,7 +12,10 @@ import (
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/contact"
 	"hozen/collector/internal/deadline"
+	"hozen/collector/internal/incident"
+	"hozen/collector/internal/operator"
 	"hozen/collector/internal/playbook"
+	"hozen/collector/internal/record"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/i18n"
 	"hozen/internal/i18n/i18ntest"
@@ -229,5 +232,29 @@ func TestDeadlinesInTheConsole(t *testing.T) {
 	b.get("/incidents/"+x.incidentID).want(t, 200, "超過 1件")
 	if x.log.Len() > 0 {
 		t.Errorf("the console logged:\n%s", x.log)
+	}
+}
+
+// Who is who stands on the page of an incident: by the record, else by the accounts; who was
+// told; whom to call; and the steps of the playbook.
+func TestIncidentShowsPeopleAndPlaybook(t *testing.T) {
+	x := newSite(t)
+	x.person("sato", "佐藤 花子", operator.Handler)
+	gone := x.person("gone", "退職 太郎", operator.Handler)
+	must(t, x.DisableOperator(t.Context(), x.owner, gone.ID))
+	i, err := x.OpenIncident(t.Context(), x.owner, act.NewIncident{Title: "画面", Classification: incident.Ransomware})
+	must(t, err)
+	b := x.as("owner", "ja")
+	page := b.get("/incidents/"+i.ID).want(t, 200, "関係者と連絡", "社長 田中", "佐藤 花子", "決まっていません", "このインシデントの担当を書く", "まだ記録がありません", "次に電話するところ", `href="tel:`, "対応手順をすべて表示",
+		`/incidents/`+i.ID+`/playbook#`)
+	if strings.Contains(page.body, "退職 太郎") {
+		t.Error("whoever left is still in charge")
+	}
+	_, err = x.SetAnswer(t.Context(), x.owner, i.ID, act.NewAnswer{Item: record.People, State: record.Known, Value: record.Value{Fields: map[record.Field]string{
+		record.Responsible: "総務 鈴木", record.ResponsiblePhone: "090-1111-2222", record.Handlers: "高橋\n伊藤"}}})
+	must(t, err)
+	page = b.get("/incidents/"+i.ID).want(t, 200, "総務 鈴木", `href="tel:09011112222"`, "高橋、伊藤")
+	if strings.Contains(page.body, "このインシデントの担当を書く") || strings.Contains(page.body, "佐藤 花子") {
+		t.Error("the record says who it is, and the accounts are shown")
 	}
 }

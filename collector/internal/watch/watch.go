@@ -57,6 +57,8 @@ type Collector struct {
 	BackupWithoutDB bool
 	Started         time.Time // when the collector began to run
 
+	OwnSteps string // what is wrong with the file of the organisation's own steps, English; empty: nothing
+
 	CertificateUntil time.Time
 	CAUntil          time.Time
 }
@@ -82,6 +84,7 @@ const (
 	BackupUnproved Code = "backup_unproved"
 	BackupMissing  Code = "backup_missing" // planned, and none was made
 	BackupNoDB     Code = "backup_no_database"
+	OwnSteps       Code = "own_steps"
 	Certificate    Code = "certificate"
 	CA             Code = "ca"
 )
@@ -173,6 +176,9 @@ func ofCollector(now time.Time, c Collector) (list []Concern) {
 		add(Concern{Code: BackupBad, Urgent: true, Since: c.ProvedAt, Count: c.ProvedBad})
 	case c.ProvedAt.IsZero() || now.Sub(c.ProvedAt) >= 8*24*time.Hour+c.BackupEvery:
 		add(Concern{Code: BackupUnproved, Since: c.ProvedAt})
+	}
+	if c.OwnSteps != "" {
+		add(Concern{Code: OwnSteps, Urgent: true, Detail: c.OwnSteps})
 	}
 	for code, until := range map[Code]time.Time{Certificate: c.CertificateUntil, CA: c.CAUntil} {
 		if !until.IsZero() && until.Sub(now) < CertificateEnds {
