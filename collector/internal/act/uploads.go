@@ -64,7 +64,7 @@ func (s *Acts) checkUpload(n *NewUpload) error {
 		name, value string
 		most        int
 		required    bool
-	}{{"name", f.Name, record.MaxName, false}, {"device", f.Device, record.MaxName, false}, {"person", f.Person, record.MaxName, true}, {"clock_note", f.ClockNote, record.MaxName, false}, {"description", f.Description, record.MaxText, false}} {
+	}{{"name", f.Name, record.MaxFileName, false}, {"device", f.Device, record.MaxName, false}, {"person", f.Person, record.MaxName, true}, {"clock_note", f.ClockNote, record.MaxName, false}, {"description", f.Description, record.MaxText, false}} {
 		if err := text(w.name, w.value, w.most, w.required); err != nil {
 			return err
 		}

@@ -32,7 +32,7 @@ func safeName(name string) string {
 		}
 	}
 	if len(b) > 100 {
-		b = b[len(b)-100:] // the end has the suffix
+		b = append(b[:60:60], b[len(b)-40:]...) // the number stands at the beginning, the suffix at the end
 	}
 	if len(b) == 0 {
 		return "evidence"

@@ -7,6 +7,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -167,5 +168,42 @@ func TestFileIsSentInPieces(t *testing.T) {
 	}
 	if x.log.Len() > 0 {
 		t.Errorf("the console logged:\n%s", x.log)
+	}
+}
+
+// TestHostileNamesOfFilesLeadNowhere: whatever a file is called and whatever is in it, it comes
+// back byte by byte, as a file to be saved that no browser runs or guesses the type of.
+func TestHostileNamesOfFilesLeadNowhere(t *testing.T) {
+	x := newOffice(t, 5)
+	b := x.as("owner", "ja")
+	page := "/incidents/" + x.incidentID + "/upload"
+	fields := url.Values{"source": {"photo"}, "person": {"佐藤 花子"}, "taken_at": {x.now().In(jst()).Format(localInput)}, "clock": {"unknown"}}
+	saved := regexp.MustCompile(`^attachment; filename="INC-[A-Za-z0-9_-][A-Za-z0-9._-]{0,96}"$`)
+	for name, content := range map[string]string{
+		"../../../../etc/cron.d/x":        "#!/bin/sh\n",
+		`C:\Windows\System32\evil.dll`:    "MZ",
+		"a\u202egnp.html":                 "<!DOCTYPE html><script>parent.document.title='run'</script>",
+		`x"; filename="y.html`:            "<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>",
+		".htaccess":                       "AddType text/html .jpg",
+		"CON":                             "con",
+		strings.Repeat("長", 120) + ".jpg": photo + "EXIF stays",
+		"%2e%2e%2fsecret.svg":             "<?xml version='1.0'?>",
+	} {
+		where := b.sendForm(page, fields, name, content).want(t, http.StatusSeeOther).header.Get("Location")
+		_, id, found := strings.Cut(where, "#")
+		if !found || !strings.HasPrefix(id, "upl_") {
+			t.Errorf("%q: to %s", name, where)
+			continue
+		}
+		got := b.get("/uploads/"+id+"/download").want(t, http.StatusOK)
+		if got.body != content {
+			t.Errorf("%q came back as %q", name, got.body)
+		}
+		if d := got.header.Get("Content-Disposition"); !saved.MatchString(d) {
+			t.Errorf("%q: %q", name, d)
+		}
+		if got.header.Get("Content-Type") != "application/octet-stream" || got.header.Get("X-Content-Type-Options") != "nosniff" || !strings.Contains(got.header.Get("Content-Security-Policy"), "sandbox") {
+			t.Errorf("%q: %v", name, got.header)
+		}
 	}
 }

@@ -18,6 +18,10 @@ const (
 	ActForget = "record.upload_drop"  // a file that nobody went on with was given up
 )
 
+// MaxFileName is how many bytes the name of a file may have: 255 characters, which Windows
+// allows, are three times as many bytes in Japanese.
+const MaxFileName = 1024
+
 // Source is where a file comes from that no agent acquired.
 type Source string
 
