@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 
 	"github.com/klauspost/compress/zstd"
@@ -89,32 +90,37 @@ func (f *inflater) run(compression string) error {
 		defer dec.Close()
 		src = dec
 	}
-	h := sha256.New()
-	buf := make([]byte, 128<<10)
-	free := int64(bombFree)
-	for {
-		n, err := src.Read(buf)
-		b := buf[:n]
-		h.Write(b)
-		f.got.size += int64(n)
-		f.got.records += int64(bytes.Count(b, []byte{'\n'}))
-		if n > 0 {
-			f.got.whole = b[n-1] == '\n'
-		}
-		if f.got.size == int64(n) && bytes.HasPrefix(b, []byte(limeMagic)) {
-			free = imageFree
-		}
-		if f.got.size > free+bombRatio*f.fed {
-			return fmt.Errorf("%w: %d bytes of %d", errBomb, f.got.size, f.fed)
-		}
-		if err == io.EOF {
-			f.got.sum = digest.Digest(h.Sum(nil))
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	t := taker{f: f, sum: sha256.New(), free: bombFree}
+	if _, err := io.Copy(&t, src); err != nil { // both kinds write what they have without a copy
+		return err
 	}
+	f.got.sum = digest.Digest(t.sum.Sum(nil))
+	return nil
+}
+
+// taker learns from decompressed bytes what the inflater tells.
+type taker struct {
+	f    *inflater
+	sum  hash.Hash
+	free int64 // what few bytes may become
+}
+
+func (t *taker) Write(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	got := &t.f.got
+	if got.size == 0 && bytes.HasPrefix(b, []byte(limeMagic)) {
+		t.free = imageFree
+	}
+	t.sum.Write(b)
+	got.size += int64(len(b))
+	got.records += int64(bytes.Count(b, []byte{'\n'}))
+	got.whole = b[len(b)-1] == '\n'
+	if got.size > t.free+bombRatio*t.f.fed {
+		return 0, fmt.Errorf("%w: %d bytes of %d", errBomb, got.size, t.f.fed)
+	}
+	return len(b), nil
 }
 
 // chunkReader reads the channel; only the goroutine of run uses it.
@@ -135,4 +141,23 @@ func (c *chunkReader) Read(p []byte) (int, error) {
 	n := copy(p, c.rest)
 	c.rest = c.rest[n:]
 	return n, nil
+}
+
+// WriteTo implements [io.WriterTo].
+func (c *chunkReader) WriteTo(w io.Writer) (n int64, err error) {
+	for {
+		if len(c.rest) == 0 {
+			b, ok := <-c.f.chunks
+			if !ok {
+				return n, nil
+			}
+			c.rest = b
+			c.f.fed += int64(len(b))
+		}
+		k, err := w.Write(c.rest)
+		c.rest, n = c.rest[k:], n+int64(k)
+		if err != nil {
+			return n, err
+		}
+	}
 }
