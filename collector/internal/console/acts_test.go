@@ -35,7 +35,7 @@ func decidedLines() map[string]string {
 		"dispatch.acquire": aLine, "dispatch.isolate": aLine, "dispatch.release": aLine, "dispatch.preserve": aLine, "dispatch.finish": aLine, "dispatch.withdraw": aLine, "dispatch.expire": aLine,
 		"dispatch.ask_release": aLine, "dispatch.refuse_release": aLine, "dispatch.accept": "how far an order is; its end has a line", "dispatch.count_on": upkeep, "dispatch.renumber": upkeep,
 		"group.ask": aLine, "group.refuse": aLine, "group.give_up": aLine, "group.isolate": "the order to each member has a line", "group.release": "the order to each member has a line", "group.members": whole,
-		"endpoint.isolation": aLine, "endpoint.isolation_event": aLine, "endpoint.boot": aLine, "endpoint.release_code": aLine, "endpoint.revoke": aLine,
+		"endpoint.isolation": aLine, "endpoint.isolation_event": aLine, "endpoint.severed": aLine, "endpoint.boot": aLine, "endpoint.release_code": aLine, "endpoint.revoke": aLine,
 		"endpoint.clock": noted, "endpoint.crowded": noted, "endpoint.describe": noted, "endpoint.label": noted, "endpoint.place": noted, "endpoint.add": "the evidence of the kit has a line", "endpoint.ledger_conflict": "ledger.differs has it",
 		"kit.build": noCase, "kit.import": "the evidence has a line", "kit.code": "the page of the exhibit shows it", "kit.refuse": "nothing was received",
 		"playbook.mark": aLine, "deadline.answer": aLine, "deadline.set": aLine, "deadline.done": aLine, "deadline.withdraw": aLine, "deadline.remind": aLine,
