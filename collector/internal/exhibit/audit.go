@@ -99,6 +99,13 @@ func audit(ctx context.Context, q sqldb.Queryer, org string) ([]Finding, error) 
 	find := func(subject string, f Fault, format string, args ...any) {
 		found = append(found, Finding{org, subject, f, fmt.Sprintf(format, args...)})
 	}
+	strays, err := changesOfNone(ctx, q, org)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range strays {
+		find(id, RowSurplus, "rows change it, and there is no such exhibit")
+	}
 	acts := []string{ActAdd, ActDescribe}
 	for _, t := range EventTypes() {
 		acts = append(acts, t.Act())
@@ -134,6 +141,25 @@ func audit(ctx context.Context, q sqldb.Queryer, org string) ([]Finding, error) 
 		find(c.subject, RowSurplus, "its row names entry %d of the ledger, which is none of its kind", idx)
 	}
 	return found, nil
+}
+
+// changesOfNone are the exhibits that rows change and that are not there: whoever reads an
+// exhibit with its changes does not meet them.
+func changesOfNone(ctx context.Context, q sqldb.Queryer, org string) (list []string, err error) {
+	rows, err := q.QueryContext(ctx, `SELECT DISTINCT item_id FROM exhibit_change c WHERE organisation_id = $1
+		AND NOT EXISTS (SELECT 1 FROM exhibit_item i WHERE i.id = c.item_id AND i.organisation_id = c.organisation_id) ORDER BY item_id`, org)
+	if err != nil {
+		return nil, fmt.Errorf("read changes of exhibits: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("read changes of exhibits: %w", err)
+		}
+		list = append(list, id)
+	}
+	return list, rows.Err()
 }
 
 // onlyInLedger are facts that entries have and rows have not: how somebody acted, what a

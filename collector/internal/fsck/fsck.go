@@ -188,6 +188,11 @@ func Run(ctx context.Context, cfg Config, progress func(step string, done, total
 				r.Problems = append(r.Problems, Problem{SessionForged, f.OrganisationID, f.Subject(), f.Detail()})
 			}
 		}
+		strangers, err := Strangers(ctx, q, cfg.DB.Dialect())
+		if err != nil {
+			return err
+		}
+		r.Problems = append(r.Problems, strangers...)
 		used := a.Used()
 		documents, kept, err := report.Audit(ctx, q, cfg.Blobs)
 		if err != nil {

@@ -128,6 +128,8 @@ func (f *inflow) give(clear []byte, to func([]byte) error) error {
 // Close implements [blob.Inflow].
 func (f *inflow) Close(give func(clear []byte) error) error {
 	switch {
+	case f.over && len(f.rest) > 0:
+		return corrupt(fmt.Errorf("%w: something follows its end", unseal.ErrDamaged))
 	case f.over:
 		return nil
 	case len(f.rest) > 0:

@@ -106,6 +106,14 @@ func TestInflowOfWhatWasChanged(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
 	}
+	whole := sealedTo(t, clear[:2*chunkSize], r.keys[0].id.Recipient()) // its last chunk is full
+	for _, more := range []int{1, 5, boxSize - 1} {
+		for _, piece := range []int{boxSize, 2 * boxSize, 4096} {
+			if got, err := arrive(r, append(bytes.Clone(whole), random(more)...), 0, piece); !errors.Is(err, blob.ErrCorrupt) || !bytes.HasPrefix(clear, got) {
+				t.Errorf("%d bytes behind a full last chunk, in pieces of %d: %d bytes, %v", more, piece, len(got), err)
+			}
+		}
+	}
 	if got, err := arrive(r, file[:head+boxSize], 0, 4096); err != nil || len(got) != chunkSize {
 		t.Errorf("cut between chunks: %d bytes, %v", len(got), err) // which the digest tells
 	}
