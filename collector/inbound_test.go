@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// An accepted connection and a refused one are answers. Silence is what lasts a second, and a
+// An accepted connection and a refused one are answers. Silence is what lasts longer, and a
 // collector that stops meanwhile has heard none.
 func TestWhatAnswers(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,7 +23,7 @@ func answering(t *testing.T, answers map[string]any) (dir string, asked map[stri
 	if err := os.WriteFile(filepath.Join(dir, "collector.toml"), []byte("name = \"test\"\naddresses = [\"192.0.2.1:7443\"]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("unix", config.Default().SocketPath(dir))
+	l, err := localapi.Listen(config.Default().SocketPath(dir))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -95,7 +96,8 @@ func TestEvidenceIsEncrypted(t *testing.T) {
 	}
 	must(t, os.WriteFile(path, key, 0o644))
 	must(t, os.Chmod(path, 0o644))
-	if _, err = fetches(t.Context(), c, cfg, d); !errors.Is(err, atrest.ErrKeyFile) || hintOf(exitFailure, err) != "hint.evidence_file" {
+	// On Windows files have no such mode; the collector closes its key itself, see TestGuard.
+	if _, err = fetches(t.Context(), c, cfg, d); runtime.GOOS != "windows" && (!errors.Is(err, atrest.ErrKeyFile) || hintOf(exitFailure, err) != "hint.evidence_file") {
 		t.Errorf("with a key that others can read: %v", err)
 	}
 	must(t, os.Remove(path))

@@ -24,7 +24,6 @@ const onWindows = "@windows"
 func notUnderWine() map[string]string {
 	return map[string]string{
 		"hozen/agent/internal/acquire": "all that it has for Windows alone, the names of host and boot, stands in what the tests of the whole system verify",
-		"hozen/collector":              "its scripts end servers by signals, which Windows has none of, and take minutes; the pipe that they speak by is tested in collector/internal/localapi",
 	}
 }
 
