@@ -22,9 +22,13 @@ type installer struct {
 	Name   string
 	System string // the key of a text: windows, deb, rpm
 	Size   int64  // bytes
+	ARM    bool   // for ARM processors
 }
 
 var installerName = regexp.MustCompile(`^hozen-agent[_-][0-9A-Za-z.+~_-]{1,100}\.(msi|deb|rpm)$`)
+
+// forARM is how Debian and Fedora call that processor.
+var forARM = regexp.MustCompile(`[_.](arm64|aarch64)\.`)
 
 // maxInstallers is how many are shown.
 const maxInstallers = 24
@@ -53,7 +57,7 @@ func (s *server) installers() ([]installer, error) {
 			continue // taken away just now
 		}
 		made[e.Name()] = fi.ModTime()
-		list = append(list, installer{e.Name(), map[string]string{"msi": "windows"}[m[1]], fi.Size()})
+		list = append(list, installer{e.Name(), map[string]string{"msi": "windows"}[m[1]], fi.Size(), forARM.MatchString(e.Name())})
 		if last := &list[len(list)-1]; last.System == "" {
 			last.System = m[1]
 		}
@@ -82,14 +86,19 @@ func forWindows(list []installer, language string) string {
 	return name
 }
 
-// first is the newest installer of a kind.
+// first is the newest installer of a kind, for the processors of office PCs if there is one.
 func first(list []installer, system string) string {
+	name := ""
 	for _, i := range list {
-		if i.System == system {
+		switch {
+		case i.System != system:
+		case !i.ARM:
 			return i.Name
+		case name == "":
+			name = i.Name
 		}
 	}
-	return ""
+	return name
 }
 
 // installerDownload gives an installer to whoever may add endpoints.
