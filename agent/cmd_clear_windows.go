@@ -16,6 +16,7 @@ import (
 	"hozen/internal/durable"
 	"hozen/internal/winapi/ancestry"
 	"hozen/internal/winapi/folder"
+	"hozen/internal/winapi/winboot"
 )
 
 // keptFolder is beside the folder of state; what is in it outlives the agent.
@@ -101,6 +102,7 @@ func takeAway(state string, cfg removal.Config) (kept []string, err error) {
 		}
 	}
 	kept, err = removal.Clear(cfg)
+	err = errors.Join(err, winboot.Forget())
 	if len(kept) > 0 {
 		err = errors.Join(err, durable.WriteFile(filepath.Join(place, "README.txt"), []byte(readme), 0o600))
 	} else {

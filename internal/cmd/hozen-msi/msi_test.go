@@ -64,7 +64,7 @@ func TestInstallers(t *testing.T) {
 			t.Errorf("%s: the same inputs gave another installer", l.code)
 		}
 		property := info(t, "export", path, "Property")
-		for _, want := range []string{"ProductName\t" + l.name, "ProductLanguage\t" + l.lcid, "ProductVersion\t0.1.0", "UpgradeCode\t" + upgradeCode, "MsiHiddenProperties\tENROLLTOKEN;Token"} {
+		for _, want := range []string{"ProductName\t" + l.name, "ProductLanguage\t" + l.lcid, "ProductVersion\t0.1.0", "UpgradeCode\t" + upgradeCode, "MsiHiddenProperties\tENROLLTOKEN;Token", "REBOOT\tReallySuppress"} {
 			if !strings.Contains(property, want+"\r\n") {
 				t.Errorf("%s: no property %q in\n%s", l.code, want, property)
 			}

@@ -88,3 +88,11 @@ func Read() (s Start, err error) {
 	s.LastShutdown = filetime(b)
 	return s, err
 }
+
+// Forget takes the identifier away; there may be none. Only administrators may.
+func Forget() error {
+	if err := registry.DeleteKey(registry.LOCAL_MACHINE, bootKey); err != nil && !errors.Is(err, registry.ErrNotExist) {
+		return fmt.Errorf("forget this start of Windows: %w", err)
+	}
+	return nil
+}
