@@ -32,7 +32,19 @@ type windowsPC struct {
 	msi  string
 }
 
+// newWindowsPC makes one, and a collector of this machine that serves.
 func newWindowsPC(t *testing.T, ctx context.Context) *windowsPC {
+	t.Helper()
+	p := startWindows(t, ctx)
+	var err error
+	p.collector, err = p.Init(ctx, rig.CollectorConfig{Program: programs(t).Collector, Dir: filepath.Join(p.dir, "collector"), Log: filepath.Join(p.dir, "collector.log")})
+	must(t, err)
+	must(t, p.collector.Serve(ctx))
+	return p
+}
+
+// startWindows starts Wine.
+func startWindows(t *testing.T, ctx context.Context) *windowsPC {
 	t.Helper()
 	for _, program := range []string{"wixl", "msibuild", "osslsigncode", "openssl"} {
 		need(t, program)
@@ -60,21 +72,31 @@ func newWindowsPC(t *testing.T, ctx context.Context) *windowsPC {
 			t.Errorf("end the programs: %v", err)
 		}
 	})
-	s.collector, err = s.Init(ctx, rig.CollectorConfig{Program: programs(t).Collector, Dir: filepath.Join(dir, "collector"), Log: filepath.Join(dir, "collector.log")})
-	must(t, err)
-	must(t, s.collector.Serve(ctx))
-	key, cert := filepath.Join(dir, "key.pem"), filepath.Join(dir, "cert.pem")
-	run(t, ctx, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-subj", "/CN=test", "-days", "2", "-addext", "extendedKeyUsage=codeSigning")
-	run(t, ctx, "make", "--silent", "packages-windows", "PACKAGES="+w.Dir(), "WINDOWS="+w.Dir(), "VERSION=0.9.1", "COMMIT=test", "BUILT=2026-01-02T03:04:05Z", "KEY="+key, "CERT="+cert)
-	msi := packageFile(t, w.Dir(), "hozen-agent_0.9.1_ja.msi")
-	for signed, says := range map[string]string{msi: "", "hozen-agent.exe": "Hozen エージェント", "hozen-collector.exe": "Hozen コレクター"} {
+	return &windowsPC{s, t, ctx, w, ""}
+}
+
+// signed makes all that there is for Windows with a signature, and has the Japanese installer
+// ready.
+func (p *windowsPC) signed() {
+	t, w := p.t, p.wine
+	t.Helper()
+	key, cert := filepath.Join(p.dir, "key.pem"), filepath.Join(p.dir, "cert.pem")
+	run(t, p.ctx, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-subj", "/CN=test", "-days", "2", "-addext", "extendedKeyUsage=codeSigning")
+	p.make("packages-windows", w.Dir(), "0.9.1", "KEY="+key, "CERT="+cert)
+	p.msi = packageFile(t, w.Dir(), "hozen-agent_0.9.1_ja.msi")
+	for signed, says := range map[string]string{p.msi: "", "hozen-agent.exe": "Hozen エージェント", "hozen-collector.exe": "Hozen コレクター"} {
 		if says != "" {
 			signed = filepath.Join(w.Dir(), signed)
 			saysWhatItIs(t, signed, "0.9.1", says)
 		}
-		run(t, ctx, "osslsigncode", "verify", "-CAfile", cert, "-in", signed)
+		run(t, p.ctx, "osslsigncode", "verify", "-CAfile", cert, "-in", signed)
 	}
-	return &windowsPC{s, t, ctx, w, msi}
+}
+
+// make makes a target's packages of a version in a folder that Windows programs see.
+func (p *windowsPC) make(target, dir, version string, more ...string) {
+	p.t.Helper()
+	run(p.t, p.ctx, "make", append([]string{"--silent", target, "PACKAGES=" + dir, "WINDOWS=" + dir, "VERSION=" + version, "COMMIT=test", "BUILT=2026-01-02T03:04:05Z"}, more...)...)
 }
 
 // run runs a program of this machine in the module's folder.
@@ -120,14 +142,21 @@ func (p *windowsPC) do(args ...string) string {
 // installer runs Windows Installer without a word to anybody.
 func (p *windowsPC) installer(verb string, properties ...string) string {
 	p.t.Helper()
-	log := filepath.Join(p.wine.Dir(), "msi.log")
-	said, code := p.try(append([]string{"msiexec", verb, p.msi, "/qn", "/l*v", log}, properties...)...)
-	b, err := os.ReadFile(log)
+	log, code := p.tryInstaller(verb, properties...)
 	if code != 0 {
-		p.t.Fatalf("msiexec %s: exit code %d, %v\n%s\n%s\n%s", verb, code, err, said, b[max(0, len(b)-3000):], p.logs())
+		p.t.Fatalf("msiexec %s: exit code %d\n%s\n%s", verb, code, log[max(0, len(log)-3000):], p.logs())
 	}
+	return log
+}
+
+// tryInstaller does the same where it may be refused.
+func (p *windowsPC) tryInstaller(verb string, properties ...string) (log string, code int) {
+	p.t.Helper()
+	path := filepath.Join(p.wine.Dir(), "msi.log")
+	_, code = p.try(append([]string{"msiexec", verb, p.msi, "/qn", "/l*v", path}, properties...)...)
+	b, err := os.ReadFile(path)
 	must(p.t, err)
-	return string(b)
+	return string(b), code
 }
 
 // logs is what the agent wrote, for a test that failed.
@@ -202,6 +231,7 @@ func (p *windowsPC) scene() (pid int, local, remote string) {
 func TestWindowsFromInstallerToUninstall(t *testing.T) {
 	ctx := within(t, 3*patience)
 	p := newWindowsPC(t, ctx)
+	p.signed()
 	token, err := p.collector.Token(ctx, 1)
 	must(t, err)
 	p.plant()
