@@ -105,6 +105,33 @@ func TestTablesStandInOrderOfVolatility(t *testing.T) {
 	}
 }
 
+// TestWindowsTextsSayTheSame: what the agent of Windows says besides is in both languages, and hides
+// nothing that all agents say.
+func TestWindowsTextsSayTheSame(t *testing.T) {
+	more := os.DirFS("translations_windows")
+	p := i18ntest.Parity(t, more).Printer(i18n.Japanese)
+	for _, k := range []artifact.Kind{artifact.KindProcDump, artifact.KindProcDumped} {
+		if !p.Has("kind." + string(k)) {
+			t.Errorf("no text for %s", k)
+		}
+	}
+	words, err := i18n.Load(more)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := i18n.Load(os.DirFS("translations"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	both, err := all.With(words)
+	if q := both.Printer(i18n.English); err != nil || !q.Has("kind.procdump") || !q.Has("kind.process") {
+		t.Errorf("both together: %v", err)
+	}
+	if _, err := both.With(words); err == nil {
+		t.Error("a text that stands twice")
+	}
+}
+
 func TestTextsSayTheSame(t *testing.T) {
 	sub, err := fs.Sub(translations, "translations")
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
 	"time"
 
 	"golang.org/x/term"
@@ -38,6 +39,7 @@ type acquireOptions struct {
 	profile, out, lang string
 	json, quiet        bool
 	kit, yes           bool
+	process            chosenProcess
 	answers            kit.Answers
 }
 
@@ -47,6 +49,9 @@ func runAcquire(ctx context.Context, args []string, getenv func(string) string, 
 	p, o, err := parseAcquire(args, getenv)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(std.out, p.Text("acquire.help"), p.Text("acquire.help.kit"))
+		if runtime.GOOS == onWindows {
+			fmt.Fprint(std.out, p.Text("acquire.help.process"))
+		}
 		return acquireComplete
 	}
 	if err != nil {
@@ -111,6 +116,9 @@ func parseAcquire(args []string, getenv func(string) string) (i18n.Printer, acqu
 	set.BoolVar(&o.json, "json", false, "")
 	set.BoolVar(&o.quiet, "quiet", false, "")
 	kitFlags(set, &o)
+	if runtime.GOOS == onWindows {
+		o.process.flags(set)
+	}
 	err = set.Parse(args)
 	if l, ok := i18n.Parse(o.lang); ok {
 		p = texts.Printer(l)
@@ -128,7 +136,12 @@ func parseAcquire(args []string, getenv func(string) string) (i18n.Printer, acqu
 	case o.out == "":
 		err = errors.New(p.Text("acquire.want_out"))
 	default:
-		err = checkProfile(o.profile)
+		if runtime.GOOS == onWindows {
+			o.profile, err = o.process.of(o.profile)
+		}
+		if err == nil {
+			err = checkProfile(o.profile)
+		}
 	}
 	return p, o, err
 }

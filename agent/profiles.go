@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"runtime"
 	"time"
 
 	"hozen/agent/internal/acquire"
@@ -57,6 +58,10 @@ const profileSelfTest = "selftest"
 // profileProof is the evidence of a network isolation, which comes with the order alone.
 const profileProof = "proof"
 
+// onWindows is the system whose agent dumps processes; what is asked for it alone is not in the
+// programs of others.
+const onWindows = "windows"
+
 // memoryLimit keeps the agent below 60 MB with its code, some 15 MB, while it acquires.
 const memoryLimit = 40e6
 
@@ -85,6 +90,9 @@ func (p *profiles) plan(name string) (acquire.Plan, error) {
 		}}, nil
 	}
 	table, err := profile.Find(name)
+	if runtime.GOOS == onWindows && err != nil {
+		table, err = findProfile(name)
+	}
 	if err != nil {
 		return acquire.Plan{}, err
 	}
@@ -116,6 +124,9 @@ func (p *profiles) plan(name string) (acquire.Plan, error) {
 		line := planned(l.Budget, one)
 		line.Rest = l.Rest
 		plan.Probes = append(plan.Probes, line)
+	}
+	if runtime.GOOS == onWindows {
+		plan.Probes = append(plan.Probes, p.dump(name)...)
 	}
 	return plan, nil
 }
@@ -198,6 +209,9 @@ func (p *profiles) probe(kind artifact.Kind, pass *scan.Pass, ram *memory.Captur
 
 func checkProfile(name string) error {
 	_, err := profile.Find(name)
+	if runtime.GOOS == onWindows && err != nil {
+		_, err = findProfile(name)
+	}
 	return err
 }
 

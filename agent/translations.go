@@ -3,6 +3,7 @@ package main
 import (
 	"embed"
 	"io/fs"
+	"runtime"
 
 	"hozen/internal/i18n"
 )
@@ -15,6 +16,9 @@ func catalogue() (i18n.Catalogue, error) {
 	sub, err := fs.Sub(translations, "translations")
 	if err != nil {
 		return i18n.Catalogue{}, err
+	}
+	if runtime.GOOS == onWindows {
+		return withWindowsWords(sub)
 	}
 	return i18n.Load(sub)
 }

@@ -139,7 +139,22 @@ const endpointHelp = "ENDPOINT is an end_… identifier, a label or a host name.
 func (c *cli) acquireCmd() *cobra.Command {
 	cmd, o := c.orderCmd("acquire", "acquire ENDPOINT", "Order evidence to be taken",
 		"Order an endpoint to take evidence. With --wait it ends when the collector has accepted the evidence.\n"+endpointHelp)
-	cmd.Flags().StringVar(&o.Profile, "profile", profile.Flash, acquireWhat)
+	var pid uint32
+	var ticks uint64
+	f := cmd.Flags()
+	f.StringVar(&o.Profile, "profile", profile.Flash, acquireWhat)
+	f.Uint32Var(&pid, "pid", 0, "take the memory of this process besides what is most volatile (Windows; some seconds): it holds passwords and private data")
+	f.Uint64Var(&ticks, "start-ticks", 0, "with --pid: when the process began, as its record in the evidence says; if another one has the `number` by now, no memory is taken")
+	order := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case pid == 0 && (f.Changed("pid") || f.Changed("start-ticks")), pid != 0 && f.Changed("profile"):
+			return &usageError{errors.New("--pid names a process and goes without --profile; --start-ticks goes with it")}
+		case pid != 0:
+			o.Profile = profile.ProcessName(pid, ticks)
+		}
+		return order(cmd, args)
+	}
 	return cmd
 }
 

@@ -11,6 +11,12 @@ const (
 	KindKconfig   Kind = "kconfig"   // with which options the kernel was built
 )
 
+// The kinds of the profile process.
+const (
+	KindProcDump   Kind = "procdump"   // the memory of one process
+	KindProcDumped Kind = "procdumped" // which process it is of, and how it was taken
+)
+
 // Form says what the plain bytes of an artifact are. It is the end of the artifact's
 // name, before ".zst".
 type Form string
@@ -19,7 +25,7 @@ type Form string
 const (
 	FormLines Form = "jsonl" // records, one JSON object on each line
 	FormLiME  Form = "lime"  // physical memory in the format of LiME, version 1
-	FormRaw   Form = "raw"   // a file of the system, as it is
+	FormRaw   Form = "raw"   // a file of the system, or one that it made, as it is
 )
 
 // Form returns the form in which the kind is written.
@@ -27,7 +33,7 @@ func (k Kind) Form() Form {
 	switch k {
 	case KindMemory:
 		return FormLiME
-	case KindKallsyms, KindBTF, KindSystemMap, KindKconfig:
+	case KindKallsyms, KindBTF, KindSystemMap, KindKconfig, KindProcDump:
 		return FormRaw
 	}
 	return FormLines

@@ -61,6 +61,25 @@ func Load(fsys fs.FS) (Catalogue, error) {
 	return c, nil
 }
 
+// With returns a catalogue that has the texts of another one too. It refuses a key that both have.
+func (c Catalogue) With(more Catalogue) (Catalogue, error) {
+	both := Catalogue{texts: make(map[Language]map[string]text)}
+	for _, l := range Languages() {
+		all := maps.Clone(c.texts[l])
+		for key, t := range more.texts[l] {
+			if _, twice := all[key]; twice {
+				return Catalogue{}, fmt.Errorf("%q stands in two catalogues", key)
+			}
+			if all == nil {
+				all = make(map[string]text)
+			}
+			all[key] = t
+		}
+		both.texts[l] = all
+	}
+	return both, nil
+}
+
 func loadFile(fsys fs.FS, name string) (map[string]text, error) {
 	f, err := fsys.Open(name)
 	if err != nil {

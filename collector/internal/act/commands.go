@@ -28,10 +28,20 @@ func (s *Acts) Acquire(ctx context.Context, a Actor, endpointID string, o Order)
 	if o.Profile == "" {
 		o.Profile = ProfileFlash
 	}
-	if _, err := profile.Find(o.Profile); err != nil {
+	if _, _, err := profile.ParseProcess(o.Profile); err == nil {
+		o.check = onWindows
+	} else if _, err := profile.Find(o.Profile); err != nil {
 		return dispatch.Command{}, &Invalid{Field: "profile", Code: "unknown", Err: err}
 	}
 	return s.order(ctx, a, mayAcquire, endpointID, dispatch.Command{Verb: dispatch.Acquire, Profile: o.Profile}, o)
+}
+
+// onWindows refuses to have a process dumped where no agent can.
+func onWindows(_ context.Context, _ *deed, e endpoint.Endpoint) (map[string]string, error) {
+	if e.OS != "windows" {
+		return nil, &Invalid{Field: "profile", Code: "unknown", Err: fmt.Errorf("the memory of one process is taken on Windows alone; this is %.20q", e.OS)}
+	}
+	return map[string]string{}, nil
 }
 
 // order stores a command with its ledger entry and its line in the timeline, and

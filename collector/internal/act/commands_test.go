@@ -1,6 +1,7 @@
 package act_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/sqldb"
 	"hozen/internal/id"
 	"hozen/internal/profile"
 )
@@ -122,6 +124,22 @@ func TestOrdersAreChecked(t *testing.T) {
 				t.Errorf("%s: %v, ordered as %s", known.Name, err, c.Profile)
 			}
 		}
+		// The memory of one process is taken where the agent can, and of a process that is named.
+		one := profile.ProcessName(4711, 1795476210610665)
+		_, err = x.Acquire(ctx, x.owner, p.id, act.Order{Profile: one})
+		wantInvalid(t, err, "profile", "unknown")
+		w := x.enrolled("office")
+		if err := x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+			_, err := tx.ExecContext(ctx, `UPDATE endpoint_endpoint SET os = 'windows' WHERE id = $1`, w.id)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := x.Acquire(ctx, x.owner, w.id, act.Order{Profile: one}); err != nil || c.Profile != one {
+			t.Errorf("%v, ordered as %s", err, c.Profile)
+		}
+		_, err = x.Acquire(ctx, x.owner, w.id, act.Order{Profile: profile.Process})
+		wantInvalid(t, err, "profile", "unknown")
 		_, err = x.Isolate(ctx, x.owner, p.id, act.Order{Reason: strings.Repeat("x", 1025)})
 		wantInvalid(t, err, "reason", "too_long")
 		_, err = x.Isolate(ctx, x.owner, "end_none", act.Order{})

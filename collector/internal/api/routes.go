@@ -16,6 +16,7 @@ import (
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/incident"
+	"hozen/internal/profile"
 )
 
 // routes is the whole table. What is done stands in the acts, which the console calls too.
@@ -221,12 +222,20 @@ func (o Order) order() act.Order { return act.Order{Reason: o.Reason, IncidentID
 // AcquireOrder says what evidence is to be taken.
 type AcquireOrder struct {
 	Order
-	Profile Profile `json:"profile,omitempty" doc:"flash if not said"`
+	Profile    Profile `json:"profile,omitempty" doc:"flash if not said"`
+	PID        uint32  `json:"pid,omitempty" doc:"take the memory of this process besides what is most volatile (Windows); without profile"`
+	StartTicks uint64  `json:"start_ticks,omitempty" doc:"when that process began, as its record says; if another one has the number by now, no memory is taken"`
 }
 
 func acquire(ctx context.Context, c *call, in AcquireOrder) (Command, error) {
 	o := in.order()
 	o.Profile = string(in.Profile)
+	switch {
+	case in.PID != 0 && in.Profile == "":
+		o.Profile = profile.ProcessName(in.PID, in.StartTicks)
+	case in.PID != 0 || in.StartTicks != 0:
+		return Command{}, &act.Invalid{Field: "pid", Code: "unknown", Err: errors.New("pid goes without profile, and start_ticks with pid")}
+	}
 	cmd, err := c.acts.Acquire(ctx, c.actor, in.ID, o)
 	return viewCommand(cmd), err
 }

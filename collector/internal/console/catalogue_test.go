@@ -81,13 +81,13 @@ func TestEveryValueHasAWord(t *testing.T) {
 		artifact.KindFlight, artifact.KindShutdown, artifact.KindBoot, artifact.KindPreserve, artifact.KindIsolation, artifact.KindSevered, artifact.KindSelfTest, artifact.KindKit,
 		artifact.KindProcState, artifact.KindProcMap, artifact.KindProcEnv, artifact.KindDeletedExe, artifact.KindFileLock, artifact.KindCrossView, artifact.KindFootprint, artifact.KindMemory, artifact.KindMemRange, artifact.KindKernel, artifact.KindKallsyms, artifact.KindBTF, artifact.KindSystemMap, artifact.KindKconfig, artifact.KindLogin, artifact.KindBPF, artifact.KindSysctl, artifact.KindUSB, artifact.KindKeyring, artifact.KindAutostart, artifact.KindShared, artifact.KindNetfilter, artifact.KindConntrack, artifact.KindKmod, artifact.KindStorage,
 		artifact.KindNamespace, artifact.KindDNSCache, artifact.KindSecurity, artifact.KindKernLog,
-		artifact.KindBodyFile, artifact.KindLogFile, artifact.KindHistory, artifact.KindStartFile, artifact.KindUserFile, artifact.KindPkgCheck, artifact.KindProcIO, artifact.KindFileStat, artifact.KindRansomNote, artifact.KindBackup} {
+		artifact.KindBodyFile, artifact.KindLogFile, artifact.KindHistory, artifact.KindStartFile, artifact.KindUserFile, artifact.KindPkgCheck, artifact.KindProcIO, artifact.KindFileStat, artifact.KindRansomNote, artifact.KindBackup, artifact.KindProcDump, artifact.KindProcDumped} {
 		want("kind.", string(k))
 	}
 	for _, c := range evidence.Codes() {
 		want("refusal.", string(c))
 	}
-	for _, p := range profile.All() {
+	for _, p := range append(profile.All(), profile.OfProcess()) {
 		want("profile."+p.Name, "", ".hint")
 	}
 	for _, k := range []incident.EntryKind{incident.EntryNote, incident.EntryOpened, incident.EntryJoined, incident.EntryClosed, incident.EntryAlert, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryIsolationEvent, incident.EntrySevered, incident.EntryLedgerDiffers, incident.EntryBoot, incident.EntryExport, incident.EntryOlder,

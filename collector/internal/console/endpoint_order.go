@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/dispatch"
@@ -28,6 +29,7 @@ type endpointOrderView struct {
 	Waiting   *dispatch.ReleaseAsked
 	Mine      bool              // the visitor's own request waits
 	Profiles  []profile.Profile // of Acquire, to choose from
+	Process   *profile.Profile  // of Acquire: the memory of one process, where the system has that
 	Drill     *act.Marked       // for which it is ordered; nil: for real
 }
 
@@ -121,6 +123,10 @@ func (s *server) showOrder(v *visit, verb dispatch.Verb, f form, status int) err
 		}
 	case dispatch.Acquire:
 		view.Profiles = profile.All()
+		if e.OS == "windows" {
+			one := profile.OfProcess()
+			view.Process = &one
+		}
 		f.Values["profile"] = cmp.Or(f.Values["profile"], profile.Flash)
 	}
 	p := s.page(v, "endpoint_order", v.text.Text(title))
@@ -177,7 +183,7 @@ func (s *server) endpointOrder(v *visit) error {
 	}
 	fields := []field{{name: "reason", max: maxReason, empty: verb == dispatch.Acquire}, {name: "incident", max: 64, empty: true}, {name: "how", max: 16, empty: true}}
 	if verb == dispatch.Acquire {
-		fields = append(fields, field{name: "profile", max: 64, empty: true})
+		fields = append(fields, field{name: "profile", max: 64, empty: true}, field{name: "pid", max: 10, empty: true}, field{name: "start_ticks", max: 20, empty: true})
 	}
 	if verb == dispatch.Isolate {
 		fields = append(fields, field{name: "change", max: 1, empty: true})
@@ -216,10 +222,7 @@ func (s *server) endpointOrder(v *visit) error {
 	case dispatch.Release:
 		do = s.orders.Release
 	case dispatch.Acquire:
-		order.Profile = f.Values["profile"]
-		if _, err := profile.Find(order.Profile); order.Profile != "" && err != nil {
-			f.Errors["profile"] = v.text.Text("invalid.unknown")
-		}
+		order.Profile = profileOrdered(v, f)
 	}
 	if !f.ok() {
 		return s.showOrder(v, verb, f, http.StatusUnprocessableEntity)
@@ -244,6 +247,28 @@ func (s *server) endpointOrder(v *visit) error {
 		return s.done(v, "order."+string(verb)+".done", "/incidents/"+drilled.IncidentID)
 	}
 	return s.done(v, "order."+string(verb)+".done", "/endpoints/"+c.EndpointID+"?command="+url.QueryEscape(c.ID))
+}
+
+// profileOrdered is what is to be taken; of one process with that process in its name.
+func profileOrdered(v *visit, f form) string {
+	name := f.Values["profile"]
+	if name != profile.Process {
+		if _, err := profile.Find(name); name != "" && err != nil {
+			f.Errors["profile"] = v.text.Text("invalid.unknown")
+		}
+		return name
+	}
+	pid, err := strconv.ParseUint(f.Values["pid"], 10, 32)
+	if err != nil || pid == 0 {
+		f.Errors["pid"] = v.text.Text("invalid.malformed")
+	}
+	var ticks uint64
+	if f.Values["start_ticks"] != "" {
+		if ticks, err = strconv.ParseUint(f.Values["start_ticks"], 10, 52); err != nil {
+			f.Errors["start_ticks"] = v.text.Text("invalid.malformed")
+		}
+	}
+	return profile.ProcessName(uint32(pid), ticks)
 }
 
 // drillOrdered is the drill for which something is ordered; nil: it is real.

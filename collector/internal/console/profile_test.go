@@ -1,11 +1,13 @@
 package console
 
 import (
+	"context"
 	"net/url"
 	"testing"
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/dispatch"
+	"hozen/collector/internal/sqldb"
 	"hozen/internal/profile"
 )
 
@@ -24,5 +26,37 @@ func TestAProfileIsChosen(t *testing.T) {
 		if got := list[0]; got.Verb != dispatch.Acquire || got.Profile != c.want {
 			t.Errorf("%q was ordered as %s %s", c.posted, got.Verb, got.Profile)
 		}
+	}
+}
+
+// TestTheMemoryOfAProcessIsOrdered: where the agent can, of a process that is named.
+func TestTheMemoryOfAProcessIsOrdered(t *testing.T) {
+	x := newOffice(t, 3)
+	b := x.as("sato", "ja")
+	path := "/endpoints/" + x.sales.ID + "/order/acquire"
+	process := func(pid, began string) url.Values {
+		return url.Values{"profile": {profile.Process}, "pid": {pid}, "start_ticks": {began}}
+	}
+	system := func(name string) {
+		must(t, x.db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+			_, err := tx.ExecContext(ctx, `UPDATE endpoint_endpoint SET os = $1 WHERE id = $2`, name, x.sales.ID)
+			return err
+		}))
+	}
+	system("linux")
+	b.get(path).lacks(t, `value="process"`)
+	b.post(path, process("4711", "")).want(t, 422)
+	system("windows")
+	b.get(path).want(t, 200, `value="process"`, "プロセスの番号")
+	for _, wrong := range []url.Values{process("", ""), process("0", ""), process("x", ""), process("4294967296", ""), process("4711", "-1"), process("4711", "99999999999999999")} {
+		b.post(path, wrong).want(t, 422, "process\" checked")
+	}
+	before, err := x.Commands(t.Context(), x.owner, act.CommandFilter{EndpointID: x.sales.ID})
+	must(t, err)
+	b.post(path, process("4711", "1795476210610665")).want(t, 303)
+	list, err := x.Commands(t.Context(), x.owner, act.CommandFilter{EndpointID: x.sales.ID})
+	must(t, err)
+	if got := list[0].Profile; got != profile.ProcessName(4711, 1795476210610665) || len(list) != len(before)+1 || before[0].Profile == got {
+		t.Errorf("%d orders, %s", len(list), got)
 	}
 }

@@ -10,6 +10,7 @@ import (
 // The libraries of Windows, which are loaded from its own folder only, when first used.
 var (
 	advapi32 = windows.NewLazySystemDLL("advapi32.dll")
+	dbghelp  = windows.NewLazySystemDLL("dbghelp.dll")
 	dnsapi   = windows.NewLazySystemDLL("dnsapi.dll")
 	iphlpapi = windows.NewLazySystemDLL("iphlpapi.dll")
 	kernel32 = windows.NewLazySystemDLL("kernel32.dll")
