@@ -91,23 +91,33 @@ type attackedGuest struct {
 
 func newAttackedGuest(t *testing.T, ctx context.Context, recipe machine.Recipe) *attackedGuest {
 	t.Helper()
+	return newAttackedGuestWith(t, ctx, recipe, guestAgent, func(d *machine.Disk) error {
+		return errors.Join(d.Copy(guestAgent, programs(t).Agent), d.Write("/etc/hozen/agent.toml", quick, 0o600))
+	}, func(a *attackedGuest) {
+		a.do(guestAgent, "service", "install")
+		a.do(guestAgent, "service", "start")
+	})
+}
+
+// newAttackedGuestWith boots a guest on whose disk put puts what install needs, enrols the
+// agent that install has started, and floods.
+func newAttackedGuestWith(t *testing.T, ctx context.Context, recipe machine.Recipe, program string, put func(*machine.Disk) error, install func(*attackedGuest)) *attackedGuest {
+	t.Helper()
 	need(t, "nft")
 	need(t, "ip")
 	s := newSite(t, ctx, siteOptions{recipe: recipe, noAgent: true})
 	if !s.cable.Outside.V6.IsValid() {
 		t.Skip("this kernel has no IPv6")
 	}
-	must(t, s.base.Copy(guestAgent, programs(t).Agent))
-	must(t, s.base.Write("/etc/hozen/agent.toml", quick, 0o600))
+	must(t, put(s.base))
 	p := s.newPC(t, ctx, "")
 	a := &attackedGuest{inside: p.m, attacked: &attacked{t: t, ctx: ctx, system: s.system, lab: rig.NewNursery(), pc: &rig.PracticePC{Practice: s.cable}}}
 	a.rules = a.rulesHere
 	t.Cleanup(func() { a.lab.Close() })
-	a.do(guestAgent, "service", "install")
-	a.do(guestAgent, "service", "start")
+	install(a)
 	token, err := s.collector.Token(ctx, 1)
 	must(t, err)
-	_, err = p.m.Feed(ctx, token+"\n", guestAgent, "enroll", "--token-file", "-", "--timeout", "30s")
+	_, err = p.m.Feed(ctx, token+"\n", program, "enroll", "--token-file", "-", "--timeout", "30s")
 	must(t, err)
 	p.awaitOnline(t, ctx)
 	a.id = p.id

@@ -136,11 +136,12 @@ func IsRefused(err error, code string) bool {
 type (
 	// Endpoint is a PC.
 	Endpoint struct {
-		ID        string    `json:"id"`
-		Hostname  string    `json:"hostname"`
-		Online    bool      `json:"online"`
-		Spooled   int       `json:"spooled"`
-		Isolation Isolation `json:"isolation"`
+		ID           string    `json:"id"`
+		Hostname     string    `json:"hostname"`
+		Online       bool      `json:"online"`
+		AgentVersion string    `json:"agent_version"`
+		Spooled      int       `json:"spooled"`
+		Isolation    Isolation `json:"isolation"`
 	}
 	// Isolation is the state of a PC's network as measured.
 	Isolation struct {
