@@ -541,7 +541,7 @@ func (f *Firewall) owner() uint64 {
 
 func (f *Firewall) path() string {
 	if f.cfg.NetNS == 0 {
-		return "/proc/self/ns/net"
+		return "/proc/thread-self/ns/net" // a thread may be in one of its own
 	}
 	return fmt.Sprintf("/proc/self/fd/%d", f.cfg.NetNS)
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -311,4 +312,39 @@ func TestWhatLeadsOut(t *testing.T) {
 	if f.left(device{name: "eth0", gone: true}) {
 		t.Error("noted by one that looks nowhere else")
 	}
+}
+
+// A firewall on a thread that is in a namespace of its own is that namespace's.
+func TestOwnNamespaceOfAThread(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	f := New(Config{})
+	before := f.inode()
+	apart(func() {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			t.Error("make a network namespace: ", err)
+			return
+		}
+		want := inodeOf("/proc/self/task/" + strconv.Itoa(unix.Gettid()) + "/ns/net")
+		if got := f.inode(); got != want || got == before {
+			t.Errorf("namespace %d, want %d; that of the process is %d", got, want, before)
+		}
+	})
+}
+
+// apart runs fn on a thread of its own that is not the process's first, and ends with it.
+func apart(fn func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			apart(fn)
+			runtime.UnlockOSThread()
+			return
+		}
+		fn()
+	}()
+	<-done
 }

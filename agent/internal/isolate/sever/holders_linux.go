@@ -3,6 +3,7 @@ package sever
 import (
 	"bytes"
 	"context"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -17,39 +18,51 @@ const (
 	// holdersLimit is how long is looked for the processes: the network is cut by now, but
 	// who waits for the answer to the order waits.
 	holdersLimit = 250 * time.Millisecond
-	// processesMax and descriptorsMax, of one process, bound the look besides.
+	// processesMax bounds the look besides. Of a process with more than descriptorsMax the
+	// others are looked at when all processes had their turn.
 	processesMax   = 16384
 	descriptorsMax = 4096
+	batch          = 512
 )
 
 // holders names the process that has each socket, by the inodes behind its descriptors
-// (proc_pid_fd(5)). Of several it is the one with the lowest number.
-func (k *Kernel) holders(ctx context.Context, places []place) {
-	want := map[uint32]*socket{} // inodes of sockets are the same in all namespaces
-	for i := range places {
-		for j := range places[i].found {
-			if s := &places[i].found[j]; s.Inode != 0 {
-				want[s.Inode] = s
-			}
+// (proc_pid_fd(5)). Of several it is the one with the lowest number, or one of those that need
+// not look far for it.
+func (k *Kernel) holders(ctx context.Context, found []socket, limit time.Duration) {
+	want := map[uint32]*socket{}
+	for i := range found {
+		if s := &found[i]; s.Inode != 0 {
+			want[s.Inode] = s
 		}
 	}
-	end := time.Now().Add(holdersLimit)
-	for _, pid := range k.processes() {
-		if len(want) == 0 || ctx.Err() != nil || time.Now().After(end) {
-			return
-		}
-		var has *socket // the first one of this process
-		k.sockets(pid, func(inode uint32) {
-			s := want[inode]
-			switch delete(want, inode); {
-			case s == nil:
-			case has == nil:
-				has = s
-				k.describe(pid, s)
-			default:
-				s.PID, s.Process, s.StartTicks, s.Started = has.PID, has.Process, has.StartTicks, has.Started
+	if len(want) == 0 {
+		return
+	}
+	end := time.Now().Add(limit)
+	over := func() bool { return len(want) == 0 || ctx.Err() != nil || time.Now().After(end) }
+	pids := k.processes()
+	for _, most := range [...]int{descriptorsMax, math.MaxInt} {
+		var more []int
+		for _, pid := range pids {
+			if over() {
+				return
 			}
-		})
+			var has *socket // the first one of this process
+			if k.sockets(pid, most, over, func(inode uint32) {
+				s := want[inode]
+				switch delete(want, inode); {
+				case s == nil:
+				case has == nil:
+					has = s
+					k.describe(pid, s)
+				default:
+					s.PID, s.Process, s.StartTicks, s.Started = has.PID, has.Process, has.StartTicks, has.Started
+				}
+			}) {
+				more = append(more, pid)
+			}
+		}
+		pids = more
 	}
 }
 
@@ -64,17 +77,30 @@ func (k *Kernel) processes() (pids []int) {
 	return pids
 }
 
-// sockets calls fn with the inode of every socket of a process.
-func (k *Kernel) sockets(pid int, fn func(inode uint32)) {
+// sockets calls fn with the inode of every socket among about the first most descriptors of a
+// process, until it is over. It reports whether the process may have more.
+func (k *Kernel) sockets(pid, most int, over func() bool, fn func(inode uint32)) (more bool) {
 	dir := k.cfg.Proc + "/" + strconv.Itoa(pid) + "/fd"
 	var to [32]byte // longer ones are no sockets
-	for _, fd := range entries(dir, descriptorsMax) {
-		if n, err := unix.Readlink(dir+"/"+fd, to[:]); err == nil {
-			if inode, ok := parseLink(to[:n]); ok {
-				fn(inode)
+	d, err := os.Open(dir)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = d.Close() }()
+	for n := 0; n < most; n += batch {
+		names, err := d.Readdirnames(batch)
+		for _, fd := range names {
+			if n, err := unix.Readlink(dir+"/"+fd, to[:]); err == nil {
+				if inode, ok := parseLink(to[:n]); ok {
+					fn(inode)
+				}
 			}
 		}
+		if err != nil || over() {
+			return false
+		}
 	}
+	return true
 }
 
 // describe notes name and start of a process.

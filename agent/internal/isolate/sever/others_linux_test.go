@@ -128,3 +128,29 @@ func TestNamespacesThatCannotBeEntered(t *testing.T) {
 		}
 	}
 }
+
+// One namespace is done with before the next one is looked into, so that the sockets of all of
+// them are never held at once.
+func TestOneNamespaceAfterAnother(t *testing.T) {
+	l := lab(t)
+	first, _ := container(t, l)
+	second, err := l.AddHost()
+	check(t, err)
+	p := connect(t, first, l.Peer, "tcp", l.B.At(4, 9000), 0)
+	q := connect(t, l.PC, l.Peer, "tcp", l.B.At(4, 9001), 0)
+	one, two := passOn(t, 0, first), passOn(t, 0, second)
+	s, err := New(Config{NetNS: l.PC.FD(), Others: func(ctx context.Context, fn func(*os.File, uint64, string)) int {
+		if err := aborted(q.near); !errors.Is(err, unix.ECONNABORTED) {
+			t.Errorf("the endpoint's own connection waits for others: %v", err)
+		}
+		one(ctx, fn)
+		if err := aborted(p.near); !errors.Is(err, unix.ECONNABORTED) {
+			t.Errorf("the first namespace's connection waits for the second: %v", err)
+		}
+		return two(ctx, fn)
+	}}).Sever(t.Context(), isolate.Policy{})
+	check(t, err)
+	if s.Destroyed != 2 || s.Failed != 0 {
+		t.Errorf("%+v", s)
+	}
+}

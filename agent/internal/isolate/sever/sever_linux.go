@@ -32,14 +32,17 @@ type Config struct {
 
 // Kernel is isolate.Connections by sock_diag(7): it needs CAP_NET_ADMIN and a kernel
 // with CONFIG_INET_DIAG_DESTROY (Linux 4.5), and CAP_SYS_ADMIN for other namespaces.
-type Kernel struct{ cfg Config }
+type Kernel struct {
+	cfg  Config
+	look time.Duration // for the processes that have what is to be ended
+}
 
 var _ isolate.Connections = (*Kernel)(nil)
 
 // New returns a Kernel; it touches nothing.
 func New(c Config) *Kernel {
 	c.Proc = cmp.Or(c.Proc, "/proc")
-	return &Kernel{cfg: c}
+	return &Kernel{cfg: c, look: holdersLimit}
 }
 
 // Message types of linux/sock_diag.h.
@@ -80,31 +83,16 @@ func (k *Kernel) Sever(ctx context.Context, p isolate.Policy) (isolate.Severed, 
 func (k *Kernel) sever(ctx context.Context, p isolate.Policy, s *isolate.Severed) error {
 	here := place{fd: k.cfg.NetNS}
 	errs := []error{here.list(ctx, p)}
-	others, troubles := k.others(ctx, p)
-	places := append([]place{here}, others...)
-	k.holders(ctx, places) // before they are ended: a program that is told so may be gone
-	for i := range places {
-		o := &places[i]
-		switch err := o.end(ctx, s); {
-		case err == nil:
-		case i == 0:
-			errs = append(errs, err)
-		default:
-			troubles = append(troubles, fmt.Sprintf("network namespace of %s: %v", o.who, err))
-		}
-		if i > 0 {
-			_ = o.file.Close()
-		}
-	}
-	return errors.Join(append(errs, told(troubles))...)
+	k.holders(ctx, here.found, k.look) // before they are ended: a program that is told so may be gone
+	errs = append(errs, here.end(ctx, s))
+	here.found = nil
+	return errors.Join(append(errs, told(k.others(ctx, p, s)))...)
 }
 
 // place is a network namespace, and what is to be ended in it.
 type place struct {
-	fd    int      // 0: ours
-	file  *os.File // fd's; nil if it is not ours to close
-	inode uint64   // 0 for the endpoint's own
-	who   string
+	fd    int    // 0: ours
+	inode uint64 // 0 for the endpoint's own
 	found []socket
 }
 

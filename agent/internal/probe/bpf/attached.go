@@ -2,6 +2,8 @@ package bpf
 
 import (
 	"bytes"
+	"encoding/binary"
+	"fmt"
 	"strconv"
 
 	"hozen/agent/internal/probe/sockdiag"
@@ -106,4 +108,61 @@ func parseFilter(b []byte, at *spot) *record.BPF {
 	p.Name, p.NameRaw = record.Text(pickText(o, bpfName))
 	p.Handle, p.Priority = uint32(field(b, 8, 4)), uint32(field(b, 16, 4))>>16
 	return p
+}
+
+// hanging lists the programs that interfaces run without a link: at most so many, which hang at
+// at most as many places. ask passes on the answers of the kernel to a question; miss is told
+// what was left out.
+func hanging(most int, ask func(typ uint16, question []byte, row func([]byte)) error, miss func(error)) (list []*record.BPF, err error) {
+	names := map[uint32]string{}
+	var spots []spot
+	var places, programs int // that are left out
+	add := func(p *record.BPF) {
+		if len(list) < most {
+			list = append(list, p)
+		} else {
+			programs++
+		}
+	}
+	err = ask(getLink, make([]byte, linkSize), func(body []byte) {
+		dev, xdp := parseXDP(body)
+		if names[dev.index] = dev.name; len(names) > most {
+			delete(names, dev.index)
+		}
+		for _, p := range xdp {
+			add(p)
+		}
+	})
+	if err == nil {
+		err = ask(getQdisc, make([]byte, tcSize), func(body []byte) {
+			for _, s := range parseSpots(body) {
+				if len(spots) < most {
+					spots = append(spots, s)
+				} else {
+					places++
+				}
+			}
+		})
+	}
+	for _, at := range spots {
+		if err != nil {
+			break
+		}
+		at.name = names[at.index]
+		question := make([]byte, tcSize)
+		binary.NativeEndian.PutUint32(question[4:], at.index)
+		binary.NativeEndian.PutUint32(question[12:], at.parent)
+		err = ask(getFilter, question, func(body []byte) {
+			if p := parseFilter(body, &at); p != nil {
+				add(p)
+			}
+		})
+	}
+	if places > 0 {
+		miss(fmt.Errorf("%d places of filters beyond the first %d were not asked", places, most))
+	}
+	if programs > 0 {
+		miss(fmt.Errorf("%d programs at interfaces beyond the first %d are not told", programs, most))
+	}
+	return list, err
 }

@@ -55,3 +55,36 @@ func TestParseAttached(t *testing.T) {
 		}
 	}
 }
+
+// What is left out because there is too much of it is said.
+func TestTooManyAttached(t *testing.T) {
+	link := func(index uint32) []byte {
+		return slices.Concat(u32(0, index, 0, 0), attr(3, []byte("eth0\x00")...), attr(43|1<<15, attr(5, u32(31)...)...))
+	}
+	qdisc := func(index uint32) []byte {
+		return slices.Concat(u32(0, index, 0, 0xffffffff, 0), attr(1, []byte("ingress\x00")...))
+	}
+	filter := slices.Concat(u32(0, 7, 9, ingressClass, 5<<16|3), attr(1, []byte("bpf\x00")...), attr(2, attr(11, u32(33)...)...))
+	for n, want := range map[uint32][2]int{ // told and missed
+		1: {2, 0}, 2: {3, 1}, 4: {3, 2},
+	} {
+		var missed []error
+		list, err := hanging(3, func(typ uint16, _ []byte, row func([]byte)) error {
+			for i := range n {
+				switch typ {
+				case getLink:
+					row(link(i + 1))
+				case getQdisc:
+					row(qdisc(i + 1))
+				case getFilter:
+					row(filter)
+					return nil
+				}
+			}
+			return nil
+		}, func(err error) { missed = append(missed, err) })
+		if err != nil || len(list) != want[0] || len(missed) != want[1] {
+			t.Errorf("%d interfaces: %d programs, %v, %v", n, len(list), missed, err)
+		}
+	}
+}

@@ -84,35 +84,12 @@ func attached(ctx context.Context, o *facts.Out) error {
 		return err
 	}
 	defer conn.Close()
-	names := map[uint32]string{}
-	var list []*record.BPF
-	var spots []spot
-	err = conn.Routing(ctx, getLink, make([]byte, linkSize), func(_ uint16, body []byte) error {
-		dev, xdp := parseXDP(body)
-		names[dev.index], list = dev.name, append(list, xdp...)
-		return nil
-	})
-	if err == nil {
-		err = conn.Routing(ctx, getQdisc, make([]byte, tcSize), func(_ uint16, body []byte) error {
-			spots = append(spots, parseSpots(body)...)
+	list, err := hanging(maxObjects, func(typ uint16, question []byte, row func([]byte)) error {
+		return conn.Routing(ctx, typ, question, func(_ uint16, body []byte) error {
+			row(body)
 			return nil
 		})
-	}
-	for _, at := range spots[:min(len(spots), maxObjects)] {
-		at.name = names[at.index]
-		question := make([]byte, tcSize)
-		binary.NativeEndian.PutUint32(question[4:], at.index)
-		binary.NativeEndian.PutUint32(question[12:], at.parent)
-		err = conn.Routing(ctx, getFilter, question, func(_ uint16, body []byte) error {
-			if p := parseFilter(body, &at); p != nil && len(list) < maxObjects {
-				list = append(list, p)
-			}
-			return nil
-		})
-		if err != nil {
-			break
-		}
-	}
+	}, o.Miss)
 	for _, p := range list {
 		if err := o.Write(p); err != nil {
 			return err

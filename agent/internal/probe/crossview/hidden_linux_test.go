@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -232,4 +233,49 @@ func hideSocket() error {
 		fmt.Printf("%s\n", b)
 	}
 	return nil
+}
+
+// The text is that of the namespace in which sock_diag is asked, also on a thread that is in one
+// of its own.
+func TestTextOfTheThreadsNamespace(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	apart(func() {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			t.Error("make a network namespace: ", err)
+			return
+		}
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer unix.Close(fd)
+		var st unix.Stat_t
+		if err := errors.Join(unix.Listen(fd, 1), unix.Fstat(fd, &st)); err != nil {
+			t.Error(err)
+			return
+		}
+		list, err := texted(tables()[0])
+		if err != nil || !slices.Equal(list, []uint64{st.Ino}) {
+			t.Errorf("got %v, %v, want socket %d alone", list, err, st.Ino)
+		}
+	})
+}
+
+// apart runs fn on a thread of its own that is not the process's first, and ends with it.
+func apart(fn func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			apart(fn)
+			runtime.UnlockOSThread()
+			return
+		}
+		fn()
+	}()
+	<-done
 }

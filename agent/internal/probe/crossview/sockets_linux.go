@@ -124,7 +124,7 @@ func diag(ctx context.Context, conn *sockdiag.Conn, r sockdiag.Request) (list []
 
 // texted returns the inodes of a table by its text.
 func texted(t table) ([]uint64, error) {
-	f, err := os.Open("/proc/self/net/" + t.request.String())
+	f, err := os.Open("/proc/thread-self/net/" + t.request.String()) // of the namespace that sock_diag is asked in
 	if err != nil {
 		return nil, err
 	}
