@@ -127,8 +127,12 @@ func (a *agent) enrol(ctx context.Context, token pki.Token) error {
 		Token: token, Key: key, Host: thisHost(), Now: a.identity.Now, Control: a.marks.control,
 		Pending: func(code string) {
 			a.set.log.InfoContext(ctx, "the enrolment waits for approval", slog.String("code", code))
+			a.enrolCode.waits(ctx, code)
 		},
 	})
+	if errors.Is(err, uplink.ErrNotAccepted) {
+		a.enrolCode.over(ctx, false)
+	}
 	if err != nil {
 		return err
 	}
@@ -136,6 +140,7 @@ func (a *agent) enrol(ctx context.Context, token pki.Token) error {
 		return err
 	}
 	a.uplink.Wake()
+	a.enrolCode.over(ctx, true)
 	return nil
 }
 

@@ -28,7 +28,9 @@ type notices struct {
 	// know says when an earlier run told everybody.
 	greet func(ctx context.Context, text string, softly bool) (n int)
 	know  func(at time.Time)
-	log   *slog.Logger
+	// met hears, besides, that somebody may have signed in. Optional.
+	met func(ctx context.Context)
+	log *slog.Logger
 
 	wake chan struct{}
 	mu   sync.Mutex
@@ -92,6 +94,9 @@ func (n *notices) run(ctx context.Context) error {
 			n.tell(ctx, *st, bye)
 		case came:
 			n.meet(ctx)
+		}
+		if came && n.met != nil {
+			n.met(ctx)
 		}
 	}
 }

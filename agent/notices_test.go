@@ -263,6 +263,8 @@ func TestNoticesFollow(t *testing.T) {
 	n.wall = func(_ context.Context, text string, _ bool) { said <- text }
 	met := make(chan string, 4)
 	n.greet = func(_ context.Context, text string, _ bool) int { met <- text; return 0 }
+	others := make(chan bool, 4)
+	n.met = func(context.Context) { others <- true }
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = n.run(ctx) }()
@@ -275,6 +277,7 @@ func TestNoticesFollow(t *testing.T) {
 	if text := <-met; text != signIn() {
 		t.Errorf("who signs in is told %q", text)
 	}
+	<-others // what else there is to show is met too
 	n.farewell(isolate.Notice{Text: "お疲れさまでした"})
 	n.follow(released())
 	if text := <-said; !strings.Contains(text, "お疲れさまでした") {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -41,4 +42,16 @@ func TestScreensOfThisPC(t *testing.T) {
 	if err := (screens{}).Show(0x7ffffff0, popup.Message{Title: "試験 / test", Body: "-", Quiet: true, For: time.Second}); err == nil {
 		t.Error("a session that is none takes messages")
 	}
+}
+
+// TestEnrolCodeOnThisPC: the code goes to the screens of whoever is signed in, and a Windows
+// that shows nothing neither ends nor holds the enrolment.
+func TestEnrolCodeOnThisPC(t *testing.T) {
+	c := newEnrolCode(newLog(t.Output(), 0, false), runtime.GOOS)
+	if c.announce == nil || c.greet == nil || c.say == nil {
+		t.Fatal("nobody is told")
+	}
+	c.waits(t.Context(), "4F7K-92QM")
+	c.meet(t.Context())
+	c.over(t.Context(), true)
 }

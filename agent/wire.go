@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -82,6 +83,7 @@ type agent struct {
 	power        *power
 	people       people
 	notices      *notices
+	enrolCode    *enrolCode
 	// lastUninstall is the event of the last release before uninstalling, once it is kept.
 	lastUninstall atomic.Pointer[string]
 	asked         asked
@@ -147,7 +149,9 @@ func newAgent(set settings) (_ *agent, err error) {
 	if a.power, err = newPower(a); err != nil {
 		return nil, err
 	}
+	a.enrolCode = newEnrolCode(set.log, runtime.GOOS)
 	a.notices = newNotices(noticeBoard(set.root, set.state), a.people, set.log)
+	a.notices.met = a.enrolCode.meet
 	if a.isolate, err = a.newIsolation(); err != nil {
 		return nil, err
 	}
