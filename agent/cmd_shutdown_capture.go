@@ -135,6 +135,9 @@ var errNothingAlive = errors.New("neither processes nor connections could be kep
 // captureAlone captures without the agent.
 func captureAlone(ctx context.Context, state string, log *slog.Logger) (err error) {
 	dir := aloneFolder(state)
+	if _, err := guardState(state); err != nil {
+		return err
+	}
 	if err := durable.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return err
 	}

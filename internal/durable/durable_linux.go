@@ -3,7 +3,9 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -92,4 +94,17 @@ func Free(path string) (uint64, error) {
 // IsFull reports whether err means that no space is left, or no quota.
 func IsFull(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+}
+
+// Ours reports why what fi tells of may hold what others put there: it belongs neither to
+// root nor to this program's account, or its mode lets others write it. Whoever may write the
+// folder that holds it is not asked after.
+func Ours(fi fs.FileInfo) error {
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok && st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("belongs to uid %d", st.Uid)
+	}
+	if p := fi.Mode().Perm(); p&0o022 != 0 {
+		return fmt.Errorf("mode %#o lets others write it", p)
+	}
+	return nil
 }

@@ -119,7 +119,7 @@ func readEntry(root *os.Root, name string) (*entry, error) {
 		}
 		e.state = Sealed
 		err = readVerdict(root, e)
-	} else {
+	} else if err = unsigned(root); err == nil {
 		e.state = Interrupted
 		for _, n := range []string{manifestFile, signerFile, certFile} { // of a seal that did not come to its end
 			err = errors.Join(err, removeIfThere(root, n))
@@ -130,6 +130,21 @@ func readEntry(root *os.Root, name string) (*entry, error) {
 		e.other += n
 	}
 	return e, err
+}
+
+// unsigned reports why an acquisition without a signature is not to be signed: somebody
+// else than this program made it, or could change it. One with a signature proves itself.
+func unsigned(root *os.Root) error {
+	for _, n := range []string{".", headFile, artifactDir} {
+		fi, err := root.Lstat(n)
+		if err == nil {
+			err = durable.Ours(fi)
+		}
+		if err != nil {
+			return fmt.Errorf("is not signed, and %s: %w", n, err)
+		}
+	}
+	return nil
 }
 
 func emptyFolder(root *os.Root, name string) bool {
@@ -257,6 +272,9 @@ func (s *Spool) readParts(root *os.Root, e *entry) error {
 		}
 		if !fi.Mode().IsRegular() {
 			return fmt.Errorf("%s: %w", name, errNotRegular)
+		}
+		if err := durable.Ours(fi); err != nil && !signed {
+			return fmt.Errorf("is not signed, and %s: %w", name, err)
 		}
 		p := &part{name: final, onDisk: name, size: fi.Size(), complete: true, image: isImage(final)}
 		if e.sealed {
