@@ -79,3 +79,14 @@ func TestLanesRunAtTheSameTimeAndStepsOfOneInOrder(t *testing.T) {
 		t.Errorf("exit code %d, %d passed, %d failed\n%s", code, c.passed, c.failed, s)
 	}
 }
+
+// What the go command says of modules that it fetches is no complaint.
+func TestDownloadsAreNoComplaint(t *testing.T) {
+	const script = `printf 'go: downloading example.org/a v1.0.0\n%s' "$0" >&2`
+	if err := quiet(t.Context(), "", nil, "sh", "-c", script, ""); err != nil {
+		t.Error(err)
+	}
+	if err := quiet(t.Context(), "", nil, "sh", "-c", script, "diff go.mod"); err == nil || strings.TrimSpace(err.Error()) != "diff go.mod" {
+		t.Errorf("got %v, want what it complains of alone", err)
+	}
+}

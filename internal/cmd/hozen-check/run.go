@@ -142,10 +142,22 @@ func quiet(ctx context.Context, dir string, env []string, name string, args ...s
 	if err != nil {
 		return err
 	}
-	if strings.TrimSpace(out) != "" {
+	if out = withoutDownloads(out); strings.TrimSpace(out) != "" {
 		return errors.New(out)
 	}
 	return nil
+}
+
+// withoutDownloads takes away what the go command says of modules that this machine did not
+// have yet.
+func withoutDownloads(out string) string {
+	var kept strings.Builder
+	for line := range strings.Lines(out) {
+		if !strings.HasPrefix(line, "go: downloading ") {
+			kept.WriteString(line)
+		}
+	}
+	return kept.String()
 }
 
 func tail(s string, lines int) string {

@@ -221,7 +221,9 @@ func hideSocket() error {
 		return err
 	}
 	// Over the folder: what is mounted over a text in it does not last (proc_net_d_revalidate).
-	if err := unix.Mount(dir, "/proc/self/net", "", unix.MS_BIND, ""); err != nil {
+	// The thread's own, which the probe reads, so it must go on on this thread.
+	runtime.LockOSThread()
+	if err := unix.Mount(dir, "/proc/thread-self/net", "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("cover the texts: %w", err)
 	}
 	fmt.Println(st.Ino)
