@@ -20,7 +20,7 @@ import (
 )
 
 // The tampered packages lie in testdata/packages/tampered, each made by one change of this
-// package's tests to one of three packages in order, which lie there too. VERDICTS.tsv says what a
+// package's tests to one of four packages in order, which lie there too. VERDICTS.tsv says what a
 // checker must find in each, SHA256SUMS holds every vector to what it was: they are files for
 // whoever writes another checker, and stay as they are for ever. A new change is written by
 // "go test ./internal/verify -run TestTampered -update", which never writes a file again that is there.
@@ -82,9 +82,11 @@ func tampered(t testing.TB) []made {
 	one, caOne := reduced(t, "v4-one")
 	two, caTwo := reduced(t, "v4-two")
 	sent, caSent := reduced(t, "v4-sent")
+	held, caHeld := reduced(t, "v4-held")
 	list := []made{
 		{"untouched-one.zip", caOne, finding{verify.Verified, "", ""}, "nothing: one PC", one.zip(nil), false},
 		{"untouched-two.zip", caTwo, finding{verify.Verified, "", ""}, "nothing: two PCs", two.zip(nil), false},
+		{"untouched-held.zip", caHeld, finding{verify.Verified, "", ""}, "nothing: one PC, its evidence handed over before witnesses", held.zip(nil), false},
 		{"untouched-sent.zip", caSent, finding{verify.Verified, "", ""}, "nothing: one PC, and files that people sent", sent.zip(nil), false},
 	}
 	add := func(prefix, ca string, of *bag, changes map[string]tampering) {
@@ -100,6 +102,7 @@ func tampered(t testing.TB) []made {
 	add("", caOne, one, tamperings())
 	add("two-", caTwo, two, tamperingsOfTwo())
 	add("sent-", caSent, sent, tamperingsOfSent(t))
+	add("held-", caHeld, held, tamperingsOfHeld())
 	for what, z := range hostileZips(one.zip(nil)) {
 		want := finding{verify.NotVerified, z.code, ""}
 		if z.code == "zip_data" {

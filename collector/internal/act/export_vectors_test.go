@@ -19,6 +19,7 @@ import (
 	"hozen/collector/internal/checkpoint"
 	"hozen/collector/internal/cosign"
 	"hozen/collector/internal/evidence/evidencetest"
+	"hozen/collector/internal/exhibit"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/sqldb/sqldbtest"
 	"hozen/collector/internal/timestamp"
@@ -209,7 +210,7 @@ for b in data/hosts/*/bodyfile; do mactime -z UTC -y -d -b "$b"; done`, "sh", r.
 }
 
 // TestSmallPackages: those from which the tampered vectors of package verify are made: of one PC,
-// of two, and of one with files that people sent.
+// of two, of one with files that people sent, and of one whose evidence was handed over before witnesses.
 func TestSmallPackages(t *testing.T) {
 	all := captured()
 	process := map[artifact.Kind][]string{artifact.KindProcess: all[artifact.KindProcess]}
@@ -222,6 +223,13 @@ func TestSmallPackages(t *testing.T) {
 			o.sent(o.incident, "fw.log", "UPLOADED-BYTES")
 			o.sent(o.incident, "写真 <1>.exe", "MZ bytes")
 			o.keiri.send("flash", process)
+		},
+		"v4-held": func(o *office) {
+			o.keiri.send("flash", process)
+			ok(o.t, o.DescribeExhibit(o.t.Context(), o.owner, o.incident+"-E01", map[exhibit.Field]string{exhibit.Witness: "立会 次郎"}))
+			_, err := o.RecordCustody(o.t.Context(), o.owner, o.incident+"-E01", exhibit.Event{Type: exhibit.HandOver, At: o.clock, To: exhibit.Party{Person: "警察 花子", Organisation: "県警察本部"},
+				Medium: exhibit.Medium{Type: "USB SSD", Serial: "S/N 42", SealNo: "封-7"}, Place: "本社 2階", Purpose: "捜査のため", Witness: "証人 三郎"})
+			ok(o.t, err)
 		},
 	} {
 		x := newFixture(t, sqldbtest.Open(t))
