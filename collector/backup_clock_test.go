@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,12 +9,18 @@ import (
 	"time"
 
 	"hozen/collector/internal/config"
+	"hozen/collector/internal/fsck"
 	"hozen/collector/internal/watch"
 	"hozen/internal/digest"
 )
 
 func TestBackupByTheClock(t *testing.T) {
-	c, cfg, _ := made(t)
+	t.Run("sqlite", func(t *testing.T) { testBackupByTheClock(t, config.Default().Storage.Database) })
+	t.Run("postgres", func(t *testing.T) { testBackupByTheClock(t, pgURL(t)) })
+}
+
+func testBackupByTheClock(t *testing.T, database string) {
+	c, cfg, _ := madeOn(t, database)
 	cfg.Backup = config.Backup{Dir: filepath.Join(t.TempDir(), "second place"), EveryHours: 24}
 	s, err := openStore(t.Context(), c.data, cfg, discard())
 	must(t, err)
@@ -55,6 +62,19 @@ func TestBackupByTheClock(t *testing.T) {
 	must(t, clock.tick(t.Context()))
 	if !clock.newest().After(made) {
 		t.Error("not backed up again")
+	}
+
+	// One that an older version made of PostgreSQL, without the database, is none.
+	note := filepath.Join(cfg.Backup.Dir, backupData, fsck.BackupNote)
+	b, err := os.ReadFile(note)
+	must(t, err)
+	must(t, os.WriteFile(note, bytes.Replace(b, []byte(`"database": "hozen.db"`), []byte(`"database": ""`), 1), 0o600))
+	if !clock.newest().IsZero() {
+		t.Error("a backup without a database counts")
+	}
+	must(t, clock.tick(t.Context()))
+	if clock.newest().IsZero() {
+		t.Error("it was not made whole")
 	}
 
 	// What was proved is known after a restart, and bytes that change later are found.

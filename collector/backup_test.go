@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -8,11 +9,12 @@ import (
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/checkpoint"
 	"hozen/collector/internal/config"
+	"hozen/collector/internal/sqldb/sqldbtest"
 	"hozen/internal/i18n"
 )
 
-// restored puts a backup into a new data folder, as a person does.
-func restored(t *testing.T, from string) (*cli, config.Paths) {
+// restoredButDB puts all of a backup but its database into a new data folder, as a person does.
+func restoredButDB(t *testing.T, from string) (*cli, config.Paths) {
 	t.Helper()
 	c, _, _ := testCLI(t, i18n.English)
 	c.data = filepath.Join(t.TempDir(), "data")
@@ -27,10 +29,17 @@ func restored(t *testing.T, from string) (*cli, config.Paths) {
 		must(t, os.WriteFile(to, b, 0o600))
 	}
 	must(t, os.CopyFS(p.LedgerNotes, os.DirFS(filepath.Join(from, backupKeys, backupNotes))))
+	must(t, os.CopyFS(filepath.Join(c.data, "evidence"), os.DirFS(filepath.Join(from, backupData, "blobs"))))
+	return c, p
+}
+
+// restored puts a backup into a new data folder, with its database as a SQLite file there.
+func restored(t *testing.T, from string) (*cli, config.Paths) {
+	t.Helper()
+	c, p := restoredButDB(t, from)
 	b, err := os.ReadFile(filepath.Join(from, backupData, "hozen.db"))
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(c.data, "hozen.db"), b, 0o600))
-	must(t, os.CopyFS(filepath.Join(c.data, "evidence"), os.DirFS(filepath.Join(from, backupData, "blobs"))))
 	return c, p
 }
 
@@ -90,6 +99,51 @@ func TestBackupAndRestore(t *testing.T) {
 	must(t, os.RemoveAll(p.LedgerNotes))
 	if kinds, codes := differences(t, back, cfg); len(kinds) != 1 || kinds[0] != checkpoint.BadFile || len(codes) != 1 {
 		t.Errorf("without the files: told of %v, %v", kinds, codes)
+	}
+}
+
+// A database comes back from a backup onto PostgreSQL or SQLite, wherever it was before.
+func TestRestoreDatabase(t *testing.T) {
+	const file = "sqlite:hozen.db"
+	for name, of := range map[string]struct{ was, becomes func(t *testing.T) string }{
+		"postgres": {pgURL, pgURL},
+		"move in":  {func(*testing.T) string { return file }, pgURL},
+		"move out": {pgURL, func(*testing.T) string { return file }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, cfg, _ := madeOn(t, of.was(t))
+			dir := backedUp(t, c, cfg, 2)
+			back, p := restoredButDB(t, dir)
+			cfg.Storage.Database = of.becomes(t)
+			must(t, os.WriteFile(p.Settings, []byte(cfg.Text()), 0o600))
+			must(t, back.restoreDatabase(t.Context(), dir))
+			if kinds, codes := differences(t, back, cfg); len(kinds) != 0 || len(codes) != 0 {
+				t.Errorf("told of %v, %v", kinds, codes)
+			}
+			backedUp(t, back, cfg, 1) // it is signed on
+			if err := back.restoreDatabase(t.Context(), dir); !errors.Is(err, act.ErrConflict) {
+				t.Errorf("over a database that is used: %v", err)
+			}
+		})
+	}
+}
+
+func pgURL(t *testing.T) string { return sqldbtest.PostgresURL(t) }
+
+// A database that is not the one of the note is not put back.
+func TestRestoreDatabaseHoldsItAgainstTheNote(t *testing.T) {
+	c, cfg, _ := made(t)
+	dir := backedUp(t, c, cfg, 1)
+	other, otherCfg, _ := made(t)
+	b, err := os.ReadFile(filepath.Join(backedUp(t, other, otherCfg, 1), backupData, "hozen.db"))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, backupData, "hozen.db"), b, 0o600))
+	back, _ := restoredButDB(t, dir)
+	if err := back.restoreDatabase(t.Context(), dir); err == nil {
+		t.Error("another database was put back")
+	}
+	if err := back.restoreDatabase(t.Context(), t.TempDir()); err == nil {
+		t.Error("a folder without a backup was put back")
 	}
 }
 

@@ -88,7 +88,7 @@ func (c *cli) root() *cobra.Command {
 	})
 	f.StringVar(&c.breakGlass, "break-glass", "", "act without sign-in, as root, for this `reason`")
 	root.AddCommand(c.initCmd(), c.serveCmd(), c.statusCmd(), c.operatorCmd(), c.tokenCmd(), c.apiTokenCmd(), c.endpointCmd(), c.incidentCmd(),
-		c.acquireCmd(), c.isolateCmd(), c.releaseCmd(), c.releaseCodeCmd(), c.groupCmd(), c.settingsCmd(), c.preserveCmd(), c.commandCmd(), c.evidenceCmd(), c.ledgerCmd(), c.fsckCmd(), c.kitCmd(), c.importCmd(), c.backupCmd(), c.storageCmd(), c.recoveryCmd(), c.serviceCmd(), c.versionCmd())
+		c.acquireCmd(), c.isolateCmd(), c.releaseCmd(), c.releaseCodeCmd(), c.groupCmd(), c.settingsCmd(), c.preserveCmd(), c.commandCmd(), c.evidenceCmd(), c.ledgerCmd(), c.fsckCmd(), c.kitCmd(), c.importCmd(), c.backupCmd(), c.restoreDatabaseCmd(), c.storageCmd(), c.recoveryCmd(), c.serviceCmd(), c.versionCmd())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(c.custodyCmd(), c.dataCmd())
 	root.InitDefaultHelpCmd()

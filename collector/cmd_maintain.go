@@ -8,13 +8,16 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/config"
+	"hozen/collector/internal/fsck"
 	"hozen/collector/internal/localapi"
 	"hozen/collector/internal/osservice"
+	"hozen/collector/internal/sqldb"
 	"hozen/internal/buildinfo"
 )
 
@@ -109,7 +112,7 @@ func (c *cli) backupCmd() *cobra.Command {
 earlier backup there is brought up to date, copying only new evidence. The collector may
 go on working. Whoever has the keys in it can be this collector: keep it safe. The evidence
 in it stays encrypted; its key file is not copied: keep that elsewhere (storage key).
-On PostgreSQL the database is not included: run pg_dump first.`,
+A database on PostgreSQL is copied too, into the same kind of file (restore-database).`,
 		Args: argsExactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := filepath.Abs(args[0])
@@ -129,6 +132,40 @@ On PostgreSQL the database is not included: run pg_dump first.`,
 				}
 			})
 		}}
+}
+
+func (c *cli) restoreDatabaseCmd() *cobra.Command {
+	return &cobra.Command{Use: "restore-database DIR", Short: "Put the database of a backup into that of the settings",
+		Long: `Put the database of the backup in DIR into the one that the settings name, while the
+collector is stopped: PostgreSQL or SQLite, whichever it was copied from. That database must
+be empty, and the program of the version that made the backup. The ledger is proved again
+there. Everything else of the backup is put back as the manual says.`,
+		Args: argsExactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.restoreDatabase(cmd.Context(), args[0]) }}
+}
+
+func (c *cli) restoreDatabase(ctx context.Context, from string) error {
+	dir, cfg, err := c.folder()
+	if err != nil {
+		return err
+	}
+	unlock, err := localapi.Lock(config.PathsOf(dir).Lock)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	db, err := sqldb.Open(ctx, sqldb.Config{URL: cfg.DatabaseURL(dir)})
+	if err != nil {
+		return err
+	}
+	n, err := fsck.RestoreDB(ctx, db, filepath.Join(from, backupData))
+	if errors.Is(err, sqldb.ErrNotEmpty) {
+		err = fmt.Errorf("%w: %w", act.ErrConflict, err)
+	}
+	if err := errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	return c.print(n, func() { c.say("backup.database", "at", n.At.Format(time.RFC3339)) })
 }
 
 // here asks the running collector, and works on the data folder itself when none runs.

@@ -19,10 +19,17 @@ import (
 // made is a collector that init has made.
 func made(t *testing.T) (*cli, config.Config, config.Paths) {
 	t.Helper()
+	return madeOn(t, config.Default().Storage.Database)
+}
+
+// madeOn is a collector in a data folder, with its database at that URL.
+func madeOn(t *testing.T, database string) (*cli, config.Config, config.Paths) {
+	t.Helper()
 	c, _, _ := testCLI(t, i18n.English)
 	c.data = filepath.Join(t.TempDir(), "data")
 	o := initOptions{cfg: config.Default(), owner: act.NewOperator{Name: "owner"}}
 	o.cfg.Addresses = []string{"collector.example:7443"}
+	o.cfg.Storage.Database = database
 	if err := c.init(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}

@@ -199,15 +199,12 @@ func (s *store) backupData(ctx context.Context, dir string) (checkpoint.Copy, er
 		if err != nil {
 			return nil, err
 		}
-		if _, err := fsck.Backup(ctx, fsck.BackupConfig{DB: s.db, Blobs: s.blobs, Keys: s.keys, Dir: dir, WithoutDB: s.db.Dialect() != sqldb.SQLite}, nil); err != nil {
+		if _, err := fsck.Backup(ctx, fsck.BackupConfig{DB: s.db, Blobs: s.blobs, Keys: s.keys, Dir: dir}, nil); err != nil {
 			return nil, err
 		}
 		now, err := s.checkpoints.Copy()
 		if err != nil {
 			return nil, err
-		}
-		if notes.SameLines(now) && s.db.Dialect() != sqldb.SQLite {
-			return s.checkpoints.First(ctx, notes) // the database was copied before, by its own tools
 		}
 		if notes.SameLines(now) {
 			return notes, nil

@@ -189,26 +189,3 @@ func (a *auditor) missing(ctx context.Context, org string, row lineRow, kept che
 	}
 	return why, nil
 }
-
-// First returns a copy that is no newer than a database that somebody copied before: of each
-// line the first state instead of the newest. It pins less.
-func (l *Log) First(ctx context.Context, c Copy) (Copy, error) {
-	out := maps.Clone(c)
-	for name, b := range c {
-		org, ok := strings.CutSuffix(name, noteSuffix)
-		if !ok {
-			continue
-		}
-		row, err := noteAbove(ctx, l.cfg.DB.Read(), org, l.lineOf(string(b), org), 0)
-		if err != nil {
-			return nil, fmt.Errorf("copy checkpoints: %w", err)
-		}
-		if row == nil {
-			continue
-		}
-		if _, err := checkpoint.Open(row.note, l.Key()); err == nil {
-			out[name] = []byte(row.note)
-		}
-	}
-	return out, nil
-}

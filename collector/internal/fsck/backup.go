@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"hozen/collector/internal/blob/atrest"
@@ -32,7 +33,7 @@ const (
 type Note struct {
 	Format   string     `json:"format"` // "hozen-backup/1"
 	At       time.Time  `json:"at"`
-	Database string     `json:"database"` // file name, or "" when it is not included
+	Database string     `json:"database"` // file name; "" in one of PostgreSQL by an older version, which left it out
 	SHA256   string     `json:"database_sha256,omitempty"`
 	Schema   int64      `json:"schema"`
 	Blobs    int        `json:"blobs"`
@@ -63,10 +64,7 @@ type BackupConfig struct {
 	// Dir is made when it is not there; an earlier backup there is brought up to date,
 	// copying only new blobs. Anything else in it is refused.
 	Dir string
-	// WithoutDB copies only the blobs. It is needed on PostgreSQL, whose own tools
-	// (pg_dump) copy the database: run those first.
-	WithoutDB bool
-	Now       func() time.Time // Optional; default time.Now
+	Now func() time.Time // Optional; default time.Now
 }
 
 // Backup copies database and blobs while the collector works, hashing every blob
@@ -87,9 +85,6 @@ func backup(ctx context.Context, cfg BackupConfig, progress func(step string, do
 	if progress == nil {
 		progress = func(string, int, int) {}
 	}
-	if cfg.DB.Dialect() != sqldb.SQLite && !cfg.WithoutDB {
-		return Note{}, fmt.Errorf("%w: PostgreSQL is copied by pg_dump, before the blobs", errors.ErrUnsupported)
-	}
 	if err := claim(cfg.Dir); err != nil {
 		return Note{}, err
 	}
@@ -99,10 +94,8 @@ func backup(ctx context.Context, cfg BackupConfig, progress func(step string, do
 		return Note{}, err
 	}
 	// Rows first: what they speak of is in the store by then and never goes away.
-	if !cfg.WithoutDB {
-		if err := copyDB(ctx, cfg, &n); err != nil {
-			return Note{}, err
-		}
+	if err := copyDB(ctx, cfg, &n); err != nil {
+		return Note{}, err
 	}
 	to, err := fsblob.Open(filepath.Join(cfg.Dir, BackupBlobs))
 	if err != nil {
@@ -145,7 +138,7 @@ func claim(dir string) error {
 	for _, e := range list {
 		switch {
 		case e.Name() == BackupDB, e.Name() == BackupBlobs, e.Name() == BackupNote, durable.IsTemp(e.Name()):
-		case e.Name() == BackupDB+".new", e.Name() == BackupDB+".new.tmp":
+		case strings.HasPrefix(e.Name(), BackupDB+".new"): // of one that was cut off, with SQLite's files beside it
 		default:
 			return fmt.Errorf("%q is in the folder and no part of a backup", e.Name())
 		}
@@ -178,12 +171,16 @@ func copyDB(ctx context.Context, cfg BackupConfig, n *Note) error {
 }
 
 // verifyCopy proves that the copy opens and that its ledger agrees with itself.
-func verifyCopy(ctx context.Context, path string, n *Note) (err error) {
+func verifyCopy(ctx context.Context, path string, n *Note) error {
 	db, err := sqldb.OpenCopy(ctx, path)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	return errors.Join(n.readLedgers(ctx, db), db.Close())
+}
+
+// readLedgers proves the ledgers of a database and notes where they end.
+func (n *Note) readLedgers(ctx context.Context, db *sqldb.DB) error {
 	return db.ReadTx(ctx, func(ctx context.Context, q sqldb.Queryer) error {
 		problems, err := ledger.Verify(ctx, q, nil)
 		if err != nil {

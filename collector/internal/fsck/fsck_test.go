@@ -214,8 +214,10 @@ func TestNotAbleToLook(t *testing.T) {
 	}
 }
 
-func TestBackup(t *testing.T) {
-	site, _ := world(t, sqldbtest.Open(t))
+func TestBackup(t *testing.T) { sqldbtest.Run(t, testBackup) }
+
+func testBackup(t *testing.T, db *sqldb.DB) {
+	site, _ := world(t, db)
 	dir := filepath.Join(t.TempDir(), "backup")
 	cfg := fsck.BackupConfig{DB: site.DB, Blobs: site.Blobs, Dir: dir}
 	first, err := fsck.Backup(t.Context(), cfg, nil)
@@ -272,8 +274,10 @@ func TestBackupRefuses(t *testing.T) {
 }
 
 // A backup is worth what can be restored from it: everything in it is proved from its own bytes.
-func TestProveBackup(t *testing.T) {
-	site, _ := world(t, sqldbtest.Open(t))
+func TestProveBackup(t *testing.T) { sqldbtest.Run(t, testProveBackup) }
+
+func testProveBackup(t *testing.T, db *sqldb.DB) {
+	site, _ := world(t, db)
 	dir := filepath.Join(t.TempDir(), "backup")
 	if _, _, err := fsck.Prove(t.Context(), fsck.ProveConfig{Dir: dir}, nil); err == nil {
 		t.Error("proved a backup that is not there")
@@ -339,11 +343,11 @@ func TestProveBackup(t *testing.T) {
 	}
 	write(blob, was)
 	path := filepath.Join(dir, fsck.BackupDB)
-	db, err := os.ReadFile(path)
+	file, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(path, append(db, 0))
+	write(path, append(file, 0))
 	if r := prove(); r.Clean() || r.Problems[0].Code != fsck.BackupChanged {
 		t.Errorf("another database: %+v", r.Problems)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -23,27 +24,18 @@ type ProveConfig struct {
 
 // Prove restores a backup as far as that goes without a place to put it: the copied database
 // is opened, everything in it is proved as [Run] does, and every copied byte of evidence is
-// decrypted and hashed. It writes nothing. A backup without a database (PostgreSQL's own
-// tools copy that) is [errors.ErrUnsupported].
+// decrypted and hashed. It writes nothing.
 func Prove(ctx context.Context, cfg ProveConfig, progress func(step string, done, total int)) (Note, Report, error) {
 	n, err := ReadNote(cfg.Dir)
 	if err != nil {
 		return Note{}, Report{}, err
 	}
-	if n.Database == "" {
-		return n, Report{}, fmt.Errorf("prove backup: its database is elsewhere: %w", errors.ErrUnsupported)
-	}
-	path := filepath.Join(cfg.Dir, BackupDB)
-	f, err := os.Open(path)
+	path, sum, err := databaseOf(cfg.Dir, n)
 	if err != nil {
 		return n, Report{}, fmt.Errorf("prove backup: %w", err)
 	}
-	sum, _, err := digest.OfReader(f)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return n, Report{}, fmt.Errorf("prove backup: %w", err)
-	}
-	if sum.String() != n.SHA256 {
-		return n, Report{Problems: []Problem{{Code: BackupChanged, Subject: BackupDB, Detail: "the database of the backup has SHA-256 " + sum.String() + ", its note says " + n.SHA256}}}, nil
+	if sum != n.SHA256 {
+		return n, Report{Problems: []Problem{{Code: BackupChanged, Subject: BackupDB, Detail: "the database of the backup has SHA-256 " + sum + ", its note says " + n.SHA256}}}, nil
 	}
 	db, err := sqldb.OpenCopy(ctx, path)
 	if err != nil {
@@ -59,6 +51,55 @@ func Prove(ctx context.Context, cfg ProveConfig, progress func(step string, done
 	}
 	r, err := Run(ctx, Config{DB: db, Blobs: blobs, CA: cfg.CA}, progress)
 	return n, r, errors.Join(err, db.Close())
+}
+
+// databaseOf returns the path of a backup's database and the SHA-256 that it has.
+func databaseOf(dir string, n Note) (path, sum string, err error) {
+	if n.Database == "" {
+		return "", "", errors.New("its database is elsewhere")
+	}
+	path = filepath.Join(dir, BackupDB)
+	f, err := os.Open(path)
+	if err != nil {
+		return "", "", err
+	}
+	d, _, err := digest.OfReader(f)
+	return path, d.String(), errors.Join(err, f.Close())
+}
+
+// RestoreDB puts the database of the backup in dir into db, which must be empty
+// ([sqldb.ErrNotEmpty]) and may be of the other kind. The bytes are those of the note, and
+// the ledger is proved again and ends where the note says.
+func RestoreDB(ctx context.Context, db *sqldb.DB, dir string) (Note, error) {
+	n, err := ReadNote(dir)
+	if err != nil {
+		return Note{}, err
+	}
+	path, sum, err := databaseOf(dir, n)
+	if err == nil && sum != n.SHA256 {
+		err = fmt.Errorf("%q has SHA-256 %s, the backup's note says %s", path, sum, n.SHA256)
+	}
+	if err == nil {
+		err = db.Load(ctx, path)
+	}
+	if err == nil {
+		var now Note
+		if err = now.readLedgers(ctx, db); err == nil && !maps.Equal(now.heads(), n.heads()) {
+			err = errors.New("the ledgers do not end where the backup's note says; run fsck")
+		}
+	}
+	if err != nil {
+		return Note{}, fmt.Errorf("restore database: %w", err)
+	}
+	return n, nil
+}
+
+func (n Note) heads() map[string]NoteHead {
+	m := map[string]NoteHead{}
+	for _, h := range n.Ledgers {
+		m[h.OrganisationID] = h
+	}
+	return m
 }
 
 // BackupChanged means that a file of a backup is not what was written.

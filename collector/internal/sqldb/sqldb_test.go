@@ -257,24 +257,6 @@ func TestURLs(t *testing.T) {
 	}
 }
 
-func TestCopy(t *testing.T) {
-	db := sqldbtest.Open(t)
-	to := filepath.Join(t.TempDir(), "copy.db")
-	if err := db.Copy(t.Context(), to); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Copy(t.Context(), to); err == nil {
-		t.Error("a copy was overwritten")
-	}
-	c, err := sqldb.Open(t.Context(), sqldb.Config{URL: sqldbtest.SQLiteURL(to)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestValues(t *testing.T) {
 	if s := sqldb.CleanText("a\x00b\xff保"); s != "a\uFFFDb\uFFFD保" {
 		t.Errorf("%q", s)

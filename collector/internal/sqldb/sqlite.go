@@ -54,30 +54,28 @@ func connectSQLite(path string, cfg Config) (*DB, error) {
 	return &DB{dialect: SQLite, path: path, write: w, read: r, fold: fold, writer: make(chan struct{}, 1), reads: newReads(r), stmts: newStatements(), texts: texts{}}, nil
 }
 
-// Copy writes a consistent copy of the SQLite database to path, which must not
-// exist, while the collector goes on working, and makes it durable.
+// Copy writes a consistent copy of the database to path, which must not exist, while the
+// collector goes on working, and makes it durable. The copy is a SQLite file, also that of
+// a database on PostgreSQL.
 func (db *DB) Copy(ctx context.Context, path string) error {
-	if db.dialect != SQLite {
-		return fmt.Errorf("copy database: %w", errors.ErrUnsupported)
-	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("copy database: %q exists", path)
 	}
 	tmp := path + ".tmp"
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("copy database: %w", err)
+	for _, left := range []string{"", "-wal", "-shm", "-journal"} { // of one that was cut off
+		if err := os.Remove(tmp + left); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("copy database: %w", err)
+		}
 	}
 	// Made first, because SQLite would make it readable for others.
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("copy database: %w", err)
 	}
-	// A connection of its own: the pool for reading is query_only, which VACUUM INTO
-	// counts as writing, and the writer must not wait for a copy.
-	own, err := sql.Open("sqlite", sqliteDSN(db.path, "deferred", "busy_timeout(10000)"))
-	if err == nil {
-		_, err = own.ExecContext(ctx, "VACUUM INTO $1", tmp)
-		err = errors.Join(err, own.Close())
+	if db.dialect == Postgres {
+		err = db.copyPostgres(ctx, tmp)
+	} else {
+		err = db.vacuumInto(ctx, tmp)
 	}
 	if err == nil {
 		err = f.Sync()
@@ -92,6 +90,17 @@ func (db *DB) Copy(ctx context.Context, path string) error {
 		return fmt.Errorf("copy database: %w", err)
 	}
 	return nil
+}
+
+// vacuumInto uses a connection of its own: the pool for reading is query_only, which VACUUM
+// INTO counts as writing, and the writer must not wait for a copy.
+func (db *DB) vacuumInto(ctx context.Context, path string) error {
+	own, err := sql.Open("sqlite", sqliteDSN(db.path, "deferred", "busy_timeout(10000)"))
+	if err != nil {
+		return err
+	}
+	_, err = own.ExecContext(ctx, "VACUUM INTO $1", path)
+	return errors.Join(err, own.Close())
 }
 
 // OpenCopy opens a SQLite file that [DB.Copy] made for reading, without migrating or

@@ -52,10 +52,7 @@ type Collector struct {
 	BackupFailed string        // why the newest try failed, English; empty: it did not
 	ProvedAt     time.Time     // when a backup was last read back as a whole
 	ProvedBad    int           // problems that were found then
-	// BackupWithoutDB means that the database is on PostgreSQL, whose own tools have to copy
-	// it: what is backed up here cannot be restored without that.
-	BackupWithoutDB bool
-	Started         time.Time // when the collector began to run
+	Started      time.Time     // when the collector began to run
 
 	OwnSteps string // what is wrong with the file of the organisation's own steps, English; empty: nothing
 
@@ -83,7 +80,6 @@ const (
 	BackupBad      Code = "backup_bad"
 	BackupUnproved Code = "backup_unproved"
 	BackupMissing  Code = "backup_missing" // planned, and none was made
-	BackupNoDB     Code = "backup_no_database"
 	OwnSteps       Code = "own_steps"
 	Certificate    Code = "certificate"
 	CA             Code = "ca"
@@ -168,9 +164,6 @@ func ofCollector(now time.Time, c Collector) (list []Concern) {
 	}
 	switch {
 	case c.BackupDir == "":
-	case c.BackupWithoutDB:
-		// There is nothing to read back here without it.
-		add(Concern{Code: BackupNoDB})
 	case c.BackupAt.IsZero():
 	case c.ProvedBad > 0:
 		add(Concern{Code: BackupBad, Urgent: true, Since: c.ProvedAt, Count: c.ProvedBad})

@@ -64,17 +64,12 @@ func TestConcerns(t *testing.T) {
 		"backup never": {nil, with(func(c *watch.Collector) {
 			c.BackupAt, c.ProvedAt, c.Started = time.Time{}, time.Time{}, ago(2*time.Hour)
 		}), "backup_missing!"},
-		"backup soon":      {nil, with(func(c *watch.Collector) { c.BackupAt, c.ProvedAt, c.Started = time.Time{}, time.Time{}, ago(time.Hour) }), ""},
-		"never, failing":   {nil, with(func(c *watch.Collector) { c.BackupAt, c.Started, c.BackupFailed = time.Time{}, ago(5*time.Hour), "no" }), "backup_failed!"},
-		"without database": {nil, with(func(c *watch.Collector) { c.ProvedAt, c.BackupWithoutDB = time.Time{}, true }), "backup_no_database"},
-		"neither": {nil, with(func(c *watch.Collector) {
-			c.BackupAt, c.ProvedAt, c.BackupWithoutDB, c.Started = time.Time{}, time.Time{}, true, ago(day)
-		}), "backup_missing! backup_no_database"},
-		"none planned, no database": {nil, with(func(c *watch.Collector) { c.BackupDir, c.BackupWithoutDB, c.Started = "", true, ago(day) }), "backup_none"},
-		"backup not proved":         {nil, with(func(c *watch.Collector) { c.ProvedAt = time.Time{} }), "backup_unproved"},
-		"proved long ago":           {nil, with(func(c *watch.Collector) { c.ProvedAt = ago(9 * day) }), "backup_unproved"},
-		"backup is bad":             {nil, with(func(c *watch.Collector) { c.ProvedBad = 2 }), "backup_bad!"},
-		"certificates":              {nil, with(func(c *watch.Collector) { c.CertificateUntil, c.CAUntil = now.Add(day), now.Add(day) }), "ca! certificate!"},
+		"backup soon":       {nil, with(func(c *watch.Collector) { c.BackupAt, c.ProvedAt, c.Started = time.Time{}, time.Time{}, ago(time.Hour) }), ""},
+		"never, failing":    {nil, with(func(c *watch.Collector) { c.BackupAt, c.Started, c.BackupFailed = time.Time{}, ago(5*time.Hour), "no" }), "backup_failed!"},
+		"backup not proved": {nil, with(func(c *watch.Collector) { c.ProvedAt = time.Time{} }), "backup_unproved"},
+		"proved long ago":   {nil, with(func(c *watch.Collector) { c.ProvedAt = ago(9 * day) }), "backup_unproved"},
+		"backup is bad":     {nil, with(func(c *watch.Collector) { c.ProvedBad = 2 }), "backup_bad!"},
+		"certificates":      {nil, with(func(c *watch.Collector) { c.CertificateUntil, c.CAUntil = now.Add(day), now.Add(day) }), "ca! certificate!"},
 	} {
 		if got := codes(watch.Look(now, c.pcs, c.of)); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
