@@ -31,7 +31,7 @@ import (
 // Timings of a running collector.
 const (
 	shutdownTime = 5 * time.Second // for pages and local calls to end
-	checkEvery   = time.Minute     // disk space
+	checkEvery   = time.Minute     // disk space, refusals without an entry
 	renewEvery   = 12 * time.Hour  // the collector's own certificate
 )
 
@@ -99,8 +99,10 @@ type serving struct {
 	onLocal             net.Listener
 	consoleURL          string
 	endPages            context.CancelFunc
-	lowOnDisk           bool
-	backups             *backupClock
+	// recordRest records what of floods of refusals has no entry yet.
+	recordRest func(ctx context.Context, atOnce bool)
+	lowOnDisk  bool
+	backups    *backupClock
 }
 
 // newServing opens the listeners first, so that the addresses in tokens are those
@@ -143,6 +145,7 @@ func newServing(ctx context.Context, dir string, cfg config.Config, log *slog.Lo
 	if err != nil {
 		return nil, err
 	}
+	s.recordRest = intake.RecordRest
 	s.useKits(ctx, intake)
 	if err := s.useUploads(ctx); err != nil {
 		return nil, err
@@ -268,6 +271,7 @@ func (s *serving) run(ctx context.Context) error {
 	endGroups()
 	cutting.Wait()
 	s.agents.Stop()
+	s.recordRest(ctx, true)
 	s.endPages()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
@@ -305,6 +309,7 @@ func (s *serving) tend(ctx context.Context, failed <-chan error) error {
 			}
 		case <-check.C:
 			s.checkDisk(ctx)
+			s.recordRest(ctx, false)
 		case now := <-renew.C:
 			cert, err := collectorCertificate(s.paths, s.ca, s.cfg, now)
 			if err != nil {

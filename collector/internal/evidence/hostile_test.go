@@ -272,6 +272,59 @@ func TestHostileCalls(t *testing.T) {
 	}
 }
 
+// The rest of a flood after which no refusal comes is recorded when one more may be, and at
+// once when the collector ends; what cannot be recorded is not lost.
+func TestRestOfAFloodIsRecorded(t *testing.T) {
+	db := sqldbtest.Open(t)
+	synctest.Test(t, func(t *testing.T) {
+		var broken bool
+		site := evidencetest.New(t, db)
+		in := site.Open(t, func(c *evidence.Config) {
+			c.RefusalsPerMinute = 3
+			record := c.OnRefused
+			c.OnRefused = func(ctx context.Context, tx *sqldb.Tx, r evidence.Refused) error {
+				if broken {
+					return errors.New("disk full")
+				}
+				return record(ctx, tx, r)
+			}
+		})
+		ep := site.Endpoint(t)
+		flood := func(name string, n int) {
+			for range n {
+				wantRefusal(t, evidence.Malformed, func() error { _, err := in.State(t.Context(), ep.ID, name); return err })
+			}
+		}
+		want := func(step string, n int, last evidence.Refused) {
+			t.Helper()
+			got := site.Refused[len(site.Refused)-1]
+			if len(site.Refused) != n || got.EndpointID != ep.ID || got.AcquisitionID != last.AcquisitionID || got.Suppressed != last.Suppressed || got.Refusal.Code != evidence.Malformed {
+				t.Errorf("%s: %d refusals, last %+v", step, len(site.Refused), got)
+			}
+		}
+		in.RecordRest(t.Context(), true)
+		flood("first", 9)
+		flood("second", 1)
+		in.RecordRest(t.Context(), false)
+		want("in the flood", 3, evidence.Refused{AcquisitionID: "first"})
+		time.Sleep(time.Minute)
+		broken = true
+		in.RecordRest(t.Context(), false)
+		broken = false
+		time.Sleep(time.Minute)
+		in.RecordRest(t.Context(), false)
+		want("after it", 4, evidence.Refused{AcquisitionID: "second", Suppressed: 6})
+		in.RecordRest(t.Context(), true)
+		want("once", 4, evidence.Refused{AcquisitionID: "second", Suppressed: 6})
+		time.Sleep(time.Hour)
+		in.RecordRest(t.Context(), false) // forgets the endpoint, which changes nothing
+		flood("third", 5)
+		want("another", 7, evidence.Refused{AcquisitionID: "third"})
+		in.RecordRest(t.Context(), true)
+		want("the end", 8, evidence.Refused{AcquisitionID: "third", Suppressed: 1})
+	})
+}
+
 // A flood of refusals is a few entries, and the next recorded one says how many more
 // there were.
 func TestRefusalsAreLimited(t *testing.T) {
