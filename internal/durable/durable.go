@@ -50,7 +50,7 @@ func write(path string, mode fs.FileMode, place func(from, to string) error, dat
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("write %q: %w", path, err)
-			if rerr := os.Remove(f.Name()); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+			if rerr := Patient(func() error { return os.Remove(f.Name()) }); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
 				err = errors.Join(err, rerr)
 			}
 		}
@@ -115,7 +115,7 @@ func MkdirAll(dir string, mode fs.FileMode) error {
 
 // Remove removes a file, if it is there, and makes that durable.
 func Remove(path string) error {
-	if err := os.Remove(path); err != nil {
+	if err := Patient(func() error { return os.Remove(path) }); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}

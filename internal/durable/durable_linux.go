@@ -71,6 +71,9 @@ func SyncDir(dir string) error {
 	return nil
 }
 
+// Patient does something once: here no open file stands in the way of its name.
+func Patient(do func() error) error { return do() }
+
 func replace(from, to string) error { return os.Rename(from, to) }
 
 // linkNew links and unlinks, because rename(2) replaces silently.

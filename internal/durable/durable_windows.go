@@ -62,6 +62,11 @@ func held(err error, to *uint16) bool {
 	}
 	const all = windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE | windows.FILE_SHARE_DELETE
 	attr, err := windows.GetFileAttributes(to)
+	if going(err) || errors.Is(err, windows.ERROR_FILE_NOT_FOUND) {
+		// It was removed, and goes when the last who has it open lets go, or went just now. Where there
+		// was nothing, somebody has open what is to be moved, or a file in that folder.
+		return true
+	}
 	if err != nil || attr&(windows.FILE_ATTRIBUTE_DIRECTORY|windows.FILE_ATTRIBUTE_READONLY) != 0 {
 		return false
 	}
@@ -70,6 +75,24 @@ func held(err error, to *uint16) bool {
 		return windows.CloseHandle(h) == nil
 	}
 	return errors.Is(err, windows.ERROR_SHARING_VIOLATION)
+}
+
+// going reports whether err is what a name gives that was removed while somebody has the file
+// open: a file system that knows no other removing (FAT) keeps it until then, and lets nobody open
+// or make it. It does not say that it is so: who may not have the file is told the same.
+func going(err error) bool {
+	return errors.Is(err, windows.ERROR_ACCESS_DENIED) || errors.Is(err, windows.ERROR_DELETE_PENDING)
+}
+
+// Patient does something to a name that somebody else may have open for a moment, and again until
+// it succeeds, or fails for another reason, or two seconds have passed.
+func Patient(do func() error) error {
+	for until := time.Now().Add(patience); ; time.Sleep(lookAgain) {
+		err := do()
+		if err == nil || !going(err) && !errors.Is(err, windows.ERROR_SHARING_VIOLATION) || time.Now().After(until) {
+			return err
+		}
+	}
 }
 
 // Who looks at every new file, as virus scanners and search do, holds it for a moment, in

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+
+	"hozen/internal/durable"
 )
 
 // Names of the files of an acquisition.
@@ -52,11 +54,15 @@ func checkPart(name string) error {
 }
 
 // createFile makes a new file and never opens what lies there already.
-func createFile(root *os.Root, name string) (*os.File, error) {
-	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+func createFile(root *os.Root, name string) (f *os.File, err error) {
+	if err := removeIfThere(root, name); err != nil {
 		return nil, err
 	}
-	return root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	err = durable.Patient(func() error {
+		f, err = root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		return err
+	})
+	return f, err
 }
 
 // openRegular opens a file for reading and refuses everything that is not plainly
@@ -99,7 +105,8 @@ func readFile(root *os.Root, name string, limit int64) ([]byte, error) {
 
 // removeIfThere removes a file; one that is not there is no error.
 func removeIfThere(root *os.Root, name string) error {
-	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	err := durable.Patient(func() error { return root.Remove(name) })
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
