@@ -64,9 +64,9 @@ func TestCustodyForm(t *testing.T) {
 		if got := o.check(packed, verify.PackageAnchor{}); got.Verdict != verify.Consistent {
 			t.Errorf("%s %+v", got.Verdict, got.Problems)
 		}
-		inPackage := files(t, packed)["data/custody/form.pdf"]
-		for name, form := range map[string]string{"now": b.String(), "in a package": inPackage} {
-			got := printed(t, []byte(form))
+		packedFiles := files(t, packed)
+		readable := strings.NewReplacer("<br>", "", "&#39;", "'").Replace(packedFiles["data/custody/form.html"])
+		for name, got := range map[string]string{"now": printed(t, b.Bytes()), "in a package": printed(t, []byte(packedFiles["data/custody/form.pdf"])), "to read in a browser": unspaced(readable)} {
 			for _, want := range []string{o.incident, "=身代金の画面", e.Number, "揮発性情報 volatile", "立会 次郎", "S/N 42", "警察 花子 / 県警察本部", "手渡し hand_over", "封-7", "捜査のため", e.Acquisition.ManifestSHA256, "経理PC-01",
 				"取得 collect", "受領 receive", "一致 match", "hostinfo: 権限不足 denied", "現在の保管者", "端末の時計 endpoint's clock", "ECDSA P-256",
 				"Asia/Tokyo JST +09:00 / 同期なし unsynchronised", "時報より 2 分進み", "接続 connected (enp3s0)", "立会 witness: 証人 三郎"} {

@@ -4,6 +4,8 @@ import (
 	"archive/zip"
 	"io"
 	"time"
+
+	"hozen/collector/internal/pdf"
 )
 
 // Exhibit is a piece of evidence as a thing that people hold and pass on. Everything that is
@@ -73,11 +75,15 @@ func (x *writer) custody() error {
 			return err
 		}
 	}
-	if _, err := x.bag.data("custody/form.html", zip.Deflate, x.form); err != nil {
+	printed, err := paper(x.ctx, p, x.src)
+	if err != nil {
+		return err
+	}
+	if _, err := x.bag.data("custody/form.html", zip.Deflate, func(w io.Writer) error { return x.form(w, &printed) }); err != nil {
 		return err
 	}
 	if len(p.Exhibits) > 0 {
-		if _, err := x.bag.data("custody/form.pdf", zip.Deflate, func(w io.Writer) error { return CustodyForm(x.ctx, w, p, x.src) }); err != nil {
+		if _, err := x.bag.data("custody/form.pdf", zip.Deflate, func(w io.Writer) error { return pdf.CustodyForm(w, printed) }); err != nil {
 			return err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -129,35 +128,25 @@ const (
 	half       = inner / 2
 )
 
-// at writes a time with its offset, so that it is the same wherever it is read.
-func (x form) at(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	utc := t.UTC().Format("2006-01-02 15:04:05") + " UTC"
-	if x.f.Zone == nil {
-		return utc
-	}
-	local := t.In(x.f.Zone)
-	if _, offset := local.Zone(); offset == 0 {
-		return utc
-	}
-	return local.Format("2006-01-02 15:04:05 -07:00") + " (" + utc + ")"
+// wide draws a box over the whole width, pairIn two beside each other.
+func (x form) wide(f Box) {
+	x.row(0, x.label(labelWidth, f.Ja, f.En), x.value(inner-labelWidth, f.Value))
 }
 
-// field is a name in both languages with what is said of it.
-type field struct{ ja, en, value string }
-
-// wide draws a field over the whole width, pair two beside each other.
-func (x form) wide(f field) {
-	x.row(0, x.label(labelWidth, f.ja, f.en), x.value(inner-labelWidth, f.value))
+// rows draws boxes as they stand in their rows.
+func (x form) rows(width float64, rows [][]Box) {
+	for _, r := range rows {
+		if len(r) == 1 {
+			x.wide(r[0])
+			continue
+		}
+		x.pairIn(width, r[0], r[1])
+	}
 }
 
-func (x form) pair(a, b field) { x.pairIn(inner, a, b) }
-
-func (x form) pairIn(width float64, a, b field) {
+func (x form) pairIn(width float64, a, b Box) {
 	w := width/2 - labelWidth
-	x.row(0, x.label(labelWidth, a.ja, a.en), x.value(w, a.value), x.label(labelWidth, b.ja, b.en), x.value(w, b.value))
+	x.row(0, x.label(labelWidth, a.Ja, a.En), x.value(w, a.Value), x.label(labelWidth, b.Ja, b.En), x.value(w, b.Value))
 }
 
 func (x form) cover() {
@@ -166,17 +155,7 @@ func (x form) cover() {
 	x.heading(17, "証拠取扱い記録", "Chain of custody")
 	x.y += 4
 	f := x.f
-	x.pair(field{"パッケージ", "Package", f.Number}, field{"インシデント番号", "Case number", f.CaseNumber})
-	x.wide(field{"件名", "Title", f.CaseTitle})
-	x.wide(field{"組織", "Organisation", f.Organisation})
-	x.pair(field{"作成日時", "Made", x.at(f.At)}, field{"作成を指示した人", "Ordered by", f.OrderedBy})
-	x.pair(field{"渡す相手", "Recipient", f.Recipient}, field{"目的", "Purpose", f.Purpose})
-	size := ""
-	if f.LedgerSize > 0 {
-		size = strconv.FormatInt(f.LedgerSize, 10)
-	}
-	x.pair(field{"証拠管理台帳の件数", "Entries of the custody ledger", size}, field{"タイムスタンプ", "Time stamp", f.Timestamp})
-	x.wide(field{"台帳のルートハッシュ", "Root hash of the ledger", groups(f.LedgerRoot)})
+	x.rows(inner, f.Boxes())
 	x.y += 10
 	x.heading(11, "証拠物件の一覧", "Exhibits")
 	widths := []float64{112, 58, 0, 176}
@@ -235,37 +214,10 @@ func (x form) exhibit(e Exhibit) {
 	}
 	x.code(marginX+inner-codeSide, top-8, codeSide, said)
 	x.y += 2
-	x.pairIn(inner-codeSide-4, field{"インシデント番号", "Case number", x.f.CaseNumber}, field{"元の証拠物件", "Made of", e.ParentNumber})
-	x.pairIn(inner-codeSide-4, field{"種別", "Kind", Word(e.Kind)}, field{"大きさ・ファイル数", "Size, files", person(e.Size, e.Files)})
+	rows := x.f.BoxesOf(e)
+	x.rows(inner-codeSide-4, rows[:besideCode])
 	x.y = max(x.y, top-8+codeSide)
-	x.wide(field{"内容", "Description", e.Description})
-	s := e.Source
-	x.pair(field{"端末", "Endpoint", s.Host}, field{"資産管理番号", "Asset number", s.AssetNumber})
-	x.pair(field{"メーカー・型番", "Maker, model", person(s.Maker, s.Model)}, field{"製造番号", "Serial number", s.Serial})
-	x.pair(field{"システム", "Operating system", s.OS}, field{"PCの利用者・場所", "PC user, location", person(s.User, s.Location)})
-	a := e.Acquisition
-	x.pair(field{"取得方法・プロファイル", "Method, profile", person(a.Method, a.Profile)}, field{"ツール", "Tool", a.Tool})
-	x.wide(field{"ツールの SHA-256", "SHA-256 of the tool", groups(a.ToolSHA256)})
-	if a.Parameters != "" {
-		x.wide(field{"取得の設定", "Parameters", a.Parameters})
-	}
-	x.pair(field{"取得の開始", "Started (endpoint's clock)", x.at(a.Started)}, field{"取得の終了", "Ended (endpoint's clock)", x.at(a.Ended)})
-	x.pair(field{"取得結果", "Outcome", Word(a.Outcome)}, field{"欠け・誤り", "Gaps, errors", a.Errors})
-	x.pair(field{"取得した人", "Acquired by", person(e.AcquiredBy.Name, e.AcquiredBy.Organisation, e.AcquiredBy.Role)},
-		field{"承認した人・根拠", "Authorised by, basis", person(e.Authorised.Name, e.Authorised.Role, e.Authorised.Basis)})
-	x.pair(field{"立会人", "Witness", e.Witness}, field{"取得の理由", "Reason", e.Reason})
-	c := e.Clock
-	x.pair(field{"時計のずれ（端末−基準）", "Clock offset", person(c.Offset, plusMinus(c.Uncertainty))}, field{"測定日時", "Measured", x.at(c.UTC)})
-	x.pair(field{"タイムゾーン・時刻同期", "Time zone, synchronisation", person(c.Zone, c.NTP)}, field{"起動日時", "Booted", x.at(c.BootTime)})
-	x.pair(field{"取得時のネットワーク", "Network at the capture", e.NetworkState}, field{"台帳番号", "Ledger entry", e.LedgerIndex})
-	if e.ManifestSHA256 != "" {
-		x.wide(field{"マニフェストの SHA-256", "SHA-256 of the manifest", groups(e.ManifestSHA256)})
-	}
-	if e.SHA256 != "" || e.ManifestSHA256 == "" {
-		x.wide(field{"SHA-256", "SHA-256", groups(e.SHA256)})
-	}
-	x.pair(field{"署名", "Signature", e.Signature}, field{"タイムスタンプ", "Time stamp", e.Timestamp})
-	x.pair(field{"現在の保管者", "Custodian now", e.Custodian}, field{"保管者不明の期間", "Gap in custody", e.Gap})
+	x.rows(inner, rows[besideCode:])
 	x.y += 8
 	x.events(e)
 	x.y += 8
@@ -315,14 +267,8 @@ func (x form) events(e Exhibit) {
 		head()
 	}
 	for _, v := range e.Events {
-		between := join("\n", join(" → ", v.From, v.To), named("立会 witness:", v.Witness), named("記録 recorded:", v.Actor))
-		after := v.After
-		if after == v.Before {
-			after = ""
-		}
-		x.row(0, x.value(widths[0], strconv.FormatInt(v.Sequence, 10)), x.valueOf(widths[1], 7.6, join("\n", x.at(v.At), v.Clock, Word(v.Type))), x.valueOf(widths[2], 7.6, between),
-			x.valueOf(widths[3], 7.6, person(v.Place, v.Medium, named("封印 seal", v.Seal), named("送り状 tracking", v.Tracking), v.Purpose, Word(v.Result), v.Text)),
-			x.valueOf(widths[4], smallSize, join("\n", groups(v.Before), named("→", groups(after)), v.Entry)))
+		c := x.f.Cells(v)
+		x.row(0, x.value(widths[0], c[0]), x.valueOf(widths[1], 7.6, c[1]), x.valueOf(widths[2], 7.6, c[2]), x.valueOf(widths[3], 7.6, c[3]), x.valueOf(widths[4], smallSize, c[4]))
 	}
 	x.top = above
 }
