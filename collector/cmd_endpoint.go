@@ -143,7 +143,7 @@ func (c *cli) acquireCmd() *cobra.Command {
 	var ticks uint64
 	f := cmd.Flags()
 	f.StringVar(&o.Profile, "profile", profile.Flash, acquireWhat)
-	f.Uint32Var(&pid, "pid", 0, "take the memory of this process besides what is most volatile (Windows; some seconds): it holds passwords and private data")
+	f.Uint32Var(&pid, "pid", 0, "take the memory of the process with this `number` besides what is most volatile (Windows; some seconds): it holds passwords and private data")
 	f.Uint64Var(&ticks, "start-ticks", 0, "with --pid: when the process began, as its record in the evidence says; if another one has the `number` by now, no memory is taken")
 	order := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

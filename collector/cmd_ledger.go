@@ -214,6 +214,9 @@ means that something is wrong. It needs no data folder and no network.`,
 			}
 			r, err := logdir.Verify(os.DirFS(args[0]), cfg)
 			if errors.Is(err, fs.ErrNotExist) {
+				if _, there := os.Stat(filepath.Join(args[0], logdir.CheckpointFile)); there == nil {
+					return &hinted{err, "hint.exported_ledger_key"}
+				}
 				return &hinted{err, "hint.exported_ledger"}
 			}
 			if err != nil {

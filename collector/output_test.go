@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -225,6 +227,15 @@ func TestFolderThatIsNoExportedLedger(t *testing.T) {
 		var out bytes.Buffer
 		code := run(t.Context(), []string{"--lang", lang, "ledger", "verify", t.TempDir()}, func(string) string { return "" }, stdio{strings.NewReader(""), &out, &out})
 		if code != exitFailure || !strings.Contains(out.String(), want) {
+			t.Errorf("%s: exit code %d: %s", lang, code, out.String())
+		}
+		dir := t.TempDir() // whose key was left out, as it is better given by another way
+		if err := os.WriteFile(filepath.Join(dir, "checkpoint"), []byte("a\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out.Reset()
+		code = run(t.Context(), []string{"--lang", lang, "ledger", "verify", dir}, func(string) string { return "" }, stdio{strings.NewReader(""), &out, &out})
+		if code != exitFailure || !strings.Contains(out.String(), "--key") {
 			t.Errorf("%s: exit code %d: %s", lang, code, out.String())
 		}
 	}

@@ -43,6 +43,16 @@ func TestRowsOfNobodyAreNamed(t *testing.T) {
 			t.Errorf("nothing was tried in %s", table)
 		}
 	}
+	wantErr(t, x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error { // tables that somebody made
+		for _, s := range []string{`CREATE TABLE "a ""b" (organisation_id INTEGER)`, `INSERT INTO "a ""b" VALUES (NULL), (7)`, `CREATE VIEW an_eye AS SELECT organisation_id FROM deadline_answer`} {
+			_, err := tx.ExecContext(ctx, s)
+			ok(t, err)
+		}
+		if found := look(tx); len(found) != 2 || found[0].Subject != `a "b` || found[1].OrganisationID != "7" {
+			t.Errorf("%+v", found)
+		}
+		return undo
+	}), undo)
 	wantErr(t, x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error { // of the organisation, and of no exhibit
 		_, err := tx.ExecContext(ctx, `UPDATE exhibit_change SET item_id = 'exh_x', change_no = change_no + 100, ledger_idx = 0 WHERE rowid = (SELECT MAX(rowid) FROM exhibit_change)`)
 		ok(t, err)

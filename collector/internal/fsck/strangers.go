@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/sqldb"
@@ -37,7 +38,7 @@ func Strangers(ctx context.Context, q sqldb.Queryer, d sqldb.Dialect) ([]Problem
 		if table == "operator_session" {
 			nobody = ` WHERE operator_id <> ''` // a session before the sign-in belongs to nobody yet
 		}
-		rows, err := q.QueryContext(ctx, `SELECT organisation_id, COUNT(*) FROM `+table+nobody+` GROUP BY organisation_id ORDER BY organisation_id`)
+		rows, err := q.QueryContext(ctx, `SELECT COALESCE(CAST(organisation_id AS TEXT), ''), COUNT(*) FROM `+quoted(table)+nobody+` GROUP BY 1 ORDER BY 1`)
 		if err != nil {
 			return nil, fmt.Errorf("look for rows of nobody in %s: %w", table, err)
 		}
@@ -51,7 +52,7 @@ func Strangers(ctx context.Context, q sqldb.Queryer, d sqldb.Dialect) ([]Problem
 			if known[org] {
 				continue
 			}
-			found = append(found, Problem{OrganisationUnknown, org, table, fmt.Sprintf("%d rows are of an organisation that has no ledger", n)})
+			found = append(found, Problem{OrganisationUnknown, org, table, fmt.Sprintf("%d rows are of the organisation %.40q, which has no ledger", n, org)})
 		}
 		if err := rows.Err(); err != nil {
 			return nil, fmt.Errorf("look for rows of nobody in %s: %w", table, err)
@@ -60,11 +61,16 @@ func Strangers(ctx context.Context, q sqldb.Queryer, d sqldb.Dialect) ([]Problem
 	return found, nil
 }
 
+// quoted is the name of a table in a statement. Whoever reaches the database can make one of any
+// name, which must not keep the others from being read.
+func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
 // owned are the tables whose rows belong to organisations.
 func owned(ctx context.Context, q sqldb.Queryer, d sqldb.Dialect) (list []string, err error) {
 	of := `SELECT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c ON c.name = 'organisation_id' WHERE m.type = 'table' ORDER BY m.name`
 	if d == sqldb.Postgres {
-		of = `SELECT table_name FROM information_schema.columns WHERE column_name = 'organisation_id' AND table_schema = current_schema() ORDER BY table_name`
+		of = `SELECT c.table_name FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
+			WHERE c.column_name = 'organisation_id' AND c.table_schema = current_schema() AND t.table_type = 'BASE TABLE' ORDER BY c.table_name`
 	}
 	rows, err := q.QueryContext(ctx, of)
 	if err != nil {

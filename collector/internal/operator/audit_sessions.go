@@ -24,7 +24,7 @@ func (f Forged) Subject() string {
 
 // Detail says more, for experts.
 func (f Forged) Detail() string {
-	return fmt.Sprintf("the row of a sign-in (%.20s, SHA-256 of the token %.16s…) has no seal of this collector: it was written or changed in the database, and nobody is signed in by it", f.row.kind, f.row.tokenSHA256)
+	return fmt.Sprintf("the row of a sign-in (%.20s, SHA-256 of the token %.16s…) has no seal of this collector: it was written or changed in the database, or secrets-key.txt is another one than when it began; nobody is signed in by it, and it need not be removed", f.row.kind, f.row.tokenSHA256)
 }
 
 // AuditSessions finds rows that pass for sessions in force and have no seal. The error is only
