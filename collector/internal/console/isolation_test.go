@@ -398,3 +398,33 @@ func (x *site) operator(name string) string {
 	x.t.Fatalf("no operator %q", name)
 	return ""
 }
+
+// TestIsolationThatWaitsIsCalledOff looks at the button of a PC with an order that it did not get yet:
+// nothing is released there, and it says so.
+func TestIsolationThatWaitsIsCalledOff(t *testing.T) {
+	x := newSite(t)
+	p := x.modern("keiri-pc01", "192.0.2.77")
+	p.measured(endpoint.Released, "")
+	c, err := x.Isolate(t.Context(), x.owner, p.ID, act.Order{Reason: "不審な画面"})
+	must(t, err)
+	b := x.as("owner", "ja")
+	release := func(path, words string) {
+		t.Helper()
+		_, rest, _ := strings.Cut(b.get(path).want(t, 200).body, "/order/release")
+		if link, _, _ := strings.Cut(rest, "</a>"); !strings.HasSuffix(link, "</svg>"+words) {
+			t.Errorf("%s offers %q, not %q", path, link, words)
+		}
+	}
+	for _, path := range []string{"/incidents/" + c.IncidentID, "/endpoints/" + p.ID} {
+		release(path, "隔離を取りやめる")
+	}
+	const early = "この端末が隔離中だとは測定されていません"
+	b.get("/endpoints/"+p.ID+"/order/release").want(t, 200, early)
+	p.finish(c, endpoint.Isolated, "")
+	for _, path := range []string{"/incidents/" + c.IncidentID, "/endpoints/" + p.ID} {
+		release(path, "解除")
+	}
+	if strings.Contains(b.get("/endpoints/"+p.ID+"/order/release").want(t, 200, "再びネットワークにつながります").body, early) {
+		t.Error("an isolated PC is said to be none")
+	}
+}
