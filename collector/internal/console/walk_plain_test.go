@@ -38,6 +38,7 @@ func TestBrowserPlain(t *testing.T) {
 		defer w.scripts(true)
 		w.signInAs("owner")
 		plainly(w, p)
+		byPhone(w)
 		w.signOut()
 	})
 	t.Run("by keyboard", func(t *testing.T) {
@@ -123,6 +124,40 @@ func plainly(w *walker, p *pc) {
 	w.press(w.Text("report.owner.do"))
 	w.press(w.Text("report.issue"))
 	w.see("PDF")
+}
+
+// byPhone makes the QR codes for reports and for photographs, and sends both from a narrow screen.
+func byPhone(w *walker) {
+	page := func(at, note string) {
+		w.open(at)
+		w.write(note, "", "受付")
+		w.press(w.Text("link.do"))
+		html, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](`document.body.innerHTML`))
+		must(w.t, err)
+		m := phoneURL.FindStringSubmatch(html)
+		if m == nil {
+			w.t.Fatalf("no address of a link on the page made at %s", at)
+		}
+		w.do(chromedp.EmulateViewport(375, 800))
+		w.open(m[2])
+	}
+	defer w.do(chromedp.EmulateViewport(1280, 900))
+	page("/links", w.Text("link.note.report"))
+	w.write(w.Text("phone.what"), "", "警告が消えない")
+	w.write(w.Text("phone.contact"), "", "総務 鈴木 内線8")
+	w.press(w.Text("phone.report.do"))
+	w.see(w.Text("phone.report.done"))
+	i := w.newest()
+	if i.Reporter != "総務 鈴木 内線8" {
+		w.t.Errorf("the newest incident was reported by %q", i.Reporter)
+	}
+	page("/incidents/"+i.ID+"/links", w.Text("link.note.photo"))
+	photo := filepath.Join(w.t.TempDir(), "IMG_1.jpg")
+	must(w.t, os.WriteFile(photo, []byte("\xff\xd8\xff\xe0 another picture"), 0o600))
+	w.write(w.Text("phone.person"), "", "鈴木")
+	w.do(chromedp.SetUploadFiles("#file", []string{photo}))
+	w.press(w.Text("phone.photo.do"))
+	w.see(w.Text("phone.photo.sent", "n", "1"))
 }
 
 // keyTo presses the tab key until something with these words, or what a selector names, has the
