@@ -1,14 +1,20 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/checkpoint"
 	"hozen/collector/internal/config"
+	"hozen/collector/internal/ledger"
+	"hozen/collector/internal/sqldb"
 	"hozen/collector/internal/sqldb/sqldbtest"
 	"hozen/internal/i18n"
 )
@@ -20,7 +26,7 @@ func restoredButDB(t *testing.T, from string) (*cli, config.Paths) {
 	c.data = filepath.Join(t.TempDir(), "data")
 	p := config.PathsOf(c.data)
 	must(t, os.MkdirAll(filepath.Dir(p.LedgerNotes), 0o700))
-	for _, to := range []string{p.Settings, p.CACert, p.CAKey, p.CollectorPEM, p.CollectorKey, p.RecoveryKey, p.LedgerKey} {
+	for _, to := range []string{p.Settings, p.CACert, p.CAKey, p.CollectorPEM, p.CollectorKey, p.RecoveryKey, p.SecretsKey, p.LedgerKey} {
 		b, err := os.ReadFile(filepath.Join(from, backupKeys, filepath.Base(to)))
 		if os.IsNotExist(err) && to == p.LedgerKey {
 			continue
@@ -160,5 +166,37 @@ func TestBackupWithoutTheLedgersKey(t *testing.T) {
 	back, _ := restored(t, dir)
 	if kinds, _ := differences(t, back, cfg); len(kinds) != 1 || kinds[0] != checkpoint.KeyLost {
 		t.Errorf("told of %v", kinds)
+	}
+}
+
+// Whoever writes an entry into the database of a stopped collector gets it signed by nobody, and
+// a lost key of the secrets is told of as that.
+func TestForgedEntryOfAStoppedCollector(t *testing.T) {
+	c, cfg, _ := made(t)
+	dir := backedUp(t, c, cfg, 1)
+	db, err := sqldb.Open(t.Context(), sqldb.Config{URL: cfg.DatabaseURL(c.data)})
+	must(t, err)
+	heads, err := ledger.Heads(t.Context(), db.Read())
+	must(t, err)
+	must(t, db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+		_, err := ledger.Append(ctx, tx, ledger.Entry{OrganisationID: heads[0].OrganisationID, At: time.Now(), ActorKind: "system", Act: "incident.note", Subject: "inc_x"})
+		return err
+	}))
+	must(t, db.Close())
+	forged := fmt.Sprintf("checkpoint_forged: ledger %d: entry %[1]d: ", heads[0].Size)
+	if _, codes := differences(t, c, cfg); len(codes) != 1 || !strings.HasPrefix(codes[0], forged) {
+		t.Errorf("told of %q, want %q", codes, forged)
+	}
+	s, err := openStore(t.Context(), c.data, cfg, discard())
+	must(t, err)
+	if _, err := s.acts.LedgerSigned(t.Context(), act.Actor{Kind: act.BySystem}); !errors.Is(err, checkpoint.ErrDiffers) {
+		t.Errorf("it was signed: %v", err)
+	}
+	must(t, s.Close())
+
+	back, p := restored(t, dir)
+	must(t, os.Remove(p.SecretsKey))
+	if _, codes := differences(t, back, cfg); len(codes) != 1 || !strings.HasPrefix(codes[0], "checkpoint_entry_key: ") {
+		t.Errorf("told of %q", codes)
 	}
 }

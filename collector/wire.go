@@ -24,6 +24,7 @@ import (
 	"hozen/collector/internal/console"
 	"hozen/collector/internal/fsck"
 	"hozen/collector/internal/incident"
+	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/organisation"
 	"hozen/collector/internal/secret"
 	"hozen/collector/internal/sqldb"
@@ -73,6 +74,11 @@ func openStore(ctx context.Context, dir string, cfg config.Config, log *slog.Log
 	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: cfg.DatabaseURL(dir)}); err != nil {
 		return nil, err
 	}
+	secrets, err := secret.File(s.paths.SecretsKey)
+	if err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
+	ledger.NewKey(secrets).Bind(s.db) // before anything is written
 	if s.keys, err = evidenceKeys(ctx, dir, cfg, s.ca, s.db); err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
@@ -88,10 +94,6 @@ func openStore(ctx context.Context, dir string, cfg config.Config, log *slog.Log
 		return nil, errors.Join(err, s.db.Close())
 	}
 	say, err := sayings()
-	if err != nil {
-		return nil, errors.Join(err, s.db.Close())
-	}
-	secrets, err := secret.File(s.paths.SecretsKey)
 	if err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}

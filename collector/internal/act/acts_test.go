@@ -59,6 +59,7 @@ func newFixture(t testing.TB, db *sqldb.DB) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ledger.NewKey(secrets).Bind(db)
 	x.Acts, err = act.New(act.Config{Secrets: &secrets, DB: db, CA: x.ca, Recovery: &recovery, OwnAddr: func(netip.Addr) bool { return x.own }, Lookup: lookup, Hub: x.hub, Blobs: blobs, Backup: func(context.Context, string) error { return nil }, Addresses: []string{"192.0.2.1:7443"},
 		PasswordCost: operator.Cost{MemoryKiB: 64, Iterations: 1}, Now: func() time.Time { return x.clock }})
 	if err != nil {

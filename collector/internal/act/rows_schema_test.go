@@ -47,7 +47,7 @@ const (
 	counted   = "counts, for limits; what came is an entry of its own"
 	remembers = "a convenience for people; each use is an entry of its own"
 	progress  = "how far the collector has come with telling or asking; it decides nothing of a case"
-	byEdge    = "the ledger's own hashes and signatures, see packages ledger and checkpoint"
+	byEdge    = "the ledger's own hashes, MACs and signatures, see packages ledger and checkpoint"
 	signed    = "signed by others, checked at each look, see packages timestamp and cosign"
 	byCase    = "rows are found by their incident or report, whose organisation is held"
 	elsewhere = "held by the audits of timelines, incidents, endpoints and enrolment, with tests of their own"

@@ -12,9 +12,12 @@ import (
 
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/blob/fsblob"
+	"hozen/collector/internal/checkpoint"
 	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/organisation"
+	"hozen/collector/internal/secret"
 	"hozen/collector/internal/sqldb"
 	"hozen/collector/internal/sqldb/sqldbtest"
 	"hozen/internal/pki"
@@ -127,4 +130,45 @@ func TestOlderRowsAreSealedOnce(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Entries of the first version have no MAC, are signed as they are, and none goes on behind them
+// without one.
+func TestMACsAfterTheFirstVersion(t *testing.T) {
+	x := upgraded(t)
+	ctx := t.Context()
+	k, err := secret.NewKey(make([]byte, 32))
+	ok(t, err)
+	ledger.NewKey(k).Bind(x.db)
+	x.start()
+	dir := t.TempDir()
+	log, err := checkpoint.Open(ctx, checkpoint.Config{DB: x.db, KeyFile: filepath.Join(dir, "key.pem"), Dir: filepath.Join(dir, "log"), Name: "hozen.test/log"})
+	ok(t, err)
+	org := x.column(t, `SELECT organisation_id FROM ledger_heads`)[0]
+	audit := func(want string) {
+		t.Helper()
+		_, _ = log.Sign(ctx, org, 1<<40) // the audit tells
+		files, err := log.Files()
+		ok(t, err)
+		list, err := log.Audit(ctx, x.db.Read(), files, nil)
+		ok(t, err)
+		for _, f := range list {
+			if f.Note {
+				continue
+			}
+			if string(f.Code) != want {
+				t.Errorf("%+v", f)
+			}
+			want = ""
+		}
+		if want != "" {
+			t.Errorf("%s is not named", want)
+		}
+	}
+	audit("")
+	ok(t, x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE ledger_entries SET mac = '' WHERE idx = (SELECT MAX(idx) FROM ledger_entries)`)
+		return err
+	}))
+	audit("forged")
 }

@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -32,6 +33,10 @@ const (
 	CodeLine Code = "line"
 	// CodeFile: the file of the newest signed state is missing or cannot be read.
 	CodeFile Code = "file"
+	// CodeForged: entries that have no MAC of this collector.
+	CodeForged Code = "forged"
+	// CodeEntryKey: the key of the entries' MACs is another one, so that none can be checked.
+	CodeEntryKey Code = "entry_key"
 	// CodeDeclared: a line was ended by a person's decision. No problem but a note.
 	CodeDeclared Code = "declared"
 	// CodeTold: a witness told of a difference. No problem but a note: what is true of it
@@ -83,8 +88,8 @@ func (l *Log) Files() (Files, error) {
 }
 
 // Audit holds the ledgers against everything that was signed of them: the rows, the files
-// outside the database, and what was kept elsewhere. It does not look at entries: that
-// stored hashes follow from them, package ledger shows.
+// outside the database, and what was kept elsewhere, and looks for entries that this collector
+// did not write. That stored hashes follow from entries, package ledger shows.
 func (l *Log) Audit(ctx context.Context, q sqldb.Queryer, files Files, known []Known) ([]Finding, error) {
 	a := auditor{l: l, q: q, key: l.Key(), files: files}
 	orgs, err := l.organisations(ctx, q)
@@ -92,7 +97,7 @@ func (l *Log) Audit(ctx context.Context, q sqldb.Queryer, files Files, known []K
 		return nil, fmt.Errorf("audit checkpoints: %w", err)
 	}
 	for _, org := range orgs {
-		if err := a.organisation(ctx, org); err != nil {
+		if err := errors.Join(a.organisation(ctx, org), a.forged(ctx, org)); err != nil {
 			return nil, fmt.Errorf("audit checkpoints: %w", err)
 		}
 	}

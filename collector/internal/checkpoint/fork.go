@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/custody/checkpoint"
 )
@@ -88,10 +89,26 @@ func (f Fork) Store(ctx context.Context, tx *sqldb.Tx, ledgerIdx int64, reason s
 		startedAt: now, size: ledgerIdx + 1, kind: f.Difference.Kind, knownNote: f.Difference.Known.Note, reason: reason, ledgerIdx: ledgerIdx})
 }
 
+// declare takes all entries before that of the fork as they are: from there on they have MACs.
+func (l *Log) declare(ctx context.Context, f Fork) error {
+	key := ledger.KeyOf(l.cfg.DB)
+	if key.ID() == "" {
+		return nil
+	}
+	row, err := newestLine(ctx, l.cfg.DB.Read(), f.Difference.OrganisationID)
+	if err != nil || row == nil || row.no != f.no {
+		return errors.Join(err, fmt.Errorf("the line %d is not there", f.no))
+	}
+	return writeMacs(l.cfg.Dir, f.Difference.OrganisationID, macs{row.ledgerIdx, key.ID()})
+}
+
 // Begin signs the first state of a new line, after its transaction was committed.
 func (l *Log) Begin(ctx context.Context, f Fork) (Signed, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err := l.declare(ctx, f); err != nil {
+		return Signed{}, fmt.Errorf("sign the new line: %w", err)
+	}
 	if err := setAside(l.cfg.Dir, f.Difference.OrganisationID, f.was); err != nil {
 		return Signed{}, err
 	}

@@ -83,6 +83,8 @@ const (
 	KeyLost   Kind = "key_lost"  // the key is not there, or is another one
 	OtherLine Kind = "line"      // the database does not know of the line that was signed, or of one that nobody declared
 	BadFile   Kind = "file"      // the file of the newest signed state is missing or damaged
+	Forged    Kind = "forged"    // entries have no MAC of the collector: somebody wrote them into the database
+	EntryKey  Kind = "entry_key" // the key of the entries' MACs is another one
 )
 
 // Difference is why nothing is signed.

@@ -121,8 +121,11 @@ func (l *Log) sign(ctx context.Context, organisationID string, least int64) (Sig
 			return err
 		}
 		next.Size, next.Root = head.Size, head.Root
-		if ln.newest.Size == 0 || head.Size == ln.newest.Size {
+		if head.Size == ln.newest.Size {
 			return nil
+		}
+		if ln.differs, err = l.forged(ctx, q, ln, head); err != nil || ln.differs != nil || ln.newest.Size == 0 {
+			return err
 		}
 		// Equal roots at the old size would be enough if every stored hash were right; the
 		// proof shows that the new root is made of the old one.

@@ -18,7 +18,7 @@ type Paths struct {
 	CollectorPEM string // certificate of the listeners and of receipts
 	CollectorKey string
 	RecoveryKey  string // text; whoever has it can release any isolated PC at that PC
-	SecretsKey   string // text; whoever has it and the database has the second factors and the channels' secrets
+	SecretsKey   string // text; whoever has it and the database has the second factors and the channels' secrets, and can make sessions and MACs of the ledger's entries
 	LedgerKey    string // PEM; whoever has it and the database can rewrite the past
 	LedgerNotes  string // folder of the newest signed state of each ledger
 	Incoming     string // uploads that are not sealed yet

@@ -166,7 +166,7 @@ func Place(ctx context.Context, tx *sqldb.Tx, e Entry) (Placed, error) {
 }
 
 func entryRows() sqldb.Rows {
-	return sqldb.Rows{Table: "ledger_entries", Columns: "organisation_id, idx, at, actor_kind, actor_id, act, subject, entry_json, salt, record_sha256"}
+	return sqldb.Rows{Table: "ledger_entries", Columns: "organisation_id, idx, at, actor_kind, actor_id, act, subject, entry_json, salt, record_sha256, mac"}
 }
 
 // recordOf is the salted hash that the tree holds instead of the entry, so that an

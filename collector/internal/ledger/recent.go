@@ -50,12 +50,13 @@ func (r *recent) seal(ctx context.Context, tx *sqldb.Tx, index int64) error {
 			return err
 		}
 		record := recordOf(salt[:], text)
-		hashes, err := tlog.StoredHashesForRecordHash(r.head.Size, tlog.RecordHash(record[:]), r.reader(ctx, tx))
+		leaf := tlog.RecordHash(record[:])
+		hashes, err := tlog.StoredHashesForRecordHash(r.head.Size, leaf, r.reader(ctx, tx))
 		if err != nil {
 			return err
 		}
 		if err := tx.Gather(ctx, entryRows(), e.OrganisationID, r.head.Size, sqldb.FormatTime(e.At), e.ActorKind, sqldb.CleanText(e.ActorID), e.Act,
-			sqldb.CleanText(e.Subject), text, hex.EncodeToString(salt[:]), hex.EncodeToString(record[:])); err != nil {
+			sqldb.CleanText(e.Subject), text, hex.EncodeToString(salt[:]), hex.EncodeToString(record[:]), keyIn(tx).mac(e.OrganisationID, r.head.Size, leaf)); err != nil {
 			return err
 		}
 		if err := r.store(ctx, tx, tlog.StoredHashCount(r.head.Size), hashes); err != nil {

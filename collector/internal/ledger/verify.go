@@ -105,12 +105,11 @@ func organisations(ctx context.Context, q sqldb.Queryer) ([]string, error) {
 	return out, rows.Err()
 }
 
-// verifier goes through one tree. frontier[l] is the root of the complete subtree
-// of 2^l leaves that ends last, as far as the leaves so far make it up.
+// verifier goes through one tree.
 type verifier struct {
 	q        sqldb.Queryer
 	head     Head
-	frontier [63]tlog.Hash
+	frontier frontier
 	last     time.Time
 	problems []Problem
 }
@@ -215,19 +214,7 @@ func (v *verifier) end(ctx context.Context) error {
 	if hashes > 0 {
 		v.report(-1, Surplus, "%d rows of hashes lie beyond the head", hashes)
 	}
-	var root tlog.Hash
-	first := true
-	for l := range v.frontier {
-		if v.head.Size>>l&1 == 0 {
-			continue
-		}
-		if first {
-			root, first = v.frontier[l], false
-		} else {
-			root = tlog.NodeHash(v.frontier[l], root)
-		}
-	}
-	if !first && root != v.head.Root {
+	if v.head.Size > 0 && v.frontier.root(v.head.Size) != v.head.Root {
 		v.report(-1, Tree, "the root of its %d entries is not the head's", v.head.Size)
 	}
 	if !v.last.Equal(v.head.At) {

@@ -8,6 +8,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -67,6 +68,16 @@ func (k Key) For(purpose string) Key {
 		panic(err) // neither size can be refused
 	}
 	return k
+}
+
+// MAC is the HMAC (RFC 2104, with SHA-256) of a message; nil of the zero Key.
+func (k Key) MAC(message []byte) []byte {
+	if k.aead == nil {
+		return nil
+	}
+	h := hmac.New(sha256.New, k.raw)
+	h.Write(message)
+	return h.Sum(nil)
 }
 
 // Passing returns a key that nobody else has and that is gone with the program.

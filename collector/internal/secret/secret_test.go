@@ -72,6 +72,9 @@ func TestKeysOfPurposes(t *testing.T) {
 	if b, err := k.For("sessions").Open("x", sealed); err != nil || string(b) != "geheim" {
 		t.Errorf("%q, %v", b, err)
 	}
+	if m := k.For("sessions").MAC([]byte("x")); len(m) != 32 || bytes.Equal(m, k.MAC([]byte("x"))) || bytes.Equal(m, k.For("sessions").MAC([]byte("y"))) || (secret.Key{}).MAC(nil) != nil {
+		t.Errorf("MAC %x", m)
+	}
 	for name, other := range map[string]secret.Key{"its own": k, "another purpose's": k.For("links"), "none": secret.Key{}.For("sessions")} {
 		if b, err := other.Open("x", sealed); err == nil {
 			t.Errorf("%s opened it: %q", name, b)

@@ -60,7 +60,20 @@ type DB struct {
 	jobs    queue         // what waits for the writer
 	stmts   *statements   // of SQLite's writer; nil on PostgreSQL
 	texts   texts         // of the writer
+	bound   map[any]any
 }
+
+// Bind gives all transactions a value under a key that a package made for itself, such as a
+// cryptographic key. It is called before the first of them.
+func (db *DB) Bind(key, value any) {
+	if db.bound == nil {
+		db.bound = map[any]any{}
+	}
+	db.bound[key] = value
+}
+
+// Bound returns what [DB.Bind] gave, or nil.
+func (db *DB) Bound(key any) any { return db.bound[key] }
 
 // Queryer reads.
 type Queryer interface {

@@ -22,6 +22,7 @@ type Tx struct {
 	stmts   *statements // nil: none are kept
 	texts   texts
 	notes   map[any]any
+	bound   map[any]any
 
 	firsts   []first
 	gathered []gathered // rows that wait
@@ -42,6 +43,9 @@ func (t *Tx) Note(key, value any) {
 
 // Noted returns what [Tx.Note] kept, or nil.
 func (t *Tx) Noted(key any) any { return t.notes[key] }
+
+// Bound returns what [DB.Bind] gave, or nil.
+func (t *Tx) Bound(key any) any { return t.bound[key] }
 
 // ExecContext runs a statement.
 func (t *Tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
@@ -358,7 +362,7 @@ func (db *DB) once(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 			return fmt.Errorf("wait for the writer: %w", err)
 		}
 	}
-	t := &Tx{tx: tx, dialect: db.dialect, stmts: db.stmts, texts: db.texts}
+	t := &Tx{tx: tx, dialect: db.dialect, stmts: db.stmts, texts: db.texts, bound: db.bound}
 	if err := fn(ctx, t); err != nil {
 		return t.cause(err)
 	}
