@@ -9,6 +9,7 @@ import (
 
 	"hozen/collector/internal/checkpoint"
 	"hozen/collector/internal/ledger"
+	"hozen/collector/internal/secret"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/id"
 )
@@ -23,6 +24,11 @@ func BenchmarkAppend(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer db.Close()
+	secrets, err := secret.Passing()
+	if err != nil {
+		b.Fatal(err)
+	}
+	ledger.NewKey(secrets).Bind(db)
 	l, err := checkpoint.Open(b.Context(), checkpoint.Config{DB: db, KeyFile: filepath.Join(dir, "key.pem"), Dir: filepath.Join(dir, "ledger"), Name: "hozen-custody/0123456789abcdef"})
 	if err != nil {
 		b.Fatal(err)

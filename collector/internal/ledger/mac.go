@@ -57,21 +57,28 @@ func (k Key) mac(organisationID string, index int64, leaf tlog.Hash) string {
 // has not the MAC of this key, as runs of first and last, in order. The leaves are those of the
 // tree; missing ones count.
 func (k Key) Forged(ctx context.Context, q sqldb.Queryer, organisationID string, lo, hi int64) ([][2]int64, error) {
-	var runs [][2]int64
+	var found runs
 	err := k.walk(ctx, q, organisationID, lo, hi, func(n int64, _ tlog.Hash, right bool) bool {
-		switch last := len(runs) - 1; {
-		case right:
-		case last >= 0 && runs[last][1] == n-1:
-			runs[last][1] = n
-		default:
-			runs = append(runs, [2]int64{n, n})
-		}
+		found.see(n, right)
 		return true
 	})
 	if err != nil {
 		return nil, fmt.Errorf("check MACs of ledger: %w", err)
 	}
-	return runs, nil
+	return found, nil
+}
+
+// runs are stretches of numbers, as first and last.
+type runs [][2]int64
+
+func (r *runs) see(n int64, right bool) {
+	switch last := len(*r) - 1; {
+	case right:
+	case last >= 0 && (*r)[last][1] == n-1:
+		(*r)[last][1] = n
+	default:
+		*r = append(*r, [2]int64{n, n})
+	}
 }
 
 // First returns the first entry that has the MAC of this key, or the ledger's size: the first
@@ -94,19 +101,23 @@ func (k Key) First(ctx context.Context, q sqldb.Queryer, head Head) (int64, erro
 // wraps [ErrBroken] when the head's root is not made of the tree before lo and those leaves:
 // otherwise a root could hold other leaves than those that have MACs.
 func (k Key) Grown(ctx context.Context, q sqldb.Queryer, lo int64, head Head) ([][2]int64, error) {
-	forged, err := k.Forged(ctx, q, head.OrganisationID, lo, head.Size)
-	if err != nil || len(forged) > 0 || lo >= head.Size {
-		return forged, err
+	if lo >= head.Size {
+		return nil, nil
 	}
 	f, err := frontierAt(ctx, q, head.OrganisationID, lo)
 	if err != nil {
 		return nil, fmt.Errorf("compute root of ledger: %w", err)
 	}
-	if err := k.walk(ctx, q, head.OrganisationID, lo, head.Size, func(n int64, leaf tlog.Hash, _ bool) bool {
+	var found runs
+	if err := k.walk(ctx, q, head.OrganisationID, lo, head.Size, func(n int64, leaf tlog.Hash, right bool) bool {
+		found.see(n, right)
 		f.add(n, leaf)
 		return true
 	}); err != nil {
 		return nil, fmt.Errorf("compute root of ledger: %w", err)
+	}
+	if len(found) > 0 {
+		return found, nil
 	}
 	if f.root(head.Size) != head.Root {
 		return nil, fmt.Errorf("%w: its root is not made of its entries", ErrBroken)
