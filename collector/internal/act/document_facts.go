@@ -112,7 +112,9 @@ func deedOf(e incident.Entry) report.Deed {
 			return report.DeedHanded
 		}
 	case incident.EntryExport:
-		return report.DeedExported
+		if p["event"] == "" { // neither a form that was printed nor a package that was fetched
+			return report.DeedExported
+		}
 	}
 	return ""
 }

@@ -2,7 +2,9 @@ package act_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +14,8 @@ import (
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/operator"
 	"hozen/collector/internal/organisation"
+	"hozen/collector/internal/report"
+	"hozen/collector/internal/sqldb"
 )
 
 // TestWhatIsSeenAndTakenStandsOnTheTimeline: looking at an exhibit is one line a day and
@@ -49,6 +53,11 @@ func TestWhatIsSeenAndTakenStandsOnTheTimeline(t *testing.T) {
 		open(0, act.ToView)
 		var form bytes.Buffer
 		ok(t, o.CustodyForm(ctx, o.owner, o.custody().Incident.ID, &form))
+		doc, err := o.DraftReport(ctx, o.owner, o.newReport(report.Owner))
+		ok(t, err)
+		if words := strings.Join(doc.Words(), "\n"); strings.Contains(words, "証拠一式を作りました") {
+			t.Error("a form is told as a package")
+		}
 		o.write(o.order(act.NewExport{}))
 		ok(t, o.DescribeExhibit(ctx, o.owner, o.incident+"-E01", map[exhibit.Field]string{exhibit.Serial: "PF3", exhibit.Maker: "メーカー"}))
 		ok(t, o.DescribeExhibit(ctx, o.owner, o.incident+"-E01", map[exhibit.Field]string{exhibit.Maker: "メーカー"})) // nothing new
@@ -57,6 +66,14 @@ func TestWhatIsSeenAndTakenStandsOnTheTimeline(t *testing.T) {
 			if n[one] != 1 {
 				t.Errorf("%s: %d lines", one, n[one])
 			}
+		}
+		r := o.order(act.NewExport{})
+		o.write(r)
+		o.write(r)
+		doc, err = o.DraftReport(ctx, o.owner, o.newReport(report.Owner))
+		ok(t, err)
+		if words := strings.Join(doc.Words(), "\n"); !strings.Contains(words, "調査に渡す証拠一式を作りました（計2回）。") {
+			t.Error(words)
 		}
 		if n["custody.view"] != 2 {
 			t.Errorf("%d lines of two days", n["custody.view"])
@@ -124,5 +141,86 @@ func TestAnOrderToAGroupThatWaitsIsOnTheTimeline(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 		x.ledgerStands()
+	})
+}
+
+// TestACopyOfWhatAPersonSentIsOnTheTimeline: as one of what an agent sent is.
+func TestACopyOfWhatAPersonSentIsOnTheTimeline(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		ctx := t.Context()
+		x.uploading()
+		inc, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: "t"})
+		ok(t, err)
+		u := x.sent(inc.ID, "vpn.log", "0123456789")
+		for range 2 {
+			_, r, err := x.OpenUpload(ctx, x.owner, u.ID)
+			ok(t, err)
+			ok(t, r.Close())
+		}
+		list, err := x.Timeline(ctx, x.owner, inc.ID)
+		ok(t, err)
+		n := 0
+		for _, e := range list {
+			if e.Kind == incident.EntryCustody && e.Params["event"] == "copy" && e.Params["exhibit"] == u.Exhibit && e.LedgerIdx != 0 {
+				n++
+			}
+		}
+		if n != 2 {
+			t.Errorf("%d lines of two copies: %+v", n, list)
+		}
+		x.ledgerStands()
+	})
+}
+
+// TestAnOrderToAGroupIsRefusedWhateverItSays: what somebody made of its words in the database
+// keeps nobody from refusing it.
+func TestAnOrderToAGroupIsRefusedWhateverItSays(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		ctx := t.Context()
+		x.office(4)
+		second := x.person("second", operator.Handler)
+		ok(t, x.SetIsolationSettings(ctx, x.owner, organisation.Isolation{MaxShare: 100, TwoShare: 50}))
+		into, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: "into"})
+		ok(t, err)
+		for name, said := range map[string]string{"no JSON": "x", "an incident that is not there": `{"incident":"inc_x"}`, "merged": ""} {
+			inc, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: name})
+			ok(t, err)
+			o := act.GroupOrder{Verb: dispatch.Isolate, Order: act.Order{Reason: "広がっている", IncidentID: inc.ID}}
+			pv, err := x.PreviewGroup(ctx, x.owner, act.Selection{All: true}, o)
+			ok(t, err)
+			o.Confirmed = pv.Fingerprint
+			_, err = x.OrderGroup(ctx, x.owner, act.Selection{All: true}, o)
+			var waits *act.SecondPerson
+			if !errors.As(err, &waits) || waits.Group == nil {
+				t.Fatal(err)
+			}
+			if said == "" {
+				_, err = x.MergeIncident(ctx, x.owner, inc.ID, into.ID, "同じ")
+				ok(t, err)
+			} else {
+				ok(t, x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+					_, err := tx.ExecContext(ctx, `UPDATE group_asked SET said = $1 WHERE id = $2`, said, waits.Group.ID)
+					return err
+				}))
+			}
+			if err := x.RefuseGroup(ctx, second, waits.Group.ID, "ほかの方法がある"); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			list, err := x.GroupsWaiting(ctx, x.owner)
+			if err != nil || len(list) != 0 {
+				t.Errorf("%s: waits still: %+v, %v", name, list, err)
+			}
+		}
+		list, err := x.Timeline(ctx, x.owner, into.ID)
+		ok(t, err)
+		n := 0
+		for _, e := range list {
+			if e.Kind == incident.EntryCommand && e.Params["command"] == "refuse_group" {
+				n++
+			}
+		}
+		if n != 1 {
+			t.Errorf("%d lines where the merged incident goes on: %+v", n, list)
+		}
 	})
 }

@@ -299,20 +299,23 @@ func (s *Acts) RefuseGroup(ctx context.Context, a Actor, askedID, reason string)
 			return err
 		}
 		var said askedGroup
-		if err := json.Unmarshal([]byte(asked.Said), &said); err != nil {
-			return fmt.Errorf("read order to group that waits: %w", err)
+		if json.Unmarshal([]byte(asked.Said), &said) != nil {
+			return nil // nobody can say of which incident it is, which keeps nobody from refusing it
 		}
 		return s.groupLine(ctx, d, said.IncidentID, incident.Entry{Text: reason, LedgerIdx: idx, Params: map[string]string{"command": "refuse_group", "verb": asked.Verb}})
 	})
 }
 
 // groupLine adds a line about an order to a group to the timeline of the incident for which it
-// is, if it is for one yet.
+// is, or in which that goes on; none if it is for none, or for one that is not there.
 func (s *Acts) groupLine(ctx context.Context, d *deed, incidentID string, e incident.Entry) error {
 	if incidentID == "" {
 		return nil
 	}
-	inc, err := incident.FindBare(ctx, d.tx, d.actor.OrganisationID, incidentID)
+	inc, err := whereNow(ctx, d.tx, d.actor.OrganisationID, incidentID, "")
+	if errors.Is(err, incident.ErrNotFound) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

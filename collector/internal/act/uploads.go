@@ -356,8 +356,15 @@ func (s *Acts) OpenUpload(ctx context.Context, a Actor, uploadID string) (u reco
 		if err != nil {
 			return err
 		}
-		_, err = d.happened(ctx, i, exhibit.Event{Type: exhibit.Copy, To: exhibit.Party{Person: d.actor.Name}, HashBefore: u.SHA256}, nil)
-		return err
+		inc, err := incident.FindBare(ctx, d.tx, i.OrganisationID, i.IncidentID)
+		if err != nil {
+			return err
+		}
+		e, err := d.happened(ctx, i, exhibit.Event{Type: exhibit.Copy, To: exhibit.Party{Person: d.actor.Name}, HashBefore: u.SHA256}, nil)
+		if err != nil {
+			return err
+		}
+		return s.custodyLine(ctx, d, inc, i.Number, e)
 	})
 	if err != nil {
 		return u, nil, err

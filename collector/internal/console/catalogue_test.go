@@ -227,6 +227,9 @@ func TestTimelineSaysUnknownWhereItDoesNotKnow(t *testing.T) {
 	if s := sentence(p, incident.Entry{Kind: incident.EntryAlert, Params: map[string]string{"endpoint": "end_x", "reporter": "hozen-agent"}}, nil); s != "end_x のエージェントから知らせがありました。" {
 		t.Errorf("the agent's own word is told as a person's: %s", s)
 	}
+	if s := sentence(p, incident.Entry{Kind: incident.EntrySevered, Params: map[string]string{"endpoint": "end_x", "n": "0", "failed": "3"}}, nil); s != "end_x の遮断で、つながっていた通信のうち切れないものがありました。" {
+		t.Errorf("a cut that ended nothing says %q", s)
+	}
 	s := sentence(p, incident.Entry{Kind: incident.EntryResult, Params: map[string]string{"command": "isolate", "endpoint": "end_x", "status": "done", "observed": "isolated"}}, map[string]string{"end_x": "経理\u202ePC"})
 	if want := "経理⟨U+202E⟩PC:「隔離して保全」の結果は「完了」です。測定した状態は「隔離済み」です。"; s != want {
 		t.Errorf("got %q, want %q", s, want)

@@ -154,6 +154,9 @@ func markedSentence(p i18n.Printer, e incident.Entry, names map[string]string) s
 	if e.Kind == incident.EntryAlert && e.Params["reporter"] == agentItself {
 		key += ".agent"
 	}
+	if e.Kind == incident.EntrySevered && e.Params["n"] == "0" {
+		key += ".none"
+	}
 	if e.Params["link"] != "" && (e.Kind == incident.EntryAlert || e.Kind == incident.EntryUpload) {
 		key += ".link"
 	}

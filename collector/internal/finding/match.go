@@ -104,7 +104,7 @@ func (x *scene) can(r Rule) bool {
 	earlier, _ := x.since(r.When.New)
 	switch {
 	case r.On == onTool, r.On == onTools:
-		return x.canTool(r.When)
+		return x.canTool(r.When, r.On)
 	case r.When.Gone == sinceBefore && (x.Before == nil || len(x.Before.Processes) == 0), r.When.New != "" && earlier == nil:
 		return false
 	case r.On == onSocket && r.When.New != "":

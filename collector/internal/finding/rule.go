@@ -78,6 +78,7 @@ type When struct {
 	Alone    bool     `toml:"alone"`    // no other tool of the category runs
 	ModeHas  []string `toml:"mode_has"` // a setting of it, such as PassiveMode=1
 	UnitHas  []string `toml:"unit_has"` // a service of it and how it starts
+	UnitNot  []string `toml:"unit_not"` // a service of it and how it starts that says nothing
 	PathHas  []string `toml:"path_has"` // how one of its paths begins
 	// DateOf names a setting that is a moment; it holds where that lies DaysOld or more before
 	// the acquisition, by the same PC's clock.
@@ -138,7 +139,7 @@ func (r Rule) check() error {
 	aboutProcess := len(w.ExeUnder)+len(w.ExeNotUnder)+len(w.Name)+len(w.NameNot)+len(w.Parent)+len(w.ArgsHave) > 0 ||
 		w.Deleted || w.Memory || w.Raised || w.Traced || w.TalksOutside || w.Gone != ""
 	aboutSocket := w.Listens || w.Anyone || w.Outside || len(w.Proto) > 0
-	aboutTool := len(w.Category)+len(w.State)+len(w.ModeHas)+len(w.UnitHas)+len(w.PathHas)+w.DaysOld > 0 || w.Alone || w.DateOf != ""
+	aboutTool := len(w.Category)+len(w.State)+len(w.ModeHas)+len(w.UnitHas)+len(w.UnitNot)+len(w.PathHas)+w.DaysOld > 0 || w.Alone || w.DateOf != ""
 	if r.On == onTool || r.On == onTools {
 		if aboutProcess || aboutSocket || w.New != "" {
 			return fmt.Errorf("when: a condition is not about a %s", r.On)
@@ -191,7 +192,7 @@ func (w When) checkTool(on string) error {
 	switch {
 	case len(w.Category) == 0:
 		return errors.New("category: want one, or the rule is about every tool there is")
-	case on == onTools && (narrow > 0 || w.Alone || len(w.State) == 0):
+	case on == onTools && (narrow+len(w.UnitNot) > 0 || w.Alone || len(w.State) == 0):
 		return errors.New("when: of all tools together, only category and state are known")
 	case on == onTool && len(w.State) == 0 && narrow == 0:
 		return errors.New("when: it would hold always")

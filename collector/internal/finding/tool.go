@@ -9,17 +9,41 @@ import (
 )
 
 // canTool says whether a rule about security tools can be asked: somebody looked for tools of
-// its category, could see, and where the rule is about an age, knows when.
-func (x *scene) canTool(w When) bool {
+// its category, could see, saw enough, and where the rule is about an age, knows when.
+func (x *scene) canTool(w When, on string) bool {
 	seen := slices.ContainsFunc(x.Tools, func(t record.SecurityTool) bool {
 		return slices.Contains(w.Category, t.Category) && t.State != record.SecurityUnknown
 	})
-	if w.DateOf == "" {
-		return seen
+	if !seen || !x.seesEnough(w, on) {
+		return false
 	}
-	return seen && !x.At.IsZero() && slices.ContainsFunc(x.Tools, func(t record.SecurityTool) bool {
+	if w.DateOf == "" {
+		return true
+	}
+	return !x.At.IsZero() && slices.ContainsFunc(x.Tools, func(t record.SecurityTool) bool {
 		return slices.Contains(w.Category, t.Category) && setting(t.Mode, w.DateOf) != ""
 	})
+}
+
+// seesEnough reports whether a rule about several tools has its answer: each of the category was
+// seen, or what was seen leaves no room for a finding.
+func (x *scene) seesEnough(w When, on string) bool {
+	of := func(match func(t *record.SecurityTool) bool) bool {
+		return slices.ContainsFunc(x.Tools, func(t record.SecurityTool) bool { return slices.Contains(w.Category, t.Category) && match(&t) })
+	}
+	switch unseen := of(func(t *record.SecurityTool) bool { return t.State == record.SecurityUnknown }); {
+	case !unseen:
+		return true
+	case on == onTools:
+		return of(func(t *record.SecurityTool) bool {
+			return t.State != record.SecurityUnknown && !slices.Contains(w.State, t.State)
+		})
+	case w.Alone:
+		// One that runs explains every other, the unseen too; but itself only a second one explains.
+		return of(func(t *record.SecurityTool) bool { return t.State == record.SecurityRunning }) &&
+			!of(func(t *record.SecurityTool) bool { return x.toolApplies(w, t) })
+	}
+	return true
 }
 
 // allTools reports whether every tool of the category is in one of the states. One that could
@@ -40,6 +64,10 @@ func (x *scene) toolApplies(w When, t *record.SecurityTool) bool {
 	case len(w.ModeHas) > 0 && !slices.ContainsFunc(settings(t.Mode), func(s string) bool { return slices.Contains(w.ModeHas, s) }):
 		return false
 	case len(w.UnitHas) > 0 && !slices.ContainsFunc(w.UnitHas, func(want string) bool { return slices.Contains(t.Units, want) }):
+		return false
+	case slices.ContainsFunc(w.UnitNot, func(not string) bool {
+		return slices.ContainsFunc(t.Units, func(u string) bool { return strings.EqualFold(u, not) })
+	}):
 		return false
 	case len(w.PathHas) > 0 && !slices.ContainsFunc(w.PathHas, func(want string) bool {
 		return slices.ContainsFunc(t.Paths, func(p string) bool { return strings.HasPrefix(p, want) })
