@@ -38,6 +38,8 @@ const (
 	Export Prefix = "exp"
 	// Exhibit is a piece of evidence as people hold it and pass it on.
 	Exhibit Prefix = "exh"
+	// EvidenceSearch is a search in the contents of evidence.
+	EvidenceSearch Prefix = "srh"
 	// Upload is a file that a person sends as evidence.
 	Upload Prefix = "upl"
 	// Kit is a USB kit.

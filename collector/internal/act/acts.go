@@ -96,6 +96,8 @@ type Config struct {
 	// Notices says how notices go out: Lookup, Dial and Roots count, the rest is filled in.
 	// Optional.
 	Notices notify.Config
+	// Scan bounds searches in the contents of evidence. Optional; default [DefaultScanBounds].
+	Scan ScanBounds
 	// Now is the clock. Optional; default time.Now.
 	Now func() time.Time
 	// Log hears of faults that no caller can be told of. Optional; default discards.
@@ -123,6 +125,7 @@ type Acts struct {
 	groups    chan struct{} // wakes RunGroups
 	filling   chan struct{} // held while a workbook is filled
 	searching chan struct{} // held by each search, see maxSearches
+	scans     *scans        // in the contents of evidence
 	codes     *codeStock
 	hints     *hintCache
 	lost      lost
@@ -184,7 +187,7 @@ func New(cfg Config) (*Acts, error) {
 	s := &Acts{
 		db: cfg.DB, ca: cfg.CA, hub: cfg.Hub, addresses: cfg.Addresses, recovery: cfg.Recovery, hasher: hasher,
 		evidence: evidence.Reader{DB: cfg.DB, Blobs: cfg.Blobs}, backup: cfg.Backup, restored: cfg.Prove, care: cfg.Care,
-		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), restraint: newRestraint(), ownAddr: cfg.OwnAddr, lookup: cfg.Lookup, groups: make(chan struct{}, 1), filling: make(chan struct{}, 1), searching: make(chan struct{}, maxSearches), codes: newCodeStock(), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
+		limiter: operator.NewLimiter(cfg.Now), presence: newPresence(), restraint: newRestraint(), ownAddr: cfg.OwnAddr, lookup: cfg.Lookup, groups: make(chan struct{}, 1), filling: make(chan struct{}, 1), searching: make(chan struct{}, maxSearches), scans: newScans(cfg.Scan), codes: newCodeStock(), hints: newHintCache(), now: cfg.Now, log: cfg.Log,
 		inbound: inboundTrials{answers: cfg.Inbound, m: map[string]*inboundTrial{}}, checkpoints: cfg.Checkpoints, outside: cfg.Outside, say: cfg.Say, guides: guides, own: own,
 	}
 	sessions := cfg.Secrets

@@ -304,6 +304,7 @@ func (s *Acts) FinishDisposals(ctx context.Context) error {
 	defer s.kept.Unlock()
 	var errs []error
 	for _, dis := range open {
+		s.scans.dispose(dis.AcquisitionID)
 		if err := s.remove(ctx, store, dis); err != nil {
 			s.log.ErrorContext(ctx, "evidence that was disposed of is still there", slog.String("acquisition", dis.AcquisitionID), slog.Any("error", err))
 			errs = append(errs, err)

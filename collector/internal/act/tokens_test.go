@@ -156,7 +156,7 @@ func TestTokenEndsWithTheFactor(t *testing.T) {
 func reached() map[act.Scope][]string {
 	return map[act.Scope][]string{
 		act.ScopeRead:     {"LedgerEntries", "LedgerProof", "LedgerSigned", "LedgerConsistency", "LedgerTimestamp", "LedgerTimestamps", "LedgerCosign"},
-		act.ScopeEvidence: {"OpenEvidence", "OpenUpload"},
+		act.ScopeEvidence: {"OpenEvidence", "OpenUpload", "SearchEvidence", "EvidenceSearch", "EvidenceSearches", "CancelEvidenceSearch"},
 		act.ScopeRecord:   {"AddNote", "OpenIncident", "CloseIncident", "CloseIncidentAs", "ReopenIncident", "MergeIncident", "SplitIncident", "LabelEndpoint", "PlaceEndpoint", "NotADrill"},
 		act.ScopeAcquire:  {"Acquire", "Sticks"},
 		act.ScopeIsolate:  {"Isolate", "StepDrill", "PreviewGroup", "GroupWaiting", "GroupsWaiting"},

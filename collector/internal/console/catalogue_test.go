@@ -84,6 +84,15 @@ func TestEveryValueHasAWord(t *testing.T) {
 		artifact.KindBodyFile, artifact.KindLogFile, artifact.KindHistory, artifact.KindStartFile, artifact.KindUserFile, artifact.KindPkgCheck, artifact.KindProcIO, artifact.KindFileStat, artifact.KindRansomNote, artifact.KindBackup, artifact.KindProcDump, artifact.KindProcDumped} {
 		want("kind.", string(k))
 	}
+	for _, st := range act.ScanStates() {
+		want("scan.state.", string(st))
+	}
+	for _, l := range act.ScanLacks() {
+		want("scan.lack.", string(l))
+	}
+	for _, k := range act.ScanKinds() {
+		want("kind.", string(k))
+	}
 	for _, c := range evidence.Codes() {
 		want("refusal.", string(c))
 	}
@@ -91,7 +100,7 @@ func TestEveryValueHasAWord(t *testing.T) {
 		want("profile."+p.Name, "", ".hint")
 	}
 	for _, k := range []incident.EntryKind{incident.EntryNote, incident.EntryOpened, incident.EntryJoined, incident.EntryClosed, incident.EntryAlert, incident.EntryCommand, incident.EntryResult, incident.EntryEvidence, incident.EntryRefused, incident.EntryIsolation, incident.EntryIsolationEvent, incident.EntrySevered, incident.EntryLedgerDiffers, incident.EntryBoot, incident.EntryExport, incident.EntryOlder,
-		incident.EntryAnswer, incident.EntryDecision, incident.EntryEnquiry, incident.EntryReopened, incident.EntryMerged, incident.EntryMergedIn, incident.EntrySplit, incident.EntrySplitFrom, incident.EntryUpload} {
+		incident.EntryAnswer, incident.EntryDecision, incident.EntryEnquiry, incident.EntryReopened, incident.EntryMerged, incident.EntryMergedIn, incident.EntrySplit, incident.EntrySplitFrom, incident.EntryUpload, incident.EntrySearch} {
 		want("timeline.", string(k))
 	}
 	for _, name := range pageNames() {

@@ -110,7 +110,7 @@ func build(cfg Config) (*server, error) {
 	}
 	a := cfg.Acts
 	s := &server{
-		ports: ports{people: a, endpoints: a, enrolment: a, orders: a, incidents: a, evidence: a, ledger: a, outside: a, live: a, accounts: a, factors: a, guests: a, notices: a, weekly: a, isolation: a, settings: a, groups: a, exports: a, custody: a, disposals: a, record: a, logs: a, life: a, uploads: a, sticks: a, reports: a, forms: a, workbench: a, watch: a, drills: a, staff: a, links: a, phones: a, tokens: a, finds: a, uncut: a},
+		ports: ports{people: a, endpoints: a, enrolment: a, orders: a, incidents: a, evidence: a, ledger: a, outside: a, live: a, accounts: a, factors: a, guests: a, notices: a, weekly: a, isolation: a, settings: a, groups: a, exports: a, custody: a, disposals: a, record: a, logs: a, life: a, uploads: a, sticks: a, reports: a, forms: a, workbench: a, watch: a, drills: a, staff: a, links: a, phones: a, tokens: a, finds: a, scans: a, uncut: a},
 		log:   cfg.Log, version: cfg.Version, now: cfg.Now, secure: cfg.Secure,
 		minted: newOnce(), takings: newTakings(), viewed: newRecent(viewRemembers), streams: newStreams(),
 		records: records.NewCache(cacheBytes, records.DefaultLimits(), cfg.Now),

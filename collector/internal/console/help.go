@@ -80,6 +80,8 @@ func helpSections() map[string]string {
 		"report_new":           "documents#issue",
 		"report_show":          "documents#sent",
 		"search":               "recording#search",
+		"search_evidence":      "recording#search-evidence",
+		"search_found":         "recording#search-evidence",
 		"sign_in":              "people#sign-in",
 		"sign_in_code":         "people#second-factor",
 		"triage_settings":      "evidence#privacy",

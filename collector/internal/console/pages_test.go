@@ -152,6 +152,7 @@ func (x *office) paths() []string {
 	p = append(append(p, "/links", "/incidents/"+x.incidentID+"/links"), x.phones...)
 	p = append(p, "/ledger/outside", "/kits/import?incident="+x.incidentID, x.stick(), "/incidents/"+x.incidentID+"/custody/E01/dispose")
 	p = append(p, x.drillPaths()...)
+	p = append(p, "/search/evidence", "/search/evidence?q=%3Cscript%3E", x.scanned("/usr"))
 	p = append(p, x.sent, "/help", "/help?q=解除+コード", "/help/isolation", "/help/glossary")
 	p = append(p, "/evidence/"+x.flight, "/evidence/"+x.flight+"?show=all&q=curl&sort=process", "/evidence/"+x.flight+"/records")
 	return p

@@ -71,6 +71,7 @@ type ports struct {
 	tokens    apiTokens
 	uncut     uncutting
 	finds     finds
+	scans     scans
 }
 
 type drills interface {
@@ -182,6 +183,14 @@ type apiTokens interface {
 
 type finds interface {
 	Search(ctx context.Context, a act.Actor, text string, kind act.HitKind) (act.Findings, error)
+}
+
+// scans are searches in the contents of evidence.
+type scans interface {
+	SearchEvidence(ctx context.Context, a act.Actor, n act.NewEvidenceSearch) (act.EvidenceSearch, error)
+	EvidenceSearch(ctx context.Context, a act.Actor, searchID string) (act.EvidenceSearch, error)
+	EvidenceSearches(ctx context.Context, a act.Actor) ([]act.EvidenceSearch, error)
+	CancelEvidenceSearch(ctx context.Context, a act.Actor, searchID string) error
 }
 
 type live interface {

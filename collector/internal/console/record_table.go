@@ -3,6 +3,7 @@ package console
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 
 	"hozen/collector/internal/console/records"
@@ -14,6 +15,8 @@ type recordTableView struct {
 	Columns []string
 	Table   paged[[]records.Field]
 	Single  bool // one record: shown as a list of facts
+	Row     int  // of the page, that somebody looks for; -1: none
+	Unseen  bool // it is looked for and cannot be shown
 }
 
 // maxColumns is how many members become columns; the rest stand in the last one.
@@ -23,8 +26,8 @@ const maxColumns = 10
 func (s *server) recordTable(v *visit, f evidenceFrame) error {
 	rows, fields := linesOf(f.File)
 	q := readQuery(v.r.URL.Query(), []string{"order"}, []string{"all"})
-	view := recordTableView{Frame: f, Query: q, Single: len(rows) == 1}
-	if words := q.words(); len(words) > 0 {
+	view := recordTableView{Frame: f, Query: q, Single: len(rows) == 1, Row: -1}
+	if words := q.words(); len(words) > 0 && !v.r.URL.Query().Has("row") {
 		rows = slices.DeleteFunc(rows, func(i int) bool {
 			return !matches(words, func() string {
 				var b strings.Builder
@@ -34,6 +37,13 @@ func (s *server) recordTable(v *visit, f evidenceFrame) error {
 				return strings.ToLower(b.String())
 			})
 		})
+	}
+	if line, err := strconv.Atoi(v.r.URL.Query().Get("row")); err == nil {
+		at, ok := f.File.Row(line)
+		if ok && at < len(rows) {
+			q.Page, view.Row = at/rowsPerPage+1, at%rowsPerPage
+		}
+		view.Unseen = !ok
 	}
 	// Only the rows of the page are written out: of all, they would take more memory
 	// than the decoded evidence.

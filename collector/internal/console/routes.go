@@ -63,6 +63,10 @@ func (s *server) routes() http.Handler {
 	add("GET /groups/{id}", s.private(s.groupShow))
 
 	add("GET /search", s.private(s.search))
+	add("GET /search/evidence", s.private(s.searchEvidenceForm))
+	add("POST /search/evidence", s.private(s.searchEvidence))
+	add("GET /search/evidence/{id}", s.private(s.searchFound))
+	add("POST /search/evidence/{id}/cancel", s.private(s.searchCancel))
 	add("GET /watch", s.private(s.watchList))
 	add("GET /settings/isolation", s.private(s.isolationSettingsForm))
 	add("POST /settings/isolation", s.private(s.isolationSettings))

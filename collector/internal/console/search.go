@@ -22,6 +22,7 @@ const (
 type searchView struct {
 	Text   string
 	Asked  bool // something was searched for
+	Open   bool // the contents of evidence may be searched
 	Kind   act.HitKind
 	Cut    bool
 	Groups []hitGroup
@@ -53,7 +54,7 @@ func (s *server) search(v *visit) error {
 	if !utf8.ValidString(text) {
 		text = strings.ToValidUTF8(text, " ")
 	}
-	view := searchView{Kind: kind}
+	view := searchView{Kind: kind, Open: abilitiesOf(v.operator.Role).Open}
 	f, err := s.finds.Search(v.ctx(), v.actor, text, kind)
 	if err != nil {
 		return err

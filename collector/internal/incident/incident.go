@@ -92,6 +92,7 @@ const (
 	EntryDeadline       EntryKind = "deadline"        // a deadline was set, changed, met or reminded of
 	EntryUpload         EntryKind = "upload"          // a person sent a file as evidence
 	EntryDrill          EntryKind = "drill"           // something of a drill: simulated, told, measured
+	EntrySearch         EntryKind = "search"          // somebody looks for words in the contents of evidence
 	EntryOlder          EntryKind = "older"           // stands for older entries that are not shown; see [Timeline]
 )
 

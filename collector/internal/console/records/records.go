@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,6 +60,7 @@ type File struct {
 	PlainSize int64
 	ReadAt    time.Time // when the bytes were read and hashed; set by [Cache.Get]
 
+	bads  []int    // numbers of the first lines that are no rows
 	own   int64    // bytes that hang on the rows
 	owns  []int64  // of each of Flights, while they are read
 	words *interns // of Flights, while they are read
@@ -151,6 +153,9 @@ func (f *File) lines(ctx context.Context, item evidence.Item, r *bufio.Reader, l
 			}
 			if tooLong || b != nil && f.add(kind, b) != nil {
 				f.Bad++
+				if len(f.bads) < maxBads {
+					f.bads = append(f.bads, n)
+				}
 			}
 		}
 		line, tooLong = line[:0], false
@@ -201,6 +206,17 @@ func add[T any](f *File, to *[]T, line []byte) error {
 	*to = append(*to, v)
 	f.own += behind(reflect.ValueOf(v))
 	return nil
+}
+
+// maxBads is how many lines that are no rows are remembered by number.
+const maxBads = 10_000
+
+// Row is the number of the row that a line is, counted from 1 without empty lines; false when
+// it is not among the rows.
+func (f *File) Row(line int) (int, bool) {
+	at, is := slices.BinarySearch(f.bads, line)
+	row := line - 1 - f.Older - at
+	return row, !is && line > 0 && row >= 0 && row < f.Rows()
 }
 
 // maxPiece is how much is kept of the bytes of a saved file, in characters of base64.
