@@ -124,7 +124,6 @@ type evidenceScan struct {
 	mu     sync.Mutex
 	now    EvidenceSearch
 	owner  string // kind and identifier of who asked
-	token  string // with which; empty: a person
 	org    string
 	cancel context.CancelFunc
 }
@@ -197,7 +196,7 @@ func (k *scans) dispose(acquisitionID string) {
 	}
 }
 
-// of returns the searches that an actor asked for; a program sees those of its own token.
+// of returns the searches of the person who acts, or for whom a program does.
 func (k *scans) of(a Actor, now time.Time) []*evidenceScan {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -208,7 +207,7 @@ func (k *scans) of(a Actor, now time.Time) []*evidenceScan {
 		sc.mu.Unlock()
 		if old {
 			delete(k.m, searchID)
-		} else if sc.owner == ownerOf(a) && sc.org == a.OrganisationID && (a.token == "" || sc.token == a.token) {
+		} else if sc.owner == ownerOf(a) && sc.org == a.OrganisationID {
 			list = append(list, sc)
 		}
 	}
@@ -253,7 +252,7 @@ func (s *Acts) SearchEvidence(ctx context.Context, a Actor, n NewEvidenceSearch)
 	slices.Reverse(items) // the newest first: bounds cut what is old
 	done := make(chan struct{})
 	run, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.scans.bounds.Time)
-	sc := &evidenceScan{owner: ownerOf(who), token: who.token, org: who.OrganisationID, cancel: cancel, now: EvidenceSearch{ID: id.New(id.EvidenceSearch), IncidentID: inc.ID, Query: q, Kinds: n.Kinds,
+	sc := &evidenceScan{owner: ownerOf(who), org: who.OrganisationID, cancel: cancel, now: EvidenceSearch{ID: id.New(id.EvidenceSearch), IncidentID: inc.ID, Query: q, Kinds: n.Kinds,
 		Days: n.Days, At: now, State: ScanRunning, Pieces: len(items), Lacks: map[ScanLack][]evidence.Item{}, Finished: done}}
 	if !s.scans.add(sc, now) {
 		cancel()

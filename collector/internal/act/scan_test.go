@@ -3,12 +3,15 @@ package act_test
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"hozen/collector/internal/act"
+	"hozen/collector/internal/blob/atrest"
+	"hozen/collector/internal/blob/fsblob"
 	"hozen/collector/internal/operator"
 	"hozen/internal/artifact"
 )
@@ -197,6 +200,7 @@ func (x *fixture) bounded(b act.ScanBounds) *act.Acts {
 // the ledger's words, and what is disposed of is told no more.
 func TestSearchedEvidenceStaysWhereItIs(t *testing.T) {
 	run(t, func(t *testing.T, x *fixture) {
+		x.sealed()
 		ctx, o := t.Context(), newOffice(t, x)
 		inc, err := x.Incident(ctx, x.owner, o.incident)
 		ok(t, err)
@@ -224,4 +228,22 @@ func TestSearchedEvidenceStaysWhereItIs(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	})
+}
+
+// sealed keeps evidence encrypted from here on.
+func (x *fixture) sealed() {
+	x.t.Helper()
+	dir := x.t.TempDir()
+	cfg := atrest.Config{Dir: filepath.Join(dir, "keys"), KeyFile: filepath.Join(dir, "evidence.key"), Collector: "c"}
+	_, err := atrest.MakeKeyFile(cfg.KeyFile, x.clock)
+	ok(x.t, err)
+	ring, err := atrest.Open(cfg)
+	if !errors.Is(err, atrest.ErrNoKeys) {
+		x.t.Fatal(err)
+	}
+	_, err = ring.Add()
+	ok(x.t, err)
+	x.blobs, err = fsblob.OpenSealed(filepath.Join(dir, "evidence"), ring)
+	ok(x.t, err)
+	x.Acts = x.bounded(act.DefaultScanBounds())
 }

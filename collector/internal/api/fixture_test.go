@@ -57,7 +57,7 @@ func newFixture(t *testing.T, db *sqldb.DB, limits Limits) *fixture {
 	must(t, err)
 	log, err := checkpoint.Open(ctx, checkpoint.Config{DB: db, KeyFile: filepath.Join(dir, "ledger.key"), Dir: filepath.Join(dir, "notes"), Name: "hozen-custody/test"})
 	must(t, err)
-	x.Acts, err = act.New(act.Config{DB: db, CA: ca, Hub: act.NewHub(), Blobs: blobs, Checkpoints: log, Addresses: []string{"192.0.2.1:7443"}, PasswordCost: operator.Cost{MemoryKiB: 64, Iterations: 1}})
+	x.Acts, err = act.New(act.Config{Scan: manyScans(), DB: db, CA: ca, Hub: act.NewHub(), Blobs: blobs, Checkpoints: log, Addresses: []string{"192.0.2.1:7443"}, PasswordCost: operator.Cost{MemoryKiB: 64, Iterations: 1}})
 	must(t, err)
 	o, once, err := x.Found(ctx, "組織", act.NewOperator{Name: "owner", DisplayName: "社長"})
 	must(t, err)
@@ -150,4 +150,20 @@ func (x *fixture) ask(method, path, token, body string, change func(*http.Reques
 		}
 	}
 	return a
+}
+
+// manyScans lets searches in evidence go on beside each other as fast as tests begin them.
+func manyScans() act.ScanBounds {
+	b := act.DefaultScanBounds()
+	b.AtOnce = 100
+	return b
+}
+
+// searched is a search of the owner's that has ended.
+func (x *fixture) searched() string {
+	x.t.Helper()
+	f, err := x.SearchEvidence(x.t.Context(), x.owner, act.NewEvidenceSearch{Text: "e"})
+	must(x.t, err)
+	<-f.Finished
+	return f.ID
 }

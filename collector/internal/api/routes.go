@@ -16,6 +16,7 @@ import (
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/evidence"
 	"hozen/collector/internal/incident"
+	"hozen/internal/artifact"
 	"hozen/internal/profile"
 )
 
@@ -47,6 +48,9 @@ func routes() []route {
 		lists("/commands", "listCommands", "Orders, newest first, the newest 1,000", act.ScopeRead, func(c Command) string { return c.ID }, listCommands),
 		does(get, "/commands/{id}", "getCommand", "One order: ask again until its status is an end", act.ScopeRead, http.StatusOK, getCommand),
 		does(get, "/search", "search", "Find words in everything that the role may see, at most 200 things of a kind; decisions and enquiries are not searched", act.ScopeRead, http.StatusOK, find),
+		does(post, "/evidence-searches", "searchEvidence", "Begin to look for words in the contents of evidence; who looks for what stands in the ledger first. One search of each person goes on at one time", act.ScopeEvidence, http.StatusAccepted, searchEvidence),
+		does(get, "/evidence-searches/{id}", "getEvidenceSearch", "How far a search in the contents of evidence is and what it found: ask again until it is not running. Kept for an hour", act.ScopeEvidence, http.StatusOK, getEvidenceSearch),
+		does(post, "/evidence-searches/{id}/cancel", "cancelEvidenceSearch", "End a search in the contents of evidence; what it found stays", act.ScopeEvidence, http.StatusOK, cancelEvidenceSearch),
 		does(get, "/ledger/checkpoint", "getCheckpoint", "The custody ledger as it is signed now; roles that may not read the ledger are refused", act.ScopeRead, http.StatusOK, getCheckpoint),
 		does(get, "/watch", "getWatch", "Whether the watch itself is alive: silent PCs, the collector's disk, backups, certificates", act.ScopeRead, http.StatusOK, getWatch),
 	}
@@ -290,6 +294,31 @@ type SearchAsked struct {
 func find(ctx context.Context, c *call, in SearchAsked) (Search, error) {
 	f, err := c.acts.Search(ctx, c.actor, in.Q, in.In)
 	return viewSearch(f), err
+}
+
+// EvidenceSearchAsked is what is looked for in the contents of evidence.
+type EvidenceSearchAsked struct {
+	Text       string          `json:"text" required:"true" doc:"words, all of which must stand in one record"`
+	IncidentID string          `json:"incident_id,omitempty" doc:"identifier or number; all evidence if not said"`
+	Kinds      []artifact.Kind `json:"kinds,omitempty" doc:"kinds of evidence; all if not said"`
+	Days       int             `json:"days,omitempty" doc:"received within so many days; whenever if not said"`
+}
+
+func searchEvidence(ctx context.Context, c *call, in EvidenceSearchAsked) (EvidenceSearch, error) {
+	f, err := c.acts.SearchEvidence(ctx, c.actor, act.NewEvidenceSearch{Text: in.Text, IncidentID: in.IncidentID, Kinds: in.Kinds, Days: in.Days})
+	return viewEvidenceSearch(f), err
+}
+
+func getEvidenceSearch(ctx context.Context, c *call, in ByID) (EvidenceSearch, error) {
+	f, err := c.acts.EvidenceSearch(ctx, c.actor, in.ID)
+	return viewEvidenceSearch(f), err
+}
+
+func cancelEvidenceSearch(ctx context.Context, c *call, in ByID) (EvidenceSearch, error) {
+	if err := c.acts.CancelEvidenceSearch(ctx, c.actor, in.ID); err != nil {
+		return EvidenceSearch{}, err
+	}
+	return getEvidenceSearch(ctx, c, in)
 }
 
 func getCheckpoint(ctx context.Context, c *call, _ None) (Checkpoint, error) {

@@ -30,29 +30,32 @@ type example struct {
 
 // examples has one for each operation. A new route needs a line here.
 func examples(x *fixture) map[string]example {
-	order := `{"reason":"because"}`
+	order, ended := `{"reason":"because"}`, x.searched()
 	return map[string]example{
-		"getDocument":      {"/openapi.json", "", "orhvax", true},
-		"getMe":            {"/me", "", "orhvax", true},
-		"listIncidents":    {"/incidents?state=open&limit=5", "", "orhvax", true},
-		"openIncident":     {"/incidents", `{"title":"見つけた","classification":"malware","discovered_at":"2026-11-01T00:00:00Z","endpoint_ids":["` + x.endpoint + `"]}`, "orh", false},
-		"getIncident":      {"/incidents/" + x.incident, "", "orhva", false},
-		"listTimeline":     {"/incidents/" + x.incident + "/timeline", "", "orhvax", true},
-		"addNote":          {"/incidents/" + x.incident + "/timeline", `{"text":"見ました"}`, "orh", false},
-		"listAcquisitions": {"/incidents/" + x.incident + "/acquisitions", "", "orhvax", true},
-		"listEvidence":     {"/incidents/" + x.incident + "/evidence", "", "orhvax", true},
-		"getEvidence":      {"/evidence/" + x.evidence.ID, "", "orhva", false},
-		"downloadEvidence": {"/evidence/" + x.evidence.Number + "/content", "", "orh", false},
-		"listEndpoints":    {"/endpoints", "", "orhvax", true},
-		"getEndpoint":      {"/endpoints/" + x.endpoint, "", "orhva", false},
-		"acquire":          {"/endpoints/" + x.endpoint + "/acquire", `{"reason":"because","profile":"flash"}`, "orh", false},
-		"isolate":          {"/endpoints/" + x.endpoint + "/isolate", order, "orh", false},
-		"askRelease":       {"/endpoints/" + x.endpoint + "/release", order, "orh", false},
-		"listCommands":     {"/commands?endpoint_id=" + x.endpoint, "", "orhvax", true},
-		"getCommand":       {"/commands/" + x.command(), "", "orhva", false},
-		"search":           {"/search?q=pc-1", "", "orhvax", true},
-		"getCheckpoint":    {"/ledger/checkpoint", "", "orha", false},
-		"getWatch":         {"/watch", "", "orhva", false},
+		"getDocument":          {"/openapi.json", "", "orhvax", true},
+		"getMe":                {"/me", "", "orhvax", true},
+		"listIncidents":        {"/incidents?state=open&limit=5", "", "orhvax", true},
+		"openIncident":         {"/incidents", `{"title":"見つけた","classification":"malware","discovered_at":"2026-11-01T00:00:00Z","endpoint_ids":["` + x.endpoint + `"]}`, "orh", false},
+		"getIncident":          {"/incidents/" + x.incident, "", "orhva", false},
+		"listTimeline":         {"/incidents/" + x.incident + "/timeline", "", "orhvax", true},
+		"addNote":              {"/incidents/" + x.incident + "/timeline", `{"text":"見ました"}`, "orh", false},
+		"listAcquisitions":     {"/incidents/" + x.incident + "/acquisitions", "", "orhvax", true},
+		"listEvidence":         {"/incidents/" + x.incident + "/evidence", "", "orhvax", true},
+		"getEvidence":          {"/evidence/" + x.evidence.ID, "", "orhva", false},
+		"downloadEvidence":     {"/evidence/" + x.evidence.Number + "/content", "", "orh", false},
+		"listEndpoints":        {"/endpoints", "", "orhvax", true},
+		"getEndpoint":          {"/endpoints/" + x.endpoint, "", "orhva", false},
+		"acquire":              {"/endpoints/" + x.endpoint + "/acquire", `{"reason":"because","profile":"flash"}`, "orh", false},
+		"isolate":              {"/endpoints/" + x.endpoint + "/isolate", order, "orh", false},
+		"askRelease":           {"/endpoints/" + x.endpoint + "/release", order, "orh", false},
+		"listCommands":         {"/commands?endpoint_id=" + x.endpoint, "", "orhvax", true},
+		"getCommand":           {"/commands/" + x.command(), "", "orhva", false},
+		"search":               {"/search?q=pc-1", "", "orhvax", true},
+		"searchEvidence":       {"/evidence-searches", `{"text":"pc","kinds":["process"],"days":7,"incident_id":"` + x.incident + `"}`, "orh", false},
+		"getEvidenceSearch":    {"/evidence-searches/" + ended, "", "", false}, // nobody sees what others look for
+		"cancelEvidenceSearch": {"/evidence-searches/" + ended + "/cancel", "", "", false},
+		"getCheckpoint":        {"/ledger/checkpoint", "", "orha", false},
+		"getWatch":             {"/watch", "", "orhva", false},
 	}
 }
 

@@ -251,6 +251,53 @@ func viewSearch(f act.Findings) Search {
 	return s
 }
 
+// EvidenceSearch is a search in the contents of evidence.
+type EvidenceSearch struct {
+	ID          string        `json:"id"`
+	State       act.ScanState `json:"state" doc:"running until it ends"`
+	Pieces      int           `json:"pieces" doc:"of evidence in the scope"`
+	Done        int           `json:"done" doc:"pieces that were looked into"`
+	Hits        []EvidenceHit `json:"hits"`
+	NotSearched []NotSearched `json:"not_searched" doc:"what was not searched, or not all of it: what is not found may be there"`
+	Gone        int           `json:"gone" doc:"hits that are not told, for the evidence was disposed of"`
+}
+
+// EvidenceHit is one record in which all words stand.
+type EvidenceHit struct {
+	EvidenceID string       `json:"evidence_id"`
+	Record     int          `json:"record" doc:"from 1"`
+	Values     []FoundValue `json:"values" doc:"parts of the values in which words stand"`
+}
+
+// FoundValue is a part of a value.
+type FoundValue struct {
+	Field string `json:"field"`
+	Text  string `json:"text"`
+}
+
+// NotSearched is a piece of evidence that was not searched wholly, and why.
+type NotSearched struct {
+	EvidenceID string       `json:"evidence_id"`
+	Why        act.ScanLack `json:"why"`
+}
+
+func viewEvidenceSearch(f act.EvidenceSearch) EvidenceSearch {
+	s := EvidenceSearch{ID: f.ID, State: f.State, Pieces: f.Pieces, Done: f.Done, Hits: []EvidenceHit{}, NotSearched: []NotSearched{}, Gone: f.Gone}
+	for _, h := range f.Hits {
+		hit := EvidenceHit{EvidenceID: h.Item.ID, Record: h.Line, Values: []FoundValue{}}
+		for _, v := range h.Values {
+			hit.Values = append(hit.Values, FoundValue{v.Field, v.Text})
+		}
+		s.Hits = append(s.Hits, hit)
+	}
+	for _, l := range act.ScanLacks() {
+		for _, it := range f.Lacks[l] {
+			s.NotSearched = append(s.NotSearched, NotSearched{it.ID, l})
+		}
+	}
+	return s
+}
+
 // Me is on whose behalf a token acts.
 type Me struct {
 	TokenID   string    `json:"token_id"`

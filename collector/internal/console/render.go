@@ -93,7 +93,7 @@ func pageNames() []string {
 		"report_fill", "report_list",
 		"report_new",
 		"report_show",
-		"search",
+		"search", "search_evidence", "search_found",
 		"sign_in",
 		"sign_in_code",
 		"triage_settings",
