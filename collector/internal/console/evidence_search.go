@@ -94,12 +94,20 @@ type searchFoundView struct {
 	Age     int // minutes for which results are kept
 }
 
+// openGroups is how many pieces show rows before anybody unfolds them, and openRows how many.
+const (
+	openGroups = 3
+	openRows   = 5
+)
+
 // foundGroup is what was found in one piece of evidence.
 type foundGroup struct {
 	Item     evidence.Item
 	Endpoint string
 	Incident string // number
-	Rows     []foundRow
+	Count    int
+	Shown    []foundRow
+	Folded   []foundRow
 }
 
 type foundRow struct {
@@ -141,7 +149,12 @@ func (s *server) searchFound(v *visit) error {
 		for _, value := range h.Values {
 			row.Values = append(row.Values, foundValue{value.Field, marked(n.Query, value.Text)})
 		}
-		view.Groups[i].Rows = append(view.Groups[i].Rows, row)
+		g := &view.Groups[i]
+		if g.Count++; i < openGroups && g.Count <= openRows {
+			g.Shown = append(g.Shown, row)
+		} else {
+			g.Folded = append(g.Folded, row)
+		}
 	}
 	for _, l := range act.ScanLacks() {
 		if items := n.Lacks[l]; len(items) > 0 {

@@ -69,3 +69,19 @@ func TestContentsOfEvidenceAreSearched(t *testing.T) {
 	x.person("other-handler", "森", operator.Handler)
 	x.as("other-handler", "en").get(where).want(t, http.StatusNotFound)
 }
+
+// TestLongResultsAreFolded: what is found in many rows can be looked over, and no row is left out.
+func TestLongResultsAreFolded(t *testing.T) {
+	x := newOffice(t, 60)
+	f, err := x.SearchEvidence(t.Context(), x.owner, act.NewEvidenceSearch{Text: "/usr"})
+	must(t, err)
+	<-f.Finished
+	f, err = x.EvidenceSearch(t.Context(), x.owner, f.ID)
+	must(t, err)
+	body := x.as("owner", "ja").get("/search/evidence/"+f.ID).want(t, 200).body
+	open := regexp.MustCompile(`(?s)<details>.*?</details>`).ReplaceAllString(body, "")
+	all, seen := strings.Count(body, "?row="), strings.Count(open, "?row=")
+	if all != len(f.Hits) || all <= openGroups*openRows || seen < openRows || seen > openGroups*openRows {
+		t.Errorf("%d rows found, %d on the page, %d of them open", len(f.Hits), all, seen)
+	}
+}
