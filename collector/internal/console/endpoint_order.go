@@ -256,6 +256,9 @@ func profileOrdered(v *visit, f form) string {
 		if _, err := profile.Find(name); name != "" && err != nil {
 			f.Errors["profile"] = v.text.Text("invalid.unknown")
 		}
+		if f.Values["pid"] != "" || f.Values["start_ticks"] != "" {
+			f.Errors["pid"] = v.text.Text("invalid.pid_alone")
+		}
 		return name
 	}
 	pid, err := strconv.ParseUint(f.Values["pid"], 10, 32)

@@ -8,6 +8,7 @@ import (
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/evidence"
+	"hozen/internal/profile"
 )
 
 // incidentStatus is the strip at the top of an incident: is it cut off, is the evidence safe,
@@ -78,13 +79,22 @@ func repeated(commands []dispatch.Command, here map[string]bool) map[string]bool
 	again := map[string]bool{}
 	for _, c := range commands {
 		for _, o := range commands {
-			if o.EndpointID == c.EndpointID && o.IssuedAt.After(c.IssuedAt) && (o.Verb == c.Verb || o.Verb == dispatch.Preserve) && o.Profile == c.Profile &&
+			if o.EndpointID == c.EndpointID && o.IssuedAt.After(c.IssuedAt) && covers(o, c) &&
 				(here[o.ID] || o.AcquisitionID != "" && here[o.AcquisitionID]) {
 				again[c.ID] = true
 			}
 		}
 	}
 	return again
+}
+
+// covers reports whether what an order takes has in it all that another was to take. A Preserve has
+// no profile: the agent takes what [profile.Flash] has, and no memory.
+func covers(o, c dispatch.Command) bool {
+	if o.Verb == c.Verb {
+		return o.Profile == c.Profile
+	}
+	return o.Verb == dispatch.Preserve && c.Verb == dispatch.Acquire && c.Profile == profile.Flash
 }
 
 // gaveNothing reports whether an order to take evidence, of which the collector has none, ended so

@@ -7,6 +7,7 @@ import (
 
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/evidence"
+	"hozen/internal/profile"
 )
 
 // Evidence that could not be taken is never passed over, and waits for nobody for ever.
@@ -42,19 +43,26 @@ func TestTheStripTellsOfEvidenceThatFailed(t *testing.T) {
 // An order that failed is no trouble any more when the same was ordered again and its evidence came.
 func TestTheStripForgetsWhatWasRepeated(t *testing.T) {
 	at := time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
-	failed := dispatch.Command{ID: "cmd_2", EndpointID: "end_1", Verb: dispatch.Acquire, Status: dispatch.Failed, IssuedAt: at}
+	failed := dispatch.Command{ID: "cmd_2", EndpointID: "end_1", Verb: dispatch.Acquire, Profile: profile.Flash, Status: dispatch.Failed, IssuedAt: at}
 	good := func(change func(*dispatch.Command)) dispatch.Command {
-		c := dispatch.Command{ID: "cmd_1", EndpointID: "end_1", Verb: dispatch.Acquire, Status: dispatch.Done, AcquisitionID: "acq_1", IssuedAt: at.Add(time.Minute)}
+		c := dispatch.Command{ID: "cmd_1", EndpointID: "end_1", Verb: dispatch.Acquire, Profile: profile.Flash, Status: dispatch.Done, AcquisitionID: "acq_1", IssuedAt: at.Add(time.Minute)}
 		change(&c)
 		return c
+	}
+	for _, p := range []string{profile.Volatile, profile.Memory, profile.ProcessName(4711, 0)} { // more than a Preserve takes
+		more, then := failed, good(func(c *dispatch.Command) { c.Verb, c.Profile = dispatch.Preserve, "" })
+		more.Profile = p
+		if st := viewStatus(nil, nil, []dispatch.Command{more, then}, []evidence.Acquisition{{ID: "acq_1", CommandID: "cmd_1"}}); st.Lost != 1 {
+			t.Errorf("a Preserve stands for %s: %+v", p, st)
+		}
 	}
 	for name, c := range map[string]struct {
 		then dispatch.Command
 		want string
 	}{
 		"repeated":           {good(func(*dispatch.Command) {}), "1 0 ok"},
-		"preserved instead":  {good(func(c *dispatch.Command) { c.Verb = dispatch.Preserve }), "1 0 ok"},
-		"isolated instead":   {good(func(c *dispatch.Command) { c.Verb = dispatch.Isolate }), "1 1 warn"},
+		"preserved instead":  {good(func(c *dispatch.Command) { c.Verb, c.Profile = dispatch.Preserve, "" }), "1 0 ok"},
+		"isolated instead":   {good(func(c *dispatch.Command) { c.Verb, c.Profile = dispatch.Isolate, "" }), "1 1 warn"},
 		"on another PC":      {good(func(c *dispatch.Command) { c.EndpointID = "end_2" }), "1 1 warn"},
 		"of another profile": {good(func(c *dispatch.Command) { c.Profile = "memory" }), "1 1 warn"},
 		"before it":          {good(func(c *dispatch.Command) { c.IssuedAt = at.Add(-time.Minute) }), "1 1 warn"},

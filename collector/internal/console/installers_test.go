@@ -51,6 +51,6 @@ func TestInstallers(t *testing.T) {
 		file string
 	}{{ja, "hozen-agent_0.1.0_ja.msi"}, {en, "hozen-agent_0.1.0_en.msi"}} {
 		r := c.b.post("/endpoints/add", url.Values{"hours": {"1"}, "uses": {"1"}})
-		c.b.get(r.header.Get("Location")).want(t, 200, `\Downloads\`+c.file+`" /passive ENROLLTOKEN=hzt1.`, `echo ~/Downloads)/hozen-agent_0.1.0_amd64.deb"`, `echo ~/Downloads)/hozen-agent-0.1.0-1.x86_64.rpm"`)
+		c.b.get(r.header.Get("Location")).want(t, 200, `\Downloads\`+c.file+`" /passive ENROLLTOKEN=hzt1.`, "apt install ./hozen-agent_0.1.0_amd64.deb ", "dnf install ./hozen-agent-0.1.0-1.x86_64.rpm ")
 	}
 }

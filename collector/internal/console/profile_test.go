@@ -53,6 +53,10 @@ func TestTheMemoryOfAProcessIsOrdered(t *testing.T) {
 	}
 	before, err := x.Commands(t.Context(), x.owner, act.CommandFilter{EndpointID: x.sales.ID})
 	must(t, err)
+	// Whoever names a process and leaves another profile chosen gets neither in silence.
+	for _, alone := range []url.Values{{"profile": {profile.Flash}, "pid": {"4711"}}, {"profile": {profile.Memory}, "start_ticks": {"1"}}, {"pid": {"4711"}}} {
+		b.post(path, alone).want(t, 422, "「1つのプロセスのメモリ」を選んでください")
+	}
 	b.post(path, process("4711", "1795476210610665")).want(t, 303)
 	list, err := x.Commands(t.Context(), x.owner, act.CommandFilter{EndpointID: x.sales.ID})
 	must(t, err)
