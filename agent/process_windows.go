@@ -6,6 +6,7 @@ import (
 	"flag"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"hozen/agent/internal/acquire"
@@ -16,6 +17,9 @@ import (
 
 // findProfile finds the profile of one process.
 func findProfile(name string) (profile.Profile, error) {
+	if name != profile.Process && !strings.HasPrefix(name, profile.Process+".") {
+		return profile.Find(name)
+	}
 	_, _, err := profile.ParseProcess(name)
 	return profile.OfProcess(), err
 }

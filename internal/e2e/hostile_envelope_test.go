@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -150,6 +152,13 @@ func TestDamagedEnvelopes(t *testing.T) {
 	s := newSystem(t, ctx, options{})
 	keys, err := s.collector.EvidenceKeys()
 	must(t, err)
+	s.await(t, ctx, "the keys that evidence is encrypted to", func() (bool, error) {
+		b, err := os.ReadFile(filepath.Join(s.agent.Dir, "organisation.json"))
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return bytes.Contains(b, []byte(keys[0].Recipient().String())), err
+	})
 	must(t, s.collector.Proc.Stop())
 	first := s.sealUnsent(t, ctx, 1)[0]
 	must(t, s.agent.Proc.Stop())
