@@ -10,7 +10,7 @@ import (
 )
 
 // entriesShown is how many entries the page of an incident shows; its timeline has them all.
-const entriesShown = 12
+const entriesShown = 30
 
 type incidentTimelineView struct {
 	Incident incident.Incident
