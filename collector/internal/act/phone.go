@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"hozen/collector/internal/incident"
@@ -27,7 +28,21 @@ type NewLink struct {
 	Life       time.Duration
 }
 
-func linkThing(linkID string) string { return "link " + linkID }
+// linkThing is for what the token of a link is sealed: whoever can write to the database makes it
+// neither another kind's or incident's nor good for longer.
+func linkThing(l phone.Link) string {
+	return strings.Join([]string{"link", l.ID, l.OrganisationID, string(l.Kind), l.IncidentID, sqldb.FormatTime(l.ExpiresAt)}, " ")
+}
+
+// linkToken opens the token of a link. Links that were made before tokens were sealed for more than
+// the identifier stay good; none of today's opens so.
+func (s *Acts) linkToken(l phone.Link) ([]byte, error) {
+	b, err := s.secrets.Open(linkThing(l), l.Sealed)
+	if err != nil {
+		return s.secrets.Open("link "+l.ID, l.Sealed)
+	}
+	return b, nil
+}
 
 // MakeLink makes a link by which people without an account report, or send photographs of an
 // incident.
@@ -66,7 +81,7 @@ func (s *Acts) MakeLink(ctx context.Context, a Actor, n NewLink) (l phone.Link, 
 			return &Invalid{Field: "note", Code: "too_many", Err: fmt.Errorf("%d links are good already", good)}
 		}
 		token := phone.NewToken()
-		if l.Sealed, err = s.secrets.Seal(linkThing(l.ID), []byte(token)); err != nil {
+		if l.Sealed, err = s.secrets.Seal(linkThing(l), []byte(token)); err != nil {
 			return err
 		}
 		if err := phone.Insert(ctx, d.tx, l, token); err != nil {
@@ -121,7 +136,7 @@ func (s *Acts) ShowLink(ctx context.Context, a Actor, linkID string) (ShownLink,
 		}
 		shown := ShownLink{Link: l}
 		if l.Good(s.now()) {
-			if b, err := s.secrets.Open(linkThing(l.ID), l.Sealed); err == nil {
+			if b, err := s.linkToken(l); err == nil {
 				shown.Token = string(b)
 			}
 		}
@@ -167,7 +182,7 @@ type LinkPage struct {
 func (s *Acts) usableLink(ctx context.Context, q sqldb.Queryer, token string, kind phone.Kind) (phone.Link, incident.Incident, error) {
 	l, err := phone.ByToken(ctx, q, token, s.now())
 	if err == nil { // a link that somebody wrote into the database is none
-		if own, e := s.secrets.Open(linkThing(l.ID), l.Sealed); e != nil || subtle.ConstantTimeCompare(own, []byte(token)) != 1 {
+		if own, e := s.linkToken(l); e != nil || subtle.ConstantTimeCompare(own, []byte(token)) != 1 {
 			err = phone.ErrNotFound
 		}
 	}

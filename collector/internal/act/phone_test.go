@@ -154,6 +154,34 @@ func TestForgedLink(t *testing.T) {
 	})
 }
 
+// A link whose row somebody changed opens nothing, not even with its own token.
+func TestLinkThatWasChanged(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		ctx := t.Context()
+		x.uploading()
+		inc, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: "t"})
+		ok(t, err)
+		other, err := x.OpenIncident(ctx, x.owner, act.NewIncident{Title: "u"})
+		ok(t, err)
+		l, token := x.link(act.NewLink{Kind: phone.Photos, IncidentID: inc.Number})
+		set := func(column, value string) {
+			ok(t, x.db.Tx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+				_, err := tx.ExecContext(ctx, `UPDATE phone_link SET `+column+` = $1 WHERE id = $2`, value, l.ID)
+				return err
+			}))
+		}
+		for _, c := range []struct{ column, was, is string }{{"incident_id", inc.ID, other.ID}, {"kind", string(phone.Photos), string(phone.Reports)},
+			{"expires_at", sqldb.FormatTime(l.ExpiresAt), sqldb.FormatTime(l.ExpiresAt.Add(time.Hour))}} {
+			set(c.column, c.is)
+			_, err = x.OpenLink(ctx, token)
+			wantErr(t, err, act.ErrNotFound)
+			set(c.column, c.was)
+			_, err = x.OpenLink(ctx, token)
+			ok(t, err)
+		}
+	})
+}
+
 func TestPhotoByLink(t *testing.T) {
 	run(t, func(t *testing.T, x *fixture) {
 		ctx := t.Context()

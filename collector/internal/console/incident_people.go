@@ -35,6 +35,8 @@ type peopleRole struct {
 	// Account means that these have the role by their accounts: nobody has said in the record
 	// who has it in this incident.
 	Account bool
+	// Hidden means that the accounts are not for this person's eyes, and the record says nothing.
+	Hidden bool
 }
 
 // toldView is that somebody was told. One of To and Clock is set.
@@ -61,6 +63,11 @@ func (s *server) peopleCard(v *visit, i incident.Incident, plan act.Workplan, d 
 	}
 	said, _ := sheet.Get(record.People)
 	c.Roles = rolesOf(said.Value, accounts)
+	if v.operator.Role == operator.Vendor { // to whom the list of people is empty, without an error
+		for n := range c.Roles {
+			c.Roles[n].Hidden = len(c.Roles[n].Names) == 0
+		}
+	}
 	if c.Told, c.Hidden, err = s.told(v, i.ID, d); err != nil {
 		return c, err
 	}
@@ -111,7 +118,11 @@ func (s *server) told(v *visit, incidentID string, d act.Deadlines) (list []told
 	}
 	for _, one := range d.List {
 		if one.Met != nil {
-			list = append(list, toldView{Clock: one.Clock.Name, At: one.Met.DoneAt, Extra: one.Met.ReceiptNo})
+			t := toldView{Clock: one.Clock.Name, At: one.Met.DoneAt, Extra: one.Met.ReceiptNo}
+			if v.operator.Role == operator.Vendor {
+				t.Extra = ""
+			}
+			list = append(list, t)
 		}
 	}
 	slices.SortStableFunc(list, func(x, y toldView) int { return y.At.Compare(x.At) })

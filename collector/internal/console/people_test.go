@@ -267,6 +267,37 @@ func TestEveryFormIsGuarded(t *testing.T) {
 	}
 }
 
+// Who may not see who has a role, or to whom documents went, is told so, whatever else stands there.
+func TestTheCardSaysWhatItHides(t *testing.T) {
+	x := newOffice(t, 3)
+	x.documented()
+	card := func(name string) string {
+		t.Helper()
+		page := x.as(name, "ja").get("/incidents/"+x.incidentID).want(t, 200).body
+		_, page, _ = strings.Cut(page, `id="people"`)
+		page, _, _ = strings.Cut(page, "</section>")
+		return page
+	}
+	const hidden, unseen, nobody, receipt = "文書の送り先は、この役割では見られません。", "この役割では見られません</dd>", "決まっていません", "受-0042"
+	for name, c := range map[string]struct{ has, lacks []string }{
+		"owner":  {[]string{receipt, "社長 田中"}, []string{hidden, unseen}},
+		"view":   {[]string{receipt, hidden}, []string{unseen}},
+		"vendor": {[]string{hidden, unseen}, []string{receipt, nobody}},
+	} {
+		got := card(name)
+		for _, w := range c.has {
+			if !strings.Contains(got, w) {
+				t.Errorf("%s does not see %q:\n%s", name, w, got)
+			}
+		}
+		for _, w := range c.lacks {
+			if strings.Contains(got, w) {
+				t.Errorf("%s sees %q:\n%s", name, w, got)
+			}
+		}
+	}
+}
+
 func TestVendorSeesTheGrantedIncidentAlone(t *testing.T) {
 	x := newOffice(t, 5)
 	other, err := x.OpenIncident(t.Context(), x.owner, act.NewIncident{Title: "極秘の別件", EndpointIDs: []string{x.sales.ID}})
