@@ -52,7 +52,7 @@ func TestTamperedLedgerIsNamed(t *testing.T) {
 		"untouched": {`SELECT 1`, ""},
 		"edited":    {`UPDATE ledger_entries SET entry_json = REPLACE(entry_json, 'collector.', 'collectop.') WHERE idx = 0; UPDATE ledger_entries SET entry_json = entry_json || ' ' WHERE idx = 1`, "ledger_edited"},
 		"deleted":   {`DELETE FROM ledger_entries WHERE idx = 2`, "ledger_missing"},
-		"inserted": {`INSERT INTO ledger_entries SELECT organisation_id, (SELECT MAX(idx) FROM ledger_entries) + 1, at, actor_kind, actor_id, act, subject, entry_json, salt, record_sha256
+		"inserted": {`INSERT INTO ledger_entries SELECT organisation_id, (SELECT MAX(idx) FROM ledger_entries) + 1, at, actor_kind, actor_id, act, subject, entry_json, salt, record_sha256, mac
 			FROM ledger_entries WHERE idx = 1`, "ledger_surplus"},
 		"reordered":           {`UPDATE ledger_entries SET idx = -1 WHERE idx = 1; UPDATE ledger_entries SET idx = 1 WHERE idx = 2; UPDATE ledger_entries SET idx = 2 WHERE idx = -1`, "ledger_moved"},
 		"emptied, all tables": {`DELETE FROM ledger_entries; DELETE FROM ledger_hashes; DELETE FROM ledger_heads; DELETE FROM checkpoint_notes; DELETE FROM checkpoint_lines`, "checkpoint_shorter"},

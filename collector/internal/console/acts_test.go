@@ -27,7 +27,7 @@ func decidedLines() map[string]string {
 		"incident.open": aLine, "incident.close": aLine, "incident.reopen": aLine, "incident.merge": aLine, "incident.split": aLine, "incident.join": aLine, "incident.note": aLine,
 		"incident.alert": aLine, "incident.expect_alert": whole, "incident.line": upkeep, "incident.seal": upkeep,
 		"record.answer": aLine, "record.decide": aLine, "record.enquire": aLine, "record.upload": "custody.receive has it", "record.upload_begin": whole, "record.upload_drop": "nothing was received",
-		"evidence.accept": aLine, "evidence.refuse": aLine, "evidence.number": whole, "evidence.postpone": "it comes later", "evidence.view": "custody.view has it", "evidence.download": "custody.copy has it",
+		"evidence.accept": aLine, "evidence.refuse": aLine, "evidence.search": aLine, "evidence.number": whole, "evidence.postpone": "it comes later", "evidence.view": "custody.view has it", "evidence.download": "custody.copy has it",
 		"custody.add": whole, "custody.describe": aLine, "custody.collect": aLine, "custody.seal": aLine, "custody.receive": aLine, "custody.verify": aLine, "custody.view": aLine, "custody.copy": aLine,
 		"custody.export": "export.written has it", "custody.hand_over": aLine, "custody.ship": aLine, "custody.return": aLine, "custody.store": aLine, "custody.dispose": aLine,
 		"custody.disposed": "custody.dispose has it", "custody.hold": aLine, "custody.release_hold": aLine, "custody.note": aLine, "custody.retention": noCase, "custody.form": whole,

@@ -20,24 +20,25 @@ export function live() {
   if (!address || !globalThis.EventSource) return;
   const state = document.getElementById("live-state");
   let timer = 0, last = 0, busy = false, again = false, heard = Date.now();
+  let leaving = 0, asking = new AbortController();
   function lost() {
     if (state) state.textContent = document.body.dataset.lost;
     if (Date.now() - heard > known) age();
   }
 
   async function now() {
-    if (document.hidden) return;
+    if (document.hidden || Date.now() < leaving) return;
     if (busy) { again = true; return; }
     busy = true;
     last = Date.now();
     try {
-      const ok = await renew(location.pathname + location.search);
+      const ok = await renew(location.pathname + location.search, asking.signal);
       if (ok) {
         heard = last;
         if (state) state.textContent = "";
       } else lost();
     } catch {
-      lost();
+      if (Date.now() >= leaving) lost();
     }
     busy = false;
     if (again) { again = false; soon(); }
@@ -60,5 +61,12 @@ export function live() {
   stream.addEventListener("open", soon);
   setInterval(now, 20_000);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(); });
+  // A page that gives way asks for nothing: after a sign-out the answer would be a refusal. What
+  // turns out to be a download leaves the page there, which goes on after a while.
+  addEventListener("beforeunload", () => {
+    leaving = Date.now() + 5_000;
+    asking.abort();
+    asking = new AbortController();
+  });
   addEventListener("pagehide", () => stream.close());
 }
