@@ -77,6 +77,9 @@ func (s *Spool) settle(acquisitionID string, state State, reason, file string, b
 		e.other -= e.verdict
 		e.verdict = int64(len(b))
 	}
+	if e.locked() && s.keys != "" && e.offered != s.keys {
+		s.offer(e) // what refused it had not got the keys yet
+	}
 	s.changedLocked()
 	_, err = s.sweep()
 	return err
@@ -96,15 +99,17 @@ func (e *entry) locked() bool { return e.state == Refused && strings.HasPrefix(e
 // OfferAgain lets acquisitions that were refused for want of a key wait for the collector
 // again, because it has told of keys: once under the same keys, which is any text that stands
 // for them, and then once a day. It returns how many these are. What is refused anew is
-// settled as before.
+// settled as before, unless it was on its way before these keys were told of: the refusal may
+// have been on its way too, so it waits once more.
 func (s *Spool) OfferAgain(keys string) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.keys = keys
 	for _, e := range s.entries {
 		if !e.locked() || e.offered == keys && s.cfg.Now().Sub(e.receivedAt) < offerEvery {
 			continue
 		}
-		e.state, e.reason, e.offered = Sealed, "", keys
+		s.offer(e)
 		n++
 	}
 	if n > 0 {
@@ -113,6 +118,9 @@ func (s *Spool) OfferAgain(keys string) (n int) {
 	}
 	return n
 }
+
+// offer lets an acquisition wait again, under the keys that were told last.
+func (s *Spool) offer(e *entry) { e.state, e.reason, e.offered = Sealed, "", s.keys }
 
 // Sweep drops acquisitions with a receipt that are past their time.
 func (s *Spool) Sweep() (dropped int, err error) {

@@ -49,7 +49,6 @@ func TestOfferedAgain(t *testing.T) {
 	}
 	offered("a", 1)
 	state(spool.Sealed)
-	offered("b", 0) // it is on its way
 	lacking()
 	state(spool.Refused)
 	used := s.Status().UsedBytes
@@ -94,6 +93,47 @@ func TestOfferedAgain(t *testing.T) {
 	must(t, s.Close())
 	s = open(t, spool.Config{Dir: cfg.Dir, KeepAfterReceipt: time.Hour})
 	state(spool.Received)
+}
+
+// TestKeysComeBeforeTheRefusal: what is on its way when the collector tells of keys is refused
+// by one that had not got them, so it waits once more, and not twice.
+func TestKeysComeBeforeTheRefusal(t *testing.T) {
+	cfg := spool.Config{Dir: t.TempDir()}
+	s := open(t, cfg)
+	acq := sealed(t, s, 100)
+	want := func(when string, want spool.State) {
+		t.Helper()
+		if got := s.List()[0].State; got != want {
+			t.Errorf("%s: %s, want %s", when, got, want)
+		}
+	}
+	send := func() { // as the uploader begins to
+		t.Helper()
+		r, err := s.Open(acq)
+		must(t, err)
+		must(t, r.Close())
+	}
+	refused := func(code string) { t.Helper(); must(t, s.Refused(acq, code)) }
+	send()
+	refused(spool.OtherKey)
+	want("no keys were told", spool.Refused)
+	s.OfferAgain("a")
+	send()
+	s.OfferAgain("b")
+	refused(spool.OtherKey)
+	want("other keys were told on the way", spool.Sealed)
+	send()
+	s.OfferAgain("b")
+	refused(spool.OtherKey)
+	want("the same keys were told on the way", spool.Refused)
+	s.OfferAgain("c")
+	send()
+	s.OfferAgain("d")
+	refused("digest_mismatch")
+	want("it is refused for something else", spool.Refused)
+	must(t, s.Close())
+	s = open(t, cfg)
+	want("started anew", spool.Refused)
 }
 
 // TestFileThatIsGone: what was whole and is not there any more ends early, and is not taken for

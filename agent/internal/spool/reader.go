@@ -51,6 +51,9 @@ func (s *Spool) Open(acquisitionID string) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", acquisitionID, err)
 	}
+	if e.state != Refused { // whoever hands it over does so to a collector with these keys
+		e.offered = s.keys
+	}
 	return &Reader{s: s, e: e, root: root}, nil
 }
 

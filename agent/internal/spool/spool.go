@@ -138,6 +138,7 @@ type Spool struct {
 	sequence uint64
 	wake     chan struct{}
 	problems []string
+	keys     string // that the collector told last, see OfferAgain
 }
 
 // Open opens or makes the spool in cfg.Dir, finishes what an earlier process had
