@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,22 +11,35 @@ import (
 	"hozen/internal/e2e/machine"
 )
 
-// TestIsolationOnDebiansKernels runs the matrix of what isolation cuts, and the trials of
-// it, on the kernels of Debian 12 (6.1, whose tables cannot be held) and 13 (6.12).
+// TestIsolationOnDebian12 runs the matrix of what isolation cuts, beside that of a plain
+// table, and the trials of it on the kernel of Debian 12 (6.1), whose tables cannot be held.
+func TestIsolationOnDebian12(t *testing.T) {
+	isolationOnKernels(t, 3*patience, []machine.Recipe{machine.VirtualBookworm()}, map[string]string{
+		"nft":   "^(TestMatrix|TestCellsBesideAPlainTable|TestRealClientKeepsItsLease)$",
+		"trial": "^(TestEveryWayIsShown)$",
+	})
+}
+
+// TestIsolationOnDebiansKernels does more of it there and on that of Debian 13 (6.12).
 func TestIsolationOnDebiansKernels(t *testing.T) {
 	soakOnly(t)
+	isolationOnKernels(t, 20*time.Minute, []machine.Recipe{machine.VirtualBookworm(), machine.VirtualTrixie()}, map[string]string{
+		"nft":   "^(TestMatrix|TestMatrixWithoutDeviceChains|TestCellsBesideAPlainTable|TestEstablishedFlows|TestMarkKeepsOthersOut|TestKnownDHCPServer|TestRealClientKeepsItsLease)$",
+		"trial": "^(TestEveryWayIsShown|TestNoGateway|TestLinkLocalGateway|TestCollectorIsCut)$",
+	})
+}
+
+// isolationOnKernels runs tests of the agent's packages (programs: the package's name and the
+// tests of it) in virtual machines.
+func isolationOnKernels(t *testing.T, limit time.Duration, recipes []machine.Recipe, programs map[string]string) {
+	t.Helper()
 	if err := machine.VirtualAvailable(); err != nil {
 		t.Skip(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
-	t.Cleanup(cancel)
-	programs := map[string]string{ // package and the tests of it
-		"nft":   "^(TestMatrix|TestMatrixWithoutDeviceChains|TestCellsBesideAPlainTable|TestEstablishedFlows|TestMarkKeepsOthersOut|TestKnownDHCPServer|TestRealClientKeepsItsLease)$",
-		"trial": "^(TestEveryWayIsShown|TestNoGateway|TestLinkLocalGateway|TestCollectorIsCut)$",
-	}
-	dir := t.TempDir()
+	ctx := within(t, limit)
+	dir := shortDir(t)
 	for name := range programs {
-		cmd := exec.CommandContext(ctx, "go", "test", "-c", "-o", filepath.Join(dir, name), "hozen/agent/internal/isolate/"+name)
+		cmd := exec.CommandContext(ctx, "go", "test", "-c", "-ldflags=-s -w", "-o", filepath.Join(dir, name), "hozen/agent/internal/isolate/"+name)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("build the tests of %s: %v\n%s", name, err, out)
@@ -36,8 +48,8 @@ func TestIsolationOnDebiansKernels(t *testing.T) {
 	hall, err := machine.NewHall(ctx)
 	must(t, err)
 	t.Cleanup(func() { must(t, hall.Close()) })
-	for release, recipe := range map[string]machine.Recipe{"Debian 12": machine.VirtualBookworm(), "Debian 13": machine.VirtualTrixie()} {
-		t.Run(release, func(t *testing.T) {
+	for _, recipe := range recipes {
+		t.Run(recipe.Suite, func(t *testing.T) {
 			d, err := hall.Disk(ctx, recipe)
 			must(t, err)
 			for name := range programs {
