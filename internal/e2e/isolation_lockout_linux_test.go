@@ -69,7 +69,7 @@ func TestIsolationNoLockOut(t *testing.T) {
 	a.moved()
 	cut("the NIC moved away and back")
 	a.wiped()
-	cut("everything deleted and isolated anew")
+	cut("everything deleted and isolated again by the collector")
 	a.release()
 	a.floods[0].flows(t, a.ctx)
 	a.print()
@@ -123,13 +123,16 @@ func (a *attacked) quiet(when string, mark time.Time) (string, time.Duration) {
 }
 
 // wiped is a way out that isolation does not close: with the agent dead, its order deleted and the rules flushed,
-// nothing on the PC says that it was isolated.
+// nothing on the PC says that it was isolated. The collector knows, shows that it is open, and orders it again.
 func (a *attacked) wiped() {
 	a.t.Helper()
+	a.isolate() // what happens to an order is told at once the first time
+	known := a.events()
 	a.agent.Proc.Kill()
 	must(a.t, os.RemoveAll(a.folder()))
 	a.nft("flush ruleset")
 	a.back()
+	back := time.Now()
 	// Whatever it is, the collector shows it so.
 	a.floods[0].flows(a.t, a.ctx)
 	var said rig.Isolation
@@ -137,8 +140,15 @@ func (a *attacked) wiped() {
 		said = a.endpoint(a.t, a.ctx).Isolation
 		return said.Observed != "isolated", nil
 	})
-	a.row("agent killed, record and marker deleted, rules flushed", "open; the collector shows "+said.Observed+", as it is, until somebody isolates again", "everything", 0, "nothing")
-	a.isolate()
+	e := a.told(known, "record_lost")
+	a.await(a.t, a.ctx, "the collector to isolate it again", func() (bool, error) {
+		s, err := a.agent.Status(a.ctx)
+		return err == nil && s.Isolation.Observed == "isolated", errors.Join(err, fmt.Errorf("%+v", s.Isolation))
+	})
+	open := time.Since(back)
+	dry(a.t, "after everything was deleted", a.floods...)
+	a.row("agent killed, record and marker deleted, rules flushed",
+		fmt.Sprintf("open; the collector shows %s, and orders it again: isolated %s after the agent was back", said.Observed, open.Round(time.Second)), "everything, until then", 0, e.String())
 }
 
 // expire puts a certificate in the place of the agent's that is over. Both programs are
