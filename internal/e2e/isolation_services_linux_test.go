@@ -43,11 +43,27 @@ func TestIsolationAttackedByDocker(t *testing.T) {
 	a.home()
 }
 
-// TestIsolationVirtualAttackedByServices does it on a kernel that holds no rules: what is
-// flushed must be in force again.
-func TestIsolationVirtualAttackedByServices(t *testing.T) {
+// The tests TestIsolationVirtualAttackedBy… do it on a kernel that holds no rules: what is
+// flushed must be in force again. Each has a guest of its own, whose processor is only played.
+
+func TestIsolationVirtualAttackedByNftables(t *testing.T) {
+	attackVirtual(t, (*attackedGuest).byNftables)
+}
+
+func TestIsolationVirtualAttackedByUfw(t *testing.T) { attackVirtual(t, (*attackedGuest).byUfw) }
+
+func TestIsolationVirtualAttackedByFirewalld(t *testing.T) {
+	attackVirtual(t, (*attackedGuest).byFirewalld)
+}
+
+func TestIsolationVirtualAttackedByLegacyTables(t *testing.T) {
+	attackVirtual(t, (*attackedGuest).byLegacyTables)
+}
+
+func attackVirtual(t *testing.T, by func(*attackedGuest)) {
+	t.Helper()
 	soakOnly(t)
-	ctx := within(t, 6*virtualPatience)
+	ctx := within(t, 3*virtualPatience)
 	program := guestProgram(t, ctx)
 	p := newVirtualPC(t, ctx, machine.VirtualFirewalls(), 10*time.Second, func(d *machine.Disk) { must(t, d.Copy("/opt/e2e", program)) })
 	a := &attackedGuest{inside: p.m, attacked: &attacked{t: t, ctx: ctx, system: p.system}}
@@ -61,8 +77,7 @@ func TestIsolationVirtualAttackedByServices(t *testing.T) {
 	a.floods = []*flood{f}
 	f.flows(t, ctx)
 	a.isolate()
-	a.byServices()
-	a.byLegacyTables()
+	by(a)
 	a.home()
 }
 
@@ -196,8 +211,18 @@ func (a *attackedGuest) byLegacyTables() {
 	restore(shut.String())
 }
 
+// besides is what comes of programs that make tables of their own.
+const besides = "its tables come and go beside ours"
+
 // byServices starts, restarts and stops what looks after a packet filter.
 func (a *attackedGuest) byServices() {
+	a.t.Helper()
+	a.byNftables()
+	a.byUfw()
+	a.byFirewalld()
+}
+
+func (a *attackedGuest) byNftables() {
 	a.t.Helper()
 	if a.held {
 		const by = "flushes all rules and passes our tables by"
@@ -205,8 +230,15 @@ func (a *attackedGuest) byServices() {
 	} else { // a restart is two gaps, both of them tried
 		a.attempts("flushes all rules; in force again", "systemctl start nftables", "systemctl reload nftables", "systemctl stop nftables")
 	}
-	const besides = "its tables come and go beside ours"
+}
+
+func (a *attackedGuest) byUfw() {
+	a.t.Helper()
 	a.attempts(besides, "ufw --force enable", "ufw reload", "ufw disable")
+}
+
+func (a *attackedGuest) byFirewalld() {
+	a.t.Helper()
 	a.attempts(besides, "systemctl start firewalld", "firewall-cmd --reload", "firewall-cmd --panic-on; firewall-cmd --panic-off", "systemctl stop firewalld")
 }
 
@@ -232,7 +264,7 @@ func (a *attackedGuest) byRoutes() {
 // byDocker restarts Docker and makes networks with it.
 func (a *attackedGuest) byDocker() {
 	a.t.Helper()
-	const besides = "its tables come and go beside ours; forwarding is cut"
+	const besides = besides + "; forwarding is cut"
 	a.attempts(besides, "systemctl restart docker")
 	a.try(attempt{name: "`docker network create`", records: "drift", do: func() string {
 		return "the new bridge is covered as it appears, in " + a.sh("docker network create more").Round(time.Millisecond).String()
