@@ -54,6 +54,47 @@ func TestHintsSayWhatBreaks(t *testing.T) {
 	}
 }
 
+// TestEveryServiceIsKnown by what it listens at; those of devices and of the own connections are
+// below.
+func TestEveryServiceIsKnown(t *testing.T) {
+	below := []act.ServiceCode{act.ServiceWayIn, act.ServiceGuests, act.ServiceVPNLink, act.ServiceAdmin, act.ServiceLastWayIn}
+	for code, at := range map[act.ServiceCode]record.Socket{
+		act.ServiceFiles:      {Proto: "tcp", LocalPort: 2049},
+		act.ServiceDomain:     {Proto: "tcp", LocalPort: 389},
+		act.ServiceDNS:        {Proto: "udp", LocalPort: 53},
+		act.ServiceDHCP:       {Proto: "udp", LocalPort: 67},
+		act.ServiceVPN:        {Proto: "udp", LocalPort: 51820},
+		act.ServiceDatabase:   {Proto: "tcp", LocalPort: 5432},
+		act.ServiceMail:       {Proto: "tcp", LocalPort: 25},
+		act.ServiceWeb:        {Proto: "tcp", LocalPort: 443},
+		act.ServicePrint:      {Proto: "tcp", LocalPort: 9100},
+		act.ServiceHypervisor: {Proto: "tcp", LocalPort: 16509},
+	} {
+		below = append(below, code)
+		at.LocalAddr = "::"
+		if at.State = "LISTEN"; at.Proto == "udp" {
+			at.State = "CLOSE"
+		}
+		client := at
+		client.State, client.LocalAddr, client.RemoteAddr, client.RemotePort = "ESTABLISHED", "192.0.2.1", "192.0.2.50", 5000
+		if got, err := act.ReadHints(t.Context(), strings.NewReader(lines(t, at, client))); err != nil || fmt.Sprint(got) != "[{"+string(code)+" 1}]" {
+			t.Errorf("%v, %v, want %s with a client", got, err, code)
+		}
+		want := "[{" + string(code) + " 0}]"
+		if code == act.ServiceWeb || code == act.ServicePrint { // most PCs listen there, and nobody misses it
+			want = "[]"
+		}
+		if got, err := act.ReadHints(t.Context(), strings.NewReader(lines(t, at))); err != nil || fmt.Sprint(got) != want {
+			t.Errorf("%v, %v, want %s without one", got, err, want)
+		}
+	}
+	all := act.ServiceCodes()
+	slices.Sort(all)
+	if slices.Sort(below); !slices.Equal(below, all) {
+		t.Errorf("tested are %q, there are %q", below, all)
+	}
+}
+
 // Who works from a PC on others, who comes in by it, and what hangs on its devices.
 func TestHintsSayWhoReachesOthersByIt(t *testing.T) {
 	in := record.Socket{Proto: "tcp", State: "ESTABLISHED", LocalAddr: "192.0.2.1", LocalPort: 22, RemoteAddr: "198.51.100.7", RemotePort: 50000}
