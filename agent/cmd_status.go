@@ -75,6 +75,9 @@ func (c *command) print(s localapi.Status) {
 	if s.Spool.Full {
 		c.say("status.full")
 	}
+	if s.Spool.Unsealed {
+		c.say("status.unsealed")
+	}
 	c.ledger(s.Ledger)
 	if s.UnsentAlerts+s.UnsentResults+s.UnfinishedCommands > 0 {
 		c.say("status.unsent", "alerts", fmt.Sprint(s.UnsentAlerts), "results", fmt.Sprint(s.UnsentResults), "commands", fmt.Sprint(s.UnfinishedCommands))

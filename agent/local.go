@@ -80,7 +80,7 @@ func (l localAgent) Status(ctx context.Context) localapi.Status {
 		},
 		Spool: localapi.Spool{
 			UsedBytes: sp.UsedBytes, MaxBytes: sp.MaxBytes, Waiting: sp.Waiting, Received: sp.Received, Refused: sp.Refused,
-			Full: sp.Full, Problems: len(sp.Problems), Encrypted: len(a.organisation.keys()) > 0,
+			Full: sp.Full, Unsealed: a.unsealed.Load(), Problems: len(sp.Problems), Encrypted: len(a.organisation.keys()) > 0,
 		},
 		UnsentAlerts: len(a.journal.Alerts()), UnsentResults: len(a.journal.Unconfirmed()), UnfinishedCommands: len(a.journal.Unfinished()),
 	}

@@ -31,6 +31,7 @@ func (a *agent) sealLater(ctx context.Context) error {
 			a.set.log.InfoContext(ctx, "sealed what a failed acquisition left", slog.Int("acquisitions", n))
 		}
 		tick = nil
+		a.unsealed.Store(err != nil)
 		if err != nil && ctx.Err() == nil {
 			a.set.log.WarnContext(ctx, "what a failed acquisition left is not sealed yet", slog.Any("error", err), slog.Duration("retry_in", wait))
 			tick = time.After(wait)

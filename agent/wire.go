@@ -92,6 +92,8 @@ type agent struct {
 	watch chan struct{}
 	// mend wakes the goroutine that seals what could not be sealed.
 	mend chan struct{}
+	// unsealed says that there is something that could not be sealed.
+	unsealed atomic.Bool
 	// captures runs what alerts ask for, and what proofs ask for.
 	captures    sync.WaitGroup
 	proofs      proofs

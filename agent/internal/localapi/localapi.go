@@ -173,7 +173,10 @@ type Spool struct {
 	Received  int   `json:"received"`
 	Refused   int   `json:"refused"`
 	Full      bool  `json:"full"`
-	Problems  int   `json:"problems"`
+	// Unsealed says that what a failed acquisition left is not sealed yet, such as on a full
+	// disk; it is tried again at least every minute.
+	Unsealed bool `json:"unsealed,omitempty"`
+	Problems int  `json:"problems"`
 }
 
 // parseRequest reads a request strictly.

@@ -102,6 +102,7 @@ type AgentStatus struct {
 		Refused   int   `json:"refused"`
 		UsedBytes int64 `json:"used_bytes"`
 		Full      bool  `json:"full"`
+		Unsealed  bool  `json:"unsealed"`
 	} `json:"spool"`
 	Isolation    Isolation `json:"isolation"`
 	UnsentAlerts int       `json:"unsent_alerts"`
