@@ -33,7 +33,7 @@ type entry struct {
 	reason     string
 	receivedAt time.Time // of the receipt or the refusal
 	verdict    int64     // bytes of the refusal, which are in other
-	offered    string    // under which keys it was offered or read last, see Spool.OfferAgain
+	offered    string    // under which keys it was offered or handed over last, see Spool.OfferAgain
 	dropped    []string  // half-written parts that recovery took away
 	sealed     bool      // its parts lie encrypted
 }

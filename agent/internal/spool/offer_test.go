@@ -111,6 +111,7 @@ func TestKeysComeBeforeTheRefusal(t *testing.T) {
 		t.Helper()
 		r, err := s.Open(acq)
 		must(t, err)
+		r.HandOver()
 		must(t, r.Close())
 	}
 	refused := func(code string) { t.Helper(); must(t, s.Refused(acq, code)) }
@@ -120,6 +121,9 @@ func TestKeysComeBeforeTheRefusal(t *testing.T) {
 	s.OfferAgain("a")
 	send()
 	s.OfferAgain("b")
+	r, err := s.Open(acq) // who only reads hands nothing over
+	must(t, err)
+	must(t, r.Close())
 	refused(spool.OtherKey)
 	want("other keys were told on the way", spool.Sealed)
 	send()

@@ -51,10 +51,17 @@ func (s *Spool) Open(acquisitionID string) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", acquisitionID, err)
 	}
-	if e.state != Refused { // whoever hands it over does so to a collector with these keys
-		e.offered = s.keys
-	}
 	return &Reader{s: s, e: e, root: root}, nil
+}
+
+// HandOver notes that the acquisition goes to a collector that has got the keys told so far;
+// see [Spool.OfferAgain].
+func (r *Reader) HandOver() {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	if r.e.state != Refused {
+		r.e.offered = r.s.keys
+	}
 }
 
 // Close lets go of the acquisition.

@@ -164,6 +164,7 @@ func (up *uploader) upload(ctx context.Context, acquisitionID string, sent func(
 		return err
 	}
 	defer r.Close()
+	r.HandOver()
 	state, err := up.state(ctx, acquisitionID)
 	if err != nil {
 		return err
