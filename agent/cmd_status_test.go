@@ -37,8 +37,8 @@ func TestStatusTellsOfALedgerThatWasRewritten(t *testing.T) {
 	if strings.Contains(got, "以前より件数が減っています") || strings.Contains(got, "\x1b") || strings.Contains(got, "status.") || strings.Contains(got, "conflict.") {
 		t.Errorf("%q", got)
 	}
-	s.Spool.Encrypted = false
-	if got := said("en_US.UTF-8"); !strings.Contains(got, "in the clear") || !strings.Contains(got, "not told to the collector yet") {
+	s.Spool.Encrypted, s.Spool.Unsealed = false, true
+	if got := said("en_US.UTF-8"); !strings.Contains(got, "in the clear") || !strings.Contains(got, "not told to the collector yet") || !strings.Contains(got, "Make room on the disk") {
 		t.Errorf("%s", got)
 	}
 }

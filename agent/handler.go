@@ -70,9 +70,8 @@ func (a *agent) acquire(ctx context.Context, o acquire.Order) (acquire.Result, e
 		res.Manifest, err = a.kept(o.AcquisitionID)
 	}
 	if err != nil {
-		a.unsealed.Store(true) // until it was looked at what is left of it
 		a.set.log.ErrorContext(ctx, "acquisition failed", slog.String("acquisition", o.AcquisitionID), slog.Any("error", err))
-		poke(a.mend)
+		a.sealSoon()
 	} else {
 		a.set.log.InfoContext(ctx, "acquisition sealed", slog.String("acquisition", res.AcquisitionID), slog.String("outcome", string(res.Manifest.Outcome)))
 	}

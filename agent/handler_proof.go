@@ -249,9 +249,7 @@ func (a *agent) takeProof(one proof) {
 	res, err := a.runner.Run(ctx, o)
 	if err != nil {
 		a.set.log.Error("no evidence of the isolation", slog.String("occasion", one.occasion), slog.Any("error", err))
-		if a.mend != nil {
-			poke(a.mend)
-		}
+		a.sealSoon()
 		return
 	}
 	a.set.log.Info("evidence of the isolation sealed", slog.String("acquisition", res.AcquisitionID), slog.String("occasion", one.occasion))

@@ -12,6 +12,12 @@ const (
 	maxSealWait = time.Minute
 )
 
+// sealSoon has what an acquisition left sealed that failed, and says so in the status until it is.
+func (a *agent) sealSoon() {
+	a.unsealed.Store(true)
+	poke(a.mend)
+}
+
 // sealLater seals what an acquisition left behind that failed in the middle, such as
 // on a full disk. It tries until it succeeds; while nothing failed it sleeps.
 func (a *agent) sealLater(ctx context.Context) error {

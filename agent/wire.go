@@ -294,7 +294,7 @@ func (a *agent) run(ctx context.Context, ready func()) error {
 	a.proveResumed(st)
 	if n, err := a.runner.Recover(ctx, a.spool); err != nil {
 		a.set.log.ErrorContext(ctx, "interrupted evidence not sealed", slog.Any("error", err))
-		poke(a.mend)
+		a.sealSoon()
 	} else if n > 0 {
 		a.set.log.InfoContext(ctx, "sealed what an earlier run left", slog.Int("acquisitions", n))
 	}
