@@ -192,6 +192,17 @@ func TestForgedEntryOfAStoppedCollector(t *testing.T) {
 	if _, err := s.acts.LedgerSigned(t.Context(), act.Actor{Kind: act.BySystem}); !errors.Is(err, checkpoint.ErrDiffers) {
 		t.Errorf("it was signed: %v", err)
 	}
+	// A copy that has it is not taken for a right one.
+	for from, want := range map[string]string{dir: "", filepath.Join(t.TempDir(), "later"): forged} {
+		if want != "" {
+			must(t, s.acts.Backup(t.Context(), c.offline(), from))
+		}
+		r, err := s.acts.ProveBackup(t.Context(), c.offline(), from)
+		must(t, err)
+		if len(r.Problems) > 0 != (want != "") || want != "" && !strings.HasPrefix(r.Problems[0].String(), want) || len(r.Problems) > 1 {
+			t.Errorf("the backup has %v, want %q", r.Problems, want)
+		}
+	}
 	must(t, s.Close())
 
 	back, p := restored(t, dir)

@@ -180,7 +180,11 @@ func (s *store) backup(ctx context.Context, dir string) error {
 
 // proveBackup proves what backup wrote into dir.
 func (s *store) proveBackup(ctx context.Context, dir string) (fsck.Report, error) {
-	_, r, err := fsck.Prove(ctx, fsck.ProveConfig{Dir: filepath.Join(dir, backupData), Keys: s.keys, CA: s.ca.Certificate()}, nil)
+	_, r, err := fsck.Prove(ctx, fsck.ProveConfig{Dir: filepath.Join(dir, backupData), Keys: s.keys, CA: s.ca.Certificate(),
+		Checkpoints: func(db *sqldb.DB) (*checkpoint.Log, error) {
+			ledger.KeyOf(s.db).Bind(db)
+			return checkpoint.OpenCopy(checkpoint.Config{DB: db, KeyFile: s.paths.LedgerKey, Dir: filepath.Join(dir, backupKeys, backupNotes), Name: ledgerName(s.ca)})
+		}}, nil)
 	return r, err
 }
 

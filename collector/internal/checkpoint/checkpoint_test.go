@@ -219,6 +219,18 @@ func TestOlderDatabase(t *testing.T) {
 // declare is a person's decision.
 func (x *rig) declare(reason string) {
 	x.t.Helper()
+	f := x.store(reason)
+	if _, err := x.log.Begin(x.t.Context(), f); err != nil {
+		x.t.Fatal(err)
+	}
+	if _, err := x.log.Plan(x.t.Context(), x.org); !errors.Is(err, checkpoint.ErrNothing) {
+		x.t.Errorf("there is something more to decide: %v", err)
+	}
+}
+
+// store stores a fork, and no more.
+func (x *rig) store(reason string) checkpoint.Fork {
+	x.t.Helper()
 	f, err := x.log.Plan(x.t.Context(), x.org)
 	if err != nil {
 		x.t.Fatal(err)
@@ -234,12 +246,7 @@ func (x *rig) declare(reason string) {
 	}); err != nil {
 		x.t.Fatal(err)
 	}
-	if _, err := x.log.Begin(x.t.Context(), f); err != nil {
-		x.t.Fatal(err)
-	}
-	if _, err := x.log.Plan(x.t.Context(), x.org); !errors.Is(err, checkpoint.ErrNothing) {
-		x.t.Errorf("there is something more to decide: %v", err)
-	}
+	return f
 }
 
 func TestLostKey(t *testing.T) {

@@ -57,14 +57,41 @@ func writeMacs(dir, organisationID string, m macs) error {
 }
 
 // macsOf is what the file says. Where there is none yet it is what the entries say: the first
-// that has a right MAC, after those of versions that made none.
+// that has a right MAC, after those of versions that made none. While the line that a person
+// declared has nothing signed yet, it is the entry of that decision.
 func (l *Log) macsOf(ctx context.Context, q sqldb.Queryer, key ledger.Key, head ledger.Head) (m macs, known bool, err error) {
+	if m, err = l.declared(ctx, q, key, head.OrganisationID); err != nil || m.key != "" {
+		return m, false, err
+	}
 	m, known, err = readMacs(l.cfg.Dir, head.OrganisationID)
 	if err != nil || known {
 		return m, known, err
 	}
 	from, err := key.First(ctx, q, head)
 	return macs{from, key.ID()}, false, err
+}
+
+// declared finds the decision with which the newest line began, as long as nothing is signed
+// under it, even if the collector stopped in between. The zero macs: there is none. Whoever can write the
+// database alone has neither the file that says that the line begins nor an entry with a MAC.
+func (l *Log) declared(ctx context.Context, q sqldb.Queryer, key ledger.Key, organisationID string) (macs, error) {
+	row, err := newestLine(ctx, q, organisationID)
+	if err != nil || row == nil || row.no < 2 {
+		return macs{}, err
+	}
+	begun, err := readBegun(l.cfg.Dir, organisationID)
+	if err != nil {
+		return macs{}, fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	notes, err := noteAtOrBelow(ctx, q, organisationID, row.no, 1<<62)
+	if err != nil || notes != nil || begun != row.begunText() {
+		return macs{}, err
+	}
+	e, own, err := key.Own(ctx, q, organisationID, row.ledgerIdx)
+	if err != nil || !own || e.Act != ActForked || e.Details["verifier_key"] != row.verifierKey {
+		return macs{}, err
+	}
+	return macs{row.ledgerIdx, key.ID()}, nil
 }
 
 // forged reports how entries differ, after those that were signed, from what this collector

@@ -1,6 +1,7 @@
 package checkpoint_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"hozen/collector/internal/checkpoint"
 	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/secret"
+	"hozen/collector/internal/sqldb"
 )
 
 func entryKey(t *testing.T, letter string) ledger.Key {
@@ -185,4 +187,88 @@ func TestOtherEntryKey(t *testing.T) {
 			x.t.Errorf("a damaged file: %s, %v", k, x.audit())
 		}
 	})
+}
+
+// A person decides once: when the collector stops between that and the first signature, what
+// was decided holds, and no more than that.
+func TestDecisionCutOff(t *testing.T) {
+	for name, differ := range map[string]func(x *rig){
+		"forged":        func(x *rig) { x.as(ledger.Key{}, 4, 6) },
+		"another key":   func(x *rig) { entryKey(x.t, "b").Bind(x.db) },
+		"damaged MACs":  func(x *rig) { x.write(x.macsFile(), "0") },
+		"damaged state": func(x *rig) { x.write(x.noteFile(), "0") },
+		"older":         func(x *rig) { x.rewrite("!", 2) },
+	} {
+		for _, aside := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/aside=%t", name, aside), func(t *testing.T) {
+				run(t, func(x *rig) {
+					entryKey(t, "a").Bind(x.db)
+					x.add(0, 4)
+					differ(x)
+					x.reopen()
+					x.append(6, 7)
+					x.refused()
+					x.store("a person looked at it")
+					last := x.read(x.noteFile())
+					if aside {
+						x.remove(x.noteFile())
+					}
+					x.reopen()
+					if list := x.audit(); codes(list) != "" && (aside || name != "damaged state" || codes(list) != "file ") {
+						t.Errorf("found %v", list)
+					}
+					if s, err := x.sign(); err != nil || s.Line != 2 {
+						t.Fatalf("not signed after the decision: %+v, %v", s, err)
+					}
+					if !aside && x.read(filepath.Join(x.dir, "ledger", x.org+".line-1.txt")) != last {
+						t.Error("the last state of the line before is not kept")
+					}
+					x.signs(2)
+					x.as(ledger.Key{}, 8, 9)
+					if k := x.refused(); k != checkpoint.Forged {
+						t.Errorf("an entry after the decision differs as %s", k)
+					}
+				})
+			})
+		}
+	}
+}
+
+// What somebody wrote into the database as a decision is none, even while the file of one that
+// was never stored lies there.
+func TestInventedDecision(t *testing.T) {
+	for name, invent := range map[string]func(x *rig, f checkpoint.Fork, own int64){
+		"an entry of another act": func(*rig, checkpoint.Fork, int64) {},
+		"an entry made into one": func(x *rig, f checkpoint.Fork, own int64) {
+			text := fmt.Sprintf(`{"format":"hozen-ledger-entry/1","index":%d,"organisation_id":"%s","at":"2026-11-23T12:00:00.000000000Z","actor":{"kind":"system"},"act":"ledger.fork","subject":"x","details":{"verifier_key":"%s"}}`,
+				own, x.org, f.Key.Text(f.Origin))
+			x.sql(fmt.Sprintf(`UPDATE ledger_entries SET entry_json = '%s' WHERE idx = %d`, text, own))
+		},
+		"no entry": func(x *rig, _ checkpoint.Fork, own int64) {
+			x.sql(fmt.Sprintf(`UPDATE checkpoint_lines SET ledger_idx = %d WHERE line = 2`, own+1))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(x *rig) {
+				entryKey(t, "a").Bind(x.db)
+				x.add(0, 4)
+				x.as(ledger.Key{}, 4, 5)
+				x.append(5, 6)
+				own := x.size() - 1
+				x.refused()
+				f, err := x.log.Plan(t.Context(), x.org)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := x.db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error { return f.Store(ctx, tx, own, "r", noon) }); err != nil {
+					t.Fatal(err)
+				}
+				invent(x, f, own)
+				x.reopen()
+				if k := x.refused(); k != checkpoint.Forged {
+					t.Errorf("it differs as %s", k)
+				}
+			})
+		})
+	}
 }

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/custody/checkpoint"
 )
@@ -25,7 +24,6 @@ type Fork struct {
 	Origin     string
 	Key        checkpoint.Key
 	no         int64
-	was        int64
 }
 
 // Plan prepares a new line for an organisation whose ledger differs from what was signed,
@@ -57,7 +55,7 @@ func (l *Log) Plan(ctx context.Context, organisationID string) (Fork, error) {
 			return Fork{}, fmt.Errorf("plan a new line: %w", err)
 		}
 	}
-	f := Fork{Difference: *ln.differs, Key: public(l.key), no: ln.no + 1, was: ln.no}
+	f := Fork{Difference: *ln.differs, Key: public(l.key), no: ln.no + 1}
 	f.Origin = l.originOf(organisationID, f.no)
 	// Before its transaction: a line in the database that nothing outside knows of is not believed.
 	if err := writeBegun(l.cfg.Dir, organisationID, begunText(f.Origin, f.Key.Text(f.Origin), f.Difference.Known.Note)); err != nil {
@@ -89,29 +87,10 @@ func (f Fork) Store(ctx context.Context, tx *sqldb.Tx, ledgerIdx int64, reason s
 		startedAt: now, size: ledgerIdx + 1, kind: f.Difference.Kind, knownNote: f.Difference.Known.Note, reason: reason, ledgerIdx: ledgerIdx})
 }
 
-// declare takes all entries before that of the fork as they are: from there on they have MACs.
-func (l *Log) declare(ctx context.Context, f Fork) error {
-	key := ledger.KeyOf(l.cfg.DB)
-	if key.ID() == "" {
-		return nil
-	}
-	row, err := newestLine(ctx, l.cfg.DB.Read(), f.Difference.OrganisationID)
-	if err != nil || row == nil || row.no != f.no {
-		return errors.Join(err, fmt.Errorf("the line %d is not there", f.no))
-	}
-	return writeMacs(l.cfg.Dir, f.Difference.OrganisationID, macs{row.ledgerIdx, key.ID()})
-}
-
 // Begin signs the first state of a new line, after its transaction was committed.
 func (l *Log) Begin(ctx context.Context, f Fork) (Signed, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.declare(ctx, f); err != nil {
-		return Signed{}, fmt.Errorf("sign the new line: %w", err)
-	}
-	if err := setAside(l.cfg.Dir, f.Difference.OrganisationID, f.was); err != nil {
-		return Signed{}, err
-	}
 	delete(l.lines, f.Difference.OrganisationID)
 	s, err := l.sign(ctx, f.Difference.OrganisationID, 1)
 	if err != nil {

@@ -146,6 +146,20 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	return l, nil
 }
 
+// OpenCopy is for the audit of a copy of a database and of the files outside it, see [Log.Copy]. It makes and
+// changes nothing; without the key the audit says that it is missing.
+func OpenCopy(cfg Config) (*Log, error) {
+	if cfg.DB == nil || cfg.KeyFile == "" || cfg.Dir == "" || cfg.Name == "" {
+		return nil, errors.New("open copy of checkpoints: a field of the Config is missing")
+	}
+	cfg.Now, cfg.Log = time.Now, slog.New(slog.DiscardHandler)
+	l := &Log{cfg: cfg, lines: map[string]*line{}}
+	if err := l.reload(); err != nil {
+		return nil, fmt.Errorf("open copy of checkpoints: %w", err)
+	}
+	return l, nil
+}
+
 // everSigned reports whether database or files speak of something signed.
 func (l *Log) everSigned(ctx context.Context) (bool, error) {
 	files, err := filepath.Glob(filepath.Join(l.cfg.Dir, "*"+noteSuffix))
@@ -238,6 +252,13 @@ func (l *Log) read(ctx context.Context, q sqldb.Queryer, organisationID string) 
 			return differs(BadFile, checkpoint.Checkpoint{}, "the newest checkpoint in the database cannot be read: "+err.Error())
 		}
 	}
+	begun, err := readBegun(l.cfg.Dir, organisationID)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	if row != nil && row.no > 1 && ln.newest.Note == "" && begun == row.begunText() && (ferr != nil || l.lineOf(kept.Origin, organisationID) < row.no) {
+		kept, ferr = checkpoint.Checkpoint{}, nil // of what is over: a person decided, and nothing is signed since
+	}
 	if ferr != nil {
 		return differs(BadFile, checkpoint.Checkpoint{}, ferr.Error())
 	}
@@ -267,10 +288,6 @@ func (l *Log) read(ctx context.Context, q sqldb.Queryer, organisationID string) 
 	}
 	if key == nil {
 		return differs(KeyLost, newer(ln.newest, kept, keptLine == ln.no), "the key that signed is not there")
-	}
-	begun, err := readBegun(l.cfg.Dir, organisationID)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	if no := l.lineOf(begun, organisationID); no != 0 && (row == nil || no != row.no || keptLine >= no) {
 		if err := removeBegun(l.cfg.Dir, organisationID); err != nil {

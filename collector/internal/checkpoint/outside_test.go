@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"hozen/collector/internal/checkpoint"
-	"hozen/collector/internal/ledger"
 	"hozen/collector/internal/sqldb"
 )
 
@@ -227,21 +226,7 @@ func TestPowerLoss(t *testing.T) {
 				x.add(0, 8)
 				x.rewrite("!", 4)
 				x.reopen()
-				f, err := x.log.Plan(t.Context(), x.org)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := x.db.Tx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
-					e := x.entry(0)
-					e.Act, e.Details = checkpoint.ActForked, f.Details()
-					idx, err := ledger.Append(ctx, tx, e)
-					if err != nil {
-						return err
-					}
-					return f.Store(ctx, tx, idx, "r", noon)
-				}); err != nil {
-					t.Fatal(err)
-				}
+				x.store("r")
 				lose(x)
 				x.reopen()
 				if list := x.audit(); codes(list) != "" {

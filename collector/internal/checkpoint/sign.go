@@ -151,6 +151,11 @@ func (l *Log) sign(ctx context.Context, organisationID string, least int64) (Sig
 	if next, err = checkpoint.Sign(next, l.key); err != nil {
 		return Signed{}, err
 	}
+	if ln.newest.Note == "" && ln.no > 1 {
+		if err := setAside(l.cfg.Dir, organisationID, ln.no-1); err != nil { // what there is, is of a line that is over
+			return Signed{}, err
+		}
+	}
 	// The file first: no state is told of that this collector could forget.
 	if err := writeNote(l.cfg.Dir, organisationID, next); err != nil {
 		return Signed{}, err

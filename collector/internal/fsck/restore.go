@@ -11,6 +11,7 @@ import (
 
 	"hozen/collector/internal/blob/atrest"
 	"hozen/collector/internal/blob/fsblob"
+	"hozen/collector/internal/checkpoint"
 	"hozen/collector/internal/sqldb"
 	"hozen/internal/digest"
 )
@@ -20,6 +21,9 @@ type ProveConfig struct {
 	Dir  string
 	Keys *atrest.Ring // of the key file, as it is needed to restore
 	CA   *x509.Certificate
+	// Checkpoints opens, for the copied database, what lay outside it: what the backup has of that. Optional:
+	// without it the copied ledger is held against nothing that was signed, and no MAC is checked.
+	Checkpoints func(*sqldb.DB) (*checkpoint.Log, error)
 }
 
 // Prove restores a backup as far as that goes without a place to put it: the copied database
@@ -49,7 +53,13 @@ func Prove(ctx context.Context, cfg ProveConfig, progress func(step string, done
 	if err != nil {
 		return n, Report{}, errors.Join(fmt.Errorf("prove backup: %w", err), db.Close())
 	}
-	r, err := Run(ctx, Config{DB: db, Blobs: blobs, CA: cfg.CA}, progress)
+	what := Config{DB: db, Blobs: blobs, CA: cfg.CA}
+	if cfg.Checkpoints != nil {
+		if what.Checkpoints, err = cfg.Checkpoints(db); err != nil {
+			return n, Report{}, errors.Join(fmt.Errorf("prove backup: %w", err), db.Close())
+		}
+	}
+	r, err := Run(ctx, what, progress)
 	return n, r, errors.Join(err, db.Close())
 }
 

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"crypto/hmac"
+	"database/sql"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -66,6 +67,27 @@ func (k Key) Forged(ctx context.Context, q sqldb.Queryer, organisationID string,
 		return nil, fmt.Errorf("check MACs of ledger: %w", err)
 	}
 	return found, nil
+}
+
+// Own returns an entry if its text is the one that was written with the MAC of this key.
+func (k Key) Own(ctx context.Context, q sqldb.Queryer, organisationID string, index int64) (Recorded, bool, error) {
+	var mac string
+	r := Recorded{Index: index}
+	err := q.QueryRowContext(ctx, `SELECT entry_json, salt, mac FROM ledger_entries WHERE organisation_id = $1 AND idx = $2`, organisationID, index).Scan(&r.Text, &r.Salt, &mac)
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, false, nil
+	}
+	if err != nil {
+		return r, false, fmt.Errorf("check MAC of ledger: %w", err)
+	}
+	salt, err := hex.DecodeString(r.Salt)
+	d, derr := decode(r.Text)
+	if errors.Join(err, derr) != nil {
+		return r, false, nil
+	}
+	record := recordOf(salt, r.Text)
+	r.Leaf, r.Act, r.Subject, r.Details = tlog.RecordHash(record[:]), d.Act, d.Subject, d.Details
+	return r, hmac.Equal([]byte(mac), []byte(k.mac(organisationID, index, r.Leaf))), nil
 }
 
 // runs are stretches of numbers, as first and last.
