@@ -88,7 +88,14 @@ func keptNotes(files []string) (localapi.CheckAll, error) {
 
 func (c *cli) printCheck(r localapi.Check) error {
 	if err := c.print(r, func() {
-		for _, p := range append(r.Problems, r.Notes...) {
+		for _, p := range r.Problems {
+			c.line(p.Code + "  " + p.Subject + "  " + p.Detail)
+		}
+		for _, p := range r.Notes { // nothing is wrong, and it says so
+			if key := "fsck.note." + p.Code; c.text.Has(key) {
+				c.say(key, "subject", p.Subject)
+				continue
+			}
 			c.line(p.Code + "  " + p.Subject + "  " + p.Detail)
 		}
 		key := "fsck.clean"

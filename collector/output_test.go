@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hozen/collector/internal/console"
+	"hozen/collector/internal/fsck"
 	"hozen/collector/internal/localapi"
 	"hozen/internal/i18n"
 )
@@ -238,5 +239,21 @@ func TestFolderThatIsNoExportedLedger(t *testing.T) {
 		if code != exitFailure || !strings.Contains(out.String(), "--key") {
 			t.Errorf("%s: exit code %d: %s", lang, code, out.String())
 		}
+	}
+}
+
+// What is remarkable but no problem is told in words, in the language of the person: data that is
+// just arriving frightened whoever read of blobs without rows.
+func TestNotesOfACheckSayThatNothingIsWrong(t *testing.T) {
+	check := localapi.Check{Clean: true, Notes: []localapi.Problem{{Code: string(fsck.OrphanBlob), Subject: "217d7633", Detail: "d"}, {Code: string(fsck.ClearBlob), Subject: "blobs", Detail: "d"}, {Code: "checkpoint_x", Subject: "s", Detail: "other"}}}
+	for l, nothing := range map[i18n.Language]string{i18n.Japanese: "問題ではありません", i18n.English: "Nothing is wrong"} {
+		c, out, _ := testCLI(t, l)
+		if err := c.printCheck(check); err != nil {
+			t.Fatal(err)
+		}
+		if got := out.String(); strings.Count(got, nothing) != 2 || !strings.Contains(got, "217d7633") || strings.Contains(got, "orphan_blob") || !strings.Contains(got, "checkpoint_x  s  other") {
+			t.Errorf("%s: %s", l, got)
+		}
+		tame(t, out.String())
 	}
 }
