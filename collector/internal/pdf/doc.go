@@ -126,15 +126,24 @@ func (c cell) height() float64 {
 	return h
 }
 
+// A row that is so high may be divided where so much of the page is left.
+const (
+	mayDivide     = pageHeight / 3
+	worthDividing = 5 * textSize
+)
+
+func rowHeight(least float64, cells []cell) float64 {
+	for _, c := range cells {
+		least = max(least, c.height())
+	}
+	return least
+}
+
 // row draws boxes beside each other, at least so high. What does not fit on the page goes
 // on at the next one.
 func (d *document) row(least float64, cells ...cell) {
-	whole := least
-	for _, c := range cells {
-		whole = max(whole, c.height())
-	}
-	const worthSplitting = 5 * textSize
-	if whole > d.left() && (whole < pageHeight/3 || d.left() < worthSplitting) {
+	whole := rowHeight(least, cells)
+	if whole > d.left() && (whole < mayDivide || d.left() < worthDividing) {
 		d.room(pageHeight)
 	}
 	for {
@@ -155,10 +164,7 @@ func (d *document) row(least float64, cells ...cell) {
 
 // part says how high the boxes of a row are on this page, and whether lines are left.
 func (d *document) part(least float64, cells []cell) (height float64, more bool) {
-	height = least
-	for _, c := range cells {
-		height = max(height, c.height())
-	}
+	height = rowHeight(least, cells)
 	if height <= d.left() {
 		return height, false
 	}

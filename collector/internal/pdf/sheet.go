@@ -52,6 +52,8 @@ const (
 	leastSize = 6.0
 	mostSize  = 10.5
 	bodySize  = 9.5
+	// tightSize is how small letters get so that no page has but a few lines.
+	tightSize = 8.5
 	noteScale = 0.66
 )
 
@@ -92,6 +94,9 @@ func (s Sheet) Write(w io.Writer) error {
 			}
 		}
 	}
+	if !s.OnePage && s.tables() == 0 {
+		size = d.sizeWithoutRest(s)
+	}
 	d.page()
 	d.sheetHead(s, size)
 	for _, b := range s.Blocks {
@@ -101,6 +106,26 @@ func (s Sheet) Write(w io.Writer) error {
 		return fmt.Errorf("write %q: %w", s.Title, err)
 	}
 	return nil
+}
+
+func (s Sheet) tables() (n int) {
+	for _, b := range s.Blocks {
+		if b.Table != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// sizeWithoutRest is the largest size by which a sheet without tables that has a little more
+// than a page's worth fits on the page; the usual one for a sheet that fits or has much more.
+func (d *document) sizeWithoutRest(s Sheet) float64 {
+	for size := bodySize; size >= tightSize; size -= 0.25 {
+		if d.heightOf(s, size) <= pageHeight-marginTop-marginBottom {
+			return size
+		}
+	}
+	return bodySize
 }
 
 // piece is a text of one size within a line.
@@ -287,7 +312,11 @@ func (d *document) sheetHead(s Sheet, size float64) {
 
 func (d *document) sheetBlock(b SheetBlock, size float64) {
 	if b.Title != "" {
-		d.room(headingHeight(size) + 2*spacing(b.size(size)))
+		first := 2 * spacing(b.size(size))
+		if b.Table != nil && len(b.Paragraphs) == 0 {
+			first = d.beginning(*b.Table)
+		}
+		d.room(headingHeight(size) + first)
 		d.gp.SetFillColor(60, 60, 60)
 		d.gp.RectFromUpperLeftWithStyle(marginX, d.y+1.5, 3, size*1.12, "F")
 		title := d.face.visible(b.Title)
@@ -325,36 +354,66 @@ func (d *document) pieces(x, size float64, pieces []piece) {
 	}
 }
 
-func (d *document) sheetTable(t SheetTable) {
-	var sum float64
+// tableRow are the cells of a row, or of the head.
+func (d *document) tableRow(t SheetTable, texts []string, head bool) []cell {
+	sum := 0.0
 	for _, w := range t.Widths {
 		sum += w
 	}
-	if len(t.Widths) != len(t.Head) || sum <= 0 {
+	var cells []cell
+	for i := range t.Head {
+		s, width := "", inner*t.Widths[i]/sum
+		if i < len(texts) {
+			s = texts[i]
+		}
+		if head {
+			cells = append(cells, d.factCell(width, s, true))
+		} else {
+			cells = append(cells, d.valueOf(width, 7.6, s))
+		}
+	}
+	return cells
+}
+
+// beginning is the height of a table's head and first row, of which one that is long may be
+// divided.
+func (d *document) beginning(t SheetTable) float64 {
+	if !t.sound() {
+		return 0
+	}
+	h := rowHeight(0, d.tableRow(t, t.Head, true))
+	if len(t.Rows) > 0 {
+		first := rowHeight(0, d.tableRow(t, t.Rows[0], false))
+		if first >= mayDivide {
+			first = worthDividing
+		}
+		h += first
+	}
+	return h
+}
+
+// sound tells whether each column has a width.
+func (t SheetTable) sound() bool {
+	for _, w := range t.Widths {
+		if w <= 0 {
+			return false
+		}
+	}
+	return len(t.Widths) == len(t.Head) && len(t.Head) > 0
+}
+
+func (d *document) sheetTable(t SheetTable) {
+	if !t.sound() {
 		d.err = errors.Join(d.err, fmt.Errorf("a table has %d columns and %d widths", len(t.Head), len(t.Widths)))
 		return
 	}
-	head := func() {
-		var cells []cell
-		for i, s := range t.Head {
-			cells = append(cells, d.factCell(inner*t.Widths[i]/sum, s, true))
-		}
-		d.row(0, cells...)
-	}
-	d.room(60)
+	head := func() { d.row(0, d.tableRow(t, t.Head, true)...) }
+	d.room(d.beginning(t))
 	head()
 	above := d.top
 	d.top = head
 	for _, r := range t.Rows {
-		var cells []cell
-		for i := range t.Head {
-			s := ""
-			if i < len(r) {
-				s = r[i]
-			}
-			cells = append(cells, d.valueOf(inner*t.Widths[i]/sum, 7.6, s))
-		}
-		d.row(0, cells...)
+		d.row(0, d.tableRow(t, r, false)...)
 	}
 	d.top = above
 }

@@ -3,6 +3,9 @@ package report
 import (
 	"strconv"
 	"strings"
+	"time"
+
+	"hozen/internal/i18n"
 )
 
 // full writes the whole report: the ten items, the course of things, evidence and custody.
@@ -169,13 +172,17 @@ func (w *writer) timeline() {
 
 // second writes when a line was recorded, and the PC's own clock where it took part.
 func (w *writer) second(l Line) string {
-	const layout = "2006-01-02 15:04:05"
-	s := l.At.In(Zone()).Format(layout)
-	if w.o.Era {
-		s = Era(l.At) + " " + l.At.In(Zone()).Format("15:04:05")
+	at := func(t time.Time) string {
+		const date, clock = "2006-01-02", "15:04:05"
+		t = t.In(Zone())
+		if w.o.Era && w.o.Language == i18n.Japanese {
+			return Era(t) + " " + t.Format(clock)
+		}
+		return t.Format(date + " " + clock)
 	}
+	s := at(l.At)
 	if !l.AgentAt.IsZero() {
-		s += "\n" + w.t("timeline.agent", "at", l.AgentAt.In(Zone()).Format(layout))
+		s += "\n" + w.t("timeline.agent", "at", at(l.AgentAt))
 	}
 	return s
 }

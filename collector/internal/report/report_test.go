@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -374,6 +375,41 @@ func TestEra(t *testing.T) {
 	ok(t, build(t, report.Full, facts(), report.Options{Era: true}).Text(&b))
 	if !strings.Contains(b.String(), "令和8年11月23日 17:50") || strings.Contains(b.String(), "2026年") {
 		t.Error("the era is not used")
+	}
+	// The PC's own clock beside a line of the timeline, and documents in English, which know no era.
+	rows := func(o report.Options) string {
+		return fmt.Sprint(block(t, build(t, report.Full, facts(), o), "timeline").Table.Rows)
+	}
+	if got := rows(report.Options{Language: i18n.Japanese, Era: true}); !strings.Contains(got, "端末の時計 令和8年11月23日 17:49:00") || strings.Contains(got, "2026-11") {
+		t.Errorf("two calendars in one table: %s", got)
+	}
+	if got := rows(report.Options{Language: i18n.English, Era: true}); strings.Contains(got, "令和") || !strings.Contains(got, "2026-11-23 17:51:00") {
+		t.Errorf("an era in English: %s", got)
+	}
+}
+
+// TestDocumentsThatAreAsked names them, so that none is lost: each is printed, and goes into the
+// archive of its version as PDF, Word file and text.
+func TestDocumentsThatAreAsked(t *testing.T) {
+	asked := []report.Kind{"owner", "full", "ppc", "ipa_virus", "ipa_access", "jpcert", "police", "persons", "partners", "press", "calls", "monitoring"}
+	for _, k := range asked {
+		_, files, err := report.Bundle(build(t, k, facts(), report.Options{}).Issue("INC-2026-0007-R01", 1, "担当"))
+		ok(t, err)
+		var names []string
+		for _, f := range files {
+			if f.Size == 0 {
+				t.Errorf("%s: %s is empty", k, f.Name)
+			}
+			names = append(names, f.Name)
+		}
+		if got := strings.Join(names, " "); got != "report.pdf report.docx report.txt document.json" {
+			t.Errorf("%s is issued as %s", k, got)
+		}
+	}
+	for _, k := range report.Kinds() {
+		if !slices.Contains(asked, k) {
+			t.Errorf("%s is not looked at here", k)
+		}
 	}
 }
 
