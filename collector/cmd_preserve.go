@@ -82,8 +82,9 @@ func (e *pendingError) Unwrap() error { return act.ErrPending }
 
 func (c *cli) withdrawCmd() *cobra.Command {
 	var reason string
-	cmd := &cobra.Command{Use: "withdraw COMMAND", Short: "Take back an order to preserve that waits for its endpoint",
-		Long: "Take back an order to preserve, by its cmd_… identifier, before the endpoint has received it.", Args: argsExactly(1),
+	cmd := &cobra.Command{Use: "withdraw COMMAND", Short: "Take back an order to preserve or to isolate that waits for its endpoint",
+		Long: "Take back an order to preserve or to isolate, by its cmd_… identifier, before the endpoint has received it:\n" +
+			"it is then never carried out. An isolation that was in force before stays.", Args: argsExactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.call(cmd.Context(), "command.withdraw", localapi.Ref{Ref: args[0], Reason: reason}, nil); err != nil {
 				return err

@@ -47,6 +47,12 @@ func (l *lost) due(now time.Time) []string {
 	return ids
 }
 
+// calledOff reports whether somebody took back that the collector isolates an endpoint again:
+// that ends the isolation that was lost.
+func calledOff(c dispatch.Command) bool {
+	return c.Status == dispatch.Withdrawn && c.IssuedBy == string(BySystem)
+}
+
 // restoreLost isolates endpoints again that lost their order: somebody with every right
 // there can end the agent, delete what it keeps and flush its rules, and it comes back
 // knowing nothing. Only the collector can tell that from a release.
@@ -101,7 +107,7 @@ func (s *Acts) unended(ctx context.Context, d *deed, e endpoint.Endpoint) (*disp
 		return nil, err
 	}
 	i := slices.IndexFunc(list, func(c dispatch.Command) bool {
-		return (c.Verb == dispatch.Isolate || c.Verb == dispatch.Release) && (c.Status == dispatch.Done || !c.Status.Final())
+		return (c.Verb == dispatch.Isolate || c.Verb == dispatch.Release) && (c.Status == dispatch.Done || !c.Status.Final() || calledOff(c))
 	})
 	if i < 0 {
 		return nil, nil

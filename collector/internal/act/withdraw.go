@@ -2,6 +2,7 @@ package act
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,15 +16,28 @@ import (
 // ErrTooLate is the [ErrConflict] of withdrawing an order that the endpoint has confirmed.
 var ErrTooLate = fmt.Errorf("%w: the endpoint has received the order already", ErrConflict)
 
-// Withdraw takes back an order to preserve that waits for its endpoint. The error is
-// [ErrTooLate] when the endpoint has confirmed it, and an [ErrConflict] when it has
+// Withdraw takes back an order to preserve or to isolate that waits for its endpoint. The
+// error is [ErrTooLate] when the endpoint has confirmed it, and an [ErrConflict] when it has
 // ended or is another kind of order. An order that was sent and not confirmed yet may
-// be carried out all the same; the endpoint's word on it then stands in the record.
+// be carried out all the same; the endpoint's word on it then stands in the record, and an
+// isolation stays until it is released. Nothing is sent to the endpoint: an isolation that
+// was in force before the order stays as it is.
+//
+// Where a release takes two persons, the withdrawal of an isolation in earnest does too: the
+// first one's is kept as a release that waits and is answered by [*SecondPerson], and either
+// the release or the withdrawal by another one is the agreement.
 func (s *Acts) Withdraw(ctx context.Context, a Actor, commandID, reason string) error {
 	if err := text("reason", reason, dispatch.MaxReason, false); err != nil {
 		return err
 	}
-	return s.write(ctx, a, mayPreserve, func(ctx context.Context, d *deed) error {
+	p, endpointID := mayPreserve, ""
+	switch c, err := dispatch.ByID(ctx, s.db.Read(), commandID); {
+	case err == nil && c.Verb == dispatch.Isolate:
+		p, endpointID = mayRelease, c.EndpointID
+	case err != nil && !errors.Is(err, dispatch.ErrNotFound):
+		return err
+	}
+	err := s.write(ctx, a, p, func(ctx context.Context, d *deed) error {
 		c, err := dispatch.ByID(ctx, d.tx, commandID)
 		if err == nil {
 			err = d.actor.own(c.OrganisationID)
@@ -31,8 +45,8 @@ func (s *Acts) Withdraw(ctx context.Context, a Actor, commandID, reason string) 
 		switch {
 		case err != nil:
 			return err
-		case c.Verb != dispatch.Preserve:
-			return fmt.Errorf("%w: only orders to preserve can be withdrawn", ErrConflict)
+		case c.Verb != dispatch.Preserve && c.Verb != dispatch.Isolate:
+			return fmt.Errorf("%w: only orders to preserve or to isolate can be withdrawn", ErrConflict)
 		case c.Status == dispatch.Withdrawn:
 			return nil
 		case c.Status == dispatch.Accepted:
@@ -40,11 +54,34 @@ func (s *Acts) Withdraw(ctx context.Context, a Actor, commandID, reason string) 
 		case c.Status.Final():
 			return fmt.Errorf("%w: the order has ended as %s", ErrConflict, c.Status)
 		}
-		return s.withdraw(ctx, d, c, reason, nil)
+		more, err := s.mayWithdraw(ctx, d, c, reason)
+		if err != nil {
+			return err
+		}
+		return s.withdraw(ctx, d, c, reason, more)
 	})
+	var waits *SecondPerson
+	if errors.As(err, &waits) && waits.Asked.ID == "" {
+		return s.askRelease(ctx, a, endpointID, Order{Reason: reason})
+	}
+	return err
 }
 
+// mayWithdraw finds out whether an order may be withdrawn now, and by whose agreement.
+func (s *Acts) mayWithdraw(ctx context.Context, d *deed, c dispatch.Command, reason string) (map[string]string, error) {
+	if c.Verb != dispatch.Isolate || c.Isolation.Drill {
+		return nil, nil
+	}
+	e, err := d.endpoint(ctx, c.EndpointID)
+	if err != nil {
+		return nil, err
+	}
+	return s.agreed(ctx, d, e, c.ID, reason)
+}
+
+// withdraw ends an order. Streams are woken, so that none is answered by what was read before.
 func (s *Acts) withdraw(ctx context.Context, d *deed, c dispatch.Command, reason string, more map[string]string) error {
+	d.wake(c.EndpointID)
 	return s.ended(ctx, d, dispatch.ActWithdraw, c, dispatch.Result{CommandID: c.ID, Status: dispatch.Withdrawn, Detail: reason}, nil, more)
 }
 

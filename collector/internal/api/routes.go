@@ -45,6 +45,7 @@ func routes() []route {
 		does(post, "/endpoints/{id}/acquire", "acquire", "Order evidence to be taken", act.ScopeAcquire, http.StatusAccepted, acquire),
 		does(post, "/endpoints/{id}/isolate", "isolate", "Order evidence to be taken and then the network to be cut. The collector's own machine is refused: a person orders that", act.ScopeIsolate, http.StatusAccepted, isolate),
 		does(post, "/endpoints/{id}/release", "askRelease", "Ask for the network to be given back. Where the organisation wants two persons for that it waits for one at the console", act.ScopeRelease, http.StatusAccepted, release),
+		does(post, "/commands/{id}/withdraw", "withdrawCommand", "Take back an order to isolate that its endpoint has not confirmed: it is never sent then. Where the organisation wants two persons for a release it waits for one at the console; an order that was confirmed is refused and can be released", act.ScopeRelease, http.StatusOK, withdraw),
 		lists("/commands", "listCommands", "Orders, newest first, the newest 1,000", act.ScopeRead, func(c Command) string { return c.ID }, listCommands),
 		does(get, "/commands/{id}", "getCommand", "One order: ask again until its status is an end", act.ScopeRead, http.StatusOK, getCommand),
 		does(get, "/search", "search", "Find words in everything that the role may see, at most 200 things of a kind; decisions and enquiries are not searched", act.ScopeRead, http.StatusOK, find),
@@ -266,6 +267,20 @@ func release(ctx context.Context, c *call, in Order) (Released, error) {
 	}
 	v := viewCommand(cmd)
 	return Released{State: ReleaseOrdered, Command: &v}, err
+}
+
+// Withdraw says which order is taken back, and why.
+type Withdraw struct {
+	ByID
+	Reason string `json:"reason" required:"true" most:"1024" doc:"why, for the record"`
+}
+
+func withdraw(ctx context.Context, c *call, in Withdraw) (Released, error) {
+	err := c.acts.Withdraw(ctx, c.actor, in.ID, in.Reason)
+	if waits, ok := errors.AsType[*act.SecondPerson](err); ok {
+		return Released{State: ReleaseWaits, AskedBy: waits.Asked.AskedName, AskedAt: waits.Asked.AskedAt}, nil
+	}
+	return Released{State: ReleaseWithdrawn}, err
 }
 
 // CommandsAsked narrows the list of orders.

@@ -48,6 +48,7 @@ func examples(x *fixture) map[string]example {
 		"acquire":              {"/endpoints/" + x.endpoint + "/acquire", `{"reason":"because","profile":"flash"}`, "orh", false},
 		"isolate":              {"/endpoints/" + x.endpoint + "/isolate", order, "orh", false},
 		"askRelease":           {"/endpoints/" + x.endpoint + "/release", order, "orh", false},
+		"withdrawCommand":      {"/commands/" + x.isolate() + "/withdraw", `{"reason":"because"}`, "orh", false},
 		"listCommands":         {"/commands?endpoint_id=" + x.endpoint, "", "orhvax", true},
 		"getCommand":           {"/commands/" + x.command(), "", "orhva", false},
 		"search":               {"/search?q=pc-1", "", "orhvax", true},
@@ -61,6 +62,13 @@ func examples(x *fixture) map[string]example {
 
 func (x *fixture) command() string {
 	c, err := x.Acquire(x.t.Context(), x.owner, x.endpoint, act.Order{Reason: "r"})
+	must(x.t, err)
+	return c.ID
+}
+
+// isolate orders an isolation that waits: nobody confirms it.
+func (x *fixture) isolate() string {
+	c, err := x.Isolate(x.t.Context(), x.owner, x.endpoint, act.Order{Reason: "r"})
 	must(x.t, err)
 	return c.ID
 }

@@ -34,7 +34,7 @@ func enums() map[reflect.Type][]string {
 		reflect.TypeFor[act.HitKind]():             words(act.HitKinds()),
 		reflect.TypeFor[Profile]():                 profiles,
 		reflect.TypeFor[OpenState]():               {string(StateOpen), string(StateClosed)},
-		reflect.TypeFor[ReleaseState]():            {string(ReleaseOrdered), string(ReleaseWaits)},
+		reflect.TypeFor[ReleaseState]():            {string(ReleaseOrdered), string(ReleaseWaits), string(ReleaseWithdrawn)},
 	}
 }
 

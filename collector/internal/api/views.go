@@ -110,16 +110,18 @@ func viewCommand(c dispatch.Command) Command {
 		c.ReceivedAt, c.ExpiresAt, c.Detail, c.AcquisitionID}
 }
 
-// ReleaseState says what came of asking for a release.
+// ReleaseState says what came of asking for a release, or of taking an isolation back.
 type ReleaseState string
 
 // The states.
 const (
 	ReleaseOrdered ReleaseState = "ordered"
 	ReleaseWaits   ReleaseState = "waits_for_second_person"
+	// ReleaseWithdrawn is of an order to isolate that was taken back before its endpoint had it.
+	ReleaseWithdrawn ReleaseState = "withdrawn"
 )
 
-// Released is what came of asking for a release.
+// Released is what came of asking for a release, or of taking an isolation back.
 type Released struct {
 	State   ReleaseState `json:"state"`
 	Command *Command     `json:"command,omitempty" doc:"of one that was ordered"`

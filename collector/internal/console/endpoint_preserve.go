@@ -112,6 +112,11 @@ func (s *server) commandWithdraw(v *visit) error {
 	if errors.Is(err, act.ErrTooLate) {
 		return &badRequest{http.StatusConflict, "too_late"}
 	}
+	if waits, ok := errors.AsType[*act.SecondPerson](err); ok && waits.Handed {
+		return s.done(v, "second.handed", "/endpoints/"+c.EndpointID)
+	} else if ok {
+		return s.done(v, "release.asked.done", "/endpoints/"+c.EndpointID)
+	}
 	if err != nil {
 		return err
 	}

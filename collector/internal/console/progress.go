@@ -65,7 +65,7 @@ func sayProgress(p i18n.Printer, far act.Progress) string {
 
 // Withdrawable reports whether the command can be taken back.
 func (p *progressView) Withdrawable() bool {
-	return p.Command.Verb == dispatch.Preserve && p.Command.Status == dispatch.Queued
+	return (p.Command.Verb == dispatch.Preserve || p.Command.Verb == dispatch.Isolate) && p.Command.Status == dispatch.Queued
 }
 
 // Running is the verb while the command is not finished, else empty.

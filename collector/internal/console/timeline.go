@@ -215,6 +215,9 @@ func markedSentence(p i18n.Printer, e incident.Entry, names map[string]string) s
 	if name, ok := e.Params["name_"+string(p.Language())]; ok {
 		values["name"] = own(name, 300) // of data that may be others by now
 	}
+	if e.Kind == incident.EntryResult && e.Params["then"] == "" {
+		values["then"] = values["command"] // what is not about the power is called by its verb
+	}
 	values["kind_of_entry"] = string(e.Kind)
 	return p.TextWith(key, values)
 }

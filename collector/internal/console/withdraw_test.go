@@ -8,6 +8,7 @@ import (
 	"hozen/collector/internal/act"
 	"hozen/collector/internal/dispatch"
 	"hozen/collector/internal/endpoint"
+	"hozen/collector/internal/organisation"
 	"hozen/internal/capability"
 	"hozen/internal/id"
 )
@@ -90,4 +91,34 @@ func TestAPCThatCouldNotBeSwitchedOffIsShownAsSuch(t *testing.T) {
 	c := p.down(dispatch.ThenPowerOff)
 	must(t, x.CommandFinished(t.Context(), p.ID, dispatch.Result{CommandID: c.ID, Status: dispatch.Failed, Detail: "disk full", FinishedAt: x.now()}, nil))
 	b.get("/endpoints/"+p.ID+"?command="+c.ID).want(t, 200, "この指示では電源を切っていません。", "disk full")
+}
+
+// An isolation that waits for a PC that is away is taken back with a reason where its
+// progress is shown.
+func TestAnIsolationThatWaitsIsShownAndWithdrawn(t *testing.T) {
+	x, p := onePC(t)
+	p.disconnect()
+	c, err := x.Isolate(t.Context(), x.owner, p.ID, act.Order{Reason: "不審な画面"})
+	must(t, err)
+	b := x.as("owner", "ja")
+	withdraw := "/commands/" + c.ID + "/withdraw"
+	b.get("/endpoints/"+p.ID).want(t, 200, `action="`+withdraw+`"`, "取り消すと、端末がつながっても隔離しません。")
+	r := b.post(withdraw, url.Values{"reason": {"別のPCでした"}}).want(t, 303)
+	r = b.get(r.header.Get("Location")).want(t, 200, "指示を取り消しました。", "別のPCでした")
+	if strings.Contains(r.body, withdraw) {
+		t.Error("it can be withdrawn again")
+	}
+	b.get("/incidents/"+c.IncidentID).want(t, 200, "keiri-pc01 への「隔離して保全」の指示を取り消しました。")
+	x.as("owner", "en").get("/incidents/"+c.IncidentID).want(t, 200, "The order “Isolate and preserve” for keiri-pc01 was withdrawn.")
+
+	c, err = x.Isolate(t.Context(), x.owner, p.ID, act.Order{})
+	must(t, err)
+	must(t, x.CommandAcked(t.Context(), p.ID, c.ID))
+	b.post("/commands/"+c.ID+"/withdraw", nil).want(t, 409, "端末がすでに指示を受け取っています")
+	x.person("tetsudai", "二人目", "handler")
+	must(t, x.SetIsolationSettings(t.Context(), x.owner, organisation.Isolation{TwoPersons: true}))
+	c, err = x.Isolate(t.Context(), x.owner, p.ID, act.Order{})
+	must(t, err)
+	r = b.post("/commands/"+c.ID+"/withdraw", nil).want(t, 303)
+	b.get(r.header.Get("Location")).want(t, 200, "依頼しました。別の担当者が承認すると解除されます。", "/commands/"+c.ID+"/withdraw")
 }

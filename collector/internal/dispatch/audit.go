@@ -29,7 +29,7 @@ const (
 	OrderSHA256 = "order_sha256" // see [Command.Short]
 	AcceptedAt  = "accepted_at"
 	FinishedAt  = "finished_at"
-	ReleaseID   = "release_id" // in the entry of a release that a second person agreed to
+	ReleaseID   = "release_id" // in the entry of a release, or of a withdrawn isolation, that a second person agreed to
 	ReleaseOf   = "incident"   // in the entry of who asked for it
 )
 
@@ -105,7 +105,7 @@ func AuditReleases(ctx context.Context, q sqldb.Queryer) (map[string][]ledger.Di
 		"decision", "command_id"}, func(r map[string]string) (string, string) { return r["id"], r["endpoint_id"] })
 	if err == nil {
 		var found map[string][]ledger.Difference
-		if found, err = ledger.EachStanding(ctx, q, []string{ActAsk, ActRefuse, Release.Act()}, rows, toldOfReleases); err == nil {
+		if found, err = ledger.EachStanding(ctx, q, []string{ActAsk, ActRefuse, Release.Act(), ActWithdraw}, rows, toldOfReleases); err == nil {
 			return found, nil
 		}
 	}
