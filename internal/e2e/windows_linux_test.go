@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"hozen/internal/artifact"
 	"hozen/internal/artifact/record"
@@ -181,12 +182,7 @@ func (p *windowsPC) isThere(path string) bool {
 // scene starts a program with one connection and returns its process and the ends of it.
 func (p *windowsPC) scene() (pid int, local, remote string) {
 	p.t.Helper()
-	exe := filepath.Join(p.wine.Dir(), "marked-scene.exe")
-	cmd := exec.CommandContext(p.ctx, "go", "build", "-o", exe, "testdata/scene/main.go")
-	cmd.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		p.t.Fatalf("build the scene: %v\n%s", err, out)
-	}
+	exe := p.tool("marked-scene.exe", "scene")
 	l, err := net.Listen("tcp", rig.Loopback(0))
 	must(p.t, err)
 	p.t.Cleanup(func() { l.Close() })
@@ -226,10 +222,11 @@ func (p *windowsPC) scene() (pid int, local, remote string) {
 
 // TestWindowsFromInstallerToUninstall is a Windows PC's whole life with a collector of this
 // machine: the installer brings the service with a token, the agent enrols over mutual TLS,
-// takes evidence that shows a program and its connection as they are, and uninstalling
+// takes evidence that shows a program and its connection as they are, and the program's memory when
+// somebody names it, puts filters right that another removed and tells of it, and uninstalling
 // leaves no service, program or setting.
 func TestWindowsFromInstallerToUninstall(t *testing.T) {
-	ctx := within(t, 3*patience)
+	ctx := within(t, 4*patience)
 	p := newWindowsPC(t, ctx)
 	p.signed()
 	token, err := p.collector.Token(ctx, 1)
@@ -261,14 +258,15 @@ func TestWindowsFromInstallerToUninstall(t *testing.T) {
 		t.Fatalf("acquire ended as %s: %s", cmd.Status, cmd.Detail)
 	}
 	dir := p.verified(t, ctx, cmd.AcquisitionID)
-	seen := false
-	for _, r := range records[record.Process](t, dir, artifact.KindProcess) {
-		seen = seen || r.PID == pid && strings.Contains(r.Exe, "marked-scene.exe")
-	}
-	if !seen {
-		t.Errorf("the evidence does not show process %d", pid)
+	shown := records[record.Process](t, dir, artifact.KindProcess)
+	i := slices.IndexFunc(shown, func(r record.Process) bool { return r.PID == pid && strings.Contains(r.Exe, "marked-scene.exe") })
+	if i < 0 {
+		t.Fatalf("the evidence does not show process %d", pid)
 	}
 	p.showsFlow(t, dir, pid, local, remote)
+	began := time.Now()
+	p.dumpsScene(shown[i])
+	dumped := time.Since(began)
 	tested()
 
 	// The installer in the other language takes its place, and the PC stays who it is.
@@ -295,6 +293,9 @@ func TestWindowsFromInstallerToUninstall(t *testing.T) {
 	}
 
 	p.peopleAreTold()
+	began = time.Now()
+	p.driftIsTold()
+	t.Logf("two orders to dump a process took %s, a filter removed and told of %s", dumped.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
 
 	kept := p.unsent()
 	log = p.installer("/x")
