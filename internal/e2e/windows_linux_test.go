@@ -295,7 +295,7 @@ func TestWindowsFromInstallerToUninstall(t *testing.T) {
 	p.peopleAreTold()
 	began = time.Now()
 	p.driftIsTold()
-	t.Logf("two orders to dump a process took %s, a filter removed and told of %s", dumped.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
+	t.Logf("a dump of a process took %s, a filter removed and told of %s", dumped.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
 
 	kept := p.unsent()
 	log = p.installer("/x")
