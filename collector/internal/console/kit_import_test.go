@@ -63,7 +63,7 @@ func (x *site) acquiredByKit(incidentID string) (files map[string][]byte, acq, c
 	return files, acq, usbkit.ReceiptCode(digest.Of(a.Raw))
 }
 
-func zipped(t *testing.T, files map[string][]byte) string {
+func zipped(t testing.TB, files map[string][]byte) string {
 	t.Helper()
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)

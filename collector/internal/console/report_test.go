@@ -91,7 +91,7 @@ func TestReportsInTheConsole(t *testing.T) {
 		}
 	}
 	// The words of the newest version come back; the draft is looked at, changed and issued.
-	page := b.get(list+"/new/owner").want(t, 200, "会計システムは使えません。")
+	page := b.get(list+"/new/owner").want(t, 200, "会計システムは使えません。", "次の文字は PDF では番号で示されます", "[U+202E]")
 	seen := seenField.FindStringSubmatch(page.body)
 	if seen == nil {
 		t.Fatal("the draft has no digest")

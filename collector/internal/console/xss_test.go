@@ -95,6 +95,7 @@ func (x *office) infest() (more []string) {
 		_, err = x.OpenIncident(ctx, x.owner, act.NewIncident{Title: text, Reporter: text, Classification: incident.Malware})
 		must(x.t, err)
 	}
+	x.spread()
 	acq := x.keiri.send(func(m *artifact.Manifest) { m.IncidentID = x.incidentID }, lines)
 	items, err := x.AcquisitionItems(ctx, x.owner, acq)
 	must(x.t, err)
@@ -113,14 +114,16 @@ func (x *office) infest() (more []string) {
 	return more
 }
 
-// TestBrowserRunsNoStrangersWords opens every kind of page of an office full of hostile texts in
-// a real browser that was told not to mind the policy of the pages, which would stop a script by
+// TestBrowserRunsNoStrangersWords opens every kind of page of an office full of hostile texts, in
+// each column of the database that has words which are not the product's, in a real browser that was told not to mind the policy of the pages, which would stop a script by
 // itself: what is shown here is that nothing needs stopping. Pages of one kind are opened once,
 // with all their scripts; of the others the browser reads what the server sent.
 func TestBrowserRunsNoStrangersWords(t *testing.T) {
 	chromium(t)
 	x := newOffice(t, 20)
 	more := x.infest()
+	listed := x.paths()
+	x.overwrite()
 	b := x.tab(false)
 	_, err := chromedp.Run(b.ctx, func(ctx context.Context, c *chromedp.Target) (chromedp.Void, error) {
 		return chromedp.Void{}, c.Call(ctx, "Page.setBypassCSP", map[string]bool{"enabled": true}, nil)
@@ -134,7 +137,7 @@ func TestBrowserRunsNoStrangersWords(t *testing.T) {
 	b.until(`window.ran.length === 1 && document.querySelector("pwn-z")`)
 
 	paths, kinds := []string{}, map[string]bool{}
-	for _, p := range append(x.paths(), "/evidence/x?q="+url.QueryEscape(hostile()[0])) {
+	for _, p := range append(listed, "/evidence/x?q="+url.QueryEscape(hostile()[0])) {
 		if k := kindOf(p); !kinds[k] {
 			kinds[k] = true
 			paths = append(paths, p)
@@ -152,7 +155,7 @@ func TestBrowserRunsNoStrangersWords(t *testing.T) {
 		for (const a of e.attributes) {
 			if (/^on/i.test(a.name) || a.name === "style" || a.name === "srcdoc") bad.push(tag + " " + a.name);
 			if (["href", "src", "action", "formaction", "xlink:href"].includes(a.name) && !/^(\/(?!\/)|[?#]|https:\/\/|tel:|mailto:|$)/.test(a.value)) bad.push(tag + " " + a.name + "=" + a.value.slice(0, 80));
-			if (/evil\.example/.test(a.value) && ["href", "src", "action"].includes(a.name) && !a.value.startsWith("/")) bad.push(tag + " leads to evil.example");
+			if (/evil\.example/.test(a.value) && ["href", "src", "action"].includes(a.name) && !/^(\/|mailto:|tel:)/.test(a.value)) bad.push(tag + " leads to evil.example");
 		}
 		return bad;
 	}).concat(window.ran, page.querySelectorAll("h1").length === 1 ? [] : ["the page is not what it was"])`
