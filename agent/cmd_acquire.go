@@ -137,7 +137,7 @@ func parseAcquire(args []string, getenv func(string) string) (i18n.Printer, acqu
 		err = errors.New(p.Text("acquire.want_out"))
 	default:
 		if runtime.GOOS == onWindows {
-			o.profile, err = o.process.of(o.profile)
+			o.profile, err = o.process.of(o.profile, p)
 		}
 		if err == nil {
 			err = checkProfile(o.profile)

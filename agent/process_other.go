@@ -15,9 +15,9 @@ import (
 // for Windows alone is left out.
 type chosenProcess struct{}
 
-func (chosenProcess) flags(*flag.FlagSet)            {}
-func (chosenProcess) of(name string) (string, error) { return name, nil }
-func (*profiles) dump(string) []acquire.Planned      { return nil }
+func (chosenProcess) flags(*flag.FlagSet)                            {}
+func (chosenProcess) of(name string, _ i18n.Printer) (string, error) { return name, nil }
+func (*profiles) dump(string) []acquire.Planned                      { return nil }
 
 func findProfile(name string) (profile.Profile, error) { return profile.Find(name) }
 

@@ -36,14 +36,14 @@ func (c *chosenProcess) flags(set *flag.FlagSet) {
 }
 
 // of returns the name of the profile with the process in it.
-func (c chosenProcess) of(name string) (string, error) {
+func (c chosenProcess) of(name string, p i18n.Printer) (string, error) {
 	switch {
 	case name == profile.Process && c.pid > 0 && c.pid < 1<<32:
 		return profile.ProcessName(uint32(c.pid), c.from), nil
 	case name == profile.Process:
-		return name, errors.New("--profile process needs --pid NUMBER")
+		return name, errors.New(p.Text("acquire.want_pid"))
 	case c.pid != 0 || c.from != 0:
-		return name, errors.New("--pid and --start-ticks go with --profile process")
+		return name, errors.New(p.Text("acquire.pid_only"))
 	}
 	return name, nil
 }

@@ -61,20 +61,25 @@ func held(err error, to *uint16) bool {
 		return errors.Is(err, windows.ERROR_SHARING_VIOLATION)
 	}
 	const all = windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE | windows.FILE_SHARE_DELETE
-	attr, err := windows.GetFileAttributes(to)
-	if going(err) || errors.Is(err, windows.ERROR_FILE_NOT_FOUND) {
-		// It was removed, and goes when the last who has it open lets go, or went just now. Where there
-		// was nothing, somebody has open what is to be moved, or a file in that folder.
-		return true
-	}
-	if err != nil || attr&(windows.FILE_ATTRIBUTE_DIRECTORY|windows.FILE_ATTRIBUTE_READONLY) != 0 {
-		return false
+	if held, known := byAttributes(windows.GetFileAttributes(to)); known {
+		return held
 	}
 	h, err := windows.CreateFile(to, windows.DELETE, all, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT, 0)
 	if err == nil { // it was let go of just now
 		return windows.CloseHandle(h) == nil
 	}
 	return errors.Is(err, windows.ERROR_SHARING_VIOLATION)
+}
+
+// byAttributes reports whether somebody's open handle is why a name could not be replaced, and
+// whether the answer of GetFileAttributes to that name tells.
+func byAttributes(attr uint32, err error) (held, known bool) {
+	if going(err) || errors.Is(err, windows.ERROR_FILE_NOT_FOUND) {
+		// It was removed, and goes when the last who has it open lets go, or went just now. Where there
+		// was nothing, somebody has open what is to be moved, or a file in that folder.
+		return true, true
+	}
+	return false, err != nil || attr&(windows.FILE_ATTRIBUTE_DIRECTORY|windows.FILE_ATTRIBUTE_READONLY) != 0
 }
 
 // going reports whether err is what a name gives that was removed while somebody has the file
