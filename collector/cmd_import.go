@@ -114,7 +114,7 @@ func (c *cli) problem(p localapi.ImportProblem) string {
 	if !c.text.Has(key) {
 		key = "import.problem.other"
 	}
-	return c.sentence(key, "file", p.File, "code", p.Code, "detail", p.Detail)
+	return c.sentence(key, "file", p.File, "code", p.Code, "detail", c.text.Detail(p.Detail))
 }
 
 // seconds writes milliseconds as seconds with a sign.

@@ -129,7 +129,7 @@ what it shows. Exit code 9 means that it does not: entries were changed or taken
 				}
 				c.say(key, "old", itoa(v.OldSize), "size", size)
 				if v.Detail != "" {
-					c.line(v.Detail)
+					c.line(c.text.Detail(v.Detail))
 				}
 				if v.Verdict == "consistent" {
 					c.fields([2]string{"proof", strings.Join(v.Consistency, " ")})
@@ -224,7 +224,7 @@ means that something is wrong. It needs no data folder and no network.`,
 			}
 			if err := c.print(r, func() {
 				for _, p := range r.Problems {
-					c.line(string(p.Code) + "  " + p.Path + "  " + p.Detail)
+					c.line(string(p.Code) + "  " + p.Path + "  " + c.text.Detail(p.Detail))
 				}
 				c.fields([2]string{"origin", r.Origin}, [2]string{"size", itoa(r.Size)}, [2]string{"root", r.RootSHA256}, [2]string{"key", r.KeySHA256})
 				for _, w := range r.Witnesses {

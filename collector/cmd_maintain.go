@@ -35,7 +35,7 @@ func (c *cli) statusCmd() *cobra.Command {
 			return c.print(s, func() {
 				for _, d := range s.Ledger {
 					c.line(c.sentence("ledger.differs." + d.Kind))
-					c.line(c.sentence("ledger.differs.next", "detail", d.Detail))
+					c.line(c.sentence("ledger.differs.next", "detail", c.text.Detail(d.Detail)))
 				}
 				c.sayOutside(s.Outside)
 				c.fields([2]string{"collector", s.Name}, [2]string{"version", s.Version}, [2]string{"agents", s.Agents},
@@ -89,14 +89,14 @@ func keptNotes(files []string) (localapi.CheckAll, error) {
 func (c *cli) printCheck(r localapi.Check) error {
 	if err := c.print(r, func() {
 		for _, p := range r.Problems {
-			c.line(p.Code + "  " + p.Subject + "  " + p.Detail)
+			c.line(c.problemLine(p))
 		}
 		for _, p := range r.Notes { // nothing is wrong, and it says so
 			if key := "fsck.note." + p.Code; c.text.Has(key) {
 				c.say(key, "subject", p.Subject)
 				continue
 			}
-			c.line(p.Code + "  " + p.Subject + "  " + p.Detail)
+			c.line(c.problemLine(p))
 		}
 		key := "fsck.clean"
 		if !r.Clean {
@@ -111,6 +111,23 @@ func (c *cli) printCheck(r localapi.Check) error {
 		return errProblems
 	}
 	return nil
+}
+
+// problemLine names a problem: its code and the thing for whoever looks it up, then whose row it
+// is, and what is wrong.
+func (c *cli) problemLine(p localapi.Problem) string {
+	detail := c.text.Detail(p.Detail)
+	if of, _, ok := cutLast(p.Code, "_"); ok && c.text.Has("fsck.of."+of) {
+		detail = c.text.Text("fsck.of."+of) + ": " + detail
+	}
+	return p.Code + "  " + p.Subject + "  " + detail
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
 }
 
 func (c *cli) backupCmd() *cobra.Command {

@@ -39,7 +39,8 @@ const maxFile = 4 << 20
 
 // Catalogue holds the texts of one program. The zero Catalogue has no texts.
 type Catalogue struct {
-	texts map[Language]map[string]text
+	texts   map[Language]map[string]text
+	details Details
 }
 
 // text is a text cut at its placeholders: literal, name, literal, name, …, literal.
@@ -63,7 +64,7 @@ func Load(fsys fs.FS) (Catalogue, error) {
 
 // With returns a catalogue that has the texts of another one too. It refuses a key that both have.
 func (c Catalogue) With(more Catalogue) (Catalogue, error) {
-	both := Catalogue{texts: make(map[Language]map[string]text)}
+	both := Catalogue{texts: make(map[Language]map[string]text), details: c.details}
 	for _, l := range Languages() {
 		all := maps.Clone(c.texts[l])
 		for key, t := range more.texts[l] {
@@ -187,13 +188,18 @@ func (c Catalogue) Printer(l Language) Printer {
 	if _, ok := c.texts[l]; !ok {
 		l = Japanese
 	}
-	return Printer{language: l, texts: c.texts[l]}
+	p := Printer{language: l, texts: c.texts[l]}
+	if l == Japanese {
+		p.details = c.details
+	}
+	return p
 }
 
 // Printer speaks one language. It is a value without state; copy it freely.
 type Printer struct {
 	language Language
 	texts    map[string]text
+	details  Details
 }
 
 // Language returns the language that p speaks.

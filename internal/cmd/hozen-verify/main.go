@@ -22,6 +22,9 @@ import (
 //go:embed translations
 var translations embed.FS
 
+//go:embed details
+var details embed.FS
+
 // The exit codes, as --help explains them.
 const (
 	exitVerified    = 0
@@ -148,7 +151,12 @@ func catalogue() (i18n.Catalogue, error) {
 	if err != nil {
 		return i18n.Catalogue{}, err
 	}
-	return i18n.Load(sub)
+	c, err := i18n.Load(sub)
+	if err != nil {
+		return i18n.Catalogue{}, err
+	}
+	d, err := i18n.LoadDetails(details, "details/ja.json")
+	return c.WithDetails(d), err
 }
 
 // parse accepts flags before and after the folder.
@@ -165,7 +173,7 @@ func parse(set *flag.FlagSet, args []string) (rest []string, err error) {
 }
 
 func usage(p i18n.Printer, stderr io.Writer, err error) int {
-	fmt.Fprintln(stderr, "hozen-verify:", printable(err.Error()))
+	fmt.Fprintln(stderr, "hozen-verify:", printable(p.Detail(err.Error())))
 	fmt.Fprintln(stderr, p.Text("verify.see_help"))
 	return exitUsage
 }

@@ -26,7 +26,7 @@ func printPackage(out io.Writer, p i18n.Printer, path string, r verify.PackageRe
 	for _, x := range r.Parts {
 		fmt.Fprintf(w, "  %s  %s", p.Text("part.outcome."+string(x.Outcome)), p.Text("part."+x.Name, "n", strconv.Itoa(x.Count)))
 		if x.Detail != "" {
-			fmt.Fprintf(w, " (%s)", printable(x.Detail))
+			fmt.Fprintf(w, " (%s)", printable(p.Detail(x.Detail)))
 		}
 		fmt.Fprintln(w)
 	}
@@ -40,7 +40,7 @@ func printPackage(out io.Writer, p i18n.Printer, path string, r verify.PackageRe
 			}
 			fmt.Fprintf(w, "  - %s", p.Text("problem."+x.Code, "file", or(printable(x.File), printable(path))))
 			if x.Detail != "" {
-				fmt.Fprintf(w, "\n    (%s)", printable(x.Detail))
+				fmt.Fprintf(w, "\n    (%s)", printable(p.Detail(x.Detail)))
 			}
 			fmt.Fprintln(w)
 		}

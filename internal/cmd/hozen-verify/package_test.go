@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"hozen/internal/i18n"
+	"hozen/internal/i18n/i18ntest"
 	"hozen/internal/verify"
 )
 
@@ -144,6 +145,34 @@ func TestTamperedVectorsAreNamed(t *testing.T) {
 				t.Errorf("exit %d, %v, problems %v; want %q", code, v["verdict"], problems, f)
 			}
 		})
+	}
+}
+
+// Every detail is said in Japanese too: each sentence in the verifier's source, and what it says of
+// each tampered vector.
+func TestDetailsAreSaidInJapanese(t *testing.T) {
+	d, err := i18n.LoadDetails(details, "details/ja.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Parts of a sentence that stands in the catalogue whole, and what is no sentence.
+	parts := []string{"without the CA in ", " nobody can tell who signed it", "it is for another key than ", "sign checkpoint: origin %.80q, size %d", "cosignature/v1\ntime %d\n"}
+	i18ntest.Details(t, d, parts, nil, "../../verify", "../../custody/checkpoint")
+	const dir = "../../verify/testdata/packages/tampered"
+	list, err := filepath.Glob(filepath.Join(dir, "*.zip"))
+	if err != nil || len(list) < 100 {
+		t.Fatalf("%d vectors: %v", len(list), err)
+	}
+	for _, path := range list {
+		r, err := verify.Package(t.Context(), path, verify.PackageAnchor{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range r.Problems {
+			if said := d.Text(x.Detail); strings.Contains(x.Detail, " ") && said == x.Detail {
+				t.Errorf("%s: not in Japanese: %q", path, x.Detail)
+			}
+		}
 	}
 }
 

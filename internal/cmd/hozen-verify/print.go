@@ -27,7 +27,7 @@ func printReport(out io.Writer, p i18n.Printer, dir string, r verify.Report) err
 		for _, x := range r.Problems {
 			fmt.Fprintf(w, "  - %s", p.Text("problem."+x.Code, "file", printable(x.File)))
 			if x.Detail != "" {
-				fmt.Fprintf(w, "\n    (%s)", printable(x.Detail))
+				fmt.Fprintf(w, "\n    (%s)", printable(p.Detail(x.Detail)))
 			}
 			fmt.Fprintln(w)
 		}
