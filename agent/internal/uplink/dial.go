@@ -50,7 +50,8 @@ func dialer(control func(network, address string, c syscall.RawConn) error) *net
 func client(a string, tlsConfig *tls.Config, control func(network, address string, c syscall.RawConn) error) (*grpc.ClientConn, error) {
 	d := dialer(control)
 	return grpc.NewClient("passthrough:///"+a,
-		grpc.WithTransportCredentials(credentials.NewTLS(tlsConfig)),
+		grpc.WithTransportCredentials(batching{credentials.NewTLS(tlsConfig)}),
+		grpc.WithWriteBufferSize(writeBuffer),
 		grpc.WithAuthority("collector"), // keeps addresses and names out of the TLS handshake
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return d.DialContext(ctx, "tcp", a) }),
 		grpc.WithUserAgent("hozen-agent/"+buildinfo.Get().Version),
