@@ -149,6 +149,7 @@ type Acts struct {
 	seals   operator.Seals
 	sender  *notify.Sender // nil: nobody is told
 	guides  Guides
+	books   ownBooks
 	own     ownSteps
 }
 

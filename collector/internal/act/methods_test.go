@@ -62,7 +62,7 @@ func may() map[string]string {
 		// People and settings.
 		"AddOperator": lead, "SetRole": lead, "SessionCounts": lead, "ResetPassword": lead, "DisableOperator": lead, "ResetFactor": lead, "EndSessionsOf": lead, "Person": lead, "GrantIncident": lead, "EndGrant": lead,
 		"PeopleSettings": lead, "SetPeopleSettings": lead, "SetIsolationSettings": lead, "Backup": lead, "ProveBackup": lead,
-		"SearchEvidence": note, "EvidenceSearch": note, "EvidenceSearches": note, "CancelEvidenceSearch": note, "Search": all, "Running": all, "TriageScope": all, "SetTriageScope": lead, "MakeAPIToken": lead, "MakeAPITokenProved": lead, "APITokens": lead, "EndAPIToken": lead,
+		"SearchEvidence": note, "EvidenceSearch": note, "EvidenceSearches": note, "CancelEvidenceSearch": note, "Search": all, "Running": all, "TriageScope": all, "SetTriageScope": lead, "OwnSteps": all, "SaveOwnStep": lead, "RaiseOwnStep": lead, "RetireOwnStep": lead, "MakeAPIToken": lead, "MakeAPITokenProved": lead, "APITokens": lead, "EndAPIToken": lead,
 		"Channel": lead, "Channels": lead, "Deliveries": lead, "SaveChannel": lead, "RemoveChannel": lead, "TestChannel": lead, "WeeklySettings": lead, "SetWeeklySettings": lead, "WeeklyPreview": lead,
 		"KnowStorageKeys": machine, "StorageEncrypted": machine, "StorageKeysLost": machine, "StorageRotated": machine, "UseRecoveryKey": machine,
 		// One's own account.

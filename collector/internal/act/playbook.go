@@ -120,7 +120,12 @@ func (s *Acts) workplan(ctx context.Context, q sqldb.Queryer, inc incident.Incid
 	if err := s.measure(ctx, q, &p); err != nil {
 		return p, err
 	}
-	p.Plan = s.guides.Playbooks.Plan(string(inc.Classification), marks, p.Measured)
+	book, problem, err := s.book(ctx, q, inc.OrganisationID)
+	if err != nil {
+		return p, err
+	}
+	p.OwnProblem = strings.TrimSpace(p.OwnProblem + "\n" + problem)
+	p.Plan = book.Plan(string(inc.Classification), marks, p.Measured)
 	return p, nil
 }
 

@@ -85,6 +85,7 @@ func schema() map[string]table {
 		"record_version":       {by: "record"},
 		"record_decision":      {by: "record"},
 		"record_enquiry":       {by: "record"},
+		"playbook_own":         {by: "steps"},
 		"playbook_mark":        {by: "playbook", columns: map[string]string{"seq": ordered, "actor_kind": repeats, "actor_id": repeats}},
 		"deadline_answer":      {by: "deadline", columns: map[string]string{"seq": ordered}},
 		"deadline_version":     {by: "deadline", columns: map[string]string{"organisation_id": byCase}},
@@ -132,6 +133,7 @@ func scene(t *testing.T) *fixture {
 	ok(t, err)
 	ok(t, x.SetWeeklySettings(ctx, x.owner, notify.Weekly{Enabled: true, Weekday: time.Friday, Hour: 9}))
 	ok(t, x.SetPeopleSettings(ctx, x.owner, organisation.People{ConsoleURL: "https://hozen.example.jp:8443"}))
+	ok(t, x.SaveOwnStep(ctx, x.owner, playbook.OwnItem{Playbook: playbook.Common, Substep: "contain", Mode: playbook.Remind, Who: []string{playbook.ByHandler}, Text: playbook.Text{JA: "保守会社に電話する"}}))
 	ok(t, x.SetTriageScope(ctx, x.owner, organisation.Triage{Private: true}))
 	ok(t, x.SetRetention(ctx, x.owner, 365))
 	l, _ := x.link(act.NewLink{Kind: phone.Reports, Note: "受付"})

@@ -49,7 +49,7 @@ func decidedLines() map[string]string {
 		"operator.add": person, "operator.address": person, "operator.change_password": person, "operator.disable": person, "operator.end_sessions": person, "operator.end_token": person, "operator.factor_begin": person,
 		"operator.factor_off": person, "operator.factor_on": person, "operator.factor_reset": person, "operator.lock": person, "operator.make_token": person, "operator.recovery_new": person, "operator.recovery_used": person,
 		"operator.reset_password": person, "operator.role": person, "operator.sign_in": person,
-		"organisation.found": noCase, "organisation.isolation": noCase, "organisation.own_steps": noCase, "organisation.people": noCase, "organisation.recovery_key": noCase, "organisation.seal_older": upkeep, "organisation.triage": noCase,
+		"organisation.found": noCase, "organisation.isolation": noCase, "organisation.own_steps": noCase, "playbook.own_steps": noCase, "organisation.people": noCase, "organisation.recovery_key": noCase, "organisation.seal_older": upkeep, "organisation.triage": noCase,
 		"contact.add": noCase, "contact.change": noCase, "contact.remove": noCase, "notify.channel": noCase, "notify.channel_remove": noCase, "notify.test": noCase, "notify.weekly": noCase,
 		"collector.backup": noCase, "collector.fsck": "what it finds wrong with an exhibit is custody.verify", "collector.prove_backup": noCase, "storage.encrypt": noCase, "storage.key": noCase, "storage.lost": noCase, "storage.rotate": noCase,
 	}

@@ -84,6 +84,7 @@ func helpSections() map[string]string {
 		"search_found":         "recording#search-evidence",
 		"sign_in":              "people#sign-in",
 		"sign_in_code":         "people#second-factor",
+		"own_steps":            "recording#own-steps",
 		"triage_settings":      "evidence#privacy",
 		"watch_list":           "care#watch",
 	}

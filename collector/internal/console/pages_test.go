@@ -117,7 +117,7 @@ func newOffice(t testing.TB, n int) *office {
 func (x *office) paths() []string {
 	p := []string{"/", "/about", "/password", "/endpoints/add", "/incidents", "/incidents/new", "/incidents/" + x.incidentID, "/incidents/" + x.incidentID + "/close", "/incidents/" + x.incidentID + "/export",
 		"/evidence/" + x.processes, "/evidence/" + x.processes + "?q=42&sort=name&dir=desc&show=flagged", "/evidence/" + x.processes + "/tree", "/evidence/" + x.processes + "/processes/42-4200",
-		"/evidence/" + x.processes + "/records", "/evidence/" + x.sockets, "/evidence/" + x.sockets + "?show=all&page=2", "/ledger", "/ledger?subject=" + x.incidentID, "/operators", "/no/such/page", "/settings/triage"}
+		"/evidence/" + x.processes + "/records", "/evidence/" + x.sockets, "/evidence/" + x.sockets + "?show=all&page=2", "/ledger", "/ledger?subject=" + x.incidentID, "/operators", "/no/such/page", "/settings/triage", "/settings/steps", x.step()}
 	p = append(p, "/evidence/"+x.processes+"/findings")
 	for _, id := range x.others {
 		p = append(p, "/evidence/"+id)

@@ -305,8 +305,16 @@ type exports interface {
 type workbench interface {
 	Guides() act.Guides
 	playbooks
+	ownSteps
 	deadlines
 	contacts
+}
+
+type ownSteps interface {
+	OwnSteps(ctx context.Context, a act.Actor) ([]playbook.OwnItem, error)
+	SaveOwnStep(ctx context.Context, a act.Actor, i playbook.OwnItem) error
+	RaiseOwnStep(ctx context.Context, a act.Actor, stepID string) error
+	RetireOwnStep(ctx context.Context, a act.Actor, stepID string, retired bool) error
 }
 
 type playbooks interface {

@@ -81,6 +81,7 @@ func pageNames() []string {
 		"operator_list",
 		"operator_new",
 		"operator_show",
+		"own_steps",
 		"password",
 		"people_settings",
 		"phone_photo",

@@ -76,6 +76,12 @@ func (s *server) routes() http.Handler {
 	add("POST /settings/tokens/{id}/end", s.private(s.apiTokenEnd))
 	add("GET /settings/triage", s.private(s.triageSettingsForm))
 	add("POST /settings/triage", s.private(s.triageSettings))
+	add("GET /settings/steps", s.private(s.ownStepsForm))
+	add("POST /settings/steps", s.private(s.ownStepSave))
+	add("GET /settings/steps/{id}", s.private(s.ownStepsForm))
+	add("POST /settings/steps/{id}", s.private(s.ownStepSave))
+	add("POST /settings/steps/{id}/raise", s.private(s.ownStepRaise))
+	add("POST /settings/steps/{id}/retire", s.private(s.ownStepRetire))
 
 	add("GET /settings/people", s.private(s.peopleSettingsForm))
 	add("POST /settings/people", s.private(s.peopleSettings))

@@ -73,6 +73,7 @@ var strangersData = map[string]string{
 	"endpoint_endpoint":        "isolation_more",
 	"endpoint_isolation_event": "differences seen",
 	"incident_entry":           "actor params",
+	"playbook_own":             "steps",
 	"ledger_entries":           "entry_json",
 	"record_upload":            "file",
 	"record_version":           "value basis",

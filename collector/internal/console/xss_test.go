@@ -16,6 +16,7 @@ import (
 	"hozen/collector/internal/endpoint"
 	"hozen/collector/internal/incident"
 	"hozen/collector/internal/phone"
+	"hozen/collector/internal/playbook"
 	"hozen/collector/internal/record"
 	"hozen/internal/artifact"
 	rec "hozen/internal/artifact/record"
@@ -76,6 +77,7 @@ func (x *office) infest() (more []string) {
 		must(x.t, err)
 		_, err = x.ReportByLink(ctx, shown.Token, act.LinkReport{Text: text, Contact: text, Computer: text}, fmt.Sprintf("198.51.100.%d", n+1))
 		must(x.t, err)
+		must(x.t, x.SaveOwnStep(ctx, x.owner, playbook.OwnItem{Playbook: "outage", Substep: "contain", Mode: playbook.Decide, Who: playbook.Whos(), Text: playbook.Text{JA: text, EN: text}, When: playbook.Text{JA: text, EN: text}}))
 		_, err = x.SaveContact(ctx, x.owner, contact.Own{Kind: contact.Vendor, Name: text, Person: text, Hours: text, Reference: text, Note: text})
 		must(x.t, err)
 		_, err = x.RecordEnquiry(ctx, x.owner, x.incidentID, record.Enquiry{Who: text, Contact: text, Channel: record.ByMail, Question: text, Answer: text})

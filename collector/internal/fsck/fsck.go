@@ -225,7 +225,7 @@ type RowAudit struct {
 // RowAudits are the audits of rows that are not part of evidence, custody, record or reports.
 func RowAudits() []RowAudit {
 	return []RowAudit{
-		{"deadline", deadline.Audit}, {"playbook", playbook.Audit}, {"contact", contact.Audit},
+		{"deadline", deadline.Audit}, {"playbook", playbook.Audit}, {"steps", playbook.AuditOwn}, {"contact", contact.Audit},
 		{"operator", operator.AuditPeople}, {"grant", operator.AuditGrants}, {"token", operator.AuditTokens},
 		{"organisation", organisation.Audit}, {"channel", notify.Audit}, {"weekly", notify.AuditWeekly}, {"link", phone.Audit},
 		{"retention", exhibit.AuditRetention}, {"package", export.Audit}, {"kit", kit.Audit}, {"drill", drill.Audit}, {"upload", record.AuditUploads},

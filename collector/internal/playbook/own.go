@@ -22,7 +22,7 @@ const OwnFile = "own-steps.toml"
 const (
 	MaxOwn      = 32 << 10 // bytes; every version of it stands in the ledger
 	maxOwnItems = 100
-	maxOwnText  = 600 // bytes
+	MaxOwnText  = 600 // bytes
 )
 
 const ownFormat = "hozen-playbook-own/1"
@@ -43,7 +43,15 @@ type OwnItem struct {
 	// When and Text may lack English; Japanese is shown then.
 	When Text `toml:"when"`
 	Text Text `toml:"text"`
+	// Retired means that it is in no playbook any more. Of those that are added at the console alone.
+	Retired bool `toml:"retired,omitempty"`
 }
+
+// OwnModes returns how an own item can be done.
+func OwnModes() []Mode { return []Mode{Remind, Record, Decide} }
+
+// Substeps returns the headings under which items stand.
+func (b *Book) Substeps() []Named { return slices.Clone(b.frame.Substeps) }
 
 var ownID = regexp.MustCompile(`^[a-z0-9_]{1,32}$`)
 
@@ -69,6 +77,9 @@ func (b *Book) With(text []byte) (*Book, int, error) {
 	}
 	var seen []string
 	for n, o := range own.Items {
+		if o.Retired {
+			w.fault(n, "retired", "retired is for steps of the console; leave the item out")
+		}
 		i := w.item(b, n, o)
 		if slices.Contains(seen, i.ID) {
 			w.fault(n, "id", "the id %q stands twice in the playbook %s", o.ID, o.Playbook)
@@ -184,7 +195,7 @@ func (w *ownCheck) item(b *Book, n int, o OwnItem) Item {
 	}
 	one("playbook", o.Playbook, b.Keys())
 	one("substep", o.Substep, dataset.Keys(b.frame.Substeps, func(s Named) string { return s.Key }))
-	one("mode", string(o.Mode), dataset.Strings([]Mode{Record, Decide, Remind}))
+	one("mode", string(o.Mode), dataset.Strings(OwnModes()))
 	if !ownID.MatchString(o.ID) {
 		w.fault(n, "id", "id is %q, want 1 to 32 of a-z, 0-9 and _", o.ID)
 	}
@@ -207,8 +218,8 @@ func (w *ownCheck) text(n int, key string, t Text, need bool) Text {
 		w.fault(n, key, "%s has no text in ja", key)
 	}
 	for _, s := range []string{t.JA, t.EN} {
-		if len(s) > maxOwnText {
-			w.fault(n, key, "%s has %d bytes, at most %d are taken", key, len(s), maxOwnText)
+		if len(s) > MaxOwnText {
+			w.fault(n, key, "%s has %d bytes, at most %d are taken", key, len(s), MaxOwnText)
 		}
 		if strings.ContainsFunc(s, unicode.IsControl) {
 			w.fault(n, key, "%s has a line break or another control character", key)
