@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
@@ -55,7 +56,7 @@ func (s *server) showOwnSteps(v *visit, f form, status int) error {
 			part := ownStepPart{Name: sub.Name}
 			for _, i := range list {
 				if i.Playbook == key && i.Substep == sub.Key && !i.Retired {
-					part.Items = append(part.Items, i)
+					part.Items = append(part.Items, shownStep(i))
 				}
 			}
 			if len(part.Items) > 0 {
@@ -68,7 +69,7 @@ func (s *server) showOwnSteps(v *visit, f form, status int) error {
 	}
 	for _, i := range list {
 		if i.Retired {
-			view.Retired = append(view.Retired, i)
+			view.Retired = append(view.Retired, shownStep(i))
 		}
 	}
 	here := "/settings/steps"
@@ -87,6 +88,12 @@ func (s *server) showOwnSteps(v *visit, f form, status int) error {
 	p := s.page(v, "own_steps", v.text.Text("title.own_steps"))
 	p.Here = here
 	return s.showStatus(v, status, p, view)
+}
+
+// shownStep is a step as the playbooks show it: without English, in Japanese.
+func shownStep(i playbook.OwnItem) playbook.OwnItem {
+	i.Text.EN, i.When.EN = cmp.Or(i.Text.EN, i.Text.JA), cmp.Or(i.When.EN, i.When.JA)
+	return i
 }
 
 func stepValues(i playbook.OwnItem) map[string]string {

@@ -78,6 +78,7 @@ func TestOwnStepsAreWrittenAtTheConsole(t *testing.T) {
 	b.get("/settings/steps").want(t, 200, "使うのをやめた手順（1件）", "複合機を止める")
 	b.post(second+"/retire", nil).want(t, http.StatusSeeOther)
 	b.get(plan).want(t, 200, "複合機を止める")
+	x.as("sekinin", "en").get("/settings/steps").want(t, 200, "Stop the printer", "保守会社（内線3）に電話する", "複合機のとき")
 	b.get("/settings/steps/none").want(t, http.StatusNotFound)
 	x.as("owner", "ja").get("/ledger").want(t, 200, "自社の手順の変更")
 }
