@@ -13,15 +13,15 @@ import (
 )
 
 // step is the address of a step that the organisation has added; it adds one if there is none.
-func (s *site) step() string {
-	s.t.Helper()
-	list, err := s.OwnSteps(s.t.Context(), s.owner)
-	must(s.t, err)
+func (x *site) step() string {
+	x.t.Helper()
+	list, err := x.OwnSteps(x.t.Context(), x.owner)
+	must(x.t, err)
 	if len(list) == 0 {
 		for _, text := range []string{"予備の回線に切り替える", "保守会社に電話し、受付番号を書き留める"} {
-			must(s.t, s.SaveOwnStep(s.t.Context(), s.owner, playbook.OwnItem{Playbook: "outage", Substep: "contain", Mode: playbook.Record, Who: []string{playbook.ByHandler}, Text: playbook.Text{JA: text}}))
+			must(x.t, x.SaveOwnStep(x.t.Context(), x.owner, playbook.OwnItem{Playbook: "outage", Substep: "contain", Mode: playbook.Record, Who: []string{playbook.ByHandler}, Text: playbook.Text{JA: text}}))
 		}
-		return s.step()
+		return x.step()
 	}
 	return "/settings/steps/" + list[0].ID
 }
