@@ -25,7 +25,9 @@ var ErrTooLate = fmt.Errorf("%w: the endpoint has received the order already", E
 //
 // Where a release takes two persons, the withdrawal of an isolation in earnest does too: the
 // first one's is kept as a release that waits and is answered by [*SecondPerson], and either
-// the release or the withdrawal by another one is the agreement.
+// the release or the withdrawal by another one is the agreement. Not so while the endpoint
+// measures that it is isolated: nothing is released then, and who only takes back another
+// order has not agreed to a release.
 func (s *Acts) Withdraw(ctx context.Context, a Actor, commandID, reason string) error {
 	if err := text("reason", reason, dispatch.MaxReason, false); err != nil {
 		return err
@@ -73,7 +75,7 @@ func (s *Acts) mayWithdraw(ctx context.Context, d *deed, c dispatch.Command, rea
 		return nil, nil
 	}
 	e, err := d.endpoint(ctx, c.EndpointID)
-	if err != nil {
+	if err != nil || e.Isolation.Observed == endpoint.Isolated {
 		return nil, err
 	}
 	return s.agreed(ctx, d, e, c.ID, reason)

@@ -127,6 +127,30 @@ func TestWithdrawingAnIsolationTakesTwoWhereAReleaseDoes(t *testing.T) {
 	})
 }
 
+// Who takes back a further order for a PC that is isolated has not agreed to its release: else
+// the next one would open it with nobody's word but one's own.
+func TestWithdrawingIsNoWordForARelease(t *testing.T) {
+	run(t, func(t *testing.T, x *fixture) {
+		ctx := t.Context()
+		p, second := x.modern("pc"), x.person("second", operator.Handler)
+		ok(t, x.SetIsolationSettings(ctx, x.owner, organisation.Isolation{TwoPersons: true}))
+		x.done(p, x.must(x.Isolate(ctx, x.owner, p.id, act.Order{})), endpoint.Isolated)
+		stricter := x.must(x.Isolate(ctx, x.owner, p.id, act.Order{Isolation: dispatch.Isolation{Mode: dispatch.Full}}))
+		ok(t, x.Withdraw(ctx, x.owner, stricter.ID, "the first one is enough"))
+		var w *act.SecondPerson
+		if _, err := x.Release(ctx, second, p.id, act.Order{Reason: "clean"}); !errors.As(err, &w) || w.Asked.AskedBy != second.ID {
+			t.Errorf("a release with one person's word: %v", err)
+		}
+		// What was asked for the release is not spent on a withdrawal.
+		other := x.must(x.Isolate(ctx, x.owner, p.id, act.Order{Isolation: dispatch.Isolation{Mode: dispatch.Full}}))
+		ok(t, x.Withdraw(ctx, x.owner, other.ID, ""))
+		if got, err := x.ReleaseWaiting(ctx, x.owner, p.id); err != nil || got.AskedBy != second.ID {
+			t.Errorf("what waits is gone: %+v, %v", got, err)
+		}
+		x.ledgerStands()
+	})
+}
+
 // Who takes back that the collector isolates a PC again has ended what was lost; the
 // withdrawal of a person's stricter order leaves the isolation in force, which is restored.
 func TestAWithdrawnRestorationIsNotOrderedAgain(t *testing.T) {
