@@ -48,8 +48,8 @@ func lines(n int) (out [][]Run) {
 // its first row stand on one page, and a heading of text stands above some of it.
 func TestAHeadingStaysWithWhatItHeads(t *testing.T) {
 	second := false
-	for n := range 60 {
-		for _, tall := range []int{1, 4, 40} {
+	for n := 30; n < 56; n += 2 { // a page has 48 to 53 of them
+		for _, tall := range []int{1, 40} {
 			row := []string{"最初の行" + strings.Repeat("\nなお", tall), "値"}
 			pages := pagesOf(t, Sheet{Title: "題", Foot: "脚", Blocks: []SheetBlock{{Paragraphs: lines(n)},
 				{Title: "期限の見出し", Table: &SheetTable{Head: []string{"表の頭", "右"}, Widths: []float64{1, 1}, Rows: [][]string{row, {"次の行", "値"}}}},
