@@ -110,35 +110,22 @@ func audit(ctx context.Context, q sqldb.Queryer, org string) ([]Finding, error) 
 	for _, t := range EventTypes() {
 		acts = append(acts, t.Act())
 	}
-	for _, act := range acts {
-		for f := (ledger.Filter{OrganisationID: org, Act: act}); ; {
-			page, err := ledger.Entries(ctx, q, f)
-			if errors.Is(err, ledger.ErrBroken) || err == nil && len(page) == 0 {
-				break
-			}
-			if err != nil {
-				return nil, err
-			}
-			for _, e := range page {
-				c, ok := claims[e.Index]
-				delete(claims, e.Index)
-				for _, k := range onlyInLedger() {
-					delete(e.Details, k)
-				}
-				switch {
-				case !ok:
-					find(e.Subject, RowMissing, "entry %d of the ledger, %s, has no row", e.Index, act)
-				case len(c.differs(e)) > 0 || !maps.Equal(c.details, e.Details):
-					find(e.Subject, RowEdited, "its row does not say what entry %d of the ledger says: %s", e.Index, differing(c, e))
-				}
-			}
-			if f.Before = page[len(page)-1].Index; f.Before == 0 {
-				break
-			}
+	left, err := ledger.Pair(ctx, q, org, acts, claims, func(e ledger.Recorded, c claim, claimed bool) {
+		for _, k := range onlyInLedger() {
+			delete(e.Details, k)
 		}
+		switch {
+		case !claimed:
+			find(e.Subject, RowMissing, "entry %d of the ledger, %s, has no row", e.Index, e.Act)
+		case len(c.differs(e)) > 0 || !maps.Equal(c.details, e.Details):
+			find(e.Subject, RowEdited, "its row does not say what entry %d of the ledger says: %s", e.Index, differing(c, e))
+		}
+	})
+	if err != nil {
+		return nil, err
 	}
-	for idx, c := range claims {
-		find(c.subject, RowSurplus, "its row names entry %d of the ledger, which is none of its kind", idx)
+	for _, idx := range left {
+		find(claims[idx].subject, RowSurplus, "its row names entry %d of the ledger, which is none of its kind", idx)
 	}
 	return found, nil
 }
@@ -162,10 +149,10 @@ func changesOfNone(ctx context.Context, q sqldb.Queryer, org string) (list []str
 	return list, rows.Err()
 }
 
-// onlyInLedger are facts that entries have and rows have not: how somebody acted, what a
-// disposal removed, which the audit of the evidence reads, and by which period of keeping.
+// onlyInLedger are facts that entries have and rows have not: what a disposal removed, which the
+// audit of the evidence reads, and by which period of keeping.
 func onlyInLedger() []string {
-	return append(ledger.HowActed(), "acquisition_blobs", RetentionDays, RetentionSetAt, ClosedAt)
+	return []string{"acquisition_blobs", RetentionDays, RetentionSetAt, ClosedAt}
 }
 
 // differing names the facts that differ, not what they say.

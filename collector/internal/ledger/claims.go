@@ -51,25 +51,40 @@ func HowActed() []string { return []string{"break_glass", "api_token", "timeline
 // in entries alone. q is one unchanging view. The error is only about not being able to look.
 func Differences(ctx context.Context, q sqldb.Queryer, organisationID string, acts []string, claims map[int64]Claim, beside ...string) ([]Difference, error) {
 	var found []Difference
+	left, err := Pair(ctx, q, organisationID, acts, claims, func(e Recorded, c Claim, claimed bool) {
+		if !claimed {
+			found = append(found, Difference{Missing, e.Subject, fmt.Sprintf("entry %d of the ledger, %s, has no row", e.Index, e.Act)})
+		} else if what := c.differs(e, beside); len(what) > 0 {
+			found = append(found, Difference{Edited, e.Subject, fmt.Sprintf("its row does not say what entry %d of the ledger, %s, says: %s", e.Index, e.Act, strings.Join(what, ", "))})
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, idx := range left {
+		found = append(found, Difference{Surplus, claims[idx].Subject, fmt.Sprintf("its row names entry %d of the ledger, which is none of its kind", idx)})
+	}
+	return found, nil
+}
+
+// Pair goes through every entry of an organisation with one of the acts, beside what a row claims of
+// it where one does, and returns the entries that rows name and that are none of these, in order. The details are without
+// those of [HowActed]. q is one unchanging view.
+func Pair[C any](ctx context.Context, q sqldb.Queryer, organisationID string, acts []string, claims map[int64]C, see func(e Recorded, c C, claimed bool)) ([]int64, error) {
 	left := maps.Clone(claims)
-	beside = append(HowActed(), beside...)
 	for _, act := range acts {
 		if err := Each(ctx, q, organisationID, act, func(e Recorded) {
-			c, ok := left[e.Index]
+			c, claimed := left[e.Index]
 			delete(left, e.Index)
-			if !ok {
-				found = append(found, Difference{Missing, e.Subject, fmt.Sprintf("entry %d of the ledger, %s, has no row", e.Index, act)})
-			} else if what := c.differs(e, beside); len(what) > 0 {
-				found = append(found, Difference{Edited, e.Subject, fmt.Sprintf("its row does not say what entry %d of the ledger, %s, says: %s", e.Index, act, strings.Join(what, ", "))})
+			for _, k := range HowActed() {
+				delete(e.Details, k)
 			}
+			see(e, c, claimed)
 		}); err != nil {
 			return nil, err
 		}
 	}
-	for _, idx := range slices.Sorted(maps.Keys(left)) {
-		found = append(found, Difference{Surplus, left[idx].Subject, fmt.Sprintf("its row names entry %d of the ledger, which is none of its kind", idx)})
-	}
-	return found, nil
+	return slices.Sorted(maps.Keys(left)), nil
 }
 
 // differs names the facts that differ, not what they say.

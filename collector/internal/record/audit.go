@@ -64,36 +64,20 @@ func audit(ctx context.Context, q sqldb.Queryer, org string, found *[]Finding) e
 	find := func(subject string, f Fault, format string, args ...any) {
 		*found = append(*found, Finding{org, subject, f, fmt.Sprintf(format, args...)})
 	}
-	for _, act := range []string{ActAnswer, ActDecide, ActEnquire, ActUpload} {
-		for f := (ledger.Filter{OrganisationID: org, Act: act}); ; {
-			page, err := ledger.Entries(ctx, q, f)
-			if errors.Is(err, ledger.ErrBroken) || err == nil && len(page) == 0 {
-				break
-			}
-			if err != nil {
-				return err
-			}
-			for _, e := range page {
-				c, ok := claims[e.Index]
-				delete(claims, e.Index)
-				for _, k := range ledger.HowActed() {
-					delete(e.Details, k)
-				}
-				switch {
-				case !ok:
-					find(e.Subject, RowMissing, "entry %d of the ledger, %s, has no row", e.Index, act)
-				case c.act != act || c.subject != e.Subject || !maps.Equal(c.details, e.Details),
-					!c.at.IsZero() && (c.byID != e.ActorID || sqldb.CleanText(c.by) != sqldb.CleanText(e.ActorName) || sqldb.FormatTime(c.at) != sqldb.FormatTime(e.Told)):
-					find(e.Subject, RowEdited, "its row does not say what entry %d of the ledger, %s, says", e.Index, act)
-				}
-			}
-			if f.Before = page[len(page)-1].Index; f.Before == 0 {
-				break
-			}
+	left, err := ledger.Pair(ctx, q, org, []string{ActAnswer, ActDecide, ActEnquire, ActUpload}, claims, func(e ledger.Recorded, c claim, claimed bool) {
+		switch {
+		case !claimed:
+			find(e.Subject, RowMissing, "entry %d of the ledger, %s, has no row", e.Index, e.Act)
+		case c.act != e.Act || c.subject != e.Subject || !maps.Equal(c.details, e.Details),
+			!c.at.IsZero() && (c.byID != e.ActorID || sqldb.CleanText(c.by) != sqldb.CleanText(e.ActorName) || sqldb.FormatTime(c.at) != sqldb.FormatTime(e.Told)):
+			find(e.Subject, RowEdited, "its row does not say what entry %d of the ledger, %s, says", e.Index, e.Act)
 		}
+	})
+	if err != nil {
+		return err
 	}
-	for idx, c := range claims {
-		find(c.subject, RowSurplus, "its row names entry %d of the ledger, which is none of its kind", idx)
+	for _, idx := range left {
+		find(claims[idx].subject, RowSurplus, "its row names entry %d of the ledger, which is none of its kind", idx)
 	}
 	return nil
 }

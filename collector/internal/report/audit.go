@@ -125,36 +125,20 @@ func auditRows(ctx context.Context, q sqldb.Queryer, org string, list []Report) 
 			put(claims, s.LedgerIdx, claim{ActSend, r.ID, s.Details(r), s.ActorKind, s.ActorID, s.ActorName, s.RecordedAt})
 		}
 	}
-	for _, act := range []string{ActIssue, ActSend} {
-		for f := (ledger.Filter{OrganisationID: org, Act: act}); ; {
-			page, err := ledger.Entries(ctx, q, f)
-			if errors.Is(err, ledger.ErrBroken) || err == nil && len(page) == 0 {
-				break
-			}
-			if err != nil {
-				return nil, err
-			}
-			for _, e := range page {
-				c, ok := claims[e.Index]
-				delete(claims, e.Index)
-				for _, k := range ledger.HowActed() {
-					delete(e.Details, k)
-				}
-				switch {
-				case !ok:
-					found = append(found, Finding{org, e.Subject, RowMissing, fmt.Sprintf("entry %d of the ledger, %s, has no row", e.Index, act)})
-				case c.act != act || c.subject != e.Subject || !maps.Equal(c.details, e.Details),
-					c.kind != e.ActorKind || c.id != e.ActorID || sqldb.CleanText(c.by) != sqldb.CleanText(e.ActorName) || sqldb.FormatTime(c.at) != sqldb.FormatTime(e.Told):
-					found = append(found, Finding{org, e.Subject, RowEdited, fmt.Sprintf("its row does not say what entry %d of the ledger says", e.Index)})
-				}
-			}
-			if f.Before = page[len(page)-1].Index; f.Before == 0 {
-				break
-			}
+	left, err := ledger.Pair(ctx, q, org, []string{ActIssue, ActSend}, claims, func(e ledger.Recorded, c claim, claimed bool) {
+		switch {
+		case !claimed:
+			found = append(found, Finding{org, e.Subject, RowMissing, fmt.Sprintf("entry %d of the ledger, %s, has no row", e.Index, e.Act)})
+		case c.act != e.Act || c.subject != e.Subject || !maps.Equal(c.details, e.Details),
+			c.kind != e.ActorKind || c.id != e.ActorID || sqldb.CleanText(c.by) != sqldb.CleanText(e.ActorName) || sqldb.FormatTime(c.at) != sqldb.FormatTime(e.Told):
+			found = append(found, Finding{org, e.Subject, RowEdited, fmt.Sprintf("its row does not say what entry %d of the ledger says", e.Index)})
 		}
+	})
+	if err != nil {
+		return nil, err
 	}
-	for idx, c := range claims {
-		found = append(found, Finding{org, c.subject, RowSurplus, fmt.Sprintf("its row names entry %d of the ledger, which is none of its kind", idx)})
+	for _, idx := range left {
+		found = append(found, Finding{org, claims[idx].subject, RowSurplus, fmt.Sprintf("its row names entry %d of the ledger, which is none of its kind", idx)})
 	}
 	return found, nil
 }
