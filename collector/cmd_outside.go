@@ -140,11 +140,11 @@ checkpoint") that was carried to a witness and signed there.`,
 // sayOutside tells how time stamps and witnesses go.
 func (c *cli) sayOutside(o localapi.Outside) {
 	if o.Fault != "" {
-		c.say("outside.fault", "detail", o.Fault)
+		c.say("outside.fault", "detail", c.text.Detail(o.Fault))
 	}
 	if t := o.Timestamp; t != nil {
 		if t.Failing != "" {
-			c.say("outside.timestamp.failing", "since", when(t.Since), "next", when(t.Next), "detail", t.Failing)
+			c.say("outside.timestamp.failing", "since", when(t.Since), "next", when(t.Next), "detail", c.text.Detail(t.Failing))
 		}
 		if t.Newest.IsZero() {
 			c.say("outside.timestamp.none", "authority", t.Authority)
@@ -155,9 +155,9 @@ func (c *cli) sayOutside(o localapi.Outside) {
 	for _, w := range o.Witnesses {
 		switch {
 		case w.Ahead:
-			c.say("outside.witness.ahead", "witness", w.Witness, "detail", w.Failing)
+			c.say("outside.witness.ahead", "witness", w.Witness, "detail", c.text.Detail(w.Failing))
 		case w.Failing != "":
-			c.say("outside.witness.failing", "witness", w.Witness, "since", when(w.Since), "detail", w.Failing)
+			c.say("outside.witness.failing", "witness", w.Witness, "since", when(w.Since), "detail", c.text.Detail(w.Failing))
 		}
 		if w.At.IsZero() {
 			c.say("outside.witness.none", "witness", w.Witness)

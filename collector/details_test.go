@@ -55,6 +55,10 @@ func TestProblemsAreSaidInTheLanguage(t *testing.T) {
 				t.Errorf("%s: no %q in\n%s", l, s, out)
 			}
 		}
+		outside := localapi.Outside{Fault: "witnesses in [ledger]: want http://… or https://…", Timestamp: &localapi.TimestampState{Failing: "no time stamp from the authority: HTTP status 500"}}
+		if c.sayOutside(outside); l == i18n.Japanese && (!strings.Contains(out.String(), "タイムスタンプを得られません: HTTPステータス 500") || !strings.Contains(out.String(), "[ledger] の witnesses: http://… か")) {
+			t.Errorf("of outside:\n%s", out)
+		}
 		if l == i18n.Japanese && strings.Contains(out.String(), "entries") {
 			t.Errorf("English is left:\n%s", out)
 		}
