@@ -17,6 +17,12 @@ import (
 // white space.
 func textOf(t *testing.T, document []byte) string {
 	t.Helper()
+	return squeeze(copied(t, document))
+}
+
+// copied is the text with its white space, a form feed after each page.
+func copied(t *testing.T, document []byte) string {
+	t.Helper()
 	tool, err := exec.LookPath("pdftotext")
 	if err != nil {
 		t.Skip("no pdftotext (apt-get install poppler-utils)")
@@ -29,7 +35,7 @@ func textOf(t *testing.T, document []byte) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return squeeze(string(out))
+	return string(out)
 }
 
 func squeeze(s string) string {

@@ -3,9 +3,6 @@ package pdf
 import (
 	"bytes"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -13,24 +10,12 @@ import (
 // pagesOf are the texts of a document's pages, without white space.
 func pagesOf(t *testing.T, s Sheet) []string {
 	t.Helper()
-	tool, err := exec.LookPath("pdftotext")
-	if err != nil {
-		t.Skip("no pdftotext (apt-get install poppler-utils)")
-	}
 	var b bytes.Buffer
 	if err := s.Write(&b); err != nil {
 		t.Fatal(err)
 	}
-	name := filepath.Join(t.TempDir(), "sheet.pdf")
-	if err := os.WriteFile(name, b.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.CommandContext(t.Context(), tool, "-raw", "-enc", "UTF-8", name, "-").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var pages []string
-	for _, p := range strings.Split(strings.TrimSuffix(string(out), "\f"), "\f") {
+	for _, p := range strings.Split(strings.TrimSuffix(copied(t, b.Bytes()), "\f"), "\f") {
 		pages = append(pages, squeeze(p))
 	}
 	return pages
